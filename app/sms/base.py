@@ -1,0 +1,113 @@
+"""The contract of an SMS provider: messages become requests, answers become outcomes. No I/O, no domain.
+
+An adapter is a module-level object with the methods of `SmsProvider`. It is pure: the delivery engine does the I/O for all
+of them. Whatever an adapter can't be sure of is `UNKNOWN`: it is asked about later, never guessed, never sent again blind.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from app.outbound import AccountField, Answer, Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class SmsAccount:
+    """A tenant's contract with a provider. `base_url` is the installation's setting, never a tenant's."""
+
+    base_url: str
+    settings: Mapping[str, str]
+    credentials: Mapping[str, str] = field(repr=False)
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmsMessage:
+    """One SMS. `to` is E.164, `reference` is ours and unique for the attempt, `valid_until` is aware."""
+
+    to: str = field(repr=False)
+    body: str = field(repr=False)
+    reference: str
+    valid_until: datetime | None = None
+
+
+class OutcomeKind(StrEnum):
+    """What an attempt to send came to."""
+
+    ACCEPTED = "accepted"  # the provider has it
+    REFUSED = "refused"  # the provider said no for good: the same message will never pass
+    LATER = "later"  # it provably did not get in and may be tried again
+    UNKNOWN = "unknown"  # it may have got in: ask before doing anything
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of one attempt. `code` is the provider's own word (or our failure reason), kept in the send log."""
+
+    kind: OutcomeKind
+    code: str = ""
+    provider_id: str | None = None
+    retry_after_s: float | None = None
+
+
+class ReportState(StrEnum):
+    """Where a message stands at the provider."""
+
+    PROCESSING = "processing"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a provider says of one message. Times are aware UTC; `units` is how many SMS it was charged as."""
+
+    provider_id: str
+    state: ReportState
+    references: Sequence[str] = ()
+    code: str = ""
+    carrier: str | None = None
+    accepted_at: datetime | None = None
+    at: datetime | None = None
+    units: int | None = None
+
+
+class UnclearAnswer(Exception):  # noqa: N818 - it is an answer's quality, not an error of ours
+    """The provider's answer can't be read as what was asked for; ask again later. `args[0]` is a code for logs."""
+
+
+class SmsProvider(Protocol):
+    """One SMS service. Every method is pure; a secret stands in no exception and no repr."""
+
+    name: str
+    label: str
+    fields: Sequence[AccountField]
+
+    def send(self, account: SmsAccount, message: SmsMessage) -> Request:
+        """Give the request that sends `message` once."""
+
+    def outcome(self, answer: Answer) -> Outcome:
+        """Read the answer to `send`. Never raises."""
+
+    def lookup(self, account: SmsAccount, reference: str) -> Request | None:
+        """Give the request that asks for messages by our reference, or None where the provider has no look-up."""
+
+    def found(self, response: Response, reference: str) -> Report | None:
+        """Read the answer to `lookup`: a report, or None when the message is provably absent.
+
+        Raises UnclearAnswer for anything else.
+        """
+
+    def detail(self, account: SmsAccount, provider_id: str) -> Request:
+        """Give the request that asks for one message by the provider's id."""
+
+    def report(self, response: Response) -> Report:
+        """Read the answer to `detail`. Raises UnclearAnswer."""
+
+    def receipt(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
+        """Read a pushed receipt's body. Raises UnclearAnswer. `receipts_are_signed` says whether it may be believed."""
+
+    receipts_are_signed: bool

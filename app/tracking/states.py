@@ -1,0 +1,213 @@
+"""The vocabulary of states and the allowed moves. Screens, CSV, API and webhooks take their words from here.
+
+Three tracks per recipient (sms, page, payment), one for campaigns and one for tenants. `moves` names for each state the
+states it may leave to; a move that is not named can't happen (see `app.tracking.moves`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SmsState(StrEnum):
+    DRAFT = "draft"
+    QUEUED = "queued"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class PageState(StrEnum):
+    UNOPENED = "unopened"
+    OPENED = "opened"
+    VERIFIED = "verified"
+    VIEWED = "viewed"
+    LOCKED = "locked"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class PaymentState(StrEnum):
+    NONE = "none"
+    UNPAID = "unpaid"
+    STARTED = "started"
+    PENDING = "pending"
+    PAID = "paid"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    APPROVAL = "approval"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class TenantState(StrEnum):
+    REVIEW = "review"
+    TRIAL = "trial"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One vocabulary: its states with their Japanese words, and from which state a state may be entered."""
+
+    name: str
+    label: str
+    words: Mapping[StrEnum, str]
+    moves: Mapping[StrEnum, frozenset[StrEnum]]
+
+    def sources(self, to: StrEnum) -> list[str]:
+        """Name the states from which `to` may be entered, as stored."""
+        return sorted(str(source) for source, targets in self.moves.items() if to in targets)
+
+
+def _moves(table: Mapping[StrEnum, set[StrEnum]]) -> dict[StrEnum, frozenset[StrEnum]]:
+    return {source: frozenset(targets) for source, targets in table.items()}
+
+
+_S = SmsState
+SMS = Track(
+    "sms",
+    "SMS",
+    {
+        _S.DRAFT: "未送信",
+        _S.QUEUED: "送信待ち",
+        _S.SENDING: "送信中",
+        _S.ACCEPTED: "受付済",
+        _S.DELIVERED: "到達",
+        _S.UNDELIVERED: "不達",
+        _S.UNKNOWN: "照会中",
+        _S.CANCELLED: "取消",
+        _S.EXPIRED: "期限切れ",
+    },
+    _moves(
+        {
+            _S.DRAFT: {_S.QUEUED, _S.CANCELLED},
+            _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED},
+            # a refusal is undelivered; "try later" goes back to queued; a receipt may come before our own response
+            _S.SENDING: {_S.ACCEPTED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.DELIVERED},
+            _S.ACCEPTED: {_S.DELIVERED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.CANCELLED},
+            _S.UNKNOWN: {_S.ACCEPTED, _S.DELIVERED, _S.UNDELIVERED, _S.QUEUED, _S.CANCELLED, _S.EXPIRED},
+            # a late receipt outranks an earlier "undelivered"; sending again to the undelivered is a person's act
+            _S.UNDELIVERED: {_S.DELIVERED, _S.QUEUED},
+            # a reminder to someone it reached already
+            _S.DELIVERED: {_S.QUEUED},
+            _S.CANCELLED: set(),
+            _S.EXPIRED: set(),
+        }
+    ),
+)
+
+_P = PageState
+PAGE = Track(
+    "page",
+    "ページ",
+    {
+        _P.UNOPENED: "未開封",
+        _P.OPENED: "開封",
+        _P.VERIFIED: "認証済",
+        _P.VIEWED: "閲覧済",
+        _P.LOCKED: "ロック",
+        _P.EXPIRED: "失効",
+        _P.REVOKED: "無効",
+    },
+    _moves(
+        {
+            _P.UNOPENED: {_P.OPENED, _P.EXPIRED, _P.REVOKED},
+            _P.OPENED: {_P.VERIFIED, _P.LOCKED, _P.EXPIRED, _P.REVOKED},
+            _P.VERIFIED: {_P.VIEWED, _P.LOCKED, _P.EXPIRED, _P.REVOKED},
+            _P.VIEWED: {_P.LOCKED, _P.REVOKED},
+            _P.LOCKED: {_P.OPENED, _P.REVOKED},
+            _P.EXPIRED: {_P.UNOPENED, _P.REVOKED},
+            _P.REVOKED: {_P.UNOPENED},
+        }
+    ),
+)
+
+_M = PaymentState
+PAYMENT = Track(
+    "payment",
+    "支払",
+    {
+        _M.NONE: "対象外",
+        _M.UNPAID: "未払い",
+        _M.STARTED: "手続中",
+        _M.PENDING: "入金待ち",
+        _M.PAID: "支払済",
+        _M.FAILED: "失敗",
+        _M.EXPIRED: "期限切れ",
+        _M.CANCELLED: "取消",
+        _M.REFUNDED: "返金済",
+    },
+    _moves(
+        {
+            _M.NONE: set(),
+            _M.UNPAID: {_M.STARTED, _M.PAID, _M.CANCELLED},
+            _M.STARTED: {_M.PENDING, _M.PAID, _M.FAILED, _M.EXPIRED, _M.CANCELLED},
+            _M.PENDING: {_M.PAID, _M.FAILED, _M.EXPIRED, _M.CANCELLED},
+            # the person may try again; money that comes late is still money
+            _M.FAILED: {_M.STARTED, _M.PENDING, _M.PAID, _M.CANCELLED},
+            _M.EXPIRED: {_M.STARTED, _M.PENDING, _M.PAID, _M.CANCELLED},
+            _M.CANCELLED: {_M.STARTED, _M.PAID},
+            _M.PAID: {_M.REFUNDED},
+            _M.REFUNDED: set(),
+        }
+    ),
+)
+
+_C = CampaignState
+CAMPAIGN = Track(
+    "campaign",
+    "配信",
+    {
+        _C.DRAFT: "下書き",
+        _C.APPROVAL: "承認待ち",
+        _C.SCHEDULED: "予約",
+        _C.SENDING: "送信中",
+        _C.PAUSED: "一時停止",
+        _C.COMPLETED: "完了",
+        _C.CANCELLED: "取消",
+    },
+    _moves(
+        {
+            _C.DRAFT: {_C.APPROVAL, _C.SCHEDULED, _C.SENDING, _C.CANCELLED},
+            _C.APPROVAL: {_C.DRAFT, _C.SCHEDULED, _C.SENDING, _C.CANCELLED},
+            _C.SCHEDULED: {_C.DRAFT, _C.SENDING, _C.CANCELLED},
+            _C.SENDING: {_C.PAUSED, _C.COMPLETED, _C.CANCELLED},
+            _C.PAUSED: {_C.SENDING, _C.CANCELLED},
+            # sending again to the undelivered, or adding rows, wakes it
+            _C.COMPLETED: {_C.SENDING},
+            _C.CANCELLED: set(),
+        }
+    ),
+)
+
+_T = TenantState
+TENANT = Track(
+    "tenant",
+    "契約",
+    {_T.REVIEW: "審査中", _T.TRIAL: "試用", _T.ACTIVE: "利用中", _T.SUSPENDED: "停止"},
+    _moves(
+        {
+            _T.REVIEW: {_T.TRIAL, _T.ACTIVE, _T.SUSPENDED},
+            _T.TRIAL: {_T.ACTIVE, _T.SUSPENDED},
+            _T.ACTIVE: {_T.SUSPENDED},
+            _T.SUSPENDED: {_T.TRIAL, _T.ACTIVE},
+        }
+    ),
+)
+
+TRACKS: Mapping[str, Track] = {track.name: track for track in (SMS, PAGE, PAYMENT, CAMPAIGN, TENANT)}
