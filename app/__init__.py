@@ -1,0 +1,96 @@
+"""Todoke: `create_app` is the one place where the parts meet."""
+
+import importlib
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import config, extensions, logs, tenancy
+from app.config import Settings
+from app.tenancy import scope
+
+_log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the WSGI application from `settings`, or from the environment. Raises BadSettings."""
+    settings = settings or Settings.from_env()
+    config.install(settings)
+    logs.configure(settings.log_format, settings.log_level)
+    app = Flask(__name__, static_folder=None)
+    app.config.update(_flask_config(settings))
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    _bind_extensions(app, settings)
+    _add_doors(app)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "TRUSTED_HOSTS": list(settings.trusted_hosts),
+        "MAX_CONTENT_LENGTH": 1_000_000,  # the upload view raises it for itself
+        "MAX_FORM_MEMORY_SIZE": 1_000_000,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        # an error's text must not show a statement's parameters: they are people's details
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "hide_parameters": True,
+            "pool_size": settings.database_pool,
+            "max_overflow": 5,
+            "pool_pre_ping": True,
+        },
+        "SESSION_COOKIE_SECURE": settings.https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "BABEL_DEFAULT_LOCALE": "ja",
+        "BABEL_DEFAULT_TIMEZONE": "Asia/Tokyo",
+        "RATELIMIT_STORAGE_URI": settings.redis_url,
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "RATELIMIT_KEY_PREFIX": "todoke",
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+    }
+
+
+def _bind_extensions(app: Flask, settings: Settings) -> None:
+    extensions.vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
+    extensions.redis_client.bind(settings.redis_url)
+    extensions.db.init_app(app)
+    extensions.migrate.init_app(app, extensions.db, directory="migrations")
+    extensions.babel.init_app(app)
+    extensions.csrf.init_app(app)
+    extensions.limiter.init_app(app)
+    with app.app_context():
+        scope.bind(extensions.db.engine)
+
+
+def _add_doors(app: Flask) -> None:
+    # by name: the doors import the domain, and the domain must not import a door
+    for name in ("app.cli", "app.callbacks", "public", "admin_views"):
+        importlib.import_module(name).register(app)
+
+    @app.get("/healthz")
+    @extensions.limiter.exempt
+    def healthz() -> tuple[dict[str, str], int]:
+        """Say whether the database answers; for supervisors and load balancers."""
+        with tenancy.platform(), tenancy.transaction() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return {"status": "ok"}, 200
+
+    @app.before_request
+    def bind_request() -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(endpoint=request.endpoint, method=request.method)
+
+    @app.after_request
+    def common_headers(response: Response) -> Response:
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("X-Frame-Options", "DENY")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        if app.config["SESSION_COOKIE_SECURE"]:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        return response

@@ -1,0 +1,64 @@
+"""A tenant's contracts with SMS services and payment sites, opened for use.
+
+In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. What can't happen here:
+credentials in a column as text, or an address that a tenant chose.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from app.config import settings
+from app.extensions import vault
+from app.models import PaymentAccount, SmsAccount
+from app.payments import base as payments
+from app.sms import base as sms
+from app.vault import Place
+
+
+class Unusable(Exception):  # noqa: N818 - it says what the account is
+    """An account without credentials."""
+
+
+def seal_credentials(row: SmsAccount | PaymentAccount, credentials: Mapping[str, str]) -> None:
+    """Put credentials into a row that has its id already."""
+    row.credentials_sealed = vault.seal(json.dumps(dict(credentials)), _place(row))
+
+
+def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
+    """Open a row's credentials; empty where there are none."""
+    if row.credentials_sealed is None:
+        return {}
+    opened: dict[str, str] = json.loads(vault.open(row.credentials_sealed, _place(row)))
+    return opened
+
+
+def for_sms(row: SmsAccount) -> sms.SmsAccount:
+    """Open an SMS account for its adapter. Raises Unusable."""
+    bases = {"karaden": settings().karaden_api_base}
+    return sms.SmsAccount(
+        bases[row.provider], _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
+    )
+
+
+def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
+    """Open a payment account for its adapter. Raises Unusable."""
+    bases = {"stripe": settings().stripe_api_base}
+    return payments.PaymentAccount(
+        bases[row.provider], _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
+    )
+
+
+def _required(row: SmsAccount | PaymentAccount) -> dict[str, str]:
+    credentials = credentials_of(row)
+    if not credentials:
+        raise Unusable(f"{row.__tablename__} {row.id} has no credentials")
+    return credentials
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
+
+
+def _place(row: SmsAccount | PaymentAccount) -> Place:
+    return Place(row.tenant_id, row.__tablename__, "credentials_sealed", row.id)

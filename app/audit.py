@@ -1,0 +1,87 @@
+"""An append-only record of sensitive acts: revealing a number, unlocking a person, sending, exporting, changing keys.
+
+In: who did what to which row. Out: a chain per tenant that shows any change made behind its back. What can't happen here: an
+act recorded in another transaction than the one that did it; an entry changed or removed by the app's role, which holds no
+such right.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import text
+
+from app import tenancy
+from app.tracking.moves import Executor
+
+_LOCK_SPACE = 7_230_000
+
+
+def record(
+    executor: Executor,
+    *,
+    actor: str,
+    act: str,
+    target: str = "",
+    detail: Mapping[str, Any] | None = None,
+    tenant_id: int | None = None,
+) -> None:
+    """Append an entry in the caller's transaction. `detail` holds no personal detail.
+
+    `tenant_id` is the scope's own unless the platform acts upon a tenant.
+    """
+    owner = tenancy.current().tenant_id or tenant_id
+    # one writer per chain at a time, until commit
+    executor.execute(
+        text("SELECT pg_advisory_xact_lock(:space, :owner)"), {"space": _LOCK_SPACE, "owner": (owner or 0) % 2**31}
+    )
+    last = executor.execute(
+        text("SELECT hash FROM audit_entry WHERE tenant_id IS NOT DISTINCT FROM :owner ORDER BY id DESC LIMIT 1"),
+        {"owner": owner},
+    ).scalar()
+    at = datetime.now(UTC)
+    entry_hash = _hash(bytes(last or b""), owner, at, actor, act, target, detail)
+    executor.execute(
+        text(
+            "INSERT INTO audit_entry (tenant_id, at, actor, act, target, detail, hash)"
+            " VALUES (:owner, :at, :actor, :act, :target, :detail, :hash)"
+        ),
+        {
+            "owner": owner,
+            "at": at,
+            "actor": actor,
+            "act": act,
+            "target": target,
+            "detail": Jsonb(detail) if detail is not None else None,
+            "hash": entry_hash,
+        },
+    )
+
+
+def verify(executor: Executor, tenant_id: int | None) -> int | None:
+    """Walk a tenant's chain; give the id of the first entry that doesn't fit, or None when all do."""
+    before = b""
+    rows = executor.execute(
+        text(
+            "SELECT id, at, actor, act, target, detail, hash FROM audit_entry"
+            " WHERE tenant_id IS NOT DISTINCT FROM :owner ORDER BY id"
+        ),
+        {"owner": tenant_id},
+    )
+    for row in rows:
+        expected = _hash(before, tenant_id, row.at, row.actor, row.act, row.target, row.detail)
+        if not hmac.compare_digest(expected, bytes(row.hash)):
+            return int(row.id)
+        before = bytes(row.hash)
+    return None
+
+
+def _hash(
+    before: bytes, owner: int | None, at: datetime, actor: str, act: str, target: str, detail: Mapping[str, Any] | None
+) -> bytes:
+    fields = [owner, at.astimezone(UTC).isoformat(), actor, act, target, detail]
+    return sha256(before + json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).digest()

@@ -1,0 +1,48 @@
+"""The extensions, created here and bound in `create_app`."""
+
+import redis
+from flask_babel import Babel
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+from app.vault import Vault
+
+
+class Base(DeclarativeBase):
+    """The base of all tables; constraints are named, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class RedisClient:
+    """The process's Redis client, bound in `create_app`."""
+
+    connection: "redis.Redis"
+
+    def bind(self, url: str) -> None:
+        """Make the client; nothing is connected until it is used."""
+        self.connection = redis.Redis.from_url(url)
+
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate()
+login = LoginManager()
+babel = Babel()
+csrf = CSRFProtect()
+limiter = Limiter(get_remote_address)
+redis_client = RedisClient()
+vault = Vault()

@@ -1,0 +1,137 @@
+"""Kinds of questions and the one form of an answer.
+
+The file's cell at import and the person's typing on the page go through the same `normalise`; only its result is ever
+digested, so whatever shall not matter (width, spaces, hyphens, 〒, era names) is settled here and nowhere else.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from enum import StrEnum
+
+from app.identity.bad_input import BadInput
+from app.identity.dates import parse_date
+
+_MAX_ANSWER = 100  # characters: longer than any name or contract number, short enough to be no attack
+
+
+class QuestionKind(StrEnum):
+    """What a question asks for. The kind decides which differences in writing don't matter."""
+
+    TEXT = "text"
+    DIGITS = "digits"
+    DATE = "date"
+    POSTCODE = "postcode"
+    LAST4 = "last4"
+    CHOICE = "choice"
+
+
+QUESTION_KIND_LABELS = {
+    QuestionKind.TEXT: "自由記述",
+    QuestionKind.DIGITS: "数字",
+    QuestionKind.DATE: "生年月日・日付",
+    QuestionKind.POSTCODE: "郵便番号",
+    QuestionKind.LAST4: "下4桁",
+    QuestionKind.CHOICE: "選択",
+}
+
+
+class Kana(StrEnum):
+    """Whether a text answer tells hiragana from katakana."""
+
+    AS_WRITTEN = "as_written"
+    KANA = "kana"
+
+
+KANA_LABELS = {Kana.AS_WRITTEN: "区別する", Kana.KANA: "ひらがなとカタカナを同じとみなす"}
+
+
+class BadAnswer(BadInput):
+    """An answer that can't be read as its kind."""
+
+
+# What people put between digits: spaces and, from whatever keyboard, anything that looks like a hyphen. After NFKC.
+BETWEEN_DIGITS = " \t\r\n\u00a0\u200b\ufeff-‐‑‒–—―−⁻⁃ー─━"
+_NO_SEPARATORS = dict.fromkeys(map(ord, BETWEEN_DIGITS))
+_NO_POSTAL_MARK = {ord("〒"): None, ord("〠"): None}
+
+# White space, and what can't be seen at all: zero-width signs and variation selectors, which phones can't type.
+_UNSEEN = re.compile("[\\s\u00ad\u180e\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]+")
+
+_HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
+
+
+def normalise(
+    kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()
+) -> str:
+    """Give the form of an answer that is digested and compared.
+
+    text, choice: NFKC, without spaces, case-folded; 髙 and 高 stay two letters. date: ISO 8601. digits: ASCII digits,
+    leading zeros kept. postcode: 7 digits. last4: 4 digits. With `choices`, a choice must be one of them.
+    Raises BadAnswer.
+    """
+    if len(raw) > _MAX_ANSWER:
+        raise BadAnswer("too_long", f"長すぎます。{_MAX_ANSWER}文字以内で入力してください。")
+    if kind is QuestionKind.DATE:
+        return _date(raw)
+    if kind is QuestionKind.TEXT:
+        return _text(raw, kana)
+    if kind is QuestionKind.CHOICE:
+        return _choice(raw, kana, choices)
+    if kind is QuestionKind.POSTCODE:
+        return _postcode(raw)
+    if kind is QuestionKind.LAST4:
+        return _last4(raw)
+    return _digits(raw)
+
+
+def _date(raw: str) -> str:
+    try:
+        return parse_date(raw).isoformat()
+    except BadInput as bad:
+        raise BadAnswer(bad.code, bad.message_ja) from None
+
+
+def _text(raw: str, kana: Kana) -> str:
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
+    text = _UNSEEN.sub("", text)
+    if kana is Kana.KANA:
+        text = text.translate(_HIRAGANA_TO_KATAKANA)
+    if not text:
+        raise BadAnswer("empty", "空です。入力してください。")
+    return text
+
+
+def _choice(raw: str, kana: Kana, choices: Sequence[str]) -> str:
+    text = _text(raw, kana)
+    if choices and text not in {_text(choice, kana) for choice in choices}:
+        raise BadAnswer("not_a_choice", f"選択肢にありません。「{'」「'.join(choices)}」から選んでください。")
+    return text
+
+
+def _digits(raw: str) -> str:
+    text = raw if raw.isascii() else unicodedata.normalize("NFKC", raw)
+    if text.isascii() and text.isdigit():
+        return text
+    text = text.translate(_NO_SEPARATORS)
+    if not text:
+        raise BadAnswer("empty", "空です。数字で入力してください。")
+    if not (text.isascii() and text.isdigit()):
+        raise BadAnswer("not_digits", "数字以外の文字があります。数字だけで入力してください。")
+    return text
+
+
+def _postcode(raw: str) -> str:
+    digits = _digits(raw.translate(_NO_POSTAL_MARK))
+    if len(digits) != len("1234567"):
+        code = "too_few_digits" if len(digits) < len("1234567") else "too_many_digits"
+        raise BadAnswer(code, "郵便番号が7桁ではありません。7桁の数字で入力してください(例: 123-4567)。")
+    return digits
+
+
+def _last4(raw: str) -> str:
+    digits = _digits(raw)
+    if len(digits) != len("1234"):
+        code = "too_few_digits" if len(digits) < len("1234") else "too_many_digits"
+        raise BadAnswer(code, "4桁ではありません。先頭の0も含めて、数字4桁で入力してください(例: 0489)。")
+    return digits

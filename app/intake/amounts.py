@@ -1,0 +1,51 @@
+"""Amounts as people type them become whole yen."""
+
+import re
+import unicodedata
+
+from app.identity.bad_input import BadInput
+
+# The payment sites' own bounds differ; this is the widest we let into the system. Stripe takes at most 8 digits of jpy
+# (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
+MAX_YEN = 9_999_999
+
+_PLAIN = re.compile(r"[1-9][0-9]{0,6}")
+_NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]*)?")
+_NEGATIVE = re.compile(r"(?:[-‐‑‒–—―−△▲].*|\(.*\))")
+_MISPLACED_COMMA = re.compile(r"[0-9,]+(?:\.[0-9]*)?")
+_DECORATION = re.compile(r"[\s¥円\\]")
+
+
+class BadAmount(BadInput):
+    """An amount that is no positive number of whole yen."""
+
+
+def to_yen(raw: str) -> int:
+    """Give an amount in whole yen, 1 to MAX_YEN: 26000, 26,000, ¥26,000, ２６，０００円.
+
+    Raises BadAmount: missing, not_a_number, bad_commas, fraction, negative, zero, too_large.
+    """
+    if _PLAIN.fullmatch(raw):
+        return int(raw)
+    text = _DECORATION.sub("", unicodedata.normalize("NFKC", raw))
+    if not text:
+        raise BadAmount("missing", "金額が空です。円単位の数字で入力してください(例: 5000)。")
+    number = _NUMBER.fullmatch(text)
+    if not number:
+        raise _unreadable(text)
+    if number[1] and number[1].strip(".0"):
+        raise BadAmount("fraction", "金額に小数があります。円未満の端数をなくして入力してください。")
+    digits = text.partition(".")[0].replace(",", "").lstrip("0")
+    if not digits:
+        raise BadAmount("zero", "金額が0円です。1円以上の金額を入力してください。")
+    if len(digits) > len(str(MAX_YEN)):
+        raise BadAmount("too_large", f"金額が大きすぎます。{MAX_YEN:,}円以下で入力してください。")
+    return int(digits)
+
+
+def _unreadable(text: str) -> BadAmount:
+    if _NEGATIVE.fullmatch(text):
+        return BadAmount("negative", "金額がマイナスです。1円以上の金額を入力してください。")
+    if _MISPLACED_COMMA.fullmatch(text):
+        return BadAmount("bad_commas", "カンマの位置が正しくありません。3桁ごとに区切るか、カンマなしで入力してください。")
+    return BadAmount("not_a_number", "金額が数字ではありません。円単位の数字だけで入力してください(例: 5000)。")

@@ -1,0 +1,185 @@
+"""The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
+
+In: a seekable stream of CSV or TSV. Out: a `Table`. A sheet row is what Excel shows as one row: the header is 1, a line break
+inside quotes adds none, an empty line is a row.
+"""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from app.intake.encodings import BadFile, find_encoding
+from app.tracking.cells import restore
+
+Row = tuple[int, list[str]]
+"""A sheet row's number (header = 1) and its cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one file may hold; `cell` is in characters."""
+
+    bytes: int = 200_000_000
+    rows: int = 1_000_000
+    columns: int = 200
+    cell: int = 2_000
+
+
+LIMITS = Limits()
+
+_DELIMITERS = ",\t;"
+_HEADER_CHARACTERS = 100_000
+# One row's characters, quoted line breaks included. The csv module's own bound for a cell is 131,072, for the whole
+# process; a quote left open is told long before the file's end, and memory stays small.
+_ROW_CHARACTERS = 130_000
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
+
+    Header names are stripped and without line breaks, none twice, none blank. `encoding` is Python's name, `delimiter` one
+    of comma, tab and semicolon.
+    """
+
+    header: tuple[str, ...]
+    rows: Iterator[Row]
+    encoding: str
+    delimiter: str
+
+
+def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
+    """Open a list; the stream must stay open while `rows` is read, and is left open.
+
+    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, no_header, blank_header,
+    duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote, stray_quote.
+    """
+    encoding = find_encoding(stream, limits.bytes)
+    delimiter = _find_delimiter(stream, encoding)
+    records = _records(stream, encoding, delimiter, limits)
+    _, cells = next(records, (1, []))
+    header = _header(cells, limits)
+    first = next(records, None)
+    if first is None:
+        raise BadFile("no_rows", "見出しだけで、データの行がありません。2行目からデータを入れてください。")
+    return Table(header, _within(itertools.chain([first], records), len(header), limits), encoding, delimiter)
+
+
+def column_letter(index: int) -> str:
+    """Give a column's name in Excel: 0 is A, 26 is AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
+    """The sign that stands most often in the header row outside quotes; a comma where there is none."""
+    stream.seek(0)
+    text = io.TextIOWrapper(stream, encoding, newline="")
+    try:
+        head = text.read(_HEADER_CHARACTERS)
+    finally:
+        text.detach()
+    counts = dict.fromkeys(_DELIMITERS, 0)
+    quoted = False
+    for character in head:
+        if character == '"':
+            quoted = not quoted
+        elif not quoted and character in counts:
+            counts[character] += 1
+        elif not quoted and character in "\r\n":
+            break
+    return max(counts, key=lambda delimiter: counts[delimiter])
+
+
+def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) -> Iterator[Row]:
+    stream.seek(0)
+    text = io.TextIOWrapper(stream, encoding, newline="")
+    row_size = [0]
+    sheet_row = 0
+    try:
+        for cells in csv.reader(_lines(text, row_size), delimiter=delimiter, strict=True):
+            sheet_row += 1
+            if row_size[0] > limits.cell:
+                _refuse_long_cells(sheet_row, cells, limits)
+            row_size[0] = 0
+            yield sheet_row, cells
+    except csv.Error as error:
+        raise _bad_quotes(sheet_row + 1, str(error)) from None
+    finally:
+        text.detach()
+
+
+def _lines(text: io.TextIOWrapper, row_size: list[int]) -> Iterator[str]:
+    while line := text.readline(_ROW_CHARACTERS):
+        row_size[0] += len(line)
+        if row_size[0] >= _ROW_CHARACTERS:
+            raise csv.Error("row too long")
+        yield line
+
+
+def _bad_quotes(sheet_row: int, reason: str) -> BadFile:
+    if "expected after" in reason:
+        return BadFile(
+            "stray_quote",
+            f"{sheet_row}行目の引用符(\")の使い方が正しくありません。"
+            "セルの中の\"は\"\"と2つ重ねるか、Excelで保存し直してください。",
+        )
+    return BadFile(
+        "open_quote",
+        f"{sheet_row}行目から始まる引用符(\")が閉じられていないか、行が長すぎます。この行の\"を直してください。",
+    )
+
+
+def _refuse_long_cells(sheet_row: int, cells: list[str], limits: Limits) -> None:
+    for index, cell in enumerate(cells):
+        if len(cell) > limits.cell:
+            raise BadFile(
+                "cell_too_long",
+                f"{sheet_row}行目の{column_letter(index)}列が長すぎます。{limits.cell:,}文字以内に直してください。",
+            )
+
+
+def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
+    names = ["".join(restore(cell).split("\n")).replace("\r", "").strip() for cell in cells]
+    while names and not names[-1]:  # Excel writes out columns that were once in use
+        names.pop()
+    if not names:
+        raise BadFile("no_header", "1行目に見出しがありません。1行目に列の名前を入れてください。")
+    if len(names) > limits.columns:
+        raise BadFile(
+            "too_many_columns", f"列が多すぎます。要らない列を削除して{limits.columns}列以内にしてください。"
+        )
+    first_seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if not name:
+            raise BadFile(
+                "blank_header",
+                f"{column_letter(index)}列の見出しが空です。1行目に名前を入れるか、この列を削除してください。",
+            )
+        if name in first_seen:
+            raise BadFile(
+                "duplicate_header",
+                f"見出し「{name}」が{column_letter(first_seen[name])}列と{column_letter(index)}列にあります。"
+                "違う名前に直してください。",
+            )
+        first_seen[name] = index
+    return tuple(names)
+
+
+def _within(rows: Iterator[Row], width: int, limits: Limits) -> Iterator[Row]:
+    """Pass rows on, without the empty cells beyond the header that Excel writes out, up to the limit."""
+    for sheet_row, cells in rows:
+        if sheet_row > limits.rows + 1:
+            raise BadFile(
+                "too_many_rows", f"行が多すぎます。{limits.rows:,}行以下に分けてアップロードしてください。"
+            )
+        while len(cells) > width and not cells[-1]:
+            cells.pop()
+        yield sheet_row, cells

@@ -1,0 +1,91 @@
+"""Logs: one JSON object a line, with nothing in it that belongs to a person.
+
+In: what the code says, and what libraries say through `logging`. Out: lines on standard error. What can't happen here: a token,
+an answer, a phone number or a credential that reaches a line, whether named by its key or found in a text or a traceback.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+
+# values under these keys (whole word of a key) are never written
+_SECRET_KEYS = re.compile(
+    r"(?:^|_)(?:password|passwd|token|secret|credential|credentials|authorization|cookie|set_cookie|api_key|answer|answers|phone|"
+    r"phone_number|tel|to|body|fields|sms_text|message_text|session|csrf|signature|dsn|url_sealed|webhook_secret)(?:$|_)",
+    re.IGNORECASE,
+)
+
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # phone numbers as people and providers write them, full-width too
+    (re.compile(r"(?<![\d.:])(?:\+?81|0|０)[-‐\s()]{0,2}[6-9６-９][0０](?:[-‐\s]?[\d０-９]){8}(?![\d])"), REDACTED),
+    # the last segment of a link in an SMS or its path
+    (re.compile(r"(?<=/)(?=[1-9A-HJ-NP-Za-km-z]*[0-9A-Z])[1-9A-HJ-NP-Za-km-z]{12,32}(?![A-Za-z0-9._-])"), REDACTED),
+    # credentials by their form
+    (re.compile(r"\b(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{6,}"), REDACTED),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 " + REDACTED),
+    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
+)
+
+
+def scrub(value: Any, key: str = "") -> Any:
+    """Give `value` without what must not be written, through lists and mappings."""
+    if key and _SECRET_KEYS.search(key):
+        return REDACTED
+    if isinstance(value, str):
+        for pattern, instead in _PATTERNS:
+            value = pattern.sub(instead, value)
+        return value
+    if isinstance(value, MutableMapping):
+        return {name: scrub(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [scrub(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return scrub(str(value))
+
+
+def redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Scrub a whole line: the last processor before it is rendered."""
+    return {name: scrub(value, name) for name, value in event.items()}
+
+
+def configure(log_format: str, level: str) -> None:
+    """Send structlog and `logging` through the same processors to standard error."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # the traceback becomes text here, so that the next processor reads it too
+                structlog.processors.format_exc_info,
+                redact,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())

@@ -1,0 +1,36 @@
+"""Tables and nothing else, one file per aggregate.
+
+Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is referred to by both, so that a row can't point
+into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
+"""
+
+from app.models.account import PaymentAccount, SmsAccount
+from app.models.audit import AuditEntry
+from app.models.campaign import Campaign, Question
+from app.models.delivery import Receipt, SendLog, Slice
+from app.models.event import Event
+from app.models.intake import Import, ImportChunk, ImportFault
+from app.models.payment import Payment, PaymentNotice
+from app.models.recipient import Recipient
+from app.models.tenant import Tenant
+from app.models.user import User
+
+__all__ = [
+    "AuditEntry",
+    "Campaign",
+    "Event",
+    "Import",
+    "ImportChunk",
+    "ImportFault",
+    "Payment",
+    "PaymentAccount",
+    "PaymentNotice",
+    "Question",
+    "Receipt",
+    "Recipient",
+    "SendLog",
+    "Slice",
+    "SmsAccount",
+    "Tenant",
+    "User",
+]

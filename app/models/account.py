@@ -1,0 +1,53 @@
+"""A tenant's contracts with SMS services and payment sites."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.base import CreatedAt, TenantOwned, owned
+from app.models.tenant import Tenant
+
+
+class SmsAccount(TenantOwned, db.Model):
+    """A contract with an SMS service. `credentials_sealed` is a JSON object."""
+
+    __tablename__ = "sms_account"
+    __table_args__ = owned()
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    name: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    sender: Mapped[str] = mapped_column(Text, server_default="")
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[CreatedAt]
+
+    tenant: Mapped[Tenant] = relationship()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PaymentAccount(TenantOwned, db.Model):
+    """A contract with a payment site."""
+
+    __tablename__ = "payment_account"
+    __table_args__ = owned()
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    name: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    test_mode: Mapped[bool] = mapped_column(server_default=text("false"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[CreatedAt]
+
+    tenant: Mapped[Tenant] = relationship()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,102 @@
+"""What is sent, and the questions that prove who reads it."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.account import PaymentAccount, SmsAccount
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.tenant import Tenant
+from app.models.user import User
+
+
+class Campaign(TenantOwned, db.Model):
+    """配信. `key` is random and begins every reference given to providers; `revision` rises with each change of content.
+
+    `rehearsal` is the last check over every row, bound to the content by its digest.
+    """
+
+    __tablename__ = "campaign"
+    __table_args__ = owned(
+        refers_to("sms_account", "sms_account_id"),
+        refers_to("payment_account", "payment_account_id"),
+        CheckConstraint("max_failures BETWEEN 3 AND 10", name="max_failures"),
+        CheckConstraint("(link_minutes IS NULL) <> (link_until IS NULL)", name="one_validity"),
+        CheckConstraint("link_minutes BETWEEN 5 AND 527040", name="link_minutes"),
+        CheckConstraint("page_language IN ('ja', 'en')", name="page_language"),
+        Index("ix_campaign_tenant_id_created_at", "tenant_id", "created_at"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="draft")
+    sms_account_id: Mapped[int | None] = mapped_column(BigInteger)
+    payment_account_id: Mapped[int | None] = mapped_column(BigInteger)
+    sms_text: Mapped[str] = mapped_column(Text, server_default="")
+    page_title: Mapped[str] = mapped_column(Text, server_default="")
+    page_text: Mapped[str] = mapped_column(Text, server_default="")
+    page_language: Mapped[str] = mapped_column(Text, server_default="ja")
+    payment_required: Mapped[bool] = mapped_column(server_default=text("false"))
+    link_minutes: Mapped[int | None] = mapped_column(server_default="20160")
+    link_until: Mapped[Time | None]
+    max_failures: Mapped[int] = mapped_column(server_default="5")
+    revision: Mapped[int] = mapped_column(server_default="0")
+    rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    created_at: Mapped[CreatedAt]
+    launched_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    launched_at: Mapped[Time | None]
+    completed_at: Mapped[Time | None]
+
+    tenant: Mapped[Tenant] = relationship(viewonly=True)
+    sms_account: Mapped[SmsAccount | None] = relationship(
+        foreign_keys=[sms_account_id], primaryjoin="Campaign.sms_account_id == SmsAccount.id"
+    )
+    payment_account: Mapped[PaymentAccount | None] = relationship(
+        foreign_keys=[payment_account_id], primaryjoin="Campaign.payment_account_id == PaymentAccount.id"
+    )
+    questions: Mapped[list["Question"]] = relationship(
+        back_populates="campaign",
+        order_by="Question.position",
+        cascade="all, delete-orphan",
+        foreign_keys="Question.campaign_id",
+        primaryjoin="Campaign.id == Question.campaign_id",
+    )
+    author: Mapped[User | None] = relationship(foreign_keys=[created_by])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Question(TenantOwned, db.Model):
+    """設問. `position` is 1 to 4 and unique within the campaign: the database allows no fifth.
+
+    `column_name` names the list's column that holds the right answers, where it differs from the label.
+    """
+
+    __tablename__ = "question"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        UniqueConstraint("campaign_id", "position", deferrable=True, initially="DEFERRED"),
+        CheckConstraint("position BETWEEN 1 AND 4", name="at_most_four"),
+        CheckConstraint("kind IN ('text', 'digits', 'date', 'postcode', 'last4', 'choice')", name="kind"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    label: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text, server_default="text")
+    column_name: Mapped[str] = mapped_column(Text, server_default="")
+    choices: Mapped[str] = mapped_column(Text, server_default="")
+
+    campaign: Mapped[Campaign] = relationship(
+        back_populates="questions", foreign_keys=[campaign_id], primaryjoin="Campaign.id == Question.campaign_id"
+    )
+
+    def __str__(self) -> str:
+        return self.label

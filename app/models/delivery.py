@@ -1,0 +1,88 @@
+"""The work of sending: slices, attempts, receipts."""
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.campaign import Campaign
+from app.models.recipient import Recipient
+
+
+class Slice(TenantOwned, db.Model):
+    """A range of a campaign's recipients, and the unit that a worker leases. `due_at` is null when nothing is left to send."""
+
+    __tablename__ = "slice"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        UniqueConstraint("campaign_id", "first_id"),
+        Index("ix_slice_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    first_id: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    due_at: Mapped[Time | None]
+    leased_until: Mapped[Time | None]
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class SendLog(TenantOwned, db.Model):
+    """送信ログ: one row per attempt, committed before the request leaves.
+
+    The reference given to the provider is `<campaign.key>.<recipient_id>.<attempt>`: made of what the row is found by.
+    `state` is the SMS vocabulary's word for this attempt, `code` the provider's.
+    """
+
+    __tablename__ = "send_log"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        refers_to("recipient", "recipient_id", ondelete="CASCADE"),
+        refers_to("sms_account", "sms_account_id"),
+        UniqueConstraint("recipient_id", "attempt"),
+        Index("ix_send_log_campaign_id_id", "campaign_id", "id"),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    recipient_id: Mapped[int] = mapped_column(BigInteger)
+    sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    fence: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(Text, server_default="sending")
+    code: Mapped[str] = mapped_column(Text, server_default="")
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    carrier: Mapped[str] = mapped_column(Text, server_default="")
+    units: Mapped[int | None]
+    started_at: Mapped[Time]
+    answered_at: Mapped[Time | None]
+    settled_at: Mapped[Time | None]
+
+    recipient: Mapped[Recipient] = relationship(
+        viewonly=True, primaryjoin="Recipient.id == SendLog.recipient_id", foreign_keys=[recipient_id]
+    )
+    campaign: Mapped[Campaign] = relationship(
+        viewonly=True, primaryjoin="Campaign.id == SendLog.campaign_id", foreign_keys=[campaign_id]
+    )
+
+
+class Receipt(TenantOwned, db.Model):
+    """A provider's push, kept raw before anything is made of it; the same body twice is one row."""
+
+    __tablename__ = "receipt"
+    __table_args__ = owned(
+        refers_to("sms_account", "sms_account_id"),
+        UniqueConstraint("sms_account_id", "digest"),
+        Index("ix_receipt_waiting", "id", postgresql_where=text("applied_at IS NULL")),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    body_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[CreatedAt]
+    applied_at: Mapped[Time | None]
+    outcome: Mapped[str] = mapped_column(Text, server_default="")

@@ -1,0 +1,33 @@
+"""What happened: append-only; the app's role can insert and read, nothing else."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import db
+from app.models.base import TenantOwned, Time, owned
+
+
+class Event(TenantOwned, db.Model):
+    """One step of a recipient, or of a campaign where `recipient_id` is null.
+
+    `track` is sms, page, payment or campaign, `state` the word entered (or a kind of its own, such as a link's preview),
+    `actor` who did it: system, person, provider, user:<id>. No foreign key to the recipient: what happened stays.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = owned(
+        Index("ix_event_recipient_id_id", "recipient_id", "id", postgresql_where=text("recipient_id IS NOT NULL")),
+        Index("ix_event_campaign_id_id", "campaign_id", "id", postgresql_where=text("recipient_id IS NULL")),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    recipient_id: Mapped[int | None] = mapped_column(BigInteger)
+    track: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    at: Mapped[Time]
+    actor: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB)

@@ -1,0 +1,86 @@
+"""Uploaded lists, on their way to recipients."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.campaign import Campaign
+
+
+class Import(TenantOwned, db.Model):
+    """取込: one uploaded file. mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消."""
+
+    __tablename__ = "import"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        CheckConstraint("state IN ('mapping', 'queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+        Index("ix_import_campaign_id_id", "campaign_id", "id"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(Text, server_default="mapping")
+    filename: Mapped[str] = mapped_column(Text)
+    byte_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    header: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    mapping: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    rows_read: Mapped[int] = mapped_column(server_default="0")
+    rows_added: Mapped[int] = mapped_column(server_default="0")
+    rows_known: Mapped[int] = mapped_column(server_default="0")
+    rows_rejected: Mapped[int] = mapped_column(server_default="0")
+    rows_ignored: Mapped[int] = mapped_column(server_default="0")
+    warnings: Mapped[int] = mapped_column(server_default="0")
+    bytes_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+    created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[Time | None]
+    beat_at: Mapped[Time | None]
+    finished_at: Mapped[Time | None]
+
+    campaign: Mapped[Campaign] = relationship(
+        viewonly=True, primaryjoin="Campaign.id == Import.campaign_id", foreign_keys=[campaign_id]
+    )
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class ImportChunk(TenantOwned, db.Model):
+    """A piece of the uploaded file, sealed: any worker on any machine can read it; deleted once the import is over."""
+
+    __tablename__ = "import_chunk"
+    __table_args__ = owned(
+        refers_to("import", "import_id", ondelete="CASCADE"),
+        UniqueConstraint("import_id", "position"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    import_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    data_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ImportFault(TenantOwned, db.Model):
+    """What was found in a row. `level` is error (the row was not taken), warning or ignored; an error's row is kept, sealed."""
+
+    __tablename__ = "import_fault"
+    __table_args__ = owned(
+        refers_to("import", "import_id", ondelete="CASCADE"),
+        CheckConstraint("level IN ('error', 'warning', 'ignored')", name="level"),
+        Index("ix_import_fault_import_id_sheet_row", "import_id", "sheet_row"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    import_id: Mapped[int] = mapped_column(BigInteger)
+    sheet_row: Mapped[int]
+    column_name: Mapped[str | None] = mapped_column(Text)
+    level: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+    row_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)

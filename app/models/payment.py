@@ -1,0 +1,79 @@
+"""Money asked for, attempt by attempt, and what the payment sites told of it."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.account import PaymentAccount
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.recipient import Recipient
+
+
+class Payment(TenantOwned, db.Model):
+    """One attempt of one person to pay; the row is committed before the payment site is asked.
+
+    `state` is the payment vocabulary's word. `problem` is not empty when the site's word and ours disagree (要確認).
+    """
+
+    __tablename__ = "payment"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        refers_to("recipient", "recipient_id", ondelete="CASCADE"),
+        refers_to("payment_account", "payment_account_id"),
+        UniqueConstraint("recipient_id", "attempt"),
+        UniqueConstraint("payment_account_id", "provider_id"),
+        CheckConstraint("amount_yen > 0", name="amount"),
+        # one attempt at a time: two phones, two presses and the back button meet here
+        Index(
+            "uq_payment_open",
+            "recipient_id",
+            unique=True,
+            postgresql_where=text("state IN ('started', 'pending')"),
+        ),
+        Index("ix_payment_campaign_id_id", "campaign_id", "id"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    recipient_id: Mapped[int] = mapped_column(BigInteger)
+    payment_account_id: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    reference: Mapped[str] = mapped_column(Text, unique=True)
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="started")
+    amount_yen: Mapped[int] = mapped_column(BigInteger)
+    method: Mapped[str] = mapped_column(Text, server_default="")
+    url_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    problem: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[Time | None]
+    pay_by: Mapped[Time | None]
+    paid_at: Mapped[Time | None]
+    checked_at: Mapped[Time | None]
+
+    recipient: Mapped[Recipient] = relationship(
+        viewonly=True, primaryjoin="Recipient.id == Payment.recipient_id", foreign_keys=[recipient_id]
+    )
+    account: Mapped[PaymentAccount] = relationship(
+        viewonly=True, primaryjoin="PaymentAccount.id == Payment.payment_account_id", foreign_keys=[payment_account_id]
+    )
+
+
+class PaymentNotice(TenantOwned, db.Model):
+    """A verified webhook, kept before anything is made of it; each of the provider's events is one row."""
+
+    __tablename__ = "payment_notice"
+    __table_args__ = owned(
+        refers_to("payment_account", "payment_account_id"),
+        UniqueConstraint("payment_account_id", "event_id"),
+        Index("ix_payment_notice_waiting", "id", postgresql_where=text("applied_at IS NULL")),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    payment_account_id: Mapped[int] = mapped_column(BigInteger)
+    event_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    received_at: Mapped[CreatedAt]
+    applied_at: Mapped[Time | None]
+    outcome: Mapped[str] = mapped_column(Text, server_default="")

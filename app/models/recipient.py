@@ -1,0 +1,78 @@
+"""The people written to, with where each of them stands."""
+
+from datetime import date
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.campaign import Campaign
+
+
+class Recipient(TenantOwned, db.Model):
+    """送信先. Three states with the time of each step; `app.tracking.moves` alone writes them.
+
+    `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order of the
+    questions. `identity_key` makes the same row of a list the same person when it is uploaded again. `fence` and
+    `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. The states stand in no index and
+    the page leaves room, so that the updates of sending stay on the page (HOT).
+    """
+
+    __tablename__ = "recipient"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        UniqueConstraint("campaign_id", "identity_key"),
+        Index("ix_recipient_campaign_id_id", "campaign_id", "id"),
+        Index("ix_recipient_tenant_id_phone_index", "tenant_id", "phone_index"),
+        Index("ix_recipient_tenant_id_reference", "tenant_id", "reference"),
+        {"postgresql_with": {"fillfactor": "60"}},
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    import_id: Mapped[int | None] = mapped_column(BigInteger)
+    sheet_row: Mapped[int | None]
+    identity_key: Mapped[bytes] = mapped_column(LargeBinary)
+    reference: Mapped[str] = mapped_column(Text, server_default="")
+    phone_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    fields_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    answer_digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
+    amount_yen: Mapped[int | None] = mapped_column(BigInteger)
+    due_date: Mapped[date | None]
+
+    link_generation: Mapped[int] = mapped_column(server_default="1")
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    link_expires_at: Mapped[Time | None]
+    failed_attempts: Mapped[int] = mapped_column(server_default="0")
+
+    sms_state: Mapped[str] = mapped_column(Text, server_default="draft")
+    page_state: Mapped[str] = mapped_column(Text, server_default="unopened")
+    payment_state: Mapped[str] = mapped_column(Text, server_default="none")
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    sms_attempt: Mapped[int] = mapped_column(server_default="0")
+    sms_code: Mapped[str] = mapped_column(Text, server_default="")
+    carrier: Mapped[str] = mapped_column(Text, server_default="")
+
+    created_at: Mapped[CreatedAt]
+    queued_at: Mapped[Time | None]
+    sent_at: Mapped[Time | None]
+    accepted_at: Mapped[Time | None]
+    delivered_at: Mapped[Time | None]
+    undelivered_at: Mapped[Time | None]
+    opened_at: Mapped[Time | None]
+    verified_at: Mapped[Time | None]
+    viewed_at: Mapped[Time | None]
+    locked_at: Mapped[Time | None]
+    pay_started_at: Mapped[Time | None]
+    pay_pending_at: Mapped[Time | None]
+    paid_at: Mapped[Time | None]
+
+    campaign: Mapped[Campaign] = relationship(
+        viewonly=True, primaryjoin="Campaign.id == Recipient.campaign_id", foreign_keys=[campaign_id]
+    )
+
+    def __str__(self) -> str:
+        return self.reference or f"#{self.id}"

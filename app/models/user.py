@@ -1,0 +1,40 @@
+"""The people who use the back office."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+from app.models.base import CreatedAt, Id, Time
+from app.models.tenant import Tenant
+
+
+class User(db.Model):
+    """利用者. An operator belongs to no tenant; managers and clerks to exactly one.
+
+    `session_epoch` stands in each session: raising it ends them all.
+    """
+
+    __tablename__ = "app_user"
+    __table_args__ = (
+        CheckConstraint("role IN ('operator', 'manager', 'clerk')", name="role"),
+        CheckConstraint("(role = 'operator') = (tenant_id IS NULL)", name="operator_has_no_tenant"),
+        Index("uq_app_user_tenant_email", text("coalesce(tenant_id, 0)"), text("lower(email)"), unique=True),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    email: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    session_epoch: Mapped[int] = mapped_column(server_default="0")
+    failed_logins: Mapped[int] = mapped_column(server_default="0")
+    locked_until: Mapped[Time | None]
+    last_login_at: Mapped[Time | None]
+    created_at: Mapped[CreatedAt]
+
+    tenant: Mapped[Tenant | None] = relationship()
+
+    def __str__(self) -> str:
+        return self.name

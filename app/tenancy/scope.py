@@ -1,0 +1,85 @@
+"""The scope of the running transaction, told to PostgreSQL at each BEGIN and forgotten by it at each COMMIT."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, event
+
+from app.extensions import db
+
+
+class NoScope(RuntimeError):  # noqa: N818 - it says what is missing
+    """A transaction began outside `tenant()` and `platform()`."""
+
+
+class ScopeInUse(RuntimeError):  # noqa: N818 - it says what was tried
+    """A scope was entered while another was open: a tenant can't change in mid transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One tenant's rows, or with None all rows, for the platform's own work."""
+
+    tenant_id: int | None
+
+
+_scope: ContextVar[Scope | None] = ContextVar("todoke_scope", default=None)
+
+
+def current() -> Scope:
+    """Give the open scope. Raises NoScope."""
+    scope = _scope.get()
+    if scope is None:
+        raise NoScope("no scope is open: use tenancy.tenant(id) or tenancy.platform()")
+    return scope
+
+
+@contextmanager
+def _entered(scope: Scope) -> Iterator[Scope]:
+    opened = _scope.get()
+    if opened is not None and opened != scope:
+        raise ScopeInUse(f"{scope} was entered inside {opened}")
+    if opened is not None:
+        yield scope
+        return
+    token = _scope.set(scope)
+    try:
+        yield scope
+    finally:
+        # rolls back what was not committed and empties the identity map before the next scope
+        db.session.remove()
+        _scope.reset(token)
+
+
+def tenant(tenant_id: int) -> AbstractContextManager[Scope]:
+    """Open the scope of one tenant for a with block; opening the same one again inside is harmless."""
+    return _entered(Scope(tenant_id))
+
+
+def platform() -> AbstractContextManager[Scope]:
+    """Open the platform's scope: all rows. For sign-in, look-ups by token, sweeps and operators."""
+    return _entered(Scope(None))
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Open a transaction of its own in the open scope, for hot paths that speak Core; commits at the end."""
+    with db.engine.begin() as connection:
+        yield connection
+
+
+def _tell_postgres(connection: Connection) -> None:
+    scope = current()
+    # the DBAPI cursor: the Connection is still in the middle of its own BEGIN here
+    with connection.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true)",
+            ("" if scope.tenant_id is None else str(scope.tenant_id), "on" if scope.tenant_id is None else "off"),
+        )
+
+
+def bind(engine: Engine) -> None:
+    """Make every transaction of `engine`, by ORM or Core, tell PostgreSQL its scope."""
+    event.listen(engine, "begin", _tell_postgres)

@@ -1,0 +1,181 @@
+"""The one way in which a state changes: the state, the time of the step and its event in one statement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session, scoped_session
+
+from app.tracking.states import (
+    CAMPAIGN,
+    CampaignState,
+    PageState,
+    PaymentState,
+    SmsState,
+    Track,
+)
+
+Executor = Connection | Session | scoped_session[Session]
+
+# The column that keeps a step's time. The page and payment tracks keep the first time, SMS the latest.
+STEP_TIMES: Mapping[tuple[str, str], str] = {
+    ("sms", SmsState.QUEUED): "queued_at",
+    ("sms", SmsState.SENDING): "sent_at",
+    ("sms", SmsState.ACCEPTED): "accepted_at",
+    ("sms", SmsState.DELIVERED): "delivered_at",
+    ("sms", SmsState.UNDELIVERED): "undelivered_at",
+    ("page", PageState.OPENED): "opened_at",
+    ("page", PageState.VERIFIED): "verified_at",
+    ("page", PageState.VIEWED): "viewed_at",
+    ("page", PageState.LOCKED): "locked_at",
+    ("payment", PaymentState.STARTED): "pay_started_at",
+    ("payment", PaymentState.PENDING): "pay_pending_at",
+    ("payment", PaymentState.PAID): "paid_at",
+}
+_LATEST = {"sms"}
+
+# Other columns of a recipient that may be set with a move, with their types.
+_COLUMNS = {
+    "fence": "bigint",
+    "sms_attempt": "integer",
+    "sms_code": "text",
+    "carrier": "text",
+    "link_expires_at": "timestamptz",
+    "failed_attempts": "integer",
+    "link_generation": "integer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One recipient's step. `detail` goes into the event: codes and ids, never a personal detail.
+
+    `columns` are other columns of the recipient set with it; all steps of one call name the same ones.
+    """
+
+    recipient_id: int
+    at: datetime
+    detail: Mapping[str, Any] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def move(
+    executor: Executor,
+    track: Track,
+    to: StrEnum,
+    steps: Sequence[Step],
+    *,
+    actor: str,
+    fence: int | None = None,
+    sources: Sequence[StrEnum] | None = None,
+) -> set[int]:
+    """Move recipients to `to` where the vocabulary allows it; give the ids of those that moved.
+
+    The others stand as they were: somebody was faster, or the move is not allowed. With `fence`, only rows that still carry
+    it. `sources` narrows the states to leave from further than the vocabulary does.
+    """
+    if not steps:
+        return set()
+    allowed = track.sources(to)
+    if sources is not None:
+        allowed = [state for state in allowed if state in {str(source) for source in sources}]
+    names = list(steps[0].columns)
+    sets = [f"{track.name}_state = :to"]
+    if time_column := STEP_TIMES.get((track.name, to)):
+        kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
+        sets.append(f"{time_column} = {kept}")
+    sets += [f"{name} = u.{name}" for name in names]
+    arrays = ["CAST(:ids AS bigint[])", "CAST(:ats AS timestamptz[])", "CAST(:details AS jsonb[])"]
+    arrays += [f"CAST(:c_{name} AS {_COLUMNS[name]}[])" for name in names]
+    fenced = "AND r.fence = :fence" if fence is not None else ""
+    # the names in this statement come from the tables above, never from outside
+    statement = f"""
+        WITH u AS (SELECT * FROM unnest({", ".join(arrays)}) AS u({", ".join(["id", "at", "detail", *names])})),
+        moved AS (
+            UPDATE recipient r SET {", ".join(sets)} FROM u
+            WHERE r.id = u.id AND r.{track.name}_state = ANY(:sources) {fenced}
+            RETURNING r.id, r.tenant_id, r.campaign_id, u.at, u.detail
+        )
+        INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)
+        SELECT tenant_id, campaign_id, id, :track, :to, at, :actor, detail FROM moved
+        RETURNING recipient_id
+    """  # noqa: S608
+    values: dict[str, Any] = {
+        "ids": [step.recipient_id for step in steps],
+        "ats": [step.at for step in steps],
+        "details": [Jsonb(step.detail) if step.detail is not None else None for step in steps],
+        "sources": allowed,
+        "to": str(to),
+        "track": track.name,
+        "actor": actor,
+        **{f"c_{name}": [step.columns[name] for step in steps] for name in names},
+    }
+    if fence is not None:
+        values["fence"] = fence
+    return {row[0] for row in executor.execute(text(statement), values)}
+
+
+def move_campaign(
+    executor: Executor,
+    campaign_id: int,
+    to: CampaignState,
+    *,
+    at: datetime,
+    actor: str,
+    detail: dict[str, Any] | None = None,
+) -> bool:
+    """Move a campaign to `to` with its event; say whether it moved. Launch and completion keep their times."""
+    times = {CampaignState.SENDING: "launched_at", CampaignState.COMPLETED: "completed_at"}
+    kept = {CampaignState.SENDING: "coalesce(launched_at, :at)", CampaignState.COMPLETED: ":at"}
+    more = f", {times[to]} = {kept[to]}" if to in times else ""
+    statement = f"""
+        WITH moved AS (
+            UPDATE campaign SET state = :to{more} WHERE id = :id AND state = ANY(:sources) RETURNING id, tenant_id
+        )
+        INSERT INTO event (tenant_id, campaign_id, track, state, at, actor, detail)
+        SELECT tenant_id, id, 'campaign', :to, :at, :actor, CAST(:detail AS jsonb) FROM moved RETURNING id
+    """  # noqa: S608
+    values = {
+        "id": campaign_id,
+        "to": str(to),
+        "at": at,
+        "actor": actor,
+        "detail": Jsonb(detail) if detail is not None else None,
+        "sources": CAMPAIGN.sources(to),
+    }
+    return executor.execute(text(statement), values).first() is not None
+
+
+def note(
+    executor: Executor,
+    track: str,
+    kind: str,
+    *,
+    tenant_id: int,
+    campaign_id: int,
+    recipient_id: int | None,
+    at: datetime,
+    actor: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an event that changes no state: a wrong answer, a link fetched by a preview, an export."""
+    executor.execute(
+        text(
+            "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)"
+            " VALUES (:tenant_id, :campaign_id, :recipient_id, :track, :state, :at, :actor, CAST(:detail AS jsonb))"
+        ),
+        {
+            "tenant_id": tenant_id,
+            "campaign_id": campaign_id,
+            "recipient_id": recipient_id,
+            "track": track,
+            "state": kind,
+            "at": at,
+            "actor": actor,
+            "detail": Jsonb(detail) if detail is not None else None,
+        },
+    )
