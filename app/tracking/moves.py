@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.tracking.states import (
     CAMPAIGN,
+    SMS,
     CampaignState,
     PageState,
     PaymentState,
@@ -179,3 +180,31 @@ def note(
             "detail": Jsonb(detail) if detail is not None else None,
         },
     )
+
+
+def move_all(
+    executor: Executor, to: SmsState, *, campaign_id: int, sources: Sequence[SmsState], at: datetime, actor: str
+) -> int:
+    """Move all of a campaign's recipients that stand in one of `sources` along the SMS track; give their number."""
+    column = STEP_TIMES.get(("sms", to))
+    more = f", {column} = :at" if column else ""
+    statement = f"""
+        WITH moved AS (
+            UPDATE recipient SET sms_state = :to{more}
+            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources)
+            RETURNING id, tenant_id, campaign_id
+        ), told AS (
+            INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)
+            SELECT tenant_id, campaign_id, id, 'sms', :to, :at, :actor FROM moved RETURNING 1
+        )
+        SELECT count(*) FROM told
+    """  # noqa: S608 - the names come from the table above
+    allowed = set(SMS.sources(to))
+    values = {
+        "to": str(to),
+        "at": at,
+        "actor": actor,
+        "campaign_id": campaign_id,
+        "sources": [str(source) for source in sources if str(source) in allowed],
+    }
+    return int(executor.execute(text(statement), values).scalar_one())

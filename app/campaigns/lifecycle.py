@@ -1,0 +1,231 @@
+"""The life of a campaign: what it still lacks, launch, pause, resume, cancel, completion."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, text
+
+from app import audit, queues
+from app.accounts import Unusable, for_payment, for_sms
+from app.campaigns import rehearsal
+from app.config import settings
+from app.extensions import db
+from app.models import Campaign, Import, Recipient
+from app.tracking.moves import Executor, move_all, move_campaign
+from app.tracking.states import CampaignState, SmsState, TenantState
+
+_KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+class NotReady(Exception):  # noqa: N818 - it says what the campaign is
+    """The campaign can't go on; `problems` say why and what to do, in Japanese."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a step (write, list, check) still lacks, in Japanese."""
+
+    step: str
+    message: str
+
+
+def new_key() -> str:
+    """Make a campaign's key: random, so that references never meet those of another installation."""
+    return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(10))
+
+
+def touch(campaign: Campaign) -> None:
+    """Say that what people will get has changed: the last check is void."""
+    campaign.revision = Campaign.revision + 1
+
+
+def has_people(campaign_id: int) -> bool:
+    """Say whether the campaign has any recipient."""
+    return db.session.scalar(select(select(Recipient.id).where(Recipient.campaign_id == campaign_id).exists())) or False
+
+
+def people_count(campaign_id: int) -> int:
+    """Count the campaign's recipients."""
+    return db.session.scalar(select(func.count()).where(Recipient.campaign_id == campaign_id)) or 0
+
+
+def content_locked(campaign: Campaign) -> bool:
+    """Say whether texts may no longer change: after the launch people have them already."""
+    return campaign.state != CampaignState.DRAFT
+
+
+def questions_locked(campaign: Campaign) -> bool:
+    """Say whether questions may no longer change: the digests of the answers were made for them."""
+    return content_locked(campaign) or has_people(campaign.id)
+
+
+def missing(campaign: Campaign) -> list[Missing]:
+    """List what keeps the campaign from being launched, step by step."""
+    found = [Missing("write", message) for message in _missing_in_writing(campaign)]
+    if not has_people(campaign.id):
+        found.append(Missing("list", "名簿がまだ取り込まれていません。"))
+    elif _import_running(campaign.id):
+        found.append(Missing("list", "名簿を取り込んでいます。終わるまでお待ちください。"))
+    checked = rehearsal.current(campaign)
+    if checked is None:
+        found.append(Missing("check", "送信前の確認がまだです。"))
+    else:
+        found += [Missing("check", message) for message in checked["problems"]]
+    return found
+
+
+def _missing_in_writing(campaign: Campaign) -> list[str]:
+    found = rehearsal.text_problems(campaign)
+    account = campaign.sms_account
+    if account is None:
+        found.append("SMSの送信元アカウントが選ばれていません。")
+    elif not account.active:
+        found.append("選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。")
+    else:
+        try:
+            for_sms(account)
+        except Unusable:
+            found.append("選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。")
+    if campaign.payment_required:
+        found += _missing_for_payment(campaign)
+    if campaign.link_until is not None and campaign.link_until <= datetime.now(UTC):
+        found.append("リンクの有効期限が過ぎています。新しい日時にしてください。")
+    return found
+
+
+def _missing_for_payment(campaign: Campaign) -> list[str]:
+    account = campaign.payment_account
+    if account is None:
+        return ["支払いを受け取る決済アカウントが選ばれていません。"]
+    if not account.active:
+        return ["選ばれている決済アカウントは停止中です。別のアカウントを選んでください。"]
+    try:
+        for_payment(account)
+    except Unusable:
+        return ["選ばれている決済アカウントに認証情報がありません。管理者に設定を依頼してください。"]
+    return []
+
+
+def _import_running(campaign_id: int) -> bool:
+    running = select(Import.id).where(Import.campaign_id == campaign_id, Import.state.in_(("queued", "running")))
+    return db.session.scalar(select(running.exists())) or False
+
+
+def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
+    """Send exactly what was checked under `digest`. Raises NotReady; a second press finds it launched. Commits."""
+    campaign = db.session.execute(
+        select(Campaign).where(Campaign.id == campaign_id).with_for_update(of=Campaign)
+    ).scalar_one()
+    if campaign.state != CampaignState.DRAFT:
+        db.session.rollback()
+        raise NotReady(["この配信はすでに送信を開始しています。状況の画面で確認してください。"])
+    problems = [item.message for item in missing(campaign)]
+    checked = rehearsal.current(campaign)
+    if checked is not None and checked["digest"] != digest:
+        problems.append("確認した内容が変わっています。もう一度確認してから送信してください。")
+    if campaign.tenant.state not in {TenantState.TRIAL, TenantState.ACTIVE}:
+        problems.append("ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。")
+    if problems:
+        db.session.rollback()
+        raise NotReady(problems)
+    now = datetime.now(UTC)
+    actor = f"user:{user_id}"
+    slices = _cut(db.session, campaign, now)
+    count = move_all(
+        db.session, SmsState.QUEUED, campaign_id=campaign_id, sources=[SmsState.DRAFT], at=now, actor=actor
+    )
+    move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, detail={"people": count})
+    campaign.launched_by = user_id
+    audit.record(
+        db.session,
+        actor=actor,
+        act="launch",
+        target=f"campaign:{campaign_id}",
+        detail={"people": count, "digest": digest},
+    )
+    tenant_id = campaign.tenant_id
+    db.session.commit()
+    for slice_id in slices:
+        queues.enqueue("jobs.delivery.send_slice", tenant_id, slice_id)
+
+
+def _cut(executor: Executor, campaign: Campaign, now: datetime) -> list[int]:
+    """Cut the campaign's people into slices by ranges of ids."""
+    rows = executor.execute(
+        text("""
+            INSERT INTO slice (tenant_id, campaign_id, first_id, last_id, due_at)
+            SELECT :tenant_id, :campaign_id, min(id), max(id), :now
+            FROM (
+                SELECT id, (row_number() OVER (ORDER BY id) - 1) / :rows AS part
+                FROM recipient WHERE campaign_id = :campaign_id AND sms_state = 'draft'
+            ) AS numbered
+            GROUP BY part ORDER BY part
+            RETURNING id
+        """),
+        {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id, "now": now, "rows": settings().slice_rows},
+    )
+    return [row.id for row in rows]
+
+
+def pause(campaign_id: int, *, user_id: int) -> bool:
+    """Stop sending; workers notice before their next batch. Says whether it was sending. Commits."""
+    return _turn(campaign_id, CampaignState.PAUSED, "pause", user_id)
+
+
+def resume(campaign_id: int, *, user_id: int) -> bool:
+    """Go on sending what still waits. Says whether it was paused. Commits."""
+    if not _turn(campaign_id, CampaignState.SENDING, "resume", user_id):
+        return False
+    due = db.session.execute(
+        text("SELECT tenant_id, id FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL"), {"id": campaign_id}
+    ).all()
+    for row in due:
+        queues.enqueue("jobs.delivery.send_slice", row.tenant_id, row.id)
+    return True
+
+
+def cancel(campaign_id: int, *, user_id: int) -> bool:
+    """Give the campaign up: whoever still waits won't be written to. Says whether it could be. Commits."""
+    return _turn(campaign_id, CampaignState.CANCELLED, "cancel", user_id)
+
+
+def _turn(campaign_id: int, to: CampaignState, act: str, user_id: int) -> bool:
+    now = datetime.now(UTC)
+    actor = f"user:{user_id}"
+    if not move_campaign(db.session, campaign_id, to, at=now, actor=actor):
+        db.session.rollback()
+        return False
+    if to == CampaignState.CANCELLED:
+        move_all(
+            db.session,
+            SmsState.CANCELLED,
+            campaign_id=campaign_id,
+            sources=[SmsState.DRAFT, SmsState.QUEUED],
+            at=now,
+            actor=actor,
+        )
+        db.session.execute(text("UPDATE slice SET due_at = NULL WHERE campaign_id = :id"), {"id": campaign_id})
+    audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
+    db.session.commit()
+    return True
+
+
+def complete_if_done(executor: Executor, campaign_id: int) -> bool:
+    """Complete a campaign that has nothing left to send and nothing to ask about; say whether it was completed."""
+    done = executor.execute(
+        text("""
+            SELECT NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
+            AND NOT EXISTS (
+                SELECT FROM recipient WHERE campaign_id = :id AND sms_state IN ('queued', 'sending', 'unknown')
+            )
+        """),
+        {"id": campaign_id},
+    ).scalar_one()
+    return bool(done) and move_campaign(
+        executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"
+    )

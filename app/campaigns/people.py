@@ -1,0 +1,47 @@
+"""A recipient's details, opened for the moment in which they are used, and the texts made of them."""
+
+import json
+from collections.abc import Mapping
+
+from app import links
+from app.campaigns import template
+from app.campaigns.segments import flatten
+from app.extensions import vault
+from app.models import Campaign
+from app.vault import Place
+
+
+def phone_place(tenant_id: int, recipient_id: int) -> Place:
+    """Say where a phone number is sealed."""
+    return Place(tenant_id, "recipient", "phone_sealed", recipient_id)
+
+
+def fields_place(tenant_id: int, recipient_id: int) -> Place:
+    """Say where the list's cells are sealed."""
+    return Place(tenant_id, "recipient", "fields_sealed", recipient_id)
+
+
+def open_phone(tenant_id: int, recipient_id: int, sealed: bytes) -> str:
+    """Give the number in E.164. Raises CannotOpen."""
+    return vault.open_text(sealed, phone_place(tenant_id, recipient_id))
+
+
+def open_fields(tenant_id: int, recipient_id: int, sealed: bytes) -> dict[str, str]:
+    """Give the list's cells by column name, in the list's order. Raises CannotOpen."""
+    fields: dict[str, str] = json.loads(vault.open(sealed, fields_place(tenant_id, recipient_id)))
+    return fields
+
+
+def sms_text(text: str, company: str, fields: Mapping[str, str], recipient_id: int, generation: int) -> str:
+    """Render the SMS of one person, with the link. Raises MissingField."""
+    values = {template.key(name): flatten(value) for name, value in fields.items()}
+    values[template.COMPANY] = company
+    values[template.LINK] = links.address(recipient_id, generation)
+    return template.render(text, values)
+
+
+def page_texts(campaign: Campaign, company: str, fields: Mapping[str, str]) -> tuple[str, str]:
+    """Render the page's title and message of one person. Raises MissingField."""
+    values = {template.key(name): value.strip() for name, value in fields.items()}
+    values[template.COMPANY] = company
+    return template.render(campaign.page_title, values), template.render(campaign.page_text, values)

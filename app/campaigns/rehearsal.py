@@ -1,0 +1,193 @@
+"""The check before sending (事前確認): every SMS and page is rendered and measured, for every row.
+
+Its result is bound to the content by a digest: whatever changes afterwards makes it void, and only what was checked can be
+launched.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, scoped_session
+
+from app.campaigns import people, template
+from app.campaigns.segments import LIMIT, hard_to_show, units
+from app.campaigns.template import BUILT_IN, MissingField
+from app.extensions import db
+from app.models import Campaign, Question, Recipient
+
+_PAGE_ROWS = 5_000
+_NAMED = 5
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes."""
+
+    digest: str
+    at: str = ""
+    people: int = 0
+    longest_units: int = 0
+    longest_recipient_id: int | None = None
+    first_recipient_id: int | None = None
+    too_long: int = 0
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Found:
+    too_long: list[str] = field(default_factory=list)
+    missing: Counter[str] = field(default_factory=Counter)
+    blank: Counter[str] = field(default_factory=Counter)
+    hard: Counter[str] = field(default_factory=Counter)
+    without_amount: int = 0
+
+
+def digest(campaign: Campaign) -> str:
+    """Give the digest of everything that decides what people will get. The list's part is `revision`."""
+    parts = [
+        campaign.key,
+        campaign.revision,
+        campaign.tenant.name,
+        campaign.sms_account_id,
+        campaign.payment_account_id if campaign.payment_required else None,
+        campaign.payment_required,
+        campaign.sms_text,
+        campaign.page_title,
+        campaign.page_text,
+        campaign.page_language,
+        campaign.link_minutes,
+        campaign.link_until.isoformat() if campaign.link_until else None,
+        campaign.max_failures,
+        [[q.position, q.kind, q.label, q.choices] for q in campaign.questions],
+    ]
+    return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def current(campaign: Campaign) -> dict[str, Any] | None:
+    """Give the last check if nothing has changed since, else None."""
+    stored = campaign.rehearsal
+    return stored if stored and stored["digest"] == digest(campaign) else None
+
+
+def rehearse(campaign_id: int) -> Rehearsal:
+    """Render every row, store what was found with the campaign, and give it. Commits."""
+    campaign = db.session.get_one(Campaign, campaign_id)
+    result = Rehearsal(digest=digest(campaign))
+    found = _Found()
+    for recipient in _rows(db.session, campaign_id):
+        _rehearse_one(campaign, recipient, result, found)
+    result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
+    result.warnings = _warnings(campaign, result, found)
+    result.at = datetime.now(UTC).isoformat()
+    db.session.execute(
+        Campaign.__table__.update().where(Campaign.id == campaign_id).values(rehearsal=asdict(result))  # type: ignore[attr-defined]
+    )
+    db.session.commit()
+    return result
+
+
+def _rows(session: Session | scoped_session[Session], campaign_id: int) -> Iterator[Any]:
+    """Read by pages of ids: memory doesn't grow with the list, and no cursor is held open."""
+    columns = (
+        Recipient.id,
+        Recipient.tenant_id,
+        Recipient.reference,
+        Recipient.sheet_row,
+        Recipient.fields_sealed,
+        Recipient.link_generation,
+        Recipient.amount_yen,
+    )
+    after = 0
+    while page := session.execute(
+        select(*columns)
+        .where(Recipient.campaign_id == campaign_id, Recipient.id > after)
+        .order_by(Recipient.id)
+        .limit(_PAGE_ROWS)
+    ).all():
+        yield from page
+        after = page[-1].id
+
+
+def _rehearse_one(campaign: Campaign, row: Any, result: Rehearsal, found: _Found) -> None:
+    result.people += 1
+    result.first_recipient_id = result.first_recipient_id or row.id
+    fields = people.open_fields(row.tenant_id, row.id, row.fields_sealed)
+    try:
+        text = people.sms_text(campaign.sms_text, campaign.tenant.name, fields, row.id, row.link_generation)
+        people.page_texts(campaign, campaign.tenant.name, fields)
+    except MissingField as missing:
+        found.missing[missing.name] += 1
+        return
+    length = units(text)
+    if length > result.longest_units:
+        result.longest_units, result.longest_recipient_id = length, row.id
+    if length > LIMIT:
+        result.too_long += 1
+        if len(found.too_long) < _NAMED:
+            found.too_long.append(f"{row.reference or f'{row.sheet_row}行目'}（{length}文字）")
+    found.hard.update(hard_to_show(text))
+    if campaign.payment_required and row.amount_yen is None:
+        found.without_amount += 1
+    cells = {template.key(name): value for name, value in fields.items()}
+    used = template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text)
+    found.blank.update(name for name in used if name not in BUILT_IN and not cells[name].strip())
+
+
+def text_problems(campaign: Campaign) -> list[str]:
+    """Say what is wrong with the texts as such, before any list is there."""
+    found = [f"SMS本文：{problem}" for problem in template.problems(campaign.sms_text, needs_link=True)]
+    found += [f"ページの題名：{problem}" for problem in template.problems(campaign.page_title, needs_link=False)]
+    found += [f"ページの本文：{problem}" for problem in template.problems(campaign.page_text, needs_link=False)]
+    return found
+
+
+def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
+    problems = []
+    if result.too_long:
+        problems.append(
+            f"SMSが{LIMIT}文字を超える送信先が{result.too_long:,}件あります（最長{result.longest_units}文字："
+            f"{'、'.join(found.too_long)}）。本文を短くしてください。"
+        )
+    for name, count in found.missing.items():
+        problems.append(
+            f"差込項目 {{{name}}} が名簿にない送信先が{count:,}件あります。名簿の列名と本文の差込項目を合わせてください。"
+        )
+    if campaign.payment_required and found.without_amount:
+        problems.append(
+            f"請求金額のない送信先が{found.without_amount:,}件あります。金額の列を指定して取り込み直してください。"
+        )
+    if not result.people:
+        problems.append("送信先がありません。名簿を取り込んでください。")
+    return problems
+
+
+def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
+    warnings = []
+    if found.hard:
+        shown = "、".join(found.hard)
+        warnings.append(f"携帯会社によっては表示されない文字があります：{shown}（のべ{found.hard.total():,}文字）。")
+    for name, count in found.blank.items():
+        warnings.append(f"差込項目 {{{name}}} が空欄の送信先が{count:,}件あります。")
+    if (
+        result.people
+        and campaign.tenant.name not in campaign.sms_text
+        and template.COMPANY not in template.fields_in(campaign.sms_text)
+    ):
+        warnings.append("SMS本文に会社名がありません。詐欺と間違われないよう {会社名} を入れることをおすすめします。")
+    return warnings + weak_questions(campaign.questions)
+
+
+def weak_questions(questions: list[Question]) -> list[str]:
+    """Warn of questions that let a stranger guess: none at all, or a single one of four digits."""
+    if not questions:
+        return ["設問がありません。リンクを知っている人は誰でもページを読めます。"]
+    if len(questions) == 1 and questions[0].kind in {"last4", "choice"}:
+        return ["設問が1つだけで、推測されやすい内容です。もう1問加えることをおすすめします。"]
+    return []

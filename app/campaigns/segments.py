@@ -1,0 +1,37 @@
+"""How long an SMS is, and which characters don't reach every phone."""
+
+import re
+import unicodedata
+
+# One SMS in Japan: 70 UTF-16 units (UCS-2). Longer ones would be split, or refused by carriers: here nothing is ever split.
+LIMIT = 70
+
+# Sent as Shift_JIS by some carriers: what JIS X 0208 lacks may arrive as "?". NEC's and IBM's extensions count as lacking.
+_WAVE_DASHES = "～〜"
+
+
+def units(text: str) -> int:
+    """Count UTF-16 units: an emoji or 𠮷 is two, half-width kana one."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def hard_to_show(text: str) -> list[str]:
+    """List the characters of `text` that some carriers can't show, each once, in order."""
+    return list(dict.fromkeys(char for char in text if not _shown_everywhere(char)))
+
+
+def _shown_everywhere(char: str) -> bool:
+    if char in "\r\n":
+        return True
+    if char in _WAVE_DASHES or unicodedata.category(char)[0] == "C":
+        return False
+    try:
+        char.encode("shift_jis")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def flatten(value: str) -> str:
+    """Give a list's cell as it stands in a line of text: line breaks and tabs become one space, control characters go."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", value).strip()

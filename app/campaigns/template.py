@@ -1,0 +1,58 @@
+"""Texts with merge fields: `{氏名}様、…{リンク}`."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+LINK = "リンク"
+COMPANY = "会社名"
+BUILT_IN = (LINK, COMPANY)
+
+_FIELD = re.compile(r"\{([^{}\r\n]{1,100})\}")
+
+
+class MissingField(Exception):  # noqa: N818 - it names what is missing
+    """A merge field that the recipient's fields don't hold; `name` is its name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def key(name: str) -> str:
+    """Give the form under which names of fields and columns meet: full-width and half-width alike."""
+    return unicodedata.normalize("NFKC", name).strip()
+
+
+def fields_in(text: str) -> list[str]:
+    """List the merge fields of a text, each once, in order; built-in ones too."""
+    return list(dict.fromkeys(key(name) for name in _FIELD.findall(text)))
+
+
+def render(text: str, fields: Mapping[str, str]) -> str:
+    """Put the fields into the text; names meet by `key`. Raises MissingField."""
+
+    def value(match: re.Match[str]) -> str:
+        name = key(match.group(1))
+        if name not in fields:
+            raise MissingField(name)
+        return fields[name]
+
+    return _FIELD.sub(value, text)
+
+
+def problems(text: str, *, needs_link: bool) -> list[str]:
+    """Say in Japanese what is wrong with a text as such, before any list is there."""
+    found = []
+    if not text.strip():
+        return ["本文が入力されていません。"]
+    rest = _FIELD.sub("", text)
+    if "{" in rest or "}" in rest:
+        found.append(
+            "差込項目の { と } の組み合わせが正しくありません。{氏名} のように半角の波かっこで囲んでください。"
+        )
+    if needs_link and LINK not in fields_in(text):
+        found.append("SMS本文に {リンク} がありません。専用ページのURLが入る位置に {リンク} と書いてください。")
+    if needs_link and fields_in(text).count(LINK) and len(re.findall(r"\{\s*リンク\s*\}", text)) > 1:
+        found.append("SMS本文の {リンク} は1か所だけにしてください。")
+    return found
