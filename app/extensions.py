@@ -1,5 +1,7 @@
 """The extensions, created here and bound in `create_app`."""
 
+from typing import TYPE_CHECKING
+
 import redis
 from flask_babel import Babel
 from flask_limiter import Limiter
@@ -39,6 +41,11 @@ class RedisClient:
 
 
 db = SQLAlchemy(model_class=Base)
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
 migrate = Migrate()
 login = LoginManager()
 babel = Babel()

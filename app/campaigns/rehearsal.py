@@ -13,13 +13,13 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, scoped_session
 
 from app.campaigns import people, template
 from app.campaigns.segments import LIMIT, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
 from app.models import Campaign, Question, Recipient
+from app.tracking.moves import Executor
 
 _PAGE_ROWS = 5_000
 _NAMED = 5
@@ -86,14 +86,12 @@ def rehearse(campaign_id: int) -> Rehearsal:
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = _warnings(campaign, result, found)
     result.at = datetime.now(UTC).isoformat()
-    db.session.execute(
-        Campaign.__table__.update().where(Campaign.id == campaign_id).values(rehearsal=asdict(result))  # type: ignore[attr-defined]
-    )
+    campaign.rehearsal = asdict(result)
     db.session.commit()
     return result
 
 
-def _rows(session: Session | scoped_session[Session], campaign_id: int) -> Iterator[Any]:
+def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:
     """Read by pages of ids: memory doesn't grow with the list, and no cursor is held open."""
     columns = (
         Recipient.id,
@@ -105,7 +103,7 @@ def _rows(session: Session | scoped_session[Session], campaign_id: int) -> Itera
         Recipient.amount_yen,
     )
     after = 0
-    while page := session.execute(
+    while page := executor.execute(
         select(*columns)
         .where(Recipient.campaign_id == campaign_id, Recipient.id > after)
         .order_by(Recipient.id)

@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, TenantOwned, owned
 from app.models.tenant import Tenant
 
 
-class SmsAccount(TenantOwned, db.Model):
+class SmsAccount(TenantOwned, Model):
     """A contract with an SMS service. `credentials_sealed` is a JSON object."""
 
     __tablename__ = "sms_account"
@@ -32,7 +32,7 @@ class SmsAccount(TenantOwned, db.Model):
         return self.name
 
 
-class PaymentAccount(TenantOwned, db.Model):
+class PaymentAccount(TenantOwned, Model):
     """A contract with a payment site."""
 
     __tablename__ = "payment_account"

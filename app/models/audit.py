@@ -6,11 +6,11 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import Id, Time
 
 
-class AuditEntry(db.Model):
+class AuditEntry(Model):
     """証跡. Null `tenant_id`: an act of the platform's own. `hash` covers the row and the one before it."""
 
     __tablename__ = "audit_entry"

@@ -6,14 +6,14 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, Uni
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.account import PaymentAccount, SmsAccount
 from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.tenant import Tenant
 from app.models.user import User
 
 
-class Campaign(TenantOwned, db.Model):
+class Campaign(TenantOwned, Model):
     """配信. `key` is random and begins every reference given to providers; `revision` rises with each change of content.
 
     `rehearsal` is the last check over every row, bound to the content by its digest.
@@ -72,7 +72,7 @@ class Campaign(TenantOwned, db.Model):
         return self.name
 
 
-class Question(TenantOwned, db.Model):
+class Question(TenantOwned, Model):
     """設問. `position` is 1 to 4 and unique within the campaign: the database allows no fifth.
 
     `column_name` names the list's column that holds the right answers, where it differs from the label.

@@ -3,13 +3,13 @@
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.campaign import Campaign
 from app.models.recipient import Recipient
 
 
-class Slice(TenantOwned, db.Model):
+class Slice(TenantOwned, Model):
     """A range of a campaign's recipients, and the unit that a worker leases. `due_at` is null when nothing is left to send."""
 
     __tablename__ = "slice"
@@ -29,7 +29,7 @@ class Slice(TenantOwned, db.Model):
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
-class SendLog(TenantOwned, db.Model):
+class SendLog(TenantOwned, Model):
     """送信ログ: one row per attempt, committed before the request leaves.
 
     The reference given to the provider is `<campaign.key>.<recipient_id>.<attempt>`: made of what the row is found by.
@@ -69,7 +69,7 @@ class SendLog(TenantOwned, db.Model):
     )
 
 
-class Receipt(TenantOwned, db.Model):
+class Receipt(TenantOwned, Model):
     """A provider's push, kept raw before anything is made of it; the same body twice is one row."""
 
     __tablename__ = "receipt"

@@ -6,11 +6,11 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import TenantOwned, Time, owned
 
 
-class Event(TenantOwned, db.Model):
+class Event(TenantOwned, Model):
     """One step of a recipient, or of a campaign where `recipient_id` is null.
 
     `track` is sms, page, payment or campaign, `state` the word entered (or a kind of its own, such as a link's preview),

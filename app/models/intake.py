@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBina
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.campaign import Campaign
 
 
-class Import(TenantOwned, db.Model):
+class Import(TenantOwned, Model):
     """取込: one uploaded file. mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消."""
 
     __tablename__ = "import"
@@ -51,7 +51,7 @@ class Import(TenantOwned, db.Model):
         return self.filename
 
 
-class ImportChunk(TenantOwned, db.Model):
+class ImportChunk(TenantOwned, Model):
     """A piece of the uploaded file, sealed: any worker on any machine can read it; deleted once the import is over."""
 
     __tablename__ = "import_chunk"
@@ -66,7 +66,7 @@ class ImportChunk(TenantOwned, db.Model):
     data_sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class ImportFault(TenantOwned, db.Model):
+class ImportFault(TenantOwned, Model):
     """What was found in a row. `level` is error (the row was not taken), warning or ignored; an error's row is kept, sealed."""
 
     __tablename__ = "import_fault"

@@ -3,13 +3,13 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.account import PaymentAccount
 from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.recipient import Recipient
 
 
-class Payment(TenantOwned, db.Model):
+class Payment(TenantOwned, Model):
     """One attempt of one person to pay; the row is committed before the payment site is asked.
 
     `state` is the payment vocabulary's word. `problem` is not empty when the site's word and ours disagree (要確認).
@@ -59,7 +59,7 @@ class Payment(TenantOwned, db.Model):
     )
 
 
-class PaymentNotice(TenantOwned, db.Model):
+class PaymentNotice(TenantOwned, Model):
     """A verified webhook, kept before anything is made of it; each of the provider's events is one row."""
 
     __tablename__ = "payment_notice"

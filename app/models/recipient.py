@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueC
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.campaign import Campaign
 
 
-class Recipient(TenantOwned, db.Model):
+class Recipient(TenantOwned, Model):
     """送信先. Three states with the time of each step; `app.tracking.moves` alone writes them.
 
     `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order of the

@@ -3,11 +3,11 @@
 from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, Id
 
 
-class Tenant(db.Model):
+class Tenant(Model):
     """お客さま企業. `code` is what its staff type at sign-in; `contact_phone` is shown to recipients."""
 
     __tablename__ = "tenant"

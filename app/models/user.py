@@ -3,12 +3,12 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.extensions import db
+from app.extensions import Model
 from app.models.base import CreatedAt, Id, Time
 from app.models.tenant import Tenant
 
 
-class User(db.Model):
+class User(Model):
     """利用者. An operator belongs to no tenant; managers and clerks to exactly one.
 
     `session_epoch` stands in each session: raising it ends them all.

@@ -20,7 +20,7 @@ from app.tracking.states import (
     Track,
 )
 
-Executor = Connection | Session | scoped_session[Session]
+Executor = Connection | Session | scoped_session[Any]
 
 # The column that keeps a step's time. The page and payment tracks keep the first time, SMS the latest.
 STEP_TIMES: Mapping[tuple[str, str], str] = {
