@@ -124,7 +124,7 @@ class Stack:
     def seed(self) -> dict[str, object]:
         """Put the demo's companies in, once, and give what `flask seed-demo` says of them in its JSON line.
 
-        `accounts` lists who may log in; `sandbox`, settings such as where it reports to, reaches the sandbox at its start.
+        `accounts` lists who may log in; `sandbox` holds settings for the sandbox, such as where it reports to.
         """
         for line in reversed(self.flask("seed-demo").splitlines()):
             if line.startswith("{"):

@@ -1,0 +1,56 @@
+# Everything a developer does, from a fresh clone, as root or not. `make` alone explains it.
+# Later benches and drills follow `screenshots`: a target, its `##` words, one module that does the work.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# One stamp for each content of the lock: another lock makes another stamp.
+STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-reset test e2e lint format lock screenshots clean
+
+help: ## this text
+	@echo "Todoke: make <target>"
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DATABASE_URL and REDIS_URL name servers to use; without them embedded ones are started."
+
+venv: $(STAMP) ## the virtual environment, exactly as locked (the other targets make it too)
+
+demo: $(STAMP) ## the whole product on this machine until Ctrl-C (DEMO_PORT=8000, SANDBOX_PORT, DEMO_PG_PORT, DEMO_REDIS_PORT)
+	@$(PY) -m dev.demo
+
+demo-reset: $(STAMP) ## remove the demo's data, so that the next demo begins anew
+	@$(PY) -m dev.demo reset
+
+test: $(STAMP) ## the default tests, with servers of their own (PYTEST_ARGS='-k vault -x')
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+e2e: $(STAMP) ## a browser through the whole product (needs Debian's chromium; PYTEST_ARGS)
+	$(PY) -m pytest -m e2e $(PYTEST_ARGS) tests/e2e
+
+lint: $(STAMP) ## ruff, types, import contracts, locks, migrations match models
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	$(PY) -m dev.lint
+
+format: $(STAMP) ## let ruff mend and format the code
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+lock: $(STAMP) ## solve both locks anew from pyproject.toml
+	$(PY) -m dev.lock
+
+screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
+	$(PY) -m dev.screenshots
+
+clean: ## remove caches and the virtual environment; the demo's data stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements-dev.lock dev/venv.sh
+	@sh dev/venv.sh $(VENV) requirements-dev.lock
+	@rm -f $(VENV)/.lock-* && touch $@

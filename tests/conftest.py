@@ -1,0 +1,153 @@
+"""Real servers for the tests: PostgreSQL and Valkey, started once, emptied after each test that used them.
+
+Ask for `app` or `client` to test the product, `database` or `redis` for what lies below, `environment` to start its
+programs. Commits are real: workers and other connections see them. What a test leaves open fails that test.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import psycopg
+import pytest
+import redis as redis_package
+from flask import Flask
+from flask.testing import FlaskClient
+from psycopg import sql
+
+from app import config, create_app, extensions
+from app.config import Settings, new_secrets
+from dev.postgres import remove_postgres
+from dev.process import DevError
+from dev.provision import provision, unprovision
+from dev.servers import Servers, start_servers
+
+ROOT = Path(__file__).parents[1]
+_LOCK_LIMIT = "3s"
+# Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
+_TRUNCATE_BYTES = 8_000_000
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL and Valkey: those DATABASE_URL and REDIS_URL name, or embedded ones on free ports."""
+    folder = Path(tempfile.mkdtemp(prefix="todoke-test-"))
+    try:
+        running = start_servers(folder, durable=False)
+    except DevError as fault:
+        pytest.exit(str(fault), returncode=2)
+    try:
+        with redis_package.Redis.from_url(running.redis_url) as client:
+            if client.dbsize():
+                pytest.exit(
+                    "REDIS_URL: the tests empty it: name an empty database, e.g. redis://127.0.0.1/5", returncode=2
+                )
+        yield running
+    finally:
+        running.stop()
+        remove_postgres(folder / "postgres")
+
+
+@pytest.fixture(scope="session")
+def environment(servers: Servers) -> Iterator[dict[str, str]]:
+    """The product's settings as an environment, with a database made for this run but not yet migrated."""
+    made = new_secrets(demo=True)
+    name = f"todoke_test_{made['SECRET_KEY'][-8:].encode().hex()}"
+    yield {
+        "TODOKE_ENV": "test",
+        **made,
+        **provision(servers.database_url, name, made["SECRET_KEY"]),
+        "REDIS_URL": servers.redis_url,
+        "PUBLIC_BASE_URL": "http://localhost",
+        "LINK_BASE_URL": "https://todoke.example",
+        "TRUSTED_HOSTS": "localhost,127.0.0.1,todoke.example",
+        # The discard port: what a test does not send to a sandbox of its own goes nowhere.
+        "KARADEN_API_BASE": "http://127.0.0.1:9/karaden/api",
+        "STRIPE_API_BASE": "http://127.0.0.1:9/stripe",
+    }
+    unprovision(servers.database_url, name)
+
+
+@pytest.fixture(scope="session")
+def settings(environment: dict[str, str]) -> Settings:
+    """The settings of `app`."""
+    return Settings.from_env(environment)
+
+
+@pytest.fixture(scope="session")
+def product(settings: Settings) -> Iterator[Flask]:
+    """The application on the migrated database, made once. Tests ask for `app`."""
+    made = create_app(settings)
+    made.testing = True
+    with made.app_context():
+        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+    yield made
+    with made.app_context():
+        extensions.db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def owner(product: Flask, settings: Settings) -> Iterator[psycopg.Connection]:
+    """The database's owner in the platform's scope, committing each statement; all tables are its."""
+    del product
+    url = settings.database_owner_url.replace("+psycopg", "", 1)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT set_config('app.platform', 'on', false), set_config('lock_timeout', %s, false)", [_LOCK_LIMIT]
+        )
+        yield connection
+
+
+@pytest.fixture
+def database(owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """The migrated database, empty, as its owner in the platform's scope; emptied again after the test."""
+    yield owner
+    try:
+        _empty(owner)
+    except psycopg.errors.LockNotAvailable:
+        left = owner.execute(
+            "SELECT query, pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+        ).fetchall()
+        _empty(owner)
+        pytest.fail(f"left a transaction open after: {[query for query, _ in left]}")
+
+
+@pytest.fixture
+def redis(servers: Servers) -> Iterator[redis_package.Redis]:
+    """The Redis database, empty; emptied again after the test."""
+    with redis_package.Redis.from_url(servers.redis_url) as client:
+        yield client
+        client.flushdb()
+
+
+@pytest.fixture
+def app(product: Flask, settings: Settings, database: psycopg.Connection, redis: redis_package.Redis) -> Flask:
+    """The application, on an empty database and an empty Redis."""
+    del database, redis
+    # A test that made an application of its own has put other settings and keys in these places.
+    config.install(settings)
+    extensions.vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
+    extensions.redis_client.bind(settings.redis_url)
+    return product
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without cookies."""
+    return app.test_client()
+
+
+def _empty(owner: psycopg.Connection) -> None:
+    rows = owner.execute(
+        "SELECT relname, pg_relation_size(oid) FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+    ).fetchall()
+    tables = [sql.Identifier(name) for name, _ in rows]
+    if sum(size for _, size in rows) > _TRUNCATE_BYTES:
+        owner.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+    elif tables:
+        # One statement: foreign keys are checked at its end, so the order of the tables is free.
+        deletes = (sql.SQL("d{} AS (DELETE FROM {})").format(sql.SQL(str(n)), table) for n, table in enumerate(tables))
+        owner.execute(sql.SQL("WITH {} SELECT").format(sql.SQL(", ").join(deletes)))
