@@ -1,7 +1,7 @@
 """Every setting: name, type, default and unit, read from the environment once and refused when wrong.
 
-A field's name in upper case is the variable's name (`env` is TODOKE_ENV). `NAME_FILE` may name a file that holds the value,
-for secrets mounted by an orchestrator. All faults are told at once, by name and reason, never by value.
+A field's name in upper case is the variable's name (`env` is TODOKE_ENV). `NAME_FILE` may name a file that holds the
+value, for secrets mounted by an orchestrator. All faults are told at once, by name and reason, never by value.
 """
 
 import base64
@@ -97,7 +97,8 @@ def _list(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
 
 
-def _setting(parse: Callable[[str], Any], default: str | None, doc: str, *, secret: bool = False) -> Any:
+# like dataclasses.field, it stands for a value of the field's type
+def _setting(parse: Callable[[str], Any], default: str | None, doc: str, *, secret: bool = False) -> Any:  # noqa: ANN401
     return field(repr=not secret, metadata={"parse": parse, "default": default, "doc": doc})
 
 
@@ -105,7 +106,7 @@ def _setting(parse: Callable[[str], Any], default: str | None, doc: str, *, secr
 class Settings:
     """The settings. See the documentation string of each field in `describe`."""
 
-    env: str = _setting(_one_of(*ENVIRONMENTS), "production", "what this installation is")
+    env: str = _setting(_one_of(*ENVIRONMENTS), "production", "what this installation is")  # noqa: RUF009 - a field()
     secret_key: str = _setting(_text, None, "signs cookies; 32 characters or more", secret=True)
     field_keys: dict[str, bytes] = _setting(
         _keys, None, "id:base64 of 32 bytes, comma separated; the first encrypts, all decrypt", secret=True

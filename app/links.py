@@ -1,7 +1,8 @@
 """The link in the SMS: its token, its address, its end.
 
-In: a recipient's id and generation. Out: the address that stands in the SMS, and the way back from a token to the recipient.
-What can't happen here: a token in the database (only its keyed digest), an old link that lives on after a new generation.
+In: a recipient's id and generation. Out: the address that stands in the SMS, and the way back from a token to the
+recipient. What can't happen here: a token in the database (only its keyed digest), an old link that lives on after a
+new generation.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """Logs: one JSON object a line, with nothing in it that belongs to a person.
 
-In: what the code says, and what libraries say through `logging`. Out: lines on standard error. What can't happen here: a token,
-an answer, a phone number or a credential that reaches a line, whether named by its key or found in a text or a traceback.
+In: what the code says, and what libraries say through `logging`. Out: lines on standard error. What can't happen
+here: a token, an answer, a phone number or a credential that reaches a line, whether named by its key or found in a
+text or a traceback.
 """
 
 import logging
@@ -33,7 +34,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def scrub(value: Any, key: str = "") -> Any:
+def scrub(value: object, key: str = "") -> object:
     """Give `value` without what must not be written, through lists and mappings."""
     if key and _SECRET_KEYS.search(key):
         return REDACTED
@@ -50,7 +51,7 @@ def scrub(value: Any, key: str = "") -> Any:
     return scrub(str(value))
 
 
-def redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Scrub a whole line: the last processor before it is rendered."""
     return {name: scrub(value, name) for name, value in event.items()}
 

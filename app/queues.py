@@ -1,8 +1,8 @@
 """The RQ queues: what they are called, what runs on them, and how a job gets there.
 
-A job carries ids and nothing else; the database is the truth. Losing a job, or all of Redis, loses time: the sweep puts
-back whatever the database says is due, and a job that comes twice finds nothing left to do. Jobs are named by text, so that
-the domain imports no door.
+A job carries ids and nothing else; the database is the truth. Losing a job, or all of Redis, loses time: the sweep
+puts back whatever the database says is due, and a job that comes twice finds nothing left to do. Jobs are named by
+text, so that the domain imports no door.
 """
 
 import structlog
@@ -44,8 +44,8 @@ def queue(name: str) -> Queue:
 def enqueue(job: str, *ids: int, once: bool = False) -> bool:
     """Put a job on its queue, after the commit that makes it due; say whether it was put there.
 
-    With `once`, nothing is put there while the same job waits: the job calls `begun` before it looks for work. With Redis
-    away it is only logged: the sweep puts the job back when Redis returns.
+    With `once`, nothing is put there while the same job waits: the job calls `begun` before it looks for work. With
+    Redis away it is only logged: the sweep puts the job back when Redis returns.
     """
     name, limit = JOBS[job]
     try:

@@ -1,0 +1,1 @@
+"""The database's history; `migrations.rights` holds the one form of row level security."""

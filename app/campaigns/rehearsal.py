@@ -1,7 +1,7 @@
 """The check before sending (事前確認): every SMS and page is rendered and measured, for every row.
 
-Its result is bound to the content by a digest: whatever changes afterwards makes it void, and only what was checked can be
-launched.
+Its result is bound to the content by a digest: whatever changes afterwards makes it void, and only what was checked
+can be launched.
 """
 
 import json
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from app.campaigns import people, template
 from app.campaigns.segments import LIMIT, hard_to_show, units
@@ -113,7 +113,7 @@ def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:
         after = page[-1].id
 
 
-def _rehearse_one(campaign: Campaign, row: Any, result: Rehearsal, found: _Found) -> None:
+def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _Found) -> None:
     result.people += 1
     result.first_recipient_id = result.first_recipient_id or row.id
     fields = people.open_fields(row.tenant_id, row.id, row.fields_sealed)
@@ -155,7 +155,8 @@ def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[
         )
     for name, count in found.missing.items():
         problems.append(
-            f"差込項目 {{{name}}} が名簿にない送信先が{count:,}件あります。名簿の列名と本文の差込項目を合わせてください。"
+            f"差込項目 {{{name}}} が名簿にない送信先が{count:,}件あります。"
+            "名簿の列名と本文の差込項目を合わせてください。"
         )
     if campaign.payment_required and found.without_amount:
         problems.append(

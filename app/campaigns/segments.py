@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-# One SMS in Japan: 70 UTF-16 units (UCS-2). Longer ones would be split, or refused by carriers: here nothing is ever split.
+# One SMS in Japan: 70 UTF-16 units (UCS-2). Carriers would split or refuse a longer one: here nothing is ever split.
 LIMIT = 70
 
-# Sent as Shift_JIS by some carriers: what JIS X 0208 lacks may arrive as "?". NEC's and IBM's extensions count as lacking.
+# Some carriers send Shift_JIS: what JIS X 0208 lacks may arrive as "?"; NEC's and IBM's extensions count as lacking.
 _WAVE_DASHES = "～〜"
 
 
@@ -33,5 +33,5 @@ def _shown_everywhere(char: str) -> bool:
 
 
 def flatten(value: str) -> str:
-    """Give a list's cell as it stands in a line of text: line breaks and tabs become one space, control characters go."""
+    """Give a list's cell as it stands in a line of text: line breaks and control characters become one space."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", value).strip()

@@ -1,7 +1,7 @@
 """Tables and nothing else, one file per aggregate.
 
-Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is referred to by both, so that a row can't point
-into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
+Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is referred to by both, so that a row
+can't point into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
 """
 
 from app.models.account import PaymentAccount, SmsAccount

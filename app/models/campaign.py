@@ -14,7 +14,9 @@ from app.models.user import User
 
 
 class Campaign(TenantOwned, Model):
-    """配信. `key` is random and begins every reference given to providers; `revision` rises with each change of content.
+    """配信. `key` is random and begins every reference given to providers.
+
+    `revision` rises with each change of content.
 
     `rehearsal` is the last check over every row, bound to the content by its digest.
     """

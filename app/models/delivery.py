@@ -10,7 +10,7 @@ from app.models.recipient import Recipient
 
 
 class Slice(TenantOwned, Model):
-    """A range of a campaign's recipients, and the unit that a worker leases. `due_at` is null when nothing is left to send."""
+    """A range of a campaign's recipients: what a worker leases. `due_at` is null when nothing is left to send."""
 
     __tablename__ = "slice"
     __table_args__ = owned(

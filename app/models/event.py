@@ -13,8 +13,9 @@ from app.models.base import TenantOwned, Time, owned
 class Event(TenantOwned, Model):
     """One step of a recipient, or of a campaign where `recipient_id` is null.
 
-    `track` is sms, page, payment or campaign, `state` the word entered (or a kind of its own, such as a link's preview),
-    `actor` who did it: system, person, provider, user:<id>. No foreign key to the recipient: what happened stays.
+    `track` is sms, page, payment or campaign, `state` the word entered (or a kind of its own, such as a wrong
+    answer), `actor` who did it: system, person, provider, user:<id>. No foreign key to the recipient: what happened
+    stays.
     """
 
     __tablename__ = "event"

@@ -12,7 +12,10 @@ from app.models.campaign import Campaign
 
 
 class Import(TenantOwned, Model):
-    """取込: one uploaded file. mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消."""
+    """取込: one uploaded file.
+
+    mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消.
+    """
 
     __tablename__ = "import"
     __table_args__ = owned(
@@ -67,7 +70,7 @@ class ImportChunk(TenantOwned, Model):
 
 
 class ImportFault(TenantOwned, Model):
-    """What was found in a row. `level` is error (the row was not taken), warning or ignored; an error's row is kept, sealed."""
+    """What was found in a row. `level` is error (the row was not taken; it is kept, sealed), warning or ignored."""
 
     __tablename__ = "import_fault"
     __table_args__ = owned(

@@ -14,10 +14,10 @@ from app.models.campaign import Campaign
 class Recipient(TenantOwned, Model):
     """送信先. Three states with the time of each step; `app.tracking.moves` alone writes them.
 
-    `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order of the
-    questions. `identity_key` makes the same row of a list the same person when it is uploaded again. `fence` and
-    `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. The states stand in no index and
-    the page leaves room, so that the updates of sending stay on the page (HOT).
+    `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
+    of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again. `fence`
+    and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. The states stand in no
+    index and the page leaves room, so that the updates of sending stay on the page (HOT).
     """
 
     __tablename__ = "recipient"

@@ -39,7 +39,7 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without an answer. `reason` is a short word for logs: refused, dns, tls, timeout, reset, empty, …"""
+    """A request without an answer. `reason` is a short word for logs: refused, dns, tls, timeout, reset, empty."""
 
     reach: Reach
     reason: str

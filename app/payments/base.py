@@ -79,7 +79,10 @@ class BadSignature(Exception):  # noqa: N818 - says what was found
 
 
 class UnclearCharge(Exception):  # noqa: N818 - says what was found
-    """An answer that can't be read as a charge. `code` is the provider's word for logs; `final` means asking again is no use."""
+    """An answer that can't be read as a charge.
+
+    `code` is the provider's word for logs; `final` means that asking again is no use.
+    """
 
     def __init__(self, code: str, *, final: bool = False) -> None:
         super().__init__(code)
@@ -106,4 +109,7 @@ class PaymentProvider(Protocol):
         """Read the answer to `start` or `fetch`. Raises UnclearCharge."""
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Verify and read a webhook (header names lower case). Raises BadSignature; UnclearCharge when it can't be read."""
+        """Verify and read a webhook (header names lower case).
+
+        Raises BadSignature, or UnclearCharge when it can't be read.
+        """

@@ -1,7 +1,8 @@
 """The contract of an SMS provider: messages become requests, answers become outcomes. No I/O, no domain.
 
-An adapter is a module-level object with the methods of `SmsProvider`. It is pure: the delivery engine does the I/O for all
-of them. Whatever an adapter can't be sure of is `UNKNOWN`: it is asked about later, never guessed, never sent again blind.
+An adapter is a module-level object with the methods of `SmsProvider`. It is pure: the delivery engine does the I/O
+for all of them. Whatever an adapter can't be sure of is `UNKNOWN`: it is asked about later, never guessed, never sent
+again blind.
 """
 
 from collections.abc import Mapping, Sequence

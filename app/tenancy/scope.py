@@ -73,11 +73,12 @@ def transaction() -> Iterator[Connection]:
 def _tell_postgres(connection: Connection) -> None:
     scope = current()
     # the DBAPI cursor: the Connection is still in the middle of its own BEGIN here
-    with connection.connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true)",
-            ("" if scope.tenant_id is None else str(scope.tenant_id), "on" if scope.tenant_id is None else "off"),
-        )
+    cursor = connection.connection.cursor()
+    cursor.execute(
+        "SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true)",
+        ("" if scope.tenant_id is None else str(scope.tenant_id), "on" if scope.tenant_id is None else "off"),
+    )
+    cursor.close()
 
 
 def bind(engine: Engine) -> None:

@@ -76,8 +76,8 @@ def move(
 ) -> set[int]:
     """Move recipients to `to` where the vocabulary allows it; give the ids of those that moved.
 
-    The others stand as they were: somebody was faster, or the move is not allowed. With `fence`, only rows that still carry
-    it. `sources` narrows the states to leave from further than the vocabulary does.
+    The others stand as they were: somebody was faster, or the move is not allowed. With `fence`, only rows that still
+    carry it. `sources` narrows the states to leave from further than the vocabulary does.
     """
     if not steps:
         return set()
@@ -151,7 +151,7 @@ def move_campaign(
     return executor.execute(text(statement), values).first() is not None
 
 
-def note(
+def note(  # noqa: PLR0913 - an event's columns
     executor: Executor,
     track: str,
     kind: str,

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 
 class SmsState(StrEnum):
+    """Where a person's SMS stands."""
+
     DRAFT = "draft"
     QUEUED = "queued"
     SENDING = "sending"
@@ -22,6 +24,8 @@ class SmsState(StrEnum):
 
 
 class PageState(StrEnum):
+    """Where a person stands with the page."""
+
     UNOPENED = "unopened"
     OPENED = "opened"
     VERIFIED = "verified"
@@ -32,6 +36,8 @@ class PageState(StrEnum):
 
 
 class PaymentState(StrEnum):
+    """Where a person's payment stands, and each attempt to pay."""
+
     NONE = "none"
     UNPAID = "unpaid"
     STARTED = "started"
@@ -44,6 +50,8 @@ class PaymentState(StrEnum):
 
 
 class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
     DRAFT = "draft"
     APPROVAL = "approval"
     SCHEDULED = "scheduled"
@@ -54,6 +62,8 @@ class CampaignState(StrEnum):
 
 
 class TenantState(StrEnum):
+    """Where a tenant's contract stands."""
+
     REVIEW = "review"
     TRIAL = "trial"
     ACTIVE = "active"
