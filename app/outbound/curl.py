@@ -144,21 +144,31 @@ class _Exchange:
         if error:
             words, reach = (_AFTER, Reach.UNKNOWN) if self.left else (_BEFORE, Reach.NEVER_LEFT)
             return Failure(reach, words.get(error, f"curl_{error}"))
-        return Response(self.curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._head), b"".join(self._body))
+        headers = _headers(self._head)
+        if headers is None:
+            return Failure(Reach.UNKNOWN, "truncated")
+        return Response(self.curl.getinfo(pycurl.RESPONSE_CODE), headers, b"".join(self._body))
 
 
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    """Read header lines as libcurl gives them: an interim answer's (1xx) come first and don't count."""
+def _headers(lines: list[bytes]) -> dict[str, str] | None:
+    """Read header lines as libcurl gives them: an interim answer's (1xx) come first and don't count.
+
+    None where the blank line at the end is missing: libcurl takes a head that broke off for a whole one.
+    """
     headers: dict[str, str] = {}
+    whole = False
     for line in lines:
         if line.startswith(b"HTTP/"):
             headers.clear()
+            whole = False
             continue
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             name = name.strip().lower()
             headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
-    return headers
+        elif not line.strip():
+            whole = True
+    return headers if whole else None
 
 
 _mine = threading.local()
@@ -254,8 +264,10 @@ class Engine(Generic[K]):
                         self._send(*item, on_answer, before_call, on_skipped)
                 self._multi.perform()
                 self._collect(on_answer, on_skipped)
-                if pause or (self._under_way and not (more and len(self._under_way) < self._connections)):
-                    self._wait(_PAUSE_S if pause else _WAIT_S)
+                if pause:
+                    self._wait(_PAUSE_S)
+                elif self._under_way and (not more or len(self._under_way) == self._connections):
+                    self._wait(_WAIT_S)
         finally:
             self._drop_all()
 
