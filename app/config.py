@@ -106,9 +106,9 @@ def _setting(parse: Callable[[str], Any], default: str | None, doc: str, *, secr
 class Settings:
     """The settings. See the documentation string of each field in `describe`."""
 
-    env: str = _setting(_one_of(*ENVIRONMENTS), "production", "what this installation is")  # noqa: RUF009 - a field()
+    env: str = _setting(_one_of(*ENVIRONMENTS), "production", "what this installation is")
     secret_key: str = _setting(_text, None, "signs cookies; 32 characters or more", secret=True)
-    field_keys: dict[str, bytes] = _setting(
+    field_keys: dict[str, bytes] = _setting(  # noqa: RUF009 - a dataclasses.field
         _keys, None, "id:base64 of 32 bytes, comma separated; the first encrypts, all decrypt", secret=True
     )
     digest_key: bytes = _setting(

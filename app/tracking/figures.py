@@ -1,0 +1,52 @@
+"""A campaign in numbers: how many stand where, and how many came how far."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from app.extensions import db
+from app.tracking.states import PAGE, PAYMENT, SMS
+
+# the funnel's steps: the word and the column that keeps the step's time
+FUNNEL: tuple[tuple[str, str], ...] = (
+    ("送信", "accepted_at"),
+    ("到達", "delivered_at"),
+    ("開封", "opened_at"),
+    ("認証", "verified_at"),
+    ("閲覧", "viewed_at"),
+    ("支払", "paid_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts of people by state on each track, all states named, and the funnel from sending to payment."""
+
+    people: int
+    sms: Mapping[str, int]
+    page: Mapping[str, int]
+    payment: Mapping[str, int]
+    funnel: tuple[tuple[str, int], ...]
+
+
+def figures(campaign_id: int) -> Figures:
+    """Count a campaign's people in one pass over them."""
+    steps = ", ".join(f"count({column})" for _, column in FUNNEL)
+    rows = db.session.execute(
+        text(
+            f"SELECT sms_state, page_state, payment_state, count(*), {steps} FROM recipient"  # noqa: S608 - from FUNNEL
+            " WHERE campaign_id = :id GROUP BY 1, 2, 3"
+        ),
+        {"id": campaign_id},
+    ).all()
+    sms: Counter[str] = Counter({str(state): 0 for state in SMS.words})
+    page: Counter[str] = Counter({str(state): 0 for state in PAGE.words})
+    payment: Counter[str] = Counter({str(state): 0 for state in PAYMENT.words})
+    for row in rows:
+        sms[row[0]] += row[3]
+        page[row[1]] += row[3]
+        payment[row[2]] += row[3]
+    funnel = tuple((word, sum(row[4 + place] for row in rows)) for place, (word, _) in enumerate(FUNNEL))
+    return Figures(sum(row[3] for row in rows), sms, page, payment, funnel)
