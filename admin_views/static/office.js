@@ -4,7 +4,7 @@
 
   // Flask-Admin writes href="javascript:void(0)" on links that scripts handle; following one is a policy violation.
   document.addEventListener("click", function (event) {
-    var link = event.target.closest('a[href^="javascript:"]');
+    var link = event.target.closest('a[href^="javascript:"], .field-filters a.filter');
     if (link) event.preventDefault();
   }, true);
 
