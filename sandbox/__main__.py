@@ -1,0 +1,101 @@
+"""`python -m sandbox`: read the settings, listen, say where, and serve until told to stop.
+
+When ready it prints one JSON line, `{"sandbox": "http://127.0.0.1:8001"}`. SIGTERM and SIGINT stop it with exit code
+0; a bad setting or a taken port ends it with exit code 2 and the reason.
+"""
+
+import asyncio
+import errno
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+from aiohttp import web
+
+from sandbox import control, gate, karaden, pages, stripe
+from sandbox.settings import SettingError, Settings, read
+from sandbox.world import World, build
+
+_BACKLOG = 4096
+_LARGEST_BODY = 16 * 1024 * 1024
+
+
+def main() -> int:
+    """Run the sandbox; the result is the exit code."""
+    try:
+        settings = read(os.environ)
+        listener = _listen(settings)
+    except SettingError as error:
+        sys.stderr.write(f"sandbox: {error}\n")
+        return 2
+    # A million messages are kept for good: looking through them again and again for garbage would stop the server.
+    gc.set_threshold(200_000, 50, 1000)
+    uvloop.run(_serve(settings, listener))
+    return 0
+
+
+def application(world: World) -> web.Application:
+    """Put the doors of one sandbox together."""
+    app = web.Application(client_max_size=_LARGEST_BODY)
+    karaden_gate = gate.Gate("karaden", world.ledger, world.switches, karaden.failure)
+    stripe_gate = gate.Gate("stripe", world.ledger, world.switches, stripe.failure)
+    app.add_routes(karaden.Karaden(world.messages, world.switches, world.settings.karaden_tokens).routes(karaden_gate))
+    app.add_routes(stripe.Stripe(world.checkouts, world.idempotency).routes(stripe_gate))
+    app.add_routes(control.routes(world))
+    app.add_routes(pages.routes(world))
+    return app
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            message = (
+                f"port {settings.port} is taken on {settings.host}: stop what uses it or set SANDBOX_PORT to another"
+            )
+        else:
+            message = f"SANDBOX_HOST, SANDBOX_PORT: can't listen on {settings.host}:{settings.port} ({error.strerror})"
+        raise SettingError(message) from None
+    return listener
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    world = build(settings, settings.public_url or address)
+    world.load()
+    # a handler ends when its client goes away, so that a hanging one doesn't stay; no access log: the ledger is it
+    runner = web.AppRunner(application(world), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+    sys.stdout.write(json.dumps({"sandbox": address}) + "\n")
+    sys.stdout.flush()
+    await _told_to_stop(settings.parent)
+    await world.close()
+    await runner.cleanup()
+
+
+async def _told_to_stop(parent: int | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), None if parent is None else 1.0)
+        except TimeoutError:
+            if os.getppid() != parent:
+                return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The control desk under `/_sandbox/`: what tests, benches and the curious read and set, as JSON.
+
+| request | does |
+|---|---|
+| `GET /_sandbox/ledger?kind=…&since=N&limit=N` | rows of karaden, stripe or both; `next` is the next page's `since` |
+| `GET /_sandbox/ledger/summary` | counts: messages, numbers, duplicates, requests, receipts and webhooks |
+| `GET /_sandbox/messages?since=N&limit=N` | accepted SMS in order |
+| `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
+| `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks` |
+| `POST /_sandbox/reset` | forgets all that happened, puts every switch off |
+"""
+
+import json
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.settings import SettingError, read_receipts, read_webhooks
+from sandbox.switches import SwitchError
+from sandbox.world import World
+
+
+def routes(world: World) -> list[web.RouteDef]:
+    """Give the control desk's routes."""
+    desk = Desk(world)
+    return [
+        web.get("/_sandbox/ledger", desk.ledger),
+        web.get("/_sandbox/ledger/summary", desk.summary),
+        web.get("/_sandbox/messages", desk.messages),
+        web.get("/_sandbox/switches", desk.show_switches),
+        web.put("/_sandbox/switches", desk.set_switches),
+        web.put("/_sandbox/addresses", desk.set_addresses),
+        web.post("/_sandbox/reset", desk.reset),
+    ]
+
+
+class Desk:
+    """The control desk of one self._world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def ledger(self, request: web.Request) -> web.Response:
+        """Give a page of the ledger."""
+        kind = request.query.get("kind")
+        if kind not in {None, "karaden", "stripe"}:
+            return _bad("kind: give karaden or stripe, or leave it out")
+        since, limit = _count(request, "since", 0), _count(request, "limit", 1000)
+        if since is None or limit is None:
+            return _bad("since and limit: give whole numbers")
+        entries = list(self._world.ledger.entries(kind, since, limit))
+        return _answer({"entries": entries, "next": entries[-1]["seq"] if entries else since})
+
+    async def summary(self, request: web.Request) -> web.Response:
+        """Give the counts."""
+        del request
+        requests, sent = self._world.ledger.counts(), dict(self._world.courier.counts)
+        return _answer(self._world.messages.summary() | {"requests": requests, "sent": sent})
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """Give accepted SMS."""
+        since, limit = _count(request, "since", 0), _count(request, "limit", len(self._world.messages.all))
+        if since is None or limit is None:
+            return _bad("since and limit: give whole numbers")
+        return _answer(
+            [
+                {
+                    "id": message.id,
+                    "to": message.to,
+                    "body": message.body,
+                    "tags": message.tags,
+                    "at": datetime.fromtimestamp(message.at, UTC).isoformat(timespec="milliseconds"),
+                    "state": message.state,
+                }
+                for message in islice(self._world.messages.all, since, since + limit)
+            ]
+        )
+
+    async def show_switches(self, request: web.Request) -> web.Response:
+        """Give the switches that are set."""
+        del request
+        return _answer(self._world.switches.show())
+
+    async def set_switches(self, request: web.Request) -> web.Response:
+        """Replace all switches."""
+        try:
+            self._world.switches.replace(await _json(request))
+        except SwitchError as error:
+            return _bad(str(error))
+        return _answer(self._world.switches.show())
+
+    async def set_addresses(self, request: web.Request) -> web.Response:
+        """Replace where receipts or webhooks go."""
+        wanted = await _json(request)
+        if not isinstance(wanted, dict) or not wanted.keys() <= {"karaden_receipts", "stripe_webhooks"}:
+            return _bad('give an object with "karaden_receipts" or "stripe_webhooks" or both')
+        try:
+            receipts = read_receipts(wanted.get("karaden_receipts", {}), "karaden_receipts")
+            webhooks = read_webhooks(wanted.get("stripe_webhooks", {}), "stripe_webhooks")
+        except SettingError as error:
+            return _bad(str(error))
+        if "karaden_receipts" in wanted:
+            self._world.messages.tell(receipts)
+        if "stripe_webhooks" in wanted:
+            self._world.checkouts.tell(webhooks)
+        return _answer({"set": sorted(wanted)})
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Begin anew."""
+        del request
+        self._world.reset()
+        return _answer({"reset": True})
+
+
+def _count(request: web.Request, name: str, default: int) -> int | None:
+    raw = request.query.get(name)
+    if raw is None:
+        return default
+    return int(raw) if raw.isascii() and raw.isdigit() else None
+
+
+async def _json(request: web.Request) -> object:
+    try:
+        return json.loads(await request.read())
+    except ValueError:
+        return None
+
+
+def _answer(value: Any) -> web.Response:  # noqa: ANN401 - any JSON
+    return web.Response(text=json.dumps(value, ensure_ascii=False), content_type="application/json")
+
+
+def _bad(why: str) -> web.Response:
+    return web.Response(
+        status=400, text=json.dumps({"error": why}, ensure_ascii=False), content_type="application/json"
+    )

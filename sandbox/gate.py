@@ -1,0 +1,111 @@
+"""What every API request passes: the switches before it, the ledger behind it.
+
+In: a request and the function that answers it. Out: the provider's answer, or what the switches make of it. What
+can't happen here: a whole request that leaves no row in the ledger.
+"""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sandbox.ledger import Ledger, Row
+from sandbox.switches import Switches
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer, and what belongs to it.
+
+    `accepted` is the id it made or touched, `first` is done before it leaves, `spoil` is told the failure that goes out
+    in its place.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    accepted: str | None = None
+    first: Callable[[], Awaitable[None]] | None = None
+    spoil: Callable[["Reply"], None] | None = None
+
+
+Answerer = Callable[[web.Request, bytes], Reply]
+Failer = Callable[[int], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Stands before one provider's API; `failure` makes that provider's 429 and 500."""
+
+    kind: str
+    ledger: Ledger
+    switches: Switches
+    failure: Failer
+
+    def guard(self, call: str, answer: Answerer) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Make the handler of one API call."""
+        full_call = f"{self.kind}.{call}"
+
+        async def handle(request: web.Request) -> web.Response:
+            fault = self.switches.fault(full_call)
+            if fault == "reset_before_body":
+                self._note(request, call, b"", None, fault)
+                return _reset(request)
+            body = await request.read()
+            if fault == "too_many_requests":
+                return self._refuse(request, call, body, 429, fault)
+            if fault == "error_before":
+                return self._refuse(request, call, body, 500, fault)
+            reply = answer(request, body)
+            if fault == "error_after":
+                reply = self._spoil(reply)
+            no_answer = fault in {"reset_after_body", "hang"}
+            status = None if no_answer else reply.status
+            self._note(request, call, body, status, fault or "answered", reply.accepted)
+            if reply.first is not None:
+                await reply.first()
+            if fault == "reset_after_body":
+                return _reset(request)
+            if fault == "hang":
+                await asyncio.get_running_loop().create_future()  # ends when the client goes away
+            wait_s = self.switches.wait_s(full_call)
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+        return handle
+
+    def _refuse(self, request: web.Request, call: str, body: bytes, status: int, fault: str) -> web.Response:
+        reply = self.failure(status)
+        self._note(request, call, body, status, fault)
+        headers = dict(reply.headers)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = f"{self.switches.amount('retry_after_s'):g}"
+        return web.Response(status=status, body=reply.body, headers=headers)
+
+    def _spoil(self, reply: Reply) -> Reply:
+        failure = self.failure(500)
+        if reply.spoil is not None:
+            reply.spoil(failure)
+        failure.accepted, failure.first = reply.accepted, reply.first
+        return failure
+
+    def _note(
+        self, request: web.Request, call: str, body: bytes, status: int | None, fate: str, accepted: str | None = None
+    ) -> None:
+        row = Row(time.time(), self.kind, call, request.method, request.path_qs, body, status, fate, accepted)
+        self.ledger.add(row)
+
+
+def _reset(request: web.Request) -> web.Response:
+    """Break the connection with a TCP RST: close it with nothing to linger for."""
+    transport = request.transport
+    if isinstance(transport, asyncio.Transport):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()

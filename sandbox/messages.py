@@ -1,0 +1,302 @@
+"""The carrier behind Karaden's door: messages, what becomes of them, and the inbox of every number.
+
+In: checked send requests. Out: messages in Karaden's vocabulary (specification 2024-03-01), and receipts to the
+service's address. What becomes of a message is decided by its number alone, so that every run tells the same story:
+
+| number ends in | end | receipt |
+|---|---|---|
+| `0000` | `error`: the number is vacant | yes |
+| `0001` | `unconnected`: switched off or out of range | yes |
+| `0002` | sent, but never a result: stays `processing` | never |
+| `0003` | `unknown`: the carrier can't say | yes |
+| anything else | `received` | yes |
+
+The carrier follows the seventh digit: 0-3 docomo, 4-6 au, 7-8 softbank, 9 rakuten. `received` and `unknown` are
+charged: 1 up to 70 UTF-16 units, beyond that one for each 67.
+"""
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+from sandbox.agenda import Agenda
+from sandbox.courier import Courier, Parcel
+from sandbox.journal import Journal, Record
+from sandbox.switches import Switches
+
+JST = timezone(timedelta(hours=9))
+VERSION = "2024-03-01"
+CANCEL_BEFORE_S = 300  # a booked message can be cancelled until 5 minutes before its time
+_ONE_SMS, _ONE_PART = 70, 67  # UTF-16 units
+_CARRIERS = ("docomo",) * 4 + ("au",) * 3 + ("softbank",) * 2 + ("rakuten",)
+_ENDS = {"0000": "error", "0001": "unconnected", "0002": "none", "0003": "unknown"}
+
+
+@dataclass(slots=True)
+class Message:
+    """One SMS. `at` is its acceptance in epoch seconds; the other times, where known, ISO 8601 in Japan's time."""
+
+    id: str
+    tenant: str
+    service_id: int
+    to: str
+    body: str
+    tags: list[str]
+    is_shorten: bool
+    scheduled_at: str | None
+    limited_at: str | None
+    at: float
+    updated_at: str
+    result: str = "processing"
+    status: str = "waiting"
+    sent_result: str = "none"
+    carrier: str = "checking"
+    charged_count_per_sent: int = 0
+    sent_at: str | None = None
+    received_at: str | None = None
+    charged_at: str | None = None
+
+    @property
+    def state(self) -> str:
+        """One word: processing, received, unconnected, error, unknown, canceled or expired."""
+        if self.result == "processing":
+            return "processing"
+        if self.status == "canceled":
+            return "canceled"
+        return "expired" if self.status == "error" else self.sent_result
+
+    def show(self) -> dict[str, Any]:
+        """Give the message as Karaden's API shows it; what isn't known yet is left out."""
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "object": "message",
+            "service_id": self.service_id,
+            "billing_address_id": 1,
+            "to": self.to,
+            "body": self.body,
+            "tags": self.tags,
+            "is_shorten": self.is_shorten,
+            "is_shorten_clicked": False,
+            "result": self.result,
+            "status": self.status,
+            "sent_result": self.sent_result,
+            "carrier": self.carrier,
+            "charged_count_per_sent": self.charged_count_per_sent,
+            "created_at": iso(self.at),
+            "updated_at": self.updated_at,
+        }
+        for name in ("scheduled_at", "limited_at", "sent_at", "received_at", "charged_at"):
+            value = getattr(self, name)
+            if value is not None:
+                shown[name] = value
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A send request that passed the door's checks; times are aware."""
+
+    tenant: str
+    service_id: int
+    to: str
+    body: str
+    tags: list[str]
+    is_shorten: bool = False
+    scheduled_at: datetime | None = None
+    limited_at: datetime | None = None
+
+
+class Messages:
+    """All messages, in order of acceptance, with the look-ups that the API and the phone need."""
+
+    def __init__(self, journal: Journal, agenda: Agenda, courier: Courier, switches: Switches) -> None:
+        self._journal = journal
+        self._agenda = agenda
+        self._courier = courier
+        self._switches = switches
+        self._receipts: Mapping[str, str] = {}
+        self.all: list[Message] = []
+        self._by_id: dict[str, Message] = {}
+        self._by_tag: dict[tuple[str, str], list[Message]] = {}
+        self.by_number: dict[str, list[Message]] = {}  # the number with the newest message stands last
+
+    def tell(self, receipts: Mapping[str, str]) -> None:
+        """Set where each service's receipts go; keys are `tenant/service`, `service` or `*`."""
+        self._receipts = receipts
+
+    def accept(self, draft: Draft) -> Message:
+        """Take over one message; from here on it runs its course."""
+        now = time.time()
+        message = Message(
+            id=str(uuid.uuid4()),
+            tenant=draft.tenant,
+            service_id=draft.service_id,
+            to=draft.to,
+            body=draft.body,
+            tags=draft.tags,
+            is_shorten=draft.is_shorten,
+            scheduled_at=_iso(draft.scheduled_at),
+            limited_at=_iso(draft.limited_at),
+            at=now,
+            updated_at=iso(now),
+        )
+        self._keep(message)
+        self._write(message)
+        self._book(message, now)
+        return message
+
+    def find(self, tenant: str, message_id: str) -> Message | None:
+        """Give one message of a tenant."""
+        message = self._by_id.get(message_id)
+        return message if message is not None and message.tenant == tenant else None
+
+    def newest_first(self, tenant: str, to: str | None, tag: str | None) -> Iterable[Message]:
+        """Give a tenant's messages, newest first, of one number or tag or of all."""
+        if tag is not None:
+            messages = self._by_tag.get((tenant, tag), [])
+        else:
+            messages = self.all if to is None else self.by_number.get(to, [])
+        return (message for message in reversed(messages) if message.tenant == tenant and to in {None, message.to})
+
+    def cancel(self, message: Message) -> bool:
+        """Cancel a booked message; False when it is too late or was never booked."""
+        if message.result == "done" or message.scheduled_at is None:
+            return False
+        if datetime.fromisoformat(message.scheduled_at).timestamp() - time.time() < CANCEL_BEFORE_S:
+            return False
+        message.result, message.status, message.carrier = "done", "canceled", "unknown"
+        message.updated_at = iso(time.time())
+        self._write(message)
+        return True
+
+    async def settle_early(self, message: Message) -> None:
+        """Bring a fresh message to its end and deliver its receipt before returning."""
+        parcels = self._settled(message)
+        for parcel in parcels:
+            await self._courier.send_now(parcel)
+
+    def load(self, record: Record) -> None:
+        """Take back a message that the journal kept."""
+        message = Message(**{name: value for name, value in record.items() if name != "k"})
+        known = self._by_id.get(message.id)
+        if known is None:
+            self._keep(message)
+            return
+        for name in Message.__slots__:
+            setattr(known, name, getattr(message, name))
+
+    def resume(self) -> None:
+        """After a replay: let the messages that were under way run on."""
+        now = time.time()
+        for message in self.all:
+            if message.result == "processing" and message.status == "waiting":
+                self._book(message, now)
+
+    def clear(self) -> None:
+        """Forget all messages."""
+        self.all.clear()
+        self._by_id.clear()
+        self._by_tag.clear()
+        self.by_number.clear()
+
+    def summary(self) -> dict[str, Any]:
+        """Count: accepted messages, distinct numbers, and whatever came more than once."""
+        return {
+            "accepted": len(self.all),
+            "numbers": len(self.by_number),
+            "duplicate_numbers": {to: len(got) for to, got in self.by_number.items() if len(got) > 1},
+            "duplicate_tags": {tag: len(got) for (_, tag), got in self._by_tag.items() if len(got) > 1},
+            "states": dict(Counter(message.state for message in self.all)),
+        }
+
+    def _keep(self, message: Message) -> None:
+        self.all.append(message)
+        self._by_id[message.id] = message
+        for tag in message.tags:
+            self._by_tag.setdefault((message.tenant, tag), []).append(message)
+        inbox = self.by_number.pop(message.to, [])
+        inbox.append(message)
+        self.by_number[message.to] = inbox
+
+    def _write(self, message: Message) -> None:
+        if self._journal.on:
+            self._journal.append({"k": "message"} | asdict(message))
+
+    def _book(self, message: Message, now: float) -> None:
+        start = now if message.scheduled_at is None else datetime.fromisoformat(message.scheduled_at).timestamp()
+        delay_s = max(start - now, 0) + self._switches.amount("receipt_delay_ms", "karaden.receipt") / 1000
+        self._agenda.after(delay_s, partial(self._settle, message))
+
+    def _settle(self, message: Message) -> None:
+        late_s = self._switches.amount("receipts_late_ms", "karaden.receipt") / 1000
+        for parcel in self._settled(message):
+            self._courier.send(parcel, late_s)
+
+    def _settled(self, message: Message) -> list[Parcel]:
+        """Bring a message to its end and give the receipts to deliver, in order."""
+        if message.status != "waiting":
+            return []  # cancelled, or settled early
+        before = _receipt(message)
+        now = time.time()
+        message.updated_at = iso(now)
+        if message.limited_at is not None and datetime.fromisoformat(message.limited_at).timestamp() < now:
+            message.result, message.status, message.carrier = "done", "error", "unknown"
+        else:
+            _end(message, iso(now))
+        self._write(message)
+        url = self._receipt_url(message)
+        if message.result == "processing" or url is None or self._switches.flag("receipts_off"):
+            return []
+        bodies = [_receipt(message)]
+        if self._switches.flag("receipts_doubled"):
+            bodies.append(bodies[0])
+        if self._switches.flag("receipts_reversed"):
+            bodies.append(before)
+        headers = {"Content-Type": "application/json", "Karaden-Version": VERSION}
+        return [Parcel("receipt", url, body, headers) for body in bodies]
+
+    def _receipt_url(self, message: Message) -> str | None:
+        receipts, service = self._receipts, str(message.service_id)
+        return receipts.get(f"{message.tenant}/{service}") or receipts.get(service) or receipts.get("*")
+
+
+def units(text: str) -> int:
+    """Count a text's UTF-16 units, the measure of an SMS."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def iso(at: float) -> str:
+    """Write epoch seconds as Karaden does: ISO 8601 in Japan's time, to the second."""
+    return datetime.fromtimestamp(int(at), JST).isoformat()
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else iso(at.timestamp())
+
+
+def _end(message: Message, now: str) -> None:
+    message.status = "done"
+    message.carrier = _CARRIERS[int(message.to[6])]
+    message.sent_at = now
+    message.sent_result = _ENDS.get(message.to[-4:], "received")
+    if message.sent_result == "none":
+        return
+    message.result = "done"
+    if message.sent_result == "received":
+        message.received_at = now
+    if message.sent_result in {"received", "unknown"}:
+        length = units(message.body)
+        message.charged_count_per_sent = 1 if length <= _ONE_SMS else -(-length // _ONE_PART)
+        message.charged_at = now
+
+
+def _receipt(message: Message) -> bytes:
+    shown = message.show()
+    del shown["is_shorten_clicked"]  # the receipt's schema (SentMessage) has no such field
+    return json.dumps(shown).encode()
