@@ -62,7 +62,7 @@ class Vault:
         self._prefix = _header(next(iter(field_keys)))
         self._purposes = {
             purpose: HKDF(SHA256(), 32, None, b"todoke/" + purpose.encode()).derive(digest_key)
-            for purpose in ("phone", "identity", "answer", "token", "token-digest", "content", "receipt")
+            for purpose in ("phone", "identity", "row", "answer", "token", "token-digest", "content", "receipt")
         }
         self._token_chars = token_chars
 
@@ -111,6 +111,10 @@ class Vault:
     def identity_key(self, tenant_id: int, campaign_id: int, what: str) -> bytes:
         """Digest (16 bytes) of what makes a list's row the same row when it is uploaded again."""
         return self._digest("identity", _number(tenant_id), _number(campaign_id), what.encode())[:_INDEX_BYTES]
+
+    def row_digest(self, tenant_id: int, content: str) -> bytes:
+        """Digest (16 bytes) of all that a list's row says of a person."""
+        return self._digest("row", _number(tenant_id), content.encode())[:_INDEX_BYTES]
 
     def answer_digest(self, tenant_id: int, recipient_id: int, question_id: int, normalised: str) -> bytes:
         """Digest (32 bytes) of one person's right answer; the same answer of two people differs."""

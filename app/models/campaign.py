@@ -77,7 +77,8 @@ class Campaign(TenantOwned, Model):
 class Question(TenantOwned, Model):
     """設問. `position` is 1 to 4 and unique within the campaign: the database allows no fifth.
 
-    `column_name` names the list's column that holds the right answers, where it differs from the label.
+    `column_name` names the list's column that holds the right answers, where it differs from the label; `choices` has
+    a line for each choice; `kana` says whether a text answer tells hiragana from katakana.
     """
 
     __tablename__ = "question"
@@ -86,6 +87,7 @@ class Question(TenantOwned, Model):
         UniqueConstraint("campaign_id", "position", deferrable=True, initially="DEFERRED"),
         CheckConstraint("position BETWEEN 1 AND 4", name="at_most_four"),
         CheckConstraint("kind IN ('text', 'digits', 'date', 'postcode', 'last4', 'choice')", name="kind"),
+        CheckConstraint("kana IN ('as_written', 'kana')", name="kana"),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
@@ -94,6 +96,7 @@ class Question(TenantOwned, Model):
     label: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text, server_default="text")
     column_name: Mapped[str] = mapped_column(Text, server_default="")
+    kana: Mapped[str] = mapped_column(Text, server_default="as_written")
     choices: Mapped[str] = mapped_column(Text, server_default="")
 
     campaign: Mapped[Campaign] = relationship(

@@ -30,6 +30,7 @@ class Import(TenantOwned, Model):
     filename: Mapped[str] = mapped_column(Text)
     byte_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     content_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    encoding: Mapped[str] = mapped_column(Text, server_default="")
     header: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     mapping: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     rows_read: Mapped[int] = mapped_column(server_default="0")

@@ -15,7 +15,8 @@ class Recipient(TenantOwned, Model):
     """送信先. Three states with the time of each step; `app.tracking.moves` alone writes them.
 
     `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
-    of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again. `fence`
+    of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,
+    `row_digest` tells whether it says the same. `fence`
     and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. The states stand in no
     index and the page leaves room, so that the updates of sending stay on the page (HOT).
     """
@@ -35,6 +36,7 @@ class Recipient(TenantOwned, Model):
     import_id: Mapped[int | None] = mapped_column(BigInteger)
     sheet_row: Mapped[int | None]
     identity_key: Mapped[bytes] = mapped_column(LargeBinary)
+    row_digest: Mapped[bytes] = mapped_column(LargeBinary)
     reference: Mapped[str] = mapped_column(Text, server_default="")
     phone_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
