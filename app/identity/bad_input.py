@@ -4,8 +4,8 @@
 class BadInput(Exception):  # noqa: N818 - says what was found
     """Something typed or uploaded that can't be taken.
 
-    `code` is a stable word for tests and logs, `message_ja` a sentence for the screen that says what to do. Neither holds
-    the value itself: refusals are logged, phone numbers and answers are not.
+    `code` is a stable word for tests and logs, `message_ja` a sentence for the screen that says what to do. Neither
+    holds the value itself: refusals are logged, phone numbers and answers are not.
     """
 
     def __init__(self, code: str, message_ja: str) -> None:

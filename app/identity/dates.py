@@ -1,6 +1,6 @@
 """Dates as people in Japan write them: 西暦 and 和暦, any width, any separator. Unreal or unclear ones are refused."""
 
-import datetime
+import datetime as dt
 import re
 import unicodedata
 
@@ -14,11 +14,11 @@ class BadDate(BadInput):
 # The eras by the cabinets' orders, each day inclusive. 1912-07-30 and 1926-12-25 bear two names: the change was made
 # within the day, and family registers hold both.
 _ERAS = {
-    "明治": (datetime.date(1868, 1, 25), datetime.date(1912, 7, 30)),
-    "大正": (datetime.date(1912, 7, 30), datetime.date(1926, 12, 25)),
-    "昭和": (datetime.date(1926, 12, 25), datetime.date(1989, 1, 7)),
-    "平成": (datetime.date(1989, 1, 8), datetime.date(2019, 4, 30)),
-    "令和": (datetime.date(2019, 5, 1), datetime.date(2199, 12, 31)),
+    "明治": (dt.date(1868, 1, 25), dt.date(1912, 7, 30)),
+    "大正": (dt.date(1912, 7, 30), dt.date(1926, 12, 25)),
+    "昭和": (dt.date(1926, 12, 25), dt.date(1989, 1, 7)),
+    "平成": (dt.date(1989, 1, 8), dt.date(2019, 4, 30)),
+    "令和": (dt.date(2019, 5, 1), dt.date(2199, 12, 31)),
 }
 _SHORT_ERAS = {"明": "明治", "大": "大正", "昭": "昭和", "平": "平成", "令": "令和"} | {
     "M": "明治",
@@ -31,14 +31,13 @@ _FIRST_YEAR, _LAST_YEAR = _ERAS["明治"][0].year, _ERAS["令和"][1].year
 
 _MAX_LENGTH = 40  # characters: the longest form with its weekday and time has 30
 _ERA = "(明治|大正|昭和|平成|令和|[明大昭平令MTSHR])"
-_MONTH_AND_DAY = r"(?:月|[-/.])([0-9]{1,2})日?"
+_MONTH_AND_DAY = r"[-/.月]([0-9]{1,2})日?"
 
-_PLAIN = re.compile(r"([0-9]{4})([-/])([0-9]{1,2})\2([0-9]{1,2})")
-_WESTERN = re.compile(r"(?:西暦)?([0-9]{4})(?:年|[-/.])([0-9]{1,2})" + _MONTH_AND_DAY)
+_WESTERN = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})" + _MONTH_AND_DAY)
 _EIGHT_DIGITS = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
-_JAPANESE = re.compile(_ERA + r"\.?(元|[0-9]{1,2})(?:年|[-/.])([0-9]{1,2})" + _MONTH_AND_DAY)
+_JAPANESE = re.compile(_ERA + r"\.?(元|[0-9]{1,2})[-/.年]([0-9]{1,2})" + _MONTH_AND_DAY)
 _JAPANESE_DIGITS = re.compile(_ERA + r"([0-9]{2})([0-9]{2})([0-9]{2})")
-_SHORT_YEAR = re.compile(r"'?[0-9]{1,3}(?:年|[-/.])[0-9]{1,2}" + _MONTH_AND_DAY)
+_SHORT_YEAR = re.compile(r"'?[0-9]{1,3}[-/.年][0-9]{1,2}" + _MONTH_AND_DAY)
 
 _TIME_OF_DAY = re.compile(r"(?:\s+|T)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?\s*$")  # databases export it
 _WEEKDAY = re.compile(r"\([月火水木金土日](?:曜日?)?\)$")
@@ -46,26 +45,22 @@ _SPACE = re.compile(r"[\s\u200b\ufeff]+")
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—―−⁻⁃ー─━", "-"))
 
 
-def parse_date(raw: str) -> datetime.date:
+def parse_date(raw: str) -> dt.date:
     """Read a date: 1956-9-4, 1956/09/04, 1956年9月4日, 19560904, 昭和31年9月4日, S31.9.4, 令和元年5月1日, any width.
 
     A weekday in brackets or a time of day after it is passed over. Raises BadDate: empty, not_a_date, digits_only,
     ambiguous_year, no_such_day, not_in_era, year_out_of_range.
     """
-    plain = _PLAIN.fullmatch(raw)
-    if plain:
-        return _western(plain[1], plain[3], plain[4])
     if len(raw) > _MAX_LENGTH:
         raise _not_a_date()
-    text = _TIME_OF_DAY.sub("", unicodedata.normalize("NFKC", raw))
-    text = _WEEKDAY.sub("", _SPACE.sub("", text)).translate(_HYPHENS).upper()
-    western = _WESTERN.fullmatch(text) or _EIGHT_DIGITS.fullmatch(text)
-    if western:
-        return _western(*western.groups())
-    japanese = _JAPANESE.fullmatch(text) or _JAPANESE_DIGITS.fullmatch(text)
-    if japanese:
-        return _japanese(*japanese.groups())
-    raise _unreadable(text)
+    date = _read(raw)  # most cells need no cleaning
+    if date is None:
+        text = _TIME_OF_DAY.sub("", unicodedata.normalize("NFKC", raw))
+        text = _WEEKDAY.sub("", _SPACE.sub("", text)).translate(_HYPHENS).upper().removeprefix("西暦")
+        date = _read(text)
+        if date is None:
+            raise _unreadable(text)
+    return date
 
 
 def join_date(year: str, month: str, day: str) -> str:
@@ -81,13 +76,23 @@ def join_date(year: str, month: str, day: str) -> str:
     return "".join(part.removesuffix(unit) + unit for part, unit in zip(parts, "年月日", strict=True))
 
 
-def _western(year: str, month: str, day: str) -> datetime.date:
+def _read(text: str) -> dt.date | None:
+    western = _WESTERN.fullmatch(text) or _EIGHT_DIGITS.fullmatch(text)
+    if western:
+        return _western(*western.groups())
+    japanese = _JAPANESE.fullmatch(text) or _JAPANESE_DIGITS.fullmatch(text)
+    if japanese:
+        return _japanese(*japanese.groups())
+    return None
+
+
+def _western(year: str, month: str, day: str) -> dt.date:
     if not _FIRST_YEAR <= int(year) <= _LAST_YEAR:
         raise BadDate("year_out_of_range", "年が正しくありません。西暦4桁か、元号を付けて入力してください。")
     return _day(int(year), month, day)
 
 
-def _japanese(era: str, year_of_era: str, month: str, day: str) -> datetime.date:
+def _japanese(era: str, year_of_era: str, month: str, day: str) -> dt.date:
     era = _SHORT_ERAS.get(era, era)
     first, last = _ERAS[era]
     years = 1 if year_of_era == "元" else int(year_of_era)
@@ -104,9 +109,9 @@ def _japanese(era: str, year_of_era: str, month: str, day: str) -> datetime.date
     )
 
 
-def _day(year: int, month: str, day: str) -> datetime.date:
+def _day(year: int, month: str, day: str) -> dt.date:
     try:
-        return datetime.date(year, int(month), int(day))
+        return dt.date(year, int(month), int(day))
     except ValueError:
         raise BadDate("no_such_day", "暦にない日付です。年月日を確かめて直してください。") from None
 

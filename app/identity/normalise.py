@@ -61,9 +61,7 @@ _UNSEEN = re.compile("[\\s\u00ad\u180e\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff\U00
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
 
 
-def normalise(
-    kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()
-) -> str:
+def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> str:
     """Give the form of an answer that is digested and compared.
 
     text, choice: NFKC, without spaces, case-folded; 髙 and 高 stay two letters. date: ISO 8601. digits: ASCII digits,

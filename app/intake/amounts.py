@@ -9,7 +9,7 @@ from app.identity.bad_input import BadInput
 # (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
 MAX_YEN = 9_999_999
 
-_PLAIN = re.compile(r"[1-9][0-9]{0,6}")
+_PLAIN = re.compile(r"[1-9][0-9]{0,6}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,2}")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]*)?")
 _NEGATIVE = re.compile(r"(?:[-‐‑‒–—―−△▲].*|\(.*\))")
 _MISPLACED_COMMA = re.compile(r"[0-9,]+(?:\.[0-9]*)?")
@@ -26,7 +26,7 @@ def to_yen(raw: str) -> int:
     Raises BadAmount: missing, not_a_number, bad_commas, fraction, negative, zero, too_large.
     """
     if _PLAIN.fullmatch(raw):
-        return int(raw)
+        return int(raw.replace(",", ""))
     text = _DECORATION.sub("", unicodedata.normalize("NFKC", raw))
     if not text:
         raise BadAmount("missing", "金額が空です。円単位の数字で入力してください(例: 5000)。")
@@ -47,5 +47,7 @@ def _unreadable(text: str) -> BadAmount:
     if _NEGATIVE.fullmatch(text):
         return BadAmount("negative", "金額がマイナスです。1円以上の金額を入力してください。")
     if _MISPLACED_COMMA.fullmatch(text):
-        return BadAmount("bad_commas", "カンマの位置が正しくありません。3桁ごとに区切るか、カンマなしで入力してください。")
+        return BadAmount(
+            "bad_commas", "カンマの位置が正しくありません。3桁ごとに区切るか、カンマなしで入力してください。"
+        )
     return BadAmount("not_a_number", "金額が数字ではありません。円単位の数字だけで入力してください(例: 5000)。")

@@ -1,7 +1,7 @@
 """Which bytes a list is made of: its encoding, or what it is instead of a list.
 
-A file is read once through before its first row is believed, so that a wrong byte at its end leaves nothing half taken in.
-UTF-8 is tried first: Japanese in CP932 fails as UTF-8 within its first letters, while nearly every file passes as CP932.
+A file is read once through before its first row is believed, so that a wrong byte at its end leaves nothing half taken
+in. UTF-8 is tried first: Japanese in CP932 fails as UTF-8 within a few letters, nearly every file passes as CP932.
 """
 
 import codecs
@@ -17,11 +17,14 @@ _SIGNATURES = (
     (b"\xd0\xcf\x11\xe0", "Excelの古い形式(.xls)か、パスワード付きのExcelブックです。" + _SAVE_AS_CSV),
     (b"%PDF", "PDFファイルです。元の表をCSVで保存し、そのファイルを選んでください。"),
     (b"\x1f\x8b", "圧縮ファイルです。展開して、中のCSVファイルを選んでください。"),
-    (b"<", "CSVではなくHTMLかXMLのファイルです。" + _SAVE_AS_CSV),
+    (b"<html", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
+    (b"<!doc", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
+    (b"<table", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
+    (b"<?xml", "CSVではなくXMLのファイルです。" + _SAVE_AS_CSV),
 )
 
-# A file that fails as UTF-8 after this many Japanese letters passed is broken UTF-8, not CP932: read as CP932 it would send
-# people garbled names.
+# A file that fails as UTF-8 after this many Japanese letters passed is broken UTF-8, not CP932: read as CP932 it would
+# send people garbled names.
 _SURELY_UTF8 = 8
 
 
@@ -44,7 +47,7 @@ def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
     if not head:
         raise BadFile("empty", "ファイルが空です。見出しと1行以上のデータがあるファイルを選んでください。")
     for signature, message in _SIGNATURES:
-        if head.startswith(signature):
+        if head.lower().startswith(signature.lower()):
             raise BadFile("binary", message)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding, marked = "utf-16", True

@@ -44,8 +44,8 @@ def read_phone(raw: str) -> tuple[str, bool]:
     """Give a mobile number as E.164, and whether the leading zero was missing and put back.
 
     Excel drops the zero of 09012345678 in a cell of numbers; the ten digits left (90, 80, 70 or 60, then 1-9) can be no
-    other Japanese number. Raises BadPhone: missing, scientific, not_a_number, too_few_digits, too_many_digits, landline,
-    pager, ip_phone, service_number, not_mobile, foreign.
+    other Japanese number. Raises BadPhone: missing, scientific, not_a_number, too_short, too_long,
+    landline, pager, ip_phone, service_number, not_mobile, foreign.
     """
     text = raw.translate(_CLEAN)
     mobile = _MOBILE.fullmatch(text)
@@ -125,7 +125,5 @@ def _refusal(number: PhoneNumber) -> BadPhone:
 
 def _wrong_length(digits: str) -> BadPhone:
     if len(digits) < _MOBILE_DIGITS:
-        return BadPhone("too_few_digits", "電話番号の桁が足りません。11桁の携帯電話番号を入力してください。")
-    return BadPhone(
-        "too_many_digits", "電話番号の桁が多すぎます。1つのセルに11桁の番号を1つだけ入力してください。"
-    )
+        return BadPhone("too_short", "電話番号の桁が足りません。11桁の携帯電話番号を入力してください。")
+    return BadPhone("too_long", "電話番号の桁が多すぎます。1つのセルに11桁の番号を1つだけ入力してください。")

@@ -1,12 +1,13 @@
 """The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
 
-In: a seekable stream of CSV or TSV. Out: a `Table`. A sheet row is what Excel shows as one row: the header is 1, a line break
-inside quotes adds none, an empty line is a row.
+In: a seekable stream of CSV or TSV. Out: a `Table`. A sheet row is what Excel shows as one row: the header is 1, a line
+break inside quotes adds none, an empty line is a row.
 """
 
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -41,8 +42,8 @@ _ROW_CHARACTERS = 130_000
 class Table:
     """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
 
-    Header names are stripped and without line breaks, none twice, none blank. `encoding` is Python's name, `delimiter` one
-    of comma, tab and semicolon.
+    Header names are stripped and without line breaks, none twice, none blank. `encoding` is Python's name, `delimiter`
+    one of comma, tab and semicolon.
     """
 
     header: tuple[str, ...]
@@ -54,8 +55,8 @@ class Table:
 def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
-    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, no_header, blank_header,
-    duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote, stray_quote.
+    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, no_header,
+    blank_header, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote, stray_quote.
     """
     encoding = find_encoding(stream, limits.bytes)
     delimiter = _find_delimiter(stream, encoding)
@@ -128,12 +129,12 @@ def _bad_quotes(sheet_row: int, reason: str) -> BadFile:
     if "expected after" in reason:
         return BadFile(
             "stray_quote",
-            f"{sheet_row}行目の引用符(\")の使い方が正しくありません。"
-            "セルの中の\"は\"\"と2つ重ねるか、Excelで保存し直してください。",
+            f'{sheet_row}行目の引用符(")の使い方が正しくありません。'
+            'セルの中の"は""と2つ重ねるか、Excelで保存し直してください。',
         )
     return BadFile(
         "open_quote",
-        f"{sheet_row}行目から始まる引用符(\")が閉じられていないか、行が長すぎます。この行の\"を直してください。",
+        f'{sheet_row}行目から始まる引用符(")が閉じられていないか、行が長すぎます。この行の"を直してください。',
     )
 
 
@@ -147,15 +148,13 @@ def _refuse_long_cells(sheet_row: int, cells: list[str], limits: Limits) -> None
 
 
 def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
-    names = ["".join(restore(cell).split("\n")).replace("\r", "").strip() for cell in cells]
+    names = [re.sub(r"[\r\n]+", "", restore(cell)).strip() for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:
         raise BadFile("no_header", "1行目に見出しがありません。1行目に列の名前を入れてください。")
     if len(names) > limits.columns:
-        raise BadFile(
-            "too_many_columns", f"列が多すぎます。要らない列を削除して{limits.columns}列以内にしてください。"
-        )
+        raise BadFile("too_many_columns", f"列が多すぎます。要らない列を削除して{limits.columns}列以内にしてください。")
     first_seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
@@ -177,9 +176,7 @@ def _within(rows: Iterator[Row], width: int, limits: Limits) -> Iterator[Row]:
     """Pass rows on, without the empty cells beyond the header that Excel writes out, up to the limit."""
     for sheet_row, cells in rows:
         if sheet_row > limits.rows + 1:
-            raise BadFile(
-                "too_many_rows", f"行が多すぎます。{limits.rows:,}行以下に分けてアップロードしてください。"
-            )
+            raise BadFile("too_many_rows", f"行が多すぎます。{limits.rows:,}行以下に分けてアップロードしてください。")
         while len(cells) > width and not cells[-1]:
             cells.pop()
         yield sheet_row, cells

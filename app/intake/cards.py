@@ -1,0 +1,75 @@
+"""Payment card numbers, found so that none enters the system.
+
+In: any cell or free text. Out: whether it holds 13-19 digits that pass Luhn's check, written in one run, with spaces or
+with hyphens, at any width. Payment happens on the payment site alone; a list with card numbers is a mistake or worse.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_FEWEST, _MOST = 13, 19  # ISO/IEC 7812 account numbers in use
+_LAST_SHOWN = 4
+
+_ONE_FORM = str.maketrans(dict.fromkeys("‐‑‒–—―−⁻⁃ー─━", "-") | dict.fromkeys("\t\r\n\u200b", " "))
+_FORMS = (
+    re.compile(r"([0-9]{13,})"),
+    re.compile(r"([0-9]+(?: +[0-9]+)+)"),
+    re.compile(r"([0-9]+(?:-[0-9]+)+)"),
+    # the printed layouts, among other numbers and with any mix of separators
+    re.compile(r"(?<![0-9])(?=([0-9]{4}(?:[ -]+[0-9]{4}){3}|[0-9]{4}[ -]+[0-9]{6}[ -]+[0-9]{4,5})(?![0-9]))"),
+)
+_STARS = "*" * (_FEWEST - _LAST_SHOWN)
+_MASKED = re.compile(re.escape(_STARS) + r"\**[0-9]{4}")
+
+_SEPARATORS = " \t\r\n\u00a0\u2000-\u200b\u202f\u205f\u3000\\-‐‑‒–—―−⁻⁃ーｰ－﹣─━"
+_THIRTEEN_DIGITS = re.compile(f"(?<![0-9０-９])[0-9０-９](?:[{_SEPARATORS}]*+[0-9０-９]){{{_FEWEST - 1}}}")
+
+
+def may_hold_card_number(text: str) -> bool:
+    r"""A cheap look at a text, or at a row's cells joined by \x1f: whether `holds_card_number` is worth asking."""
+    return _THIRTEEN_DIGITS.search(text) is not None or _STARS in text
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether a text holds a card number, or one that `mask_card_numbers` masked and nobody has corrected yet."""
+    if not may_hold_card_number(text):
+        return False
+    plain = _plain(text)
+    return _MASKED.search(plain) is not None or next(_card_numbers(plain), None) is not None
+
+
+def mask_card_numbers(text: str) -> str:
+    """Give the text with stars for each card number but its last four digits; one without any comes back unchanged."""
+    if not may_hold_card_number(text):
+        return text
+    masked = plain = _plain(text)
+    for number in _card_numbers(plain):
+        digits = _digits(number)
+        masked = masked.replace(number, "*" * (len(digits) - _LAST_SHOWN) + digits[-_LAST_SHOWN:])
+    return text if masked == plain else masked
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).translate(_ONE_FORM)
+
+
+def _card_numbers(plain: str) -> Iterator[str]:
+    for form in _FORMS:
+        for found in form.finditer(plain):
+            if _passes_luhn(_digits(found[1])):
+                yield found[1]
+
+
+def _digits(number: str) -> str:
+    return number.replace(" ", "").replace("-", "")
+
+
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def _passes_luhn(digits: str) -> bool:
+    if not _FEWEST <= len(digits) <= _MOST or not digits.strip("0"):
+        return False
+    backwards = [int(digit) for digit in reversed(digits)]
+    return (sum(backwards[::2]) + sum(_DOUBLED[digit] for digit in backwards[1::2])) % 10 == 0

@@ -1,0 +1,130 @@
+"""What a campaign's rows are checked by: header, mapping and questions, compiled once per file."""
+
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.identity.bad_input import BadInput
+from app.identity.dates import parse_date
+from app.identity.normalise import QuestionKind, normalise
+from app.intake.amounts import to_yen
+from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question, canonical
+from app.intake.phones import read_phone
+
+MAX_REFERENCE = 100  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the cell at one position is read; `read` raises BadInput."""
+
+    position: int
+    read: Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Made by `make_rules`. All numbers are positions in the header.
+
+    `readers` are those of phone, reference, amount and due date, in this order, then of each answer. `fields` are the
+    cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
+    those the template merges.
+    """
+
+    header: tuple[str, ...]
+    phone: int
+    reference: int | None
+    readers: tuple[Reader, ...]
+    fields: tuple[tuple[str, int], ...]
+    texts: tuple[int, ...]
+    merged: tuple[int, ...]
+    not_for_cards: frozenset[int]
+
+
+def make_rules(
+    header: Sequence[str],
+    mapping: ColumnMapping,
+    questions: Sequence[Question],
+    merge_names: Iterable[str],
+    *,
+    payment_required: bool,
+    today: dt.date,
+) -> Rules:
+    """Compile what the rows are checked by. `merge_names` are the template's merge fields, `today` is Tokyo's date.
+
+    Raises ValueError where `mapping.problems` names any: those are shown before a check is started.
+    """
+    merge_names = frozenset(merge_names)
+    if mapping.problems(header, questions, merge_names, payment_required=payment_required) or mapping.phone is None:
+        raise ValueError("the mapping has problems")
+    at = {column: position for position, column in enumerate(header)}
+    answers = [(question, column) for question, column in zip(questions, mapping.answers, strict=True) if column]
+    hidden = {mapping.phone, REASON_COLUMN, *mapping.answers} - merge_names
+    checked = {mapping.phone, mapping.amount, mapping.due_date} | {
+        column for question, column in answers if question.kind not in (QuestionKind.TEXT, QuestionKind.CHOICE)
+    }
+    fields = tuple((column, position) for column, position in at.items() if column not in hidden)
+    return Rules(
+        header=tuple(header),
+        phone=at[mapping.phone],
+        reference=None if mapping.reference is None else at[mapping.reference],
+        readers=(
+            Reader(at[mapping.phone], read_phone),
+            _reader(at, mapping.reference, _read_reference),
+            _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
+            # a list has few of them
+            _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
+            *(Reader(at[column], _answer_reader(question, column, today)) for question, column in answers),
+        ),
+        fields=fields,
+        texts=tuple(position for column, position in fields if column not in checked),
+        merged=tuple(position for column, position in fields if column in merge_names),
+        not_for_cards=frozenset(at[column] for column in (mapping.phone, REASON_COLUMN) if column in at),
+    )
+
+
+def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) -> Reader:
+    return Reader(0, _read_nothing) if column is None else Reader(at[column], read)
+
+
+def _read_nothing(_cell: str) -> None:
+    return None
+
+
+def _optional(read: Callable[[str], Any], empty_code: str) -> Callable[[str], Any]:
+    def read_or_none(cell: str) -> Any:  # noqa: ANN401 - whatever `read` gives
+        try:
+            return read(cell)
+        except BadInput as bad:
+            if bad.code == empty_code:
+                return None
+            raise
+
+    return read_or_none
+
+
+def _read_reference(cell: str) -> str:
+    reference = cell.strip()
+    if not reference:
+        raise BadInput("missing", "番号が空です。行ごとに違う番号を入力してください。")
+    if len(reference) > MAX_REFERENCE:
+        raise BadInput("too_long", f"番号が長すぎます。{MAX_REFERENCE}文字以内で入力してください。")
+    return reference
+
+
+def _answer_reader(question: Question, column: str, today: dt.date) -> Callable[[str], str]:
+    read = functools.partial(normalise, question.kind, kana=question.kana, choices=question.choices)
+    names = canonical(question.label) + canonical(column)
+    if question.kind is not QuestionKind.DATE or not ("生年月日" in names or "誕生日" in names):
+        return read
+    latest = today.isoformat()
+
+    def read_birth_date(cell: str) -> str:
+        born = read(cell)
+        if born > latest:
+            raise BadInput("future", "これから先の日付です。生年月日を確かめて直してください。")
+        return born
+
+    return read_birth_date

@@ -1,0 +1,53 @@
+"""What a text cell may do to those who see it later: run in Excel, break a line, show as a blank box on a phone.
+
+In: a cell that is stored as it stands. Out: warnings; the text itself is kept. Nothing here changes a letter.
+"""
+
+import re
+from collections.abc import Iterator
+
+# In cells that each follow a \x1f: a sign that isn't printed, or a cell's first sign where that may begin a formula.
+# One set of signs in front keeps the search at the speed of a scan.
+_ODD = re.compile("[\0-\x1f\x7f](?:(?<!\x1f)|(?=[=+\\-@＝＋－＠]))")
+# A lone hyphen, a negative number or +81… begins alike and is harmless
+_FORMULA = re.compile("[=@＝＠].|[+\\-＋－](?![\\d\\s.,+\\-＋－()]*$)", re.DOTALL)
+_LINE_BREAK = re.compile("[\r\n]")
+_CONTROL = re.compile("[\0-\x09\x0b\x0c\x0e-\x1f\x7f]")
+
+FORMULA = ("formula", "数式の形のセルです。計算せず、文字のまま取り込みます。")
+LINE_BREAK = ("line_break", "セルの中に改行があります。改行のまま取り込みます。")
+CARRIER_CHARACTERS = (
+    "carrier_characters",
+    (
+        "携帯電話会社によっては表示できない文字(絵文字、①、髙、～など)があります。"
+        "SMSの本文に差し込む場合は、別の文字に直してください。"
+    ),
+)
+
+
+def looks_odd(joined: str) -> bool:
+    r"""Whether cells, each after a \x1f, may hold one that `warnings` warns of: one cheap look at a whole row."""
+    return _ODD.search(joined) is not None or not every_carrier_shows(joined)
+
+
+def warnings(cell: str) -> Iterator[tuple[str, str]]:
+    """Give what to warn of in one cell, as (code, message_ja)."""
+    cell = cell.strip()
+    if _FORMULA.match(cell):
+        yield FORMULA
+    if _LINE_BREAK.search(cell):
+        yield LINE_BREAK
+    if _CONTROL.search(cell) or not every_carrier_shows(cell):
+        yield CARRIER_CHARACTERS
+
+
+def every_carrier_shows(text: str) -> bool:
+    """Whether a text is plain Shift_JIS.
+
+    au takes nothing else in an SMS of up to 70 characters: emoji, ①, 髙 and ～ are outside.
+    """
+    try:
+        text.encode("shift_jis")
+    except UnicodeEncodeError:
+        return False
+    return True
