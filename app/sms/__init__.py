@@ -1,0 +1,13 @@
+"""SMS providers: one adapter per file behind the contract of `app.sms.base`.
+
+In: a tenant's account and one message. Out: the HTTP request that sends it, and the meaning of what came back. What
+can't happen here: I/O, a guess (what isn't certain is `unknown`), a domain rule. Another provider is one more file and
+one more line below.
+"""
+
+from collections.abc import Mapping
+
+from app.sms.base import SmsProvider
+from app.sms.karaden import karaden
+
+PROVIDERS: Mapping[str, SmsProvider] = {provider.name: provider for provider in (karaden,)}

@@ -45,12 +45,17 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one attempt. `code` is the provider's own word (or our failure reason), kept in the send log."""
+    """The outcome of one attempt. `code` is the provider's own word (or our failure reason), kept in the send log.
+
+    `account_fault` (with LATER): a wrong credential or setting, so no message of this account will pass until a person
+    mends it. `retry_after_s` (with LATER) is the provider's wish.
+    """
 
     kind: OutcomeKind
     code: str = ""
     provider_id: str | None = None
     retry_after_s: float | None = None
+    account_fault: bool = False
 
 
 class ReportState(StrEnum):

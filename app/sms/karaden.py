@@ -1,0 +1,271 @@
+"""空電プッシュ (NTT CPaaS "Karaden"), API 2024-03-01: one SMS to a Japanese mobile number over domestic direct routes.
+
+Source of every rule here: the provider's OpenAPI document (karaden-prg/karaden-prg-php, mock/2024-03-01.yaml) and its
+Python SDK, karaden-prg-python 1.2.1. There is no idempotency key: our reference travels as the message's only tag, and
+the tag is looked up before anything is sent again. Receipts are not signed, so they only say "ask for the detail".
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from app.outbound import AccountField, Answer, Failure, Reach, Request, Response
+from app.sms.base import (
+    Outcome,
+    OutcomeKind,
+    Report,
+    ReportState,
+    SmsAccount,
+    SmsMessage,
+    UnclearAnswer,
+)
+
+VERSION: Final = "2024-03-01"
+
+_JST: Final = timezone(timedelta(hours=9))
+_DOMESTIC: Final = re.compile(r"\+81([1-9]\d{9})", re.ASCII)  # 11 digits once the 0 stands in front again
+_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)  # a uuid by the specification
+_WORD: Final = re.compile(r"[0-9A-Za-z_.\[\]-]{1,40}", re.ASCII)
+
+# Documented refusals. They prove that the message did not get in; those of the account are no fault of the message.
+_ACCOUNT_CODES: Final = frozenset({"unauthentication", "invalid_tenant", "invalid_version", "model_not_found"})
+_MESSAGE_FIELDS: Final = frozenset({"to", "body", "tags", "tags[]", "is_shorten", "scheduled_at", "limited_at"})
+
+_MOST_UNITS: Final = 99  # 660 characters come to 10; a larger figure is a mistake
+_CARRIERS: Final = frozenset({"docomo", "softbank", "au", "rakuten"})
+
+
+class _Karaden:
+    """The adapter; see `SmsProvider` for each method."""
+
+    name = "karaden"
+    label = "空電プッシュ"
+    fields: Sequence[AccountField] = (
+        AccountField("tenant_id", "テナントID", help="空電プッシュの管理画面に表示される、ハイフン入りの英数字です。"),
+        AccountField("service_id", "サービスID", help="送信に使うサービス設定の番号です（半角数字）。"),
+        AccountField("token", "アクセストークン", secret=True, help="管理画面で発行したAPIのトークンです。"),
+    )
+    receipts_are_signed = False
+
+    def send(self, account: SmsAccount, message: SmsMessage) -> Request:
+        """Give the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
+        form = [
+            ("service_id", account.settings.get("service_id", "")),
+            ("to", _domestic(message.to)),
+            ("body", message.body),
+            ("tags[]", message.reference),
+            ("is_shorten", "false"),
+        ]
+        if message.valid_until is not None:
+            form.append(("limited_at", message.valid_until.astimezone(_JST).isoformat(timespec="seconds")))
+        headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request("POST", _url(account, "messages"), headers, urlencode(form).encode(), account.timeout_s)
+
+    def outcome(self, answer: Answer) -> Outcome:
+        """Read the answer to `send`. Never raises."""
+        if isinstance(answer, Failure):
+            kind = OutcomeKind.LATER if answer.reach is Reach.NEVER_LEFT else OutcomeKind.UNKNOWN
+            return Outcome(kind, answer.reason)
+        if answer.status == HTTPStatus.OK:
+            return _accepted(answer)
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return Outcome(OutcomeKind.LATER, _code(answer), account_fault=True)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Outcome(OutcomeKind.LATER, _code(answer), retry_after_s=_retry_after_s(answer.headers))
+        return _refused(answer)
+
+    def lookup(self, account: SmsAccount, reference: str) -> Request:
+        """Give the request that asks for messages by our reference."""
+        query = urlencode({"service_id": account.settings.get("service_id", ""), "tag": reference, "per_page": 100})
+        return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
+
+    def found(self, response: Response, reference: str) -> Report | None:
+        """Read the answer to `lookup`. Code `duplicate` says that the provider has the reference more than once."""
+        content = _content(response)
+        data, has_more = content.get("data"), content.get("has_more")
+        if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
+            raise UnclearAnswer("unreadable")
+        reports = [_report(message) for message in data]
+        ours = [report for report in reports if reference in report.references]
+        if not ours:
+            # A list without ours proves its absence only when it is the whole list and each tag could be read.
+            if has_more or not all(report.references for report in reports):
+                raise UnclearAnswer("incomplete")
+            return None
+        first = min(ours, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
+        if len(ours) == 1 and not has_more:
+            return first
+        return Report(
+            provider_id=first.provider_id,
+            state=first.state,
+            references=first.references,
+            code="duplicate",
+            carrier=first.carrier,
+            accepted_at=first.accepted_at,
+            at=first.at,
+            units=first.units,
+        )
+
+    def detail(self, account: SmsAccount, provider_id: str) -> Request:
+        """Give the request that asks for one message by the provider's id."""
+        url = _url(account, "messages", provider_id)
+        return Request("GET", url, _headers(account), timeout_s=account.timeout_s)
+
+    def report(self, response: Response) -> Report:
+        """Read the answer to `detail`. Raises UnclearAnswer."""
+        return _report(_content(response))
+
+    def receipt(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
+        """Read a pushed receipt: one message in the vocabulary of `detail`. Raises UnclearAnswer."""
+        del headers  # none of them tells anything
+        return (_report(_json(body)),)
+
+
+karaden = _Karaden()
+
+
+def _url(account: SmsAccount, *path: str) -> str:
+    parts = (account.settings.get("tenant_id", ""), *path)
+    return "/".join((account.base_url.rstrip("/"), *(quote(part, safe="") for part in parts)))
+
+
+def _headers(account: SmsAccount) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.credentials.get('token', '')}", "Karaden-Version": VERSION}
+
+
+def _domestic(e164: str) -> str:
+    """Give a number as Karaden takes it, `^[0-9]{11}$`. Another country's digits would ring up a stranger."""
+    match = _DOMESTIC.fullmatch(e164)
+    if match is None:
+        raise ValueError("not a Japanese mobile number in E.164 form")
+    return "0" + match[1]
+
+
+def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever came
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of 5,000 digits; brackets without end
+        return None
+
+
+def _word(value: object) -> str:
+    """Give a provider's word fit for a log, or "" for anything else: texts may hold a number or a message."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def _error_code(response: Response) -> str:
+    """Give the code of a documented error, or ""."""
+    content = _json(response.body)
+    if not isinstance(content, dict) or content.get("object") != "error":
+        return ""
+    return _word(content.get("code"))
+
+
+def _code(response: Response) -> str:
+    return _error_code(response) or f"http_{response.status}"
+
+
+def _accepted(response: Response) -> Outcome:
+    try:
+        report = _report(_json(response.body))
+    except UnclearAnswer as unclear:
+        return Outcome(OutcomeKind.UNKNOWN, str(unclear))
+    if report.state in {ReportState.UNDELIVERED, ReportState.CANCELLED}:
+        return Outcome(OutcomeKind.REFUSED, report.code, report.provider_id)
+    return Outcome(OutcomeKind.ACCEPTED, report.code, report.provider_id)
+
+
+def _refused(response: Response) -> Outcome:
+    """Read what is neither accepted nor about access. Only what is documented proves anything."""
+    code = _error_code(response)
+    if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and code in _ACCOUNT_CODES:
+        return Outcome(OutcomeKind.LATER, code, account_fault=True)
+    if response.status == HTTPStatus.UNPROCESSABLE_ENTITY and code == "validation_error":
+        errors = _json(response.body).get("errors")
+        names = sorted(filter(None, map(_word, errors))) if isinstance(errors, dict) else []
+        told = ":".join((code, ",".join(names))) if names else code
+        if names and not _MESSAGE_FIELDS.intersection(names):  # such as a service_id that doesn't exist
+            return Outcome(OutcomeKind.LATER, told, account_fault=True)
+        return Outcome(OutcomeKind.REFUSED, told)
+    return Outcome(OutcomeKind.UNKNOWN, f"http_{response.status}")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3) as seconds: a number, or a date to be held against the answer's own."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        return float(value)
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, OverflowError):  # not a date; one with and one without a zone; a year of no calendar
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _content(response: Response) -> dict[str, Any]:
+    if response.status != HTTPStatus.OK:
+        raise UnclearAnswer(_code(response))
+    content = _json(response.body)
+    if not isinstance(content, dict):
+        raise UnclearAnswer("unreadable")
+    return content
+
+
+def _report(message: object) -> Report:
+    """Read a message object. Raises UnclearAnswer for anything that isn't one."""
+    if not isinstance(message, dict) or message.get("object") != "message":
+        raise UnclearAnswer("unreadable")
+    provider_id, tags, carrier = message.get("id"), message.get("tags"), message.get("carrier")
+    units = message.get("charged_count_per_sent")
+    if not isinstance(provider_id, str) or not _ID.fullmatch(provider_id):
+        raise UnclearAnswer("no_id")
+    state, code = _state(message)
+    accepted_at = _time(message.get("created_at"))
+    return Report(
+        provider_id=provider_id,
+        state=state,
+        references=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+        code=code,
+        carrier=carrier if isinstance(carrier, str) and carrier in _CARRIERS else None,
+        accepted_at=accepted_at,
+        at=(_time(message.get("received_at")) if state is ReportState.DELIVERED else None)
+        or _time(message.get("updated_at"))
+        or accepted_at,
+        units=units if type(units) is int and 0 <= units <= _MOST_UNITS else None,
+    )
+
+
+def _state(message: Mapping[str, object]) -> tuple[ReportState, str]:
+    """Read where a message stands, and the provider's word for it.
+
+    `sent_result` is the carrier's result, final once `result` is done: before that "unconnected" means "still trying".
+    Done without a result (none, unknown) is not known to have arrived and not known to have failed: it goes on as
+    processing with the word kept, and so does any word the specification doesn't have yet.
+    """
+    status, sent_result = message.get("status"), message.get("sent_result")
+    if not isinstance(status, str) or not isinstance(sent_result, str):
+        raise UnclearAnswer("unreadable")
+    if sent_result == "received":
+        return ReportState.DELIVERED, sent_result
+    if status == "canceled":
+        return ReportState.CANCELLED, status
+    if status in {"error", "processing_error"}:
+        error = message.get("error")
+        return ReportState.UNDELIVERED, (isinstance(error, dict) and _word(error.get("code"))) or status
+    if sent_result in {"unconnected", "error"} and message.get("result") == "done":
+        return ReportState.UNDELIVERED, sent_result
+    return ReportState.PROCESSING, _word(status if sent_result == "none" else sent_result)
+
+
+def _time(value: object) -> datetime | None:
+    """Read ISO 8601 with an offset; None for anything else."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return time.astimezone(UTC) if time is not None and time.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
