@@ -119,7 +119,7 @@ def _import_running(campaign_id: int) -> bool:
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     """Send exactly what was checked under `digest`. Raises NotReady; a second press finds it launched. Commits."""
     campaign = db.session.execute(
-        select(Campaign).where(Campaign.id == campaign_id).with_for_update(of=Campaign)
+        select(Campaign).where(Campaign.id == campaign_id).with_for_update(of=Campaign, key_share=True)
     ).scalar_one()
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()

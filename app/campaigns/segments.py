@@ -1,13 +1,11 @@
 """How long an SMS is, and which characters don't reach every phone."""
 
 import re
-import unicodedata
+
+from app.intake.texts import every_carrier_shows
 
 # One SMS in Japan: 70 UTF-16 units (UCS-2). Carriers would split or refuse a longer one: here nothing is ever split.
 LIMIT = 70
-
-# Some carriers send Shift_JIS: what JIS X 0208 lacks may arrive as "?"; NEC's and IBM's extensions count as lacking.
-_WAVE_DASHES = "～〜"
 
 
 def units(text: str) -> int:
@@ -17,19 +15,7 @@ def units(text: str) -> int:
 
 def hard_to_show(text: str) -> list[str]:
     """List the characters of `text` that some carriers can't show, each once, in order."""
-    return list(dict.fromkeys(char for char in text if not _shown_everywhere(char)))
-
-
-def _shown_everywhere(char: str) -> bool:
-    if char in "\r\n":
-        return True
-    if char in _WAVE_DASHES or unicodedata.category(char)[0] == "C":
-        return False
-    try:
-        char.encode("shift_jis")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return list(dict.fromkeys(char for char in text if not every_carrier_shows(char)))
 
 
 def flatten(value: str) -> str:

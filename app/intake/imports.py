@@ -6,12 +6,13 @@ behind, and two workers never run the same one. Progress is told from a transact
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
 
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import OperationalError
 
 from app import audit, queues, tenancy
 from app.campaigns import lifecycle, template
@@ -67,10 +68,11 @@ def choices_of(question: QuestionRow) -> list[str]:
     return [line.strip() for line in question.choices.splitlines() if line.strip()]
 
 
-def merge_names(campaign: Campaign) -> list[str]:
-    """List the columns that the campaign's texts merge."""
+def merge_names(campaign: Campaign, header: Sequence[str]) -> list[str]:
+    """List the columns that the campaign's texts merge, as the header writes them."""
+    written = {template.key(name): name for name in header}
     texts = campaign.sms_text + campaign.page_title + campaign.page_text
-    return [name for name in template.fields_in(texts) if name not in template.BUILT_IN]
+    return [written.get(name, name) for name in template.fields_in(texts) if name not in template.BUILT_IN]
 
 
 def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) -> int:
@@ -141,7 +143,10 @@ def problems(import_id: int, mapping: ColumnMapping) -> list[str]:
     row = db.session.get_one(Import, import_id)
     campaign = row.campaign
     return mapping.problems(
-        _keyed(row.header), questions_of(campaign), merge_names(campaign), payment_required=campaign.payment_required
+        row.header,
+        questions_of(campaign),
+        merge_names(campaign, row.header),
+        payment_required=campaign.payment_required,
     )
 
 
@@ -182,6 +187,16 @@ def run(import_id: int) -> None:
         except Refused as refused:
             transaction.rollback()
             _fail(import_id, refused.message_ja)
+        except OperationalError:
+            raise  # the database went away: the sweep brings the job back
+        except Exception:
+            transaction.rollback()
+            _fail(
+                import_id,
+                "取り込みの途中で問題が起きたため、1件も取り込んでいません。もう一度アップロードしてください。"
+                "繰り返す場合は運営担当者にお問い合わせください。",
+            )
+            raise
 
 
 class _Run:
@@ -199,10 +214,10 @@ class _Run:
         mapping = ColumnMapping.from_json(row.mapping or {})
         self._table = _table(row)
         self._rules = make_rules(
-            _keyed(list(self._table.header)),
+            self._table.header,
             mapping,
             questions,
-            merge_names(campaign),
+            merge_names(campaign, self._table.header),
             payment_required=campaign.payment_required,
             today=datetime.now(TOKYO).date(),
         )
@@ -376,8 +391,3 @@ def _check_open(campaign: Campaign) -> None:
 def _table(row: Import) -> Table:
     limits = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows)
     return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), limits)
-
-
-def _keyed(header: list[str]) -> list[str]:
-    """Give the header's names as texts merge them."""
-    return [template.key(name) for name in header]

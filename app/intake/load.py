@@ -5,7 +5,7 @@ other. Everything happens in the caller's transaction: a list arrives whole or n
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,11 +57,11 @@ def load(connection: Connection, target: Target, rows: Sequence[CheckedRow]) -> 
     """Add the rows that are new; a row is known by its reference, or by all it says where it has none."""
     ids = _draw(connection, "recipient", len(rows))
     raw = _raw(connection)
-    with raw.cursor() as cursor:
-        with cursor.copy(f"COPY arriving ({', '.join(_COLUMNS)}) FROM STDIN WITH (FORMAT BINARY)") as copy:  # type: ignore[arg-type]
-            copy.set_types(_TYPES)
-            for row_id, row in zip(ids, rows, strict=True):
-                copy.write_row(_values(target, row_id, row))
+    statement = f"COPY arriving ({', '.join(_COLUMNS)}) FROM STDIN WITH (FORMAT BINARY)"
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_TYPES)
+        for row_id, row in zip(ids, rows, strict=True):
+            copy.write_row(_values(target, row_id, row))
     added = connection.execute(
         text(f"""
             INSERT INTO recipient (tenant_id, campaign_id, import_id, payment_state, {", ".join(_COLUMNS)})
@@ -95,12 +95,8 @@ def load(connection: Connection, target: Target, rows: Sequence[CheckedRow]) -> 
 def write_faults(
     connection: Connection, tenant_id: int, import_id: int, outcomes: Iterable[CheckedRow | Rejected | Skipped]
 ) -> None:
-    """Keep what was found, and the rejected rows themselves, sealed, with their first fault."""
-    faults = [
-        (fault, outcome.cells if isinstance(outcome, Rejected) and place == 0 else None)
-        for outcome in outcomes
-        for place, fault in enumerate(outcome.faults)
-    ]
+    """Keep what was found, and the rejected rows themselves, sealed, with their first error."""
+    faults = [pair for outcome in outcomes for pair in _with_cells(outcome)]
     if not faults:
         return
     ids = _draw(connection, "import_fault", len(faults))
@@ -127,8 +123,16 @@ def write_faults(
     )
 
 
+def _with_cells(outcome: CheckedRow | Rejected | Skipped) -> Iterator[tuple[Fault, Sequence[str] | None]]:
+    cells = outcome.cells if isinstance(outcome, Rejected) else None
+    for fault in outcome.faults:
+        yield fault, cells if fault.level == Level.ERROR else None
+        if fault.level == Level.ERROR:
+            cells = None  # with the first error alone
+
+
 def contradiction(sheet_row: int, column: str | None) -> Fault:
-    """Say that a row's reference stands there already with another content: which of them is right, a person decides."""
+    """Say that a row's reference stands there already with another content: a person decides which is right."""
     return Fault(
         sheet_row,
         column,

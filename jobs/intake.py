@@ -1,0 +1,17 @@
+"""Jobs of intake: run an import, check a campaign before it is sent."""
+
+from app import tenancy
+from app.campaigns import rehearsal
+from app.intake import imports
+
+
+def run_import(tenant_id: int, import_id: int) -> None:
+    """Check an uploaded list and add its rows."""
+    with tenancy.tenant(tenant_id):
+        imports.run(import_id)
+
+
+def rehearse(tenant_id: int, campaign_id: int) -> None:
+    """Render every SMS and page of a campaign."""
+    with tenancy.tenant(tenant_id):
+        rehearsal.rehearse(campaign_id)

@@ -1,0 +1,192 @@
+"""Uploads on the real database: stored sealed, run as one transaction, corrected, taken back."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from app import tenancy
+from app.campaigns import lifecycle
+from app.campaigns.people import open_fields, open_phone
+from app.extensions import db, vault
+from app.intake import chunks, imports
+from app.intake.imports import Refused
+from app.intake.mapping import REASON_COLUMN, ColumnMapping
+from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
+from tests import factories
+
+SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
+
+LIST = (
+    "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁\r\n"
+    "K1,090-1234-5678,山田 太郎,1000,2026-12-26,1978/09/02,0489\r\n"
+    "K2,080-1234-5678,佐藤 花子,2000,2026-12-26,昭和53年9月2日,0490\r\n"
+    "K3,03-1234-5678,鈴木 一,3000,2026-12-26,1978/09/02,0491\r\n"
+)
+
+
+@pytest.fixture
+def campaign(app: Flask) -> Iterator[Campaign]:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        user_id = factories.user(tenant_id)
+        campaign_id = factories.campaign(
+            tenant_id, payment_account_id=factories.payment_account(tenant_id), created_by=user_id
+        )
+        with tenancy.tenant(tenant_id):
+            yield db.session.get_one(Campaign, campaign_id)
+
+
+def author(campaign: Campaign) -> int:
+    assert campaign.created_by is not None
+    return campaign.created_by
+
+
+def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Import:
+    import_id = imports.store(campaign.id, name, io.BytesIO(content), user_id=author(campaign))
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    imports.run(import_id)
+    db.session.expire_all()
+    return row
+
+
+def counts(row: Import) -> tuple[str, int, int, int, int]:
+    return row.state, row.rows_added, row.rows_known, row.rows_rejected, row.rows_ignored
+
+
+def test_good_rows_arrive_sealed_and_digested(campaign: Campaign) -> None:
+    row = upload(campaign, LIST.encode("cp932"))
+    assert counts(row) == ("done", 2, 0, 1, 0)
+    person = db.session.scalars(select(Recipient).where(Recipient.reference == "K1")).one()
+    assert open_phone(campaign.tenant_id, person.id, person.phone_sealed) == "+819012345678"
+    fields = open_fields(campaign.tenant_id, person.id, person.fields_sealed)
+    assert fields["氏名"] == "山田 太郎"
+    assert "生年月日" not in fields
+    assert "契約番号下4桁" not in fields
+    assert b"9012345678" not in person.phone_sealed
+    birth = campaign.questions[0]
+    assert person.answer_digests[0] == vault.answer_digest(campaign.tenant_id, person.id, birth.id, "1978-09-02")
+    assert person.token_digest == vault.token_digest(vault.link_token(person.id, 1))
+    assert (person.amount_yen, str(person.due_date), person.payment_state) == (1000, "2026-12-26", "unpaid")
+
+
+def test_the_file_is_stored_sealed_and_removed_after_the_run(campaign: Campaign) -> None:
+    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    stored = db.session.scalars(select(ImportChunk)).all()
+    assert len(stored) == 1
+    assert "山田".encode() not in stored[0].data_sealed
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    imports.run(import_id)
+    assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
+
+
+def test_a_file_of_many_chunks_reads_as_one_stream(campaign: Campaign) -> None:
+    lines = [f"K{n},0901234{n:04d},山田 太郎{'あ' * 400},1000,2026-12-26,1978/09/02,0489\r\n" for n in range(3000)]
+    content = (LIST.splitlines(keepends=True)[0] + "".join(lines)).encode("cp932")
+    assert len(content) > 2 * chunks.CHUNK_BYTES
+    row = upload(campaign, content)
+    assert counts(row) == ("done", 3000, 0, 0, 0)
+
+
+def test_a_corrected_upload_adds_only_what_is_new(campaign: Campaign) -> None:
+    first = upload(campaign, LIST.encode("cp932"))
+    rejected = b"".join(imports.rejects(first.id, "cp932")).decode("cp932")
+    assert rejected.splitlines()[0].startswith(f"{REASON_COLUMN},管理番号")
+    assert len(rejected.splitlines()) == 2
+    corrected = rejected.replace("03-1234-5678", "070-1234-5678")
+    second = upload(campaign, corrected.encode("cp932"))
+    assert counts(second) == ("done", 1, 0, 0, 0)
+    third = upload(campaign, LIST.replace("03-1234-5678", "070-1234-5678").encode("cp932"))
+    assert counts(third) == ("done", 0, 3, 0, 0)
+    assert lifecycle.people_count(campaign.id) == 3
+
+
+def test_a_known_reference_with_other_content_is_told_not_guessed(campaign: Campaign) -> None:
+    upload(campaign, LIST.encode("cp932"))
+    row = upload(campaign, LIST.replace("090-1234-5678", "090-9999-5678").encode("cp932"))
+    assert counts(row) == ("done", 0, 1, 2, 0)
+    fault = db.session.scalars(
+        select(ImportFault).where(ImportFault.import_id == row.id, ImportFault.code == "contradicts")
+    ).one()
+    assert (fault.sheet_row, fault.level, fault.column_name) == (2, "error", "管理番号")
+    content = b"".join(imports.rejects(row.id, "cp932")).decode("cp932")
+    assert "090-9999-5678" in content
+
+
+def test_rows_without_a_reference_are_known_by_what_they_say(campaign: Campaign) -> None:
+    content = "\r\n".join(line.partition(",")[2] for line in LIST.splitlines()).encode("cp932")
+    assert counts(upload(campaign, content)) == ("done", 2, 0, 1, 0)
+    assert counts(upload(campaign, content)) == ("done", 0, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"", "空です"), (b"PK\x03\x04" + b"\0" * 100, "CSV"), ("電話番号\r\n".encode(), "見出しだけ")],
+)
+def test_a_file_that_is_no_list_is_refused_and_leaves_nothing(campaign: Campaign, content: bytes, part: str) -> None:
+    with pytest.raises(Refused, match=part):
+        imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+    assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
+
+
+def test_a_fault_of_the_file_in_its_middle_takes_nothing(campaign: Campaign) -> None:
+    rows = "".join(f"K{n},0901234{n:04d},山田,1000,2026-12-26,1978/09/02,0489\r\n" for n in range(6000))
+    content = LIST.splitlines(keepends=True)[0] + rows + '"open quote,'
+    row = upload(campaign, content.encode("cp932"))
+    assert row.state == "failed"
+    assert row.problem
+    assert not lifecycle.has_people(campaign.id)
+
+
+def test_cancel_leaves_nothing(campaign: Campaign) -> None:
+    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    assert imports.cancel(import_id)
+    imports.run(import_id)
+    assert db.session.get_one(Import, import_id).state == "cancelled"
+    assert not lifecycle.has_people(campaign.id)
+    assert not imports.cancel(import_id)
+
+
+def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
+    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    with tenancy.transaction() as other:
+        other.exec_driver_sql("SELECT pg_advisory_xact_lock(7230002, %s)", (import_id,))
+        imports.run(import_id)
+        db.session.expire_all()
+        assert db.session.get_one(Import, import_id).state == "queued"
+    imports.run(import_id)
+    db.session.expire_all()
+    assert db.session.get_one(Import, import_id).state == "done"
+
+
+def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:
+    row = upload(campaign, LIST.encode("cp932"))
+    assert imports.discard(row.id, user_id=author(campaign)) == 2
+    assert not lifecycle.has_people(campaign.id)
+    campaign.state = "sending"
+    db.session.commit()
+    with pytest.raises(Refused, match="送信を開始した"):
+        imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+
+
+def test_the_dirty_sample_is_told_exactly(campaign: Campaign) -> None:
+    if not SAMPLES.is_dir():
+        pytest.skip("../shared/samples is missing")
+    truth = json.loads((SAMPLES / "dirty.truth.json").read_text("utf-8"))
+    row = upload(campaign, (SAMPLES / "dirty.csv").read_bytes())
+    found = {
+        str(fault.sheet_row): (fault.column_name, fault.level)
+        for fault in db.session.scalars(select(ImportFault).where(ImportFault.import_id == row.id))
+    }
+    assert found == {sheet_row: (said["column"], said["level"]) for sheet_row, said in truth.items()}
+    errors = sum(said["level"] == "error" for said in truth.values())
+    assert (row.rows_read, row.rows_added, row.rows_rejected, row.rows_ignored) == (60, 60 - errors - 1, errors, 1)
