@@ -6,7 +6,7 @@ An adapter is a module-level object with the methods of `PaymentProvider`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -25,7 +25,11 @@ class PaymentAccount:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be paid. Money is whole yen; `reference` is ours and unique for the attempt; times are aware."""
+    """What is to be paid. Money is whole yen; `reference` is ours and unique for the attempt; times are aware.
+
+    An order is sent again only as it was, to the letter: providers refuse a known reference with another content. So
+    `expires_at` comes from `session_end` once, and is kept.
+    """
 
     reference: str
     amount_yen: int
@@ -67,11 +71,23 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """A verified webhook: only a trigger to fetch `provider_id` again. `id` is the provider's, unique per account."""
+    """A verified webhook: only a trigger to fetch a charge again. `id` is the provider's, unique per account.
+
+    Where an event tells of something else than the charge we know (a refund's tells of the money that moved),
+    `provider_id` is None and `reference`, ours, says which charge to fetch.
+    """
 
     id: str
     kind: str
     provider_id: str | None
+    reference: str | None = None
+
+
+def session_end(provider: "PaymentProvider", wished: datetime, now: datetime) -> datetime:
+    """Give the end of a payment page made now: `wished`, within what the provider allows, to the full second."""
+    shortest, longest = provider.lifetime_s
+    end = min(max(wished, now + timedelta(seconds=shortest)), now + timedelta(seconds=longest))
+    return end.replace(microsecond=0)
 
 
 class BadSignature(Exception):  # noqa: N818 - says what was found
