@@ -41,8 +41,8 @@ format: $(STAMP) ## let ruff mend and format the code
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-lock: $(STAMP) ## solve both locks anew from pyproject.toml
-	$(PY) -m dev.lock
+lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade takes newer versions)
+	$(PY) -m dev.lock $(LOCK_ARGS)
 
 screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots

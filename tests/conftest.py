@@ -4,6 +4,7 @@ Ask for `app` or `client` to test the product, `database` or `redis` for what li
 programs. Commits are real: workers and other connections see them. What a test leaves open fails that test.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ def servers() -> Iterator[Servers]:
     finally:
         running.stop()
         remove_postgres(folder / "postgres")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
