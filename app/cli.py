@@ -5,8 +5,9 @@ import json
 
 import click
 from flask import Flask
+from flask.cli import with_appcontext
 
-from app import config, queues
+from app import config, demo, queues
 
 
 def register(app: Flask) -> None:
@@ -15,6 +16,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(scheduler)
     app.cli.add_command(new_secrets)
     app.cli.add_command(describe_settings)
+    app.cli.add_command(seed_demo)
 
 
 @click.command()
@@ -43,3 +45,12 @@ def describe_settings() -> None:
     """Print every setting as JSON: name, default, what it is."""
     rows = [{"name": name, "default": default, "what": doc} for name, default, doc in config.Settings.describe()]
     click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+
+
+@click.command("seed-demo")
+@with_appcontext
+def seed_demo() -> None:
+    """Put the demo's companies in where they are missing; print accounts and the sandbox's settings as JSON."""
+    if config.settings().env != "demo":
+        raise click.ClickException("seed-demo is for a demo: set TODOKE_ENV=demo")
+    click.echo(json.dumps(demo.seed(), ensure_ascii=False))

@@ -24,7 +24,7 @@ _SECRET_KEYS = re.compile(
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # phone numbers as people and providers write them, full-width too
-    (re.compile(r"(?<![\d.:])(?:\+?81|0|０)[-‐\s()]{0,2}[6-9６-９][0０](?:[-‐\s]?[\d０-９]){8}(?![\d])"), REDACTED),
+    (re.compile(r"(?<![\d.:])(?:\+?81|0|０)[-‐\s()]{0,2}[6-9６-９][0０](?:[-‐.\s()]{0,2}[\d０-９]){8}(?![\d])"), REDACTED),
     # the last segment of a link in an SMS or its path
     (re.compile(r"(?<=/)(?=[1-9A-HJ-NP-Za-km-z]*[0-9A-Z])[1-9A-HJ-NP-Za-km-z]{12,32}(?![A-Za-z0-9._-])"), REDACTED),
     # credentials by their form

@@ -1,0 +1,156 @@
+"""What `make demo` begins with: two companies, their people, contracts with the sandbox, a campaign ready to send."""
+
+import io
+import json
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+
+from app import tenancy
+from app.accounts import credentials_of, seal_credentials
+from app.campaigns import lifecycle
+from app.config import settings
+from app.extensions import db, vault
+from app.intake import imports
+from app.intake.mapping import ColumnMapping
+from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
+from app.tenancy.passwords import hash_password
+
+PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
+
+_COMPANIES = (
+    ("midori", "みどり損害保険", "0120-000-101", "平日 9:00〜18:00"),
+    ("aoba", "あおば法律事務所", "03-0000-0202", "平日 10:00〜17:00"),
+)
+_STAFF = (("manager", "管理 花子"), ("clerk", "事務 太郎"))
+
+_PEOPLE = """\
+お客様番号,携帯電話番号,氏名,請求金額,払込期限,生年月日,郵便番号
+C0000001,090-0000-1001,田中 一郎,"26,000",2026/12/25,1980/01/02,100-0001
+C0000002,080-0000-1002,鈴木 陽子,"22,000",2026/12/25,昭和55年1月2日,1000001
+C0000003,070-0000-1003,佐々木 翼,"27,500",2026/12/25,1980-01-02,〒100-0001
+"""
+
+
+def seed() -> dict[str, Any]:
+    """Put the demo's data in where it is missing; give its accounts and what the sandbox must know."""
+    with tenancy.platform():
+        _user(None, "operator", "operator@todoke.example", "運営 次郎")
+        tenants = [_tenant(*company) for company in _COMPANIES]
+        for tenant in tenants:
+            for role, name in _STAFF:
+                _user(tenant.id, role, f"{role}@{tenant.code}.example", name)
+        db.session.commit()
+        found = [(tenant.id, tenant.code, tenant.name) for tenant in tenants]
+    receipts: dict[str, str] = {}
+    webhooks: dict[str, dict[str, str]] = {}
+    for tenant_id, code, name in found:
+        with tenancy.tenant(tenant_id):
+            _contracts(tenant_id, name, receipts, webhooks)
+            if code == _COMPANIES[0][0]:
+                _campaign(tenant_id)
+    accounts = [{"role": "operator", "tenant_code": "", "email": "operator@todoke.example", "password": PASSWORD}]
+    accounts += [
+        {"role": role, "tenant_code": code, "email": f"{role}@{code}.example", "password": PASSWORD}
+        for _, code, _ in found
+        for role, _ in _STAFF
+    ]
+    return {
+        "accounts": accounts,
+        "sandbox": {
+            "SANDBOX_KARADEN_RECEIPTS": json.dumps(receipts),
+            "SANDBOX_STRIPE_WEBHOOKS": json.dumps(webhooks),
+        },
+    }
+
+
+def _tenant(code: str, name: str, phone: str, hours: str) -> Tenant:
+    row = db.session.scalar(select(Tenant).where(Tenant.code == code))
+    if row is None:
+        row = Tenant(code=code, name=name, contact_phone=phone, contact_hours=hours, state="active")
+        db.session.add(row)
+        db.session.flush()
+    return row
+
+
+def _user(tenant_id: int | None, role: str, email: str, name: str) -> None:
+    same_tenant = User.tenant_id.is_(None) if tenant_id is None else User.tenant_id == tenant_id
+    if db.session.scalar(select(User.id).where(same_tenant, User.email == email)) is None:
+        db.session.add(
+            User(tenant_id=tenant_id, role=role, email=email, name=name, password_hash=hash_password(PASSWORD))
+        )
+
+
+def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks: dict[str, dict[str, str]]) -> None:
+    sms = db.session.scalar(select(SmsAccount).order_by(SmsAccount.id))
+    if sms is None:
+        sms = SmsAccount(
+            tenant_id=tenant_id,
+            name="空電プッシュ（デモ）",
+            provider="karaden",
+            sender="0120000101",
+            settings={"tenant_id": str(uuid.uuid4()), "service_id": str(tenant_id)},
+        )
+        db.session.add(sms)
+        db.session.flush()
+        seal_credentials(sms, {"token": uuid.uuid4().hex})
+    payment = db.session.scalar(select(PaymentAccount).order_by(PaymentAccount.id))
+    if payment is None:
+        payment = PaymentAccount(
+            tenant_id=tenant_id,
+            name="Stripe（デモ）",
+            provider="stripe",
+            settings={"methods": "card,konbini", "konbini_days": "3"},
+            test_mode=True,
+        )
+        db.session.add(payment)
+        db.session.flush()
+        key = uuid.uuid4().hex
+        seal_credentials(payment, {"secret_key": f"sk_test_{key}", "webhook_secret": f"whsec_{key}"})
+    db.session.commit()
+    base = settings().public_base_url
+    service = f"{sms.settings['tenant_id']}/{sms.settings['service_id']}"
+    receipts[service] = f"{base}/callbacks/sms/{sms.id}/{vault.receipt_key(sms.id)}"
+    secrets = credentials_of(payment)
+    webhooks[secrets["secret_key"]] = {
+        "url": f"{base}/callbacks/payment/{payment.id}",
+        "secret": secrets["webhook_secret"],
+        "shop": company,
+    }
+
+
+def _campaign(tenant_id: int) -> None:
+    if db.session.scalar(select(Campaign.id).limit(1)) is not None:
+        return
+    author = db.session.scalars(select(User).where(User.role == "clerk")).first()
+    campaign = Campaign(
+        tenant_id=tenant_id,
+        key=lifecycle.new_key(),
+        name="初回保険料のご案内（12月）",
+        sms_account=db.session.scalars(select(SmsAccount)).one(),
+        payment_account=db.session.scalars(select(PaymentAccount)).one(),
+        payment_required=True,
+        sms_text="【{会社名}】{氏名}様 大切なお知らせです {リンク}",
+        page_title="初回保険料お払込みのご案内",
+        page_text=(
+            "{氏名} 様\n\nこのたびはご契約いただき、まことにありがとうございます。\n"
+            "初回保険料 {請求金額}円 のお払込みが、まだ確認できておりません。\n"
+            "{払込期限} までに、下のボタンからお手続きください。\n\n"
+            "お払込みがない場合、保障が始まりませんのでご注意ください。"
+        ),
+        author=author,
+        questions=[
+            Question(tenant_id=tenant_id, position=1, label="生年月日", kind="date"),
+            Question(tenant_id=tenant_id, position=2, label="郵便番号", kind="postcode"),
+        ],
+    )
+    db.session.add(campaign)
+    db.session.commit()
+    assert author is not None  # noqa: S101 - made above
+    import_id = imports.store(
+        campaign.id, "初回保険料_見本.csv", io.BytesIO(_PEOPLE.encode("cp932")), user_id=author.id
+    )
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    imports.run(import_id)
