@@ -61,8 +61,11 @@ def up(folder: Path, environ: Mapping[str, str]) -> int:
     with _only_one(folder):
         stack = _stack(folder, environ)
         _keep_last_logs(folder / "log")
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGHUP, _interrupt)
+        # Said for SIGINT too: a shell starts what it puts into the background with Ctrl-C ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(signal.SIGHUP, _interrupt)
         try:
             _say("データベースを準備しています…", "preparing the database")
             stack.prepare()

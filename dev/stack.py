@@ -83,7 +83,9 @@ class Stack:
         return f"http://127.0.0.1:{self.sandbox_port}"
 
     def log(self, name: str) -> Path:
-        """Name a program's log."""
+        """Name a program's or server's log."""
+        if name in ("postgres", "valkey"):
+            return self.folder / name / f"{name}.log"
         return self.folder / "log" / f"{name}.log"
 
     def prepare(self) -> None:
