@@ -34,7 +34,6 @@ _WORD: Final = re.compile(r"[0-9A-Za-z_.\[\]-]{1,40}", re.ASCII)
 
 # Documented refusals. They prove that the message did not get in; those of the account are no fault of the message.
 _ACCOUNT_CODES: Final = frozenset({"unauthentication", "invalid_tenant", "invalid_version", "model_not_found"})
-_MESSAGE_FIELDS: Final = frozenset({"to", "body", "tags", "tags[]", "is_shorten", "scheduled_at", "limited_at"})
 
 _MOST_UNITS: Final = 99  # 660 characters come to 10; a larger figure is a mistake
 _CARRIERS: Final = frozenset({"docomo", "softbank", "au", "rakuten"})
@@ -189,7 +188,7 @@ def _refused(response: Response) -> Outcome:
         errors = _json(response.body).get("errors")
         names = sorted(filter(None, map(_word, errors))) if isinstance(errors, dict) else []
         told = ":".join((code, ",".join(names))) if names else code
-        if names and not _MESSAGE_FIELDS.intersection(names):  # such as a service_id that doesn't exist
+        if names == ["service_id"]:
             return Outcome(OutcomeKind.LATER, told, account_fault=True)
         return Outcome(OutcomeKind.REFUSED, told)
     return Outcome(OutcomeKind.UNKNOWN, f"http_{response.status}")

@@ -27,11 +27,11 @@ def send(request: pytest.FixtureRequest) -> Iterator[Send]:
         outbound._mine.__dict__.clear()
         yield perform
         return
-    with Engine(1) as engine:
+    with Engine[int](1) as engine:
 
         def send_one(one: Request) -> Answer:
             answers: list[Answer] = []
-            engine.run(iter([(1, one)]), lambda _key, answer: answers.append(answer), lambda _key: True, pytest.fail)
+            engine.run(iter([(1, one)]), lambda _key, answer: answers.append(answer), lambda _key: True, unexpected)
             (answer,) = answers
             return answer
 
@@ -40,6 +40,10 @@ def send(request: pytest.FixtureRequest) -> Iterator[Send]:
 
 def post(server: RawServer, body: bytes = b"to=1&body=2", timeout_s: float = 5.0) -> Request:
     return Request("POST", server.url, {"Content-Type": "application/x-www-form-urlencoded"}, body, timeout_s)
+
+
+def unexpected(key: int) -> None:
+    pytest.fail(f"skipped: {key}")
 
 
 def unknown(reason: str) -> Failure:
@@ -248,9 +252,9 @@ def test_what_left_without_an_answer_is_unknown(send: Send, behaviour: Callable[
 @given(st.binary(max_size=80), st.booleans())
 def test_any_bytes_for_an_answer_are_an_answer_or_unknown(data: bytes, has_status: bool) -> None:  # noqa: FBT001
     data = b"HTTP/1.1 200 OK\r\n" * has_status + data
-    with RawServer(answering(data)) as server, Engine(1) as engine:
+    with RawServer(answering(data)) as server, Engine[int](1) as engine:
         answers: list[Answer] = []
-        engine.run(iter([(1, post(server))]), lambda _, answer: answers.append(answer), lambda _: True, pytest.fail)
+        engine.run(iter([(1, post(server))]), lambda _, answer: answers.append(answer), lambda _: True, unexpected)
         (answer,) = answers
         assert isinstance(answer, Response) or answer.reach is Reach.UNKNOWN
         assert len(server.requests) == 1

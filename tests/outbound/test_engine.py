@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -32,7 +33,7 @@ def bodies(server: RawServer) -> list[bytes]:
 
 def test_every_request_is_sent_once_and_answered_once() -> None:
     answers: dict[int, Answer] = {}
-    with RawServer() as server, Engine(8) as engine:
+    with RawServer() as server, Engine[int](8) as engine:
         for _run in range(2):
             answers.clear()
             server.requests.clear()
@@ -56,7 +57,7 @@ def test_dying_connections_in_a_crowd_double_nothing() -> None:
             peer.reset()
 
     answers: dict[int, Answer] = {}
-    with RawServer(*[three_and_out] * 40) as server, Engine(10) as engine:
+    with RawServer(*[three_and_out] * 40) as server, Engine[int](10) as engine:
         engine.run(posts(server, 300), answers.__setitem__, always, unexpected)
         time.sleep(0.2)
         assert sorted(bodies(server)) == sorted(b"%d" % number for number in range(300))
@@ -73,7 +74,7 @@ def test_a_failing_host_does_not_stop_the_others() -> None:
             yield number, Request("POST", url, {"X": "a\nb"} if number % 3 == 1 else {}, b"x")
 
     answers: dict[int, Answer] = {}
-    with RawServer() as server, Engine(4) as engine:
+    with RawServer() as server, Engine[int](4) as engine:
         engine.run(mixed(server), answers.__setitem__, always, unexpected)
     assert [answers[key] for key in (0, 1)] == [
         Failure(Reach.NEVER_LEFT, "dns"),
@@ -99,7 +100,7 @@ def test_no_more_at_once_than_connections_and_none_drawn_ahead() -> None:
             time.sleep(0.002)
             peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    with RawServer(*[slow] * 5) as server, Engine(5) as engine:
+    with RawServer(*[slow] * 5) as server, Engine[int](5) as engine:
         engine.run(counted(server), lambda key, _answer: answered.append(key), always, unexpected)
         assert (most, server.connections) == (5, 5)
 
@@ -108,7 +109,7 @@ def test_a_closed_window_stops_what_has_not_left() -> None:
     open_for = 7
     answers: dict[int, Answer] = {}
     skipped: list[int] = []
-    with RawServer() as server, Engine(3) as engine:
+    with RawServer() as server, Engine[int](3) as engine:
         engine.run(posts(server, 20), answers.__setitem__, lambda key: key < open_for, skipped.append)
         assert sorted(answers) == list(range(7))
         assert skipped == list(range(7, 20))
@@ -124,7 +125,7 @@ def test_the_window_is_asked_again_when_the_connection_stands() -> None:
         asked.append(key)
         return len(asked) == 1
 
-    with RawServer() as server, Engine(1) as engine:
+    with RawServer() as server, Engine[int](1) as engine:
         engine.run(posts(server, 1), unexpected_answer, shut_after_first, skipped.append)
         assert (asked, skipped, server.requests) == ([0, 0], [0], [])
         answers: dict[int, Answer] = {}
@@ -152,7 +153,7 @@ def test_a_source_with_nothing_yet_is_asked_again() -> None:
         keys.append(key)
         answered.set()
 
-    with RawServer() as server, Engine(2) as engine:
+    with RawServer() as server, Engine[int](2) as engine:
         engine.run(paced(server), on_answer, always, unexpected)
     assert keys == [0, 1]
 
@@ -163,7 +164,7 @@ def test_waiting_costs_no_processor() -> None:
         time.sleep(0.4)
         peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    with RawServer(slow) as server, Engine(2) as engine:
+    with RawServer(slow) as server, Engine[int](2) as engine:
         began = time.thread_time()
         engine.run(posts(server, 1), lambda _key, _answer: None, always, unexpected)
         assert time.thread_time() - began < 0.1
@@ -173,7 +174,7 @@ class BoomError(Exception):
     pass
 
 
-def boom(*_args: object) -> bool:
+def boom(*_args: object) -> NoReturn:
     raise BoomError
 
 
@@ -196,7 +197,7 @@ def failing_source(server: RawServer) -> Iterator[tuple[int, Request]]:
 
 @pytest.mark.parametrize("where", ["answer", "before", "gate", "skipped", "source"])
 def test_an_exception_of_a_callback_ends_the_run_and_leaves_the_engine_whole(where: str) -> None:
-    with RawServer() as server, Engine(2) as engine:
+    with RawServer() as server, Engine[int](2) as engine:
         with pytest.raises(BoomError):
             engine.run(
                 failing_source(server) if where == "source" else posts(server, 10),
@@ -211,7 +212,7 @@ def test_an_exception_of_a_callback_ends_the_run_and_leaves_the_engine_whole(whe
 
 
 def test_an_engine_stays_in_its_process() -> None:
-    with RawServer() as server, Engine(1) as engine:
+    with RawServer() as server, Engine[int](1) as engine:
         child = os.fork()
         if child == 0:
             try:
