@@ -1,7 +1,7 @@
 """What the back office looks like: templates that stand before Flask-Admin's own, static files, headers.
 
-In: nothing of the domain. Out: `bp`, registered before Flask-Admin so that its templates are found first; the policy under
-which a page of the back office runs no script and no style but our files.
+In: nothing of the domain. Out: `bp`, registered before Flask-Admin so that its templates are found first; the policy
+under which a page of the back office runs no script and no style but our files.
 """
 
 from functools import cache
@@ -10,19 +10,13 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request, url_for
 
+from app.tenancy.staff import ROLE_WORDS, Role
+
 PREFIX = "/admin"
 _STATIC = Path(__file__).with_name("static")
-_POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-    ]
+_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 _YEAR_S = 31_536_000
 
@@ -33,6 +27,12 @@ bp = Blueprint("look", __name__, template_folder="templates", static_folder="sta
 def asset(filename: str) -> str:
     """Give the address of one of our static files; another content makes another address."""
     return url_for("look.static", filename=filename, v=_version(filename))
+
+
+@bp.app_template_filter()
+def role_word(role: str) -> str:
+    """Give what a user is in Japanese."""
+    return ROLE_WORDS[Role(role)]
 
 
 @cache

@@ -1,0 +1,246 @@
+"""名簿: an upload taken as a stream, its columns mapped by hand where their names don't tell, its outcome told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import request, url_for
+from sqlalchemy import func, select
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from admin_views.flow_status import Confirmation
+from app.campaigns import lifecycle
+from app.config import settings
+from app.extensions import csrf, db
+from app.identity.bad_input import BadInput
+from app.intake import imports
+from app.intake.checks import LEVEL_LABELS, Level
+from app.intake.mapping import REASON_COLUMN, ColumnMapping
+from app.models import Campaign, Import, ImportFault
+from app.tracking import export
+
+STATE_WORDS = {
+    "mapping": "列の確認待ち",
+    "queued": "取込待ち",
+    "running": "取込中",
+    "done": "完了",
+    "failed": "失敗",
+    "cancelled": "取消",
+}
+_ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
+_FAULTS_SHOWN = 50
+# what stands around the file in the request
+_FORM_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the file: its name, the field of the form, the role chosen for it, cells of the first rows."""
+
+    name: str
+    field: str
+    role: str
+    cells: tuple[str, ...]
+
+
+def overview(campaign: Campaign) -> dict[str, Any]:
+    """Give what the page of all uploads shows."""
+    uploads = db.session.scalars(
+        select(Import).where(Import.campaign_id == campaign.id).order_by(Import.id.desc()).limit(50)
+    ).all()
+    return {
+        "uploads": uploads,
+        "state_words": STATE_WORDS,
+        "most_bytes": settings().upload_max_bytes,
+        "most_rows": settings().import_max_rows,
+        "columns": _wanted_columns(campaign),
+    }
+
+
+def _wanted_columns(campaign: Campaign) -> list[tuple[str, str]]:
+    """Say which columns the list needs, each with what for."""
+    wanted = [("電話番号", "SMSを送る携帯電話番号")]
+    wanted += [
+        (question.column_name or question.label, f"設問「{question.label}」の答え") for question in campaign.questions
+    ]
+    if campaign.payment_required:
+        wanted.append(("請求金額", "支払いページで請求する金額（円）"))
+    wanted += [(name, f"文面の差込項目 {{{name}}}") for name in imports.merge_names(campaign)]
+    return wanted
+
+
+def take_upload(campaign: Campaign, user_id: int) -> int:
+    """Keep the file of this request; give the import's id. Raises imports.Refused."""
+    limit = settings().upload_max_bytes
+    request.max_content_length = limit + _FORM_BYTES
+    too_large = f"ファイルが大きすぎます。{limit // 1_000_000:,}MBまでに分けてからアップロードしてください。"
+    try:
+        csrf.protect()
+        file = request.files.get("file")
+    except RequestEntityTooLarge:
+        raise imports.Refused(too_large) from None
+    if file is None or not file.filename:
+        raise imports.Refused("ファイルが選ばれていません。名簿のCSVファイルを選んでから「取り込む」を押してください。")
+    return imports.store(campaign.id, file.filename, file.stream, user_id=user_id)
+
+
+# --- columns ---
+
+
+def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | None) -> dict[str, Any]:
+    """Give the columns with the role proposed for each, or as typed, and cells of the first rows."""
+    roles = _roles(campaign)
+    proposed = _proposed(ColumnMapping.from_json(row.mapping)) if row.mapping else {}
+    try:
+        rows, unreadable = imports.sample(row.id), ""
+    except BadInput as bad:
+        rows, unreadable = [], bad.message_ja
+    columns = []
+    for place, name in enumerate(row.header):
+        field = f"column_{place}"
+        role = typed.get(field, "") if typed is not None else proposed.get(name, "")
+        cells = tuple(cells[place] if place < len(cells) else "" for cells in rows)
+        columns.append(Column(name, field, role if role in roles else "", cells))
+    return {
+        "columns": columns,
+        "roles": roles,
+        "reason_column": REASON_COLUMN,
+        "unreadable": unreadable,
+        "twin": _twin(row),
+    }
+
+
+def _roles(campaign: Campaign) -> dict[str, str]:
+    roles = dict(_ROLE_WORDS)
+    for place, question in enumerate(campaign.questions):
+        roles[f"answer_{place}"] = f"設問{place + 1}の答え：{question.label}"
+    return roles
+
+
+def _proposed(mapping: ColumnMapping) -> dict[str, str]:
+    """Give the role of each column that has one."""
+    roles = {column: f"answer_{place}" for place, column in enumerate(mapping.answers) if column is not None}
+    for role in _ROLE_WORDS:
+        column = getattr(mapping, role)
+        if column is not None:
+            roles[column] = role
+    return roles
+
+
+def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> ColumnMapping:
+    """Read the columns as mapped by hand. Raises imports.Refused where one role is given to two columns."""
+    roles = _roles(campaign)
+    taken: dict[str, str] = {}
+    for place, name in enumerate(row.header):
+        role = typed.get(f"column_{place}", "")
+        if role not in roles:
+            continue
+        if role in taken:
+            raise imports.Refused(
+                f"「{roles[role]}」が「{taken[role]}」と「{name}」の2つの列に選ばれています。どちらか1つにしてください。"
+            )
+        taken[role] = name
+    answers = tuple(taken.get(f"answer_{place}") for place in range(len(campaign.questions)))
+    return ColumnMapping(answers=answers, **{role: taken.get(role) for role in _ROLE_WORDS})
+
+
+def _twin(row: Import) -> Import | None:
+    """Give an upload of the same content that this campaign has taken already."""
+    return db.session.scalar(
+        select(Import)
+        .where(
+            Import.campaign_id == row.campaign_id,
+            Import.id != row.id,
+            Import.content_digest == row.content_digest,
+            Import.state == "done",
+        )
+        .order_by(Import.id.desc())
+        .limit(1)
+    )
+
+
+# --- progress ---
+
+
+def progress(row: Import) -> dict[str, Any]:
+    """Give what the page of a running import shows."""
+    return {"words": _progress_words(row), "live_url": _live_url(row)}
+
+
+def _live_url(row: Import) -> str:
+    return url_for("flow.list_progress", campaign_id=row.campaign_id, import_id=row.id)
+
+
+def _progress_words(row: Import) -> str:
+    if row.state == "queued":
+        return "順番を待っています。"
+    return f"{row.rows_read:,}行まで読み取りました。" if row.rows_read else "読み取りを始めました。"
+
+
+def live(row: Import) -> dict[str, Any]:
+    """Give the answer to the page that asks again and again."""
+    return {"done": row.state not in {"queued", "running"}, "texts": {"progress": _progress_words(row)}}
+
+
+# --- outcome ---
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The same fault in many rows, told once."""
+
+    level: str
+    column: str
+    message: str
+    rows: int
+    first_row: int
+
+
+def outcome(row: Import) -> dict[str, Any]:
+    """Give what the page of a finished import shows."""
+    faults = imports.faults(row.id, _FAULTS_SHOWN)
+    return {
+        "faults": faults,
+        "faults_shown": _FAULTS_SHOWN,
+        "findings": _findings(row.id),
+        "level_tones": {"error": "danger", "warning": "warning", "ignored": "secondary"},
+        "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
+        "encodings": export.ENCODINGS,
+        "most_bytes": settings().upload_max_bytes,
+        "state_words": STATE_WORDS,
+        "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
+    }
+
+
+def _findings(import_id: int) -> list[Finding]:
+    """Count the faults by kind, the most frequent errors first."""
+    count = func.count()
+    rows = db.session.execute(
+        select(
+            ImportFault.level,
+            ImportFault.column_name,
+            func.min(ImportFault.message),
+            count,
+            func.min(ImportFault.sheet_row),
+        )
+        .where(ImportFault.import_id == import_id)
+        .group_by(ImportFault.level, ImportFault.column_name, ImportFault.code)
+        .order_by(ImportFault.level != str(Level.ERROR), ImportFault.level != str(Level.WARNING), count.desc())
+        .limit(20)
+    )
+    return [Finding(level, column or "行全体", message, found, first) for level, column, message, found, first in rows]
+
+
+def discard_question(campaign: Campaign, row: Import) -> Confirmation:
+    """Ask before an import's people are taken back."""
+    del campaign
+    return Confirmation(
+        title="取り込んだ名簿を取り消しますか",
+        words=(
+            f"「{row.filename}」から取り込んだ送信先（{row.rows_added:,}件）を、この配信から取り除きます。",
+            "まだ送信していないので、相手には何も届きません。直したファイルをあとから取り込み直せます。",
+        ),
+        button="この名簿を取り消す",
+        url=url_for("flow.discard_list", campaign_id=row.campaign_id, import_id=row.id),
+        back=url_for("flow.one_list", campaign_id=row.campaign_id, import_id=row.id),
+    )

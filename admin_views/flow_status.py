@@ -1,0 +1,215 @@
+"""状況 and 結果: figures as text, as a picture and as JSON; files to download; questions before acts that weigh."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response, stream_with_context, url_for
+
+from app.models import Campaign
+from app.tracking.clock import TOKYO
+from app.tracking.figures import Figures, figures
+from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, SmsState, Track
+
+_BAR_WIDTH = 420
+# states of a track where somebody should look
+_BAD = {"sms": {"undelivered", "unknown", "expired"}, "page": {"locked"}, "payment": {"failed", "expired"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A question before an act that weighs."""
+
+    title: str
+    words: tuple[str, ...]
+    button: str
+    url: str
+    back: str
+    dangerous: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many stand in one state of a track, and where to see them."""
+
+    key: str
+    word: str
+    count: int
+    url: str
+    bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step of the funnel: `width` in the picture's units, `share` of all people as text."""
+
+    key: str
+    word: str
+    count: int
+    width: int
+    share: str
+
+
+def overview(campaign: Campaign) -> dict[str, Any]:
+    """Give what the page shows."""
+    now = figures(campaign.id)
+    return {
+        "now": now,
+        "tracks": [(track.label, _standings(campaign, track, now)) for track in _tracks(campaign)],
+        "bars": bars(campaign, now),
+        "boxes": _boxes(now),
+        "live_url": url_for("flow.status_figures", campaign_id=campaign.id, state=campaign.state),
+        "can_pause": campaign.state == CampaignState.SENDING,
+        "can_resume": campaign.state == CampaignState.PAUSED,
+        "can_cancel": campaign.state in {CampaignState.SENDING, CampaignState.PAUSED},
+    }
+
+
+def _tracks(campaign: Campaign) -> list[Track]:
+    return [SMS, PAGE, PAYMENT] if campaign.payment_required else [SMS, PAGE]
+
+
+def _standings(campaign: Campaign, track: Track, now: Figures) -> list[Standing]:
+    counts = {"sms": now.sms, "page": now.page, "payment": now.payment}[track.name]
+    return [
+        Standing(
+            f"{track.name}.{state}",
+            word,
+            counts[state],
+            recipients_url(campaign, track, state),
+            bad=state in _BAD[track.name],
+        )
+        for state, word in track.words.items()
+        if not (track is PAYMENT and state == "none")
+    ]
+
+
+def recipients_url(campaign: Campaign, track: Track, state: str) -> str:
+    """Give the list of the campaign's people who stand in a state."""
+    return url_for("recipient.index_view", campaign=campaign.id, **{track.name: state})
+
+
+def _boxes(now: Figures) -> list[tuple[str, str, int, str]]:
+    """Give the four figures looked at first: key, word, count, style."""
+    waiting = now.sms[SmsState.QUEUED] + now.sms[SmsState.SENDING]
+    handed = now.sms[SmsState.ACCEPTED] + now.sms[SmsState.DELIVERED]
+    return [
+        ("waiting", "これから送信", waiting, ""),
+        ("handed", "送信済み", handed, ""),
+        ("delivered", "うち到達", now.sms[SmsState.DELIVERED], "figure-good"),
+        ("undelivered", "不達", now.sms[SmsState.UNDELIVERED], "figure-bad" if now.sms[SmsState.UNDELIVERED] else ""),
+        ("unknown", "照会中", now.sms[SmsState.UNKNOWN], "figure-bad" if now.sms[SmsState.UNKNOWN] else ""),
+    ]
+
+
+def bars(campaign: Campaign, now: Figures) -> list[Bar]:
+    """Give the funnel from sending to payment."""
+    steps = now.funnel if campaign.payment_required else now.funnel[:-1]
+    return [
+        Bar(
+            f"funnel.{place}",
+            word,
+            count,
+            round(_BAR_WIDTH * count / now.people) if now.people else 0,
+            f"{100 * count / now.people:.1f}%" if now.people else "—",
+        )
+        for place, (word, count) in enumerate(steps)
+    ]
+
+
+def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
+    """Give the answer to the page that asks again and again; done when it shows an old state."""
+    now = figures(campaign.id)
+    funnel = bars(campaign, now)
+    texts = {f"{track.name}.{state}": f"{count:,}" for track, state, count in _all_counts(now)}
+    texts |= {f"box.{key}": f"{count:,}" for key, _, count, _ in _boxes(now)}
+    texts |= {bar.key: f"{bar.count:,}" for bar in funnel}
+    texts |= {f"{bar.key}.share": bar.share for bar in funnel}
+    texts["state"] = CAMPAIGN.words[CampaignState(campaign.state)]
+    return {
+        "done": campaign.state != shown,
+        "texts": texts,
+        "values": {f"{bar.key}.width": bar.width for bar in funnel},
+    }
+
+
+def _all_counts(now: Figures) -> Iterable[tuple[Track, str, int]]:
+    for track, counts in ((SMS, now.sms), (PAGE, now.page), (PAYMENT, now.payment)):
+        for state, count in counts.items():
+            yield track, state, count
+
+
+# --- acts ---
+
+
+def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
+    """Ask before sending goes on."""
+    waiting = figures(campaign.id).sms[SmsState.QUEUED]
+    return (
+        campaign,
+        "status",
+        Confirmation(
+            title="送信を再開しますか",
+            words=(f"まだ送っていない{waiting:,}件の送信を再開します。すでに送った相手には送られません。",),
+            button=f"{waiting:,}件の送信を再開する",
+            url=url_for("flow.resume", campaign_id=campaign.id),
+            back=url_for("flow.status", campaign_id=campaign.id),
+            dangerous=False,
+        ),
+    )
+
+
+def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
+    """Ask before a campaign is given up."""
+    now = figures(campaign.id)
+    waiting = now.sms[SmsState.QUEUED] + now.sms[SmsState.DRAFT]
+    handed = now.people - waiting
+    words = [f"まだ送っていない{waiting:,}件は送られなくなります。"]
+    if handed:
+        words.append(f"すでに送信した{handed:,}件のSMSは取り消せません。受け取った人は引き続きページを開けます。")
+    words.append("取り消した配信は元に戻せません。")
+    started = campaign.launched_at is not None
+    back = "flow.status" if started else "flow.overview"
+    return (
+        campaign,
+        "status" if started else "",
+        Confirmation(
+            title="この配信を取り消しますか",
+            words=tuple(words),
+            button="この配信を取り消す",
+            url=url_for("flow.cancel", campaign_id=campaign.id),
+            back=url_for(back, campaign_id=campaign.id),
+        ),
+    )
+
+
+def can_cancel(campaign: Campaign) -> bool:
+    """Say whether the campaign can still be given up."""
+    return campaign.state in CAMPAIGN.sources(CampaignState.CANCELLED)
+
+
+# --- files ---
+
+
+def stamp(at: datetime) -> str:
+    """Give a time for a file's name, in Tokyo."""
+    return at.astimezone(TOKYO).strftime("%Y%m%d-%H%M")
+
+
+def download(pieces: Iterable[bytes], name: str, plain_name: str) -> Response:
+    """Stream a CSV file under a Japanese name (RFC 6266 and 8187), with a plain one for old programs.
+
+    The first piece is made before the answer begins: what goes wrong there still gets a page that says so.
+    """
+    running = iter(pieces)
+    first = next(running, b"")
+    response = Response(stream_with_context(chain([first], running)), mimetype="text/csv")  # type: ignore[arg-type]
+    safe = re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name)
+    response.headers["Content-Disposition"] = (
+        f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(safe, safe='')}"
+    )
+    return response

@@ -1,0 +1,103 @@
+"""The way through a campaign as visible steps, 文面 to 結果, and the one thing to do next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import url_for
+
+from app.campaigns.lifecycle import Missing
+from app.models import Campaign
+from app.tracking.states import CampaignState
+
+_BEFORE_LAUNCH = {CampaignState.DRAFT, CampaignState.APPROVAL, CampaignState.SCHEDULED}
+_NAMES = {"write": "文面", "list": "名簿", "check": "確認", "send": "送信", "status": "状況", "result": "結果"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `state`: done, todo (to be done now), later; `note` says how it stands, `missing` what it lacks."""
+
+    key: str
+    name: str
+    url: str
+    state: str
+    note: str
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The one obvious thing to do next: words, the button's words, where it leads."""
+
+    words: str
+    button: str
+    url: str
+
+
+def launched(campaign: Campaign) -> bool:
+    """Say whether sending has begun at any time."""
+    return campaign.launched_at is not None
+
+
+def page_url(campaign: Campaign, key: str) -> str:
+    """Give the address of a step's page."""
+    if key == "write":
+        return url_for("campaign.edit_view", id=campaign.id, url=url_for("flow.overview", campaign_id=campaign.id))
+    return url_for({"list": "flow.lists"}.get(key, f"flow.{key}"), campaign_id=campaign.id)
+
+
+def steps(campaign: Campaign, missing: Sequence[Missing], people: int) -> list[Step]:
+    """Give the six steps as they stand. `missing` is empty for a campaign that has been launched."""
+    return [
+        Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))
+        for key, name in _NAMES.items()
+    ]
+
+
+def _standing(
+    key: str, campaign: Campaign, missing: Sequence[Missing], people: int
+) -> tuple[str, str, tuple[str, ...]]:
+    if key in {"write", "list", "check"}:
+        lacks = tuple(item.message for item in missing if item.step == key)
+        if not lacks:
+            return "done", f"{people:,}件" if key == "list" else "できています", ()
+        earlier = list(_NAMES)[: list(_NAMES).index(key)]
+        waits = any(item.step in earlier for item in missing)
+        return ("later" if waits else "todo"), "これから" if waits else f"あと{len(lacks)}点", lacks
+    if campaign.state in _BEFORE_LAUNCH:
+        ready = key == "send" and not missing
+        return ("todo", "送信できます", ()) if ready else ("later", "これから", ())
+    return _standing_after_launch(key, campaign)
+
+
+def _standing_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tuple[str, ...]]:
+    if not launched(campaign):
+        return "later", "取消", ()
+    if key == "send":
+        return "done", "開始済み", ()
+    if key == "status":
+        going = campaign.state in {CampaignState.SENDING, CampaignState.PAUSED}
+        words = {CampaignState.SENDING: "送信中", CampaignState.PAUSED: "一時停止中"}
+        return ("todo" if going else "done"), words.get(CampaignState(campaign.state), "送信終了"), ()
+    return "done", "ダウンロードできます", ()
+
+
+def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
+    """Say what to do next."""
+    by_key = {step.key: step for step in now}
+    if campaign.state == CampaignState.PAUSED:
+        return Action("送信を一時停止しています。", "状況を見て再開する", by_key["status"].url)
+    if campaign.state == CampaignState.SENDING:
+        return Action(f"{people:,}件の送信を進めています。", "状況を見る", by_key["status"].url)
+    if campaign.state == CampaignState.CANCELLED and not launched(campaign):
+        return Action("この配信は送信前に取り消されました。", "配信の一覧へ", url_for("campaign.index_view"))
+    if campaign.state not in _BEFORE_LAUNCH:
+        return Action("送信は終わりました。結果を確認できます。", "結果をダウンロードする", by_key["result"].url)
+    first = next((step for step in now if step.state == "todo"), by_key["send"])
+    words = {
+        "write": ("文面と設定に、まだ決まっていないことがあります。", "文面と設定を編集する"),
+        "list": ("送る相手の名簿が必要です。", "名簿を取り込む"),
+        "check": ("送る前に、全件の文面を確かめます。", "確認へ進む"),
+        "send": (f"{people:,}件を送信する準備ができました。", f"{people:,}件の送信へ進む"),
+    }
+    return Action(*words[first.key], first.url)
