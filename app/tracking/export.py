@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.campaigns.people import open_fields, open_phone
 from app.extensions import db
@@ -99,7 +100,7 @@ def _own_columns(campaign_id: int) -> list[str]:
     firsts = db.session.execute(
         select(Recipient.tenant_id, Recipient.id, Recipient.fields_sealed)
         .where(Recipient.campaign_id == campaign_id)
-        .distinct(Recipient.import_id)
+        .ext(distinct_on(Recipient.import_id))
         .order_by(Recipient.import_id, Recipient.id)
     )
     names: dict[str, None] = {}

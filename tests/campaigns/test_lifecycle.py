@@ -1,0 +1,155 @@
+"""From the check over every row to launch, pause, cancel and completion, on the real database."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+
+from app import queues, tenancy
+from app.campaigns import lifecycle, rehearsal
+from app.campaigns.lifecycle import NotReady
+from app.extensions import db
+from app.models import AuditEntry, Campaign, Event, Recipient, Slice, Tenant
+from tests import factories
+
+
+@pytest.fixture
+def campaign(app: Flask) -> Iterator[Campaign]:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        user_id = factories.user(tenant_id)
+        made = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id), created_by=user_id)
+        factories.people(tenant_id, made, 7)
+        with tenancy.tenant(tenant_id):
+            yield db.session.get_one(Campaign, made)
+
+
+def launch(campaign: Campaign, digest: str = "") -> None:
+    assert campaign.created_by is not None
+    lifecycle.launch(campaign.id, user_id=campaign.created_by, digest=digest or rehearsal.digest(campaign))
+    db.session.expire_all()
+
+
+def states() -> list[str]:
+    return sorted(db.session.scalars(select(Recipient.sms_state)))
+
+
+def test_the_check_measures_every_row(campaign: Campaign) -> None:
+    found = rehearsal.rehearse(campaign.id)
+    assert found.people == 7
+    assert found.problems == []
+    assert 0 < found.longest_units <= 70
+    assert rehearsal.current(campaign) is not None
+
+
+def test_one_row_too_long_stops_the_launch(campaign: Campaign) -> None:
+    campaign.sms_text = "あ" * 60 + "{リンク}"
+    lifecycle.touch(campaign)
+    db.session.commit()
+    found = rehearsal.rehearse(campaign.id)
+    assert found.too_long == 7
+    assert "70文字を超える" in found.problems[0]
+    with pytest.raises(NotReady, match="70文字を超える"):
+        launch(campaign)
+    assert states() == ["draft"] * 7
+
+
+def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
+    campaign.page_text = "{担当者}より"
+    lifecycle.touch(campaign)
+    db.session.commit()
+    assert "{担当者}" in rehearsal.rehearse(campaign.id).problems[0]
+
+
+def test_launch_queues_everyone_in_slices(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.campaigns.lifecycle.settings", lambda: SimpleNamespace(slice_rows=3))
+    rehearsal.rehearse(campaign.id)
+    launch(campaign)
+    assert states() == ["queued"] * 7
+    assert campaign.state == "sending"
+    slices = db.session.scalars(select(Slice).order_by(Slice.id)).all()
+    people = db.session.scalars(select(Recipient.id).order_by(Recipient.id)).all()
+    assert [(row.first_id, row.last_id) for row in slices] == [
+        (people[0], people[2]),
+        (people[3], people[5]),
+        (people[6], people[6]),
+    ]
+    assert queues.waiting("jobs.delivery.send_slice") == {(campaign.tenant_id, row.id) for row in slices}
+    assert len(db.session.scalars(select(Event).where(Event.state == "queued")).all()) == 7
+    assert [row.act for row in db.session.scalars(select(AuditEntry))] == ["launch"]
+
+
+def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
+    rehearsal.rehearse(campaign.id)
+    launch(campaign)
+    with pytest.raises(NotReady, match="すでに送信を開始"):
+        launch(campaign)
+    assert len(db.session.scalars(select(Slice)).all()) == 1
+
+
+def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
+    with pytest.raises(NotReady, match="確認がまだ"):
+        launch(campaign)
+    digest = rehearsal.rehearse(campaign.id).digest
+    campaign.page_text = "変更しました"
+    db.session.commit()
+    with pytest.raises(NotReady, match="確認がまだ"):
+        launch(campaign, digest)
+    rehearsal.rehearse(campaign.id)
+    with pytest.raises(NotReady, match="確認した内容が変わっています"):
+        launch(campaign, digest)
+    launch(campaign)
+
+
+def test_a_changed_list_voids_the_check(campaign: Campaign) -> None:
+    rehearsal.rehearse(campaign.id)
+    lifecycle.touch(campaign)
+    db.session.commit()
+    assert rehearsal.current(campaign) is None
+
+
+def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
+    rehearsal.rehearse(campaign.id)
+    db.session.get_one(Tenant, campaign.tenant_id).state = "suspended"
+    db.session.commit()
+    with pytest.raises(NotReady, match="利用中ではない"):
+        launch(campaign)
+
+
+def test_what_is_missing_is_told_step_by_step(app: Flask) -> None:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        made = factories.campaign(tenant_id, sms_text="", payment_required=True)
+        with tenancy.tenant(tenant_id):
+            found = lifecycle.missing(db.session.get_one(Campaign, made))
+    said = [(item.step, item.message) for item in found]
+    assert {step for step, _ in said} == {"write", "list", "check"}
+    assert any("決済アカウント" in message for _, message in said)
+    assert any("SMSの送信元アカウント" in message for _, message in said)
+
+
+def test_pause_resume_and_cancel(campaign: Campaign) -> None:
+    user_id = campaign.created_by
+    assert user_id is not None
+    assert not lifecycle.pause(campaign.id, user_id=user_id)
+    rehearsal.rehearse(campaign.id)
+    launch(campaign)
+    assert lifecycle.pause(campaign.id, user_id=user_id)
+    assert not lifecycle.pause(campaign.id, user_id=user_id)
+    assert lifecycle.resume(campaign.id, user_id=user_id)
+    assert lifecycle.cancel(campaign.id, user_id=user_id)
+    assert states() == ["cancelled"] * 7
+    assert not lifecycle.resume(campaign.id, user_id=user_id)
+
+
+def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
+    rehearsal.rehearse(campaign.id)
+    launch(campaign)
+    assert not lifecycle.complete_if_done(db.session, campaign.id)
+    db.session.execute(text("UPDATE slice SET due_at = NULL"))
+    assert not lifecycle.complete_if_done(db.session, campaign.id)
+    db.session.execute(text("UPDATE recipient SET sms_state = 'accepted'"))
+    assert lifecycle.complete_if_done(db.session, campaign.id)
+    assert not lifecycle.complete_if_done(db.session, campaign.id)

@@ -1,0 +1,52 @@
+"""Merge fields and lengths."""
+
+import pytest
+
+from app.campaigns import segments, template
+
+
+def test_fields_are_rendered_whatever_their_width() -> None:
+    text = "{氏名}様 {ＩＤ} {リンク}"
+    assert template.fields_in(text) == ["氏名", "ID", "リンク"]
+    assert template.render(text, {"氏名": "田中", "ID": "7", "リンク": "https://x/y"}) == "田中様 7 https://x/y"
+
+
+def test_a_fields_value_is_not_rendered_again() -> None:
+    assert template.render("{氏名}", {"氏名": "{リンク}", "リンク": "x"}) == "{リンク}"
+
+
+def test_a_missing_field_is_named() -> None:
+    with pytest.raises(template.MissingField) as caught:
+        template.render("{氏名}様", {})
+    assert caught.value.name == "氏名"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "入力されていません"),
+        ("お知らせです", "{リンク} がありません"),
+        ("{リンク}と{リンク}", "1か所だけ"),
+        ("{氏名 {リンク}", "組み合わせ"),
+        ("氏名}{リンク}", "組み合わせ"),
+    ],
+)
+def test_problems_of_an_sms_are_told(text: str, part: str) -> None:
+    assert any(part in problem for problem in template.problems(text, needs_link=True))
+
+
+def test_a_good_sms_has_no_problem() -> None:
+    assert template.problems("{氏名}様 {リンク}", needs_link=True) == []
+
+
+@pytest.mark.parametrize(("text", "units"), [("", 0), ("あa", 2), ("ｶﾞ", 2), ("𠮷", 2), ("😀", 2), ("a\n", 2)])
+def test_units_are_utf16(text: str, units: int) -> None:
+    assert segments.units(text) == units
+
+
+def test_characters_some_carriers_cannot_show() -> None:
+    assert segments.hard_to_show("髙橋①～😀 田中〜") == ["髙", "①", "～", "😀"]
+
+
+def test_a_cell_stands_in_one_line() -> None:
+    assert segments.flatten(" 山田\r\n花子\t様 \x00") == "山田 花子 様"

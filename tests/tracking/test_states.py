@@ -1,0 +1,74 @@
+"""The vocabulary: whole, in Japanese, and the same in the database."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.models import Recipient
+from app.tracking import moves
+from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT, TRACKS, SmsState, Track
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("track", TRACKS.values(), ids=lambda track: track.name)
+def test_every_state_has_a_word_and_its_moves(track: Track) -> None:
+    assert set(track.words) == set(track.moves)
+    assert len(set(track.words.values())) == len(track.words)
+    assert set().union(*track.moves.values()) <= set(track.words)
+
+
+@pytest.mark.parametrize("track", TRACKS.values(), ids=lambda track: track.name)
+def test_every_state_can_be_reached_from_the_first(track: Track) -> None:
+    reached = {next(iter(track.words))}
+    if track is PAYMENT:
+        reached.add(list(track.words)[1])  # none or unpaid, as the campaign asks for payment or not
+    while new := set().union(*(track.moves[state] for state in reached)) - reached:
+        reached |= new
+    assert reached == set(track.words)
+
+
+def test_what_left_can_never_be_a_draft_again() -> None:
+    assert SMS.sources(SmsState.DRAFT) == []
+    # only these may be sent again: after "try later", a proof of absence, or a person's decision
+    assert SMS.sources(SmsState.SENDING) == ["queued"]
+    assert set(SMS.sources(SmsState.QUEUED)) == {"draft", "sending", "accepted", "unknown", "undelivered", "delivered"}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "track"),
+    [
+        ("recipient", "sms_state", SMS),
+        ("recipient", "page_state", PAGE),
+        ("recipient", "payment_state", PAYMENT),
+        ("send_log", "state", SMS),
+        ("payment", "state", PAYMENT),
+        ("campaign", "state", CAMPAIGN),
+        ("tenant", "state", TENANT),
+    ],
+)
+def test_the_database_takes_these_words_and_no_other(
+    database: psycopg.Connection, table: str, column: str, track: Track
+) -> None:
+    found = database.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [f"ck_{table}_{column}"]
+    ).fetchone()
+    assert found is not None
+    assert set(re.findall(r"'([a-z]+)'", found[0])) == {str(state) for state in track.words}
+
+
+def test_step_times_are_columns_of_recipients() -> None:
+    assert set(moves.STEP_TIMES.values()) <= set(Recipient.__table__.columns.keys())
+    assert all(state in TRACKS[name].words for name, state in moves.STEP_TIMES)
+
+
+def test_nobody_else_writes_a_state() -> None:
+    pattern = re.compile(
+        r"\bSET\b(?:(?!WHERE|FROM).)*(?:sms|page|payment)_state\s*=|\.(?:sms|page|payment)_state\s*=[^=]"
+    )
+    paths = [path for folder in ("app", "admin_views", "public", "jobs") for path in (ROOT / folder).rglob("*.py")]
+    moves_itself = ROOT / "app" / "tracking" / "moves.py"
+    wrong = [path.name for path in paths if path != moves_itself and pattern.search(path.read_text("utf-8"))]
+    assert wrong == []
