@@ -70,10 +70,10 @@ def up(folder: Path, environ: Mapping[str, str]) -> int:
             _say("データベースを準備しています…", "preparing the database")
             stack.prepare()
             _remember_ports(stack)
-            told = stack.seed()
+            stack.seed()
             _say("起動しています…", "starting web, workers, scheduler and sandbox")
             stack.start()
-            print(banner(stack, told), flush=True)
+            print(banner(stack), flush=True)
             watch(stack)
         except KeyboardInterrupt:
             _say("停止しています…", "stopping")
@@ -131,9 +131,8 @@ class _Life:
         self.since, self.due = now, None
 
 
-def banner(stack: Stack, told: Mapping[str, object]) -> str:
+def banner(stack: Stack) -> str:
     """Say where to go and who may log in."""
-    accounts = told.get("accounts")
     lines = [
         "",
         "=" * 78,
@@ -144,7 +143,7 @@ def banner(stack: Stack, told: Mapping[str, object]) -> str:
         f"  疑似の決済・SMS sandbox           {stack.sandbox_url}/",
         "",
         "  ログイン demo accounts",
-        *(_account(account) for account in (accounts if isinstance(accounts, list) else [])),
+        *map(_account, stack.accounts),
         "",
         f"  ログ logs: {_shown(stack.folder / 'log')}/<name>.log",
         "  Ctrl-C で停止（データは残ります） / Ctrl-C stops everything and keeps the data",

@@ -40,8 +40,8 @@ _COMMAND_LIMIT_S = 300
 class Stack:
     """One product, kept in `folder`. A port of 0 takes a free one; `durable=False` is for tests alone.
 
-    Use it as a context, or `prepare`, `start` and `stop`. `programs` holds the running ones by name: sandbox, web,
-    intake, delivery, tracking, scheduler.
+    Use it as a context, or `prepare`, `seed`, `start` and `stop`. `accounts` may log in once it is seeded; `programs`
+    holds the running ones by name: sandbox, web, intake, delivery, tracking, scheduler.
     """
 
     folder: Path
@@ -55,11 +55,13 @@ class Stack:
     env: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
     servers: Servers | None = field(default=None, init=False)
+    accounts: list[dict[str, str]] = field(default_factory=list, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        """Prepare and start everything."""
+        """Prepare, seed and start everything."""
         try:
             self.prepare()
+            self.seed()
             self.start()
         except BaseException:
             self.stop()
@@ -123,23 +125,20 @@ class Stack:
         }
         self.flask("db", "upgrade")
 
-    def seed(self) -> dict[str, object]:
-        """Put the demo's companies in, once, and give what `flask seed-demo` says of them in its JSON line.
+    def seed(self) -> None:
+        """Put the demo's companies in where they are missing, and take over what `flask seed-demo` tells of them.
 
         `accounts` lists who may log in; `sandbox` holds settings for the sandbox, such as where it reports to.
         """
         for line in reversed(self.flask("seed-demo").splitlines()):
             if line.startswith("{"):
-                told: dict[str, object] = json.loads(line)
-                break
-        else:
-            raise DevError("flask seed-demo told no accounts")
-        settings = told.get("sandbox")
-        if isinstance(settings, dict):
-            self.env |= {
-                name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()
-            }
-        return told
+                told = json.loads(line)
+                self.accounts = told["accounts"]
+                self.env |= told["sandbox"]
+                return
+        raise DevError(
+            f"flask seed-demo told no accounts. The end of {self.log('commands')}:\n{tail(self.log('commands'))}"
+        )
 
     def flask(self, *arguments: str) -> str:
         """Run a flask command to its end and give what it printed. Raises DevError with its log's end."""

@@ -77,11 +77,11 @@ def test_a_second_demo_in_the_same_folder_is_refused_until_the_first_is_gone(tmp
 
 def test_the_banner_says_where_to_go_and_who_may_log_in(tmp_path):
     stack = Stack(tmp_path, web_port=18000, sandbox_port=18001)
-    accounts = [
-        {"role": "operator", "tenant_code": None, "email": "op@todoke.example", "password": "one"},
+    stack.accounts = [
+        {"role": "operator", "tenant_code": "", "email": "op@todoke.example", "password": "one"},
         {"role": "clerk", "tenant_code": "midori", "email": "clerk@midori.example", "password": "two"},
     ]
-    told = banner(stack, {"accounts": accounts})
+    told = banner(stack)
     assert "http://127.0.0.1:18000/admin/" in told
     assert "http://127.0.0.1:18001/phone" in told
     lines = [line.split() for line in told.splitlines()]

@@ -1,0 +1,29 @@
+"""Chromium as Debian packs it, driven by Playwright: for the browser run and the pictures."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+from dev.process import DevError
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 860}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run a headless Chromium. Raises DevError when none is installed."""
+    program = shutil.which("chromium")
+    if program is None:
+        raise DevError("Chromium is missing. On Debian: apt-get install chromium fonts-noto-cjk")
+    # As root, as in CI, Chromium's own sandbox can't be set up; it only opens this machine's pages here.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        try:
+            yield browser
+        finally:
+            browser.close()
