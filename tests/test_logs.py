@@ -39,7 +39,8 @@ def lines() -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_in_any_text_is_scrubbed(lines: io.StringIO, secret: str) -> None:
     log = structlog.get_logger()
-    log.info(" ".join(("sent to", secret, "now")), note=f"x {secret}", nested={"list": [f"y {secret}"]})
+    said = f"sent to {secret} now"
+    log.info(said, note=f"x {secret}", nested={"list": [f"y {secret}"]})
     logging.getLogger("some.library").warning("library says %s", secret)
     try:
         raise ValueError(f"bad number {secret}")
