@@ -9,7 +9,7 @@ from app.identity.bad_input import BadInput
 # (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
 MAX_YEN = 9_999_999
 
-_PLAIN = re.compile(r"[1-9][0-9]{0,6}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,2}")
+_PLAIN = re.compile(r"[1-9][0-9]{0,6}|[1-9][0-9]{0,2},[0-9]{3}|[1-9],[0-9]{3},[0-9]{3}")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]*)?")
 _NEGATIVE = re.compile(r"(?:[-‐‑‒–—―−△▲].*|\(.*\))")
 _MISPLACED_COMMA = re.compile(r"[0-9,]+(?:\.[0-9]*)?")

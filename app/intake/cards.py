@@ -5,25 +5,33 @@ with hyphens, at any width. Payment happens on the payment site alone; a list wi
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 _FEWEST, _MOST = 13, 19  # ISO/IEC 7812 account numbers in use
 _LAST_SHOWN = 4
 
-_ONE_FORM = str.maketrans(dict.fromkeys("‐‑‒–—―−⁻⁃ー─━", "-") | dict.fromkeys("\t\r\n\u200b", " "))
+_SPACES = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000"
+_HYPHENS = "‐‑‒–—―−⁻⁃ーｰ－﹣─━-"
+# Letter for letter, so that a place in the plain form is the same place in the text.
+_PLAIN = str.maketrans(
+    dict.fromkeys(_SPACES, " ")
+    | dict.fromkeys(_HYPHENS, "-")
+    | dict(zip("０１２３４５６７８９＊", "0123456789*", strict=True))
+)
 _FORMS = (
-    re.compile(r"([0-9]{13,})"),
-    re.compile(r"([0-9]+(?: +[0-9]+)+)"),
-    re.compile(r"([0-9]+(?:-[0-9]+)+)"),
-    # the printed layouts, among other numbers and with any mix of separators
-    re.compile(r"(?<![0-9])(?=([0-9]{4}(?:[ -]+[0-9]{4}){3}|[0-9]{4}[ -]+[0-9]{6}[ -]+[0-9]{4,5})(?![0-9]))"),
+    re.compile(r"[0-9]{13,}"),
+    re.compile(r"[0-9]+(?: +[0-9]+)+"),
+    re.compile(r"[0-9]+(?:-[0-9]+)+"),
+)
+# The printed layouts, which may stand among other numbers and with any mix of separators.
+_LAYOUTS = re.compile(
+    r"(?<![0-9])(?=([0-9]{4}(?:[ -]+[0-9]{4}){3}|[0-9]{4}[ -]+[0-9]{6}[ -]+[0-9]{4,5})(?![0-9]))",
 )
 _STARS = "*" * (_FEWEST - _LAST_SHOWN)
 _MASKED = re.compile(re.escape(_STARS) + r"\**[0-9]{4}")
-
-_SEPARATORS = " \t\r\n\u00a0\u2000-\u200b\u202f\u205f\u3000\\-‐‑‒–—―−⁻⁃ーｰ－﹣─━"
-_THIRTEEN_DIGITS = re.compile(f"(?<![0-9０-９])[0-9０-９](?:[{_SEPARATORS}]*+[0-9０-９]){{{_FEWEST - 1}}}")
+_THIRTEEN_DIGITS = re.compile(
+    f"(?<![0-9０-９])[0-9０-９](?:[{re.escape(_SPACES + _HYPHENS)}]*+[0-9０-９]){{{_FEWEST - 1}}}"
+)
 
 
 def may_hold_card_number(text: str) -> bool:
@@ -35,30 +43,26 @@ def holds_card_number(text: str) -> bool:
     """Whether a text holds a card number, or one that `mask_card_numbers` masked and nobody has corrected yet."""
     if not may_hold_card_number(text):
         return False
-    plain = _plain(text)
+    plain = text.translate(_PLAIN)
     return _MASKED.search(plain) is not None or next(_card_numbers(plain), None) is not None
 
 
 def mask_card_numbers(text: str) -> str:
-    """Give the text with stars for each card number but its last four digits; one without any comes back unchanged."""
+    """Give the text with stars for each card number but its last four digits; the rest of it stays as it is."""
     if not may_hold_card_number(text):
         return text
-    masked = plain = _plain(text)
-    for number in _card_numbers(plain):
-        digits = _digits(number)
-        masked = masked.replace(number, "*" * (len(digits) - _LAST_SHOWN) + digits[-_LAST_SHOWN:])
-    return text if masked == plain else masked
+    while place := next(_card_numbers(text.translate(_PLAIN)), None):
+        start, end = place
+        digits = _digits(text[start:end].translate(_PLAIN))
+        stars = "*" * (len(digits) - _LAST_SHOWN)
+        text = text[:start] + stars + digits[-_LAST_SHOWN:] + text[end:]
+    return text
 
 
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).translate(_ONE_FORM)
-
-
-def _card_numbers(plain: str) -> Iterator[str]:
-    for form in _FORMS:
-        for found in form.finditer(plain):
-            if _passes_luhn(_digits(found[1])):
-                yield found[1]
+def _card_numbers(plain: str) -> Iterator[tuple[int, int]]:
+    places = [found.span() for form in _FORMS for found in form.finditer(plain)]
+    places += [found.span(1) for found in _LAYOUTS.finditer(plain)]
+    return ((start, end) for start, end in places if _passes_luhn(_digits(plain[start:end])))
 
 
 def _digits(number: str) -> str:

@@ -66,6 +66,9 @@ class ColumnMapping:
             yield "電話番号の列が決まっていません。どの列が携帯電話番号か選んでください。"
         if payment_required and self.amount is None:
             yield "決済ありの配信ですが、金額の列が決まっていません。どの列が請求金額か選んでください。"
+        if len(self.answers) != len(questions):
+            yield "設問の数が変わりました。設問ごとに答えの列を選び直してください。"
+            return
         for question, column in zip(questions, self.answers, strict=True):
             if column is None:
                 yield f"設問「{question.label}」の答えの列が決まっていません。どの列が答えか選んでください。"

@@ -108,7 +108,7 @@ _REFUSALS = {
 def _refusal(number: PhoneNumber) -> BadPhone:
     if number.country_code != _JAPAN:
         return BadPhone("foreign", "海外の電話番号です。日本の携帯電話番号を入力してください。")
-    digits = f"0{number.national_number}"
+    digits = f"0{phonenumbers.national_significant_number(number)}"
     # before the library's word: it takes 060-123-4567, one digit short, for a personal number
     if digits.startswith(_MOBILE_PREFIXES) and len(digits) < _MOBILE_DIGITS:
         return _wrong_length(digits)

@@ -8,6 +8,7 @@ import csv
 import io
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -42,8 +43,8 @@ _ROW_CHARACTERS = 130_000
 class Table:
     """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
 
-    Header names are stripped and without line breaks, none twice, none blank. `encoding` is Python's name, `delimiter`
-    one of comma, tab and semicolon.
+    Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks, none twice, none blank.
+    `encoding` is Python's name, `delimiter` one of comma, tab and semicolon.
     """
 
     header: tuple[str, ...]
@@ -79,14 +80,31 @@ def column_letter(index: int) -> str:
     return letters
 
 
+class _Borrowed(io.BufferedIOBase):
+    """A stream whose text wrapper may be closed, by the garbage collector too, without closing it."""
+
+    name = "list"
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._stream.read(-1 if size is None else size)
+
+    read1 = read
+
+
+def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    stream.seek(0)
+    return io.TextIOWrapper(_Borrowed(stream), encoding, newline="")
+
+
 def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
     """The sign that stands most often in the header row outside quotes; a comma where there is none."""
-    stream.seek(0)
-    text = io.TextIOWrapper(stream, encoding, newline="")
-    try:
-        head = text.read(_HEADER_CHARACTERS)
-    finally:
-        text.detach()
+    head = _text(stream, encoding).read(_HEADER_CHARACTERS)
     counts = dict.fromkeys(_DELIMITERS, 0)
     quoted = False
     for character in head:
@@ -100,8 +118,7 @@ def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
 
 
 def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) -> Iterator[Row]:
-    stream.seek(0)
-    text = io.TextIOWrapper(stream, encoding, newline="")
+    text = _text(stream, encoding)
     row_size = [0]
     sheet_row = 0
     try:
@@ -113,8 +130,6 @@ def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) ->
             yield sheet_row, cells
     except csv.Error as error:
         raise _bad_quotes(sheet_row + 1, str(error)) from None
-    finally:
-        text.detach()
 
 
 def _lines(text: io.TextIOWrapper, row_size: list[int]) -> Iterator[str]:
@@ -148,7 +163,7 @@ def _refuse_long_cells(sheet_row: int, cells: list[str], limits: Limits) -> None
 
 
 def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
-    names = [re.sub(r"[\r\n]+", "", restore(cell)).strip() for cell in cells]
+    names = [unicodedata.normalize("NFKC", re.sub(r"[\r\n]+", "", restore(cell))).strip() for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:

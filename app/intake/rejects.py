@@ -18,13 +18,23 @@ def rejects_csv(header: Sequence[str], rejected: Iterable[Rejected], encoding: s
 
     A CP932 upload gets CP932 back, any other UTF-8 with a mark: Excel opens both, and each holds all its letters.
     """
-    encoding = "cp932" if encoding == "cp932" else "utf-8"
+    if encoding != "cp932" or not _fits_cp932(header):
+        encoding = "utf-8"
     if encoding == "utf-8":
         yield b"\xef\xbb\xbf"
     reason = header.index(REASON_COLUMN) if REASON_COLUMN in header else None
     yield _line([REASON_COLUMN, *_without(reason, header)]).encode(encoding)
     for row in rejected:
         yield _line([_reasons(row), *_without(reason, row.cells)]).encode(encoding)
+
+
+def _fits_cp932(header: Sequence[str]) -> bool:
+    """Header names are NFKC, which takes a few of CP932's signs (゛, ￣) out of it."""
+    try:
+        "".join(header).encode("cp932")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reasons(row: Rejected) -> str:

@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.identity.normalise import (
+    KANA_LABELS,
+    QUESTION_KIND_LABELS,
+    BadAnswer,
+    Kana,
+    QuestionKind,
+    normalise,
+)
+
+TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "forms"),
+    [
+        (TEXT, "山田花子", ["山田花子", "山田 花子", "山田　花子", " 山田\u200b花子\n"]),
+        (TEXT, "サトウハナコ", ["サトウ ハナコ", "ｻﾄｳ ﾊﾅｺ", "ｻﾄｳﾊﾅｺ"]),
+        (TEXT, "johnsmith", ["John Smith", "ＪＯＨＮ　ＳＭＩＴＨ", "john smith"]),
+        (TEXT, "(株)届け", ["㈱届け", "(株) 届け", "（株）届け"]),
+        (TEXT, "葛城", ["葛城", "葛\U000e0100城"]),
+        (DIGITS, "0012345", ["0012345", "００１２３４５", "00-12345", "00 12 345", "００－１２３ー４５", "00‐12−345"]),
+        (POSTCODE, "1000001", ["1000001", "100-0001", "〒100-0001", "１００－０００１", "〒 100 0001", "100ー0001"]),
+        (POSTCODE, "0600001", ["060-0001"]),
+        (LAST4, "0489", ["0489", "０４８９", " 0489 ", "04-89", "0 4 8 9"]),
+        (DATE, "1956-09-04", ["1956/9/4", "昭和31年9月4日", "S31.9.4", "１９５６年９月４日"]),
+        (CHOICE, "はい", ["はい", " はい "]),
+    ],
+)
+def test_what_must_not_matter_does_not(kind, expected, forms):
+    assert {normalise(kind, form) for form in forms} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("髙橋", "高橋"), ("渡邉", "渡辺"), ("さとう", "サトウ"), ("ハナコ", "ハナゴ"), ("ー", "一")]
+)
+def test_different_letters_stay_different(one, other):
+    assert normalise(TEXT, one) != normalise(TEXT, other)
+
+
+def test_kana_are_one_where_the_question_says_so():
+    forms = ["さとう はなこ", "サトウ ハナコ", "ｻﾄｳ ﾊﾅｺ", "サトウはなこ"]
+    assert {normalise(TEXT, form, kana=Kana.KANA) for form in forms} == {"サトウハナコ"}
+    assert normalise(TEXT, "ゔゞ", kana=Kana.KANA) == "ヴヾ"
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "code"),
+    [
+        (TEXT, "", "empty"),
+        (TEXT, " 　\u200b", "empty"),
+        (TEXT, "あ" * 101, "too_long"),
+        (DIGITS, "", "empty"),
+        (DIGITS, "--", "empty"),
+        (DIGITS, "12a4", "not_digits"),
+        (DIGITS, "1.5", "not_digits"),
+        (DIGITS, "٣٤٥", "not_digits"),
+        (POSTCODE, "", "empty"),
+        (POSTCODE, "〒", "empty"),
+        (POSTCODE, "600001", "too_few_digits"),
+        (POSTCODE, "10000011", "too_many_digits"),
+        (POSTCODE, "東京都", "not_digits"),
+        (LAST4, "489", "too_few_digits"),
+        (LAST4, "10489", "too_many_digits"),
+        (LAST4, "04B9", "not_digits"),
+        (LAST4, "", "empty"),
+        (DATE, "昭和65年1月1日", "not_in_era"),
+        (DATE, "", "empty"),
+        (CHOICE, "", "empty"),
+    ],
+)
+def test_what_is_not_of_its_kind_is_refused_in_japanese(kind, raw, code):
+    with pytest.raises(BadAnswer) as refusal:
+        normalise(kind, raw)
+    assert refusal.value.code == code
+    assert "。" in refusal.value.message_ja
+
+
+def test_a_choice_must_be_one_of_the_choices():
+    assert normalise(CHOICE, "ｱﾊﾟｰﾄ", choices=["アパート", "一戸建て"]) == "アパート"
+    with pytest.raises(BadAnswer) as refusal:
+        normalise(CHOICE, "マンション", choices=["アパート", "一戸建て"])
+    assert refusal.value.code == "not_a_choice"
+    assert "「アパート」「一戸建て」" in refusal.value.message_ja
+    assert "マンション" not in refusal.value.message_ja
+
+
+@given(st.sampled_from(QuestionKind), st.text(max_size=120), st.sampled_from(Kana))
+def test_any_text_is_an_answer_or_a_refusal_that_does_not_repeat_it(kind, raw, kana):
+    outcome = _outcome(kind, raw, kana)
+    if isinstance(outcome, BadAnswer):
+        assert outcome.args == (outcome.code,)
+        assert outcome.__cause__ is None
+    else:
+        assert outcome
+        assert not any(letter.isspace() for letter in outcome)
+
+
+def _outcome(kind, raw, kana):
+    try:
+        return normalise(kind, raw, kana=kana)
+    except BadAnswer as refusal:
+        return refusal
+
+
+@given(st.from_regex(r"[0-9]{4}", fullmatch=True))
+def test_four_digits_keep_their_zeros(digits):
+    assert normalise(LAST4, digits) == digits
+
+
+def test_every_kind_has_a_word_for_screens():
+    assert set(QUESTION_KIND_LABELS) == set(QuestionKind)
+    assert set(KANA_LABELS) == set(Kana)
