@@ -1,0 +1,176 @@
+"""The identity check: what a person typed against the digests of their list's row.
+
+In: the typed answers. Out: a `Verdict`. What can't happen here: more evaluations of one link than its campaign allows,
+however many arrive at once; a verdict that tells which answer was wrong; an attempt spent on an answer that is empty or
+can't be read. An attempt is counted on the locked row before it is evaluated, and committed with its outcome.
+"""
+
+import hmac
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import tenancy
+from app.extensions import vault
+from app.identity.bad_input import BadInput
+from app.identity.dates import join_date
+from app.identity.normalise import Kana, QuestionKind, normalise
+from app.tracking.moves import Step, move, note
+from app.tracking.states import PAGE, PageState
+
+WESTERN = "西暦"
+ERAS = ("昭和", "平成", "令和", "大正")
+_YEAR_DIGITS = 4  # as many make a year of the western calendar, whatever era is chosen beside it
+
+_log = structlog.get_logger()
+
+
+class VerdictKind(StrEnum):
+    """What a submission came to."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    LOCKED = "locked"  # this was the last attempt
+    UNREADABLE = "unreadable"  # no attempt was spent
+    CLOSED = "closed"  # the link ended or was locked meanwhile: nothing was evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome: attempts left after a wrong one; for an unreadable one the faults by the questions' order from 0."""
+
+    kind: VerdictKind
+    left: int = 0
+    faults: dict[int, BadInput] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question as the page asks it; `choices` only for a choice."""
+
+    question_id: int
+    label: str
+    kind: QuestionKind
+    kana: Kana = Kana.AS_WRITTEN
+    choices: tuple[str, ...] = ()
+
+
+def questions(campaign_id: int) -> list[Asked]:
+    """Give a campaign's questions in order."""
+    with tenancy.transaction() as connection:
+        return _questions(connection, campaign_id)
+
+
+def _questions(connection: Connection, campaign_id: int) -> list[Asked]:
+    rows = connection.execute(
+        text("SELECT id, label, kind, kana, choices FROM question WHERE campaign_id = :id ORDER BY position"),
+        {"id": campaign_id},
+    )
+    return [
+        Asked(
+            row.id,
+            row.label,
+            QuestionKind(row.kind),
+            Kana(row.kana),
+            tuple(line.strip() for line in row.choices.splitlines() if line.strip()),
+        )
+        for row in rows
+    ]
+
+
+def check(
+    tenant_id: int, recipient_id: int, generation: int, asked: Sequence[Asked], typed: Sequence[Sequence[str]]
+) -> Verdict:
+    """Evaluate what was typed into the inputs of each question, in the questions' order.
+
+    A date has four inputs: calendar (`WESTERN` or one of `ERAS`), year, month, day; every other kind has one.
+    """
+    answers, faults = _read(asked, typed)
+    if faults:
+        return Verdict(VerdictKind.UNREADABLE, faults=faults)
+    digests = [
+        vault.answer_digest(tenant_id, recipient_id, question.question_id, answer)
+        for question, answer in zip(asked, answers, strict=True)
+    ]
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                UPDATE recipient r SET failed_attempts = r.failed_attempts + 1
+                FROM campaign c
+                WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
+                  AND r.page_state IN ('opened', 'verified', 'viewed')
+                  AND c.id = r.campaign_id AND r.failed_attempts < c.max_failures
+                RETURNING r.campaign_id, r.answer_digests, r.failed_attempts, c.max_failures
+            """),
+            {"id": recipient_id, "generation": generation, "now": now},
+        ).first()
+        if row is None:
+            return Verdict(VerdictKind.CLOSED)
+        if len(row.answer_digests) != len(digests):
+            _log.error("answers on file don't fit the questions", recipient_id=recipient_id)
+        if _same(row.answer_digests, digests):
+            _record_right(connection, tenant_id, row.campaign_id, recipient_id, now)
+            return Verdict(VerdictKind.RIGHT)
+        note(
+            connection,
+            PAGE.name,
+            "wrong_answer",
+            tenant_id=tenant_id,
+            campaign_id=row.campaign_id,
+            recipient_id=recipient_id,
+            at=now,
+            actor="person",
+            detail={"attempt": row.failed_attempts, "of": row.max_failures},
+        )
+        left = row.max_failures - row.failed_attempts
+        if left:
+            return Verdict(VerdictKind.WRONG, left)
+        move(connection, PAGE, PageState.LOCKED, [Step(recipient_id, now)], actor="system")
+        return Verdict(VerdictKind.LOCKED)
+
+
+def _same(stored: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+    """Compare all of them, always: the time taken tells nothing of which one differs."""
+    results = [hmac.compare_digest(bytes(a), b) for a, b in zip(stored, digests, strict=False)]
+    return len(stored) == len(digests) and all(results)
+
+
+def _record_right(connection: Connection, tenant_id: int, campaign_id: int, recipient_id: int, now: datetime) -> None:
+    connection.execute(text("UPDATE recipient SET failed_attempts = 0 WHERE id = :id"), {"id": recipient_id})
+    if not move(connection, PAGE, PageState.VERIFIED, [Step(recipient_id, now)], actor="person"):
+        # on a second visit or another device: the state stands, that it happened is kept
+        note(
+            connection,
+            PAGE.name,
+            "verified_again",
+            tenant_id=tenant_id,
+            campaign_id=campaign_id,
+            recipient_id=recipient_id,
+            at=now,
+            actor="person",
+        )
+
+
+def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[str], dict[int, BadInput]]:
+    answers: list[str] = []
+    faults: dict[int, BadInput] = {}
+    for place, (question, inputs) in enumerate(zip(asked, typed, strict=True)):
+        try:
+            raw = _date(*inputs) if question.kind is QuestionKind.DATE else inputs[0]
+            answers.append(normalise(question.kind, raw, kana=question.kana, choices=question.choices))
+        except BadInput as bad:
+            faults[place] = bad
+    return answers, faults
+
+
+def _date(calendar: str, year: str, month: str, day: str) -> str:
+    digits = unicodedata.normalize("NFKC", year).strip().removesuffix("年")
+    if calendar in ERAS and (digits == "元" or (digits.isdecimal() and len(digits) != _YEAR_DIGITS)):
+        year = calendar + digits
+    return join_date(year, month, day)

@@ -1,0 +1,67 @@
+"""What is on record of one person's payment: the attempt that counts, and the address of the one under way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from app import tenancy
+from app.extensions import vault
+from app.tracking.states import PaymentState
+from app.vault import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to pay. `problem` is not empty when a person must look at it first (要確認)."""
+
+    id: int
+    attempt: int
+    reference: str
+    state: PaymentState
+    amount_yen: int
+    method: str
+    problem: str
+    pay_by: datetime | None
+    paid_at: datetime | None
+
+
+def url_place(tenant_id: int, payment_id: int) -> Place:
+    """Say where a payment page's address is sealed."""
+    return Place(tenant_id, "payment", "url_sealed", payment_id)
+
+
+def that_counts(recipient_id: int) -> Attempt | None:
+    """Give the attempt that tells how the payment stands: a paid one, else one to be looked at, else the last."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at
+                FROM payment WHERE recipient_id = :id
+                ORDER BY state IN ('paid', 'refunded') DESC, problem <> '' DESC, attempt DESC LIMIT 1
+            """),
+            {"id": recipient_id},
+        ).first()
+    return None if row is None else Attempt(**row._asdict() | {"state": PaymentState(row.state)})
+
+
+def open_url(recipient_id: int) -> str | None:
+    """Give the address of the payment page that is under way, or None."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                SELECT id, tenant_id, url_sealed FROM payment
+                WHERE recipient_id = :id AND state = 'started' AND problem = '' AND url_sealed IS NOT NULL
+            """),
+            {"id": recipient_id},
+        ).first()
+    return None if row is None else vault.open_text(row.url_sealed, url_place(row.tenant_id, row.id))
+
+
+def set_problem(connection: Connection, payment_id: int, problem: str) -> bool:
+    """Put an attempt aside for a person to look at, once; say whether this call did it."""
+    done = connection.execute(
+        text("UPDATE payment SET problem = :problem WHERE id = :id AND problem = '' RETURNING id"),
+        {"id": payment_id, "problem": problem},
+    )
+    return done.first() is not None

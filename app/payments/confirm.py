@@ -1,0 +1,199 @@
+"""What is true about money: the payment site is asked, its answer compared with ours, and only then a state changes.
+
+In: a payment's id; a browser's return, a webhook and the poll all end here. Out: the payment's and the person's state,
+moved together, or the payment put aside (要確認). What can't happen here: "paid" on anybody's word but the site's own
+answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money received.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import tenancy
+from app.accounts import Unusable
+from app.payments import site
+from app.payments.attempts import set_problem
+from app.payments.base import Charge, ChargeStatus
+from app.payments.site import NoAnswer
+from app.tracking.moves import Step, move, note
+from app.tracking.states import PAYMENT, PaymentState
+
+CURRENCY = "jpy"
+
+_STATES = {
+    ChargeStatus.PENDING: PaymentState.PENDING,
+    ChargeStatus.PAID: PaymentState.PAID,
+    ChargeStatus.FAILED: PaymentState.FAILED,
+    ChargeStatus.EXPIRED: PaymentState.EXPIRED,
+    ChargeStatus.CANCELLED: PaymentState.CANCELLED,
+    ChargeStatus.REFUNDED: PaymentState.REFUNDED,
+}
+# an answer of these kinds says that money moves: it must name what it is for
+_ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
+
+# how soon a person's page may ask the payment site again
+_PAGE_PAUSE = timedelta(seconds=3)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Payment:
+    id: int
+    tenant_id: int
+    campaign_id: int
+    recipient_id: int
+    attempt: int
+    reference: str
+    provider_id: str
+    state: PaymentState
+    amount_yen: int
+    problem: str
+
+
+def confirm(payment_id: int) -> None:
+    """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("SELECT payment_account_id, provider_id FROM payment WHERE id = :id"), {"id": payment_id}
+        ).one()
+    if row.provider_id is None:
+        return
+    provider, account = site.open_account(row.payment_account_id)
+    charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    record(payment_id, charge)
+
+
+def confirm_for_page(payment_id: int) -> None:
+    """Confirm for a person who waits: at most once per few seconds, and a site that gives no answer changes nothing."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        mine = connection.execute(
+            text("""
+                UPDATE payment SET checked_at = :now
+                WHERE id = :id AND (checked_at IS NULL OR checked_at <= :before) RETURNING id
+            """),
+            {"id": payment_id, "now": now, "before": now - _PAGE_PAUSE},
+        ).first()
+    if mine is None:
+        return
+    try:
+        confirm(payment_id)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("payment not confirmed, asked again later", payment_id=payment_id, reason=str(fault))
+
+
+def record(payment_id: int, charge: Charge) -> None:
+    """Take a charge that the site itself gave for this payment, if it is what was ordered."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        payment = _locked(connection, payment_id)
+        connection.execute(text("UPDATE payment SET checked_at = :now WHERE id = :id"), {"id": payment_id, "now": now})
+        if payment.problem and payment.state is not PaymentState.PAID:
+            return
+        if differing := _differences(payment, charge):
+            _put_aside(connection, payment, "mismatch: " + ", ".join(differing), now)
+            return
+        if charge.status is ChargeStatus.OPEN:
+            if charge.expires_at is not None:
+                connection.execute(
+                    text("UPDATE payment SET expires_at = :at WHERE id = :id"),
+                    {"id": payment_id, "at": charge.expires_at},
+                )
+            return
+        to = _STATES[charge.status]
+        if to is PaymentState.REFUNDED and payment.state is not PaymentState.PAID:
+            _enter(connection, payment, PaymentState.PAID, charge, now)
+        _enter(connection, payment, to, charge, now)
+
+
+def _locked(connection: Connection, payment_id: int) -> _Payment:
+    """Lock the person's row, then the payment's: the order in which `pay.start` takes them."""
+    connection.execute(
+        text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
+        {"id": payment_id},
+    )
+    row = connection.execute(
+        text("""
+            SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen, problem
+            FROM payment WHERE id = :id FOR UPDATE
+        """),
+        {"id": payment_id},
+    ).one()
+    return _Payment(**row._asdict() | {"state": PaymentState(row.state)})
+
+
+def _differences(payment: _Payment, charge: Charge) -> list[str]:
+    """Name what the site's answer and our order don't agree on."""
+    currency = charge.currency.lower() if charge.currency is not None else None
+    pairs: Sequence[tuple[str, object, object]] = (
+        ("payment", charge.provider_id, payment.provider_id),
+        ("order", charge.reference, payment.reference),
+        ("amount", charge.amount, payment.amount_yen),
+        ("currency", currency, CURRENCY),
+    )
+    required = charge.status in _ABOUT_MONEY
+    return [name for name, theirs, ours in pairs if theirs != ours and (required or theirs is not None)]
+
+
+def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: Charge, now: datetime) -> None:
+    if to is PaymentState.PENDING and _another(connection, payment, "state IN ('started', 'pending')"):
+        _put_aside(connection, payment, "pending beside another attempt", now)
+        return
+    at = (charge.paid_at or now) if to is PaymentState.PAID else now
+    entered = connection.execute(
+        text("""
+            UPDATE payment SET state = :to, method = coalesce(:method, method), pay_by = coalesce(:pay_by, pay_by),
+                   paid_at = CASE WHEN :to = 'paid' THEN CAST(:at AS timestamptz) ELSE paid_at END
+            WHERE id = :id AND state = ANY(:sources) RETURNING id
+        """),
+        {
+            "id": payment.id,
+            "to": str(to),
+            "sources": PAYMENT.sources(to),
+            "method": charge.method,
+            "pay_by": charge.pay_by,
+            "at": at,
+        },
+    ).first()
+    if entered is None:
+        return
+    if to is PaymentState.PAID and _another(connection, payment, "state = 'paid'"):
+        _put_aside(connection, payment, "paid twice", now)
+        return
+    # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
+    # payments given back leaves the other
+    others = {PaymentState.PAID: "false", PaymentState.REFUNDED: "state = 'paid'"}.get(to, "attempt > :attempt")
+    if _another(connection, payment, others):
+        return
+    detail = {"payment_id": payment.id, "attempt": payment.attempt, "method": charge.method or ""}
+    move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
+
+
+def _another(connection: Connection, payment: _Payment, which: str) -> bool:
+    """Say whether the person has another attempt of which the condition (one of this module's) holds."""
+    found = connection.execute(
+        text(f"SELECT FROM payment WHERE recipient_id = :recipient_id AND id <> :id AND {which} LIMIT 1"),
+        {"recipient_id": payment.recipient_id, "id": payment.id, "attempt": payment.attempt},
+    )
+    return found.first() is not None
+
+
+def _put_aside(connection: Connection, payment: _Payment, problem: str, now: datetime) -> None:
+    if not set_problem(connection, payment.id, problem):
+        return
+    note(
+        connection,
+        PAYMENT.name,
+        "needs_review",
+        tenant_id=payment.tenant_id,
+        campaign_id=payment.campaign_id,
+        recipient_id=payment.recipient_id,
+        at=now,
+        actor="provider",
+        detail={"payment_id": payment.id, "attempt": payment.attempt, "problem": problem},
+    )
+    _log.error("payment needs a person's look", payment_id=payment.id, problem=problem)

@@ -1,0 +1,292 @@
+"""A person presses pay: one attempt, one payment page, however often and from wherever it is pressed.
+
+In: a recipient and where the browser shall come back to. Out: a payment page that stands ready (`attempts.open_url`),
+or why there is none. What can't happen here: two attempts under way for one person; a page opened for another amount
+than the one on record; an attempt begun after the link ended. The attempt is committed before the site is asked, and its
+reference is the idempotency key: after a lost answer the same question gives the same page.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from sqlalchemy import Connection, Row, text
+
+from app import tenancy
+from app.accounts import Unusable
+from app.extensions import vault
+from app.payments import site
+from app.payments.attempts import url_place
+from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
+from app.payments.confirm import confirm, record
+from app.payments.providers import PROVIDERS
+from app.payments.site import NoAnswer
+from app.tracking.moves import Step, move, note
+from app.tracking.states import PAYMENT, PaymentState
+
+_PAGE_LIFE = timedelta(hours=1)
+# a page with less time left than this is not shown any more
+_LEAST_LEFT = timedelta(minutes=2)
+
+_TRIES = 3
+_PAUSE_S = 0.7
+# after this much waiting no further try is made: a person is waiting too
+_PATIENCE_S = 8.0
+
+_log = structlog.get_logger()
+
+
+class Outcome(StrEnum):
+    """What pressing pay came to."""
+
+    READY = "ready"  # a page stands open
+    CLOSED = "closed"  # nothing to pay, or not now: the message page says why
+    UNAVAILABLE = "unavailable"  # the payment site gave no page; later it may
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An attempt on record whose page has to be asked for; `fresh` if this call made it."""
+
+    payment_id: int
+    payment_account_id: int
+    reference: str
+    amount_yen: int
+    description: str
+    locale: str
+    expires_at: datetime
+    fresh: bool
+
+
+def start(recipient_id: int, generation: int, *, return_url: str, back_url: str) -> Outcome:
+    """Bring one payment page to stand open. The tenant's scope must be open; commits."""
+    began = time.monotonic()
+    for turn in range(_TRIES):
+        if turn:
+            if time.monotonic() - began > _PATIENCE_S:
+                break
+            time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
+        _refresh(recipient_id)
+        found = _begin(recipient_id, generation)
+        if isinstance(found, Outcome):
+            return found
+        try:
+            provider, account = site.open_account(found.payment_account_id)
+        except Unusable as fault:
+            _log.error("payment account unusable", reason=str(fault))
+            return Outcome.UNAVAILABLE
+        order = Order(
+            reference=found.reference,
+            amount_yen=found.amount_yen,
+            description=found.description,
+            success_url=return_url,
+            cancel_url=back_url,
+            expires_at=found.expires_at,
+            locale=found.locale,
+        )
+        try:
+            charge = site.ask(provider, provider.start(account, order))
+        except NoAnswer as fault:
+            _log.warning("no payment page", payment_id=found.payment_id, reason=fault.code, final=fault.final)
+            if fault.final:
+                _give_up(found.payment_id, fault.code)
+                if found.fresh:
+                    return Outcome.UNAVAILABLE
+            continue
+        return _keep(found, charge, account)
+    return Outcome.UNAVAILABLE
+
+
+def _refresh(recipient_id: int) -> None:
+    """Ask how the attempt under way stands: it may be paid, or over. Without an answer our own record holds."""
+    with tenancy.transaction() as connection:
+        open_id = connection.execute(
+            text("""
+                SELECT id FROM payment
+                WHERE recipient_id = :id AND state IN ('started', 'pending') AND provider_id IS NOT NULL
+            """),
+            {"id": recipient_id},
+        ).scalar()
+    if open_id is None:
+        return
+    try:
+        confirm(open_id)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("payment under way not confirmed", payment_id=open_id, reason=str(fault))
+
+
+def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
+    """Find or make the attempt to go on with, under the person's row lock."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        person = connection.execute(
+            text("""
+                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, c.key, c.page_language, c.payment_account_id,
+                       a.provider, a.active, t.name AS company
+                FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
+                JOIN payment_account a ON a.id = c.payment_account_id
+                WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
+                  AND r.page_state IN ('verified', 'viewed') AND r.payment_state = ANY(:payable) AND r.amount_yen > 0
+                FOR UPDATE OF r
+            """),
+            {
+                "id": recipient_id,
+                "generation": generation,
+                "now": now,
+                "payable": [str(PaymentState.STARTED), *PAYMENT.sources(PaymentState.STARTED)],
+            },
+        ).first()
+        if person is None:
+            return Outcome.CLOSED
+        last = connection.execute(
+            text("""
+                SELECT id, attempt, reference, state, provider_id, url_sealed, problem, amount_yen, expires_at
+                FROM payment WHERE recipient_id = :id ORDER BY attempt DESC LIMIT 1
+            """),
+            {"id": recipient_id},
+        ).first()
+        provider = PROVIDERS[person.provider]
+        attempt = 1
+        if last is not None:
+            going_on = _go_on(person, last, provider, now)
+            if going_on is not None:
+                return going_on
+            attempt = last.attempt + 1
+            _abandon(connection, last)
+        if not person.active:
+            return Outcome.UNAVAILABLE
+        return _new_attempt(connection, person, attempt, provider, now)
+
+
+def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: datetime) -> _Begun | Outcome | None:
+    """Say what the last attempt allows; None when it is over and the next may begin."""
+    if last.problem or last.state == PaymentState.PENDING:
+        return Outcome.CLOSED
+    if last.state != PaymentState.STARTED:
+        return None
+    if last.provider_id is not None:
+        # an end that the site could not be asked about is not ours to guess
+        usable = last.url_sealed is not None and last.expires_at > now + _LEAST_LEFT
+        return Outcome.READY if usable else Outcome.UNAVAILABLE
+    # its answer got lost, so nobody has its address: ask again while the same order may still be placed, else drop it
+    if last.expires_at - now <= timedelta(seconds=provider.lifetime_s[0]) or last.amount_yen != person.amount_yen:
+        return None
+    return _order(person, last.id, last.reference, last.expires_at, fresh=False)
+
+
+def _abandon(connection: Connection, last: Row[Any]) -> None:
+    connection.execute(
+        text("UPDATE payment SET state = 'cancelled' WHERE id = :id AND state = 'started' AND provider_id IS NULL"),
+        {"id": last.id},
+    )
+
+
+def _new_attempt(
+    connection: Connection, person: Row[Any], attempt: int, provider: PaymentProvider, now: datetime
+) -> _Begun:
+    expires_at = session_end(provider, now + _PAGE_LIFE, now)
+    reference = f"{person.key}.{person.id}.p{attempt}"
+    payment_id: int = connection.execute(
+        text("""
+            INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,
+                                 amount_yen, expires_at)
+            VALUES (:tenant_id, :campaign_id, :recipient_id, :account_id, :attempt, :reference,
+                    :amount_yen, :expires_at)
+            RETURNING id
+        """),
+        {
+            "tenant_id": person.tenant_id,
+            "campaign_id": person.campaign_id,
+            "recipient_id": person.id,
+            "account_id": person.payment_account_id,
+            "attempt": attempt,
+            "reference": reference,
+            "amount_yen": person.amount_yen,
+            "expires_at": expires_at,
+        },
+    ).scalar_one()
+    return _order(person, payment_id, reference, expires_at, fresh=True)
+
+
+def _order(person: Row[Any], payment_id: int, reference: str, expires_at: datetime, *, fresh: bool) -> _Begun:
+    english = person.page_language == "en"
+    return _Begun(
+        payment_id=payment_id,
+        payment_account_id=person.payment_account_id,
+        reference=reference,
+        amount_yen=person.amount_yen,
+        # what it is about stays between the company and the person
+        description=f"Payment to {person.company}" if english else f"{person.company}へのお支払い",
+        locale=person.page_language,
+        expires_at=expires_at,
+        fresh=fresh,
+    )
+
+
+def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome:
+    """Record the page that the site opened, with the person's step."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("SELECT tenant_id, recipient_id, attempt FROM payment WHERE id = :id"), {"id": begun.payment_id}
+        ).one()
+        connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id})
+        usable = charge.url is not None and _trusted(charge.url, account)
+        connection.execute(
+            text("""
+                UPDATE payment SET provider_id = :provider_id, url_sealed = :url,
+                       expires_at = coalesce(:expires_at, expires_at)
+                WHERE id = :id AND provider_id IS NULL AND state = 'started'
+            """),
+            {
+                "id": begun.payment_id,
+                "provider_id": charge.provider_id,
+                "url": vault.seal(charge.url, url_place(row.tenant_id, begun.payment_id))
+                if charge.url is not None and usable
+                else None,
+                "expires_at": charge.expires_at,
+            },
+        )
+        detail = {"payment_id": begun.payment_id, "attempt": row.attempt}
+        move(connection, PAYMENT, PaymentState.STARTED, [Step(row.recipient_id, now, detail)], actor="person")
+    # also compares what was opened with what was ordered, before anyone is led there
+    record(begun.payment_id, charge)
+    if not usable:
+        _log.error("payment site gave no usable address", payment_id=begun.payment_id)
+    return Outcome.READY if usable else Outcome.UNAVAILABLE
+
+
+def _trusted(url: str, account: PaymentAccount) -> bool:
+    """Say whether a browser may be led there; plain http only beside a sandbox that speaks it."""
+    return urlsplit(url).scheme in {"https", urlsplit(account.base_url).scheme}
+
+
+def _give_up(payment_id: int, code: str) -> None:
+    """End an attempt that the site refuses for good; no page was opened for it."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                UPDATE payment SET state = 'failed' WHERE id = :id AND state = 'started' AND provider_id IS NULL
+                RETURNING tenant_id, campaign_id, recipient_id, attempt
+            """),
+            {"id": payment_id},
+        ).first()
+        if row is None:
+            return
+        note(
+            connection,
+            PAYMENT.name,
+            "start_refused",
+            tenant_id=row.tenant_id,
+            campaign_id=row.campaign_id,
+            recipient_id=row.recipient_id,
+            at=datetime.now(UTC),
+            actor="provider",
+            detail={"payment_id": payment_id, "attempt": row.attempt, "code": code},
+        )
+    _log.error("payment site refuses to open a page", payment_id=payment_id, reason=code)

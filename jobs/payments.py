@@ -1,0 +1,18 @@
+"""Jobs of the payments room."""
+
+from app import queues, tenancy
+from app.payments import notices
+
+
+def apply_notices(tenant_id: int) -> None:
+    """Act upon the webhooks that wait."""
+    queues.begun("jobs.payments.apply_notices", tenant_id)
+    with tenancy.tenant(tenant_id):
+        notices.apply(tenant_id)
+
+
+def poll(tenant_id: int) -> None:
+    """Ask about payments under way that nothing was heard of."""
+    queues.begun("jobs.payments.poll", tenant_id)
+    with tenancy.tenant(tenant_id):
+        notices.poll(tenant_id)

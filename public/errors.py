@@ -1,0 +1,37 @@
+"""What is shown when a request can't be served, in the style of the other pages and never with a cause's details."""
+
+from flask import Flask, Response, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from public.pages import notice
+
+# the other doors' addresses: they answer for themselves
+_NOT_OURS = ("/admin", "/callbacks", "/healthz")
+
+_NAMES = {404: "not_found", 405: "not_found", 429: "busy"}
+_FIRST_OF_OURS = 500
+_RETRY_AFTER_S = "60"
+
+
+def register(app: Flask) -> None:
+    """Show our own pages for errors on the recipients' side."""
+    app.register_error_handler(HTTPException, _show)
+
+
+def _show(error: HTTPException) -> HTTPException | Response:
+    if error.response is not None or any(
+        request.path == prefix or request.path.startswith(f"{prefix}/") for prefix in _NOT_OURS
+    ):
+        return error
+    code = error.code or 500
+    if isinstance(error, CSRFError):
+        # the page session is over, or the form is an old one: the way back is the link in the SMS
+        return notice("over", status=code, more=("over_cookies",))
+    response = notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    if code == 429:  # noqa: PLR2004 - the status itself
+        response.headers.setdefault("Retry-After", _RETRY_AFTER_S)
+    return response

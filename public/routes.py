@@ -1,0 +1,283 @@
+"""The pages' addresses. The token stands in the first one alone; from the person's own press on, a cookie says who."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, make_response, redirect, request, session, url_for
+from werkzeug.routing import BaseConverter
+
+from app import tenancy
+from app.config import settings
+from app.extensions import csrf, limiter
+from app.identity import check, visit
+from app.identity.check import Asked, VerdictKind
+from app.identity.normalise import QuestionKind
+from app.identity.visit import Standing
+from app.payments import attempts, pay
+from app.payments.confirm import confirm_for_page
+from app.tracking.states import PageState, PaymentState
+from public.pages import notice, page, protect
+
+bp = Blueprint("public", __name__, template_folder="templates", static_folder="static", static_url_path="/static/page")
+# throttles an address and locks no link: thousands of people share a mobile network's addresses, each presses thrice
+limiter.limit("300 per minute", methods=["POST"])(bp)
+
+# however busy its owner, a proof of identity is not older than this, seconds
+_PROOF_LIFE_S = 4 * 3600
+# the page that waits for a payment's result looks again so often, and so many times by itself
+_LOOK_AGAIN_S = 4
+_LOOKS = 8
+
+_VERIFIED = {PageState.VERIFIED, PageState.VIEWED}
+
+
+class TokenConverter(BaseConverter):
+    """What can be a link's token: the vault's alphabet, of any length a setting may choose."""
+
+    regex = "[1-9A-HJ-NP-Za-km-z]{12,32}"
+
+
+@bp.after_request
+def headers(response: Response) -> Response:
+    """Put the headers on redirects too; the style sheet alone may be kept."""
+    if request.endpoint == "public.static":
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+    return protect(response)
+
+
+# --- the link ---
+
+
+@bp.get("/<token:token>")
+def welcome(token: str) -> Response:
+    """Show who writes and why, and a button. Changes nothing: whatever fetches links may come here."""
+    with tenancy.platform():
+        standing = visit.by_token(token)
+    if standing is None:
+        return _gone()
+    if standing.page is PageState.LOCKED:
+        return notice("locked", standing=standing)
+    return page("welcome", standing=standing)
+
+
+@bp.post("/<token:token>")
+@csrf.exempt  # type: ignore[untyped-decorator] # the token is the secret here, and there is no session yet to protect
+def begin(token: str) -> Response:
+    """Take the person's press: the page counts as opened, and a session begins without the token."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return protect(make_response(redirect(url_for("public.welcome", token=token), 303)))
+    with tenancy.platform():
+        standing = visit.by_token(token)
+    if standing is None:
+        return _gone()
+    with tenancy.tenant(standing.tenant_id):
+        visit.begin(standing)
+    if not (_is_session_of(standing) and _proved(standing)):
+        _open_session(standing, proved=not standing.asks)
+    return _go("public.show")
+
+
+# --- the page session ---
+
+
+def visiting(
+    missing: str = "over", more: tuple[str, ...] = ("over_cookies",)
+) -> Callable[[Callable[[Standing], Response]], Callable[[], Response]]:
+    """Give a view the person of the page session as they stand now, in their tenant's scope.
+
+    Without a session it shows the notice `missing` instead; with one whose link ended or is locked, that.
+    """
+
+    def decorate(view: Callable[[Standing], Response]) -> Callable[[], Response]:
+        @wraps(view)
+        def with_person() -> Response:
+            if "recipient" not in session:
+                return notice(missing, more=more)
+            with tenancy.tenant(session["tenant"]):
+                standing = visit.by_id(session["recipient"], session["generation"])
+                if standing is None:
+                    session.clear()
+                    return _gone()
+                if standing.page is PageState.LOCKED:
+                    return notice("locked", standing=standing)
+                return view(standing)
+
+        return with_person
+
+    return decorate
+
+
+@bp.get("/p")
+@visiting()
+def show(standing: Standing) -> Response:
+    """Show what is next: the questions, or the message with its payment."""
+    if not _proved(standing):
+        return _questions(standing)
+    title, text = visit.view(standing)
+    state, attempt = _payment(standing)
+    return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
+
+
+@bp.post("/p/answers")
+@visiting()
+def answer(standing: Standing) -> Response:
+    """Take the answers to all questions at once."""
+    if _proved(standing):
+        return _go("public.show")
+    asked = check.questions(standing.campaign_id)
+    typed = [_typed(number, question) for number, question in enumerate(asked, start=1)]
+    verdict = check.check(standing.tenant_id, standing.recipient_id, standing.generation, asked, typed)
+    if verdict.kind is VerdictKind.RIGHT:
+        _open_session(standing, proved=True)
+    if verdict.kind in {VerdictKind.RIGHT, VerdictKind.LOCKED, VerdictKind.CLOSED}:
+        return _go("public.show")
+    left = verdict.left if verdict.kind is VerdictKind.WRONG else standing.max_failures - standing.failed_attempts
+    faults = {number: verdict.faults[number - 1] for number in range(1, len(asked) + 1) if number - 1 in verdict.faults}
+    return page(
+        "questions",
+        status=422,
+        standing=standing,
+        asked=asked,
+        typed=typed,
+        left=left,
+        faults=faults,
+        error="wrong" if verdict.kind is VerdictKind.WRONG else "unreadable",
+        calendars=_calendars(standing),
+    )
+
+
+@bp.get("/p/answers")
+def answers_reloaded() -> Response:
+    """Lead whoever reloads the address of the form back to the page."""
+    return _go("public.show")
+
+
+@bp.post("/p/pay")
+@visiting()
+def start_payment(standing: Standing) -> Response:
+    """Make the payment page ready, then lead there."""
+    if not _proved(standing):
+        return _go("public.show")
+    base = f"{'https' if settings().https else 'http'}://{request.host}"
+    outcome = pay.start(
+        standing.recipient_id,
+        standing.generation,
+        return_url=base + url_for("public.returned"),
+        back_url=base + url_for("public.returned", back=1),
+    )
+    if outcome is pay.Outcome.UNAVAILABLE:
+        return page("unavailable", status=503, standing=standing)
+    return _go("public.hand_over" if outcome is pay.Outcome.READY else "public.show")
+
+
+@bp.get("/p/pay")
+@visiting()
+def hand_over(standing: Standing) -> Response:
+    """Lead to the payment page from a page of our own: Chromium applies form-action to a redirect after a POST."""
+    url = attempts.open_url(standing.recipient_id) if _proved(standing) else None
+    if url is None:
+        return _go("public.show")
+    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname)
+    # at once, so that the way back leads past this page
+    response.headers["Refresh"] = f"0;url={url}"
+    return response
+
+
+@bp.get("/p/return")
+@visiting(missing="returned", more=())
+def returned(standing: Standing) -> Response:
+    """Show what is confirmed of the payment. That the browser came back proves nothing: the payment site is asked."""
+    if not _proved(standing):
+        return _go("public.show")
+    state, attempt = _payment(standing)
+    if attempt is not None and state in {"started", "pending"}:
+        confirm_for_page(attempt.id)
+        standing = visit.by_id(standing.recipient_id, standing.generation) or standing
+        state, attempt = _payment(standing)
+    looks = request.args.get("looks", 0, type=int)
+    if state == "started" and "back" not in request.args:
+        response = page("waiting", standing=standing, still_looking=looks < _LOOKS)
+        if looks < _LOOKS:
+            response.headers["Refresh"] = f"{_LOOK_AGAIN_S};url={url_for('public.returned', looks=looks + 1)}"
+        return response
+    if state in {"", "unpaid", "started"}:
+        return _go("public.show")
+    return page("result", standing=standing, state=state, attempt=attempt)
+
+
+# --- parts ---
+
+
+def _go(endpoint: str) -> Response:
+    return protect(make_response(redirect(url_for(endpoint), 303)))
+
+
+def _gone() -> Response:
+    return notice("gone", status=404, more=("gone_copied", "gone_call"))
+
+
+def _open_session(standing: Standing, *, proved: bool) -> None:
+    """Begin the session anew: nothing that was known of it before is worth anything now."""
+    session.clear()
+    session.permanent = True
+    session["tenant"] = standing.tenant_id
+    session["recipient"] = standing.recipient_id
+    session["generation"] = standing.generation
+    if proved:
+        session["proved_at"] = int(time.time())
+
+
+def _is_session_of(standing: Standing) -> bool:
+    return (session.get("recipient"), session.get("generation")) == (standing.recipient_id, standing.generation)
+
+
+def _proved(standing: Standing) -> bool:
+    """Say whether this browser's person proved who they are, and nothing has undone it since."""
+    fresh = time.time() - session.get("proved_at", 0) < _PROOF_LIFE_S
+    return fresh and standing.page in _VERIFIED
+
+
+def _questions(standing: Standing) -> Response:
+    asked = check.questions(standing.campaign_id)
+    if not asked:
+        # nothing is asked, but this browser's proof is too old: its way in is the link's button
+        return notice("over", standing=standing)
+    left = standing.max_failures - standing.failed_attempts
+    blank = [("",) * 4] * len(asked)
+    return page(
+        "questions",
+        standing=standing,
+        asked=asked,
+        typed=blank,
+        left=left,
+        faults={},
+        error="",
+        calendars=_calendars(standing),
+    )
+
+
+def _typed(number: int, question: Asked) -> tuple[str, ...]:
+    names = [f"q{number}"]
+    if question.kind is QuestionKind.DATE:
+        names = [f"q{number}_{part}" for part in ("calendar", "year", "month", "day")]
+    return tuple(request.form.get(name, "") for name in names)
+
+
+def _calendars(standing: Standing) -> tuple[str, ...]:
+    """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
+    return (check.WESTERN, *check.ERAS) if standing.language == "ja" else ()
+
+
+def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
+    """Say how the payment stands in one word for the page, empty where none is asked for."""
+    if standing.payment is PaymentState.NONE:
+        return "", None
+    attempt = attempts.that_counts(standing.recipient_id)
+    if attempt and attempt.problem and standing.payment not in {PaymentState.PAID, PaymentState.REFUNDED}:
+        return "review", attempt
+    if standing.payment is PaymentState.CANCELLED:
+        return "failed", attempt
+    return str(standing.payment), attempt

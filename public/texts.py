@@ -1,0 +1,250 @@
+"""The words of the recipient's pages, in Japanese and English, and how they write money and times.
+
+Plain and short: they are read on small screens by people who don't know us. No word here says what a
+message is about.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from app.tracking.clock import TOKYO
+
+LANGUAGES = ("ja", "en")
+
+_TEXTS: Mapping[str, tuple[str, str]] = {
+    # on every page
+    "operated": (
+        "このページは、{company}の委託を受けて、お知らせサービス「Todoke（届け）」が運営しています。",
+        "This page is run by the notification service Todoke on behalf of {company}.",
+    ),
+    "operated_bare": (
+        "このページは、お知らせサービス「Todoke（届け）」が運営しています。",
+        "This page is run by the notification service Todoke.",
+    ),
+    "contact": ("お問い合わせ", "Contact"),
+    "contact_phone": ("電話", "Phone"),
+    "contact_hours": ("受付時間", "Hours"),
+    "error_prefix": ("エラー：", "Error: "),
+    "skip": ("本文へ移動", "Skip to content"),
+    # the first page
+    "welcome_title": ("{company}からのお知らせ", "A message from {company}"),
+    "welcome_why": (
+        "{company}から、あなたにお知らせがあります。SMS（ショートメッセージ）でこのページのリンクをお送りしました。",
+        "{company} has a message for you and sent you the link to this page by SMS.",
+    ),
+    "welcome_asks": (
+        "ほかの方に内容を見られないように、はじめにご本人かどうかを確認します。1分ほどで終わります。",
+        "So that nobody else reads it, we first check that it is you. It takes about a minute.",
+    ),
+    "welcome_direct": ("ボタンを押すと、お知らせの内容が表示されます。", "Press the button to read the message."),
+    "begin": ("確認をはじめる", "Start"),
+    "begin_direct": ("お知らせを見る", "Read the message"),
+    "until": ("このページは{time}まで開けます。", "You can open this page until {time}."),
+    "safe_title": ("ご安心いただくために", "For your safety"),
+    "safe_card": (
+        "このページで、クレジットカードの番号や暗証番号、パスワードをうかがうことはありません。",
+        "This page never asks for card numbers, PINs or passwords.",
+    ),
+    "safe_doubt": (
+        "心当たりがないときや、ご不安なときは、ボタンを押さずに下の電話番号へお問い合わせください。",
+        "If you don't expect this message or have doubts, don't press the button and call the number below.",
+    ),
+    "safe_doubt_no_phone": (
+        "心当たりがないときや、ご不安なときは、ボタンを押さずに、{company}へお問い合わせください。",
+        "If you don't expect this message or have doubts, don't press the button and ask {company}.",
+    ),
+    # questions
+    "questions_title": ("ご本人の確認", "Identity check"),
+    "questions_lead": (
+        "ご登録の内容と同じになるように入力してください。全角・半角やハイフンの違いは気にせず入力できます。",
+        "Please enter what the company has on file. Spaces, hyphens and full-width characters don't matter.",
+    ),
+    "required": ("必須", "Required"),
+    "calendar": ("年の数え方", "Calendar"),
+    "western": ("西暦", "Western"),
+    "year": ("年", "Year"),
+    "month": ("月", "Month"),
+    "day": ("日", "Day"),
+    "hint_date": ("例：西暦 1958年9月4日、昭和 33年9月4日", "For example 1958 / 9 / 4"),
+    "hint_digits": ("数字で入力してください。", "Digits only."),
+    "hint_postcode": ("数字7桁。例：123-4567", "7 digits, for example 123-4567"),
+    "hint_last4": ("数字4桁。例：0489", "4 digits, for example 0489"),
+    "hint_choice": ("ひとつ選んでください。", "Choose one."),
+    "submit_answers": ("回答を送る", "Send answers"),
+    "attempts": (
+        "あと{left}回まで入力できます。{left}回まちがえると、このページは開けなくなります。",
+        "{left} attempt(s) left. After that this page will be locked.",
+    ),
+    "wrong_title": ("ご登録の内容と一致しませんでした", "The answers don't match"),
+    "wrong": (
+        "入力した内容をもう一度お確かめください。安全のため、どの項目が違っているかはお知らせできません。",
+        "Please check all of your answers. For your safety we can't say which one differs.",
+    ),
+    "unreadable_title": ("入力内容をお確かめください", "Please check your answers"),
+    "unreadable": (
+        "次の項目を直してください。回数には数えていません。",
+        "Please correct these. No attempt was counted.",
+    ),
+    "unreadable_item": ("この項目を確かめて入力してください。", "Please check this answer."),
+    "unreadable_empty": ("この項目を入力してください。", "Please fill in this answer."),
+    # locked, gone, over
+    "locked_title": ("安全のため、このページを閉じました", "This page is locked for your safety"),
+    "locked": (
+        (
+            "回答が続けて一致しなかったため、これ以上は入力できません。内容をお知りになりたいときは、"
+            "{company}へお問い合わせください。ご本人を確認のうえ、もう一度開けるようにできます。"
+        ),
+        "The answers did not match several times. Please contact {company}: they can open the page for you again.",
+    ),
+    "gone_title": ("このページは開けません", "This page can't be opened"),
+    "gone": (
+        "リンクの有効期限が切れているか、リンクが正しくありません。",
+        "The link has expired or is not correct.",
+    ),
+    "gone_copied": (
+        "リンクを貼り付けたときは、途中で切れていないかお確かめください。",
+        "If you pasted the link, please check that it is complete.",
+    ),
+    "gone_call": (
+        "SMSに書かれている会社へ、会社の公式サイトなどに載っている電話番号でお問い合わせください。",
+        "Please contact the company named in the SMS, at a number from its official website.",
+    ),
+    "over_title": ("もう一度、SMSのリンクを開いてください", "Please open the link in the SMS again"),
+    "over": (
+        "しばらく操作がなかったため、安全のためにページを閉じました。お手数ですが、SMSのリンクからもう一度開いてください。",
+        "For your safety the page was closed after a while. Please open the link in the SMS again.",
+    ),
+    "over_cookies": (
+        "何度も表示されるときは、ブラウザーの設定でCookie（クッキー）を使えるようにしてください。",
+        "If you see this repeatedly, please allow cookies in your browser's settings.",
+    ),
+    # payment
+    "pay_title": ("お支払い", "Payment"),
+    "amount": ("お支払い金額", "Amount"),
+    "due": ("お支払い期限", "Due date"),
+    "pay_button": ("支払いに進む", "Continue to payment"),
+    "pay_again": ("もう一度支払う", "Try to pay again"),
+    "pay_go_on": ("支払いを続ける", "Continue to payment"),
+    "pay_lead": (
+        "決済サービスのページに移動します。お支払いが終わると、このページに戻ります。",
+        "You will be taken to the payment service and come back here afterwards.",
+    ),
+    "pay_started": (
+        "お支払いの手続きが途中です。続けるときは、下のボタンを押してください。",
+        "Your payment is not finished. Press the button to continue.",
+    ),
+    "pay_failed": (
+        "前回のお支払いは完了していません。もう一度お支払いください。",
+        "Your last payment did not go through. Please try again.",
+    ),
+    "pay_expired": (
+        "前回のお支払い手続きは期限が切れました。もう一度お支払いください。",
+        "Your last payment has expired. Please try again.",
+    ),
+    "pay_none": (
+        "お支払いについては、{company}へお問い合わせください。",
+        "Please contact {company} about the payment.",
+    ),
+    "review_title": ("お支払いを確認しています", "We are checking your payment"),
+    "review": (
+        (
+            "お支払いの内容を担当者が確認しています。二重のお支払いを防ぐため、もう一度支払わずに、"
+            "{company}へお問い合わせください。"
+        ),
+        "Someone is checking your payment. Please don't pay again and contact {company}.",
+    ),
+    "unavailable_title": ("決済ページを開けませんでした", "The payment page could not be opened"),
+    "unavailable": (
+        (
+            "決済サービスに接続できませんでした。お支払いは行われていません。"
+            "数分たってから、もう一度ボタンを押してください。"
+        ),
+        "The payment service could not be reached. Nothing was paid. Please try again in a few minutes.",
+    ),
+    "go_title": ("決済ページへ移動します", "Going to the payment page"),
+    "go": (
+        "自動で移動します。移動しないときは、下のボタンを押してください。",
+        "You will be taken there automatically. If not, press the button.",
+    ),
+    "go_where": ("移動先：{host}", "Address: {host}"),
+    "go_button": ("決済ページを開く", "Open the payment page"),
+    "back_to_message": ("お知らせに戻る", "Back to the message"),
+    "pending_title": ("ご入金をお待ちしています", "Waiting for your payment"),
+    "pending": (
+        "お支払いの申し込みを受け付けました。決済サービスの案内に従って、お支払いください。ご入金が確認できると、このページに表示します。",
+        "Your order was received. Please pay as the payment service told you. This page shows when the money has come.",
+    ),
+    "pay_by": ("お支払いの締め切り", "Pay by"),
+    "paid_title": ("お支払いが完了しました", "Payment complete"),
+    "paid": ("お支払いありがとうございました。", "Thank you for your payment."),
+    "paid_at": ("お支払い日時", "Paid at"),
+    "receipt_number": ("受付番号", "Receipt number"),
+    "refunded_title": ("ご返金しました", "Refunded"),
+    "refunded": (
+        "お支払いいただいた金額を返金しました。ご不明な点は{company}へお問い合わせください。",
+        "Your payment was refunded. Please contact {company} with any questions.",
+    ),
+    "waiting_title": ("お支払いを確認しています", "Checking your payment"),
+    "waiting": (
+        "決済サービスからの結果を待っています。自動で更新されます。このままお待ちください。",
+        "Waiting for the payment service. This page updates by itself.",
+    ),
+    "waiting_long": (
+        (
+            "結果の確認に時間がかかっています。少したってから、下のボタンを押してください。"
+            "お支払いが済んでいるときは、もう一度支払わないでください。"
+        ),
+        "This is taking longer than usual. Please press the button in a moment. If you have paid, don't pay again.",
+    ),
+    "look_again": ("結果を確認する", "Check again"),
+    "returned_title": ("お支払いの手続きから戻りました", "Back from the payment page"),
+    "returned": (
+        "お支払いの結果は、SMSのリンクをもう一度開くとご覧いただけます。",
+        "Please open the link in the SMS again to see the result of your payment.",
+    ),
+    # what went wrong
+    "busy_title": ("アクセスが集中しています", "Too many requests"),
+    "busy": (
+        "1分ほど待ってから、もう一度お試しください。",
+        "Please wait about a minute and try again.",
+    ),
+    "not_found_title": ("ページが見つかりません", "Page not found"),
+    "not_found": (
+        "アドレスをお確かめください。SMSのリンクからもう一度開いてください。",
+        "Please check the address, or open the link in the SMS again.",
+    ),
+    "bad_title": ("操作を受け付けられませんでした", "That did not work"),
+    "bad": (
+        "お手数ですが、SMSのリンクからもう一度開いてください。",
+        "Please open the link in the SMS again.",
+    ),
+    "failed_title": ("ただいまページを表示できません", "The page can't be shown right now"),
+    "failed": (
+        "こちらの不具合です。数分たってから、もう一度お試しください。",
+        "Something went wrong on our side. Please try again in a few minutes.",
+    ),
+}
+
+
+def texts(language: str) -> dict[str, str]:
+    """Give all words in a language; Japanese where we don't speak it."""
+    place = LANGUAGES.index(language) if language in LANGUAGES else 0
+    return {name: words[place] for name, words in _TEXTS.items()}
+
+
+def yen(amount: int, language: str) -> str:
+    """Write an amount of whole yen."""
+    return f"¥{amount:,}" if language == "en" else f"{amount:,}円"
+
+
+def day(value: date, language: str) -> str:
+    """Write a date."""
+    return value.isoformat() if language == "en" else f"{value.year}年{value.month}月{value.day}日"
+
+
+def moment(at: datetime, language: str) -> str:
+    """Write an aware time, to the minute, as it is in Japan."""
+    local = at.astimezone(TOKYO)
+    return (
+        f"{local:%Y-%m-%d %H:%M} JST" if language == "en" else f"{day(local.date(), 'ja')} {local.hour}時{local:%M}分"
+    )
