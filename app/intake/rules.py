@@ -17,7 +17,7 @@ MAX_REFERENCE = 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class CellReader:
     """How the cell at one position is read; `read` raises BadInput."""
 
     position: int
@@ -30,13 +30,13 @@ class Rules:
 
     `readers` are those of phone, reference, amount and due date, in this order, then of each answer. `fields` are the
     cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
-    those the template merges.
+    those the template merges; `not_for_cards` those not searched for card numbers.
     """
 
     header: tuple[str, ...]
     phone: int
     reference: int | None
-    readers: tuple[Reader, ...]
+    readers: tuple[CellReader, ...]
     fields: tuple[tuple[str, int], ...]
     texts: tuple[int, ...]
     merged: tuple[int, ...]
@@ -71,12 +71,12 @@ def make_rules(
         phone=at[mapping.phone],
         reference=None if mapping.reference is None else at[mapping.reference],
         readers=(
-            Reader(at[mapping.phone], read_phone),
+            CellReader(at[mapping.phone], read_phone),
             _reader(at, mapping.reference, _read_reference),
             _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
-            # a list has few of them
+            # the same few days stand in every row
             _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
-            *(Reader(at[column], _answer_reader(question, column, today)) for question, column in answers),
+            *(CellReader(at[column], _answer_reader(question, column, today)) for question, column in answers),
         ),
         fields=fields,
         texts=tuple(position for column, position in fields if column not in checked),
@@ -85,8 +85,8 @@ def make_rules(
     )
 
 
-def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) -> Reader:
-    return Reader(0, _read_nothing) if column is None else Reader(at[column], read)
+def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) -> CellReader:
+    return CellReader(0, _read_nothing) if column is None else CellReader(at[column], read)
 
 
 def _read_nothing(_cell: str) -> None:
