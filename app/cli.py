@@ -1,4 +1,4 @@
-"""The flask commands: workers, the scheduler, secrets, demo data."""
+"""The flask commands: workers, the scheduler, the first operator, the audit chains, demo data."""
 
 import importlib
 import json
@@ -6,15 +6,21 @@ import json
 import click
 from flask import Flask
 from flask.cli import with_appcontext
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
-from app import config, demo, queues
+from app import audit, config, demo, queues, tenancy
+from app.extensions import db
+from app.models import Tenant, User
+from app.tenancy import passwords
 
 
 def register(app: Flask) -> None:
     """Add the commands to `flask --app wsgi …`."""
     app.cli.add_command(worker)
     app.cli.add_command(scheduler)
-    app.cli.add_command(new_secrets)
+    app.cli.add_command(create_operator)
+    app.cli.add_command(verify_audit)
     app.cli.add_command(describe_settings)
     app.cli.add_command(seed_demo)
 
@@ -32,12 +38,36 @@ def scheduler() -> None:
     importlib.import_module("jobs.scheduler").run()
 
 
-@click.command("new-secrets")
-@click.option("--demo", is_flag=True, help="marked, so that production refuses them")
-def new_secrets(*, demo: bool) -> None:
-    """Print fresh SECRET_KEY, FIELD_KEYS and DIGEST_KEY as lines for an environment file."""
-    for name, value in config.new_secrets(demo=demo).items():
-        click.echo(f"{name}={value}")
+@click.command("create-operator")
+@click.argument("email")
+@click.option("--name", default="運営担当者", help="as screens show it")
+@click.password_option()
+@with_appcontext
+def create_operator(email: str, name: str, password: str) -> None:
+    """Make an operator of the platform: the first one of an installation."""
+    if faults := passwords.problems(password, email, name):
+        raise click.ClickException("\n".join(faults))
+    with tenancy.platform():
+        db.session.add(User(role="operator", email=email, name=name, password_hash=passwords.hash_password(password)))
+        audit.record(db.session, actor="system", act="create", target=f"operator:{email}")
+        try:
+            db.session.commit()
+        except IntegrityError:
+            raise click.ClickException("an operator with this address exists") from None
+
+
+@click.command("verify-audit")
+@with_appcontext
+def verify_audit() -> None:
+    """Walk every audit chain; name the first entry of each that was changed behind its back."""
+    with tenancy.platform():
+        owners = [None, *db.session.scalars(select(Tenant.id).order_by(Tenant.id))]
+        broken = {owner: audit.verify(db.session, owner) for owner in owners}
+    for owner, entry in broken.items():
+        whose = "the platform" if owner is None else f"tenant {owner}"
+        click.echo(f"{whose}: {'intact' if entry is None else f'entry {entry} does not fit'}")
+    if any(entry is not None for entry in broken.values()):
+        raise SystemExit(1)
 
 
 @click.command("settings")

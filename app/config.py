@@ -232,11 +232,11 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
 def _unfit_for_production(values: dict[str, Any]) -> list[str]:
     faults = []
     if values["secret_key"].encode().startswith(DEMO_MARK):
-        faults.append("SECRET_KEY: is a demo secret; make one with `flask --app wsgi new-secrets`")
+        faults.append("SECRET_KEY: is a demo secret; make one with `python -m app new-secrets`")
     if values["digest_key"].startswith(DEMO_MARK):
-        faults.append("DIGEST_KEY: is a demo secret; make one with `flask --app wsgi new-secrets`")
+        faults.append("DIGEST_KEY: is a demo secret; make one with `python -m app new-secrets`")
     if any(key.startswith(DEMO_MARK) for key in values["field_keys"].values()):
-        faults.append("FIELD_KEYS: holds a demo secret; make one with `flask --app wsgi new-secrets`")
+        faults.append("FIELD_KEYS: holds a demo secret; make one with `python -m app new-secrets`")
     faults.extend(
         f"{name.upper()}: must start with https:// in production"
         for name in ("public_base_url", "karaden_api_base", "stripe_api_base")

@@ -101,3 +101,9 @@ def test_new_secrets_differ_each_time_and_are_long() -> None:
     one, other = new_secrets(), new_secrets()
     assert all(one[name] != other[name] for name in one)
     assert len(base64.b64decode(one["DIGEST_KEY"])) == 32
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    written = (Path(__file__).parents[1] / "docs" / "settings.md").read_text("utf-8")
+    for name, default, what in Settings.describe():
+        assert f"| `{name}` | {f'`{default}`' if default else ''} | {what} |" in written

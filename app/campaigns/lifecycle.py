@@ -60,8 +60,8 @@ def content_locked(campaign: Campaign) -> bool:
 
 
 def questions_locked(campaign: Campaign) -> bool:
-    """Say whether questions may no longer change: the digests of the answers were made for them."""
-    return content_locked(campaign) or has_people(campaign.id)
+    """Say whether questions may no longer change: digests of answers were made, or are being made, for them."""
+    return content_locked(campaign) or has_people(campaign.id) or import_running(campaign.id)
 
 
 def missing(campaign: Campaign) -> list[Missing]:
@@ -69,7 +69,7 @@ def missing(campaign: Campaign) -> list[Missing]:
     found = [Missing("write", message) for message in _missing_in_writing(campaign)]
     if not has_people(campaign.id):
         found.append(Missing("list", "名簿がまだ取り込まれていません。"))
-    elif _import_running(campaign.id):
+    elif import_running(campaign.id):
         found.append(Missing("list", "名簿を取り込んでいます。終わるまでお待ちください。"))
     checked = rehearsal.current(campaign)
     if checked is None:
@@ -111,7 +111,8 @@ def _missing_for_payment(campaign: Campaign) -> list[str]:
     return []
 
 
-def _import_running(campaign_id: int) -> bool:
+def import_running(campaign_id: int) -> bool:
+    """Say whether a list of the campaign is on its way in."""
     running = select(Import.id).where(Import.campaign_id == campaign_id, Import.state.in_(("queued", "running")))
     return db.session.scalar(select(running.exists())) or False
 

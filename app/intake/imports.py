@@ -29,6 +29,7 @@ from app.intake.rejects import rejects_csv
 from app.intake.rules import make_rules
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
+from app.tracking.cells import restore
 from app.tracking.clock import TOKYO
 from app.tracking.states import CampaignState
 
@@ -156,6 +157,8 @@ def start(import_id: int, mapping: ColumnMapping) -> None:
     _check_open(row.campaign)
     if row.state != "mapping":
         raise Refused("この名簿の取り込みはすでに始まっています。")
+    if len(mapping.answers) != len(row.campaign.questions):
+        raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
     if found := problems(import_id, mapping):
         raise Refused("\n".join(found))
     row.mapping = mapping.to_json()
@@ -247,7 +250,11 @@ class _Run:
         against = set(loaded.contradicting)
         cells = {item[0]: item[1] for item in batch} if against else {}
         told: list[CheckedRow | Rejected | Skipped] = [
-            Rejected(outcome.sheet_row, cells[outcome.sheet_row], (self._contradiction(outcome.sheet_row),))
+            Rejected(
+                outcome.sheet_row,
+                [restore(cell) for cell in cells[outcome.sheet_row]],
+                (self._contradiction(outcome.sheet_row),),
+            )
             if outcome.sheet_row in against
             else outcome
             for outcome in outcomes
