@@ -1,0 +1,42 @@
+"""Who may open which view: the one table that decides, tested view by view and role by role."""
+
+from collections.abc import Mapping
+
+from flask import abort
+from flask_login import current_user
+
+from app.tenancy.staff import Role, Staff
+
+_OPERATOR = frozenset({Role.OPERATOR})
+_MANAGER = frozenset({Role.MANAGER})
+_COMPANY = frozenset({Role.MANAGER, Role.CLERK})
+_ALL = frozenset(Role)
+
+# A view's endpoint -> who may open it. What doesn't stand here opens for nobody.
+ACCESS: Mapping[str, frozenset[Role]] = {
+    "admin": _ALL,
+    "password": _ALL,
+    "tenant": _OPERATOR,
+    "user": _OPERATOR | _MANAGER,
+    "sms_account": _OPERATOR | _MANAGER,
+    "payment_account": _OPERATOR | _MANAGER,
+    "audit": _OPERATOR | _MANAGER,
+    "campaign": _COMPANY,
+    "flow": _COMPANY,
+    "recipient": _COMPANY,
+    "imports": _COMPANY,
+    "send_log": _COMPANY,
+}
+
+
+def may_open(endpoint: str) -> bool:
+    """Say whether who is signed in may open a view."""
+    return bool(current_user.is_authenticated) and current_user.role in ACCESS.get(endpoint, frozenset())
+
+
+def staff() -> Staff:
+    """Give who is signed in; in a view that checked it."""
+    if not current_user.is_authenticated:
+        abort(403)
+    user: Staff = current_user._get_current_object()  # noqa: SLF001 - how a LocalProxy is unwrapped
+    return user

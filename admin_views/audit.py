@@ -1,0 +1,121 @@
+"""証跡: who did what, when. Read-only; operators see the platform's own, managers their company's."""
+
+from typing import Any
+
+from admin_views import show
+from admin_views.base import SecureModelView
+from admin_views.filters import Choice
+from admin_views.scoping import as_id, rows
+from app import tenancy
+from app.models import AuditEntry, User
+
+ACTS = {
+    "sign_in": "サインイン",
+    "sign_in_rest": "サインインの一時停止（続けて失敗）",
+    "password": "パスワードの変更",
+    "launch": "送信の開始",
+    "pause": "一時停止",
+    "resume": "再開",
+    "cancel": "取消",
+    "discard": "取込の取消",
+    "export": "結果のダウンロード",
+    "export_rejects": "エラー行のダウンロード",
+    "reveal_phone": "電話番号の表示",
+    "unlock": "ロックの解除",
+    "tenant.create": "企業の登録",
+    "tenant.update": "企業の変更",
+    "user.create": "利用者の登録",
+    "user.update": "利用者の変更",
+    "sms_account.create": "SMSアカウントの登録",
+    "sms_account.update": "SMSアカウントの変更",
+    "payment_account.create": "決済アカウントの登録",
+    "payment_account.update": "決済アカウントの変更",
+    "campaign.create": "配信の作成",
+    "campaign.update": "配信の変更",
+}
+_TARGETS = {
+    "campaign": "配信",
+    "recipient": "送信先",
+    "user": "利用者",
+    "tenant": "企業",
+    "import": "取込",
+    "sms_account": "SMSアカウント",
+    "payment_account": "決済アカウント",
+}
+_FIELDS = {
+    "name": "名前",
+    "email": "メールアドレス",
+    "role": "役割",
+    "active": "有効・無効",
+    "password_hash": "パスワード",
+    "state": "状態",
+    "contact_phone": "問い合わせ先",
+    "contact_hours": "受付時間",
+    "sender": "送信元の表示",
+    "settings": "設定",
+    "credentials_sealed": "認証情報",
+    "test_mode": "種別",
+    "sms_text": "SMS本文",
+    "page_title": "ページの題名",
+    "page_text": "ページの本文",
+    "sms_account_id": "SMSアカウント",
+    "payment_account_id": "決済アカウント",
+    "payment_required": "支払い",
+    "link_minutes": "有効期限",
+    "link_until": "有効期限",
+    "max_failures": "回答の失敗回数",
+}
+
+
+def actor_name(actor: str) -> str:
+    """Name who did something: a user, the system, the person written to, a provider."""
+    kind, _, number = actor.partition(":")
+    if kind != "user":
+        return {"system": "システム", "person": "本人", "provider": "外部サービス"}.get(kind, kind)
+    user_id = as_id(number)
+    user = rows(User).filter(User.id == user_id).one_or_none() if user_id else None
+    return user.name if user else "運営"
+
+
+def _target(_view: Any, _context: Any, entry: Any, _name: str) -> str:
+    kind, _, number = entry.target.partition(":")
+    return f"{_TARGETS[kind]} {number}" if kind in _TARGETS else show.NOTHING
+
+
+def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
+    detail = entry.detail or {}
+    parts = []
+    if "people" in detail:
+        parts.append(f"{detail['people']:,}件")
+    if "rows" in detail:
+        parts.append(f"{detail['rows']:,}行")
+    parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))
+    return "、".join(parts) or show.NOTHING
+
+
+class AuditView(SecureModelView):
+    """証跡."""
+
+    column_list = ("at", "actor", "act", "target", "detail")
+    column_filters = [Choice(AuditEntry.act, "操作", "act", lambda: list(ACTS.items()))]
+    column_labels = {"at": "日時", "actor": "操作した人", "act": "操作", "target": "対象", "detail": "内容"}
+    column_formatters = {
+        "at": lambda _v, _c, entry, _n: show.jst_exact(entry.at),
+        "actor": lambda _v, _c, entry, _n: actor_name(entry.actor),
+        "act": show.words_of(ACTS),
+        "target": _target,
+        "detail": _detail,
+    }
+    intro = "サインイン、送信、電話番号の表示などの記録です。変更も削除もできません。"
+    empty_text = "まだ記録がありません。"
+
+    def __init__(self) -> None:
+        super().__init__(AuditEntry, "証跡", endpoint="audit")
+
+    def get_query(self) -> Any:
+        """Give the company's entries; to operators, those of the platform itself."""
+        return super().get_query().filter(AuditEntry.tenant_id.is_not_distinct_from(tenancy.current().tenant_id))
+
+    def get_count_query(self) -> Any:
+        """Count the same."""
+        return super().get_count_query().filter(AuditEntry.tenant_id.is_not_distinct_from(tenancy.current().tenant_id))

@@ -1,0 +1,284 @@
+"""The view that shows all tables of the back office: Flask-Admin's, with every door to another company's rows shut.
+
+Flask-Admin scopes nothing by itself (`get_query` and the count alone leave 16 of 24 ways open), answers bad addresses
+with a server error, and tells statements with their values when a write fails. What is switched off here stays off: its
+own filters (their options are made once, for everybody), its exports, its bulk delete.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import flask_admin
+import structlog
+from flask import abort, flash, has_request_context, request
+from flask_admin.base import BaseView
+from flask_admin.contrib.sqla import ModelView
+from flask_admin.contrib.sqla.tools import get_query_for_ids
+from flask_admin.form import BaseForm
+from flask_login import current_user
+from sqlalchemy import inspect
+from sqlalchemy.exc import DataError, IntegrityError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+from wtforms.validators import ValidationError
+
+from admin_views import errors, scoping, show
+from admin_views.access import may_open, staff
+from admin_views.auth import to_sign_in
+from admin_views.filters import Choice
+from app import audit, tenancy
+from app.extensions import db
+from app.models import Tenant
+
+_LONGEST_SEARCH = 100
+
+_log = structlog.get_logger()
+
+
+Page = BaseResponse | str
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+def expose(url: str = "/", *, methods: Iterable[str] = ("GET",)) -> Callable[[_View], _View]:
+    """Give a method of a view its address: Flask-Admin's own `expose`, typed."""
+    exposed: Callable[[_View], _View] = flask_admin.expose(url, methods)
+    return exposed
+
+
+class Form(BaseForm):  # type: ignore[misc]
+    """The base of all forms: NUL, which no person types and PostgreSQL can't hold, is dropped."""
+
+    def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Read what was sent."""
+        if formdata:
+            pairs = [(name, value) for name in formdata for value in formdata.getlist(name)]
+            formdata = MultiDict((n, v.replace("\0", "") if isinstance(v, str) else v) for n, v in pairs)
+        super().process(formdata, *args, **kwargs)
+
+
+class SecureView(BaseView):  # type: ignore[misc]
+    """What all views share, tables or not: who may open them, and what is said when something fails."""
+
+    def create_blueprint(self, admin: Any) -> Any:
+        """Make the view's blueprint, with the back office's error pages."""
+        blueprint = super().create_blueprint(admin)
+        blueprint.register_error_handler(HTTPException, errors.page)
+        return blueprint
+
+    def render(self, template: str, **kwargs: Any) -> str:
+        """Render a page."""
+        return str(super().render(template, **kwargs))
+
+    def is_accessible(self) -> bool:
+        """Ask the table of access."""
+        return may_open(self.endpoint)
+
+    def inaccessible_callback(self, _name: str, **_kwargs: Any) -> BaseResponse:
+        """Lead to the sign-in; to who is signed in, say that it isn't for him."""
+        if current_user.is_authenticated:
+            abort(403)
+        return to_sign_in()
+
+    def _run_view(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        # Flask-Admin hides every TypeError behind a second call with other arguments
+        try:
+            return fn(self, *args, **kwargs)
+        except DataError:
+            # a value in the address that its column can't hold
+            db.session.rollback()
+            abort(404)
+
+
+class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
+    """A table. Read-only unless a view says otherwise."""
+
+    list_template = "office/list.html"
+    create_template = "office/form.html"
+    edit_template = "office/form.html"
+    details_template = "office/details.html"
+
+    model_form_converter = scoping.ScopedConverter
+    inline_model_form_converter = scoping.ScopedInlineConverter
+    form_base_class = Form
+
+    can_create = False
+    can_edit = False
+    can_delete = False
+    can_export = False
+    can_view_details = False
+    named_filter_urls = False
+    action_disallowed_list = ["delete"]
+
+    page_size = 20
+    can_set_page_size = True
+    page_size_options = (20, 50, 100)
+    column_sortable_list: Any = ()  # only what an index can serve
+    column_default_sort: Any = ("id", True)
+    column_type_formatters: Any = dict(show.TYPES)
+    column_type_formatters_detail: Any = dict(show.TYPES)
+
+    # what a list says: at its top, and when it has nothing to show
+    intro = ""
+    empty_text = "まだ何もありません。"
+    create_label = "新しく登録する"
+    search_label = ""
+    number_columns: Any = ()
+    counted_to = scoping.COUNTED_TO
+
+    def __init__(self, model: type[Any], name: str, *, endpoint: str, url: str | None = None) -> None:
+        self._columns: list[tuple[str, str]] = []
+        super().__init__(model, db, name=name, endpoint=endpoint, url=url)
+
+    @property
+    def _list_columns(self) -> list[tuple[str, str]]:
+        """A list's columns; the company's name tells only operators anything."""
+        if has_request_context() and tenancy.current().tenant_id is not None:
+            return [column for column in self._columns if column[0] != "tenant"]
+        return self._columns
+
+    @_list_columns.setter
+    def _list_columns(self, columns: list[tuple[str, str]]) -> None:
+        self._columns = columns
+
+    # --- what is seen ---
+
+    def get_query(self) -> Any:
+        """Give the scope's rows."""
+        return scoping.rows(self.model)
+
+    def get_count_query(self) -> Any:
+        """Count the scope's rows, up to a cap."""
+        return scoping.counting(self.model)
+
+    def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
+        """Give one of the scope's rows; 404 for all else."""
+        number = scoping.as_id(id)
+        if number is None:
+            abort(404)
+        return self.get_query().filter(self.model.id == number).one_or_none() or abort(404)
+
+    def chosen(self, ids: list[str]) -> Any:
+        """Give the query of those of the ids that the scope has; for actions upon several rows."""
+        return get_query_for_ids(self.get_query(), self.model, ids)
+
+    def _create_ajax_loader(self, name: str, options: dict[str, Any]) -> Any:
+        return scoping.scoped_loader(self.model, name, name, options)
+
+    # --- what is asked for ---
+
+    def _handle_view(self, name: str, **kwargs: Any) -> Any:
+        refused = super()._handle_view(name, **kwargs)
+        if refused is None and not self._offers(name):
+            abort(404)
+        return refused
+
+    def _offers(self, name: str) -> bool:
+        """Say whether a surface is in use. Flask-Admin leads astray, or lets rows of a read-only table be changed."""
+        return {
+            "create_view": self.can_create,
+            "edit_view": self.can_edit,
+            "details_view": self.can_view_details,
+            "delete_view": self.can_delete,
+            "export": self.can_export,
+            "ajax_update": self.can_edit and bool(self.column_editable_list),
+            "ajax_lookup": bool(self._form_ajax_refs),
+            "action_view": bool(self.get_actions_list()[0]),
+        }.get(name, True)
+
+    def _get_list_extra_args(self) -> Any:
+        view_args = super()._get_list_extra_args()
+        size = self.get_safe_page_size(view_args.page_size)
+        view_args.page = min(max(view_args.page, 0), scoping.COUNTED_TO // size)
+        view_args.search = " ".join((view_args.search or "").split())[:_LONGEST_SEARCH] or None
+        column = self._get_column_by_idx(view_args.sort)
+        if column is None or column[0] not in self._sortable_columns:
+            view_args.sort = view_args.sort_desc = None
+        # what an address holds besides goes into no other address
+        view_args.extra_args = {}
+        return view_args
+
+    def is_valid_filter(self, filter: Any) -> bool:  # noqa: A002 - Flask-Admin's name
+        """Take our own filters alone."""
+        return isinstance(filter, Choice)
+
+    def scaffold_filters(self, name: Any) -> Any:
+        """Refuse Flask-Admin's filters, at start-up."""
+        raise TypeError(f"{self.endpoint}: {name!r} is no Choice")
+
+    def _get_list_filter_args(self) -> Any:
+        found = []
+        for index, item in enumerate(self._filters or []):
+            value = request.args.get(item.param, "")
+            if value and not item.validate(value):
+                abort(404)
+            if value:
+                found.append((index, item.name, value))
+        return found
+
+    def _get_filters(self, filters: Any) -> dict[str, str]:
+        return {self._filters[index].param: value for index, _label, value in filters or []}
+
+    def handle_action(self, return_view: str | None = None) -> Any:
+        """Run an action upon rows; what is no id is refused first."""
+        if any(scoping.as_id(row) is None for row in request.form.getlist("rowid")):
+            abort(404)
+        return super().handle_action(return_view)
+
+    # --- what is written ---
+
+    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Stamp and check every row that is about to be written, inline ones too; record who did it."""
+        with db.session.no_autoflush:
+            scoping.stamp({model, *db.session.new, *db.session.dirty})
+        state = inspect(model)
+        changed = sorted(column.key for column in state.mapper.column_attrs if state.attrs[column.key].history.added)
+        db.session.flush()
+        self.complete(form, model)
+        audit.record(
+            db.session,
+            actor=staff().actor,
+            act=f"{self.endpoint}.{'create' if is_created else 'update'}",
+            target=f"{self.endpoint}:{model.id}",
+            detail={"fields": changed},
+            tenant_id=model.id if isinstance(model, Tenant) else getattr(model, "tenant_id", None),
+        )
+
+    def complete(self, form: Any, model: Any) -> None:
+        """Write what needs the row's id; for a view that has such columns."""
+
+    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+        """Say what belongs to a row but is no field of it: (title, value, explanation)."""
+        del model
+        return []
+
+    def may_edit(self, model: Any) -> bool:
+        """Say whether a list's row leads to its form."""
+        del model
+        return True
+
+    def create_links(self) -> list[tuple[str, str]]:
+        """Give the ways to a new row: (words, address)."""
+        return [(self.create_label, self.get_url(".create_view"))] if self.can_create else []
+
+    def handle_view_exception(self, exc: Exception) -> bool:
+        """Say what to do; the statement and its values, which an exception's text tells, go nowhere."""
+        if isinstance(exc, HTTPException):
+            raise exc
+        if isinstance(exc, ValidationError):
+            flash(str(exc), "error")
+        elif isinstance(exc, IntegrityError):
+            _log.warning("write refused", view=self.endpoint, constraint=_constraint(exc))
+            flash(
+                "保存できませんでした。同じ内容がすでに登録されているか、ほかのデータと合わない値があります。"
+                "内容を確かめて、もう一度保存してください。",
+                "error",
+            )
+        else:
+            _log.exception("write failed", view=self.endpoint)
+            flash("保存できませんでした。時間をおいてもう一度保存してください。", "error")
+        return True
+
+
+def _constraint(exc: IntegrityError) -> str:
+    return str(getattr(getattr(exc.orig, "diag", None), "constraint_name", None))

@@ -1,0 +1,193 @@
+"""The form in which a campaign is written: texts, questions, payment, validity."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from wtforms import (
+    BooleanField,
+    DateTimeLocalField,
+    FieldList,
+    FormField,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    SelectField,
+)
+from wtforms import (
+    Form as PlainForm,
+)
+from wtforms.validators import Optional, ValidationError
+
+from admin_views import show
+from admin_views.base import Form
+from admin_views.fields import RowField, line, many_lines, required, text
+from admin_views.scoping import rows
+from app import links
+from app.campaigns import lifecycle, template
+from app.campaigns.segments import LIMIT, units
+from app.identity.normalise import QUESTION_KIND_LABELS, QuestionKind
+from app.models import Campaign, PaymentAccount, Question, SmsAccount
+from app.tracking.clock import TOKYO
+
+MOST_QUESTIONS = 4
+_UNITS = {"days": ("日", 1440), "hours": ("時間", 60), "minutes": ("分", 1)}
+_SHORTEST_MINUTES, _LONGEST_MINUTES = 5, 527_040  # the table's own bounds
+_FEWEST_CHOICES = 2
+
+
+def _accounts(model: Any) -> Any:
+    return lambda: [(row.id, row.name) for row in rows(model).filter(model.active).order_by(model.name)]
+
+
+def least_units(typed: str, company: str) -> int:
+    """Give the length of an SMS whose merge fields are all empty, in UTF-16 units: no person's is shorter."""
+    values = dict.fromkeys(template.fields_in(typed), "")
+    values |= {template.LINK: "x" * links.length(), template.COMPANY: company}
+    return units(template.render(typed, values))
+
+
+class QuestionForm(PlainForm):
+    """One question; without a label there is none."""
+
+    label = line("質問文", most=60)
+    kind = SelectField("答えの種類", choices=[(str(kind), word) for kind, word in QUESTION_KIND_LABELS.items()])
+    column_name = line("正解の列名", most=100)
+    choices = text("選択肢", most=1000)
+
+    def validate_label(self, field: Any) -> None:
+        """Refuse a question that is half written."""
+        if not field.data and (self.column_name.data or self.choices.data):
+            raise ValidationError("質問文を入力してください。使わない設問は、ほかの欄も空にしてください。")
+
+    def validate_choices(self, field: Any) -> None:
+        """Refuse a choice of nothing."""
+        if self.kind.data != QuestionKind.CHOICE or not self.label.data:
+            return
+        if len(_lines(field.data)) < _FEWEST_CHOICES:
+            raise ValidationError(f"選択肢を1行に1つずつ、{_FEWEST_CHOICES}つ以上入力してください。")
+
+
+class CampaignForm(Form):
+    """A campaign as it is written. `revision` tells when somebody else has saved meanwhile."""
+
+    revision = HiddenField()
+    name = line(
+        "配信名",
+        required("配信名を入力してください。"),
+        help="社内での呼び名です。受信者には表示されません。例：12月度 未納のご案内",
+    )
+    sms_account_id = RowField("SMSアカウント", offer=_accounts(SmsAccount), blank="（あとで選ぶ）")
+    sms_text = text("SMS本文", most=300)
+    page_title = line("ページの題名", most=60)
+    page_text = text("ページの本文", most=5000)
+    page_language = SelectField("ページの言語", choices=[("ja", "日本語"), ("en", "英語")])
+    questions = FieldList(FormField(QuestionForm), min_entries=MOST_QUESTIONS, max_entries=MOST_QUESTIONS)
+    max_failures = SelectField(
+        "間違えてよい回数",
+        coerce=int,
+        default=5,
+        choices=[(n, f"{n}回でロック") for n in range(3, 11)],
+        description="この回数だけ続けて間違えると、そのリンクはロックされます。送信先の画面で解除できます。",
+    )
+    payment_required = BooleanField("支払いを案内する", description="名簿の請求金額の列を使います。")
+    payment_account_id = RowField("決済アカウント", offer=_accounts(PaymentAccount), blank="（あとで選ぶ）")
+    validity = RadioField(
+        "リンクの有効期限", choices=[("period", "SMSの送信から"), ("until", "日時を決める")], default="period"
+    )
+    link_amount = IntegerField("有効期間", [Optional()], default=14)
+    link_unit = SelectField("単位", choices=[(unit, word) for unit, (word, _) in _UNITS.items()])
+    link_until = DateTimeLocalField("期限の日時", [Optional()], format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+    def __init__(self, formdata: Any, obj: Campaign | None, company: str) -> None:
+        super().__init__(formdata, obj=obj, **(_typed_before(obj) if obj is not None else {}))
+        self.company = company
+        self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
+        if obj is None and formdata is None and len(only := _accounts(SmsAccount)()) == 1:
+            self.sms_account_id.data = only[0][0]
+
+    def validate_sms_text(self, field: Any) -> None:
+        """Refuse a text that can't be an SMS for anybody; one that isn't finished may wait."""
+        if not field.data:
+            return
+        if found := template.problems(field.data, needs_link=True):
+            raise ValidationError(found[0])
+        if (least := least_units(field.data, self.company)) > LIMIT:
+            raise ValidationError(
+                f"差込項目を除いても{least}文字あります。SMSは{LIMIT}文字までです（リンクは{links.length()}文字）。短くしてください。"
+            )
+
+    def validate_page_title(self, field: Any) -> None:
+        """Refuse braces that mean nothing."""
+        _braces(field)
+
+    def validate_page_text(self, field: Any) -> None:
+        """Refuse braces that mean nothing."""
+        _braces(field)
+
+    def validate_link_amount(self, field: Any) -> None:
+        """Refuse a period outside the bounds."""
+        if self.validity.data != "period" or field.errors:
+            return
+        minutes = (field.data or 0) * _UNITS[self.link_unit.data][1] if self.link_unit.data in _UNITS else 0
+        if not _SHORTEST_MINUTES <= minutes <= _LONGEST_MINUTES:
+            raise ValidationError("5分から366日までの間で入力してください。")
+
+    def validate_link_until(self, field: Any) -> None:
+        """Refuse a time that is over, or too far away."""
+        if self.validity.data != "until" or field.errors:
+            return
+        if field.data is None:
+            raise ValidationError("期限の日時を入力してください。")
+        now = datetime.now(UTC)
+        if not now < show.from_jst(field.data) <= now + timedelta(minutes=_LONGEST_MINUTES):
+            raise ValidationError("いまより先、366日以内の日時にしてください。")
+
+    def validate_questions(self, field: Any) -> None:
+        """Refuse the same question twice: whoever knows one answer would know both."""
+        labels = [entry["label"] for entry in field.data if entry["label"]]
+        if len(set(labels)) < len(labels):
+            raise ValidationError("同じ質問文が2つあります。別の質問にしてください。")
+
+    def populate_obj(self, obj: Any) -> None:
+        """Write the form into the campaign."""
+        for name in ("name", "sms_account_id", "sms_text", "page_title", "page_text", "page_language", "max_failures"):
+            setattr(obj, name, self[name].data)
+        obj.payment_required = self.payment_required.data
+        obj.payment_account_id = self.payment_account_id.data
+        if self.validity.data == "until" and self.link_until.data is not None:
+            obj.link_minutes, obj.link_until = None, show.from_jst(self.link_until.data)
+        else:
+            obj.link_minutes, obj.link_until = (self.link_amount.data or 0) * _UNITS[self.link_unit.data][1], None
+        if not self.questions_locked:
+            _write_questions(obj, [entry for entry in self.questions.data if entry["label"]])
+
+
+def _braces(field: Any) -> None:
+    if field.data and (found := template.problems(field.data, needs_link=False)):
+        raise ValidationError(found[0])
+
+
+def _lines(typed: str) -> list[str]:
+    return [stripped for one in many_lines(typed).split("\n") if (stripped := one.strip())]
+
+
+def _typed_before(campaign: Campaign) -> dict[str, Any]:
+    """Give what stands otherwise in the table than in the form."""
+    values: dict[str, Any] = {"validity": "period"}
+    if campaign.link_until is not None:
+        values |= {"validity": "until", "link_until": campaign.link_until.astimezone(TOKYO).replace(tzinfo=None)}
+    elif campaign.link_minutes is not None:
+        unit = next(unit for unit, (_, size) in _UNITS.items() if campaign.link_minutes % size == 0)
+        values |= {"link_amount": campaign.link_minutes // _UNITS[unit][1], "link_unit": unit}
+    return values
+
+
+def _write_questions(campaign: Campaign, entries: list[dict[str, str]]) -> None:
+    for position, entry in enumerate(entries, start=1):
+        if position > len(campaign.questions):
+            campaign.questions.append(Question())
+        question = campaign.questions[position - 1]
+        question.position = position
+        question.label, question.kind, question.column_name = entry["label"], entry["kind"], entry["column_name"]
+        question.choices = "\n".join(_lines(entry["choices"])) if entry["kind"] == QuestionKind.CHOICE else ""
+    del campaign.questions[len(entries) :]

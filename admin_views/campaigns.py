@@ -1,0 +1,132 @@
+"""配信: the list of campaigns, and the form in which one is written. Its way from there is `campaign_flow`."""
+
+from typing import Any
+
+from flask import abort, flash, g, redirect, url_for
+from flask_admin.helpers import get_form_data
+from markupsafe import Markup
+from sqlalchemy import func, select
+from wtforms.validators import ValidationError
+
+from admin_views import show
+from admin_views.access import staff
+from admin_views.base import SecureModelView
+from admin_views.campaign_form import CampaignForm, least_units
+from admin_views.filters import Choice, states_of
+from app import links
+from app.campaigns import lifecycle
+from app.campaigns.segments import LIMIT, units
+from app.extensions import db
+from app.identity.normalise import QUESTION_KIND_LABELS
+from app.models import Campaign, Recipient
+from app.tracking.states import CAMPAIGN
+
+
+def _page_link(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
+    address = url_for("flow.overview", campaign_id=campaign.id)
+    return Markup('<a href="{}">{}</a>').format(address, campaign.name)
+
+
+def _people(_view: Any, _context: Any, campaign: Campaign, _name: str) -> str:
+    return f"{g.people.get(campaign.id, 0):,}"
+
+
+class CampaignView(SecureModelView):
+    """配信."""
+
+    form = CampaignForm
+    create_template = edit_template = "office/campaign_form.html"
+    can_create = True
+    can_edit = True
+    column_list = ("name", "state", "people", "author", "created_at", "launched_at", "completed_at")
+    column_searchable_list = ("name",)
+    column_sortable_list = ("created_at",)
+    column_filters = [Choice(Campaign.state, "状態", "state", states_of(CAMPAIGN))]
+    column_labels = {
+        "name": "配信名",
+        "state": "状態",
+        "people": "送信先",
+        "author": "作成者",
+        "created_at": "作成日時",
+        "launched_at": "送信開始",
+        "completed_at": "送信完了",
+    }
+    column_formatters = {
+        "name": _page_link,
+        "state": show.state_of(CAMPAIGN),
+        "people": _people,
+        "author": lambda _v, _c, campaign, _n: campaign.author.name if campaign.author else show.NOTHING,
+    }
+    number_columns = ("people",)
+    kinds = QUESTION_KIND_LABELS
+    intro = "SMSを送るまとまりです。配信名を押すと、文面から結果までの流れに進みます。"
+    empty_text = "配信がまだありません。「新しい配信をつくる」から始めてください。"
+    create_label = "新しい配信をつくる"
+    search_label = "配信名"
+
+    def __init__(self) -> None:
+        super().__init__(Campaign, "配信", endpoint="campaign")
+
+    def get_list(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a page of campaigns, and count the people of those that are on it."""
+        count, campaigns = super().get_list(*args, **kwargs)
+        ids = [campaign.id for campaign in campaigns]
+        counted = (
+            select(Recipient.campaign_id, func.count())
+            .where(Recipient.campaign_id.in_(ids))
+            .group_by(Recipient.campaign_id)
+        )
+        g.people = {row[0]: row[1] for row in db.session.execute(counted)}
+        return count, campaigns
+
+    def may_edit(self, model: Campaign) -> bool:
+        """Lead to the form while the words may change."""
+        return not lifecycle.content_locked(model)
+
+    def create_form(self, obj: Any = None) -> CampaignForm:
+        """Make an empty form."""
+        return CampaignForm(get_form_data(), obj, _company())
+
+    def edit_form(self, obj: Any = None) -> CampaignForm:
+        """Make the form of a draft; what is sent already can only be looked at."""
+        if lifecycle.content_locked(obj):
+            flash("送信を始めた配信の内容は変えられません。", "warning")
+            abort(redirect(url_for("flow.overview", campaign_id=obj.id), 303))
+        return CampaignForm(get_form_data(), obj, _company())
+
+    def counter(self, form: CampaignForm) -> dict[str, Any]:
+        """Give what the page needs to count an SMS's length as the server does."""
+        return {
+            "limit": LIMIT,
+            "link_units": links.length(),
+            "company_units": units(form.company),
+            "now": least_units(form.sms_text.data or "", form.company),
+        }
+
+    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Refuse to write over a launch or over somebody else's words; void the last check."""
+        if is_created:
+            model.key = lifecycle.new_key()
+            model.created_by = staff().id
+        else:
+            with db.session.no_autoflush:
+                stored = db.session.execute(
+                    select(Campaign.state, Campaign.revision).where(Campaign.id == model.id).with_for_update()
+                ).one()
+            if stored.state != model.state or str(stored.revision) != form.revision.data:
+                raise ValidationError(
+                    "ほかの人が先にこの配信を変更しました。保存していません。"
+                    "別のタブで最新の内容を確かめ、必要な変更を入れ直してください。"
+                )
+            lifecycle.touch(model)
+        super().on_model_change(form, model, is_created)
+
+    def get_save_return_url(self, model: Any, is_created: bool = False) -> str:  # noqa: FBT001, FBT002 - Flask-Admin's hook
+        """Go on to the campaign's page."""
+        del is_created
+        return url_for("flow.overview", campaign_id=model.id)
+
+
+def _company() -> str:
+    company = staff().tenant
+    return company.name if company else ""

@@ -1,0 +1,110 @@
+"""Pieces of forms: texts without surrounding space, and checks that say in Japanese what to type instead."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import phonenumbers
+from wtforms import SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, StopValidation, ValidationError
+
+from admin_views.scoping import as_id
+from app.intake.cards import holds_card_number
+
+Check = Callable[[Any, Any], None]
+
+# one address, as browsers take it: HTML's own rule for input type=email, with a dot in the domain
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+def one_line(value: str | None) -> str:
+    """Give a typed line without space around it, and with single spaces within."""
+    return " ".join((value or "").split())
+
+
+def many_lines(value: str | None) -> str:
+    """Give a typed text with one kind of line break, without space at its end."""
+    return (value or "").replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+
+def required(message: str) -> InputRequired:
+    """Refuse nothing typed."""
+    return InputRequired(message)
+
+
+def at_most(characters: int) -> Length:
+    """Refuse more than so many characters."""
+    return Length(max=characters, message=f"{characters}文字以内で入力してください。")
+
+
+def no_card_number(_form: Any, field: Any) -> None:
+    """Refuse a text that holds a payment card's number: none enters the system."""
+    if holds_card_number(field.data or ""):
+        raise StopValidation("カード番号と思われる数字が含まれています。カード番号は入力できません。")
+
+
+def email(_form: Any, field: Any) -> None:
+    """Refuse what is no mail address."""
+    if not _EMAIL.fullmatch(field.data or ""):
+        raise StopValidation("メールアドレスを name@example.co.jp の形で入力してください。")
+
+
+def japanese_phone(_form: Any, field: Any) -> None:
+    """Refuse what can't be dialled in Japan."""
+    try:
+        number = phonenumbers.parse(field.data or "", "JP")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise ValidationError("電話番号を 03-1234-5678 や 0120-123-456 の形で入力してください。")
+
+
+def line(label: str, *checks: Any, most: int = 100, help: str = "", **options: Any) -> Any:  # noqa: A002 - what it is
+    """Make a field for one line of text."""
+    return StringField(label, [*checks, at_most(most), no_card_number], filters=[one_line], description=help, **options)
+
+
+def text(label: str, *checks: Any, most: int, help: str = "", **options: Any) -> Any:  # noqa: A002 - what it is
+    """Make a field for several lines of text."""
+    return TextAreaField(
+        label, [*checks, at_most(most), no_card_number], filters=[many_lines], description=help, **options
+    )
+
+
+def phone_line(label: str, *checks: Any, help: str = "") -> Any:  # noqa: A002 - what it is
+    """Make a field for a phone number that people call."""
+    return StringField(
+        label,
+        [*checks, at_most(20), japanese_phone],
+        filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed)).replace("ー", "-")],
+        description=help,
+    )
+
+
+class RowField(SelectField):
+    """A select of rows of the open scope, by id; `offer` gives (id, text) when the form is made. Blank gives None."""
+
+    def __init__(self, label: str, *checks: Any, offer: Callable[[], list[tuple[int, str]]], blank: str, **rest: Any):
+        super().__init__(
+            label,
+            list(checks),
+            coerce=as_id,
+            choices=lambda: [("", blank), *offer()],
+            validate_choice=False,
+            **rest,
+        )
+        self.offer = offer
+
+    def process_data(self, value: Any) -> None:
+        """Take the row's id."""
+        self.data = as_id(value)
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Take what was chosen."""
+        self.data = as_id(valuelist[0]) if valuelist and valuelist[0] else None
+
+    def pre_validate(self, _form: Any) -> None:
+        """Refuse a row that is not on offer, which is how another company's row looks."""
+        if self.raw_data and self.raw_data[0] and self.data not in {number for number, _ in self.offer()}:
+            raise ValidationError("選択肢から選び直してください。")

@@ -1,0 +1,78 @@
+"""パスワードの変更: everybody's own."""
+
+import time
+from typing import Any
+
+from flask import flash, redirect, request, session, url_for
+from flask_admin.helpers import get_form_data
+from flask_login import login_user
+from werkzeug.wrappers import Response as BaseResponse
+from wtforms import PasswordField
+from wtforms.validators import ValidationError
+
+from admin_views.access import staff
+from admin_views.base import Form, SecureView, expose
+from admin_views.fields import required
+from app import audit
+from app.extensions import db, limiter
+from app.models import User
+from app.tenancy import passwords
+from app.tenancy.staff import recall, set_password
+
+
+class PasswordForm(Form):
+    """The old password, and twice the new one."""
+
+    old = PasswordField("いまのパスワード", [required("いまのパスワードを入力してください。")])
+    new = PasswordField(
+        "新しいパスワード",
+        [required("新しいパスワードを入力してください。")],
+        description=f"{passwords.SHORTEST}文字以上。長いほど安全です。",
+    )
+    again = PasswordField("新しいパスワード（もう一度）", [required("もう一度入力してください。")])
+
+    def __init__(self, formdata: Any, user: User) -> None:
+        super().__init__(formdata)
+        self.user = user
+
+    def validate_old(self, field: Any) -> None:
+        """Refuse who isn't the user."""
+        if not passwords.matches(self.user.password_hash, field.data[: passwords.LONGEST + 1]):
+            raise ValidationError("いまのパスワードが違います。")
+
+    def validate_new(self, field: Any) -> None:
+        """Refuse a weak password."""
+        code = self.user.tenant.code if self.user.tenant else ""
+        if found := passwords.problems(field.data, self.user.email, self.user.name, code):
+            raise ValidationError(found[0])
+
+    def validate_again(self, field: Any) -> None:
+        """Refuse a slip of the fingers."""
+        if field.data != self.new.data:
+            raise ValidationError("上の新しいパスワードと違います。")
+
+
+class PasswordView(SecureView):
+    """パスワードの変更."""
+
+    def __init__(self) -> None:
+        super().__init__("パスワード", endpoint="password")
+
+    @expose("/", methods=["GET", "POST"])
+    @limiter.limit("10 per minute", methods=["POST"])
+    def index(self) -> BaseResponse | str:
+        """Change one's own password; ends all other sessions."""
+        user = db.session.get_one(User, staff().id)
+        form = PasswordForm(get_form_data(), user)
+        if request.method == "POST" and form.validate():
+            set_password(user, form.new.data or "")
+            audit.record(db.session, actor=staff().actor, act="password", target=f"user:{user.id}")
+            db.session.commit()
+            # this one goes on, under a new session
+            began = session["began"]
+            session.clear()
+            login_user(recall(user.id, user.session_epoch))
+            session["began"], session["seen"] = began, int(time.time())
+            flash("パスワードを変更しました。ほかの端末のサインインは終了しました。", "success")
+            return redirect(url_for("admin.index"), 303)
+        return self.render("office/form.html", form=form, return_url=url_for("admin.index"))

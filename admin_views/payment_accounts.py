@@ -1,0 +1,52 @@
+"""決済アカウント: contracts with payment sites."""
+
+from typing import Any
+
+from wtforms import BooleanField
+
+from admin_views import show
+from admin_views.accounts import AccountForm, AccountView
+from app.config import settings
+from app.models import PaymentAccount
+from app.payments.providers import PROVIDERS
+
+
+class PaymentAccountForm(AccountForm):
+    """A payment account."""
+
+    test_mode = BooleanField(
+        "テスト用の契約", description="決済サイトのテスト環境のキーを使う場合に選びます。お金は動きません。"
+    )
+
+
+class PaymentAccountView(AccountView):
+    """決済アカウント."""
+
+    form = PaymentAccountForm
+    providers = PROVIDERS
+    column_list = ("tenant", "name", "provider", "test_mode", "active", "created_at")
+    column_labels = {
+        "tenant": "企業",
+        "name": "アカウント名",
+        "provider": "決済サイト",
+        "test_mode": "種別",
+        "active": "状態",
+        "created_at": "登録日時",
+    }
+    column_formatters = {
+        "provider": show.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
+        "test_mode": lambda _v, _c, account, _n: "テスト" if account.test_mode else "本番",
+        "active": show.yes_or_no("利用中", "停止"),
+    }
+    intro = "支払いを受け取る契約です。決済サイトの管理画面で発行されたキーを登録します。"
+    empty_text = "決済アカウントがありません。支払いを案内する配信を作る前に登録してください。"
+    search_label = "アカウント名"
+
+    def __init__(self) -> None:
+        super().__init__(PaymentAccount, "決済アカウント", endpoint="payment_account")
+
+    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+        """Tell the address to which the payment site sends its webhooks."""
+        address = f"{settings().public_base_url}/callbacks/payment/{model.id}"
+        explanation = "決済サイトの管理画面で、Webhookの送信先としてこのアドレスを登録してください。"
+        return [("支払結果の通知先", address, explanation)]

@@ -1,0 +1,127 @@
+"""What the page of one person tells: the three states with their times, every event, every attempt."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from admin_views import show
+from admin_views.audit import actor_name
+from admin_views.scoping import rows
+from app.models import Event, Payment, Recipient, SendLog
+from app.payments.providers import PROVIDERS
+from app.tracking.moves import STEP_TIMES
+from app.tracking.states import PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
+
+_MOST_EVENTS = 200
+
+# Events that change no state, by track and kind.
+_KINDS = {
+    ("page", "wrong_answer"): "回答の間違い",
+    ("page", "verified_again"): "別の機会に認証",
+    ("page", "fetched"): "リンクの読み込み（自動の可能性あり）",
+    ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",
+    ("payment", "start_refused"): "決済サイトが受け付けなかった",
+}
+PROBLEMS = {
+    "amount": "金額が一致しません",
+    "currency": "通貨が一致しません",
+    "reference": "注文番号が一致しません",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline."""
+
+    at: str
+    track: str
+    what: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a person stands on one track, with the times of the steps that were taken."""
+
+    label: str
+    badge: Markup
+    times: list[tuple[str, str]]
+
+
+def states(person: Recipient) -> list[Standing]:
+    """Give the three states."""
+    return [_standing(person, track) for track in (SMS, PAGE, PAYMENT)]
+
+
+def _standing(person: Recipient, track: Track) -> Standing:
+    state = getattr(person, f"{track.name}_state")
+    steps = [
+        (track.words[name], show.jst_exact(moment))
+        for name in track.words
+        if (column := STEP_TIMES.get((track.name, name))) and (moment := getattr(person, column))
+    ]
+    return Standing(track.label, show.badge(state, show.word(track, state)), steps)
+
+
+def facts(person: Recipient) -> list[tuple[str, str]]:
+    """Give what the list said, and where the link stands."""
+    found = [("管理番号", person.reference or show.NOTHING)]
+    if person.payment_state != PaymentState.NONE:
+        found += [("請求金額", show.yen(person.amount_yen)), ("支払期限", show.day(person.due_date))]
+    return [
+        *found,
+        ("リンクの有効期限", show.jst(person.link_expires_at)),
+        ("名簿の行", f"{person.sheet_row}行目" if person.sheet_row else show.NOTHING),
+        ("携帯会社", person.carrier or show.NOTHING),
+    ]
+
+
+def timeline(person: Recipient) -> list[Moment]:
+    """Give what happened, the latest first."""
+    found = rows(Event).filter(Event.recipient_id == person.id).order_by(Event.id.desc()).limit(_MOST_EVENTS)
+    return [_moment(event) for event in found]
+
+
+def _moment(event: Event) -> Moment:
+    track = TRACKS.get(event.track)
+    what = _KINDS.get((event.track, event.state)) or (show.word(track, event.state) if track else event.state)
+    detail = event.detail or {}
+    if event.state == "wrong_answer" and "attempt" in detail:
+        what = f"{what}（{detail['attempt']}/{detail['of']}回目）"
+    return Moment(show.jst_exact(event.at), track.label if track else event.track, what, actor_name(event.actor))
+
+
+def attempts(person: Recipient) -> list[dict[str, Any]]:
+    """Give every attempt to send to this person."""
+    found = rows(SendLog).filter(SendLog.recipient_id == person.id).order_by(SendLog.attempt.desc())
+    return [
+        {
+            "attempt": row.attempt,
+            "started": show.jst_exact(row.started_at),
+            "state": show.badge(row.state, show.word(SMS, row.state)),
+            "code": row.code or show.NOTHING,
+            "carrier": row.carrier or show.NOTHING,
+            "settled": show.jst_exact(row.settled_at),
+        }
+        for row in found
+    ]
+
+
+def payments(person: Recipient) -> list[dict[str, Any]]:
+    """Give every attempt of this person to pay."""
+    found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
+    return [
+        {
+            "attempt": row.attempt,
+            "created": show.jst_exact(row.created_at),
+            "state": show.badge(row.state, show.word(PAYMENT, row.state)),
+            "amount": show.yen(row.amount_yen),
+            "method": PROVIDERS[row.account.provider].methods.get(row.method, row.method) or show.NOTHING,
+            "reference": row.reference,
+            "pay_by": show.jst(row.pay_by),
+            "paid": show.jst_exact(row.paid_at),
+            "problem": row.problem and (PROBLEMS.get(row.problem) or "決済サイトの内容と食い違いがあります"),
+        }
+        for row in found
+    ]

@@ -1,0 +1,162 @@
+"""送信先: the people written to. Numbers are masked; to see one is an act of its own, on record."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import abort, flash, redirect, request, url_for
+from markupsafe import Markup
+from sqlalchemy import select
+from werkzeug.wrappers import Response as BaseResponse
+
+from admin_views import person_page, show
+from admin_views.access import staff
+from admin_views.base import SecureModelView, expose
+from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.scoping import rows
+from app import audit, tenancy
+from app.campaigns import people
+from app.extensions import db, vault
+from app.identity.bad_input import BadInput
+from app.identity.unlock import unlock
+from app.intake.phones import mask, national, to_e164
+from app.models import Campaign, Recipient
+from app.tenancy.staff import Role
+from app.tracking.states import PAGE, PAYMENT, SMS
+
+_OFFERED = 50
+_ONE = "/<int(max=9223372036854775807):recipient_id>"
+
+
+def latest_campaigns() -> list[tuple[str, str]]:
+    """Offer the latest campaigns, and the one that is asked for."""
+    found = rows(Campaign).order_by(Campaign.id.desc()).limit(_OFFERED)
+    offered = {str(campaign.id): campaign.name for campaign in found}
+    asked = request.args.get("campaign", "")
+    if asked and asked not in offered and (name := campaign_name(int(asked))):
+        offered[asked] = name
+    return list(offered.items())
+
+
+def campaign_name(campaign_id: int) -> str | None:
+    """Name one of the scope's campaigns."""
+    name: str | None = rows(Campaign).filter(Campaign.id == campaign_id).with_entities(Campaign.name).scalar()
+    return name
+
+
+def open_phone(recipient: Recipient) -> str:
+    """Give a person's number in E.164."""
+    return people.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
+
+
+def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(url_for("recipient.details_view", id=person.id), person)
+
+
+class RecipientView(SecureModelView):
+    """送信先."""
+
+    can_view_details = True
+    details_template = "office/recipient.html"
+    column_list = (
+        "reference",
+        "phone",
+        "campaign",
+        "sms_state",
+        "page_state",
+        "payment_state",
+        "amount_yen",
+        "sent_at",
+    )
+    column_filters = [
+        RowChoice(Recipient.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
+        Choice(Recipient.sms_state, "SMS", "sms", states_of(SMS)),
+        Choice(Recipient.page_state, "ページ", "page_state", states_of(PAGE)),
+        Choice(Recipient.payment_state, "支払", "payment", states_of(PAYMENT)),
+    ]
+    column_labels = {
+        "reference": "管理番号",
+        "phone": "電話番号",
+        "campaign": "配信",
+        "sms_state": "SMS",
+        "page_state": "ページ",
+        "payment_state": "支払",
+        "amount_yen": "請求金額",
+        "sent_at": "送信日時",
+    }
+    column_formatters = {
+        "reference": _link,
+        "phone": lambda _v, _c, person, _n: mask(open_phone(person)),
+        "sms_state": show.state_of(SMS),
+        "page_state": show.state_of(PAGE),
+        "payment_state": show.state_of(PAYMENT),
+        "amount_yen": show.money,
+    }
+    number_columns = ("amount_yen",)
+    intro = "SMSを送る相手です。電話で問い合わせを受けたら、管理番号か電話番号で探してください。"
+    empty_text = "該当する送信先がありません。条件を変えるか、配信の名簿から取り込んでください。"
+    search_label = "管理番号または電話番号（全桁）"
+
+    def __init__(self) -> None:
+        super().__init__(Recipient, "送信先", endpoint="recipient")
+
+    def init_search(self) -> bool:
+        """Offer a search."""
+        return True
+
+    def _apply_search(self, query: Any, count_query: Any, joins: Any, count_joins: Any, search: str) -> Any:
+        # whole values only: these are what the indexes hold
+        condition = Recipient.reference == search
+        tenant_id = tenancy.current().tenant_id
+        try:
+            if tenant_id is not None:
+                condition |= Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search))
+        except BadInput:
+            pass
+        return query.filter(condition), count_query.filter(condition), joins, count_joins
+
+    @expose("/details/")
+    def details_view(self) -> BaseResponse | str:
+        """Show one person: three states, and everything that happened."""
+        return self._page(self.get_one(request.args.get("id")))
+
+    def _page(self, person: Recipient, phone: str = "") -> str:
+        return self.render(
+            self.details_template,
+            person=person,
+            phone=phone or mask(open_phone(person)),
+            revealed=bool(phone),
+            may_reveal=staff().role == Role.MANAGER,
+            facts=person_page.facts(person),
+            timeline=person_page.timeline(person),
+            attempts=person_page.attempts(person),
+            payments=person_page.payments(person),
+            states=person_page.states(person),
+        )
+
+    @expose(f"{_ONE}/reveal", methods=["POST"])
+    def reveal(self, recipient_id: int) -> BaseResponse | str:
+        """Show a number in full, once, on the page that answers; put on record who asked."""
+        if staff().role != Role.MANAGER:
+            abort(403)
+        person = self.get_one(recipient_id)
+        audit.record(db.session, actor=staff().actor, act="reveal_phone", target=f"recipient:{person.id}")
+        db.session.commit()
+        return self._page(person, national(open_phone(person)))
+
+    @expose(f"{_ONE}/unlock", methods=["POST"])
+    def unlock(self, recipient_id: int) -> BaseResponse:
+        """Let a person who is locked out try again."""
+        person = self.get_one(recipient_id)
+        if unlock(person.id, actor=staff().actor, at=datetime.now(UTC)):
+            flash("ロックを解除しました。受信者は、同じリンクからもう一度回答できます。", "success")
+        else:
+            flash("この送信先はロックされていません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    def get_list(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a page of people with their campaigns."""
+        count, found = super().get_list(*args, **kwargs)
+        # one query for the names, not one a row
+        wanted = {person.campaign_id for person in found}
+        db.session.scalars(select(Campaign).where(Campaign.id.in_(wanted))).all()
+        return count, found

@@ -1,0 +1,130 @@
+"""Queries and writes of the back office, kept within the open scope. Row level security stands behind them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import abort
+from flask_admin.contrib.sqla.ajax import QueryAjaxModelLoader
+from flask_admin.contrib.sqla.form import AdminModelConverter, InlineModelConverter
+from flask_sqlalchemy.query import Query
+from sqlalchemy import func, inspect, literal
+from sqlalchemy.orm import RelationshipDirection
+from wtforms.validators import ValidationError
+
+from app import tenancy
+from app.extensions import db
+from app.models import Tenant
+
+COUNTED_TO = 10_000
+_LONGEST_ID = 18  # digits: a bigint in any case
+_LOOKUP_ROWS = 20
+_LOOKUP_PAGES = 50
+
+
+def as_id(raw: object) -> int | None:
+    """Read an id from an address or a form; None for what can't be one."""
+    if isinstance(raw, int):
+        return raw
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= _LONGEST_ID:
+        return int(raw)
+    return None
+
+
+def narrow(query: Any, model: type[Any]) -> Any:
+    """Narrow a query to the open scope's rows of `model`."""
+    tenant_id = tenancy.current().tenant_id
+    if tenant_id is None:
+        return query
+    if model is Tenant:
+        return query.filter(Tenant.id == tenant_id)
+    if hasattr(model, "tenant_id"):
+        return query.filter(model.tenant_id == tenant_id)
+    return query
+
+
+def rows(model: type[Any]) -> Any:
+    """Give the query of the open scope's rows of `model`."""
+    return narrow(db.session.query(model), model)
+
+
+class CappedCount(Query):
+    """A query whose count stops at COUNTED_TO + 1: counting a million rows would cost more than the page."""
+
+    def scalar(self) -> int:
+        """Count, up to COUNTED_TO + 1."""
+        counted = self.limit(COUNTED_TO + 1).subquery()
+        return int(db.session.query(func.count()).select_from(counted).scalar() or 0)
+
+
+def counting(model: type[Any]) -> Any:
+    """Give the capped count of the open scope's rows of `model`."""
+    query: Any = CappedCount([literal(1)], session=db.session())
+    return narrow(query.select_from(model), model)
+
+
+def stamp(objects: Iterable[Any]) -> None:
+    """Give new rows the scope's company, and refuse rows, or rows that point to rows, of another one."""
+    tenant_id = tenancy.current().tenant_id
+    for item in objects:
+        if not hasattr(item, "tenant_id"):
+            continue
+        if tenant_id is not None and item.tenant_id is None:
+            item.tenant_id = tenant_id
+        if tenant_id is not None and item.tenant_id != tenant_id:
+            abort(404)
+        for relation in inspect(type(item)).relationships:
+            other = item.__dict__.get(relation.key)
+            if relation.direction is not RelationshipDirection.MANYTOONE or other is None:
+                continue
+            owner = other.id if isinstance(other, Tenant) else getattr(other, "tenant_id", None)
+            if owner is not None and item.tenant_id is not None and owner != item.tenant_id:
+                raise ValidationError("ほかの企業のデータは選べません。選び直してください。")
+
+
+class ScopedLoader(QueryAjaxModelLoader):  # type: ignore[misc]
+    """Look-up of related rows while typing, within the open scope."""
+
+    def get_query(self) -> Any:
+        """Give the open scope's rows."""
+        return rows(self.model)
+
+    def get_one(self, pk: Any) -> Any:
+        """Give one row, or None where the scope has none with this id."""
+        number = as_id(pk)
+        with db.session.no_autoflush:
+            return None if number is None else self.get_query().filter(self.model.id == number).one_or_none()
+
+    def get_list(self, term: str | None, offset: int | None = 0, limit: int | None = _LOOKUP_ROWS) -> Any:
+        """Give a page of rows; what an address asks for is kept within bounds."""
+        size = min(max(limit or _LOOKUP_ROWS, 1), _LOOKUP_ROWS)
+        start = min(max(offset or 0, 0), _LOOKUP_ROWS * _LOOKUP_PAGES)
+        literally = (term or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return super().get_list(literally, start, size)
+
+
+def scoped_loader(model: type[Any], name: str, field: str, options: dict[str, Any]) -> ScopedLoader:
+    """Make the loader of a relation; `name` is what addresses call it, `field` the relation's attribute."""
+    return ScopedLoader(name, db, getattr(model, field).prop.mapper.class_, **options)
+
+
+class ScopedConverter(AdminModelConverter):  # type: ignore[misc]
+    """Forms whose relation selects offer the open scope's rows."""
+
+    def _model_select_field(self, prop: Any, multiple: Any, remote_model: type[Any], **kwargs: Any) -> Any:
+        # per request: the form's class is made once, at start-up
+        kwargs.setdefault("query_factory", lambda: rows(remote_model))
+        return super()._model_select_field(prop, multiple, remote_model, **kwargs)
+
+
+class ScopedInlineConverter(InlineModelConverter):  # type: ignore[misc]
+    """Inline forms whose look-ups stay within the open scope."""
+
+    def process_ajax_refs(self, info: Any) -> dict[str, Any]:
+        """Make scoped loaders of an inline form's `form_ajax_refs`, which pass the view's own hook by."""
+        result = {}
+        for name, options in (getattr(info, "form_ajax_refs", None) or {}).items():
+            known_as = f"{info.model.__name__.lower()}-{name}"
+            result[name] = self.view._form_ajax_refs[known_as] = scoped_loader(  # noqa: SLF001 - Flask-Admin's own place
+                info.model, known_as, name, options
+            )
+        return result

@@ -1,0 +1,55 @@
+"""送信ログ: every attempt to send, as it went. Read-only."""
+
+from typing import Any
+
+from flask import url_for
+from markupsafe import Markup
+
+from admin_views import show
+from admin_views.base import SecureModelView
+from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.recipients import campaign_name, latest_campaigns
+from app.models import SendLog
+from app.tracking.states import SMS
+
+
+def _person(_view: Any, _context: Any, attempt: Any, _name: str) -> Markup:
+    address = url_for("recipient.details_view", id=attempt.recipient_id)
+    return Markup('<a href="{}">{}</a>').format(address, attempt.recipient)
+
+
+class SendLogView(SecureModelView):
+    """送信ログ."""
+
+    column_list = ("started_at", "campaign", "recipient", "attempt", "state", "code", "carrier", "units", "settled_at")
+    column_filters = [
+        RowChoice(SendLog.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
+        Choice(SendLog.state, "結果", "state", states_of(SMS)),
+    ]
+    column_labels = {
+        "started_at": "送信日時",
+        "campaign": "配信",
+        "recipient": "送信先",
+        "attempt": "回数",
+        "state": "結果",
+        "code": "理由コード",
+        "carrier": "携帯会社",
+        "units": "通数",
+        "settled_at": "結果の日時",
+    }
+    column_formatters = {
+        "started_at": lambda _v, _c, attempt, _n: show.jst_exact(attempt.started_at),
+        "settled_at": lambda _v, _c, attempt, _n: show.jst_exact(attempt.settled_at),
+        "recipient": _person,
+        "state": show.state_of(SMS),
+        "code": lambda _v, _c, attempt, _n: attempt.code or show.NOTHING,
+        "carrier": lambda _v, _c, attempt, _n: attempt.carrier or show.NOTHING,
+    }
+    number_columns = ("attempt", "units")
+    intro = (
+        "送信の1回ごとの記録です。「照会中」は、届いたかどうかを送信サービスに確かめている状態で、二重には送りません。"
+    )
+    empty_text = "送信の記録がありません。配信を送信すると、ここに1件ずつ記録されます。"
+
+    def __init__(self) -> None:
+        super().__init__(SendLog, "送信ログ", endpoint="send_log")

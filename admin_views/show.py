@@ -1,0 +1,102 @@
+"""How values stand on the back office's screens: times in Japan, states in the vocabulary's words, yen."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from app.tracking.clock import TOKYO
+from app.tracking.states import Track
+
+NOTHING = "―"
+
+# What a state means for whoever looks at it: the badge's colour, always beside the word.
+_TONES: Mapping[str, str] = {
+    **dict.fromkeys(("delivered", "viewed", "paid", "completed", "active", "done"), "badge-green"),
+    **dict.fromkeys(("undelivered", "failed", "locked", "suspended", "cancelled"), "badge-red"),
+    **dict.fromkeys(("unknown", "paused", "expired", "review", "mapping"), "badge-amber"),
+    **dict.fromkeys(
+        ("queued", "sending", "accepted", "opened", "verified", "started", "pending", "running"), "badge-blue"
+    ),
+}
+
+Formatter = Callable[[Any, Any, Any, str], Any]
+
+
+def jst(moment: datetime | None) -> str:
+    """Give a time in Japan, to the minute."""
+    return moment.astimezone(TOKYO).strftime("%Y/%m/%d %H:%M") if moment else NOTHING
+
+
+def jst_exact(moment: datetime | None) -> str:
+    """Give a time in Japan, to the second."""
+    return moment.astimezone(TOKYO).strftime("%Y/%m/%d %H:%M:%S") if moment else NOTHING
+
+
+def day(value: date | None) -> str:
+    """Give a date."""
+    return value.strftime("%Y/%m/%d") if value else NOTHING
+
+
+def yen(amount: int | None) -> str:
+    """Give an amount of money."""
+    return f"{amount:,}円" if amount is not None else NOTHING
+
+
+def from_jst(naive: datetime) -> datetime:
+    """Take a time typed as Japan's for the moment it is."""
+    return naive.replace(tzinfo=TOKYO).astimezone(UTC)
+
+
+def badge(state: str, word: str) -> Markup:
+    """Give a state's word with its colour."""
+    return Markup('<span class="badge-state {}">{}</span>').format(_TONES.get(state, ""), word)
+
+
+def word(track: Track, state: str) -> str:
+    """Give a state's word; what is no state of the track stands as it is."""
+    return {str(name): text for name, text in track.words.items()}.get(state, state)
+
+
+def state_of(track: Track) -> Formatter:
+    """Format a column that holds a state of `track`."""
+
+    def show(_view: Any, _context: Any, model: Any, name: str) -> Markup:
+        state = getattr(model, name)
+        return badge(state, word(track, state))
+
+    return show
+
+
+def words_of(words: Mapping[Any, str]) -> Formatter:
+    """Format a column that holds one of a few codes."""
+    texts = {str(code): text for code, text in words.items()}
+
+    def show(_view: Any, _context: Any, model: Any, name: str) -> str:
+        value = str(getattr(model, name))
+        return texts.get(value, value)
+
+    return show
+
+
+def yes_or_no(yes: str, no: str) -> Formatter:
+    """Format a column that holds true or false."""
+
+    def show(_view: Any, _context: Any, model: Any, name: str) -> Markup:
+        return badge("active" if getattr(model, name) else "", yes if getattr(model, name) else no)
+
+    return show
+
+
+def money(_view: Any, _context: Any, model: Any, name: str) -> str:
+    """Format a column that holds yen."""
+    return yen(getattr(model, name))
+
+
+TYPES: Mapping[type, Callable[[Any, Any, str], Any]] = {
+    type(None): lambda _view, _value, _name: NOTHING,
+    datetime: lambda _view, value, _name: jst(value),
+    date: lambda _view, value, _name: day(value),
+    bool: lambda _view, value, _name: "はい" if value else "いいえ",
+}

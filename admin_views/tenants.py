@@ -1,0 +1,85 @@
+"""企業: the companies that send, kept by operators."""
+
+import re
+from typing import Any
+
+from wtforms import SelectField
+from wtforms.validators import ValidationError
+
+from admin_views import show
+from admin_views.base import Form, SecureModelView
+from admin_views.fields import line, phone_line, required
+from admin_views.filters import Choice, states_of
+from app.extensions import db
+from app.models import Tenant
+from app.tracking.states import TENANT, TenantState
+
+_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{2,29}")
+_FIRST = (TenantState.REVIEW, TenantState.TRIAL, TenantState.ACTIVE)
+
+
+class TenantForm(Form):
+    """A company."""
+
+    code = line(
+        "企業コード",
+        required("企業コードを入力してください。"),
+        most=30,
+        help="サインインのときに入力するコードです。半角の英小文字・数字・-・_ の3〜30文字。あとから変えられません。",
+    )
+    name = line(
+        "企業名",
+        required("企業名を入力してください。"),
+        help="受信者の画面と、本文の {会社名} に表示されます。",
+    )
+    state = SelectField(
+        "契約の状態", description="停止にすると、その企業の利用者は全員サインアウトされ、送信もできません。"
+    )
+    contact_phone = phone_line(
+        "問い合わせ先の電話番号",
+        required("受信者が問い合わせる電話番号を入力してください。"),
+        help="受信者の画面に表示されます。例：0120-123-456",
+    )
+    contact_hours = line("受付時間", most=60, help="受信者の画面に表示されます。例：平日 9:00〜17:30")
+
+    def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
+        super().__init__(formdata, obj=obj, **kwargs)
+        allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))
+        self.state.choices = [(str(state), TENANT.words[state]) for state in allowed]
+        if obj is not None:
+            del self.code
+
+    def validate_code(self, field: Any) -> None:
+        """Refuse what can't be typed the same way on every keyboard, and what another company has."""
+        if not _CODE.fullmatch(field.data):
+            raise ValidationError("半角の英小文字・数字・-・_ で、3〜30文字にしてください。")
+        if db.session.query(Tenant.id).filter(Tenant.code == field.data).first():
+            raise ValidationError("この企業コードはすでに使われています。別のコードにしてください。")
+
+
+class TenantView(SecureModelView):
+    """企業."""
+
+    form = TenantForm
+    can_create = True
+    can_edit = True
+    column_list = ("code", "name", "state", "contact_phone", "contact_hours", "created_at")
+    column_searchable_list = ("code", "name")
+    column_sortable_list = ("code",)
+    column_filters = [Choice(Tenant.state, "契約の状態", "state", states_of(TENANT))]
+    column_labels = {
+        "code": "企業コード",
+        "name": "企業名",
+        "state": "契約の状態",
+        "contact_phone": "問い合わせ先",
+        "contact_hours": "受付時間",
+        "created_at": "登録日時",
+    }
+    column_formatters = {"state": show.state_of(TENANT)}
+    intro = "Todoke を利用する企業です。企業を登録したら、続けてその企業の管理者を「利用者」に登録してください。"
+    empty_text = "企業がまだ登録されていません。「企業を登録する」から始めてください。"
+    create_label = "企業を登録する"
+    search_label = "企業コード・企業名"
+
+    def __init__(self) -> None:
+        super().__init__(Tenant, "企業", endpoint="tenant")

@@ -1,0 +1,81 @@
+"""Passwords of staff: how they are kept, and which are refused.
+
+Long ones without rules of composition; refused is what stands on every attacker's list or names the account itself
+(OWASP ASVS 5.0, 6.2). Kept as argon2id with OWASP's parameters (Password Storage Cheat Sheet: 19 MiB, 2 passes).
+"""
+
+import re
+import unicodedata
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+SHORTEST = 12
+LONGEST = 200
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_FEWEST_CHARS = 5  # different ones: fewer make a pattern
+_RUNS = (
+    "0123456789" * 3,
+    "abcdefghijklmnopqrstuvwxyz" * 2,
+    "qwertyuiopasdfghjklzxcvbnm",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
+)
+
+# What remains of the leaked lists' most frequent words when digits and signs around them are taken off.
+_COMMON_WORDS = """
+password passwordpassword passw0rd p@ssw0rd pa55word administrator admin adminadmin administrador letmein
+letmeinplease welcome welcometo changeme changemenow changeit iloveyou iloveyouforever qwerty qwertyqwerty
+qwertyuiop qwertyuiopasdf qwertyazerty asdfgh asdfghjkl asdfasdfasdf zxcvbnm zxcvbnmzxcvbnm abcabcabc abcdefabcdef
+monkey dragon sunshine princess football baseball superman batman starwars trustno master masterkey shadow michael
+jordan pokemon computer internet secret secretsecret supersecret default guest guestguest test testtest testing
+testuser login loginlogin user username root rootroot toor system manager company japan japanjapan tokyo tokyojapan
+nippon sakura sakurasakura hogehoge hoge foobar foobarbaz todoke todoketodoke todokeadmin himitsu pasuwado
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+def hash_password(password: str) -> str:
+    """Give the hash that is kept."""
+    return _HASHER.hash(_form(password))
+
+
+def matches(stored: str, password: str) -> bool:
+    """Say whether this is the password; never raises."""
+    try:
+        return _HASHER.verify(stored, _form(password))
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
+
+
+def is_outdated(stored: str) -> bool:
+    """Say whether the hash was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+@cache
+def of_nobody() -> str:
+    """Give a hash that no password opens: checking it takes as long as checking a person's."""
+    return _HASHER.hash("\0")
+
+
+def problems(password: str, *names: str) -> list[str]:
+    """Say in Japanese why a password is refused. `names` are the account's own: mail address, name, company code."""
+    if len(password) < SHORTEST:
+        return [f"パスワードは{SHORTEST}文字以上にしてください。"]
+    if len(password) > LONGEST:
+        return [f"パスワードは{LONGEST}文字以内にしてください。"]
+    form = _form(password).casefold()
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", form)
+    if core in _COMMON or len(set(form)) < _FEWEST_CHARS or any(form[:SHORTEST] in run for run in _RUNS):
+        return ["推測されやすいパスワードです。関係のない言葉をいくつかつなげるなど、別のものにしてください。"]
+    own = {part.casefold() for name in names for part in (name, name.partition("@")[0]) if part}
+    if form in own or core in own or any(form == name * (len(form) // len(name)) for name in own):
+        return ["メールアドレスや名前と同じパスワードは使えません。別のものにしてください。"]
+    return []
+
+
+def _form(password: str) -> str:
+    # the same keys on another keyboard or phone give the same bytes
+    return unicodedata.normalize("NFKC", password)
