@@ -10,13 +10,18 @@ from app.models.recipient import Recipient
 
 
 class Slice(TenantOwned, Model):
-    """A range of a campaign's recipients: what a worker leases. `due_at` is null when nothing is left to send."""
+    """A range of a campaign's recipients: what a worker leases. `due_at` is null when nothing is left to send.
+
+    `check_at` says when to look for people whose SMS has no known outcome: set while the slice is leased, for its
+    worker may die, and as long as there are any. Nobody has to search a million people for a few.
+    """
 
     __tablename__ = "slice"
     __table_args__ = owned(
         refers_to("campaign", "campaign_id", ondelete="CASCADE"),
         UniqueConstraint("campaign_id", "first_id"),
         Index("ix_slice_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_slice_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 
@@ -25,6 +30,7 @@ class Slice(TenantOwned, Model):
     first_id: Mapped[int] = mapped_column(BigInteger)
     last_id: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[Time | None]
+    check_at: Mapped[Time | None]
     leased_until: Mapped[Time | None]
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
 

@@ -1,0 +1,23 @@
+"""SMS services' receipts: kept as they come and answered at once; a job makes something of them."""
+
+import hmac
+
+from flask import Blueprint, Response, request
+
+from app import tenancy
+from app.delivery import receipts
+from app.extensions import limiter, vault
+
+bp = Blueprint("sms_callbacks", __name__)
+
+
+@bp.post("/callbacks/sms/<int(max=9223372036854775807):account_id>/<key>")
+@limiter.exempt
+def receipt(account_id: int, key: str) -> Response:
+    """Take one receipt: 200 once it is kept, also when it was kept before; 404 unless the secret address is right."""
+    if not hmac.compare_digest(key.encode(), vault.receipt_key(account_id).encode()):
+        return Response(status=404)
+    request.max_content_length = receipts.BODY_LIMIT
+    body = request.get_data(cache=False)
+    with tenancy.platform():
+        return Response(status=200 if receipts.keep(account_id, body) else 404)

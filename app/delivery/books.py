@@ -1,0 +1,128 @@
+"""What a worker writes: messages claimed before their requests leave, outcomes after their answers came, in bulk."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+from app import links
+from app.delivery import log, retry
+from app.delivery.slices import Lease
+from app.sms.base import Outcome, OutcomeKind
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, SmsState
+
+_STATES = {
+    OutcomeKind.ACCEPTED: SmsState.ACCEPTED,
+    OutcomeKind.REFUSED: SmsState.UNDELIVERED,
+    OutcomeKind.UNKNOWN: SmsState.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that is ours to send, committed as sending. Phone and fields are still sealed."""
+
+    recipient_id: int
+    attempt: int
+    generation: int
+    phone_sealed: bytes
+    fields_sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a claim. `outcome` is None when its request never left."""
+
+    recipient_id: int
+    attempt: int
+    outcome: Outcome | None
+    at: datetime
+
+
+def claim(
+    connection: Connection,
+    held: Lease,
+    *,
+    account_id: int,
+    validity: Mapping[str, object],
+    after_id: int,
+    limit: int,
+) -> list[Claim]:
+    """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
+
+    `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
+    for the slice's next lease.
+    """
+    now = datetime.now(UTC)
+    rows = connection.execute(
+        text("""
+            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed FROM recipient
+            WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
+            ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+        """),
+        {"campaign_id": held.campaign_id, "after_id": after_id, "last_id": held.last_id, "limit": limit},
+    ).all()
+    if not rows:
+        return []
+    expires_at = links.expiry(validity, now)
+    steps = [
+        Step(
+            row.id,
+            now,
+            {"attempt": row.attempt},
+            {"fence": held.fence, "sms_attempt": row.attempt, "link_expires_at": expires_at},
+        )
+        for row in rows
+    ]
+    moved = move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
+    claims = [Claim(*row) for row in rows if row.id in moved]
+    log.begin(
+        connection,
+        [(item.recipient_id, item.attempt) for item in claims],
+        tenant_id=held.tenant_id,
+        campaign_id=held.campaign_id,
+        account_id=account_id,
+        fence=held.fence,
+        at=now,
+    )
+    return claims
+
+
+def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
+    """Record what became of claims; give how long the slice should rest for the sake of those to be tried again, s."""
+    later = [item.recipient_id for item in results if item.outcome and item.outcome.kind is OutcomeKind.LATER]
+    tries = log.tries(connection, later) if later else {}
+    steps: dict[SmsState, list[Step]] = defaultdict(list)
+    ended = []
+    rest_s = 0.0
+    for item in sorted(results, key=lambda result: result.recipient_id):
+        before = tries.get(item.recipient_id)
+        to, attempt_state, code = _verdict(item, before)
+        if item.outcome and item.outcome.kind is OutcomeKind.LATER:
+            count = before.count + 1 if before else 1
+            rest_s = max(rest_s, retry.pause_s(count, item.outcome.retry_after_s))
+        steps[to].append(Step(item.recipient_id, item.at, {"attempt": item.attempt, "code": code}, {"sms_code": code}))
+        provider_id = item.outcome.provider_id if item.outcome else None
+        ended.append(log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
+    for to, group in steps.items():
+        move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
+    log.end(connection, ended)
+    return rest_s
+
+
+def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState, str]:
+    """Give the person's next state, the attempt's state, and the code of both."""
+    outcome = item.outcome
+    if outcome is None:
+        return SmsState.QUEUED, SmsState.CANCELLED, log.NOT_SENT
+    if outcome.kind is not OutcomeKind.LATER:
+        state = _STATES[outcome.kind]
+        return state, state, outcome.code
+    if outcome.account_fault:
+        return SmsState.QUEUED, SmsState.CANCELLED, log.ACCOUNT + outcome.code
+    if before and retry.give_up(before.count + 1, before.first_at, item.at):
+        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, outcome.code
+    return SmsState.QUEUED, SmsState.CANCELLED, outcome.code

@@ -1,0 +1,58 @@
+"""What the database says is due, for the sweep that rebuilds the queues: every job with the arguments it wants.
+
+The platform's scope must be open. Each statement reads a partial index or a table that stays small.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import text
+
+from app import tenancy
+
+# how long an import may be silent before its worker counts as dead, seconds
+_SILENT_IMPORT_S = 120
+# how often a payment that is still open is asked about, seconds
+_POLL_S = 300
+
+_STATEMENTS = {
+    "jobs.delivery.send_slice": """
+        SELECT s.tenant_id, s.id
+        FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
+        WHERE s.due_at <= now() AND (s.leased_until IS NULL OR s.leased_until < now())
+        AND c.state = 'sending' AND t.state IN ('trial', 'active')
+        ORDER BY s.due_at, s.id
+    """,
+    # also campaigns that stand as sending though no slice of theirs is due: to be completed, or put right
+    "jobs.delivery.reconcile": """
+        SELECT tenant_id FROM slice WHERE check_at <= now()
+        UNION
+        SELECT c.tenant_id FROM campaign c WHERE c.state = 'sending'
+        AND EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.id)
+        AND NOT EXISTS (
+            SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
+        )
+    """,
+    "jobs.tracking.apply_receipts": "SELECT DISTINCT tenant_id FROM receipt WHERE applied_at IS NULL",
+    "jobs.intake.run_import": """
+        SELECT tenant_id, id FROM import
+        WHERE state = 'queued'
+        OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
+        ORDER BY id
+    """,
+    "jobs.payments.apply_notices": "SELECT DISTINCT tenant_id FROM payment_notice WHERE applied_at IS NULL",
+    "jobs.payments.poll": """
+        SELECT DISTINCT tenant_id FROM payment
+        WHERE state IN ('started', 'pending')
+        AND coalesce(checked_at, created_at) < now() - make_interval(secs => :poll_s)
+    """,
+}
+
+
+def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
+    """Give each job's name with the arguments of those that are due."""
+    values = {"silent_import_s": _SILENT_IMPORT_S, "poll_s": _POLL_S}
+    for job, statement in _STATEMENTS.items():
+        with tenancy.transaction() as connection:
+            wanted = {name: value for name, value in values.items() if f":{name}" in statement}
+            rows = connection.execute(text(statement), wanted).all()
+        yield job, [tuple(row) for row in rows]

@@ -1,0 +1,165 @@
+"""The send log: a row for every attempt, written before its request leaves and completed by what is learnt of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from app.sms.base import Report
+from app.tracking.states import SMS, SmsState
+
+# Codes of our own, beside the provider's.
+NOT_SENT = "not_sent"  # claimed, but its request never left
+ABSENT = "absent"  # looked up and provably not at the provider
+WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
+ACCOUNT = "account:"  # begins the code of a refusal that is the account's fault, not the message's
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an attempt came to as far as we saw. `state` is the attempt's, CANCELLED when it provably never got in."""
+
+    recipient_id: int
+    attempt: int
+    state: SmsState
+    code: str
+    at: datetime
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the provider says of an attempt. `at` is when it happened, aware and not in the future."""
+
+    recipient_id: int
+    attempt: int
+    report: Report
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often in a row a message provably did not get in, and since when."""
+
+    count: int
+    first_at: datetime
+
+
+def begin(
+    connection: Connection,
+    attempts: Sequence[tuple[int, int]],
+    *,
+    tenant_id: int,
+    campaign_id: int,
+    account_id: int,
+    fence: int,
+    at: datetime,
+) -> None:
+    """Write the rows of attempts, (recipient id, attempt) each, that are about to be made."""
+    connection.execute(
+        text("""
+            INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, started_at)
+            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, :fence, :at
+            FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt)
+        """),
+        {
+            "tenant_id": tenant_id,
+            "campaign_id": campaign_id,
+            "account_id": account_id,
+            "fence": fence,
+            "at": at,
+            "ids": [recipient_id for recipient_id, _ in attempts],
+            "attempts": [attempt for _, attempt in attempts],
+        },
+    )
+
+
+def end(connection: Connection, rows: Sequence[Ended]) -> None:
+    """Complete attempts by our own knowledge. What a report said before stays; only what was open is filled in."""
+    if not rows:
+        return
+    connection.execute(
+        text("""
+            UPDATE send_log l SET
+                state = CASE WHEN l.state = ANY(:open) THEN u.state ELSE l.state END,
+                code = CASE WHEN l.state = ANY(:open) THEN u.code ELSE l.code END,
+                settled_at = CASE WHEN l.state = ANY(:open) AND u.state = ANY(:final) THEN u.at ELSE l.settled_at END,
+                provider_id = coalesce(l.provider_id, u.provider_id),
+                answered_at = u.at
+            FROM unnest(
+                CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:states AS text[]), CAST(:codes AS text[]),
+                CAST(:provider_ids AS text[]), CAST(:ats AS timestamptz[])
+            ) AS u(id, attempt, state, code, provider_id, at)
+            WHERE l.recipient_id = u.id AND l.attempt = u.attempt
+        """),
+        {
+            "open": [str(SmsState.SENDING), str(SmsState.UNKNOWN)],
+            "final": [str(SmsState.UNDELIVERED), str(SmsState.CANCELLED)],
+            "ids": [row.recipient_id for row in rows],
+            "attempts": [row.attempt for row in rows],
+            "states": [str(row.state) for row in rows],
+            "codes": [row.code for row in rows],
+            "provider_ids": [row.provider_id for row in rows],
+            "ats": [row.at for row in rows],
+        },
+    )
+
+
+def tell(connection: Connection, to: SmsState, rows: Sequence[Told]) -> None:
+    """Complete attempts by the provider's word, all of which say `to`; a report never lowers what a better one said.
+
+    "Delivered" overrules everything, also our own belief that the attempt never got in.
+    """
+    sources = [str(state) for state in SmsState] if to is SmsState.DELIVERED else SMS.sources(to)
+    connection.execute(
+        text("""
+            UPDATE send_log l SET
+                state = CASE WHEN l.state = ANY(:sources) THEN :to ELSE l.state END,
+                code = CASE WHEN l.state = ANY(:sources) THEN u.code ELSE l.code END,
+                settled_at = CASE WHEN l.state = ANY(:sources) AND :settles THEN u.at ELSE l.settled_at END,
+                provider_id = coalesce(l.provider_id, u.provider_id),
+                carrier = coalesce(u.carrier, l.carrier),
+                units = coalesce(u.units, l.units)
+            FROM unnest(
+                CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:codes AS text[]),
+                CAST(:provider_ids AS text[]), CAST(:carriers AS text[]), CAST(:units AS integer[]),
+                CAST(:ats AS timestamptz[])
+            ) AS u(id, attempt, code, provider_id, carrier, units, at)
+            WHERE l.recipient_id = u.id AND l.attempt = u.attempt
+        """),
+        {
+            "to": str(to),
+            "sources": [state for state in sources if state != str(to)],
+            "settles": to is not SmsState.ACCEPTED,
+            "ids": [row.recipient_id for row in rows],
+            "attempts": [row.attempt for row in rows],
+            "codes": [row.report.code for row in rows],
+            "provider_ids": [row.report.provider_id for row in rows],
+            "carriers": [row.report.carrier for row in rows],
+            "units": [row.report.units for row in rows],
+            "ats": [row.at for row in rows],
+        },
+    )
+
+
+def tries(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, Tries]:
+    """Count the attempts in a row, up to each person's last but the open one, that provably did not get in.
+
+    Attempts that never left, and those refused for the account's sake, don't count.
+    """
+    rows = connection.execute(
+        text("""
+            SELECT l.recipient_id AS id, count(*) AS number, min(l.started_at) AS first_at
+            FROM send_log l
+            WHERE l.recipient_id = ANY(:ids) AND l.state = 'cancelled'
+            AND l.code <> :not_sent AND NOT starts_with(l.code, :account)
+            AND l.attempt > coalesce((
+                SELECT max(p.attempt) FROM send_log p
+                WHERE p.recipient_id = l.recipient_id AND p.state NOT IN ('cancelled', 'sending', 'unknown')
+            ), 0)
+            GROUP BY l.recipient_id
+        """),
+        {"ids": list(recipient_ids), "not_sent": NOT_SENT, "account": ACCOUNT},
+    )
+    return {row.id: Tries(row.number, row.first_at) for row in rows}

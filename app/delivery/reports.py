@@ -1,0 +1,55 @@
+"""What a provider says of attempts becomes states: by rank, under a lock, once.
+
+"Delivered" outranks "undelivered", and both outrank "accepted", whatever comes first, late or twice: that order is the
+vocabulary's own (`app.tracking.states`), for `move` leaves a state only where it allows.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from app.delivery import log
+from app.delivery.log import Told
+from app.sms.base import ReportState
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, SmsState
+
+_STATES = {
+    ReportState.PROCESSING: SmsState.ACCEPTED,
+    ReportState.DELIVERED: SmsState.DELIVERED,
+    ReportState.UNDELIVERED: SmsState.UNDELIVERED,
+    ReportState.CANCELLED: SmsState.CANCELLED,
+}
+
+
+def apply(connection: Connection, told: Sequence[Told]) -> None:
+    """Take the provider's word for attempts that exist. Of an earlier one, only "delivered" counts for the person."""
+    ids = sorted({item.recipient_id for item in told})
+    rows = connection.execute(
+        text("SELECT id, sms_attempt, carrier FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"),
+        {"ids": ids},
+    )
+    people = {row.id: row for row in rows}
+    groups: dict[SmsState, dict[tuple[int, int], Told]] = defaultdict(dict)
+    for item in told:
+        if item.recipient_id in people:
+            groups[_STATES[item.report.state]].setdefault((item.recipient_id, item.attempt), item)
+    # lowest rank first, so that every step that really happened leaves its event
+    for to in (SmsState.ACCEPTED, SmsState.CANCELLED, SmsState.UNDELIVERED, SmsState.DELIVERED):
+        group = [groups[to][key] for key in sorted(groups[to])]
+        steps = {
+            item.recipient_id: _step(item, people[item.recipient_id].carrier)
+            for item in group
+            if item.attempt == people[item.recipient_id].sms_attempt or to is SmsState.DELIVERED
+        }
+        move(connection, SMS, to, list(steps.values()), actor="provider")
+        if group:
+            log.tell(connection, to, group)
+
+
+def _step(item: Told, carrier: str) -> Step:
+    detail = {"attempt": item.attempt, "code": item.report.code}
+    return Step(
+        item.recipient_id, item.at, detail, {"sms_code": item.report.code, "carrier": item.report.carrier or carrier}
+    )

@@ -1,0 +1,99 @@
+"""What the messages of one campaign share: texts, link, account, and the provider's adapter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.accounts import Unusable, for_sms
+from app.campaigns import people
+from app.campaigns.segments import LIMIT, units
+from app.campaigns.template import MissingField
+from app.delivery.books import Claim
+from app.extensions import db
+from app.models import Campaign, SmsAccount
+from app.outbound import Request
+from app.sms import PROVIDERS, base
+
+
+class Unsendable(Exception):  # noqa: N818 - it says what the message is
+    """A message that can't be written as one SMS; `args[0]` is the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account opened for use, with its adapter."""
+
+    id: int
+    provider: base.SmsProvider
+    opened: base.SmsAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A campaign's content, frozen since its launch, and the account it is sent through."""
+
+    tenant_id: int
+    key: str
+    company: str
+    sms_text: str
+    validity: Mapping[str, object]
+    account: Account
+
+
+def account(account_id: int) -> Account:
+    """Open an account for look-ups. Raises Unusable. Ends the session's transaction."""
+    row = db.session.get_one(SmsAccount, account_id)
+    found = Account(row.id, PROVIDERS[row.provider], for_sms(row))
+    db.session.rollback()
+    return found
+
+
+def route(campaign_id: int) -> Route:
+    """Open a campaign for sending. Raises Unusable. Ends the session's transaction."""
+    row = db.session.execute(select(Campaign).where(Campaign.id == campaign_id)).scalar_one()
+    if row.sms_account is None or not row.sms_account.active:
+        raise Unusable(f"campaign {campaign_id} has no active sms_account")
+    found = Route(
+        tenant_id=row.tenant_id,
+        key=row.key,
+        company=row.tenant.name,
+        sms_text=row.sms_text,
+        validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
+        account=Account(row.sms_account.id, PROVIDERS[row.sms_account.provider], for_sms(row.sms_account)),
+    )
+    db.session.rollback()
+    return found
+
+
+def reference(key: str, recipient_id: int, attempt: int) -> str:
+    """Give the reference by which the provider knows one attempt."""
+    return f"{key}.{recipient_id}.{attempt}"
+
+
+def parse_reference(text: str) -> tuple[str, int, int] | None:
+    """Read (campaign key, recipient id, attempt) from a reference; None for one that isn't ours."""
+    parts = text.split(".")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts[1:]):  # noqa: PLR2004
+        return None
+    return parts[0], int(parts[1]), int(parts[2])
+
+
+def request(way: Route, claim: Claim) -> Request:
+    """Write the request of one message. Raises Unsendable, CannotOpen.
+
+    The check before the launch rendered every row; what it would have refused is refused here too, and never split.
+    """
+    fields = people.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
+    try:
+        body = people.sms_text(way.sms_text, way.company, fields, claim.recipient_id, claim.generation)
+    except MissingField:
+        raise Unsendable("missing_field") from None
+    if units(body) > LIMIT:
+        raise Unsendable("too_long")
+    to = people.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
+    message = base.SmsMessage(to, body, reference(way.key, claim.recipient_id, claim.attempt))
+    try:
+        return way.account.provider.send(way.account.opened, message)
+    except ValueError:
+        raise Unsendable("bad_number") from None

@@ -1,0 +1,202 @@
+"""Who works on a slice: leases with a fence, by the database's clock.
+
+A worker holds a slice for `lease_s` seconds and renews that with everything it writes. Each lease raises the slice's
+fence; a write under an older fence changes nothing. Whoever leases a slice after a worker that died moves that worker's
+open messages to unknown: they may have left.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+from app import queues, tenancy
+from app.campaigns import lifecycle
+from app.config import settings
+from app.delivery import log
+from app.tracking.moves import Step, move, move_all
+from app.tracking.states import SMS, CampaignState, SmsState
+
+# what was made due by another machine's clock is due here too; seconds
+_CLOCK_SKEW_S = 2
+
+_MAY_SEND = "c.state = 'sending' AND t.state IN ('trial', 'active')"
+
+_LEASE = text(f"""
+    UPDATE slice s
+    SET fence = s.fence + 1, leased_until = now() + make_interval(secs => :lease_s),
+        check_at = now() + make_interval(secs => :lease_s)
+    FROM campaign c, tenant t
+    WHERE s.id = (
+        SELECT id FROM slice
+        WHERE id = :id AND due_at <= now() + make_interval(secs => :skew_s)
+        AND (leased_until IS NULL OR leased_until < now())
+        FOR UPDATE SKIP LOCKED
+    )
+    AND c.id = s.campaign_id AND t.id = s.tenant_id AND {_MAY_SEND}
+    RETURNING s.id AS slice_id, s.tenant_id, s.campaign_id, s.first_id, s.last_id, s.fence
+""")  # noqa: S608 - our own words
+
+_RENEW = text(f"""
+    UPDATE slice s SET leased_until = now() + make_interval(secs => :lease_s)
+    FROM campaign c, tenant t
+    WHERE s.id = :id AND s.fence = :fence AND c.id = s.campaign_id AND t.id = s.tenant_id
+    RETURNING {_MAY_SEND} AS may_send
+""")  # noqa: S608 - our own words
+
+
+class LeaseLost(Exception):  # noqa: N818 - it says what happened
+    """Another worker has the slice now: nothing more may be written for it."""
+
+
+@dataclass(slots=True)
+class Range:
+    """A slice's people: those of the campaign from `first_id` to `last_id`. `fence` is that of whoever holds it."""
+
+    slice_id: int
+    tenant_id: int
+    campaign_id: int
+    first_id: int
+    last_id: int
+    fence: int
+
+
+@dataclass(slots=True)
+class Lease(Range):
+    """A slice that this process holds.
+
+    `call_until` is the end of the time in which a request may start (`time.monotonic()`): its answer then comes while
+    the lease still holds. `may_send` turns false when the campaign was paused or given up.
+    """
+
+    call_until: float
+    may_send: bool = True
+
+
+def lease(slice_id: int) -> Lease | None:
+    """Take a slice that is due and nobody's. None: it isn't due, is held, or its campaign isn't sending."""
+    started = time.monotonic()
+    with tenancy.transaction() as connection:
+        values = {"id": slice_id, "lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S}
+        row = connection.execute(_LEASE, values).mappings().first()
+        if row is None:
+            return None
+        taken = Lease(**row, call_until=_call_until(started))
+        _take_over_people(connection, taken)
+    return taken
+
+
+@contextmanager
+def holding(held: Lease) -> Iterator[Connection]:
+    """Open a transaction that renews the lease, and commit it. Raises LeaseLost and then writes nothing."""
+    started = time.monotonic()
+    with tenancy.transaction() as connection:
+        values = {"id": held.slice_id, "fence": held.fence, "lease_s": settings().lease_s}
+        row = connection.execute(_RENEW, values).first()
+        if row is None:
+            raise LeaseLost
+        held.may_send = row.may_send
+        yield connection
+    held.call_until = _call_until(started)
+
+
+def finish(held: Lease, *, pause_s: float = 0.0) -> None:
+    """Give the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once."""
+    with holding(held) as connection:
+        # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
+        if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
+            cancel_waiting(connection, held.campaign_id)
+        left = connection.execute(
+            text("""
+                SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
+                    coalesce(bool_or(sms_state IN ('unknown', 'sending')), false) AS unclear
+                FROM recipient WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id
+            """),
+            {"campaign_id": held.campaign_id, "first_id": held.first_id, "last_id": held.last_id},
+        ).one()
+        connection.execute(
+            text("""
+                UPDATE slice SET leased_until = NULL,
+                    due_at = CASE WHEN :waiting THEN now() + make_interval(secs => :pause_s) END,
+                    check_at = CASE WHEN :unclear THEN now() END
+                WHERE id = :id
+            """),
+            {"id": held.slice_id, "waiting": left.waiting, "unclear": left.unclear, "pause_s": pause_s},
+        )
+    complete(held.campaign_id)
+    if left.unclear:
+        queues.enqueue("jobs.delivery.reconcile", held.tenant_id, once=True)
+    if left.waiting and held.may_send and not pause_s:
+        queues.enqueue("jobs.delivery.send_slice", held.tenant_id, held.slice_id)
+
+
+def complete(campaign_id: int) -> None:
+    """Complete the campaign if nothing of it is left to do: in a transaction of its own, which holds no slice."""
+    with tenancy.transaction() as connection:
+        lifecycle.complete_if_done(connection, campaign_id)
+
+
+def take_over(slice_id: int) -> Range | None:
+    """Raise the fence of a slice that nobody holds and mark what its last worker left open. None: somebody holds it."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                UPDATE slice SET fence = fence + 1, leased_until = NULL
+                WHERE id = (
+                    SELECT id FROM slice
+                    WHERE id = :id AND (leased_until IS NULL OR leased_until < now()) FOR UPDATE SKIP LOCKED
+                )
+                RETURNING id, tenant_id, campaign_id, first_id, last_id, fence
+            """),
+            {"id": slice_id},
+        ).first()
+        if row is None:
+            return None
+        taken = Range(*row)
+        _take_over_people(connection, taken)
+    return taken
+
+
+def cancel_waiting(connection: Connection, campaign_id: int) -> None:
+    """Cancel who still waits in a campaign that was given up."""
+    move_all(
+        connection,
+        SmsState.CANCELLED,
+        campaign_id=campaign_id,
+        sources=[SmsState.QUEUED],
+        at=datetime.now(UTC),
+        actor="system",
+    )
+
+
+def _take_over_people(connection: Connection, taken: Range) -> None:
+    """Move what an earlier worker left open to unknown, under the new fence."""
+    now = datetime.now(UTC)
+    rows = connection.execute(
+        text("""
+            SELECT id, sms_attempt FROM recipient
+            WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND sms_state = 'sending'
+            ORDER BY id FOR NO KEY UPDATE
+        """),
+        {"campaign_id": taken.campaign_id, "first_id": taken.first_id, "last_id": taken.last_id},
+    ).all()
+    steps = [
+        Step(row.id, now, {"code": log.WORKER_LOST}, {"fence": taken.fence, "sms_code": log.WORKER_LOST})
+        for row in rows
+    ]
+    move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.SENDING])
+    log.end(
+        connection,
+        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, log.WORKER_LOST, now) for row in rows],
+    )
+
+
+def _state(connection: Connection, campaign_id: int) -> str:
+    return str(connection.execute(text("SELECT state FROM campaign WHERE id = :id"), {"id": campaign_id}).scalar_one())
+
+
+def _call_until(started: float) -> float:
+    return started + settings().lease_s - settings().send_timeout_s

@@ -1,0 +1,224 @@
+"""Messages whose fate is unknown: asked about by our reference, never guessed, never sent again blind.
+
+Found at the provider: the message goes on from there. Provably absent after the settle time: it waits to be sent again.
+Neither: it stays unknown and is asked about again, ever less often; without a look-up at the provider a person decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import queues, tenancy
+from app.accounts import Unusable
+from app.campaigns import lifecycle
+from app.config import settings
+from app.delivery import log, reports, retry, routes, slices, stopping
+from app.delivery.asking import ask, chunks
+from app.delivery.log import Told
+from app.delivery.slices import Range
+from app.outbound import Response
+from app.sms.base import Report
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, CampaignState, SmsState
+from app.vault import CannotOpen
+
+_CHUNK = 500
+_SHORTEST_WAIT = timedelta(seconds=30)
+_LONGEST_WAIT = timedelta(hours=1)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An attempt without a known fate; `since` is when nobody could be sending it any more."""
+
+    recipient_id: int
+    attempt: int
+    account_id: int
+    key: str
+    since: datetime
+
+    @property
+    def reference(self) -> str:
+        return routes.reference(self.key, self.recipient_id, self.attempt)
+
+
+def reconcile() -> None:
+    """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
+    _revive_stalled()
+    for slice_id in _slices_to_check():
+        if stopping.asked.is_set():
+            return
+        taken = slices.take_over(slice_id)
+        _check(taken or _range(slice_id))
+
+
+def next_check(since: datetime, now: datetime, settle: timedelta) -> datetime:
+    """Say when to ask again about a message unknown `since` then."""
+    if now < since + settle:
+        return since + settle
+    return now + min(max((now - since) / 2, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+
+def _slices_to_check() -> Sequence[int]:
+    with tenancy.transaction() as connection:
+        return connection.scalars(text("SELECT id FROM slice WHERE check_at <= now() ORDER BY check_at")).all()
+
+
+def _range(slice_id: int) -> Range:
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("SELECT id, tenant_id, campaign_id, first_id, last_id, fence FROM slice WHERE id = :id"),
+            {"id": slice_id},
+        ).one()
+        return Range(*row)
+
+
+def _check(part: Range) -> None:
+    """Ask about every unknown message of a slice, then say when to look at the slice again."""
+    with tenancy.transaction() as connection:
+        waiting = _unknown(connection, part)
+    requeued = 0
+    for chunk in chunks(waiting, _CHUNK):
+        found, absent = _look_up(chunk)
+        requeued += _settle(part, chunk, found, absent)
+    with tenancy.transaction() as connection:
+        _lock(connection, part)
+        left = _unknown(connection, part)
+        now = datetime.now(UTC)
+        settle = timedelta(seconds=settings().unknown_settle_s)
+        at = min((next_check(item.since, now, settle) for item in left), default=None)
+        connection.execute(
+            # while the slice is leased its worker may die: then it is looked at again ("least" passes over nulls)
+            text("UPDATE slice SET check_at = least(CAST(:at AS timestamptz), leased_until) WHERE id = :id"),
+            {"at": at, "id": part.slice_id},
+        )
+    if requeued:
+        queues.enqueue("jobs.delivery.send_slice", part.tenant_id, part.slice_id)
+    if not left:
+        slices.complete(part.campaign_id)
+
+
+def _unknown(connection: Connection, part: Range) -> list[_Open]:
+    rows = connection.execute(
+        text("""
+            SELECT r.id, l.attempt, l.sms_account_id, c.key, coalesce(l.answered_at, l.started_at) AS since
+            FROM recipient r
+            JOIN campaign c ON c.id = r.campaign_id
+            JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
+            WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id AND r.sms_state = 'unknown'
+            ORDER BY r.id
+        """),
+        {"campaign_id": part.campaign_id, "first_id": part.first_id, "last_id": part.last_id},
+    )
+    return [_Open(*row) for row in rows]
+
+
+def _look_up(chunk: Sequence[_Open]) -> tuple[dict[_Open, Report], list[_Open]]:
+    """Give what was found, and what the provider provably does not have. The rest got no clear answer."""
+    found: dict[_Open, Report] = {}
+    absent = []
+    for account_id in {item.account_id for item in chunk}:
+        try:
+            account = routes.account(account_id)
+        except (Unusable, CannotOpen) as fault:
+            _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
+            continue
+        mine = (item for item in chunk if item.account_id == account_id)
+        requests = {item: account.provider.lookup(account.opened, item.reference) for item in mine}
+
+        def read(item: _Open, response: Response, account: routes.Account = account) -> Report | None:
+            return account.provider.found(response, item.reference)
+
+        answers = ask({item: request for item, request in requests.items() if request is not None}, read)
+        for item, report in answers.items():
+            if report is None:
+                absent.append(item)
+                continue
+            found[item] = report
+            if report.code == "duplicate":
+                _log.error("the provider has one reference more than once", recipient_id=item.recipient_id)
+    return found, absent
+
+
+def _settle(part: Range, asked: Sequence[_Open], found: dict[_Open, Report], absent: Sequence[_Open]) -> int:
+    """Record the answers for attempts that are still the ones asked about; give how many will be sent again."""
+    now = datetime.now(UTC)
+    settle = timedelta(seconds=settings().unknown_settle_s)
+    with tenancy.transaction() as connection:
+        state = _lock(connection, part)
+        same = connection.execute(
+            text("""
+                SELECT r.id FROM recipient r
+                JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt) ON u.id = r.id
+                WHERE r.sms_state = 'unknown' AND r.sms_attempt = u.attempt
+                ORDER BY r.id FOR NO KEY UPDATE OF r
+            """),
+            {"ids": [item.recipient_id for item in asked], "attempts": [item.attempt for item in asked]},
+        )
+        ids = set(same.scalars())
+        told = [
+            Told(item.recipient_id, item.attempt, report, min(report.at or now, now)) for item, report in found.items()
+        ]
+        reports.apply(connection, [item for item in told if item.recipient_id in ids])
+        proven = [item for item in absent if item.recipient_id in ids and now >= item.since + settle]
+        return _send_again(connection, part, proven, now, state)
+
+
+def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], now: datetime, state: str) -> int:
+    """Let wait again who provably was not written to, or give them up."""
+    if not proven:
+        return 0
+    tries = log.tries(connection, [item.recipient_id for item in proven])
+    groups: dict[SmsState, list[_Open]] = {SmsState.QUEUED: [], SmsState.UNDELIVERED: []}
+    for item in proven:
+        before = tries.get(item.recipient_id)
+        done = before is not None and retry.give_up(before.count + 1, before.first_at, now)
+        groups[SmsState.UNDELIVERED if done else SmsState.QUEUED].append(item)
+    for to, items in groups.items():
+        steps = [
+            Step(item.recipient_id, now, {"attempt": item.attempt, "code": log.ABSENT}, {"sms_code": log.ABSENT})
+            for item in items
+        ]
+        move(connection, SMS, to, steps, actor="system", sources=[SmsState.UNKNOWN])
+        ended = SmsState.UNDELIVERED if to is SmsState.UNDELIVERED else SmsState.CANCELLED
+        log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, log.ABSENT, now) for item in items])
+    if state == CampaignState.CANCELLED:
+        slices.cancel_waiting(connection, part.campaign_id)
+        return 0
+    if groups[SmsState.QUEUED]:
+        connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
+    return len(groups[SmsState.QUEUED])
+
+
+def _lock(connection: Connection, part: Range) -> str:
+    """Lock the slice's row; give its campaign's state."""
+    connection.execute(text("SELECT id FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+    state = connection.execute(text("SELECT state FROM campaign WHERE id = :id"), {"id": part.campaign_id})
+    return str(state.scalar_one())
+
+
+def _revive_stalled() -> None:
+    """Complete campaigns that are done; where one is not, though no slice is due, have all its slices looked at."""
+    with tenancy.transaction() as connection:
+        stalled = connection.scalars(
+            text("""
+                SELECT id FROM campaign c
+                WHERE state = 'sending' AND EXISTS (SELECT FROM slice WHERE campaign_id = c.id)
+                AND NOT EXISTS (
+                    SELECT FROM slice WHERE campaign_id = c.id AND (due_at IS NOT NULL OR check_at IS NOT NULL)
+                )
+            """)
+        ).all()
+    for campaign_id in stalled:
+        with tenancy.transaction() as connection:
+            if lifecycle.complete_if_done(connection, campaign_id):
+                continue
+            _log.error("campaign had people to send to and no slice due", campaign_id=campaign_id)
+            connection.execute(
+                text("UPDATE slice SET due_at = now(), check_at = now() WHERE campaign_id = :id"), {"id": campaign_id}
+            )

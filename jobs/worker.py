@@ -1,0 +1,59 @@
+"""A worker: one process on exactly one queue.
+
+On one queue RQ moves a job to its own list in the same step in which it takes it (LMOVE), so a crash in between loses
+nothing. Jobs run in the worker's own process: a fork and its imports for each would cost more than most jobs do, and a
+killed worker leaves no orphan behind that goes on sending. All that RQ could still lose, the sweep puts back.
+"""
+
+import time
+
+import structlog
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from app import queues
+from app.delivery import stopping
+from app.extensions import redis_client
+
+# how often a worker shows that it lives, and how often RQ looks for jobs of those that don't; seconds
+_WORKER_TTL_S = 30
+_MAINTENANCE_S = 30
+_RECONNECT_S = 2.0
+
+_log = structlog.get_logger()
+
+
+class Worker(SimpleWorker):
+    """RQ's worker with our way to stop, and with the job's id on each log line."""
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Let the job in progress leave off at its next message, instead of running to its end."""
+        stopping.asked.set()
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """Run one job."""
+        with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
+            return super().perform_job(job, queue, execution)
+
+
+def run(queue_name: str) -> None:
+    """Work on a queue until SIGTERM or SIGINT, through any absence of Redis. An application context must be pushed."""
+    stopping.asked.clear()
+    while not stopping.asked.is_set():
+        try:
+            worker = Worker(
+                [queues.queue(queue_name)],
+                connection=redis_client.connection,
+                serializer=JSONSerializer,
+                worker_ttl=_WORKER_TTL_S,
+                maintenance_interval=_MAINTENANCE_S,
+                log_job_description=False,
+            )
+            worker.work(logging_level="WARNING")
+        except RedisError as error:
+            _log.warning("Redis is away", error=type(error).__name__)
+        if not stopping.asked.is_set():
+            time.sleep(_RECONNECT_S)
