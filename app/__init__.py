@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     _bind_extensions(app, settings)
-    _add_doors(app)
+    _add_doors(app, settings)
     return app
 
 
@@ -66,10 +66,11 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
         scope.bind(extensions.db.engine)
 
 
-def _add_doors(app: Flask) -> None:
+def _add_doors(app: Flask, settings: Settings) -> None:
     # by name: the doors import the domain, and the domain must not import a door
     for name in ("app.cli", "app.callbacks", "public", "admin_views"):
         importlib.import_module(name).register(app)
+    app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 
     @app.get("/healthz")
     @extensions.limiter.exempt
