@@ -19,7 +19,7 @@ from dev.stack import ROOT, Stack, remove
 PICTURES = ROOT / "docs" / "images"
 
 _WAIT_MS = 60_000
-_PERSON = {"number_ends": "00001001", "birth": "1980/01/02", "postcode": "100-0001"}  # the first one of the demo's list
+_PERSON = {"number_ends": "90001001", "birth": "1980/01/02", "postcode": "100-0001"}  # the first one of the demo's list
 
 
 def main() -> int:
