@@ -1,0 +1,288 @@
+"""The main job in a browser: a list becomes SMS, one person answers, reads and pays, the CSV tells all of it."""
+
+import csv
+import io
+import json
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app.campaigns.segments import LIMIT, units
+from dev.browser import DESK, PHONE
+from dev.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+SAMPLE = Path(__file__).parents[2].parent / "shared" / "samples" / "collection.csv"
+PEOPLE = 500
+_WAIT_MS = 30_000
+
+
+def collection() -> bytes:
+    """Give the sample list, or one of its form where the folder is missing: 500 rows, CP932, CRLF."""
+    if SAMPLE.exists():
+        return SAMPLE.read_bytes()
+    head = "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁\r\n"
+    forms = ("090-1{0:03d}-{1:04d}", "+81801{0:03d}{1:04d}", "070 1{0:03d} {1:04d}")
+    rows = (
+        f"K{n:08d},{forms[n % 3].format(n, 1000 + n * 7)},山田 太郎,"
+        f"{1000 + n},2026-12-26,1978/09/{n % 28 + 1:02d},{n:04d}\r\n"
+        for n in range(1, PEOPLE + 1)
+    )
+    return (head + "".join(rows)).encode("cp932")
+
+
+class Office:
+    """A clerk at the back office."""
+
+    def __init__(self, browser: Browser, stack: Stack, code: str) -> None:
+        account = next(a for a in stack.accounts if a["tenant_code"] == code and a["role"] == "clerk")
+        self.stack = stack
+        self.page = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo").new_page()
+        self.page.set_default_timeout(_WAIT_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"{stack.web_url}/admin/login")
+        for name in ("tenant_code", "email", "password"):
+            self.page.locator(f"#{name}").fill(account[name])
+        self.page.get_by_role("button", name="サインイン").click()
+        expect(self.page.get_by_role("navigation").first).to_be_visible()
+
+    def _listen(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def write(self, name: str, *, payment: bool) -> int:
+        """Write a campaign with two questions; give its id."""
+        page = self.page
+        page.goto(f"{self.stack.web_url}/admin/campaign/new/")
+        page.locator("[name=name]").fill(name)
+        page.locator("[name=sms_text]").fill("【{会社名}】{氏名}様 お知らせです {リンク}")
+        page.locator("[name=page_title]").fill("お支払いのお願い")
+        page.locator("[name=page_text]").fill("{氏名} 様\n{請求金額}円のお支払いが確認できておりません。")
+        for n, (label, kind) in enumerate((("生年月日", "date"), ("契約番号下4桁", "last4"))):
+            page.locator(f"[name=questions-{n}-label]").fill(label)
+            page.locator(f"[name=questions-{n}-kind]").select_option(kind)
+        if payment:
+            page.locator("[name=payment_required]").check()
+            page.locator("[name=payment_account_id]").select_option(index=1)
+        page.locator("form button[type=submit], form input[type=submit]").first.click()
+        expect(page).to_have_url(re.compile(r"/admin/campaign/\d+/"))
+        found = re.search(r"/admin/campaign/(\d+)/", page.url)
+        assert found
+        return int(found[1])
+
+    def upload(self, campaign_id: int, content: bytes) -> None:
+        """Upload a list, take the columns as proposed, wait until it is in."""
+        page = self.page
+        page.goto(f"{self.stack.web_url}/admin/campaign/{campaign_id}/list/")
+        page.locator("input[type=file]").set_input_files(
+            {"name": "督促リスト.csv", "mimeType": "text/csv", "buffer": content}
+        )
+        page.locator("form:has(input[type=file]) button[type=submit]").click()
+        page.get_by_role("button", name="この列で取り込む").click()
+        expect(page.get_by_text(re.compile(f"{PEOPLE}件")).first).to_be_visible()
+
+    def send(self, campaign_id: int) -> None:
+        """Check every row, then send."""
+        page = self.page
+        page.goto(f"{self.stack.web_url}/admin/campaign/{campaign_id}/check/")
+        page.get_by_role("button", name=re.compile("件を確認する")).click()
+        page.get_by_role("link", name=re.compile(f"{PEOPLE}件の送信へ進む")).click()
+        page.get_by_role("button", name=f"{PEOPLE}件を送信").click()
+        expect(page).to_have_url(re.compile("/status/"))
+
+    def status_csv(self, campaign_id: int, encoding: str) -> list[dict[str, str]]:
+        """Download the status CSV and read it."""
+        page = self.page
+        page.goto(f"{self.stack.web_url}/admin/campaign/{campaign_id}/result/")
+        with page.expect_download() as download:
+            page.locator(f"form:has(input[value='{encoding}']) button, button[value='{encoding}']").first.click()
+        content = Path(download.value.path()).read_bytes()
+        assert download.value.suggested_filename.endswith(".csv")
+        return list(csv.DictReader(io.StringIO(content.decode(encoding), newline="")))
+
+
+@pytest.fixture(scope="module")
+def clerk(browser: Browser, stack: Stack) -> Iterator[Office]:
+    office = Office(browser, stack, "midori")
+    yield office
+    office.page.context.close()
+
+
+def ask(stack: Stack, path: str) -> Any:
+    with urllib.request.urlopen(f"{stack.sandbox_url}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def put(stack: Stack, path: str, value: object, method: str = "PUT") -> None:
+    body = json.dumps(value).encode()
+    request = urllib.request.Request(
+        f"{stack.sandbox_url}{path}", body, {"Content-Type": "application/json"}, method=method
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def wait_for(condition: Callable[[], object], what: str, limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def sent(clerk: Office, stack: Stack) -> int:
+    """A campaign from the sample list, written, uploaded, checked and sent by hand."""
+    campaign_id = clerk.write("12月度 督促", payment=True)
+    clerk.upload(campaign_id, collection())
+    clerk.send(campaign_id)
+    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) >= PEOPLE, "500 SMS at the carrier")
+    return campaign_id
+
+
+@pytest.mark.usefixtures("sent")
+def test_everyone_gets_one_sms_with_a_link_of_their_own(stack: Stack) -> None:
+    messages = ask(stack, "/_sandbox/messages")
+    assert len(messages) == PEOPLE
+    assert set(Counter(message["to"] for message in messages).values()) == {1}
+    links = {re.search(r"https://todoke\.example/\w{16}$", message["body"])[0] for message in messages}  # type: ignore[index]
+    assert len(links) == PEOPLE
+    assert max(units(message["body"]) for message in messages) <= LIMIT
+
+
+@pytest.fixture(scope="module")
+def payer(clerk: Office, sent: int, browser: Browser, stack: Stack) -> dict[str, str]:
+    """The list's first person, who answers wrongly, then rightly, reads and pays; as the list knows them."""
+    person = next(csv.DictReader(io.StringIO(collection().decode("cp932"))))
+    row = clerk.status_csv(sent, "utf-8-sig")[0]
+    assert row["管理番号"] == person["管理番号"]
+    number = row["送信先電話番号"].replace("-", "")
+    context = browser.new_context(
+        viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True, locale="ja-JP", timezone_id="Asia/Tokyo"
+    )
+    page = context.new_page()
+    page.set_default_timeout(_WAIT_MS)
+    page.goto(f"{stack.sandbox_url}/phone/{number}")
+    page.locator(f"a[href^='{stack.web_url}']").first.click()
+    expect(page.get_by_text("みどり損害保険").first).to_be_visible()
+    assert person["氏名"] not in page.content()
+    page.locator("main form button").click()
+    year, month, day = re.findall(r"\d+", person["生年月日"])
+    answer(page, (year, month, str(int(day) % 27 + 1)), person["契約番号下4桁"])
+    expect(page).to_have_title(re.compile("エラー"))
+    expect(page.get_by_text(re.compile("あと.?4")).first).to_be_visible()
+    answer(page, (year, month, day), person["契約番号下4桁"])
+    expect(page.get_by_text("お支払いが確認できておりません").first).to_be_visible()
+    pay(page)
+    expect(page.get_by_text("支払済").or_(page.get_by_text("お支払いが完了")).first).to_be_visible()
+    context.close()
+    return person | {"number": number}
+
+
+def answer(page: Page, born: tuple[str, str, str], last4: str) -> None:
+    page.get_by_text("西暦", exact=True).click()
+    for part, value in zip(("year", "month", "day"), born, strict=True):
+        page.locator(f"[name=q1_{part}]").fill(value)
+    page.locator("[name=q2]").fill(last4)
+    page.locator("main form button[type=submit]").click()
+
+
+def pay(page: Page) -> None:
+    page.get_by_role("button", name=re.compile("支払")).click()
+    if page.locator("a.act").count():
+        page.locator("a.act").click()
+    page.get_by_role("button", name=re.compile("カードで支払う")).click()
+    page.wait_for_url(re.compile("/p/"))
+
+
+def test_the_status_csv_tells_all_of_it(clerk: Office, sent: int, payer: dict[str, str], stack: Stack) -> None:
+    def delivered() -> bool:
+        rows = clerk.status_csv(sent, "utf-8-sig")
+        return all(row["SMS状態"] in {"到達", "不達"} for row in rows if not row["送信先電話番号"].endswith("0002"))
+
+    wait_for(delivered, "receipts of all")
+    for encoding in ("cp932", "utf-8-sig"):
+        rows = clerk.status_csv(sent, encoding)
+        assert len(rows) == PEOPLE
+        row = next(row for row in rows if row["管理番号"] == payer["管理番号"])
+        assert row["送信先電話番号"].replace("-", "") == payer["number"]
+        assert (row["SMS状態"], row["ページ状態"], row["支払状態"]) == ("到達", "閲覧済", "支払済")
+        times = [
+            row[f"{step}日時"] for step in ("送信待ち", "送信", "受付", "開封", "認証", "閲覧", "支払手続", "支払")
+        ]
+        assert all(re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", at) for at in times)
+        assert times == sorted(times)
+        assert row["氏名"] == payer["氏名"]
+        unpaid = [row for row in rows if row["支払状態"] == "未払い"]
+        assert len(unpaid) == PEOPLE - 1
+    charges = ask(stack, "/_sandbox/ledger?kind=stripe&limit=1000")["entries"]
+    assert sum("checkout/sessions" in entry["path"] and entry["method"] == "POST" for entry in charges) >= 1
+
+
+@pytest.mark.usefixtures("payer")
+def test_another_tenants_clerk_sees_none_of_it(browser: Browser, clerk: Office, sent: int, stack: Stack) -> None:
+    page = clerk.page
+    page.goto(f"{stack.web_url}/admin/recipient/")
+    detail = page.locator("a[href*='/admin/recipient/details/']").first.get_attribute("href")
+    paths = [
+        *(
+            f"/admin/campaign/{sent}/{step}"
+            for step in ("", "list/", "check/", "send/", "status/", "result/", "status.json")
+        ),
+        f"/admin/campaign/edit/?id={sent}",
+        detail or "",
+        "/admin/import/",
+        "/admin/send_log/",
+        "/admin/recipient/",
+        "/admin/campaign/",
+    ]
+    mine = {path: page.request.get(f"{stack.web_url}{path}").text() for path in paths}
+    assert any("12月度 督促" in text for text in mine.values())
+    other = Office(browser, stack, "aoba")
+    for path in paths:
+        answered = other.page.request.get(f"{stack.web_url}{path}")
+        text = answered.text()
+        assert "12月度 督促" not in text, path
+        assert "K0000" not in text, path
+        assert "督促リスト" not in text, path
+        if str(sent) in path or "details" in path:
+            assert answered.status == 404 or "/admin/" in answered.url, path
+    other.page.context.close()
+
+
+def test_no_page_of_the_way_complained(clerk: Office, sent: int) -> None:
+    assert sent
+    assert clerk.complaints == []
+
+
+def test_a_killed_worker_loses_nothing_and_doubles_nothing(clerk: Office, sent: int, stack: Stack) -> None:
+    assert sent
+    before = len(ask(stack, "/_sandbox/messages"))
+    put(stack, "/_sandbox/switches", {"latency_ms": 400})
+    campaign_id = clerk.write("停電の日", payment=False)
+    # the same people: another campaign may write to them
+    clerk.upload(campaign_id, collection())
+    clerk.send(campaign_id)
+    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) > before + 40, "the first SMS")
+    stack.kill("delivery")
+    at_kill = len(ask(stack, "/_sandbox/messages")) - before
+    assert at_kill < PEOPLE
+    put(stack, "/_sandbox/switches", {"latency_ms": 0})
+    stack.restart("delivery")
+
+    def done() -> bool:
+        rows = clerk.status_csv(campaign_id, "utf-8-sig")
+        return all(row["SMS状態"] in {"受付済", "到達", "不達"} for row in rows)
+
+    wait_for(done, "everyone written to after the crash", limit_s=90)
+    fresh = ask(stack, "/_sandbox/messages")[before:]
+    assert set(Counter(message["to"] for message in fresh).values()) == {1}
+    assert len(fresh) == PEOPLE
