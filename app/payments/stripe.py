@@ -1,6 +1,6 @@
 """Stripe Checkout: a page of Stripe's own where the person pays by card, at a konbini or with PayPay.
 
-Sources: Stripe's API reference as its Python SDK 16.1 carries it, and docs.stripe.com (webhook signatures, konbini).
+Sources: Stripe's API reference as its Python SDK carries it, and docs.stripe.com (changelog, signatures, konbini).
 Yen has no smaller unit, so amounts are whole yen. A session lives 30 minutes to 24 hours from its creation; a konbini
 session is complete and unpaid until the money comes. `Idempotency-Key` is our reference: the same order sent again
 opens no second session, as long as it is the same to the letter, which is why nothing here looks at a clock.
@@ -27,10 +27,12 @@ from app.payments.base import (
     WebhookEvent,
 )
 
-VERSION: Final = "2026-10-28.endive"  # the version that SDK 16.1 pins
+# The last version whose sessions take payment_method_types; 2026-09-30.endive has allowed_payment_method_types instead.
+VERSION: Final = "2026-08-26.dahlia"
 TOLERANCE_S: Final = 300  # Stripe's own for signatures; here it holds in both directions
 KONBINI_DAYS: Final = 3  # Stripe's default
 _KONBINI_DAYS_LIMITS: Final = (1, 60)
+_KONBINI_YEN_LIMITS: Final = (120, 300_000)  # docs.stripe.com/payments/konbini; a session beyond them is refused whole
 
 _ID: Final = re.compile(r"[0-9A-Za-z_]{1,255}", re.ASCII)
 _WORD: Final = re.compile(r"[0-9A-Za-z_.-]{1,60}", re.ASCII)
@@ -69,7 +71,7 @@ class _StripeCheckout:
 
         `success_url` may hold `{CHECKOUT_SESSION_ID}`, which Stripe fills in.
         """
-        methods = list(order.methods) or _methods(account.settings.get("methods", ""))
+        methods = _payable(list(order.methods) or _methods(account.settings.get("methods", "")), order.amount_yen)
         form = {
             "mode": "payment",
             "line_items[0][quantity]": "1",
@@ -106,7 +108,7 @@ class _StripeCheckout:
         """Read the answer to `start` or `fetch`. Raises UnclearCharge."""
         session = _json(response.body)
         if response.status != HTTPStatus.OK:
-            raise _error(response.status, session)
+            raise _error(response, session)
         if session.get("object") != "checkout.session" or session.get("mode") != "payment":
             raise UnclearCharge("unreadable")
         provider_id = session.get("id")
@@ -161,6 +163,13 @@ def _methods(setting: str) -> list[str]:
     return list(dict.fromkeys(word for word in named if word)) or ["card"]
 
 
+def _payable(methods: list[str], amount_yen: int) -> list[str]:
+    """Leave konbini out where it can't take the amount and there is another way to pay."""
+    least, most = _KONBINI_YEN_LIMITS
+    fitting = methods if least <= amount_yen <= most else [method for method in methods if method != "konbini"]
+    return fitting or methods
+
+
 def _konbini_days(setting: str) -> int:
     least, most = _KONBINI_DAYS_LIMITS
     return min(max(int(setting), least), most) if re.fullmatch(r"\d{1,3}", setting, re.ASCII) else KONBINI_DAYS
@@ -204,11 +213,14 @@ def _method(session: Json, payment: Json, latest: Json) -> str | None:
     return offered[0] if isinstance(offered, list) and len(offered) == 1 and isinstance(offered[0], str) else None
 
 
-def _error(status: int, content: Json) -> UnclearCharge:
+def _error(response: Response, content: Json) -> UnclearCharge:
     error = _object(content, "error")
     code = _text(error, "code") or _text(error, "type") or ""
-    final = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING
-    return UnclearCharge(code if _WORD.fullmatch(code) else f"http_{status}", final=final and bool(error))
+    refused = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR and bool(error)
+    # Stripe keeps the answer to an Idempotency-Key for a day, a 500 too: this order will never get another one.
+    replayed = response.headers.get("idempotent-replayed") == "true"
+    final = replayed or (refused and response.status not in _PASSING)
+    return UnclearCharge(code if _WORD.fullmatch(code) else f"http_{response.status}", final=final)
 
 
 def _verify(header: str, secret: str, body: bytes, now: datetime) -> None:

@@ -75,7 +75,7 @@ class _Karaden:
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Outcome(OutcomeKind.LATER, _code(answer), account_fault=True)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Outcome(OutcomeKind.LATER, _code(answer), retry_after_s=_retry_after_s(answer.headers))
+            return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=_retry_after_s(answer.headers))
         return _refused(answer)
 
     def lookup(self, account: SmsAccount, reference: str) -> Request:

@@ -178,6 +178,10 @@ def boom(*_args: object) -> NoReturn:
     raise BoomError
 
 
+def ignore(*_args: object) -> None:
+    pass
+
+
 def boom_at_the_gate() -> Callable[[int], bool]:
     asked: list[int] = []
 
@@ -201,9 +205,9 @@ def test_an_exception_of_a_callback_ends_the_run_and_leaves_the_engine_whole(whe
         with pytest.raises(BoomError):
             engine.run(
                 failing_source(server) if where == "source" else posts(server, 10),
-                boom if where == "answer" else lambda _key, _answer: None,
+                boom if where == "answer" else ignore,
                 {"before": boom, "gate": boom_at_the_gate(), "skipped": lambda _key: False}.get(where, always),
-                boom if where == "skipped" else lambda _key: None,
+                boom if where == "skipped" else ignore,
             )
         answers: dict[int, Answer] = {}
         engine.run(posts(server, 4), answers.__setitem__, always, unexpected)
