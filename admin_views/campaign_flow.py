@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import abort, flash, jsonify, redirect, request, url_for
-from flask_admin import expose
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views import flow_lists, flow_preview, flow_status, show
 from admin_views.access import staff
-from admin_views.base import SecureView
+from admin_views.base import SecureView, expose
 from admin_views.flow_steps import launched, next_action, page_url, steps
 from app import audit, queues
 from app.campaigns import lifecycle, rehearsal
@@ -34,7 +33,7 @@ _CHECK_AT_ONCE = 5_000
 _ONE = "/<int(max=9223372036854775807):campaign_id>"
 _LIST = f"{_ONE}/list/<int(max=9223372036854775807):import_id>"
 
-Page = BaseResponse | str
+Page = BaseResponse | str | tuple[str, int]
 
 
 class CampaignFlow(SecureView):
@@ -138,8 +137,10 @@ class CampaignFlow(SecureView):
         if encoding not in export.ENCODINGS or not row.rows_rejected:
             abort(404)
         _record("export_rejects", campaign, {"import": import_id, "rows": row.rows_rejected, "encoding": encoding})
-        pieces = imports.rejects(import_id, "cp932" if encoding == "cp932" else "utf-8")
-        return flow_status.download(pieces, f"{campaign.name}_エラー行.csv", f"rejects-{import_id}.csv")
+        plain = "cp932" if encoding == "cp932" else "utf-8"
+        return flow_status.download(
+            lambda: imports.rejects(import_id, plain), f"{campaign.name}_エラー行.csv", f"rejects-{import_id}.csv"
+        )
 
     # --- 確認 ---
 
@@ -228,9 +229,9 @@ class CampaignFlow(SecureView):
 
     @expose(f"{_ONE}/status.json")
     def status_figures(self, campaign_id: int) -> Page:
-        """Tell how many stand where; done when the state is another than the page shows."""
+        """Tell how many stand where; done when the page is to be loaded anew."""
         campaign = _campaign(campaign_id)
-        return jsonify(flow_status.live(campaign, shown=request.args.get("state", "")))
+        return jsonify(flow_status.live(campaign, shown=request.args.get("shown", "")))
 
     @expose(f"{_ONE}/pause", methods=["POST"])
     def pause(self, campaign_id: int) -> Page:
@@ -278,7 +279,7 @@ class CampaignFlow(SecureView):
             abort(404)
         _record("export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": encoding})
         name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.csv"
-        return flow_status.download(export.status_csv(campaign_id, encoding), name, f"status-{campaign_id}.csv")
+        return flow_status.download(lambda: export.status_csv(campaign_id, encoding), name, f"status-{campaign_id}.csv")
 
     # --- shared ---
 
@@ -309,6 +310,9 @@ class CampaignFlow(SecureView):
     def _confirm(self, campaign: Campaign, current: str, question: flow_status.Confirmation) -> str:
         return self._page("flow/confirm.html", campaign, current, question=question)
 
+
+# Flask-Admin wants to know; the root of these addresses is the list of campaigns, another view's.
+CampaignFlow._default_view = "overview"  # noqa: SLF001 - Flask-Admin's own place
 
 # The token of an upload is looked at in the view, after the sign-in and with the limit raised: reading the form any
 # earlier would take a stranger's 200 MB.

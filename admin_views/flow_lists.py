@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from flask import request, url_for
 from sqlalchemy import func, select
@@ -57,15 +57,15 @@ def overview(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def _wanted_columns(campaign: Campaign) -> list[tuple[str, str]]:
+def _wanted_columns(campaign: Campaign) -> dict[str, list[str]]:
     """Say which columns the list needs, each with what for."""
-    wanted = [("電話番号", "SMSを送る携帯電話番号")]
-    wanted += [
-        (question.column_name or question.label, f"設問「{question.label}」の答え") for question in campaign.questions
-    ]
+    wanted: dict[str, list[str]] = {"電話番号": ["SMSを送る携帯電話番号"]}
+    for item in campaign.questions:
+        wanted.setdefault(item.column_name or item.label, []).append(f"設問「{item.label}」の答え")
     if campaign.payment_required:
-        wanted.append(("請求金額", "支払いページで請求する金額（円）"))
-    wanted += [(name, f"文面の差込項目 {{{name}}}") for name in imports.merge_names(campaign)]
+        wanted.setdefault("請求金額", []).append("支払いページで請求する金額（円）")
+    for name in imports.merge_names(campaign, ()):
+        wanted.setdefault(name, []).append(f"文面の差込項目 {{{name}}}")
     return wanted
 
 
@@ -81,7 +81,7 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
         raise imports.Refused(too_large) from None
     if file is None or not file.filename:
         raise imports.Refused("ファイルが選ばれていません。名簿のCSVファイルを選んでから「取り込む」を押してください。")
-    return imports.store(campaign.id, file.filename, file.stream, user_id=user_id)
+    return imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
 
 
 # --- columns ---
@@ -203,7 +203,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "faults": faults,
         "faults_shown": _FAULTS_SHOWN,
         "findings": _findings(row.id),
-        "level_tones": {"error": "danger", "warning": "warning", "ignored": "secondary"},
+        "level_tones": {"error": "badge-red", "warning": "badge-amber", "ignored": ""},
         "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
         "encodings": export.ENCODINGS,
         "most_bytes": settings().upload_max_bytes,
@@ -213,9 +213,9 @@ def outcome(row: Import) -> dict[str, Any]:
 
 
 def _findings(import_id: int) -> list[Finding]:
-    """Count the faults by kind, the most frequent errors first."""
+    """Count the faults by kind, the most frequent errors first; nothing where each kind came once."""
     count = func.count()
-    rows = db.session.execute(
+    counted = db.session.execute(
         select(
             ImportFault.level,
             ImportFault.column_name,
@@ -228,7 +228,10 @@ def _findings(import_id: int) -> list[Finding]:
         .order_by(ImportFault.level != str(Level.ERROR), ImportFault.level != str(Level.WARNING), count.desc())
         .limit(20)
     )
-    return [Finding(level, column or "行全体", message, found, first) for level, column, message, found, first in rows]
+    found = [
+        Finding(level, column or "行全体", message, rows, first) for level, column, message, rows, first in counted
+    ]
+    return found if any(item.rows > 1 for item in found) else []
 
 
 def discard_question(campaign: Campaign, row: Import) -> Confirmation:

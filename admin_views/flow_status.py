@@ -1,21 +1,23 @@
 """状況 and 結果: figures as text, as a picture and as JSON; files to download; questions before acts that weigh."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
 from flask import Response, stream_with_context, url_for
 
+from app import tenancy
 from app.models import Campaign
 from app.tracking.clock import TOKYO
 from app.tracking.figures import Figures, figures
-from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, SmsState, Track
+from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, PageState, SmsState, Track
 
 _BAR_WIDTH = 420
+# what the list of people calls its filters
+_FILTERS = {"sms": "sms", "page": "page_state", "payment": "payment"}
 # states of a track where somebody should look
 _BAD = {"sms": {"undelivered", "unknown", "expired"}, "page": {"locked"}, "payment": {"failed", "expired"}}
 
@@ -54,6 +56,16 @@ class Bar:
     share: str
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that somebody should look at; `words` follow the count."""
+
+    key: str
+    count: int
+    words: str
+    url: str
+
+
 def overview(campaign: Campaign) -> dict[str, Any]:
     """Give what the page shows."""
     now = figures(campaign.id)
@@ -62,10 +74,10 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "tracks": [(track.label, _standings(campaign, track, now)) for track in _tracks(campaign)],
         "bars": bars(campaign, now),
         "boxes": _boxes(now),
-        "live_url": url_for("flow.status_figures", campaign_id=campaign.id, state=campaign.state),
+        "alerts": _alerts(campaign, now),
+        "live_url": url_for("flow.status_figures", campaign_id=campaign.id, shown=_shown(campaign, now)),
         "can_pause": campaign.state == CampaignState.SENDING,
         "can_resume": campaign.state == CampaignState.PAUSED,
-        "can_cancel": campaign.state in {CampaignState.SENDING, CampaignState.PAUSED},
     }
 
 
@@ -90,7 +102,7 @@ def _standings(campaign: Campaign, track: Track, now: Figures) -> list[Standing]
 
 def recipients_url(campaign: Campaign, track: Track, state: str) -> str:
     """Give the list of the campaign's people who stand in a state."""
-    return url_for("recipient.index_view", campaign=campaign.id, **{track.name: state})
+    return f"{url_for('recipient.index_view', campaign=campaign.id)}&{_FILTERS[track.name]}={state}"
 
 
 def _boxes(now: Figures) -> list[tuple[str, str, int, str]]:
@@ -104,6 +116,30 @@ def _boxes(now: Figures) -> list[tuple[str, str, int, str]]:
         ("undelivered", "不達", now.sms[SmsState.UNDELIVERED], "figure-bad" if now.sms[SmsState.UNDELIVERED] else ""),
         ("unknown", "照会中", now.sms[SmsState.UNKNOWN], "figure-bad" if now.sms[SmsState.UNKNOWN] else ""),
     ]
+
+
+def _alerts(campaign: Campaign, now: Figures) -> list[Alert]:
+    """Turn counts into things to do."""
+    found = [
+        (SMS, SmsState.UNDELIVERED, now.sms, "が届いていません。番号の誤りや、SMSを受け取れない電話が考えられます。"),
+        (
+            SMS,
+            SmsState.UNKNOWN,
+            now.sms,
+            "の結果を送信事業者に照会しています。二重に送らないよう、結果が分かるまで送り直しません。",
+        ),
+        (PAGE, PageState.LOCKED, now.page, "が設問を間違えてロックされています。本人から連絡があれば解除できます。"),
+    ]
+    return [
+        Alert(f"{track.name}.{state}", counts[state], words, recipients_url(campaign, track, state))
+        for track, state, counts, words in found
+        if counts[state]
+    ]
+
+
+def _shown(campaign: Campaign, now: Figures) -> str:
+    """Name what a page shows besides figures: when it is another, the page is to be loaded anew."""
+    return "-".join([campaign.state, *(alert.key for alert in _alerts(campaign, now))])
 
 
 def bars(campaign: Campaign, now: Figures) -> list[Bar]:
@@ -131,7 +167,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
     texts |= {f"{bar.key}.share": bar.share for bar in funnel}
     texts["state"] = CAMPAIGN.words[CampaignState(campaign.state)]
     return {
-        "done": campaign.state != shown,
+        "done": _shown(campaign, now) != shown,
         "texts": texts,
         "values": {f"{bar.key}.width": bar.width for bar in funnel},
     }
@@ -200,14 +236,19 @@ def stamp(at: datetime) -> str:
     return at.astimezone(TOKYO).strftime("%Y%m%d-%H%M")
 
 
-def download(pieces: Iterable[bytes], name: str, plain_name: str) -> Response:
+def download(pieces: Callable[[], Iterable[bytes]], name: str, plain_name: str) -> Response:
     """Stream a CSV file under a Japanese name (RFC 6266 and 8187), with a plain one for old programs.
 
-    The first piece is made before the answer begins: what goes wrong there still gets a page that says so.
+    `pieces` runs after the request's own scope has been closed, in a scope like it.
     """
-    running = iter(pieces)
-    first = next(running, b"")
-    response = Response(stream_with_context(chain([first], running)), mimetype="text/csv")  # type: ignore[arg-type]
+    tenant_id = tenancy.current().tenant_id
+    assert tenant_id is not None  # noqa: S101 - operators open no campaign
+
+    def stream() -> Iterator[bytes]:
+        with tenancy.tenant(tenant_id):
+            yield from pieces()
+
+    response = Response(stream_with_context(stream()), mimetype="text/csv")
     safe = re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name)
     response.headers["Content-Disposition"] = (
         f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(safe, safe='')}"

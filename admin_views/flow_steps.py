@@ -57,6 +57,8 @@ def steps(campaign: Campaign, missing: Sequence[Missing], people: int) -> list[S
 def _standing(
     key: str, campaign: Campaign, missing: Sequence[Missing], people: int
 ) -> tuple[str, str, tuple[str, ...]]:
+    if campaign.state == CampaignState.CANCELLED and not launched(campaign):
+        return "later", "取消", ()
     if key in {"write", "list", "check"}:
         lacks = tuple(item.message for item in missing if item.step == key)
         if not lacks:
@@ -71,8 +73,6 @@ def _standing(
 
 
 def _standing_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tuple[str, ...]]:
-    if not launched(campaign):
-        return "later", "取消", ()
     if key == "send":
         return "done", "開始済み", ()
     if key == "status":

@@ -2,35 +2,10 @@
 (function () {
   "use strict";
 
-  // Flask-Admin writes href="javascript:void(0)" on links that scripts handle; following one is a policy violation.
   document.addEventListener("click", function (event) {
-    var link = event.target.closest('a[href^="javascript:"], .field-filters a.filter');
-    if (link) event.preventDefault();
-  }, true);
-
-  document.addEventListener("click", function (event) {
-    var target = event.target.closest("[data-model-action], [data-inline-add], [data-dismiss-flash]");
-    if (!target) return;
-    if (target.dataset.modelAction) {
-      event.preventDefault();
-      window.modelActions.execute(target.dataset.modelAction);
-    } else if (target.dataset.inlineAdd) {
-      event.preventDefault();
-      addInline(target);
-    } else {
-      target.closest(".flash").remove();
-    }
+    var button = event.target.closest("[data-dismiss-flash]");
+    if (button) button.closest(".flash").remove();
   });
-
-  function addInline(button) {
-    var list = button.closest(".inline-field").querySelector(".inline-field-list");
-    var most = Number(button.dataset.inlineMost || 0);
-    if (most && list.children.length >= most) {
-      window.alert(button.dataset.inlineFull);
-      return;
-    }
-    window.faForm.addInlineField(button, button.dataset.inlineAdd);
-  }
 
   document.addEventListener("submit", function (event) {
     var form = event.target;
