@@ -16,9 +16,12 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, gate, karaden, pages, stripe
+from sandbox import control, karaden, pages, stripe
+from sandbox.gate import Gate
+from sandbox.karaden import Karaden
+from sandbox.lane import Lane
 from sandbox.settings import SettingError, Settings, read
-from sandbox.world import World, build
+from sandbox.world import build
 
 _BACKLOG = 4096
 _LARGEST_BODY = 16 * 1024 * 1024
@@ -36,18 +39,6 @@ def main() -> int:
     gc.set_threshold(200_000, 50, 1000)
     uvloop.run(_serve(settings, listener))
     return 0
-
-
-def application(world: World) -> web.Application:
-    """Put the doors of one sandbox together."""
-    app = web.Application(client_max_size=_LARGEST_BODY)
-    karaden_gate = gate.Gate("karaden", world.ledger, world.switches, karaden.failure)
-    stripe_gate = gate.Gate("stripe", world.ledger, world.switches, stripe.failure)
-    app.add_routes(karaden.Karaden(world.messages, world.switches, world.settings.karaden_tokens).routes(karaden_gate))
-    app.add_routes(stripe.Stripe(world.checkouts, world.idempotency).routes(stripe_gate))
-    app.add_routes(control.routes(world))
-    app.add_routes(pages.routes(world))
-    return app
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -73,15 +64,37 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     address = f"http://{host}:{listener.getsockname()[1]}"
     world = build(settings, settings.public_url or address)
     world.load()
+    carrier = Karaden(world.messages, world.switches, settings.karaden_tokens)
+    carrier_gate = Gate("karaden", world.ledger, world.switches, karaden.failure)
+    app = web.Application(client_max_size=_LARGEST_BODY)
+    app.add_routes(carrier.routes(carrier_gate))
+    shop_gate = Gate("stripe", world.ledger, world.switches, stripe.failure)
+    app.add_routes(stripe.Stripe(world.checkouts, world.idempotency).routes(shop_gate))
+    app.add_routes(control.routes(world))
+    app.add_routes(pages.routes(world))
     # a handler ends when its client goes away, so that a hanging one doesn't stay; no access log: the ledger is it
-    runner = web.AppRunner(application(world), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+    on_lane: set[asyncio.Transport] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Lane(carrier, carrier_gate, _aiohttp_of(runner), on_lane), sock=listener, backlog=_BACKLOG
+    )
     sys.stdout.write(json.dumps({"sandbox": address}) + "\n")
     sys.stdout.flush()
     await _told_to_stop(settings.parent)
+    server.close()
+    for transport in list(on_lane):
+        transport.close()
     await world.close()
     await runner.cleanup()
+
+
+def _aiohttp_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        message = "the runner is set up before anything connects"
+        raise RuntimeError(message)
+    return runner.server
 
 
 async def _told_to_stop(parent: int | None) -> None:

@@ -105,7 +105,7 @@ class Gate:
 def _reset(request: web.Request) -> web.Response:
     """Break the connection with a TCP RST: close it with nothing to linger for."""
     transport = request.transport
-    if isinstance(transport, asyncio.Transport):
+    if transport is not None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()

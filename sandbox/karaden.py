@@ -9,10 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
-from urllib.parse import unquote_to_bytes
+from typing import NoReturn
 
 from aiohttp import web
+from yarl import URL
 
 from sandbox.gate import Gate, Reply
 from sandbox.messages import JST, VERSION, Draft, Message, Messages, units
@@ -74,10 +74,11 @@ class Karaden:
             web.route("*", "/karaden/{rest:.*}", gate.guard("other", self._other)),
         ]
 
-    def _create(self, request: web.Request, body: bytes) -> Reply:
+    def create(self, authorization: str, version: str | None, tenant: str, body: bytes) -> Reply:
         """POST …/messages: accept one SMS."""
         try:
-            draft = read_draft(self._tenant(request), body)
+            self._check(authorization, version, tenant)
+            draft = read_draft(tenant, body)
         except KaradenError as error:
             return refusal(error)
         message = self._messages.accept(draft)
@@ -90,6 +91,10 @@ class Karaden:
             reply.first = first
         return reply
 
+    def _create(self, request: web.Request, body: bytes) -> Reply:
+        authorization, version = request.headers.get("Authorization", ""), request.headers.get("Karaden-Version")
+        return self.create(authorization, version, request.match_info["tenant"], body)
+
     def _list(self, request: web.Request, _body: bytes) -> Reply:
         """GET …/messages: a page of messages, newest first."""
         try:
@@ -98,7 +103,7 @@ class Karaden:
         except KaradenError as error:
             return refusal(error)
         found = self._messages.newest_first(tenant, wanted.to, wanted.tag)
-        page: list[dict[str, Any]] = []
+        page: list[str] = []
         skip = (wanted.page - 1) * wanted.per_page
         more = False
         for message in found:
@@ -110,8 +115,9 @@ class Karaden:
                 more = True
                 break
             else:
-                page.append(message.show())
-        return Reply(200, json.dumps({"object": "list", "has_more": more, "data": page}).encode(), _JSON)
+                page.append(message.write())
+        body = f'{{"object": "list", "has_more": {json.dumps(more)}, "data": [{", ".join(page)}]}}'
+        return Reply(200, body.encode(), _JSON)
 
     def _detail(self, request: web.Request, _body: bytes) -> Reply:
         """GET …/messages/{id}: one message."""
@@ -142,18 +148,21 @@ class Karaden:
         return message
 
     def _tenant(self, request: web.Request) -> str:
+        tenant = request.match_info["tenant"]
+        self._check(request.headers.get("Authorization", ""), request.headers.get("Karaden-Version"), tenant)
+        return tenant
+
+    def _check(self, authorization: str, version: str | None, tenant: str) -> None:
         """Check token, version and tenant, in this order."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             _fail("unauthentication")
-        if request.headers.get("Karaden-Version", VERSION) != VERSION:
+        if version not in {None, VERSION}:
             _fail("invalid_version")
-        tenant = request.match_info["tenant"]
         if not _TENANT.fullmatch(tenant) or (self._tokens and tenant not in self._tokens):
             _fail("invalid_tenant")
         if self._tokens and self._tokens[tenant] != token.strip():
             _fail("unauthentication")
-        return tenant
 
 
 def failure(status: int) -> Reply:
@@ -170,13 +179,8 @@ def refusal(error: KaradenError) -> Reply:
 
 def read_draft(tenant: str, body: bytes) -> Draft:
     """Read and check a send request's form. Raises KaradenError."""
-    form: dict[str, str] = {}
-    tags = []
-    for name, value in read_form(body):
-        if name == "tags[]":
-            tags.append(value)
-        else:
-            form[name] = value
+    # a form is a query by another name, and yarl reads one six times as fast as the standard library does
+    form = URL.build(query_string=body.decode("utf-8", "replace"), encoded=True).query
     service_id, to, text = form.get("service_id", ""), form.get("to", ""), form.get("body", "")
     errors: dict[str, list[str]] = {}
     if not _SERVICE.fullmatch(service_id):
@@ -191,6 +195,7 @@ def read_draft(tenant: str, body: bytes) -> Draft:
     scheduled_at, limited_at = _read_times(form, errors)
     if errors:
         raise KaradenError("validation_error", errors)
+    tags = form.getall("tags[]", [])
     return Draft(tenant, int(service_id), to, text, tags, shorten == "true", scheduled_at, limited_at)
 
 
@@ -210,23 +215,6 @@ def _read_times(form: Mapping[str, str], errors: dict[str, list[str]]) -> tuple[
     if limited_at is not None and limited_at <= (scheduled_at or now):
         errors["limited_at"] = ["limited_atは送信より後の日時で入力してください。"]
     return scheduled_at, limited_at
-
-
-def read_form(body: bytes) -> list[tuple[str, str]]:
-    """Split a form body into names and values; the standard library's parse_qsl costs three times as much."""
-    pairs = []
-    for piece in body.split(b"&"):
-        name, _, value = piece.partition(b"=")
-        pairs.append((_plain(name), _plain(value)))
-    return pairs
-
-
-def _plain(raw: bytes) -> str:
-    if b"+" in raw:
-        raw = raw.replace(b"+", b" ")
-    if b"%" in raw:
-        raw = unquote_to_bytes(raw)
-    return raw.decode("utf-8", "replace")
 
 
 class _Wanted:
@@ -289,7 +277,7 @@ def _read_time(form: Mapping[str, str], name: str, errors: dict[str, list[str]])
 
 
 def _reply(message: Message) -> Reply:
-    return Reply(200, json.dumps(message.show()).encode(), _JSON, accepted=message.id)
+    return Reply(200, message.write().encode(), _JSON, accepted=message.id)
 
 
 def _fail(code: str) -> NoReturn:

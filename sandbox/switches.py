@@ -105,6 +105,11 @@ class Switches:
             shown[name] = switch.value if len(full) == 1 else full
         return shown
 
+    @property
+    def calm(self) -> bool:
+        """Whether no switch is set that changes more of a request than when it is answered."""
+        return not self._faults and "receipts_early" not in self._set
+
     def fault(self, call: str) -> str | None:
         """Name the fault that this API call meets, if any."""
         for name, switch in self._faults:
