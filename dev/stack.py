@@ -199,18 +199,8 @@ class Stack:
         python = [sys.executable, "-m"]
         if name == "web":
             address = ["--host", "127.0.0.1", "--port", str(self.web_port)]
-            return [
-                *python,
-                "granian",
-                "--interface",
-                "wsgi",
-                *address,
-                "--workers",
-                "1",
-                "--blocking-threads",
-                "8",
-                "wsgi:app",
-            ]
+            serve = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4"]
+            return [*python, *serve, "--host", "127.0.0.1", "--port", str(self.web_port), "wsgi:app"]
         if name == "sandbox":
             return [*python, "sandbox"]
         if name == "scheduler":
