@@ -32,6 +32,7 @@ from sandbox.switches import Switches
 
 JST = timezone(timedelta(hours=9))
 VERSION = "2024-03-01"
+_RECEIPT_GAP_S = 0.1  # keeps a message's receipts in their order
 CANCEL_BEFORE_S = 300  # a booked message can be cancelled until 5 minutes before its time
 _ONE_SMS, _ONE_PART = 70, 67  # UTF-16 units
 _CARRIERS = ("docomo",) * 4 + ("au",) * 3 + ("softbank",) * 2 + ("rakuten",)
@@ -231,6 +232,7 @@ class Messages:
         late_s = self._switches.amount("receipts_late_ms", "karaden.receipt") / 1000
         for parcel in self._settled(message):
             self._courier.send(parcel, late_s)
+            late_s += _RECEIPT_GAP_S
 
     def _settled(self, message: Message) -> list[Parcel]:
         """Bring a message to its end and give the receipts to deliver, in order."""

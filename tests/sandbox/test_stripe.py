@@ -1,0 +1,393 @@
+"""The payment site's door, held against the official SDK, schema and fixtures; people act over its pages."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+import requests
+import stripe
+
+from sandbox.harness import Sandbox, running_sandbox
+from tests.sandbox.conftest import Listener, until
+
+KEY = "sk_test_shop"
+SECRET = "whsec_shop"
+
+
+def wanted(**changes) -> dict:
+    """Give a session's parameters, as our adapter sends them."""
+    params = {
+        "mode": "payment",
+        "line_items": [
+            {
+                "price_data": {"currency": "jpy", "unit_amount": 12300, "product_data": {"name": "初回保険料"}},
+                "quantity": 1,
+            }
+        ],
+        "client_reference_id": "ref-1",
+        "metadata": {"reference": "ref-1"},
+        "payment_intent_data": {"metadata": {"reference": "ref-1"}, "description": "初回保険料"},
+        "expires_at": int(time.time()) + 3600,
+        "success_url": "http://127.0.0.1:9/back?s={CHECKOUT_SESSION_ID}",
+        "cancel_url": "http://127.0.0.1:9/page",
+        "payment_method_types": ["card", "konbini", "paypay"],
+        "payment_method_options": {"konbini": {"expires_after_days": 5}},
+        "locale": "ja",
+    }
+    return {name: value for name, value in (params | changes).items() if value is not None}
+
+
+def opened(client: stripe.StripeClient, **changes):
+    return client.v1.checkout.sessions.create(wanted(**changes))
+
+
+def read(client: stripe.StripeClient, session, *expand: str):
+    return client.v1.checkout.sessions.retrieve(session.id, {"expand": list(expand)})
+
+
+def choose(session, choice: str, page: str = "") -> requests.Response:
+    return requests.post(f"{session.url}{page}", data={"choice": choice}, timeout=5, allow_redirects=False)
+
+
+def events(listener: Listener, *kinds: str) -> list[stripe.Event]:
+    """Wait for exactly these events; each signature is checked by the SDK."""
+    listener.wait(len(kinds))
+    got = [stripe.Webhook.construct_event(body, headers["Stripe-Signature"], SECRET) for headers, body in listener.got]
+    assert [event.type for event in got] == list(kinds)
+    return got
+
+
+@pytest.fixture
+def told(sandbox: Sandbox, listener: Listener) -> Listener:
+    sandbox.addresses(stripe_webhooks={KEY: {"url": listener.url, "secret": SECRET, "shop": "さくら保険"}})
+    return listener
+
+
+def test_a_session_opens_as_asked(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+    session = opened(client)
+    assert session.id.startswith("cs_test_")
+    assert session.url == f"{sandbox.url}/pay/{session.id}"
+    assert (session.status, session.payment_status, session.payment_intent) == ("open", "unpaid", None)
+    assert (session.amount_total, session.currency, session.client_reference_id) == (12300, "jpy", "ref-1")
+    assert read(client, session) == session
+    (line,) = client.v1.checkout.sessions.line_items.list(session.id).data
+    assert (line.description, line.amount_total, line.quantity) == ("初回保険料", 12300, 1)
+    assert sandbox.ledger()[0]["accepted"] == session.id
+
+
+def test_card_pays(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    assert choose(session, "card").headers["Location"] == f"http://127.0.0.1:9/back?s={session.id}"
+    paid = read(client, session, "payment_intent.latest_charge")
+    assert (paid.status, paid.payment_status, paid.url) == ("complete", "paid", None)
+    intent = paid.payment_intent
+    assert (intent.status, intent.amount_received, intent.metadata["reference"]) == ("succeeded", 12300, "ref-1")
+    assert (intent.latest_charge.paid, intent.latest_charge.payment_method_details.type) == (True, "card")
+    (event,) = events(told, "checkout.session.completed")
+    assert (event.data.object.id, event.data.object.payment_status) == (session.id, "paid")
+
+
+def test_paypay_pays(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    assert choose(session, "paypay").status_code == 303
+    intent = read(client, session, "payment_intent.latest_charge").payment_intent
+    assert intent.latest_charge.payment_method_details.type == "paypay"
+    events(told, "checkout.session.completed")
+
+
+def test_a_declined_card_may_try_again(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    page = choose(session, "declined")
+    assert page.status_code == 200
+    assert "カードが利用できませんでした" in page.text
+    failed = read(client, session, "payment_intent")
+    assert (failed.status, failed.payment_status) == ("open", "unpaid")
+    assert failed.payment_intent.last_payment_error.code == "card_declined"
+    assert told.got == []
+    assert choose(session, "card").status_code == 303
+    paid = read(client, session, "payment_intent")
+    assert paid.payment_intent.id == failed.payment_intent.id
+    assert (paid.payment_status, paid.payment_intent.last_payment_error) == ("paid", None)
+
+
+def test_konbini_is_complete_and_unpaid_until_the_money_comes(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    assert choose(session, "konbini").headers["Location"] == f"/pay/{session.id}/slip"
+    ordered = read(client, session, "payment_intent")
+    assert (ordered.status, ordered.payment_status) == ("complete", "unpaid")
+    slip = ordered.payment_intent.next_action.konbini_display_details
+    assert 4 < (slip.expires_at - time.time()) / 86400 < 6
+    assert slip.hosted_voucher_url == f"{session.url}/slip"
+    assert choose(session, "paid", "/slip").status_code == 303
+    assert choose(session, "paid", "/slip").status_code == 303  # a second time changes nothing
+    paid = read(client, session, "payment_intent")
+    assert (paid.payment_status, paid.payment_intent.status) == ("paid", "succeeded")
+    first, second = events(told, "checkout.session.completed", "checkout.session.async_payment_succeeded")
+    assert (first.data.object.payment_status, second.data.object.payment_status) == ("unpaid", "paid")
+
+
+def test_a_slip_may_lapse(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    choose(session, "konbini")
+    choose(session, "lapsed", "/slip")
+    lapsed = read(client, session, "payment_intent")
+    assert (lapsed.status, lapsed.payment_status) == ("complete", "unpaid")
+    assert lapsed.payment_intent.status == "requires_payment_method"
+    assert choose(session, "paid", "/slip").status_code == 303
+    assert read(client, session).payment_status == "unpaid"
+    events(told, "checkout.session.completed", "checkout.session.async_payment_failed")
+
+
+def test_a_session_is_paid_once(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    choose(session, "card")
+    for choice in ("card", "konbini", "declined", "paypay"):
+        assert choose(session, choice).headers["Location"] == f"/pay/{session.id}"
+    assert len(client.v1.refunds.list().data) == 0
+    events(told, "checkout.session.completed")
+
+
+def test_only_offered_methods_pay(client: stripe.StripeClient) -> None:
+    session = opened(client, payment_method_types=["konbini"])
+    for choice in ("card", "declined", "paypay", "x"):
+        choose(session, choice)
+    assert read(client, session).status == "open"
+
+
+def test_an_open_session_can_be_expired_once(client: stripe.StripeClient, told: Listener) -> None:
+    session = opened(client)
+    expired = client.v1.checkout.sessions.expire(session.id)
+    assert (expired.status, expired.url) == ("expired", None)
+    with pytest.raises(stripe.InvalidRequestError, match="has a status of `expired`"):
+        client.v1.checkout.sessions.expire(session.id)
+    assert choose(session, "card").status_code == 303
+    assert read(client, session).payment_status == "unpaid"
+    events(told, "checkout.session.expired")
+
+
+def test_sessions_are_listed_newest_first_per_account(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+    ids = [opened(client).id for _ in range(3)][::-1]
+    page = client.v1.checkout.sessions.list({"limit": 2, "expand": ["data.line_items"]})
+    assert ([session.id for session in page.data], page.has_more) == (ids[:2], True)
+    assert page.data[0].line_items.data[0].amount_total == 12300
+    assert [session.id for session in page.auto_paging_iter()] == ids
+    back = client.v1.checkout.sessions.list({"ending_before": ids[2], "limit": 1})
+    assert ([session.id for session in back.data], back.has_more) == ([ids[1]], True)
+    other = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.stripe_base})
+    assert other.v1.checkout.sessions.list().data == []
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        other.v1.checkout.sessions.retrieve(ids[0])
+    assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
+
+
+def test_the_same_key_and_order_open_one_session(client: stripe.StripeClient) -> None:
+    params = wanted()
+    first, second = (client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"}) for _ in range(2))
+    assert first.id == second.id
+    assert second.last_response.headers["Idempotent-Replayed"] == "true"
+    assert second.last_response.headers["Original-Request"] == first.last_response.headers["Request-Id"]
+    with pytest.raises(stripe.IdempotencyError):
+        client.v1.checkout.sessions.create(params | {"client_reference_id": "x"}, {"idempotency_key": "ref-1"})
+    assert len(client.v1.checkout.sessions.list().data) == 1
+
+
+def test_a_failed_check_uses_up_no_key(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.checkout.sessions.create(wanted(success_url=None), {"idempotency_key": "ref-1"})
+    assert client.v1.checkout.sessions.create(wanted(), {"idempotency_key": "ref-1"}).status == "open"
+
+
+def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+    params = wanted()
+    sandbox.switches(error_after={"next": 1})
+    for _ in range(2):
+        with pytest.raises(stripe.APIError) as failed:
+            client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"})
+        assert failed.value.http_status == 500
+    assert len(client.v1.checkout.sessions.list().data) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "code"),
+    [
+        ({"mode": None}, "mode", "parameter_missing"),
+        ({"mode": "subscription"}, "mode", None),
+        ({"success_url": None}, "success_url", "parameter_missing"),
+        ({"success_url": "todoke"}, "success_url", "url_invalid"),
+        ({"line_items": None}, "line_items", "parameter_missing"),
+        ({"line_items": [{"quantity": 1}]}, "line_items[0][price_data]", "parameter_missing"),
+        ({"expires_at": int(time.time()) + 60}, "expires_at", None),
+        ({"expires_at": int(time.time()) + 2 * 86400}, "expires_at", None),
+        ({"client_reference_id": "x" * 201}, "client_reference_id", "parameter_invalid_string_too_long"),
+        ({"client_reference_id": ""}, "client_reference_id", "parameter_invalid_empty"),
+        ({"locale": "xx"}, "locale", None),
+        ({"payment_method_types": ["bitcoin"]}, "payment_method_types[0]", None),
+        (
+            {"payment_method_options": {"konbini": {"expires_after_days": 61}}},
+            "payment_method_options[konbini][expires_after_days]",
+            None,
+        ),
+        ({"metadata": {"k": "v" * 501}}, "metadata[k]", None),
+        ({"coupon": "free"}, "coupon", "parameter_unknown"),
+        ({"expand": ["customer"]}, "expand[0]", None),
+    ],
+)
+def test_a_wrong_parameter_is_named(
+    client: stripe.StripeClient, changes: dict, param: str, code: str | None, stripe_schema: Callable
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        opened(client, **changes)
+    error = refused.value
+    assert (error.http_status, error.param, error.code) == (400, param, code)
+    stripe_schema(error.json_body, "error")
+    assert client.v1.checkout.sessions.list().data == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "quantity", "currency", "code"),
+    [
+        (49, 1, "jpy", "amount_too_small"),
+        (99_999_999, 2, "jpy", "amount_too_large"),
+        (-1, 1, "jpy", "parameter_invalid_integer"),
+        ("12.5", 1, "jpy", "parameter_invalid_integer"),
+        (100, 0, "jpy", None),
+        (100, 1, "usd", None),
+    ],
+)
+def test_a_wrong_amount_is_refused(client: stripe.StripeClient, amount, quantity, currency: str, code) -> None:
+    price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "x"}}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        opened(client, line_items=[{"price_data": price, "quantity": quantity}])
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("key", ["sk_live_secret", "pk_test_x", "x"])
+def test_only_test_keys_come_in(sandbox: Sandbox, key: str, stripe_schema: Callable) -> None:
+    stranger = stripe.StripeClient(key, base_addresses={"api": sandbox.stripe_base})
+    with pytest.raises(stripe.AuthenticationError) as refused:
+        stranger.v1.checkout.sessions.list()
+    assert "secret" not in str(refused.value)
+    stripe_schema(refused.value.json_body, "error")
+
+
+def test_basic_and_no_authorization(sandbox: Sandbox) -> None:
+    url = f"{sandbox.stripe_base}/v1/refunds"
+    assert requests.get(url, auth=(KEY, ""), timeout=5).status_code == 200
+    assert requests.get(url, timeout=5).status_code == 401
+    broken = {"Authorization": "Basic " + base64.b64encode(b"\xff").decode()}
+    assert requests.get(url, headers=broken, timeout=5).status_code == 401
+
+
+def test_an_unknown_address_is_told_as_stripe_does(sandbox: Sandbox) -> None:
+    answer = requests.get(f"{sandbox.stripe_base}/v1/customers", auth=(KEY, ""), timeout=5)
+    assert answer.status_code == 404
+    assert "Unrecognized request URL (GET: /v1/customers)" in answer.json()["error"]["message"]
+
+
+def test_refunds(client: stripe.StripeClient, told: Listener, stripe_schema: Callable) -> None:
+    session = opened(client)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.refunds.create({"payment_intent": "pi_none"})
+    choose(session, "card")
+    intent = read(client, session).payment_intent
+    part = client.v1.refunds.create({"payment_intent": intent, "amount": 300, "reason": "requested_by_customer"})
+    stripe_schema(json.loads(str(part)), "refund")
+    assert (part.status, part.amount) == ("succeeded", 300)
+    with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
+        client.v1.refunds.create({"payment_intent": intent, "amount": 12_001})
+    rest = client.v1.refunds.create({"charge": part.charge})
+    assert rest.amount == 12_000
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.refunds.create({"charge": part.charge})
+    assert refused.value.code == "charge_already_refunded"
+    charge = client.v1.charges.retrieve(part.charge)
+    assert (charge.refunded, charge.amount_refunded) == (True, 12_300)
+    assert [one.id for one in client.v1.refunds.list({"payment_intent": intent}).data] == [rest.id, part.id]
+    assert client.v1.refunds.retrieve(part.id).amount == 300
+    events(told, "checkout.session.completed", "charge.refunded", "charge.refunded")
+
+
+def test_every_state_holds_the_schema(
+    sandbox: Sandbox, client: stripe.StripeClient, stripe_schema: Callable, stripe_fixtures: dict
+) -> None:
+    def check(session) -> None:
+        shown = requests.get(
+            f"{sandbox.stripe_base}/v1/checkout/sessions/{session.id}?expand[]=line_items", auth=(KEY, ""), timeout=5
+        ).json()
+        stripe_schema(shown, "checkout.session")
+        assert stripe_fixtures["checkout.session"].keys() <= shown.keys()
+        if shown["payment_intent"]:
+            intent = json.loads(str(client.v1.payment_intents.retrieve(shown["payment_intent"])))
+            stripe_schema(intent, "payment_intent")
+            assert stripe_fixtures["payment_intent"].keys() <= intent.keys()
+
+    ways = [
+        [],
+        [("declined", "")],
+        [("card", "")],
+        [("paypay", "")],
+        [("konbini", "")],
+        [("konbini", ""), ("paid", "/slip")],
+        [("konbini", ""), ("lapsed", "/slip")],
+    ]
+    for way in ways:
+        session = opened(client)
+        for choice, page in way:
+            choose(session, choice, page)
+        check(session)
+    expired = opened(client)
+    client.v1.checkout.sessions.expire(expired.id)
+    check(expired)
+    paid = next(one for one in client.v1.checkout.sessions.list().data if one.payment_status == "paid")
+    charge = client.v1.payment_intents.retrieve(paid.payment_intent, {"expand": ["latest_charge"]}).latest_charge
+    assert stripe_fixtures["charge"].keys() <= json.loads(str(charge)).keys()
+    refund = client.v1.refunds.create({"charge": charge.id})
+    assert stripe_fixtures["refund"].keys() <= json.loads(str(refund)).keys()
+
+
+def test_webhook_switches(sandbox: Sandbox, client: stripe.StripeClient, told: Listener) -> None:
+    sandbox.switches(webhooks_off=True)
+    choose(opened(client), "card")
+    sandbox.switches(webhooks_doubled=True, webhooks_delay_ms=300)
+    session = opened(client)
+    start = time.monotonic()
+    choose(session, "card")
+    got = told.wait(2)
+    assert time.monotonic() - start >= 0.3
+    assert got[0][1] == got[1][1]
+    assert json.loads(got[0][1])["data"]["object"]["id"] == session.id
+
+
+def test_a_webhook_is_tried_again_with_a_fresh_signature(client: stripe.StripeClient, told: Listener) -> None:
+    told.answers = [500, 200]
+    choose(opened(client), "card")
+    told.wait(2)
+    first, second = events(told, *["checkout.session.completed"] * 2)
+    assert first.id == second.id
+    assert told.got[0][0]["Stripe-Signature"] != told.got[1][0]["Stripe-Signature"]
+
+
+def test_a_star_stands_for_every_key(sandbox: Sandbox, client: stripe.StripeClient, listener: Listener) -> None:
+    sandbox.addresses(stripe_webhooks={"*": {"url": listener.url, "secret": SECRET}})
+    choose(opened(client), "card")
+    events(listener, "checkout.session.completed")
+
+
+def test_a_restart_keeps_sessions_and_keys(tmp_path) -> None:
+    journal = tmp_path / "journal"
+    params = wanted()
+    ids = []
+    for _ in range(2):
+        with running_sandbox(journal=journal, public_url="http://shop.example") as sandbox:
+            client = stripe.StripeClient(KEY, base_addresses={"api": sandbox.stripe_base})
+            ids.append(client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"}).id)
+            url = f"{sandbox.url}/pay/{ids[0]}"
+            requests.post(url, data={"choice": "konbini"}, timeout=5, allow_redirects=False)
+            assert client.v1.checkout.sessions.retrieve(ids[0]).status == "complete"
+            last = requests.post(f"{url}/slip", data={"choice": "paid"}, timeout=5, allow_redirects=False)
+            assert last.status_code == 303
+            until(lambda client=client: client.v1.checkout.sessions.retrieve(ids[0]).payment_status == "paid")
+    assert ids[0] == ids[1]
+    assert KEY not in journal.read_text()

@@ -1,0 +1,204 @@
+"""Every switch does what it says, and the ledger tells the truth about it."""
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from sandbox.harness import Sandbox, SandboxError
+from sandbox.switches import AMOUNTS, FAULTS, FLAGS
+from tests.sandbox.conftest import TENANT, Listener, until
+
+FORM = {"service_id": "1", "to": "09012345678", "body": "本文", "tags[]": "ref"}
+
+
+def post(sandbox: Sandbox, timeout: float = 5) -> int:
+    request = urllib.request.Request(
+        f"{sandbox.karaden_base}/{TENANT}/messages",
+        data=urlencode(FORM).encode(),
+        headers={"Authorization": "Bearer token"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            response.read()
+            return response.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def fates(sandbox: Sandbox) -> list[tuple[str, int | None, bool]]:
+    return [(row["fate"], row["status"], row["accepted"] is not None) for row in sandbox.ledger()]
+
+
+@pytest.mark.parametrize(
+    ("switch", "status", "accepted"),
+    [("too_many_requests", 429, False), ("error_before", 500, False), ("error_after", 500, True)],
+)
+def test_refusals(sandbox: Sandbox, switch: str, status: int, *, accepted: bool) -> None:
+    sandbox.switches(**{switch: True})
+    assert post(sandbox) == status
+    assert fates(sandbox) == [(switch, status, accepted)]
+    assert len(sandbox.messages()) == accepted
+
+
+@pytest.mark.parametrize(("switch", "accepted"), [("reset_before_body", False), ("reset_after_body", True)])
+def test_resets_are_real(sandbox: Sandbox, switch: str, *, accepted: bool) -> None:
+    sandbox.switches(**{switch: True})
+    address = urlsplit(sandbox.url)
+    body = urlencode(FORM).encode()
+    with socket.create_connection((address.hostname, address.port), 5) as connection:
+        connection.sendall(
+            b"POST /karaden/api/%s/messages HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer t\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s"
+            % (TENANT.encode(), len(body), body)
+        )
+        with pytest.raises(ConnectionResetError):  # a FIN would read as b""
+            connection.recv(1)
+    assert fates(sandbox) == [(switch, None, accepted)]
+    assert len(sandbox.messages()) == accepted
+
+
+def test_hang_accepts_and_never_answers(sandbox: Sandbox) -> None:
+    sandbox.switches(hang=True)
+    with pytest.raises(TimeoutError):
+        post(sandbox, timeout=0.3)
+    assert fates(sandbox) == [("hang", None, True)]
+
+
+def test_latency_and_jitter(sandbox: Sandbox) -> None:
+    sandbox.switches(latency_ms=200)
+    start = time.monotonic()
+    assert post(sandbox) == 200
+    assert 0.2 <= time.monotonic() - start < 1
+    sandbox.switches(jitter_ms=200, seed=1)
+    times = []
+    for _ in range(5):
+        start = time.monotonic()
+        post(sandbox)
+        times.append(time.monotonic() - start)
+    assert max(times) - min(times) > 0.03
+
+
+def test_retry_after(sandbox: Sandbox) -> None:
+    sandbox.switches(too_many_requests=True, retry_after_s=7)
+    request = urllib.request.Request(f"{sandbox.stripe_base}/v1/refunds")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as error:
+        assert error.headers["Retry-After"] == "7"
+
+
+def test_next_strikes_so_often(sandbox: Sandbox) -> None:
+    sandbox.switches(error_before={"next": 2})
+    assert [post(sandbox) for _ in range(4)] == [500, 500, 200, 200]
+
+
+def test_rate_strikes_by_the_dice_and_the_dice_repeat(sandbox: Sandbox) -> None:
+    rounds = []
+    for _ in range(2):
+        sandbox.switches(error_before={"rate": 0.5}, seed=7)
+        rounds.append([post(sandbox) for _ in range(30)])
+    assert rounds[0] == rounds[1]
+    assert 5 < rounds[0].count(500) < 25
+
+
+def test_on_limits_a_switch_to_a_call(sandbox: Sandbox) -> None:
+    sandbox.switches(error_before={"on": "karaden.detail"}, too_many_requests={"on": "stripe"})
+    assert post(sandbox) == 200
+
+
+def test_switches_replace_each_other_and_show_what_is_left(sandbox: Sandbox) -> None:
+    sandbox.switches(error_before={"next": 3}, latency_ms=1, seed=5)
+    post(sandbox)
+    with urllib.request.urlopen(f"{sandbox.url}/_sandbox/switches") as response:
+        assert b'"next": 2' in response.read()
+    sandbox.switches()
+    assert post(sandbox) == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"typo": True},
+        {"hang": 1},
+        {"latency_ms": True},
+        {"latency_ms": -1},
+        {"latency_ms": {"next": 1}},
+        {"hang": {"next": -1}},
+        {"hang": {"rate": 1.5}},
+        {"hang": {"next": 1, "rate": 0.5}},
+        {"hang": {"on": 1}},
+        {"hang": {"of": "karaden"}},
+        {"seed": "x"},
+    ],
+)
+def test_wrong_switches_change_nothing(sandbox: Sandbox, wrong: dict) -> None:
+    sandbox.switches(error_before=True)
+    with pytest.raises(SandboxError):
+        sandbox.switches(**wrong)
+    assert post(sandbox) == 500
+
+
+def test_receipt_delay(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipt_delay_ms=300)
+    start = time.monotonic()
+    post(sandbox)
+    listener.wait(1)
+    assert time.monotonic() - start >= 0.3
+
+
+def test_receipts_doubled(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipts_doubled={"next": 1})
+    post(sandbox)
+    post(sandbox)
+    listener.wait(3)
+    until(lambda: sandbox.summary()["sent"]["receipts_pending"] == 0)
+    ids = [receipt["id"] for receipt in listener.texts()]
+    assert len(ids) == 3
+    assert len(set(ids)) == 2
+
+
+def test_receipts_late_come_after_the_detail_knows(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipts_late_ms=400)
+    post(sandbox)
+    until(lambda: sandbox.messages()[0]["state"] == "received")
+    assert listener.got == []
+    listener.wait(1)
+
+
+def test_receipts_reversed_end_on_an_older_word(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipts_reversed=True)
+    post(sandbox)
+    listener.wait(2)
+    assert [receipt["result"] for receipt in listener.texts()] == ["done", "processing"]
+
+
+def test_receipts_early_come_before_the_answer(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipts_early=True, receipt_delay_ms=60_000)
+    assert post(sandbox) == 200
+    assert [receipt["result"] for receipt in listener.texts()] == ["done"]
+
+
+def test_receipts_off(sandbox: Sandbox, listener: Listener) -> None:
+    sandbox.addresses(karaden_receipts={"1": listener.url})
+    sandbox.switches(receipts_off={"next": 1})
+    post(sandbox)
+    until(lambda: sandbox.messages()[0]["state"] == "received")
+    post(sandbox)
+    listener.wait(1)
+    assert listener.texts()[0]["id"] == sandbox.messages()[1]["id"]
+
+
+def test_every_switch_is_documented_and_settable(sandbox: Sandbox) -> None:
+    flags = dict.fromkeys(FAULTS | FLAGS, False)
+    sandbox.switches(**flags, **dict.fromkeys(AMOUNTS, 0))
+    assert post(sandbox) == 200
