@@ -21,7 +21,7 @@ from app.delivery.log import Told
 from app.delivery.slices import Range
 from app.outbound import Response
 from app.sms.base import Report
-from app.tracking.moves import Step, move
+from app.tracking.moves import Step, move, note
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
@@ -138,10 +138,8 @@ def _look_up(chunk: Sequence[_Open]) -> tuple[dict[_Open, Report], list[_Open]]:
         for item, report in answers.items():
             if report is None:
                 absent.append(item)
-                continue
-            found[item] = report
-            if report.code == "duplicate":
-                _log.error("the provider has one reference more than once", recipient_id=item.recipient_id)
+            else:
+                found[item] = report
     return found, absent
 
 
@@ -164,9 +162,29 @@ def _settle(part: Range, asked: Sequence[_Open], found: dict[_Open, Report], abs
         told = [
             Told(item.recipient_id, item.attempt, report, min(report.at or now, now)) for item, report in found.items()
         ]
-        reports.apply(connection, [item for item in told if item.recipient_id in ids])
+        told = [item for item in told if item.recipient_id in ids]
+        reports.apply(connection, told)
+        for item in told:
+            if item.report.code == "duplicate":
+                _tell_duplicate(connection, part, item)
         proven = [item for item in absent if item.recipient_id in ids and now >= item.since + settle]
         return _send_again(connection, part, proven, now, state)
+
+
+def _tell_duplicate(connection: Connection, part: Range, item: Told) -> None:
+    """Leave a trace of what must not happen: the provider knows one attempt as several messages."""
+    _log.error("the provider has one reference more than once", recipient_id=item.recipient_id)
+    note(
+        connection,
+        SMS.name,
+        item.report.code,
+        tenant_id=part.tenant_id,
+        campaign_id=part.campaign_id,
+        recipient_id=item.recipient_id,
+        at=item.at,
+        actor="provider",
+        detail={"attempt": item.attempt},
+    )
 
 
 def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], now: datetime, state: str) -> int:

@@ -1,0 +1,319 @@
+"""What is unknown is asked about, and sent again only when the carrier provably does not have it."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app import tenancy
+from app.delivery import books, routes, slices, unknown
+from app.delivery.books import Result
+from app.delivery.slices import LeaseLost
+from app.outbound.curl import perform
+from app.sms import PROVIDERS
+from app.sms.base import Outcome, OutcomeKind
+from jobs import delivery
+from sandbox.harness import Sandbox
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+Tuned = Callable[..., None]
+
+SETTLE = timedelta(seconds=120)
+NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def send(job: Job) -> None:
+    for slice_id in job.slices:
+        delivery.send_slice(job.tenant_id, slice_id)
+
+
+def make_due(job: Job) -> None:
+    job.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", job.campaign_id)
+    job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s AND check_at IS NOT NULL", job.campaign_id)
+
+
+def settled(job: Job) -> None:
+    """Let the settle time pass."""
+    job.change("UPDATE send_log SET answered_at = answered_at - interval '1 hour' WHERE state = 'unknown'")
+    make_due(job)
+
+
+def received(sandbox: Sandbox) -> Counter[str]:
+    return Counter(message["to"] for message in sandbox.messages())
+
+
+def lookups(sandbox: Sandbox) -> int:
+    return sum(1 for row in sandbox.ledger("karaden") if row["call"] == "list")
+
+
+def claim(job: Job, limit: int = 10) -> tuple[slices.Lease, list[books.Claim]]:
+    """Do what a worker does up to the moment before its calls."""
+    with tenancy.tenant(job.tenant_id):
+        held = slices.lease(job.slices[0])
+        assert held is not None
+        way = routes.route(job.campaign_id)
+        with slices.holding(held) as connection:
+            claims = books.claim(
+                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=limit
+            )
+        return held, claims
+
+
+def die(job: Job) -> None:
+    """Let the lease run out without a sign of life."""
+    job.change("UPDATE slice SET leased_until = now() - interval '1 second', check_at = now()")
+
+
+@pytest.mark.parametrize("fault", ["error_after", "reset_after_body", "hang"])
+def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandbox, fault: str) -> None:
+    job = launched(30)
+    sandbox.switches(**{fault: {"next": 8}})
+    send(job)
+    sandbox.switches()
+    delivery.reconcile(job.tenant_id)
+    assert set(job.states()) <= {"accepted", "delivered"}  # the sandbox delivers at once
+    assert lookups(sandbox) == 8
+    assert set(received(sandbox).values()) == {1}
+    assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND provider_id IS NULL")
+    assert job.state() == "completed"
+    assert job.slice()["check_at"] is None
+
+
+@pytest.mark.parametrize("fault", ["error_before", "reset_before_body"])
+def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned, fault: str
+) -> None:
+    tuned(unknown_settle_s=600)
+    job = launched(30)
+    sandbox.switches(**{fault: {"next": 8}})
+    send(job)
+    sandbox.switches()
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"accepted": 22, "unknown": 8}, "absent just now proves nothing"
+    wait = job.slice()["check_at"] - datetime.now(UTC)
+    assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"accepted": 22, "queued": 8}
+    assert job.attempts()["cancelled", "absent"] == 8
+    send(job)
+    assert job.states() == {"accepted": 30}
+    assert len(received(sandbox)) == 30
+    assert set(received(sandbox).values()) == {1}
+    assert job.state() == "completed"
+
+
+def test_no_clear_answer_leaves_it_unknown_and_is_asked_for_again(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(10)
+    sandbox.switches(reset_after_body=True)
+    send(job)
+    sandbox.switches(error_before={"on": "karaden.list"})
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"unknown": 10}
+    assert job.slice()["check_at"] > datetime.now(UTC) + timedelta(minutes=20)
+    assert job.state() == "sending"
+    sandbox.switches()
+    make_due(job)
+    delivery.reconcile(job.tenant_id)
+    assert set(job.states()) <= {"accepted", "delivered"}
+    assert received(sandbox).total() == 10
+
+
+def test_a_provider_without_look_up_leaves_it_to_a_person(
+    launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
+    job = launched(5)
+    sandbox.switches(reset_before_body=True)
+    send(job)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"unknown": 5}
+    assert job.slice()["due_at"] is None
+    assert job.slice()["check_at"] > datetime.now(UTC)
+    assert lookups(sandbox) == 0
+
+
+def test_absent_again_and_again_for_an_hour_is_given_up(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(2)
+    sandbox.switches(error_before={"on": "karaden.create"})
+    for _ in range(5):
+        make_due(job)
+        send(job)
+        settled(job)
+        delivery.reconcile(job.tenant_id)
+    assert job.states() == {"queued": 2}
+    job.change("UPDATE send_log SET started_at = started_at - interval '61 minutes' WHERE attempt = 1")
+    make_due(job)
+    send(job)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"undelivered": 2}
+    assert job.attempts() == {("cancelled", "absent"): 10, ("undelivered", "absent"): 2}
+    assert job.state() == "completed"
+
+
+def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(5)
+    sandbox.switches(error_before=True)
+    send(job)
+    job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
+    sandbox.switches()
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"cancelled": 5}
+    assert job.slice()["due_at"] is None
+
+
+@pytest.mark.parametrize("state", ["sending", "paused", "cancelled"])
+def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox: Sandbox, state: str) -> None:
+    job = launched(30)
+    claim(job)
+    job.change("UPDATE campaign SET state = %s WHERE id = %s", state, job.campaign_id)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"sending": 10, "queued": 20}, "the lease still holds"
+    die(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"unknown": 10, "queued": 20}
+    assert job.attempts() == {("unknown", "worker_lost"): 10}
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == ({"cancelled": 30} if state == "cancelled" else {"queued": 30})
+    if state == "sending":
+        send(job)
+        assert job.states() == {"accepted": 30}
+        assert received(sandbox).total() == 30
+
+
+def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(30)
+    claim(job)
+    die(job)
+    send(job)
+    assert job.states() == {"accepted": 20, "unknown": 10}
+    assert job.slice()["check_at"] is not None
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    send(job)
+    assert job.states() == {"accepted": 30}
+    assert set(received(sandbox).values()) == {1}
+
+
+def test_a_late_worker_changes_nothing(launched: Launched) -> None:
+    job = launched(30)
+    held, claims = claim(job)
+    die(job)
+    with tenancy.tenant(job.tenant_id):
+        assert slices.take_over(job.slices[0]) is not None
+    everything = """
+        SELECT md5(string_agg(r::text || l::text || s::text, '' ORDER BY r.id)) AS digest, count(*) AS n FROM recipient r
+        JOIN send_log l ON l.recipient_id = r.id JOIN slice s ON s.campaign_id = r.campaign_id WHERE r.campaign_id = %s
+    """
+    before = job.rows(everything)
+    late = [
+        Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED, "", "id"), datetime.now(UTC))
+        for item in claims
+    ]
+
+    def write() -> None:
+        with slices.holding(held) as connection:
+            books.record(connection, held, late)
+
+    with tenancy.tenant(job.tenant_id):
+        with pytest.raises(LeaseLost):
+            write()
+        with pytest.raises(LeaseLost):
+            slices.finish(held)
+    assert job.rows(everything) == before
+    assert before[0]["n"] == 10
+
+
+def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -> None:
+    """Even where the slice itself was not asked, as `record` always does first."""
+    job = launched(5)
+    held, claims = claim(job)
+    die(job)
+    with tenancy.tenant(job.tenant_id):
+        slices.take_over(job.slices[0])
+        job.change("UPDATE recipient SET sms_state = 'sending' WHERE campaign_id = %s", job.campaign_id)
+        late = [
+            Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in claims
+        ]
+        with tenancy.transaction() as connection:
+            books.record(connection, held, late)
+    assert job.states() == {"sending": 5}
+
+
+def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launched: Launched) -> None:
+    job = launched(3)
+    held, claims = claim(job)
+    ids = [item.recipient_id for item in claims]
+    die(job)
+    with tenancy.tenant(job.tenant_id):
+        part = slices.take_over(job.slices[0])
+        assert part is not None
+        long_ago = datetime.now(UTC) - timedelta(hours=1)
+        asked = [unknown._Open(id_, 1, job.account_id, "key", long_ago) for id_ in ids]
+        # meanwhile the second attempt of one of them went out, with an unknown end
+        job.change("UPDATE recipient SET sms_attempt = 2, fence = fence + 1 WHERE id = %s", ids[0])
+        assert unknown._settle(part, asked, {}, asked) == 2
+    assert held.fence < part.fence
+    assert job.person(ids[0])["sms_state"] == "unknown"
+    assert job.states() == {"unknown": 1, "queued": 2}
+
+
+def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
+    launched: Launched, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = launched(1)
+    sandbox.switches(reset_after_body=True)
+    send(job)
+    sandbox.switches()
+    with tenancy.tenant(job.tenant_id):
+        way = routes.route(job.campaign_id)
+        row = job.person(job.people[0].id)
+        again = routes.request(way, books.Claim(row["id"], 1, 1, row["phone_sealed"], row["fields_sealed"]))
+    perform(again)
+    delivery.reconcile(job.tenant_id)
+    assert "the provider has one reference more than once" in caplog.text
+    assert "duplicate" in job.events(job.people[0].id)
+    assert set(job.states()) <= {"accepted", "delivered"}
+
+
+def test_a_campaign_with_people_but_no_slice_due_is_put_right(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(10)
+    job.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", job.campaign_id)
+    delivery.reconcile(job.tenant_id)
+    send(job)
+    assert job.states() == {"accepted": 10}
+    assert received(sandbox).total() == 10
+    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
+    delivery.reconcile(job.tenant_id)
+    assert job.state() == "completed"
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(0), SETTLE),
+        (timedelta(seconds=119), SETTLE),
+        (timedelta(seconds=120), timedelta(seconds=180)),
+        (timedelta(hours=1), timedelta(minutes=90)),
+        (timedelta(hours=10), timedelta(hours=11)),
+    ],
+)
+def test_questions_become_rarer(age: timedelta, expected: timedelta) -> None:
+    assert unknown.next_check(NOON, NOON + age, SETTLE) == NOON + expected
+
+
+def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(4)
+    sandbox.switches(error_before=True)
+    send(job)
+    job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", job.account_id)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"unknown": 4}

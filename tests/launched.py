@@ -1,0 +1,117 @@
+"""Fixtures for tests that send: a launched campaign, and the carrier it is sent through, a sandbox of its own.
+
+A folder's conftest takes them over by importing them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app import config
+from app.config import Settings
+from app.delivery import stopping
+from sandbox.harness import Sandbox, running_sandbox
+from tests import factories
+from tests.factories import Person
+
+
+@pytest.fixture(scope="session")
+def carrier() -> Iterator[Sandbox]:
+    """The carrier, started once for all tests of this folder."""
+    with running_sandbox(receipt_delay_ms=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(carrier: Sandbox) -> Iterator[Sandbox]:
+    """The carrier, with an empty ledger and every switch off."""
+    carrier.reset()
+    carrier.addresses(karaden_receipts={})
+    return carrier
+
+
+@pytest.fixture
+def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable[..., None]]:
+    """The application within its context, talking to the sandbox; call it to change settings for this test."""
+    base = replace(
+        settings, karaden_api_base=sandbox.karaden_base, batch_rows=50, send_timeout_s=2, lease_s=5, unknown_settle_s=1
+    )
+    config.install(base)
+    stopping.asked.clear()
+    with app.app_context():
+        yield lambda **changes: config.install(replace(config.settings(), **changes))
+    config.install(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A launched campaign."""
+
+    tenant_id: int
+    account_id: int
+    campaign_id: int
+    slices: list[int]
+    people: list[Person]
+    database: psycopg.Connection
+
+    def states(self) -> dict[str, int]:
+        """Count people by SMS state."""
+        return self._counts("SELECT sms_state, count(*) FROM recipient WHERE campaign_id = %s GROUP BY 1")
+
+    def attempts(self) -> dict[tuple[str, str], int]:
+        """Count attempts by state and code."""
+        rows = self.rows("SELECT state, code, count(*) AS n FROM send_log WHERE campaign_id = %s GROUP BY 1, 2")
+        return {(row["state"], row["code"]): row["n"] for row in rows}
+
+    def state(self) -> str:
+        """Give the campaign's state."""
+        return str(self.rows("SELECT state FROM campaign WHERE id = %s")[0]["state"])
+
+    def slice(self) -> dict[str, Any]:
+        """Give the first slice's row."""
+        return self.rows("SELECT * FROM slice WHERE campaign_id = %s ORDER BY id")[0]
+
+    def person(self, recipient_id: int) -> dict[str, Any]:
+        """Give one recipient's row."""
+        return self.rows("SELECT * FROM recipient WHERE campaign_id = %s AND id = %s", recipient_id)[0]
+
+    def events(self, recipient_id: int) -> list[str]:
+        """Give the states one person's SMS went through, in order."""
+        rows = self.rows(
+            "SELECT state FROM event WHERE campaign_id = %s AND recipient_id = %s AND track = 'sms' ORDER BY id",
+            recipient_id,
+        )
+        return [row["state"] for row in rows]
+
+    def rows(self, statement: str, *more: Any) -> list[dict[str, Any]]:
+        """Read as the owner; the first parameter is the campaign's id."""
+        with self.database.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+            return cursor.execute(statement, [self.campaign_id, *more]).fetchall()  # type: ignore[arg-type]
+
+    def change(self, statement: str, *values: Any) -> None:
+        """Change something behind the product's back, such as the time at which a row was written."""
+        self.database.execute(statement, values)  # type: ignore[arg-type]
+
+    def _counts(self, statement: str) -> dict[str, int]:
+        with self.database.cursor() as cursor:
+            return dict(cursor.execute(statement, [self.campaign_id]).fetchall())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Callable[..., Job]:
+    """Make and launch a campaign for so many people."""
+    del tuned
+
+    def make(count: int, *, slice_rows: int = 5000, phones: list[str] | None = None, **columns: Any) -> Job:
+        tenant_id = factories.tenant()
+        account_id = factories.sms_account(tenant_id)
+        campaign_id = factories.campaign(tenant_id, sms_account_id=account_id, **columns)
+        people = factories.people(tenant_id, campaign_id, count, phones=phones or [])
+        slices = factories.launch(tenant_id, campaign_id, slice_rows=slice_rows)
+        return Job(tenant_id, account_id, campaign_id, slices, people, database)
+
+    return make
