@@ -198,7 +198,6 @@ class Stack:
     def _command(self, name: str) -> list[str]:
         python = [sys.executable, "-m"]
         if name == "web":
-            address = ["--host", "127.0.0.1", "--port", str(self.web_port)]
             serve = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4"]
             return [*python, *serve, "--host", "127.0.0.1", "--port", str(self.web_port), "wsgi:app"]
         if name == "sandbox":

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("setting", ["DEMO_PORT", "SANDBOX_PORT", "DEMO_PG_PORT", "DEMO_REDIS_PORT"])
 def test_a_taken_port_is_told_by_its_setting(tmp_path, setting):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = {"DEMO_PORT": str(free_port()), setting: str(taken.getsockname()[1])}
+        ports = {"DEMO_PORT": str(free_port()), "SANDBOX_PORT": str(free_port()), setting: str(taken.getsockname()[1])}
         with pytest.raises(
             Mend, match=rf"(?s)Port {ports[setting]} is already in use.*{setting}=\d+ make demo.*使用中"
         ):
