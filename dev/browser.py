@@ -1,6 +1,5 @@
 """Chromium as Debian packs it, driven by Playwright: for the browser run and the pictures."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +18,8 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         raise DevError("Chromium is missing. On Debian: apt-get install chromium fonts-noto-cjk")
-    # As root, as in CI, Chromium's own sandbox can't be set up; it only opens this machine's pages here.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = playwright.chromium.launch(executable_path=program)
         try:
             yield browser
         finally:
