@@ -48,7 +48,8 @@ class Outcome:
     """The outcome of one attempt. `code` is the provider's own word (or our failure reason), kept in the send log.
 
     `account_fault` (with LATER): a wrong credential or setting, so no message of this account will pass until a person
-    mends it. `retry_after_s` (with LATER) is the provider's wish.
+    mends it. `retry_after_s` (with LATER) is the provider's wish. `references` are those of ours that the answer names:
+    where there are some and the message's is not among them, the answer is another message's, and this one unknown.
     """
 
     kind: OutcomeKind
@@ -56,6 +57,7 @@ class Outcome:
     provider_id: str | None = None
     retry_after_s: float | None = None
     account_fault: bool = False
+    references: Sequence[str] = ()
 
 
 class ReportState(StrEnum):

@@ -174,9 +174,9 @@ def _accepted(response: Response) -> Outcome:
         report = _report(_json(response.body))
     except UnclearAnswer as unclear:
         return Outcome(OutcomeKind.UNKNOWN, str(unclear))
-    if report.state in {ReportState.UNDELIVERED, ReportState.CANCELLED}:
-        return Outcome(OutcomeKind.REFUSED, report.code, report.provider_id)
-    return Outcome(OutcomeKind.ACCEPTED, report.code, report.provider_id)
+    over = report.state in {ReportState.UNDELIVERED, ReportState.CANCELLED}
+    kind = OutcomeKind.REFUSED if over else OutcomeKind.ACCEPTED
+    return Outcome(kind, report.code, report.provider_id, references=report.references)
 
 
 def _refused(response: Response) -> Outcome:

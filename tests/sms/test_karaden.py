@@ -124,6 +124,7 @@ def test_it_is_known_by_its_name() -> None:
 # -- outcomes ---------------------------------------------------------------------------------------------------------
 
 ACCEPTED, REFUSED, LATER, UNKNOWN = OutcomeKind
+OURS = ("ref-1",)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +132,19 @@ ACCEPTED, REFUSED, LATER, UNKNOWN = OutcomeKind
     [
         (Failure(Reach.NEVER_LEFT, "refused"), Outcome(LATER, "refused")),
         (Failure(Reach.UNKNOWN, "timeout"), Outcome(UNKNOWN, "timeout")),
-        (answer(200, shown()), Outcome(ACCEPTED, "waiting", ID)),
-        (answer(200, shown(status="done")), Outcome(ACCEPTED, "done", ID)),
-        (answer(200, shown(status="sent_on_monday")), Outcome(ACCEPTED, "sent_on_monday", ID)),
-        (answer(200, shown(status="done", result="done", sent_result="received")), Outcome(ACCEPTED, "received", ID)),
-        (answer(200, shown(status="error")), Outcome(REFUSED, "error", ID)),
-        (answer(200, shown(status="processing_error")), Outcome(REFUSED, "processing_error", ID)),
-        (answer(200, shown(status="error", error={"code": "blocked"})), Outcome(REFUSED, "blocked", ID)),
+        (answer(200, shown()), Outcome(ACCEPTED, "waiting", ID, references=OURS)),
+        (answer(200, shown(status="done")), Outcome(ACCEPTED, "done", ID, references=OURS)),
+        (answer(200, shown(status="sent_on_monday")), Outcome(ACCEPTED, "sent_on_monday", ID, references=OURS)),
+        (
+            answer(200, shown(status="done", result="done", sent_result="received")),
+            Outcome(ACCEPTED, "received", ID, references=OURS),
+        ),
+        (answer(200, shown(status="error")), Outcome(REFUSED, "error", ID, references=OURS)),
+        (answer(200, shown(status="processing_error")), Outcome(REFUSED, "processing_error", ID, references=OURS)),
+        (
+            answer(200, shown(status="error", error={"code": "blocked"})),
+            Outcome(REFUSED, "blocked", ID, references=OURS),
+        ),
         (answer(200, shown(id=None)), Outcome(UNKNOWN, "no_id")),
         (answer(200, shown(id="../x")), Outcome(UNKNOWN, "no_id")),
         (answer(200, shown(status=None)), Outcome(UNKNOWN, "unreadable")),
