@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 Shape = Callable[[str, str], Any] | Mapping[str, Any] | list[Any]
 _LONGEST_URL = 5000
 _MOST_METADATA, _LONGEST_KEY, _LONGEST_VALUE = 50, 40, 500
+_INDEX = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
@@ -136,7 +137,7 @@ def _nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def _check(raw: Any, shape: Shape, name: str) -> Any:  # noqa: ANN401 - a form's value: text, object or array
     if isinstance(shape, list):
-        if not isinstance(raw, dict) or not all(key.isdigit() for key in raw):
+        if not isinstance(raw, dict) or not all(_INDEX.fullmatch(key) for key in raw):
             raise StripeError("Invalid array", param=name)
         ordered = sorted(raw.items(), key=lambda item: int(item[0]))
         return [_check(value, shape[0], f"{name}[{at}]") for at, (_, value) in enumerate(ordered)]

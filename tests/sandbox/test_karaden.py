@@ -177,6 +177,17 @@ def test_what_the_sdk_would_not_send_is_refused(sandbox: Sandbox, form: dict[str
     assert sandbox.messages() == []
 
 
+@pytest.mark.parametrize("text", [b"%ED%A0%80", b"%FF", b"\xff\xfe", b"%", b"%zz", b"%00"])
+def test_broken_encodings_break_nothing(sandbox: Sandbox, text: bytes) -> None:
+    request = urllib.request.Request(
+        f"{sandbox.karaden_base}/{TENANT}/messages",
+        data=b"service_id=1&to=09012345678&body=" + text,
+        headers={"Authorization": "Bearer token"},
+    )
+    with urllib.request.urlopen(request) as response:
+        assert json.load(response)["id"] == sandbox.messages()[0]["id"]
+
+
 @pytest.mark.parametrize(
     ("tenant", "headers", "status", "code"),
     [

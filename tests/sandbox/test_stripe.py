@@ -272,6 +272,29 @@ def test_only_test_keys_come_in(sandbox: Sandbox, key: str, stripe_schema: Calla
     stripe_schema(refused.value.json_body, "error")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"",
+        b"a[=b",
+        b"[]=1",
+        b"a=1&a[b]=2",
+        b"\xff=%ff",
+        b"expand=x",
+        b"mode[]=payment",
+        b"metadata[a][b]=c",
+        b"line_items=1",
+        b"line_items[x]=1",
+        "line_items[²]=1".encode(),
+        b"line_items[%s]=1" % (b"9" * 5000),
+    ],
+)
+def test_garbage_is_refused_and_breaks_nothing(sandbox: Sandbox, form: bytes, stripe_schema: Callable) -> None:
+    answer = requests.post(f"{sandbox.stripe_base}/v1/checkout/sessions", data=form, auth=(KEY, ""), timeout=5)
+    assert answer.status_code == 400
+    stripe_schema(answer.json(), "error")
+
+
 def test_basic_and_no_authorization(sandbox: Sandbox) -> None:
     url = f"{sandbox.stripe_base}/v1/refunds"
     assert requests.get(url, auth=(KEY, ""), timeout=5).status_code == 200
