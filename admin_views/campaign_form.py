@@ -20,7 +20,7 @@ from wtforms.validators import Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form
-from admin_views.fields import RowField, line, many_lines, required, text
+from admin_views.fields import RowField, line, many_lines, required, select_options, text
 from admin_views.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
@@ -50,7 +50,7 @@ class QuestionForm(PlainForm):
     """One question; without a label there is none."""
 
     label = line("質問文", most=60)
-    kind = SelectField("答えの種類", choices=[(str(kind), word) for kind, word in QUESTION_KIND_LABELS.items()])
+    kind = SelectField("答えの種類", choices=select_options(QUESTION_KIND_LABELS.items()))
     column_name = line("正解の列名", most=100)
     choices = text("選択肢", most=1000)
 
@@ -80,22 +80,24 @@ class CampaignForm(Form):
     sms_text = text("SMS本文", most=300)
     page_title = line("ページの題名", most=60)
     page_text = text("ページの本文", most=5000)
-    page_language = SelectField("ページの言語", choices=[("ja", "日本語"), ("en", "英語")])
+    page_language = SelectField("ページの言語", choices=select_options([("ja", "日本語"), ("en", "英語")]))
     questions = FieldList(FormField(QuestionForm), min_entries=MOST_QUESTIONS, max_entries=MOST_QUESTIONS)
     max_failures = SelectField(
         "間違えてよい回数",
         coerce=int,
         default=5,
-        choices=[(n, f"{n}回でロック") for n in range(3, 11)],
+        choices=select_options((n, f"{n}回でロック") for n in range(3, 11)),
         description="この回数だけ続けて間違えると、そのリンクはロックされます。送信先の画面で解除できます。",
     )
     payment_required = BooleanField("支払いを案内する", description="名簿の請求金額の列を使います。")
     payment_account_id = RowField("決済アカウント", offer=_accounts(PaymentAccount), blank="（あとで選ぶ）")
     validity = RadioField(
-        "リンクの有効期限", choices=[("period", "SMSの送信から"), ("until", "日時を決める")], default="period"
+        "リンクの有効期限",
+        choices=select_options([("period", "SMSの送信から"), ("until", "日時を決める")]),
+        default="period",
     )
     link_amount = IntegerField("有効期間", [Optional()], default=14)
-    link_unit = SelectField("単位", choices=[(unit, word) for unit, (word, _) in _UNITS.items()])
+    link_unit = SelectField("単位", choices=select_options((unit, word) for unit, (word, _) in _UNITS.items()))
     link_until = DateTimeLocalField("期限の日時", [Optional()], format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
     def __init__(self, formdata: Any, obj: Campaign | None, company: str) -> None:

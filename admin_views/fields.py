@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import phonenumbers
 from wtforms import SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, StopValidation, ValidationError
 
 from admin_views.scoping import as_id
@@ -16,6 +17,11 @@ Check = Callable[[Any, Any], None]
 
 # one address, as browsers take it: HTML's own rule for input type=email, with a dot in the domain
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+def select_options(pairs: Iterable[tuple[Any, str]]) -> list[Any]:
+    """Give the options of a select, of (value, words)."""
+    return [SelectChoice(str(value), words) for value, words in pairs]
 
 
 def one_line(value: str | None) -> str:
@@ -90,7 +96,7 @@ class RowField(SelectField):
             label,
             list(checks),
             coerce=as_id,
-            choices=lambda: [("", blank), *offer()],
+            choices=lambda: select_options([("", blank), *offer()]),
             validate_choice=False,
             **rest,
         )

@@ -104,5 +104,5 @@ def _for_operator() -> list[Todo]:
 
 
 def _companies() -> list[tuple[str, int]]:
-    counted = dict(db.session.execute(select(Tenant.state, func.count()).group_by(Tenant.state)).tuples().all())
+    counted = dict(db.session.execute(select(Tenant.state, func.count()).group_by(Tenant.state)).all())
     return [(word, counted.get(str(state), 0)) for state, word in TENANT.words.items()]

@@ -111,8 +111,9 @@ class ScopedConverter(AdminModelConverter):  # type: ignore[misc]
     """Forms whose relation selects offer the open scope's rows."""
 
     def _model_select_field(self, prop: Any, multiple: Any, remote_model: type[Any], **kwargs: Any) -> Any:
-        # per request: the form's class is made once, at start-up
-        kwargs.setdefault("query_factory", lambda: rows(remote_model))
+        if prop.key not in getattr(self.view, "_form_ajax_refs", {}):
+            # per request: the form's class is made once, at start-up
+            kwargs.setdefault("query_factory", lambda: rows(remote_model))
         return super()._model_select_field(prop, multiple, remote_model, **kwargs)
 
 

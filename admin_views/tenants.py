@@ -8,7 +8,7 @@ from wtforms.validators import ValidationError
 
 from admin_views import show
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import line, phone_line, required
+from admin_views.fields import line, phone_line, required, select_options
 from admin_views.filters import Choice, states_of
 from app.extensions import db
 from app.models import Tenant
@@ -45,7 +45,7 @@ class TenantForm(Form):
     def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
         super().__init__(formdata, obj=obj, **kwargs)
         allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))
-        self.state.choices = [(str(state), TENANT.words[state]) for state in allowed]
+        self.state.choices = select_options((state, TENANT.words[state]) for state in allowed)
         if obj is not None:
             del self.code
 

@@ -9,7 +9,7 @@ from wtforms.validators import ValidationError
 from admin_views import fields, show
 from admin_views.access import staff
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import RowField, line, required
+from admin_views.fields import RowField, line, required, select_options
 from admin_views.filters import Choice
 from admin_views.scoping import rows
 from app import tenancy
@@ -46,7 +46,7 @@ class UserForm(Form):
         scope = tenancy.current().tenant_id
         self.owner = obj.tenant_id if obj else scope or self.tenant_id.data
         roles = tuple(Role) if obj is None and scope is None else _COMPANY_ROLES if self.owner else (Role.OPERATOR,)
-        self.role.choices = [(str(role), ROLE_WORDS[role]) for role in roles]
+        self.role.choices = select_options((role, ROLE_WORDS[role]) for role in roles)
         self.password.description = f"{passwords.SHORTEST}文字以上。" + (
             "変えるときだけ入力します。変えると、この利用者はサインアウトされます。"
             if obj

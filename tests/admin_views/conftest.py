@@ -1,0 +1,91 @@
+"""Two companies with everything in them, and browsers in which somebody of the back office is signed in."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import tenancy
+from app.extensions import db
+from app.models import User
+from tests import factories
+
+
+@dataclass
+class Browser:
+    """A client that sends the CSRF token of the page it would post from."""
+
+    client: FlaskClient
+
+    def get(self, url: str, **options: Any) -> TestResponse:
+        return self.client.get(url, **options)
+
+    def token(self) -> str:
+        page = self.client.get("/admin/").get_data(as_text=True)
+        found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        assert found, "no form on the home page"
+        return found[1]
+
+    def post(self, url: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
+        return self.client.post(url, data={"csrf_token": self.token(), **(data or {})}, **options)
+
+
+@dataclass
+class House:
+    """What one company has; ids."""
+
+    tenant: int
+    manager: int
+    clerk: int
+    sms_account: int
+    payment_account: int
+    campaign: int
+    people: list[factories.Person] = field(default_factory=list)
+
+
+def furnish(name: str, people: int = 3) -> House:
+    tenant = factories.tenant(name)
+    manager, clerk = factories.user(tenant, "manager"), factories.user(tenant, "clerk")
+    sms, payment = factories.sms_account(tenant), factories.payment_account(tenant)
+    campaign = factories.campaign(tenant, sms_account_id=sms, payment_account_id=payment, name=f"{name}の配信")
+    return House(tenant, manager, clerk, sms, payment, campaign, factories.people(tenant, campaign, people))
+
+
+@pytest.fixture
+def ours(app: Flask) -> House:
+    with app.app_context():
+        return furnish("みどり信販")
+
+
+@pytest.fixture
+def theirs(app: Flask) -> House:
+    with app.app_context():
+        return furnish("あおば保険")
+
+
+@pytest.fixture
+def operator(app: Flask) -> int:
+    with app.app_context():
+        return factories.user(None, "operator")
+
+
+@pytest.fixture
+def browser_of(app: Flask) -> Callable[[int], Browser]:
+    """Give a browser in which a user is signed in, without the time that a password takes."""
+
+    def sign_in(user_id: int) -> Browser:
+        client = app.test_client()
+        with app.app_context(), tenancy.platform():
+            user = db.session.get_one(User, user_id)
+            remembered = f"{user.tenant_id or 0}.{user.id}.{user.session_epoch}"
+        with client.session_transaction("/admin/") as session:
+            session.update(_user_id=remembered, _fresh=True, began=int(time.time()), seen=int(time.time()))
+        return Browser(client)
+
+    return sign_in

@@ -1,0 +1,290 @@
+"""確認 to 結果: nothing leaves that was not checked, nothing leaves twice, and the figures tell what happened."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+
+from admin_views import campaign_flow
+from app import tenancy
+from app.extensions import db
+from app.models import AuditEntry, Campaign, Recipient, Slice
+from jobs.intake import rehearse
+from tests import factories
+from tests.admin_views.conftest import Browser, House
+
+
+@pytest.fixture
+def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
+    return browser_of(ours.clerk)
+
+
+@pytest.fixture
+def campaign(app: Flask, ours: House) -> int:
+    """A campaign without payment, ready to be checked; three people."""
+    with app.app_context():
+        made = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="訪問/日時のご連絡")
+        factories.people(ours.tenant, made, 3)
+        return made
+
+
+@pytest.fixture
+def ask(app: Flask, ours: House) -> Callable[[Any], list[Any]]:
+    """Give what the database answers; open for the question alone, so that no request shares the test's session."""
+
+    def ask(statement: Any) -> list[Any]:
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            return [tuple(row) for row in db.session.execute(statement)]
+
+    return ask
+
+
+@pytest.fixture
+def change(app: Flask, ours: House) -> Callable[..., None]:
+    """Change something behind the pages' back."""
+
+    def change(statement: str, **values: Any) -> None:
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            db.session.execute(text(statement), values)
+            db.session.commit()
+
+    return change
+
+
+def page_of(browser: Browser, url: str) -> str:
+    answer = browser.get(url)
+    assert answer.status_code == 200, url
+    return answer.get_data(as_text=True)
+
+
+def check(browser: Browser, campaign: int) -> str:
+    answer = browser.post(f"/admin/campaign/{campaign}/check/")
+    assert answer.status_code == 303
+    return page_of(browser, answer.location)
+
+
+def digest_on(browser: Browser, campaign: int) -> str:
+    found = re.search(r'name="digest" value="(\w+)"', page_of(browser, f"/admin/campaign/{campaign}/send/"))
+    assert found
+    return found[1]
+
+
+def send(browser: Browser, campaign: int) -> str:
+    check(browser, campaign)
+    answer = browser.post(f"/admin/campaign/{campaign}/send/", {"digest": digest_on(browser, campaign)})
+    assert (answer.status_code, answer.location) == (303, f"/admin/campaign/{campaign}/status/")
+    return page_of(browser, answer.location)
+
+
+def sms_states(campaign: int) -> Any:
+    return select(Recipient.sms_state).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
+
+
+def test_the_way_from_check_to_send(clerk, ours, campaign, ask):
+    before = page_of(clerk, f"/admin/campaign/{campaign}/check/")
+    assert "3件を確認する" in before
+    checked = check(clerk, campaign)
+    assert "送信できます" in checked
+    assert "3件の送信へ進む" in checked
+    assert re.search(r"\d+／70文字", checked)
+    asked = page_of(clerk, f"/admin/campaign/{campaign}/send/")
+    assert "3件を送信</button>" in asked
+    assert "空電プッシュ" in asked
+    assert ask(sms_states(campaign)) == [("draft",)] * 3
+    status = send(clerk, campaign)
+    assert "送信を開始しました" in status
+    assert ask(sms_states(campaign)) == [("queued",)] * 3
+    assert ask(select(AuditEntry.actor).where(AuditEntry.act == "launch")) == [(f"user:{ours.clerk}",)]
+    assert ask(select(Campaign.launched_by).where(Campaign.id == campaign)) == [(ours.clerk,)]
+
+
+def test_a_preview_shows_no_ones_link(app, clerk, ours):
+    with app.app_context():
+        campaign = factories.campaign(ours.tenant, sms_account_id=ours.sms_account)
+        people = factories.people(ours.tenant, campaign, 3)
+    checked = check(clerk, campaign)
+    asked = page_of(clerk, f"/admin/campaign/{campaign}/send/")
+    assert people[0].fields["氏名"] in checked
+    for page in (checked, asked):
+        assert "https://todoke.example/****************" in page
+        assert not any(person.token in page for person in people)
+        assert not any("0" + person.phone[3:] in page.replace("-", "") for person in people)
+
+
+def test_pressing_send_twice_sends_once(clerk, campaign, ask):
+    check(clerk, campaign)
+    form = {"digest": digest_on(clerk, campaign)}
+    clerk.post(f"/admin/campaign/{campaign}/send/", form)
+    again = clerk.post(f"/admin/campaign/{campaign}/send/", form, follow_redirects=True)
+    assert "二重には送信されません" in again.get_data(as_text=True)
+    assert len(ask(select(Slice.id))) == 1
+
+
+def test_two_presses_at_the_same_moment_send_once(app, browser_of, ours, clerk, campaign, ask):
+    check(clerk, campaign)
+    form = {"digest": digest_on(clerk, campaign)}
+    browsers = [browser_of(ours.clerk), browser_of(ours.manager), clerk]
+    tokens = [browser.token() for browser in browsers]
+
+    def press(browser: Browser, token: str) -> int:
+        url = f"/admin/campaign/{campaign}/send/"
+        return browser.client.post(url, data={**form, "csrf_token": token}).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(press, browsers, tokens)) == [303] * 3
+    assert len(ask(select(Slice.id))) == 1
+    assert len(ask(select(AuditEntry.id).where(AuditEntry.act == "launch"))) == 1
+
+
+def test_what_changed_after_the_check_is_not_sent(clerk, campaign, ask, change):
+    check(clerk, campaign)
+    digest = digest_on(clerk, campaign)
+    change("UPDATE campaign SET page_title = '差し替えた題名', revision = revision + 1 WHERE id = :id", id=campaign)
+    assert "内容が変わったので、もう一度確認してください" in page_of(clerk, f"/admin/campaign/{campaign}/check/")
+    refused = clerk.post(f"/admin/campaign/{campaign}/send/", {"digest": digest})
+    assert refused.status_code == 409
+    assert "送信前の確認がまだです" in refused.get_data(as_text=True)
+    # checked again by somebody else: what this page showed is still not what would be sent
+    check(clerk, campaign)
+    assert "確認した内容が変わっています" in clerk.post(
+        f"/admin/campaign/{campaign}/send/", {"digest": digest}
+    ).get_data(as_text=True)
+    assert ask(sms_states(campaign)) == [("draft",)] * 3
+
+
+def test_what_is_too_long_is_told_and_not_sent(clerk, campaign, ask, change):
+    change("UPDATE campaign SET sms_text = :text WHERE id = :id", id=campaign, text="あ" * 60 + "{リンク}")
+    checked = check(clerk, campaign)
+    assert "直すことがあります" in checked
+    assert "SMSが70文字を超える送信先が3件あります" in checked
+    assert "送信へ進む" not in checked
+    asked = page_of(clerk, f"/admin/campaign/{campaign}/send/")
+    assert "まだ送信できません" in asked
+    assert 'name="digest"' not in asked
+    assert clerk.post(f"/admin/campaign/{campaign}/send/", {"digest": "0" * 64}).status_code == 409
+    assert ask(sms_states(campaign)) == [("draft",)] * 3
+
+
+def test_a_long_check_is_a_job(monkeypatch, app, clerk, ours, campaign):
+    monkeypatch.setattr(campaign_flow, "_CHECK_AT_ONCE", 2)
+    waiting = check(clerk, campaign)
+    assert "3件の文面を確かめています" in waiting
+    assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": False}
+    with app.app_context():
+        rehearse(ours.tenant, campaign)
+    assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": True}
+    assert "送信できます" in page_of(clerk, f"/admin/campaign/{campaign}/check/?waiting=yes")
+
+
+def test_the_figures_tell_who_stands_where(clerk, campaign, change):
+    send(clerk, campaign)
+    change(
+        "UPDATE recipient SET sms_state = 'undelivered', undelivered_at = now()"
+        " WHERE campaign_id = :id AND id = (SELECT min(id) FROM recipient WHERE campaign_id = :id)",
+        id=campaign,
+    )
+    change(
+        "UPDATE recipient SET sms_state = 'delivered', accepted_at = now(), delivered_at = now()"
+        " WHERE campaign_id = :id AND id = (SELECT max(id) FROM recipient WHERE campaign_id = :id)",
+        id=campaign,
+    )
+    page = page_of(clerk, f"/admin/campaign/{campaign}/status/")
+    assert re.search(r"1</span>件</strong>が届いていません", page)
+    live = re.search(r'data-live="([^"]+)"', page)
+    assert live
+    url = live[1].replace("&amp;", "&")
+    told = clerk.get(url).get_json()
+    assert told["done"] is False
+    assert told["texts"]["sms.undelivered"] == "1"
+    assert told["texts"]["sms.delivered"] == "1"
+    assert told["texts"]["box.waiting"] == "1"
+    assert told["texts"]["funnel.0.share"] == "33.3%"
+    assert told["values"]["funnel.0.width"] == 140
+    link = re.search(r'href="([^"]+)">不達<', page)
+    assert link
+    listed = page_of(clerk, link[1].replace("&amp;", "&"))
+    assert len(re.findall(r"/admin/recipient/details/\?id=", listed)) == 1
+    # another state than the page shows: the page is to be loaded anew
+    clerk.post(f"/admin/campaign/{campaign}/pause")
+    assert clerk.get(url).get_json()["done"] is True
+
+
+def test_pause_resume_and_cancel(clerk, campaign, ask):
+    send(clerk, campaign)
+    paused = clerk.post(f"/admin/campaign/{campaign}/pause", follow_redirects=True).get_data(as_text=True)
+    assert "送信を一時停止しました" in paused
+    assert "送信を再開する" in paused
+    assert "必要ないか、できません" in clerk.post(f"/admin/campaign/{campaign}/pause", follow_redirects=True).get_data(
+        as_text=True
+    )
+    assert "3件の送信を再開します" in page_of(clerk, f"/admin/campaign/{campaign}/resume")
+    assert ask(select(Campaign.state).where(Campaign.id == campaign)) == [("paused",)]
+    assert "再開しました" in clerk.post(f"/admin/campaign/{campaign}/resume", follow_redirects=True).get_data(
+        as_text=True
+    )
+    assert "3件は送られなくなります" in page_of(clerk, f"/admin/campaign/{campaign}/cancel")
+    assert ask(sms_states(campaign)) == [("queued",)] * 3
+    cancelled = clerk.post(f"/admin/campaign/{campaign}/cancel", follow_redirects=True).get_data(as_text=True)
+    assert "取り消しました" in cancelled
+    assert ask(sms_states(campaign)) == [("cancelled",)] * 3
+    assert "一時停止する" not in cancelled
+
+
+def test_a_draft_that_is_given_up_leads_nowhere_else(clerk, campaign, ask):
+    assert "この配信を取り消す" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    page = clerk.post(f"/admin/campaign/{campaign}/cancel", follow_redirects=True).get_data(as_text=True)
+    assert "この配信は送信前に取り消されました" in page
+    assert ask(sms_states(campaign)) == [("cancelled",)] * 3
+    assert "step-done" not in page
+    assert clerk.post(f"/admin/campaign/{campaign}/send/", {"digest": "x"}).status_code == 303
+    assert ask(sms_states(campaign)) == [("cancelled",)] * 3
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("cp932", b""), ("utf-8-sig", b"\xef\xbb\xbf")])
+def test_the_status_csv(clerk, ours, campaign, encoding, mark, ask):
+    send(clerk, campaign)
+    assert f'value="{encoding}"' in page_of(clerk, f"/admin/campaign/{campaign}/result/")
+    answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", {"encoding": encoding})
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    told = answer.headers["Content-Disposition"]
+    assert f'filename="status-{campaign}.csv"' in told
+    assert re.fullmatch(r"訪問_日時のご連絡_状況_\d{8}-\d{4}\.csv", unquote(told.split("UTF-8''")[1]))
+    content = answer.get_data()
+    assert content.startswith(mark)
+    rows = list(csv.DictReader(io.StringIO(content.decode(encoding))))
+    assert [row["SMS状態"] for row in rows] == ["送信待ち"] * 3
+    recorded = select(AuditEntry.actor, AuditEntry.detail).where(AuditEntry.act == "export_status")
+    assert ask(recorded) == [(f"user:{ours.clerk}", {"people": 3, "encoding": encoding})]
+
+
+def test_the_status_csv_is_recorded_before_its_first_byte(clerk, campaign, ask):
+    recorded = select(AuditEntry.id).where(AuditEntry.act == "export_status")
+    assert clerk.get(f"/admin/campaign/{campaign}/status.csv").status_code in {404, 405}
+    assert clerk.post(f"/admin/campaign/{campaign}/status.csv", {"encoding": "utf-7"}).status_code == 404
+    assert ask(recorded) == []
+    answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", {"encoding": "cp932"}, buffered=False)
+    assert len(ask(recorded)) == 1
+    answer.close()
+
+
+def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, campaign, change):
+    with app.app_context():
+        empty = factories.campaign(ours.tenant, sms_text="", page_text="", page_title="")
+    assert "文面と設定を編集する</a>" in page_of(clerk, f"/admin/campaign/{empty}/")
+    assert "確認へ進む</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    check(clerk, campaign)
+    assert "3件の送信へ進む</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    send(clerk, campaign)
+    assert "状況を見る</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    clerk.post(f"/admin/campaign/{campaign}/pause")
+    assert "状況を見て再開する</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    change("UPDATE campaign SET state = 'completed' WHERE id = :id", id=campaign)
+    assert "結果をダウンロードする</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
