@@ -27,7 +27,7 @@ def carrier() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def sandbox(carrier: Sandbox) -> Iterator[Sandbox]:
+def sandbox(carrier: Sandbox) -> Sandbox:
     """The carrier, with an empty ledger and every switch off."""
     carrier.reset()
     carrier.addresses(karaden_receipts={})
@@ -90,15 +90,15 @@ class Job:
     def rows(self, statement: str, *more: Any) -> list[dict[str, Any]]:
         """Read as the owner; the first parameter is the campaign's id."""
         with self.database.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-            return cursor.execute(statement, [self.campaign_id, *more]).fetchall()  # type: ignore[arg-type]
+            return cursor.execute(statement, [self.campaign_id, *more]).fetchall()
 
     def change(self, statement: str, *values: Any) -> None:
         """Change something behind the product's back, such as the time at which a row was written."""
-        self.database.execute(statement, values)  # type: ignore[arg-type]
+        self.database.execute(statement, values)
 
     def _counts(self, statement: str) -> dict[str, int]:
         with self.database.cursor() as cursor:
-            return dict(cursor.execute(statement, [self.campaign_id]).fetchall())  # type: ignore[arg-type]
+            return dict(cursor.execute(statement, [self.campaign_id]).fetchall())
 
 
 @pytest.fixture

@@ -320,7 +320,7 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
     assert set(received(sandbox).values()) == {1}
 
 
-class TimeIsOver(Exception):
+class TimeIsOver(Exception):  # noqa: N818 - it says what happened
     pass
 
 

@@ -209,8 +209,9 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     with tenancy.tenant(job.tenant_id):
         assert slices.take_over(job.slices[0]) is not None
     everything = """
-        SELECT md5(string_agg(r::text || l::text || s::text, '' ORDER BY r.id)) AS digest, count(*) AS n FROM recipient r
-        JOIN send_log l ON l.recipient_id = r.id JOIN slice s ON s.campaign_id = r.campaign_id WHERE r.campaign_id = %s
+        SELECT md5(string_agg(r::text || l::text || s::text, '' ORDER BY r.id)) AS digest, count(*) AS n
+        FROM recipient r JOIN send_log l ON l.recipient_id = r.id
+        JOIN slice s ON s.campaign_id = r.campaign_id WHERE r.campaign_id = %s
     """
     before = job.rows(everything)
     late = [

@@ -1,5 +1,84 @@
-"""The fixtures of tests that send."""
+"""The product's own programs, started as they are in production, talking to the sandbox."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from dev.process import kill_tree, spawn, stop, tail
+from sandbox.harness import Sandbox
 from tests.launched import carrier, launched, sandbox, tuned
 
 __all__ = ["carrier", "launched", "sandbox", "tuned"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class Program:
+    """A running program of the product."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """End it as a failing machine would."""
+        kill_tree(self.process)
+
+    def end(self, limit_s: float = 10) -> int:
+        """Ask it to end; give its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(limit_s)
+
+    def told(self) -> str:
+        """Give the end of its log."""
+        return tail(self.log, lines=200)
+
+
+@pytest.fixture
+def start(
+    app: Flask, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
+) -> Iterator[Callable[..., Program]]:
+    """Start `flask --app wsgi …` with short leases and frequent sweeps; what still runs at the end is stopped."""
+    del app
+    env = {
+        **os.environ,
+        **environment,
+        "KARADEN_API_BASE": sandbox.karaden_base,
+        "BATCH_ROWS": "50",
+        "SEND_CONNECTIONS": "10",
+        "SEND_TIMEOUT_S": "2",
+        "LEASE_S": "5",
+        "UNKNOWN_SETTLE_S": "1",
+        "SWEEP_S": "1",
+    }
+    with ExitStack() as running:
+
+        def run(*arguments: str) -> Program:
+            log = tmp_path / f"{'-'.join(arguments)}-{time.monotonic_ns()}.log"
+            process = spawn([sys.executable, "-m", "flask", "--app", "wsgi", *arguments], log=log, env=env, cwd=ROOT)
+            running.callback(stop, process)
+            return Program(process, log)
+
+        yield run
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait for a condition, at most so long."""
+
+    def wait(condition: Callable[[], bool], limit_s: float = 30) -> None:
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that"
+            time.sleep(0.05)
+
+    return wait

@@ -1,0 +1,46 @@
+"""Of several schedulers one leads; another follows when it dies."""
+
+from collections.abc import Callable
+
+import psycopg
+import redis as redis_package
+
+from app import queues
+from tests.jobs.conftest import Program
+
+Start = Callable[..., Program]
+Until = Callable[..., None]
+
+
+def leads(program: Program) -> bool:
+    return "scheduler leads" in program.told()
+
+
+def test_one_leads_and_another_follows_when_it_is_killed(start: Start, until: Until) -> None:
+    programs = [start("scheduler") for _ in range(3)]
+    until(lambda: any(map(leads, programs)))
+    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    assert sum(map(leads, programs)) == 1
+    leader, *others = sorted(programs, key=leads, reverse=True)
+    leader.kill()
+    until(lambda: any(map(leads, others)))
+    assert sum(map(leads, others)) == 1
+    for program in sorted(others, key=leads):  # first the one that waits
+        assert program.end() == 0
+
+
+def test_it_schedules_again_after_losing_its_session_or_redis(
+    start: Start, until: Until, database: psycopg.Connection, redis: redis_package.Redis
+) -> None:
+    program = start("scheduler")
+    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    redis.flushall()
+    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    ended = database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7230002 AND granted"
+    ).fetchall()
+    assert ended == [(True,)]
+    redis.flushall()
+    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    assert program.told().count("scheduler leads") == 2
+    assert program.end() == 0

@@ -1,0 +1,105 @@
+"""The sweep finds everything that is due and puts each thing on its queue once."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app import queues
+from jobs import scheduler, sweep
+from tests import factories
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+
+SEND = "jobs.delivery.send_slice"
+RECONCILE = "jobs.delivery.reconcile"
+
+
+def waiting() -> dict[str, set[tuple[int, ...]]]:
+    return {job: ids for job in queues.JOBS if (ids := queues.waiting(job))}
+
+
+def test_due_slices_are_put_back_once(launched: Launched) -> None:
+    job = launched(30, slice_rows=10)
+    sweep.sweep()
+    sweep.sweep()
+    assert waiting() == {SEND: {(job.tenant_id, slice_id) for slice_id in job.slices}}
+    assert queues.queue(queues.DELIVERY).count == 3
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE slice SET due_at = now() + interval '1 hour'",
+        "UPDATE slice SET leased_until = now() + interval '1 minute'",
+        "UPDATE campaign SET state = 'paused'",
+        "UPDATE tenant SET state = 'suspended'",
+    ],
+)
+def test_what_is_not_due_is_left_alone(launched: Launched, spoil: str) -> None:
+    job = launched(10)
+    job.change(spoil)
+    sweep.sweep()
+    assert waiting() == {}
+
+
+def test_a_dead_workers_slice_is_due_for_both(launched: Launched) -> None:
+    job = launched(10)
+    job.change("UPDATE slice SET leased_until = now() - interval '1 second', check_at = now()")
+    sweep.sweep()
+    assert waiting() == {SEND: {(job.tenant_id, job.slices[0])}, RECONCILE: {(job.tenant_id,)}}
+
+
+def test_a_campaign_that_stands_still_is_looked_at(launched: Launched) -> None:
+    job = launched(10)
+    job.change("UPDATE slice SET due_at = NULL")
+    sweep.sweep()
+    assert waiting() == {RECONCILE: {(job.tenant_id,)}}
+
+
+def test_receipts_imports_notices_and_payments_are_found(
+    app: Flask, launched: Launched, database: psycopg.Connection
+) -> None:
+    job = launched(3)
+    job.change("UPDATE slice SET due_at = NULL")
+    job.change("UPDATE campaign SET state = 'completed'")
+    payment_account = factories.payment_account(job.tenant_id)
+    values = {"t": job.tenant_id, "c": job.campaign_id, "a": job.account_id, "p": payment_account}
+    statements = [
+        "INSERT INTO receipt (tenant_id, sms_account_id, digest, body_sealed) VALUES (%(t)s, %(a)s, '\\x00', '\\x00')",
+        "INSERT INTO payment_notice (tenant_id, payment_account_id, event_id, kind) VALUES (%(t)s, %(p)s, 'e', 'k')",
+        """INSERT INTO import (tenant_id, campaign_id, state, filename, content_digest, beat_at) VALUES
+           (%(t)s, %(c)s, 'queued', 'a', '\\x00', NULL),
+           (%(t)s, %(c)s, 'running', 'b', '\\x00', now() - interval '10 minutes'),
+           (%(t)s, %(c)s, 'running', 'c', '\\x00', now()),
+           (%(t)s, %(c)s, 'done', 'd', '\\x00', NULL)""",
+    ]
+    for statement in statements:
+        database.execute(statement, values)
+    for person, state, checked in zip(
+        job.people, ("started", "pending", "paid"), ("1 minute", "6 minutes", "1 day"), strict=True
+    ):
+        database.execute(
+            "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,"
+            " state, amount_yen, checked_at)"
+            " VALUES (%s, %s, %s, %s, 1, %s, %s, 100, now() - CAST(%s AS interval))",
+            [job.tenant_id, job.campaign_id, person.id, payment_account, person.reference, state, checked],
+        )
+    sweep.sweep()
+    imports = database.execute("SELECT id FROM import WHERE filename IN ('a', 'b')").fetchall()
+    assert waiting() == {
+        "jobs.tracking.apply_receipts": {(job.tenant_id,)},
+        "jobs.payments.apply_notices": {(job.tenant_id,)},
+        "jobs.payments.poll": {(job.tenant_id,)},
+        "jobs.intake.run_import": {(job.tenant_id, row[0]) for row in imports},
+    }
+    assert len(imports) == 2
+
+
+def test_one_sweep_waits_at_most(app: Flask) -> None:
+    with app.app_context():
+        scheduler.put_sweep()
+        scheduler.put_sweep()
+        assert queues.queue(queues.TRACKING).count == 1

@@ -1,0 +1,120 @@
+"""Workers as processes: what they send, how they end, and what is left when they are killed."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import redis as redis_package
+
+from app import queues
+from app.extensions import redis_client
+from sandbox.harness import Sandbox
+from tests.jobs.conftest import Program
+from tests.launched import Job
+
+Start = Callable[..., Program]
+Until = Callable[..., None]
+Launched = Callable[..., Job]
+
+SEND = "jobs.delivery.send_slice"
+
+
+def enqueue(job: Job) -> None:
+    for slice_id in job.slices:
+        assert queues.enqueue(SEND, job.tenant_id, slice_id)
+
+
+def received(sandbox: Sandbox) -> Counter[str]:
+    return Counter(message["to"] for message in sandbox.messages())
+
+
+def requests(sandbox: Sandbox) -> int:
+    return len(sandbox.ledger("karaden"))
+
+
+def done(job: Job) -> Callable[[], bool]:
+    return lambda: set(job.states()) <= {"accepted", "delivered"}
+
+
+def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> None:
+    job = launched(200, slice_rows=50)
+    queues.queue(queues.DELIVERY).enqueue(SEND, args=("no", "ids"))  # a job that fails is not the worker's end
+    enqueue(job)
+    worker = start("worker", "delivery")
+    until(done(job))
+    assert worker.end() == 0
+    assert "InvalidTextRepresentation" in worker.told() or "DataError" in worker.told()
+    assert received(sandbox).total() == len(received(sandbox)) == 200
+    until(lambda: job.state() == "completed")
+
+
+def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
+    launched: Launched, start: Start, until: Until, sandbox: Sandbox
+) -> None:
+    job = launched(2000)
+    sandbox.switches(latency_ms=50)
+    enqueue(job)
+    worker = start("worker", "delivery")
+    until(lambda: requests(sandbox) > 50)
+    assert worker.end() == 0
+    sent = len(received(sandbox))
+    assert sent < 1000
+    assert job.states() == {"accepted": sent, "queued": 2000 - sent}
+    assert job.slice()["leased_until"] is None
+    sandbox.switches()
+    start("worker", "delivery")  # the first one put the rest back on the queue
+    until(done(job))
+    assert received(sandbox).total() == len(received(sandbox)) == 2000
+
+
+def test_a_worker_killed_in_mid_slice_costs_no_one_the_sms_and_sends_none_twice(
+    launched: Launched, start: Start, until: Until, sandbox: Sandbox
+) -> None:
+    job = launched(600)
+    sandbox.switches(latency_ms=100)
+    enqueue(job)
+    worker = start("worker", "delivery")
+    until(lambda: requests(sandbox) > 100)
+    worker.kill()
+    assert job.states()["sending"] > 0
+    sandbox.switches()
+    for arguments in (("worker", "delivery"), ("worker", "tracking"), ("scheduler",)):
+        start(*arguments)
+    until(lambda: job.state() == "completed", limit_s=40)
+    assert done(job)()
+    assert received(sandbox).total() == len(received(sandbox)) == 600
+    assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND state IN ('sending', 'unknown')")
+
+
+def test_an_emptied_redis_costs_time_alone(
+    launched: Launched, start: Start, until: Until, sandbox: Sandbox, redis: redis_package.Redis
+) -> None:
+    job = launched(1000, slice_rows=250)
+    sandbox.switches(latency_ms=30)
+    enqueue(job)
+    start("worker", "delivery")
+    until(lambda: requests(sandbox) > 100)
+    redis.flushall()
+    assert received(sandbox).total() < 1000
+    sandbox.switches()
+    start("scheduler")
+    start("worker", "tracking")
+    until(done(job))
+    assert received(sandbox).total() == len(received(sandbox)) == 1000
+
+
+def test_two_workers_share_a_campaign(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> None:
+    job = launched(1000, slice_rows=100)
+    sandbox.switches(latency_ms=20)
+    for _ in range(2):
+        start("worker", "delivery")
+    until(lambda: len(redis_workers()) == 2)
+    for _ in range(2):  # each job twice: a second one finds nothing to do
+        enqueue(job)
+    until(done(job))
+    assert received(sandbox).total() == len(received(sandbox)) == 1000
+    until(lambda: queues.queue(queues.DELIVERY).count == 0)
+
+
+def redis_workers() -> set[Any]:
+    return set(redis_client.connection.smembers("rq:workers"))
