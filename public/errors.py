@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from public.pages import notice
 
@@ -20,7 +20,10 @@ def register(app: Flask) -> None:
 
 
 def _show(error: HTTPException) -> HTTPException | Response:
-    if error.response is not None or any(
+    if error.response is not None:
+        return error
+    # of a host that isn't ours nothing is said; no address could be built for it either
+    if isinstance(error, SecurityError) or any(
         request.path == prefix or request.path.startswith(f"{prefix}/") for prefix in _NOT_OURS
     ):
         return error

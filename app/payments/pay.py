@@ -2,8 +2,8 @@
 
 In: a recipient and where the browser shall come back to. Out: a payment page that stands ready (`attempts.open_url`),
 or why there is none. What can't happen here: two attempts under way for one person; a page opened for another amount
-than the one on record; an attempt begun after the link ended. The attempt is committed before the site is asked, and its
-reference is the idempotency key: after a lost answer the same question gives the same page.
+than the one on record; an attempt begun after the link ended. The attempt is committed before the site is asked, and
+its reference is the idempotency key: after a lost answer the same question gives the same page.
 """
 
 import random

@@ -1,0 +1,41 @@
+"""The sandbox as the payment site of made-up companies."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app import config
+from app.config import Settings
+from app.payments import pay
+from sandbox.harness import Sandbox, running_sandbox
+from tests.payments.shop import Buyer, make_buyer
+
+
+@pytest.fixture(scope="session")
+def running_site() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The payment site, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
+    del app
+    monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    running_site.reset()
+    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=1))
+    return running_site
+
+
+@pytest.fixture
+def new_buyer(site: Sandbox, app: Flask, database: psycopg.Connection) -> Callable[[], Buyer]:
+    return lambda: make_buyer(app, database, site)
+
+
+@pytest.fixture
+def buyer(new_buyer: Callable[[], Buyer]) -> Buyer:
+    return new_buyer()

@@ -1,0 +1,189 @@
+"""What holds for every page: headers, cookies, forms, errors, limits."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask, session
+
+from app import config, create_app, extensions
+from app.config import Settings
+from tests.public.browser import Browser
+from tests.public.conftest import ANSWERS, WRONG, Sent
+
+ROOT = Path(__file__).parents[2]
+ADDRESSES = ["/p", "/p/pay", "/p/return", "/p/answers", "/abcdefghijkmnpqr", "/nothing", "/static/page/none.css"]
+
+
+def check_headers(headers) -> None:
+    assert headers["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    )
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "noindex" in headers["X-Robots-Tag"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_answer_carries_the_headers(app: Flask, address: str) -> None:
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        answer = app.test_client().open(address, method=method)
+        if address.startswith("/static") and answer.status_code == 404:
+            continue
+        check_headers(answer.headers)
+
+
+def test_the_pages_of_a_visit_carry_them_too(sent: Sent, browser: Browser) -> None:
+    browser.open(sent.link)
+    check_headers(browser.page.headers)
+    check_headers(browser.client.post(sent.link).headers)
+    browser.press()
+    check_headers(browser.page.headers)
+    browser.press(**WRONG)
+    check_headers(browser.page.headers)
+    browser.press(**ANSWERS)
+    check_headers(browser.page.headers)
+
+
+def test_a_page_is_two_small_requests_from_here(sent: Sent, browser: Browser) -> None:
+    browser.open(sent.link).press()
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', browser.text)
+    assert [address for address in loaded if not address.startswith("tel:")] == [
+        f"/static/page/page.css?v={hashlib.sha256((ROOT / 'public/static/page.css').read_bytes()).hexdigest()[:12]}"
+    ]
+    with browser.client.get(loaded[0]) as style:
+        assert style.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert "Set-Cookie" not in style.headers
+        assert len(style.data) + len(browser.page.data) < 30_000
+    assert "<script" not in browser.text
+    assert " style=" not in browser.text
+
+
+def test_the_cookie_says_little_and_is_this_sides_own(sent: Sent, browser: Browser) -> None:
+    answer = browser.client.post(sent.link)
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("todoke=")
+    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert sent.person.token not in cookie
+    with browser.client.session_transaction() as kept:
+        assert set(kept) == {"_permanent", "tenant", "recipient", "generation"}
+
+
+def test_a_session_of_one_side_is_none_on_the_other(app: Flask, sent: Sent) -> None:
+    client = app.test_client()
+    client.post(sent.link)
+    value = client.get_cookie("todoke").value
+    client.set_cookie("todoke_admin", value)
+    with app.test_request_context("/admin/", headers={"Cookie": f"todoke_admin={value}"}):
+        assert dict(session) == {}
+    with app.test_request_context("/administration", headers={"Cookie": f"todoke={value}"}):
+        assert session["recipient"] == sent.person.id
+    with app.test_request_context("/p", headers={"Cookie": f"todoke={value[:-1]}"}):
+        assert dict(session) == {}
+
+
+def test_who_waits_too_long_is_led_back_to_the_link(sent: Sent, app: Flask, browser: Browser, time_machine) -> None:
+    browser.open(sent.link).press()
+    time_machine.move_to(datetime.now(UTC) + timedelta(minutes=31))
+    browser.press(**ANSWERS)
+    assert (browser.page.status_code, browser.title) == (400, "もう一度、SMSのリンクを開いてください")
+    browser.open("/p")
+    assert browser.title == "もう一度、SMSのリンクを開いてください"
+
+
+def test_a_proof_of_identity_grows_old_even_in_use(sent: Sent, browser: Browser, time_machine) -> None:
+    browser.open(sent.link).press().press(**ANSWERS)
+    began = datetime.now(UTC)
+    for turn in range(1, 10):
+        time_machine.move_to(began + turn * timedelta(minutes=25))
+        browser.open("/p")
+        assert browser.title == "お支払いのご案内 | みどり信販"
+    time_machine.move_to(began + timedelta(minutes=250))
+    browser.open("/p")
+    assert browser.title == "ご本人の確認 | みどり信販"
+
+
+@pytest.mark.parametrize("path", ["/p/answers", "/p/pay"])
+def test_forms_without_their_token_are_refused(sent: Sent, browser: Browser, state, path: str) -> None:
+    browser.open(sent.link).press()
+    answer = browser.client.post(path, data=WRONG)
+    assert answer.status_code == 400
+    assert "もう一度、SMSのリンクを開いてください" in answer.text
+    assert state(sent) == ("opened", 0)
+
+
+def test_errors_say_what_to_do_and_nothing_else(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = app.test_client()
+    assert "ページが見つかりません" in client.get("/nothing").text
+    wrong_method = client.delete("/p")
+    assert (wrong_method.status_code, "GET" in wrong_method.headers["Allow"]) == (405, True)
+    monkeypatch.setitem(app.config, "MAX_CONTENT_LENGTH", 10)
+    assert client.post("/p/answers", data={"q1": "x" * 100}).status_code == 413
+    assert client.get("/p", headers={"Host": "elsewhere.example"}).status_code == 400
+
+
+def test_a_fault_of_ours_is_told_without_its_cause(sent: Sent, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_token: str) -> None:
+        raise RuntimeError("090-1234-5678")
+
+    monkeypatch.setattr("app.identity.visit.by_token", broken)
+    monkeypatch.setattr(app, "testing", False)
+    answer = app.test_client().get(sent.link)
+    assert answer.status_code == 500
+    assert "ただいまページを表示できません" in answer.text
+    assert "1234" not in answer.text
+    check_headers(answer.headers)
+
+
+def test_other_doors_answer_for_themselves(app: Flask) -> None:
+    assert "SMSのリンク" not in app.test_client().get("/callbacks/none").text
+    assert app.test_client().get("/healthz").json == {"status": "ok"}
+
+
+def test_too_many_presses_are_slowed_down_and_lock_nothing(sent: Sent, app: Flask, state) -> None:
+    client = app.test_client()
+    answers = [client.post("/abcdefghijkmnpqr") for _ in range(301)]
+    assert {answer.status_code for answer in answers[:300]} == {404}
+    assert answers[300].status_code == 429
+    assert "1分ほど待ってから" in answers[300].text
+    assert int(answers[300].headers["Retry-After"]) <= 60
+    assert client.post(sent.link).status_code == 429
+    assert client.get(sent.link).status_code == 200
+    assert client.post(sent.link, environ_base={"REMOTE_ADDR": "10.0.0.2"}).status_code == 303
+    assert state(sent) == ("opened", 0)
+
+
+@pytest.fixture
+def over_https(app: Flask, settings: Settings) -> Iterator[Flask]:
+    """Another application of the same house, reached over https as in production."""
+    del app
+    made = create_app(replace(settings, public_base_url="https://todoke.example"))
+    made.testing = True
+    yield made
+    with made.app_context():
+        extensions.db.engine.dispose()
+    config.install(settings)
+
+
+def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
+    send: Callable[..., Sent], over_https: Flask, settings: Settings
+) -> None:
+    from public.session import TwoSidedSessions  # noqa: PLC0415 - replaces what the product sets
+
+    over_https.session_interface = TwoSidedSessions(replace(settings, public_base_url="https://todoke.example"))
+    sent = send()
+    browser = Browser(over_https.test_client(), "https://todoke.example")
+    browser.open(sent.link)
+    cookie = browser.client.post(sent.link, base_url=browser.base_url).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-todoke=")
+    assert {"Secure", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+    browser.press().press(**ANSWERS)
+    assert browser.title == "お支払いのご案内 | みどり信販"
+    assert browser.page.headers["Strict-Transport-Security"].startswith("max-age=")

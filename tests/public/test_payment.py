@@ -1,0 +1,222 @@
+"""The pages around a payment: they show what the payment site confirmed, whatever the browser claims."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import psycopg
+import pytest
+from flask import Flask
+from stripe import StripeClient
+
+from app import config
+from app.config import Settings
+from app.payments import pay
+from sandbox.harness import Sandbox, running_sandbox
+from tests import factories
+from tests.payments.shop import choose
+from tests.public.browser import Browser
+from tests.public.conftest import ANSWERS, Sent
+
+
+@pytest.fixture(scope="module")
+def running_site() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A person who has read the message and is to pay, and the payment site."""
+
+    sent: Sent
+    account_id: int
+    site: Sandbox
+    database: psycopg.Connection
+
+    def session(self) -> str:
+        client = StripeClient(f"sk_test_{self.account_id}", base_addresses={"api": self.site.stripe_base})
+        return client.v1.checkout.sessions.list().data[0].id
+
+    def choose(self, choice: str, *, slip: bool = False) -> None:
+        choose(f"{self.site.url}/pay/{self.session()}{'/slip' if slip else ''}", choice)
+
+    def later(self) -> None:
+        """Let the few seconds pass in which a page does not ask again."""
+        self.database.execute("UPDATE payment SET checked_at = checked_at - interval '1 minute'")
+
+    def state(self) -> str:
+        row = self.database.execute(
+            "SELECT payment_state FROM recipient WHERE id = %s", [self.sent.person.id]
+        ).fetchone()
+        assert row is not None
+        return str(row[0])
+
+
+@pytest.fixture
+def shop(
+    running_site: Sandbox,
+    app: Flask,
+    settings: Settings,
+    send: Callable[..., Sent],
+    database: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shop:
+    running_site.reset()
+    monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
+    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=2))
+    sent = send()
+    with app.app_context():
+        account_id = factories.payment_account(sent.tenant_id)
+    database.execute("UPDATE campaign SET payment_account_id = %s, payment_required = true", [account_id])
+    database.execute("UPDATE recipient SET payment_state = 'unpaid', amount_yen = 12000, due_date = '2026-12-25'")
+    return Shop(sent, account_id, running_site, database)
+
+
+@pytest.fixture
+def reader(shop: Shop, browser: Browser) -> Browser:
+    """A browser that shows the message."""
+    return browser.open(shop.sent.link).press().press(**ANSWERS)
+
+
+def test_amount_and_due_date_stand_with_the_message(reader: Browser) -> None:
+    assert "12,000円" in reader.text
+    assert "2026年12月25日" in reader.text
+    assert "支払いに進む" in reader.text
+
+
+def test_pressing_pay_leads_over_a_page_of_our_own(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    assert (reader.path, reader.title) == ("/p/pay", "決済ページへ移動します | みどり信販")
+    url = f"{shop.site.url}/pay/{shop.session()}"
+    assert reader.page.headers["Refresh"] == f"0;url={url}"
+    assert f'href="{url}"' in reader.text
+    assert "移動先：127.0.0.1" in reader.text
+    assert shop.state() == "started"
+
+
+def test_paid_is_shown_once_the_site_confirms_it(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("card")
+    shop.later()
+    reader.open("/p/return")
+    assert reader.title == "お支払いが完了しました | みどり信販"
+    assert "12,000円" in reader.text
+    assert re.search(r"20\d\d年\d+月\d+日 \d+時\d\d分", reader.text)
+    assert f".{shop.sent.person.id}.p1" in reader.text
+    assert "支払う" not in reader.text
+    assert shop.state() == "paid"
+    reader.open("/p")
+    assert "お支払いが完了しました" in reader.text
+    assert "支払いに進む" not in reader.text
+    assert reader.open("/p/pay").path == "/p"
+
+
+def test_coming_back_proves_nothing(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    for claim in ("/p/return", "/p/return?session_id=cs_1&status=paid", "/p/return?looks=3"):
+        reader.open(claim)
+        assert reader.title == "お支払いを確認しています | みどり信販"
+        assert "完了" not in reader.text
+    assert shop.state() == "started"
+
+
+def test_the_waiting_page_looks_again_a_few_times_by_itself(reader: Browser) -> None:
+    reader.press()
+    path, looks = "/p/return", 0
+    while "Refresh" in (answer := reader.open(path).page).headers:
+        path = answer.headers["Refresh"].partition("url=")[2]
+        looks += 1
+        assert "自動で更新されます" in answer.text
+    assert looks == 8
+    assert "もう一度支払わないでください" in reader.text
+    assert 'href="/p/return"' in reader.text
+    for strange in ("-1", "99999999999999999999999", "x"):
+        assert reader.open(f"/p/return?looks={strange}").page.status_code == 200
+
+
+def test_who_turns_back_is_offered_to_go_on(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    reader.open("/p/return?back=1")
+    assert reader.path == "/p"
+    assert "お支払いの手続きが途中です" in reader.text
+    reader.press()
+    assert reader.path == "/p/pay"
+    assert reader.page.headers["Refresh"].endswith(shop.session())
+
+
+def test_konbini_waits_with_its_deadline(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("konbini")
+    shop.later()
+    reader.open("/p/return")
+    assert reader.title == "ご入金をお待ちしています | みどり信販"
+    assert "お支払いの締め切り" in reader.text
+    assert "支払いに進む" not in reader.text
+    shop.choose("paid", slip=True)
+    shop.later()
+    reader.open("/p/return")
+    assert reader.title == "お支払いが完了しました | みどり信販"
+
+
+def test_a_slip_that_lapsed_may_be_paid_again(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("konbini")
+    shop.choose("lapsed", slip=True)
+    shop.later()
+    reader.open("/p/return")
+    assert "前回のお支払い手続きは期限が切れました" in reader.text
+    assert "もう一度支払う" in reader.text
+    assert reader.press().path == "/p/pay"
+
+
+def test_a_site_that_is_away_is_told_with_the_way_on(shop: Shop, reader: Browser) -> None:
+    shop.site.switches(error_before={"value": True, "on": "stripe"})
+    reader.press()
+    assert (reader.page.status_code, reader.title) == (503, "エラー：決済ページを開けませんでした | みどり信販")
+    assert "お支払いは行われていません" in reader.text
+    shop.site.switches()
+    assert reader.press().path == "/p/pay"
+
+
+def test_a_payment_to_be_looked_at_offers_no_second_one(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.database.execute("UPDATE payment SET problem = 'mismatch: amount'")
+    for path in ("/p", "/p/return"):
+        reader.open(path)
+        assert "二重のお支払いを防ぐため" in reader.text
+        assert "<form" not in reader.text
+
+
+def test_without_the_cookie_the_way_back_names_no_one(shop: Shop, reader: Browser, app: Flask) -> None:
+    reader.press()
+    stranger = Browser(app.test_client()).open("/p/return")
+    assert (stranger.page.status_code, stranger.title) == (200, "お支払いの手続きから戻りました")
+    assert "みどり信販" not in stranger.text
+
+
+def test_money_given_back_is_told(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("card")
+    shop.later()
+    reader.open("/p/return")
+    shop.database.execute("UPDATE recipient SET payment_state = 'refunded'")
+    shop.database.execute("UPDATE payment SET state = 'refunded'")
+    assert "ご返金しました" in reader.open("/p").text
+
+
+def test_who_has_not_answered_pays_nothing(shop: Shop, browser: Browser) -> None:
+    browser.open(shop.sent.link).press()
+    token = re.search(r'name="csrf_token" value="([^"]+)"', browser.text)
+    assert token is not None
+    answer = browser.client.post("/p/pay", data={"csrf_token": token[1]})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/p")
+    assert browser.open("/p/pay").title == "ご本人の確認 | みどり信販"
+    assert browser.open("/p/return").title == "ご本人の確認 | みどり信販"
+    assert shop.state() == "unpaid"
+
+
+def test_a_message_without_payment_has_no_place_to_pay(send: Callable[..., Sent], browser: Browser) -> None:
+    browser.open(send().link).press().press(**ANSWERS)
+    assert "お支払い金額" not in browser.text
+    assert browser.open("/p/return").path == "/p"
