@@ -15,9 +15,10 @@ class Request:
     """One HTTP request. `timeout_s` is the whole exchange's limit in seconds."""
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    # a repr shows no credential, number or text: it may reach a log
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     timeout_s: float = 20.0
 
 
@@ -26,8 +27,8 @@ class Response:
     """One HTTP answer; header names are lower case."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Reach(StrEnum):
