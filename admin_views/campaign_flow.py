@@ -205,7 +205,7 @@ class CampaignFlow(SecureView):
     @expose(f"{_ONE}/send/", methods=["POST"])
     def launch(self, campaign_id: int) -> Page:
         """Send what was checked. A second press finds it under way and leads to the figures."""
-        campaign = _campaign(campaign_id)
+        _ours(campaign_id)
         try:
             lifecycle.launch(campaign_id, user_id=staff().id, digest=request.form.get("digest", ""))
         except NotReady as not_ready:
@@ -215,7 +215,7 @@ class CampaignFlow(SecureView):
             flash("この配信はすでに送信を開始しています。二重には送信されません。", "warning")
         else:
             flash("送信を開始しました。この画面を閉じても送信は続きます。", "success")
-        return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
+        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     # --- 状況 ---
 
@@ -253,7 +253,7 @@ class CampaignFlow(SecureView):
         return self._turn(campaign_id, lifecycle.cancel, "配信を取り消しました。まだ送っていなかった分は送られません。")
 
     def _turn(self, campaign_id: int, act: Callable[..., bool], done: str) -> Page:
-        _campaign(campaign_id)
+        _ours(campaign_id)
         if act(campaign_id, user_id=staff().id):
             flash(done, "success")
         else:
@@ -317,6 +317,16 @@ CampaignFlow._default_view = "overview"  # noqa: SLF001 - Flask-Admin's own plac
 # The token of an upload is looked at in the view, after the sign-in and with the limit raised: reading the form any
 # earlier would take a stranger's 200 MB.
 csrf.exempt(f"{__name__}.upload")
+
+
+def _ours(campaign_id: int) -> None:
+    """Answer 404 unless the campaign is the user's own tenant's.
+
+    It is not loaded: whoever locks it next must see it as it is then, not as it was before the wait for the lock.
+    """
+    mine = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.tenant_id == staff().tenant_id)
+    if db.session.scalar(mine) is None:
+        abort(404)
 
 
 def _campaign(campaign_id: int) -> Campaign:
