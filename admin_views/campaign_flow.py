@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views import flow_lists, flow_preview, flow_status, show
 from admin_views.access import staff
 from admin_views.base import SecureView, expose
-from admin_views.flow_steps import launched, next_action, page_url, steps
+from admin_views.flow_steps import launched, next_action, page_url, steps_of
 from app import audit, queues
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
@@ -285,8 +285,7 @@ class CampaignFlow(SecureView):
 
     def _page(self, template: str, campaign: Campaign, current: str, **context: Any) -> str:
         people = lifecycle.people_count(campaign.id)
-        missing = lifecycle.missing(campaign) if campaign.state == CampaignState.DRAFT else []
-        now = steps(campaign, missing, people)
+        now = steps_of(campaign)
         word = CAMPAIGN.words[CampaignState(campaign.state)]
         return self.render(
             template,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import url_for
 
+from app.campaigns import lifecycle
 from app.campaigns.lifecycle import Missing
 from app.models import Campaign
 from app.tracking.states import CampaignState
@@ -41,13 +42,17 @@ def launched(campaign: Campaign) -> bool:
 
 def page_url(campaign: Campaign, key: str) -> str:
     """Give the address of a step's page."""
+    overview = url_for("flow.overview", campaign_id=campaign.id)
     if key == "write":
-        return url_for("campaign.edit_view", id=campaign.id, url=url_for("flow.overview", campaign_id=campaign.id))
+        locked = lifecycle.content_locked(campaign)
+        return overview if locked else url_for("campaign.edit_view", id=campaign.id, url=overview)
     return url_for({"list": "flow.lists"}.get(key, f"flow.{key}"), campaign_id=campaign.id)
 
 
-def steps(campaign: Campaign, missing: Sequence[Missing], people: int) -> list[Step]:
-    """Give the six steps as they stand. `missing` is empty for a campaign that has been launched."""
+def steps_of(campaign: Campaign) -> list[Step]:
+    """Give the six steps as they stand."""
+    people = lifecycle.people_count(campaign.id)
+    missing = lifecycle.missing(campaign) if campaign.state == CampaignState.DRAFT else []
     return [
         Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))
         for key, name in _NAMES.items()

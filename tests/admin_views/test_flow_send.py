@@ -282,8 +282,11 @@ def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, ca
     assert "確認へ進む</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
     check(clerk, campaign)
     assert "3件の送信へ進む</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    assert "/admin/campaign/edit/" in page_of(clerk, f"/admin/campaign/{campaign}/")
     send(clerk, campaign)
-    assert "状況を見る</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+    sent = page_of(clerk, f"/admin/campaign/{campaign}/")
+    assert "状況を見る</a>" in sent
+    assert "/admin/campaign/edit/" not in sent
     clerk.post(f"/admin/campaign/{campaign}/pause")
     assert "状況を見て再開する</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
     change("UPDATE campaign SET state = 'completed' WHERE id = :id", id=campaign)
