@@ -12,7 +12,9 @@ from app.models.event import Event
 from app.models.intake import Import, ImportChunk, ImportFault
 from app.models.payment import Payment, PaymentNotice
 from app.models.recipient import Recipient
+from app.models.reminder import Reminder
 from app.models.tenant import Tenant
+from app.models.trial import TrialMessage
 from app.models.user import User
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "Question",
     "Receipt",
     "Recipient",
+    "Reminder",
     "SendLog",
     "Slice",
     "SmsAccount",
     "Tenant",
+    "TrialMessage",
     "User",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -12,15 +12,19 @@ from app.models.tenant import Tenant
 
 
 class SmsAccount(TenantOwned, Model):
-    """A contract with an SMS service. `credentials_sealed` is a JSON object."""
+    """A contract with an SMS service. `credentials_sealed` is a JSON object.
+
+    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit.
+    """
 
     __tablename__ = "sms_account"
-    __table_args__ = owned()
+    __table_args__ = owned(CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"))
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     name: Mapped[str] = mapped_column(Text)
     provider: Mapped[str] = mapped_column(Text)
     sender: Mapped[str] = mapped_column(Text, server_default="")
+    rate_per_s: Mapped[int | None]
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(server_default=text("true"))

@@ -19,6 +19,10 @@ class Campaign(TenantOwned, Model):
     `revision` rises with each change of content.
 
     `rehearsal` is the last check over every row, bound to the content by its digest.
+
+    `send_window` narrows the company's, `profile` 'collection' (督促) keeps to 8:00-21:00 whatever both say
+    (`app.campaigns.windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a passing
+    cause is tried `retry_times` times more, `retry_after_minutes` or longer after.
     """
 
     __tablename__ = "campaign"
@@ -29,7 +33,11 @@ class Campaign(TenantOwned, Model):
         CheckConstraint("(link_minutes IS NULL) <> (link_until IS NULL)", name="one_validity"),
         CheckConstraint("link_minutes BETWEEN 5 AND 527040", name="link_minutes"),
         CheckConstraint("page_language IN ('ja', 'en')", name="page_language"),
+        CheckConstraint("profile IN ('normal', 'collection')", name="profile"),
+        CheckConstraint("retry_times BETWEEN 0 AND 5", name="retry_times"),
+        CheckConstraint("retry_after_minutes BETWEEN 5 AND 1440", name="retry_after_minutes"),
         Index("ix_campaign_tenant_id_created_at", "tenant_id", "created_at"),
+        Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
@@ -46,6 +54,12 @@ class Campaign(TenantOwned, Model):
     link_minutes: Mapped[int | None] = mapped_column(server_default="20160")
     link_until: Mapped[Time | None]
     max_failures: Mapped[int] = mapped_column(server_default="5")
+    send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    profile: Mapped[str] = mapped_column(Text, server_default="normal")
+    starts_at: Mapped[Time | None]
+    deadline_at: Mapped[Time | None]
+    retry_times: Mapped[int] = mapped_column(server_default="3")
+    retry_after_minutes: Mapped[int] = mapped_column(server_default="60")
     revision: Mapped[int] = mapped_column(server_default="0")
     rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))

@@ -17,13 +17,15 @@ class Recipient(TenantOwned, Model):
     `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
     of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,
     `row_digest` tells whether it says the same. `fence`
-    and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. The states stand in no
+    and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. `reminder_id` is the last
+    reminder this person is due or was sent: its text is theirs then, not the campaign's. The states stand in no
     index and the page leaves room, so that the updates of sending stay on the page (HOT).
     """
 
     __tablename__ = "recipient"
     __table_args__ = owned(
         refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        refers_to("reminder", "reminder_id"),
         UniqueConstraint("campaign_id", "identity_key"),
         Index("ix_recipient_campaign_id_id", "campaign_id", "id"),
         Index("ix_recipient_tenant_id_phone_index", "tenant_id", "phone_index"),
@@ -57,6 +59,7 @@ class Recipient(TenantOwned, Model):
     sms_attempt: Mapped[int] = mapped_column(server_default="0")
     sms_code: Mapped[str] = mapped_column(Text, server_default="")
     carrier: Mapped[str] = mapped_column(Text, server_default="")
+    reminder_id: Mapped[int | None] = mapped_column(BigInteger)
 
     created_at: Mapped[CreatedAt]
     queued_at: Mapped[Time | None]

@@ -1,16 +1,24 @@
 """The companies that send."""
 
-from sqlalchemy import Text
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.base import CreatedAt, Id
+from app.models.base import CreatedAt, Id, Time
 
 
 class Tenant(Model):
-    """お客さま企業. `code` is what its staff type at sign-in; `contact_phone` is shown to recipients."""
+    """お客さま企業. `code` is what its staff type at sign-in; `contact_phone` is shown to recipients.
+
+    `send_window` is what `app.campaigns.windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
+    calendar; `served_at` is when a worker last took a slice of this company's: whoever waited longest comes next.
+    """
 
     __tablename__ = "tenant"
+    __table_args__ = (CheckConstraint("daily_cap > 0", name="daily_cap"),)
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(Text, unique=True)
@@ -18,6 +26,9 @@ class Tenant(Model):
     state: Mapped[str] = mapped_column(Text, server_default="review")
     contact_phone: Mapped[str] = mapped_column(Text, server_default="")
     contact_hours: Mapped[str] = mapped_column(Text, server_default="")
+    send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    daily_cap: Mapped[int | None]
+    served_at: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 
     def __str__(self) -> str:
