@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import null
 from wtforms import (
     BooleanField,
     DateTimeLocalField,
@@ -12,9 +13,6 @@ from wtforms import (
     IntegerField,
     RadioField,
     SelectField,
-)
-from wtforms import (
-    Form as PlainForm,
 )
 from wtforms.validators import Optional, ValidationError
 
@@ -46,7 +44,7 @@ def least_units(typed: str, company: str) -> int:
     return units(template.render(typed, values))
 
 
-class QuestionForm(PlainForm):
+class QuestionForm(Form):
     """One question; without a label there is none."""
 
     label = line("質問文", most=60)
@@ -98,7 +96,8 @@ class CampaignForm(Form):
     )
     link_amount = IntegerField("有効期間", [Optional()], default=14)
     link_unit = SelectField("単位", choices=select_options((unit, word) for unit, (word, _) in _UNITS.items()))
-    link_until = DateTimeLocalField("期限の日時", [Optional()], format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+    # not called link_until: WTForms would show the row's own, which is UTC
+    until = DateTimeLocalField("期限の日時", [Optional()], format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
     def __init__(self, formdata: Any, obj: Campaign | None, company: str) -> None:
         super().__init__(formdata, obj=obj, **(_typed_before(obj) if obj is not None else {}))
@@ -126,23 +125,28 @@ class CampaignForm(Form):
         """Refuse braces that mean nothing."""
         _braces(field)
 
-    def validate_link_amount(self, field: Any) -> None:
-        """Refuse a period outside the bounds."""
-        if self.validity.data != "period" or field.errors:
-            return
-        minutes = (field.data or 0) * _UNITS[self.link_unit.data][1] if self.link_unit.data in _UNITS else 0
-        if not _SHORTEST_MINUTES <= minutes <= _LONGEST_MINUTES:
-            raise ValidationError("5分から366日までの間で入力してください。")
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Check all fields, and of the validity's fields the one that counts."""
+        fine = super().validate(*args, **kwargs)
+        field, problem = (
+            (self.until, self._until_problem())
+            if self.validity.data == "until"
+            else (self.link_amount, self._period_problem())
+        )
+        if problem and not field.errors:
+            field.errors = [problem]
+        return bool(fine) and not problem
 
-    def validate_link_until(self, field: Any) -> None:
-        """Refuse a time that is over, or too far away."""
-        if self.validity.data != "until" or field.errors:
-            return
-        if field.data is None:
-            raise ValidationError("期限の日時を入力してください。")
+    def _period_problem(self) -> str:
+        minutes = (self.link_amount.data or 0) * _UNITS.get(self.link_unit.data, ("", 0))[1]
+        return "" if _SHORTEST_MINUTES <= minutes <= _LONGEST_MINUTES else "5分から366日までの間で入力してください。"
+
+    def _until_problem(self) -> str:
+        if self.until.data is None:
+            return "期限の日時を入力してください。"
         now = datetime.now(UTC)
-        if not now < show.from_jst(field.data) <= now + timedelta(minutes=_LONGEST_MINUTES):
-            raise ValidationError("いまより先、366日以内の日時にしてください。")
+        fits = now < show.from_jst(self.until.data) <= now + timedelta(minutes=_LONGEST_MINUTES)
+        return "" if fits else "いまより先、366日以内の日時にしてください。"
 
     def validate_questions(self, field: Any) -> None:
         """Refuse the same question twice: whoever knows one answer would know both."""
@@ -156,8 +160,9 @@ class CampaignForm(Form):
             setattr(obj, name, self[name].data)
         obj.payment_required = self.payment_required.data
         obj.payment_account_id = self.payment_account_id.data
-        if self.validity.data == "until" and self.link_until.data is not None:
-            obj.link_minutes, obj.link_until = None, show.from_jst(self.link_until.data)
+        if self.validity.data == "until" and self.until.data is not None:
+            # a plain None would let the column's default in
+            obj.link_minutes, obj.link_until = null(), show.from_jst(self.until.data)
         else:
             obj.link_minutes, obj.link_until = (self.link_amount.data or 0) * _UNITS[self.link_unit.data][1], None
         if not self.questions_locked:
@@ -177,7 +182,7 @@ def _typed_before(campaign: Campaign) -> dict[str, Any]:
     """Give what stands otherwise in the table than in the form."""
     values: dict[str, Any] = {"validity": "period"}
     if campaign.link_until is not None:
-        values |= {"validity": "until", "link_until": campaign.link_until.astimezone(TOKYO).replace(tzinfo=None)}
+        values |= {"validity": "until", "until": campaign.link_until.astimezone(TOKYO).replace(tzinfo=None)}
     elif campaign.link_minutes is not None:
         unit = next(unit for unit, (_, size) in _UNITS.items() if campaign.link_minutes % size == 0)
         values |= {"link_amount": campaign.link_minutes // _UNITS[unit][1], "link_unit": unit}

@@ -19,7 +19,7 @@ from app.campaigns.segments import LIMIT, units
 from app.extensions import db
 from app.identity.normalise import QUESTION_KIND_LABELS
 from app.models import Campaign, Recipient
-from app.tracking.states import CAMPAIGN
+from app.tracking.states import CAMPAIGN, CampaignState
 
 
 def _page_link(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
@@ -113,7 +113,7 @@ class CampaignView(SecureModelView):
                 stored = db.session.execute(
                     select(Campaign.state, Campaign.revision).where(Campaign.id == model.id).with_for_update()
                 ).one()
-            if stored.state != model.state or str(stored.revision) != form.revision.data:
+            if stored.state != CampaignState.DRAFT or str(stored.revision) != form.revision.data:
                 raise ValidationError(
                     "ほかの人が先にこの配信を変更しました。保存していません。"
                     "別のタブで最新の内容を確かめ、必要な変更を入れ直してください。"

@@ -8,7 +8,7 @@ from typing import Any
 import phonenumbers
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
-from wtforms.validators import InputRequired, Length, StopValidation, ValidationError
+from wtforms.validators import DataRequired, Length, StopValidation, ValidationError
 
 from admin_views.scoping import as_id
 from app.intake.cards import holds_card_number
@@ -34,9 +34,9 @@ def many_lines(value: str | None) -> str:
     return (value or "").replace("\r\n", "\n").replace("\r", "\n").rstrip()
 
 
-def required(message: str) -> InputRequired:
+def required(message: str) -> DataRequired:
     """Refuse nothing typed."""
-    return InputRequired(message)
+    return DataRequired(message)
 
 
 def at_most(characters: int) -> Length:
