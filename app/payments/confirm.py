@@ -58,7 +58,8 @@ def confirm(payment_id: int) -> None:
     """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable."""
     with tenancy.transaction() as connection:
         row = connection.execute(
-            text("SELECT payment_account_id, provider_id FROM payment WHERE id = :id"), {"id": payment_id}
+            text("UPDATE payment SET checked_at = :now WHERE id = :id RETURNING payment_account_id, provider_id"),
+            {"id": payment_id, "now": datetime.now(UTC)},
         ).one()
     if row.provider_id is None:
         return
@@ -91,7 +92,6 @@ def record(payment_id: int, charge: Charge) -> None:
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
-        connection.execute(text("UPDATE payment SET checked_at = :now WHERE id = :id"), {"id": payment_id, "now": now})
         if payment.problem and payment.state is not PaymentState.PAID:
             return
         if differing := _differences(payment, charge):

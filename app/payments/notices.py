@@ -103,16 +103,8 @@ def _confirmed(payment_id: int) -> str:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("payment not confirmed", payment_id=payment_id, reason=str(fault))
-        _mark_tried(payment_id)
         return ""
     return "confirmed"
-
-
-def _mark_tried(payment_id: int) -> None:
-    with tenancy.transaction() as connection:
-        connection.execute(
-            text("UPDATE payment SET checked_at = :now WHERE id = :id"), {"id": payment_id, "now": datetime.now(UTC)}
-        )
 
 
 def _applied(notice_id: int, outcome: str) -> None:

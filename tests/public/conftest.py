@@ -9,8 +9,6 @@ import psycopg
 import pytest
 from flask import Flask
 
-from app.config import Settings
-from public.session import TwoSidedSessions
 from tests import factories
 from tests.public.browser import Browser
 
@@ -29,11 +27,6 @@ class Sent:
     @property
     def link(self) -> str:
         return f"/{self.person.token}"
-
-
-@pytest.fixture(autouse=True)
-def two_sides(app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "session_interface", TwoSidedSessions(settings))
 
 
 @pytest.fixture

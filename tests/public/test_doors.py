@@ -172,11 +172,8 @@ def over_https(app: Flask, settings: Settings) -> Iterator[Flask]:
 
 
 def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
-    send: Callable[..., Sent], over_https: Flask, settings: Settings
+    send: Callable[..., Sent], over_https: Flask
 ) -> None:
-    from public.session import TwoSidedSessions  # noqa: PLC0415 - replaces what the product sets
-
-    over_https.session_interface = TwoSidedSessions(replace(settings, public_base_url="https://todoke.example"))
     sent = send()
     browser = Browser(over_https.test_client(), "https://todoke.example")
     browser.open(sent.link)

@@ -1,6 +1,7 @@
 """The way through the pages: link, press, questions, message."""
 
 import html
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -136,7 +137,7 @@ def test_the_error_never_tells_which_answer_was_wrong(sent: Sent, app: Flask) ->
         browser = Browser(app.test_client())
         browser.open(sent.link).press().press(**typed)
         page = browser.text.partition("<h1>")[0].partition('<div class="alert"')[2]
-        pages.append(page)
+        pages.append(re.sub(r"\d回", "n回", page))
     assert len(set(pages)) == 1
     assert "生年月日" in pages[0]
     assert "契約番号下4桁" in pages[0]
