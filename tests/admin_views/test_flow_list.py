@@ -56,6 +56,13 @@ def upload(browser: Browser, campaign_id: int, content: str | bytes, name: str =
     )
 
 
+def one(pattern: str, page: str) -> str:
+    """Give what a page says at one place."""
+    found = re.search(pattern, page, re.DOTALL)
+    assert found, pattern
+    return found[1]
+
+
 def chosen(page: str) -> dict[str, str]:
     """Give the form of the columns as a browser would send it."""
     found = re.findall(r'<select id="\w+" name="(\w+)".*?>(.*?)</select>', page, re.DOTALL)
@@ -139,7 +146,7 @@ def test_a_file_of_the_wrong_kind_is_told_and_leaves_nothing(clerk, campaign, as
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert "取り込めませんでした" in page
-    assert told in re.search(r"取り込めませんでした</strong>\s*<ul>(.*?)</ul>", page, re.DOTALL)[1]
+    assert told in one(r"取り込めませんでした</strong>\s*<ul>(.*?)</ul>", page)
     assert 'id="file"' in page
     assert ask(select(Import.id)) == []
     assert ask(select(ImportChunk.id)) == []
@@ -211,7 +218,7 @@ def test_faults_are_told_by_row_and_only_the_mended_rows_are_added(app, clerk, o
 def test_the_same_fault_in_many_rows_is_told_once_with_its_number(app, clerk, ours, campaign):
     rows = "".join(f"K{n},03-1234-{n:04d},佐藤 花子,1980/1/2,0123\r\n" for n in range(60))
     outcome = take(app, clerk, ours.tenant, upload(clerk, campaign, HEAD + rows).location)
-    summary = re.search(r"種類ごとの行数.*?</table>", outcome, re.DOTALL)[0]
+    summary = one(r"種類ごとの行数(.*?)</table>", outcome)
     assert re.search(
         r'固定電話.*?<td class="number">60</td><td class="number">2</td>', summary, re.DOTALL
     ) or re.search(r'固定電話.*?<td class="number">60</td>\s*<td class="number">2</td>', summary, re.DOTALL)
