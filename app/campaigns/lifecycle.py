@@ -119,9 +119,7 @@ def import_running(campaign_id: int) -> bool:
 
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     """Send exactly what was checked under `digest`. Raises NotReady; a second press finds it launched. Commits."""
-    campaign = db.session.execute(
-        select(Campaign).where(Campaign.id == campaign_id).with_for_update(of=Campaign, key_share=True)
-    ).scalar_one()
+    campaign = locked(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
         raise NotReady(["この配信はすでに送信を開始しています。状況の画面で確認してください。"])
@@ -153,6 +151,16 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     db.session.commit()
     for slice_id in slices:
         queues.enqueue("jobs.delivery.send_slice", tenant_id, slice_id)
+
+
+def locked(campaign_id: int) -> Campaign:
+    """Give a campaign as it stands now, whatever the session knew of it, locked until commit."""
+    return db.session.execute(
+        select(Campaign)
+        .where(Campaign.id == campaign_id)
+        .with_for_update(of=Campaign, key_share=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one()
 
 
 def _cut(executor: Executor, campaign: Campaign, now: datetime) -> list[int]:

@@ -153,7 +153,7 @@ def problems(import_id: int, mapping: ColumnMapping) -> list[str]:
 
 def start(import_id: int, mapping: ColumnMapping) -> None:
     """Queue an import with its mapping. Raises Refused. Commits."""
-    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True})
+    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     _check_open(row.campaign)
     if row.state != "mapping":
         raise Refused("この名簿の取り込みはすでに始まっています。")
@@ -326,7 +326,7 @@ def cancel(import_id: int) -> bool:
 def discard(import_id: int, *, user_id: int) -> int:
     """Take an import back: its recipients go while they are drafts. Gives their number. Raises Refused. Commits."""
     row = db.session.get_one(Import, import_id)
-    campaign = db.session.get_one(Campaign, row.campaign_id, with_for_update={"key_share": True})
+    campaign = lifecycle.locked(row.campaign_id)
     _check_open(campaign)
     if row.state != "done":
         db.session.rollback()

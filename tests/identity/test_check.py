@@ -151,7 +151,7 @@ def test_where_the_link_has_ended_nothing_is_evaluated(
     database: psycopg.Connection, person: tuple[int, int], answering: Answering, ended: str
 ) -> None:
     statement = f"UPDATE recipient SET {ended} WHERE id = %s"  # noqa: S608 - one of those above
-    database.execute(statement, [person[1]])  # type: ignore[call-overload]
+    database.execute(statement, [person[1]])
     assert answering(RIGHT) == Verdict(VerdictKind.CLOSED)
     assert standing(database, person)[1] == 0
 

@@ -103,7 +103,7 @@ class Buyer:
 
     def set(self, columns: str, *values: object) -> None:
         self.database.execute(
-            f"UPDATE recipient SET {columns} WHERE id = %s",  # type: ignore[call-overload]  # noqa: S608 - a test's own
+            f"UPDATE recipient SET {columns} WHERE id = %s",  # noqa: S608 - a test's own
             [*values, self.person.id],
         )
 

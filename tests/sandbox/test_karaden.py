@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import karaden
@@ -106,7 +107,7 @@ def test_a_list_takes_every_filter(options: karaden.RequestOptions) -> None:
     other = settled(options, send(options, "08012340000"))
     booked = send(options, scheduled_at=datetime.now(UTC) + timedelta(hours=1))
     soon, past = datetime.now(UTC) + timedelta(seconds=2), datetime.now(UTC) - timedelta(minutes=1)
-    cases = [
+    cases: list[tuple[dict[str, Any], set[str]]] = [
         ({"service_id": 1}, {first.id, other.id, booked.id}),
         ({"service_id": 2}, set()),
         ({"to": NUMBER}, {first.id, booked.id}),

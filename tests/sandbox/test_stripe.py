@@ -4,6 +4,8 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import requests
@@ -11,6 +13,9 @@ import stripe
 
 from sandbox.harness import Sandbox, running_sandbox
 from tests.sandbox.conftest import Listener, until
+
+# tests give the SDK plain dictionaries and read what must be there
+Client = Any
 
 KEY = "sk_test_shop"
 SECRET = "whsec_shop"
@@ -39,11 +44,11 @@ def wanted(**changes) -> dict:
     return {name: value for name, value in (params | changes).items() if value is not None}
 
 
-def opened(client: stripe.StripeClient, **changes):
+def opened(client: Client, **changes):
     return client.v1.checkout.sessions.create(wanted(**changes))
 
 
-def read(client: stripe.StripeClient, session, *expand: str):
+def read(client: Client, session, *expand: str):
     return client.v1.checkout.sessions.retrieve(session.id, {"expand": list(expand)})
 
 
@@ -65,7 +70,7 @@ def told(sandbox: Sandbox, listener: Listener) -> Listener:
     return listener
 
 
-def test_a_session_opens_as_asked(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+def test_a_session_opens_as_asked(sandbox: Sandbox, client: Client) -> None:
     session = opened(client)
     assert session.id.startswith("cs_test_")
     assert session.url == f"{sandbox.url}/pay/{session.id}"
@@ -77,7 +82,7 @@ def test_a_session_opens_as_asked(sandbox: Sandbox, client: stripe.StripeClient)
     assert sandbox.ledger()[0]["accepted"] == session.id
 
 
-def test_card_pays(client: stripe.StripeClient, told: Listener) -> None:
+def test_card_pays(client: Client, told: Listener) -> None:
     session = opened(client)
     assert choose(session, "card").headers["Location"] == f"http://127.0.0.1:9/back?s={session.id}"
     paid = read(client, session, "payment_intent.latest_charge")
@@ -89,7 +94,7 @@ def test_card_pays(client: stripe.StripeClient, told: Listener) -> None:
     assert (event.data.object.id, event.data.object.payment_status) == (session.id, "paid")
 
 
-def test_paypay_pays(client: stripe.StripeClient, told: Listener) -> None:
+def test_paypay_pays(client: Client, told: Listener) -> None:
     session = opened(client)
     assert choose(session, "paypay").status_code == 303
     intent = read(client, session, "payment_intent.latest_charge").payment_intent
@@ -97,7 +102,7 @@ def test_paypay_pays(client: stripe.StripeClient, told: Listener) -> None:
     events(told, "checkout.session.completed")
 
 
-def test_a_declined_card_may_try_again(client: stripe.StripeClient, told: Listener) -> None:
+def test_a_declined_card_may_try_again(client: Client, told: Listener) -> None:
     session = opened(client)
     page = choose(session, "declined")
     assert page.status_code == 200
@@ -112,7 +117,7 @@ def test_a_declined_card_may_try_again(client: stripe.StripeClient, told: Listen
     assert (paid.payment_status, paid.payment_intent.last_payment_error) == ("paid", None)
 
 
-def test_konbini_is_complete_and_unpaid_until_the_money_comes(client: stripe.StripeClient, told: Listener) -> None:
+def test_konbini_is_complete_and_unpaid_until_the_money_comes(client: Client, told: Listener) -> None:
     session = opened(client)
     assert choose(session, "konbini").headers["Location"] == f"/pay/{session.id}/slip"
     ordered = read(client, session, "payment_intent")
@@ -128,7 +133,7 @@ def test_konbini_is_complete_and_unpaid_until_the_money_comes(client: stripe.Str
     assert (first.data.object.payment_status, second.data.object.payment_status) == ("unpaid", "paid")
 
 
-def test_a_slip_may_lapse(client: stripe.StripeClient, told: Listener) -> None:
+def test_a_slip_may_lapse(client: Client, told: Listener) -> None:
     session = opened(client)
     choose(session, "konbini")
     choose(session, "lapsed", "/slip")
@@ -140,7 +145,7 @@ def test_a_slip_may_lapse(client: stripe.StripeClient, told: Listener) -> None:
     events(told, "checkout.session.completed", "checkout.session.async_payment_failed")
 
 
-def test_a_session_is_paid_once(client: stripe.StripeClient, told: Listener) -> None:
+def test_a_session_is_paid_once(client: Client, told: Listener) -> None:
     session = opened(client)
     choose(session, "card")
     for choice in ("card", "konbini", "declined", "paypay"):
@@ -149,14 +154,14 @@ def test_a_session_is_paid_once(client: stripe.StripeClient, told: Listener) -> 
     events(told, "checkout.session.completed")
 
 
-def test_only_offered_methods_pay(client: stripe.StripeClient) -> None:
+def test_only_offered_methods_pay(client: Client) -> None:
     session = opened(client, payment_method_types=["konbini"])
     for choice in ("card", "declined", "paypay", "x"):
         choose(session, choice)
     assert read(client, session).status == "open"
 
 
-def test_an_open_session_can_be_expired_once(client: stripe.StripeClient, told: Listener) -> None:
+def test_an_open_session_can_be_expired_once(client: Client, told: Listener) -> None:
     session = opened(client)
     expired = client.v1.checkout.sessions.expire(session.id)
     assert (expired.status, expired.url) == ("expired", None)
@@ -167,7 +172,7 @@ def test_an_open_session_can_be_expired_once(client: stripe.StripeClient, told: 
     events(told, "checkout.session.expired")
 
 
-def test_sessions_are_listed_newest_first_per_account(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+def test_sessions_are_listed_newest_first_per_account(sandbox: Sandbox, client: Client) -> None:
     ids = [opened(client).id for _ in range(3)][::-1]
     page = client.v1.checkout.sessions.list({"limit": 2, "expand": ["data.line_items"]})
     assert ([session.id for session in page.data], page.has_more) == (ids[:2], True)
@@ -175,14 +180,14 @@ def test_sessions_are_listed_newest_first_per_account(sandbox: Sandbox, client: 
     assert [session.id for session in page.auto_paging_iter()] == ids
     back = client.v1.checkout.sessions.list({"ending_before": ids[2], "limit": 1})
     assert ([session.id for session in back.data], back.has_more) == ([ids[1]], True)
-    other = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.stripe_base})
+    other: Client = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.stripe_base})
     assert other.v1.checkout.sessions.list().data == []
     with pytest.raises(stripe.InvalidRequestError) as refused:
         other.v1.checkout.sessions.retrieve(ids[0])
     assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
 
 
-def test_the_same_key_and_order_open_one_session(client: stripe.StripeClient) -> None:
+def test_the_same_key_and_order_open_one_session(client: Client) -> None:
     params = wanted()
     first, second = (client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"}) for _ in range(2))
     assert first.id == second.id
@@ -193,13 +198,13 @@ def test_the_same_key_and_order_open_one_session(client: stripe.StripeClient) ->
     assert len(client.v1.checkout.sessions.list().data) == 1
 
 
-def test_a_failed_check_uses_up_no_key(client: stripe.StripeClient) -> None:
+def test_a_failed_check_uses_up_no_key(client: Client) -> None:
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.checkout.sessions.create(wanted(success_url=None), {"idempotency_key": "ref-1"})
     assert client.v1.checkout.sessions.create(wanted(), {"idempotency_key": "ref-1"}).status == "open"
 
 
-def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: Client) -> None:
     params = wanted()
     sandbox.switches(error_after={"next": 1})
     for _ in range(2):
@@ -235,7 +240,7 @@ def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: stripe.StripeClient
     ],
 )
 def test_a_wrong_parameter_is_named(
-    client: stripe.StripeClient, changes: dict, param: str, code: str | None, stripe_schema: Callable
+    client: Client, changes: dict, param: str, code: str | None, stripe_schema: Callable
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         opened(client, **changes)
@@ -256,7 +261,7 @@ def test_a_wrong_parameter_is_named(
         (100, 1, "usd", None),
     ],
 )
-def test_a_wrong_amount_is_refused(client: stripe.StripeClient, amount, quantity, currency: str, code) -> None:
+def test_a_wrong_amount_is_refused(client: Client, amount, quantity, currency: str, code) -> None:
     price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "x"}}
     with pytest.raises(stripe.InvalidRequestError) as refused:
         opened(client, line_items=[{"price_data": price, "quantity": quantity}])
@@ -309,7 +314,7 @@ def test_an_unknown_address_is_told_as_stripe_does(sandbox: Sandbox) -> None:
     assert "Unrecognized request URL (GET: /v1/customers)" in answer.json()["error"]["message"]
 
 
-def test_refunds(client: stripe.StripeClient, told: Listener, stripe_schema: Callable) -> None:
+def test_refunds(client: Client, told: Listener, stripe_schema: Callable) -> None:
     session = opened(client)
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.refunds.create({"payment_intent": "pi_none"})
@@ -333,7 +338,7 @@ def test_refunds(client: stripe.StripeClient, told: Listener, stripe_schema: Cal
 
 
 def test_every_state_holds_the_schema(
-    sandbox: Sandbox, client: stripe.StripeClient, stripe_schema: Callable, stripe_fixtures: dict
+    sandbox: Sandbox, client: Client, stripe_schema: Callable, stripe_fixtures: dict
 ) -> None:
     def check(session) -> None:
         shown = requests.get(
@@ -370,7 +375,7 @@ def test_every_state_holds_the_schema(
     assert stripe_fixtures["refund"].keys() <= json.loads(str(refund)).keys()
 
 
-def test_webhook_switches(sandbox: Sandbox, client: stripe.StripeClient, told: Listener) -> None:
+def test_webhook_switches(sandbox: Sandbox, client: Client, told: Listener) -> None:
     sandbox.switches(webhooks_off=True)
     choose(opened(client), "card")
     sandbox.switches(webhooks_doubled=True, webhooks_delay_ms=300)
@@ -383,7 +388,7 @@ def test_webhook_switches(sandbox: Sandbox, client: stripe.StripeClient, told: L
     assert json.loads(got[0][1])["data"]["object"]["id"] == session.id
 
 
-def test_a_webhook_is_tried_again_with_a_fresh_signature(client: stripe.StripeClient, told: Listener) -> None:
+def test_a_webhook_is_tried_again_with_a_fresh_signature(client: Client, told: Listener) -> None:
     told.answers = [500, 200]
     choose(opened(client), "card")
     told.wait(2)
@@ -392,10 +397,14 @@ def test_a_webhook_is_tried_again_with_a_fresh_signature(client: stripe.StripeCl
     assert told.got[0][0]["Stripe-Signature"] != told.got[1][0]["Stripe-Signature"]
 
 
-def test_a_star_stands_for_every_key(sandbox: Sandbox, client: stripe.StripeClient, listener: Listener) -> None:
+def test_a_star_stands_for_every_key(sandbox: Sandbox, client: Client, listener: Listener) -> None:
     sandbox.addresses(stripe_webhooks={"*": {"url": listener.url, "secret": SECRET}})
     choose(opened(client), "card")
     events(listener, "checkout.session.completed")
+
+
+def paid(client: Client, session_id: str) -> bool:
+    return bool(client.v1.checkout.sessions.retrieve(session_id).payment_status == "paid")
 
 
 def test_a_restart_keeps_sessions_and_keys(tmp_path) -> None:
@@ -404,13 +413,13 @@ def test_a_restart_keeps_sessions_and_keys(tmp_path) -> None:
     ids = []
     for _ in range(2):
         with running_sandbox(journal=journal, public_url="http://shop.example") as sandbox:
-            client = stripe.StripeClient(KEY, base_addresses={"api": sandbox.stripe_base})
+            client: Client = stripe.StripeClient(KEY, base_addresses={"api": sandbox.stripe_base})
             ids.append(client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"}).id)
             url = f"{sandbox.url}/pay/{ids[0]}"
             requests.post(url, data={"choice": "konbini"}, timeout=5, allow_redirects=False)
             assert client.v1.checkout.sessions.retrieve(ids[0]).status == "complete"
             last = requests.post(f"{url}/slip", data={"choice": "paid"}, timeout=5, allow_redirects=False)
             assert last.status_code == 303
-            until(lambda client=client: client.v1.checkout.sessions.retrieve(ids[0]).payment_status == "paid")
+            until(partial(paid, client, ids[0]))
     assert ids[0] == ids[1]
     assert KEY not in journal.read_text()

@@ -24,7 +24,7 @@ def post(sandbox: Sandbox, timeout: float = 5) -> int:
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
             response.read()
-            return response.status
+            return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code

@@ -121,7 +121,7 @@ def test_what_was_not_committed_is_gone_with_the_scope(app: Flask, two: tuple[in
 
 
 def test_the_apps_role_owns_nothing_and_steps_over_nothing(settings: Settings, app: Flask) -> None:
-    assert app
+    del app
     with psycopg.connect(settings.database_url.replace("+psycopg", "")) as raw:
         assert raw.execute(
             "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"

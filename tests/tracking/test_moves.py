@@ -85,8 +85,8 @@ def test_the_first_opening_is_kept_and_the_latest_sending() -> None:
     later = NOW + timedelta(hours=1)
     for state, at in ((PageState.OPENED, NOW), (PageState.LOCKED, NOW), (PageState.OPENED, later)):
         move(db.session, PAGE, state, [Step(first, at)], actor="person")
-    for state, at in ((SmsState.QUEUED, NOW), (SmsState.SENDING, NOW), (SmsState.QUEUED, later)):
-        move(db.session, SMS, state, [Step(first, at)], actor="system")
+    for sms, at in ((SmsState.QUEUED, NOW), (SmsState.SENDING, NOW), (SmsState.QUEUED, later)):
+        move(db.session, SMS, sms, [Step(first, at)], actor="system")
     person = db.session.get_one(Recipient, first, populate_existing=True)
     assert (person.opened_at, person.queued_at) == (NOW, later)
 
