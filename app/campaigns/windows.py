@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Protocol
 
-import holidays
+import jpholiday
 
 from app.tracking.clock import TOKYO
 
@@ -135,7 +135,7 @@ def is_holiday(day: date) -> bool:
 
 @cache
 def _holidays(year: int) -> frozenset[date]:
-    return frozenset(holidays.country_holidays("JP", years=year))
+    return frozenset(day for day, _ in jpholiday.year_holidays(year))
 
 
 def expected_finish(
