@@ -47,9 +47,11 @@ def run() -> None:
 
 def _lead(connection: Connection) -> None:
     """Wait for the lock, then enqueue sweeps until asked to stop; raises when the session, and so the lock, is lost."""
-    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
-        if _stopped_within(_RETRY_S):
-            return
+    if not _try_lock(connection):
+        _log.info("scheduler waits for another")
+        while not _try_lock(connection):
+            if _stopped_within(_RETRY_S):
+                return
     _log.info("scheduler leads")
     try:
         while True:
@@ -60,6 +62,10 @@ def _lead(connection: Connection) -> None:
     finally:
         with suppress(SQLAlchemyError):  # a session that is gone holds no lock
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+
+
+def _try_lock(connection: Connection) -> bool:
+    return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}))
 
 
 def _stopped_within(seconds: float) -> bool:

@@ -21,13 +21,17 @@ from app.extensions import redis_client
 # how often a worker shows that it lives, and how often RQ looks for jobs of those that don't; seconds
 _WORKER_TTL_S = 30
 _MAINTENANCE_S = 30
+# how long it waits between tries to reach Redis; seconds
 _RECONNECT_S = 2.0
+_LONGEST_WAIT_S = 5.0
 
 _log = structlog.get_logger()
 
 
 class Worker(SimpleWorker):
     """RQ's worker with our way to stop, and with the job's id on each log line."""
+
+    max_connection_wait_time = _LONGEST_WAIT_S
 
     def handle_warm_shutdown_request(self) -> None:
         """Let the job in progress leave off at its next message, instead of running to its end."""

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from argon2 import PasswordHasher
-from sqlalchemy import insert, text
+from sqlalchemy import insert, null, text
 
 from app import tenancy
 from app.accounts import seal_credentials
@@ -134,7 +134,8 @@ def campaign(
             tenant_id=tenant_id,
             sms_account_id=sms_account_id,
             payment_account_id=payment_account_id,
-            **{**values, **columns},
+            # a None that is given is meant, also where the table has a default
+            **{name: null() if value is None else value for name, value in {**values, **columns}.items()},
         )
         row.questions = [
             Question(tenant_id=tenant_id, position=position, label=label, kind=str(kind), column_name=label)
@@ -210,6 +211,7 @@ def _columns(row: Campaign, person: Person) -> dict[str, Any]:
         "tenant_id": row.tenant_id,
         "campaign_id": row.id,
         "identity_key": vault.identity_key(row.tenant_id, row.id, person.reference),
+        "row_digest": vault.row_digest(row.tenant_id, person.reference),
         "reference": person.reference,
         "phone_sealed": vault.seal(person.phone, phone_place(row.tenant_id, person.id)),
         "phone_index": vault.phone_index(row.tenant_id, person.phone),

@@ -72,7 +72,7 @@ def claim(
         Step(
             row.id,
             now,
-            {"attempt": row.attempt},
+            _detail(row.attempt, ""),
             {"fence": held.fence, "sms_attempt": row.attempt, "link_expires_at": expires_at},
         )
         for row in rows
@@ -91,6 +91,20 @@ def claim(
     return claims
 
 
+def expire(connection: Connection, held: Lease) -> None:
+    """End whoever still waits in the slice: their links would be dead on arrival."""
+    now = datetime.now(UTC)
+    rows = connection.scalars(
+        text("""
+            SELECT id FROM recipient
+            WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND sms_state = 'queued' ORDER BY id
+        """),
+        {"campaign_id": held.campaign_id, "first_id": held.first_id, "last_id": held.last_id},
+    )
+    steps = [Step(recipient_id, now) for recipient_id in rows]
+    move(connection, SMS, SmsState.EXPIRED, steps, actor="system", sources=[SmsState.QUEUED])
+
+
 def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
     """Record what became of claims; give how long the slice should rest for the sake of those to be tried again, s."""
     later = [item.recipient_id for item in results if item.outcome and item.outcome.kind is OutcomeKind.LATER]
@@ -104,13 +118,20 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
         if item.outcome and item.outcome.kind is OutcomeKind.LATER:
             count = before.count + 1 if before else 1
             rest_s = max(rest_s, retry.pause_s(count, item.outcome.retry_after_s))
-        steps[to].append(Step(item.recipient_id, item.at, {"attempt": item.attempt, "code": code}, {"sms_code": code}))
+        # that a provider took it at the first attempt goes without saying
+        detail = _detail(item.attempt, "" if to is SmsState.ACCEPTED else code)
+        steps[to].append(Step(item.recipient_id, item.at, detail, {"sms_code": code}))
         provider_id = item.outcome.provider_id if item.outcome else None
         ended.append(log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
     log.end(connection, ended)
     return rest_s
+
+
+def _detail(attempt: int, code: str) -> dict[str, object] | None:
+    """Give an event's detail, none where there is nothing to tell: most events are of this kind, and there are many."""
+    return {"attempt": attempt, "code": code} if attempt > 1 or code else None
 
 
 def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState, str]:

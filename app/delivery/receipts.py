@@ -129,8 +129,11 @@ def _fetched(
     provider_ids = dict.fromkeys(report.provider_id for found in pushed.values() for report in found)
     requests = {provider_id: account.provider.detail(account.opened, provider_id) for provider_id in provider_ids}
 
-    def read(_provider_id: str, response: Response) -> Report:
-        return account.provider.report(response)
+    def read(provider_id: str, response: Response) -> Report:
+        report = account.provider.report(response)
+        if report.provider_id != provider_id:
+            raise UnclearAnswer("mismatch")
+        return report
 
     answers = ask(requests, read)
     fetched = {}

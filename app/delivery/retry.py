@@ -15,7 +15,7 @@ _FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 900.0
 _LONGEST_WISH_S = 3600.0  # a provider that asks for more has made a mistake
 _ACCOUNT_PAUSE_S = 300.0  # a person has to mend it first
-_IN_A_ROW = 20  # this many "later" without an acceptance between them: the provider takes nothing at the moment
+_IN_A_ROW = 20  # so many without a clear yes or no between them: the provider takes nothing at the moment
 
 
 def give_up(tries: int, first_at: datetime, now: datetime) -> bool:
@@ -32,7 +32,10 @@ def pause_s(tries: int, retry_after_s: float | None = None) -> float:
 
 @dataclass(slots=True)
 class Breaker:
-    """Watches the answers of one slice; `open` once going on would only collect refusals. `pause_s` says how long."""
+    """Watches the answers of one slice; `open` once going on would only collect refusals and unknowns.
+
+    `pause_s` says for how long, seconds.
+    """
 
     open: bool = False
     account_fault: bool = False
@@ -41,9 +44,8 @@ class Breaker:
 
     def saw(self, outcome: Outcome) -> None:
         """Take note of one outcome."""
-        if outcome.kind is not OutcomeKind.LATER:
-            if outcome.kind is not OutcomeKind.UNKNOWN:
-                self._in_a_row = 0
+        if outcome.kind in {OutcomeKind.ACCEPTED, OutcomeKind.REFUSED}:
+            self._in_a_row = 0
             return
         self._in_a_row += 1
         if outcome.account_fault:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 
+from app import links
 from app.accounts import Unusable, for_sms
 from app.campaigns import people
 from app.campaigns.segments import LIMIT, units
@@ -39,6 +41,11 @@ class Route:
     sms_text: str
     validity: Mapping[str, object]
     account: Account
+
+
+def is_over(way: Route, now: datetime) -> bool:
+    """Say whether the links of this campaign have ended: an SMS with a dead link is worse than none."""
+    return links.expiry(way.validity, now) <= now
 
 
 def account(account_id: int) -> Account:

@@ -45,9 +45,18 @@ def send_slice(slice_id: int) -> None:
         slices.finish(held, pause_s=_FAULT_PAUSE_S)
         return
     try:
-        _Sending(held, way).run()
+        if routes.is_over(way, datetime.now(UTC)):
+            _expire(held)
+        else:
+            _Sending(held, way).run()
     except LeaseLost:
         _log.warning("slice lost to another worker", slice_id=slice_id)
+
+
+def _expire(held: Lease) -> None:
+    with slices.holding(held) as connection:
+        books.expire(connection, held)
+    slices.finish(held)
 
 
 class _Sending:
@@ -135,6 +144,11 @@ class _Sending:
 
     def _answered(self, claim: Claim, answer: Answer) -> None:
         outcome = self._way.account.provider.outcome(answer)
+        reference = routes.reference(self._way.key, claim.recipient_id, claim.attempt)
+        if outcome.references and reference not in outcome.references:
+            # an answer to another request: whether this one got in is not known
+            _log.error("an answer names another message", recipient_id=claim.recipient_id)
+            outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
         self._breaker.saw(outcome)
         self._came_to(claim, outcome)
 

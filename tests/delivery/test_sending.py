@@ -1,13 +1,16 @@
 """A slice is sent once, whatever the carrier answers and whatever a person decides meanwhile."""
 
+import json
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import pytest
 from flask import current_app
@@ -236,6 +239,26 @@ def test_a_person_who_cannot_be_opened_waits_and_the_others_get_theirs(launched:
     assert job.state() == "sending"
 
 
+def test_nobody_gets_a_link_that_has_ended(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(7, link_minutes=None, link_until=datetime.now(UTC) - timedelta(seconds=1))
+    send(job)
+    assert requests(sandbox) == 0
+    assert job.states() == {"expired": 7}
+    assert job.events(job.people[0].id) == ["queued", "expired"]
+    assert job.state() == "completed"
+
+
+def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned
+) -> None:
+    tuned(send_connections=30, send_timeout_s=1)
+    job = launched(300)
+    sandbox.switches(hang=True)
+    send(job)
+    assert job.states()["unknown"] <= 60
+    assert job.states()["queued"] >= 240
+
+
 @pytest.mark.parametrize("fault", ["error_before", "error_after", "reset_before_body", "reset_after_body", "hang"])
 def test_what_may_have_left_is_unknown_and_not_sent_again(launched: Launched, sandbox: Sandbox, fault: str) -> None:
     job = launched(60)
@@ -386,3 +409,38 @@ def test_a_lease_that_cannot_be_renewed_stops_the_calls_in_time(
     # whoever was under way when the lease was lost is asked about, whatever the late worker learnt
     assert states["unknown"] >= 1
     assert job.slice()["fence"] == 2
+
+
+class WrongAnswers(BaseHTTPRequestHandler):
+    """Answers each request with the message of the first, as a confused proxy on the way might."""
+
+    protocol_version = "HTTP/1.1"
+    first: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.first.append(form["tags[]"][0])
+        message = {"object": "message", "id": "x", "tags": self.first[:1], "status": "waiting", "sent_result": "none"}
+        body = json.dumps(message).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+def test_an_answer_that_names_another_message_proves_nothing(launched: Launched, tuned: Tuned) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), WrongAnswers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        tuned(karaden_api_base=f"http://127.0.0.1:{server.server_port}", send_connections=1)
+        job = launched(5)
+        send(job)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert job.attempts() == {("accepted", "waiting"): 1, ("unknown", "mismatch"): 4}

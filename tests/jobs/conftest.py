@@ -62,9 +62,11 @@ def start(
     }
     with ExitStack() as running:
 
-        def run(*arguments: str) -> Program:
+        def run(*arguments: str, **more: str) -> Program:
             log = tmp_path / f"{'-'.join(arguments)}-{time.monotonic_ns()}.log"
-            process = spawn([sys.executable, "-m", "flask", "--app", "wsgi", *arguments], log=log, env=env, cwd=ROOT)
+            process = spawn(
+                [sys.executable, "-m", "flask", "--app", "wsgi", *arguments], log=log, env={**env, **more}, cwd=ROOT
+            )
             running.callback(stop, process)
             return Program(process, log)
 

@@ -22,6 +22,7 @@ def test_one_leads_and_another_follows_when_it_is_killed(start: Start, until: Un
     until(lambda: queues.queue(queues.TRACKING).count == 1)
     assert sum(map(leads, programs)) == 1
     leader, *others = sorted(programs, key=leads, reverse=True)
+    until(lambda: all("scheduler waits" in other.told() for other in others))
     leader.kill()
     until(lambda: any(map(leads, others)))
     assert sum(map(leads, others)) == 1

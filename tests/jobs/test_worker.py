@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import redis as redis_package
 
 from app import queues
 from app.extensions import redis_client
+from dev.process import kill_tree
+from dev.valkey import start_valkey
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
 from tests.launched import Job
@@ -118,3 +122,24 @@ def test_two_workers_share_a_campaign(launched: Launched, start: Start, until: U
 
 def redis_workers() -> set[Any]:
     return set(redis_client.connection.smembers("rq:workers"))
+
+
+@pytest.mark.slow
+def test_a_worker_outlives_redis(
+    launched: Launched, start: Start, until: Until, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    job = launched(20)
+    valkey = start_valkey(tmp_path / "valkey", password="of-this-test", durable=True)
+    try:
+        redis_client.bind(valkey.url())
+        worker = start("worker", "delivery", REDIS_URL=valkey.url())
+        until(lambda: len(redis_workers()) == 1)
+        kill_tree(valkey.process)
+        until(lambda: "could not connect to Redis" in worker.told())
+        valkey = start_valkey(tmp_path / "valkey", password="of-this-test", port=valkey.port, durable=True)
+        enqueue(job)
+        until(done(job))
+        assert worker.end() == 0
+        assert received(sandbox).total() == 20
+    finally:
+        valkey.stop()
