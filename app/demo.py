@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app import tenancy
 from app.accounts import credentials_of, seal_credentials
 from app.campaigns import lifecycle
+from app.campaigns.windows import ALWAYS
 from app.config import settings
 from app.extensions import db, vault
 from app.intake import imports
@@ -68,7 +69,14 @@ def seed() -> dict[str, Any]:
 def _tenant(code: str, name: str, phone: str, hours: str) -> Tenant:
     row = db.session.scalar(select(Tenant).where(Tenant.code == code))
     if row is None:
-        row = Tenant(code=code, name=name, contact_phone=phone, contact_hours=hours, state="active")
+        row = Tenant(
+            code=code,
+            name=name,
+            contact_phone=phone,
+            contact_hours=hours,
+            state="active",
+            send_window=ALWAYS.to_json(),  # a demo is given at any hour
+        )
         db.session.add(row)
         db.session.flush()
     return row

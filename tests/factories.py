@@ -19,6 +19,7 @@ from app import tenancy
 from app.accounts import seal_credentials
 from app.campaigns import lifecycle
 from app.campaigns.people import fields_place, phone_place
+from app.campaigns.windows import ALWAYS
 from app.extensions import db, vault
 from app.identity.normalise import QuestionKind, normalise
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
@@ -47,7 +48,7 @@ class Person:
 
 
 def tenant(name: str = "みどり信販", *, code: str = "", state: str = "active") -> int:
-    """Make a company; give its id."""
+    """Make a company that sends at any hour, as tests run at any hour; give its id."""
     with tenancy.platform():
         row = Tenant(
             code=code or f"midori{next(_number)}",
@@ -55,6 +56,7 @@ def tenant(name: str = "みどり信販", *, code: str = "", state: str = "activ
             state=state,
             contact_phone="03-1234-5678",
             contact_hours="平日 9:00-18:00",
+            send_window=ALWAYS.to_json(),
         )
         db.session.add(row)
         db.session.commit()
