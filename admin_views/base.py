@@ -95,7 +95,6 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     list_template = "office/list.html"
     create_template = "office/form.html"
     edit_template = "office/form.html"
-    details_template = "office/details.html"
 
     model_form_converter = scoping.ScopedConverter
     inline_model_form_converter = scoping.ScopedInlineConverter

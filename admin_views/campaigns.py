@@ -110,14 +110,7 @@ class CampaignView(SecureModelView):
             model.created_by = staff().id
         else:
             with db.session.no_autoflush:
-                stored = db.session.execute(
-                    select(Campaign.state, Campaign.revision).where(Campaign.id == model.id).with_for_update()
-                ).one()
-            if stored.state != CampaignState.DRAFT or str(stored.revision) != form.revision.data:
-                raise ValidationError(
-                    "ほかの人が先にこの配信を変更しました。保存していません。"
-                    "別のタブで最新の内容を確かめ、必要な変更を入れ直してください。"
-                )
+                _check_still_open(form, model)
             lifecycle.touch(model)
         super().on_model_change(form, model, is_created)
 
@@ -125,6 +118,24 @@ class CampaignView(SecureModelView):
         """Go on to the campaign's page."""
         del is_created
         return url_for("flow.overview", campaign_id=model.id)
+
+
+def _check_still_open(form: CampaignForm, campaign: Campaign) -> None:
+    stored = db.session.execute(
+        select(Campaign.state, Campaign.revision)
+        .where(Campaign.id == campaign.id)
+        .with_for_update(key_share=True)  # not the key: rows that refer to it may be written meanwhile
+    ).one()
+    if stored.state != CampaignState.DRAFT or str(stored.revision) != form.revision.data:
+        raise ValidationError(
+            "ほかの人が先にこの配信を変更しました。保存していません。"
+            "別のタブで最新の内容を確かめ、必要な変更を入れ直してください。"
+        )
+    if not form.questions_locked and lifecycle.questions_locked(campaign):
+        raise ValidationError(
+            "名簿の取り込みが始まったため、設問を変えられなくなりました。保存していません。"
+            "別のタブで開き直し、設問以外の変更を入れ直してください。"
+        )
 
 
 def _company() -> str:

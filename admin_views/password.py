@@ -56,7 +56,7 @@ class PasswordView(SecureView):
     """パスワードの変更."""
 
     def __init__(self) -> None:
-        super().__init__("パスワード", endpoint="password")
+        super().__init__("パスワードの変更", endpoint="password")
 
     @expose("/", methods=["GET", "POST"])
     @limiter.limit("10 per minute", methods=["POST"])

@@ -49,7 +49,9 @@ def open_phone(recipient: Recipient) -> str:
 
 
 def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:
-    return Markup('<a href="{}">{}</a>').format(url_for("recipient.details_view", id=person.id), person)
+    return Markup('<a class="text-nowrap" href="{}">{}</a>').format(
+        url_for("recipient.details_view", id=person.id), person
+    )
 
 
 class RecipientView(SecureModelView):
@@ -85,7 +87,9 @@ class RecipientView(SecureModelView):
     }
     column_formatters = {
         "reference": _link,
-        "phone": lambda _v, _c, person, _n: mask(open_phone(person)),
+        "phone": lambda _v, _c, person, _n: Markup('<span class="text-nowrap">{}</span>').format(
+            mask(open_phone(person))
+        ),
         "sms_state": show.state_of(SMS),
         "page_state": show.state_of(PAGE),
         "payment_state": show.state_of(PAYMENT),

@@ -15,7 +15,7 @@ from app.tracking.states import SMS
 
 def _person(_view: Any, _context: Any, attempt: Any, _name: str) -> Markup:
     address = url_for("recipient.details_view", id=attempt.recipient_id)
-    return Markup('<a href="{}">{}</a>').format(address, attempt.recipient)
+    return Markup('<a class="text-nowrap" href="{}">{}</a>').format(address, attempt.recipient)
 
 
 class SendLogView(SecureModelView):

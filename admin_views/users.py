@@ -36,6 +36,7 @@ class UserForm(Form):
     email = line("メールアドレス", required("メールアドレスを入力してください。"), fields.email, most=254)
     role = SelectField(
         "役割",
+        default=str(Role.CLERK),
         description="管理者：自社の利用者・アカウントの設定と、電話番号の表示ができます。担当者：配信の作成・送信ができます。",
     )
     password = PasswordField("パスワード")

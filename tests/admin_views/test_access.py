@@ -22,11 +22,11 @@ def test_the_table_names_every_view_that_is_registered(app):
     assert views - {"auth", "look"} == set(ACCESS)
 
 
-@pytest.mark.parametrize("url", sorted(ALL))
 @pytest.mark.parametrize("role", sorted(OPENS))
-def test_a_view_opens_for_its_roles_alone(browser_of, ours, operator, role, url):
+def test_a_view_opens_for_its_roles_alone(browser_of, ours, operator, role):
     browser = browser_of({"operator": operator, "manager": ours.manager, "clerk": ours.clerk}[role])
-    assert browser.get(url).status_code == (200 if url in OPENS[role] else 403)
+    for url in ALL:
+        assert browser.get(url).status_code == (200 if url in OPENS[role] else 403), url
 
 
 @pytest.mark.parametrize("role", sorted(OPENS))

@@ -361,27 +361,26 @@ def test_flask_admins_own_filters_are_refused_at_start_up(probes):
 BAD = ["abc", "-1", "", "0", "1e3", "٣", "99999999999999999999999", "1,2", "1%00", "1&id=2", "%F0%28", "1;2"]
 
 
-@pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize(
     "surface", ["probe/details/", "probe/edit/", "campaign/edit/", "recipient/details/", "user/edit/"]
 )
-def test_what_is_no_id_is_nowhere(browser, surface, value):
-    assert browser.get(f"/admin/{surface}?id={value}").status_code in {302, 404}
+def test_what_is_no_id_is_nowhere(browser, surface):
+    for value in BAD:
+        assert browser.get(f"/admin/{surface}?id={value}").status_code in {302, 404}, value
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "page=-1", "page=999999999999999999999999", "page=abc", "page_size=-1", "page_size=7", "page_size=1000000",
-        "sort=99", "sort=-1", "sort=abc", "desc=abc", "sort=0&desc=5", "search=%25%25", "search=" + "あ" * 5000,
-        "search=%F0%28%8C%28", "flt0_0=1", "flt1_99=x", "_external=1", "_scheme=x", "_anchor=x", "endpoint=x", "self=1",
-        "url=//evil.example", "id=1&id=2",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("view", ["campaign", "recipient", "send_log", "imports", "audit", "user", "sms_account"])
-def test_no_address_of_a_list_is_an_error(browser, view, query):
-    url = {"imports": "import"}.get(view, view)
-    assert browser.get(f"/admin/{url}/?{query}").status_code in {200, 302, 404}
+QUERIES = [
+    "page=-1", "page=999999999999999999999999", "page=abc", "page_size=-1", "page_size=7", "page_size=1000000",
+    "sort=99", "sort=-1", "sort=abc", "desc=abc", "sort=0&desc=5", "search=%25%25", "search=" + "あ" * 5000,
+    "search=%F0%28%8C%28", "flt0_0=1", "flt1_99=x", "_external=1", "_scheme=x", "_anchor=x", "endpoint=x", "self=1",
+    "url=//evil.example", "id=1&id=2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("view", ["campaign", "recipient", "send_log", "import", "audit", "user", "sms_account"])
+def test_no_address_of_a_list_is_an_error(browser, view):
+    for query in QUERIES:
+        assert browser.get(f"/admin/{view}/?{query}").status_code in {200, 302, 404}, query
 
 
 @pytest.mark.parametrize("query", ["search=a%00b", "campaign=%00", "sms=%00", "id=%00", "name=%00"])

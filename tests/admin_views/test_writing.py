@@ -274,6 +274,30 @@ def test_a_launch_between_reading_and_saving_wins(app, browser_of, ours, monkeyp
     assert _stored(app, ours).name == "みどり信販の配信"
 
 
+def test_a_list_that_arrives_between_reading_and_saving_keeps_its_questions(app, browser_of, ours, monkeypatch):
+    with app.app_context():
+        draft = factories.campaign(ours.tenant)
+    browser = browser_of(ours.clerk)
+    revision = _revision(browser, draft)
+    locked = lifecycle.questions_locked
+
+    def arrive():
+        with app.app_context():
+            factories.people(ours.tenant, draft, 1)
+
+    def look_then_arrive(campaign):
+        found = locked(campaign)
+        with ThreadPoolExecutor(1) as another_worker:
+            another_worker.submit(arrive).result()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "questions_locked", look_then_arrive)
+        answer = browser.post(f"/admin/campaign/edit/?id={draft}", _form(revision=revision) | _no_question(0))
+    assert "名簿の取り込みが始まったため" in _words(answer)
+    assert [q.label for q in _stored(app, ours).questions] == ["生年月日", "契約番号下4桁"]
+
+
 def test_the_list_shows_states_and_counts(browser_of, ours):
     words = re.sub(r"\s+", " ", _words(browser_of(ours.clerk).get("/admin/campaign/")))
     assert "みどり信販の配信 下書き 3" in words
