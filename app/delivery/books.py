@@ -23,13 +23,17 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message that is ours to send, committed as sending. Phone and fields are still sealed."""
+    """A message that is ours to send, committed as sending. Phone and fields are still sealed.
+
+    `sms_text` is its reminder's, None for the campaign's own.
+    """
 
     recipient_id: int
     attempt: int
     generation: int
     phone_sealed: bytes
     fields_sealed: bytes
+    sms_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ def claim(
     now = datetime.now(UTC)
     rows = connection.execute(
         text("""
-            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed FROM recipient
+            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
+                (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text
+            FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
         """),

@@ -24,10 +24,20 @@ _STATES = {
 
 
 def apply(connection: Connection, told: Sequence[Told]) -> None:
-    """Take the provider's word for attempts that exist. Of an earlier one, only "delivered" counts for the person."""
+    """Take the provider's word for attempts that exist.
+
+    Of an earlier one only "delivered" counts for the person, and not at all if it came before a reminder: that what
+    was sent first arrived says nothing of the reminder.
+    """
     ids = sorted({item.recipient_id for item in told})
     rows = connection.execute(
-        text("SELECT id, sms_attempt, carrier FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"),
+        text("""
+            SELECT id, sms_attempt, carrier, coalesce((
+                SELECT max(l.attempt) FROM reminder m JOIN send_log l ON l.started_at < m.created_at
+                WHERE m.id = r.reminder_id AND l.recipient_id = r.id
+            ), 0) AS before_reminder
+            FROM recipient r WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+        """),
         {"ids": ids},
     )
     people = {row.id: row for row in rows}
@@ -41,7 +51,8 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         steps = {
             item.recipient_id: _step(item, people[item.recipient_id].carrier)
             for item in group
-            if item.attempt == people[item.recipient_id].sms_attempt or to is SmsState.DELIVERED
+            if item.attempt == people[item.recipient_id].sms_attempt
+            or (to is SmsState.DELIVERED and item.attempt > people[item.recipient_id].before_reminder)
         }
         move(connection, SMS, to, list(steps.values()), actor="provider")
         if group:

@@ -93,7 +93,8 @@ def request(way: Route, claim: Claim) -> Request:
     """
     fields = people.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
     try:
-        body = people.sms_text(way.sms_text, way.company, fields, claim.recipient_id, claim.generation)
+        words = way.sms_text if claim.sms_text is None else claim.sms_text
+        body = people.sms_text(words, way.company, fields, claim.recipient_id, claim.generation)
     except MissingField:
         raise Unsendable("missing_field") from None
     if units(body) > LIMIT:
