@@ -23,10 +23,10 @@ _KINDS = {
     ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",
     ("payment", "start_refused"): "決済サイトが受け付けなかった",
 }
-PROBLEMS = {
-    "amount": "金額が一致しません",
-    "currency": "通貨が一致しません",
-    "reference": "注文番号が一致しません",
+_DIFFERS = {"payment": "支払番号", "order": "注文番号", "amount": "金額", "currency": "通貨"}
+_PROBLEMS = {
+    "paid twice": "二重に支払われています。決済サイトで確かめ、一方を返金してください。",
+    "pending beside another attempt": "別の支払いと重なっています。入金後に二重になっていないか確かめてください。",
 }
 
 
@@ -108,6 +108,14 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
     ]
 
 
+def problem_words(problem: str) -> str:
+    """Say what is to be looked at in a payment, and where."""
+    differs = [word for name, word in _DIFFERS.items() if problem.startswith("mismatch") and name in problem]
+    if differs:
+        return f"{'・'.join(differs)}が決済サイトと合いません。決済サイトで確かめてください。"
+    return _PROBLEMS.get(problem, "決済サイトと食い違いがあります。決済サイトで確かめてください。") if problem else ""
+
+
 def payments(person: Recipient) -> list[dict[str, Any]]:
     """Give every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
@@ -121,7 +129,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "reference": row.reference,
             "pay_by": show.jst(row.pay_by),
             "paid": show.jst_exact(row.paid_at),
-            "problem": row.problem and (PROBLEMS.get(row.problem) or "決済サイトの内容と食い違いがあります"),
+            "problem": problem_words(row.problem),
         }
         for row in found
     ]

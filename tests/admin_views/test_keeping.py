@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from admin_views.person_page import problem_words
 from app import tenancy
 from app.accounts import credentials_of
 from app.extensions import db, vault
@@ -389,3 +390,16 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
     assert "山田 花子 電話番号の表示 送信先" in words
     assert "利用者の登録" in words
     assert "電話番号の表示" not in _words(manager.get("/admin/audit/?act=user.create")).partition("日時")[2]
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        ("", ""),
+        ("mismatch: amount, currency", "金額・通貨が決済サイトと合いません。決済サイトで確かめてください。"),
+        ("paid twice", "二重に支払われています。決済サイトで確かめ、一方を返金してください。"),
+        ("something new", "決済サイトと食い違いがあります。決済サイトで確かめてください。"),
+    ],
+)
+def test_a_payment_that_needs_a_look_says_what_to_do(problem, says):
+    assert problem_words(problem) == says
