@@ -1,26 +1,33 @@
 """The contract of a payment provider: an order becomes a request, an answer becomes a charge. No I/O, no domain.
 
 A browser's return or a webhook only says "look again": what is true about money comes from `fetch` and `charge` alone.
-An adapter is a module-level object with the methods of `PaymentProvider`.
+An adapter is a module-level object with the methods of `PaymentProvider`; how one is made: docs/payment-provider.md.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 from app.outbound import AccountField, Request, Response
+
+_JAPAN: Final = ZoneInfo("Asia/Tokyo")
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentAccount:
-    """A tenant's own contract. `base_url` is the installation's setting, never a tenant's."""
+    """A tenant's own contract, opened for use. `base_url` is the installation's setting, never a tenant's.
+
+    Requests that are signed with a time are signed with `opened_at`: an account is opened anew for each use.
+    """
 
     base_url: str
     settings: Mapping[str, str]
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 20.0
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +62,49 @@ class ChargeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One charge as the provider tells it. `amount` is in the currency's smallest unit (for jpy: whole yen)."""
+    """One charge as the provider tells it. Amounts are in the currency's smallest unit (for jpy: whole yen).
+
+    `provider_id` is what `fetch` takes; `payment_id` is the provider's id of the money itself, once there is some;
+    `amount_refunded` is how much of it was given back so far (a charge is REFUNDED when all of it was).
+    """
 
     provider_id: str
     reference: str | None
     status: ChargeStatus
     amount: int | None
     currency: str | None
+    payment_id: str | None = None
+    amount_refunded: int = 0
     method: str | None = None
     url: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     pay_by: datetime | None = None
     paid_at: datetime | None = None
+
+
+class RefundStatus(StrEnum):
+    """What became of a wish to give money back."""
+
+    DONE = "done"
+    PENDING = "pending"  # accepted; `fetch` tells when it is done
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back, or on its way. `amount` is in the currency's smallest unit; `provider_id` where one is told."""
+
+    status: RefundStatus
+    amount: int
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a day's charges, and the cursor that `day` takes for the next page; None after the last one."""
+
+    charges: Sequence[Charge]
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +126,12 @@ def session_end(provider: "PaymentProvider", wished: datetime, now: datetime) ->
     shortest, longest = provider.lifetime_s
     end = min(max(wished, now + timedelta(seconds=shortest)), now + timedelta(seconds=longest))
     return end.replace(microsecond=0)
+
+
+def day_bounds(day: date) -> tuple[datetime, datetime]:
+    """Give the begin of a day in Japan and that of the next, in UTC."""
+    begins = datetime.combine(day, time(), _JAPAN)
+    return begins.astimezone(UTC), (begins + timedelta(days=1)).astimezone(UTC)
 
 
 class BadSignature(Exception):  # noqa: N818 - says what was found
@@ -116,16 +160,52 @@ class PaymentProvider(Protocol):
     lifetime_s: tuple[int, int]  # the shortest and longest life of a session, seconds
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that opens a payment page; repeating it with the same order opens no second one."""
+        """Give the request that opens a payment page; repeating it with the same order opens no second one.
+
+        The charge it is answered with is OPEN, with `url` and, where the provider tells, `expires_at`.
+        """
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
         """Give the request that asks for one charge."""
 
-    def charge(self, response: Response) -> Charge:
-        """Read the answer to `start` or `fetch`. Raises UnclearCharge."""
+    def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
+        """Read what was answered to `start` or `fetch`, or give the next question where that tells too little.
+
+        `answers` are those to `asked` and to each further question, in order. Raises UnclearCharge.
+        """
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook (header names lower case).
 
         Raises BadSignature, or UnclearCharge when it can't be read.
+        """
+
+    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+        """Give the request that ends a charge not paid yet (an open page, an unpaid slip) as `fetch` just told it.
+
+        Its answer counts for nothing: `fetch` tells what became of it. None where the provider can't.
+        """
+
+    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+        """Give the request that gives `amount_yen` of a paid charge back, as `fetch` just told it.
+
+        `reference` is ours and unique for the refund: repeating the request gives nothing back twice. None where the
+        provider can't, for this means of payment or at all.
+        """
+
+    def refunded(self, response: Response) -> Refund:
+        """Read the answer to `refund`. Raises UnclearCharge."""
+
+    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request | None:
+        """Give the request for a page of the charges made on a day in Japan (`day_bounds`).
+
+        Made: the provider's own time of the payment page, or of the payment where it lists those alone. None where
+        there is no such list.
+        """
+
+    def listed(self, day: date, response: Response) -> Page:
+        """Read the answer to `day`. Raises UnclearCharge.
+
+        `reference` tells which charge is which: an id may be another one than `fetch` takes. What can't be read, such
+        as what the contract's owner sells elsewhere, is left out.
         """

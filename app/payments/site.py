@@ -1,4 +1,4 @@
-"""A payment site, asked one thing: the account opened, the request done, the answer read as a charge.
+"""A payment site, asked one thing: the account opened, the requests done, the answers read as a charge.
 
 In: an account's id and what to ask. Out: a `Charge`, or `NoAnswer`. What can't happen here: a transaction open while
 the site is asked.
@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 from app import accounts
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.outbound import Failure, Request
+from app.outbound import Failure, Request, Response
 from app.outbound.curl import perform
 from app.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
 from app.payments.providers import PROVIDERS
+
+# an adapter that asks on and on is wrong
+_MOST_QUESTIONS = 5
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
@@ -32,12 +35,20 @@ def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccou
         return PROVIDERS[row.provider], accounts.for_payment(row)
 
 
-def ask(provider: PaymentProvider, request: Request) -> Charge:
-    """Do the request and read the charge. Raises NoAnswer."""
-    answer = perform(request)
-    if isinstance(answer, Failure):
-        raise NoAnswer(answer.reason)
-    try:
-        return provider.charge(answer)
-    except UnclearCharge as unclear:
-        raise NoAnswer(unclear.code, final=unclear.final) from None
+def ask(provider: PaymentProvider, asked: Request) -> Charge:
+    """Do the request, and those it leads to, and read the charge. Raises NoAnswer."""
+    answers: list[Response] = []
+    question = asked
+    while len(answers) < _MOST_QUESTIONS:
+        answer = perform(question)
+        if isinstance(answer, Failure):
+            raise NoAnswer(answer.reason)
+        answers.append(answer)
+        try:
+            found = provider.charge(asked, answers)
+        except UnclearCharge as unclear:
+            raise NoAnswer(unclear.code, final=unclear.final) from None
+        if isinstance(found, Charge):
+            return found
+        question = found
+    raise NoAnswer("endless")

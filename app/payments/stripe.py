@@ -8,12 +8,12 @@ opens no second session, as long as it is the same to the letter, which is why n
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import date, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from app.outbound import AccountField, Request, Response
@@ -22,9 +22,27 @@ from app.payments.base import (
     Charge,
     ChargeStatus,
     Order,
+    Page,
     PaymentAccount,
+    Refund,
+    RefundStatus,
     UnclearCharge,
     WebhookEvent,
+    day_bounds,
+)
+from app.payments.reading import (
+    Json,
+    content,
+    identifier,
+    listed_in,
+    nested,
+    refusal,
+    same,
+    seconds,
+    several,
+    text,
+    whole,
+    word,
 )
 
 # The last version whose sessions take payment_method_types; 2026-09-30.endive has allowed_payment_method_types instead.
@@ -34,21 +52,9 @@ KONBINI_DAYS: Final = 3  # Stripe's default
 _KONBINI_DAYS_LIMITS: Final = (1, 60)
 _KONBINI_YEN_LIMITS: Final = (120, 300_000)  # docs.stripe.com/payments/konbini; a session beyond them is refused whole
 
-_ID: Final = re.compile(r"[0-9A-Za-z_]{1,255}", re.ASCII)
-_WORD: Final = re.compile(r"[0-9A-Za-z_.-]{1,60}", re.ASCII)
-# Another try may pass: the key is mended, the limit is over, the first request has ended, Stripe is up again.
-_PASSING: Final = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    }
-)
 _LAPSED: Final = "payment_intent_payment_attempt_expired"  # last_payment_error.code of a konbini slip out of date
-
-Json = Mapping[str, Any]
+_PAGE: Final = 100  # the most that a list gives at once
+_PENDING_REFUNDS: Final = frozenset({"pending", "requires_action"})  # konbini: the person names a bank account first
 
 
 class _StripeCheckout:
@@ -71,7 +77,9 @@ class _StripeCheckout:
 
         `success_url` may hold `{CHECKOUT_SESSION_ID}`, which Stripe fills in.
         """
-        methods = _payable(list(order.methods) or _methods(account.settings.get("methods", "")), order.amount_yen)
+        methods = _payable(
+            list(order.methods) or listed_in(account.settings.get("methods", ""), "card"), order.amount_yen
+        )
         form = {
             "mode": "payment",
             "line_items[0][quantity]": "1",
@@ -91,63 +99,88 @@ class _StripeCheckout:
         if "konbini" in methods:
             days = _konbini_days(account.settings.get("konbini_days", ""))
             form["payment_method_options[konbini][expires_after_days]"] = str(days)
-        headers = _headers(account) | {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Idempotency-Key": order.reference,
-        }
-        url = f"{account.base_url.rstrip('/')}/v1/checkout/sessions"
-        return Request("POST", url, headers, urlencode(form).encode(), account.timeout_s)
+        return _post(account, "checkout/sessions", form, order.reference)
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
         """Give the request that asks for one session with its payment and that one's latest charge."""
         query = urlencode({"expand[0]": "payment_intent.latest_charge"})
-        url = f"{account.base_url.rstrip('/')}/v1/checkout/sessions/{quote(provider_id, safe='')}?{query}"
-        return Request("GET", url, _headers(account), timeout_s=account.timeout_s)
+        return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
 
-    def charge(self, response: Response) -> Charge:
+    def charge(self, asked: Request, answers: Sequence[Response]) -> Charge:
         """Read the answer to `start` or `fetch`. Raises UnclearCharge."""
-        session = _json(response.body)
-        if response.status != HTTPStatus.OK:
-            raise _error(response, session)
-        if session.get("object") != "checkout.session" or session.get("mode") != "payment":
-            raise UnclearCharge("unreadable")
-        provider_id = session.get("id")
-        if not isinstance(provider_id, str) or not _ID.fullmatch(provider_id):
-            raise UnclearCharge("no_id")
-        payment = _object(session, "payment_intent")
-        latest = _object(payment, "latest_charge")
-        status = _status(session, payment, latest)
-        konbini = _object(_object(payment, "next_action"), "konbini_display_details")
-        return Charge(
-            provider_id=provider_id,
-            reference=_text(session, "client_reference_id") or _text(_object(session, "metadata"), "reference"),
-            status=status,
-            amount=_int(session, "amount_total"),
-            currency=_text(session, "currency"),
-            method=_method(session, payment, latest),
-            url=_text(session, "url") if status is ChargeStatus.OPEN else None,
-            expires_at=_time(session, "expires_at"),
-            pay_by=_time(konbini, "expires_at") if status is ChargeStatus.PENDING else None,
-            paid_at=_time(latest, "created") if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,
-        )
+        del asked
+        return _charge(_read(answers[0], "checkout.session"))
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook. Raises BadSignature; UnclearCharge when it is Stripe's but can't be read."""
         _verify(headers.get("stripe-signature", ""), account.credentials.get("webhook_secret", ""), body, now)
-        event = _json(body)
-        event_id, kind = event.get("id"), event.get("type")
-        if event.get("object") != "event" or not isinstance(event_id, str) or not isinstance(kind, str):
+        event = content(body)
+        event_id, kind = identifier(event, "id"), word(event, "type")
+        if event.get("object") != "event" or event_id is None or kind is None:
             raise UnclearCharge("unreadable")
-        if not _ID.fullmatch(event_id) or not _WORD.fullmatch(kind):
-            raise UnclearCharge("unreadable")
-        about = _object(_object(event, "data"), "object")
-        session_id = _text(about, "id") if about.get("object") == "checkout.session" else None
+        about = nested(nested(event, "data"), "object")
         return WebhookEvent(
             id=event_id,
             kind=kind,
-            provider_id=session_id if session_id and _ID.fullmatch(session_id) else None,
-            reference=_text(about, "client_reference_id") or _text(_object(about, "metadata"), "reference"),
+            provider_id=identifier(about, "id") if about.get("object") == "checkout.session" else None,
+            reference=text(about, "client_reference_id") or text(nested(about, "metadata"), "reference"),
         )
+
+    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+        """Give the request that ends an open session, or cancels a payment whose konbini slip is not paid."""
+        if charge.status is ChargeStatus.OPEN:
+            return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
+        if charge.status is ChargeStatus.PENDING and charge.payment_id is not None:
+            return _post(account, f"payment_intents/{quote(charge.payment_id, safe='')}/cancel", {}, None)
+        return None
+
+    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+        """Give the request that gives money back."""
+        if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
+            return None
+        form = {
+            "payment_intent": charge.payment_id,
+            "amount": str(amount_yen),
+            "reason": "requested_by_customer",
+            "metadata[reference]": reference,
+        }
+        return _post(account, "refunds", form, reference)
+
+    def refunded(self, response: Response) -> Refund:
+        """Read the answer to `refund`. Raises UnclearCharge."""
+        made = _read(response, "refund")
+        amount = whole(made, "amount")
+        if amount is None:
+            raise UnclearCharge("unreadable")
+        status = RefundStatus.FAILED
+        if made.get("status") == "succeeded":
+            status = RefundStatus.DONE
+        elif made.get("status") in _PENDING_REFUNDS:
+            status = RefundStatus.PENDING
+        return Refund(status, amount, identifier(made, "id"))
+
+    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
+        """Give the request for a page of the sessions made on a day, newest first."""
+        begin, end = day_bounds(day)
+        query = {
+            "created[gte]": str(int(begin.timestamp())),
+            "created[lt]": str(int(end.timestamp())),
+            "limit": str(_PAGE),
+            "expand[0]": "data.payment_intent.latest_charge",
+        }
+        return _get(account, f"checkout/sessions?{urlencode(query | ({'starting_after': cursor} if cursor else {}))}")
+
+    def listed(self, day: date, response: Response) -> Page:
+        """Read the answer to `day`. Raises UnclearCharge."""
+        del day
+        page = _read(response, "list")
+        sessions = several(page, "data")
+        charges = []
+        for session in sessions:
+            with suppress(UnclearCharge):
+                charges.append(_charge(session))
+        more = bool(sessions) and page.get("has_more") is True
+        return Page(charges, identifier(sessions[-1], "id") if more else None)
 
 
 stripe_checkout = _StripeCheckout()
@@ -157,10 +190,19 @@ def _headers(account: PaymentAccount) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.credentials.get('secret_key', '')}", "Stripe-Version": VERSION}
 
 
-def _methods(setting: str) -> list[str]:
-    """Read the account's list; an empty one is cards alone."""
-    named = [word.strip() for word in setting.split(",")]
-    return list(dict.fromkeys(word for word in named if word)) or ["card"]
+def _get(account: PaymentAccount, path: str) -> Request:
+    return Request("GET", _url(account, path), _headers(account), timeout_s=account.timeout_s)
+
+
+def _post(account: PaymentAccount, path: str, form: Mapping[str, str], idempotency_key: str | None) -> Request:
+    headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
+    if idempotency_key is not None:
+        headers["Idempotency-Key"] = idempotency_key
+    return Request("POST", _url(account, path), headers, urlencode(form).encode(), account.timeout_s)
+
+
+def _url(account: PaymentAccount, path: str) -> str:
+    return f"{account.base_url.rstrip('/')}/v1/{path}"
 
 
 def _payable(methods: list[str], amount_yen: int) -> list[str]:
@@ -173,6 +215,42 @@ def _payable(methods: list[str], amount_yen: int) -> list[str]:
 def _konbini_days(setting: str) -> int:
     least, most = _KONBINI_DAYS_LIMITS
     return min(max(int(setting), least), most) if re.fullmatch(r"\d{1,3}", setting, re.ASCII) else KONBINI_DAYS
+
+
+def _read(response: Response, kind: str) -> Json:
+    """Read an object of a kind. Raises UnclearCharge."""
+    found = content(response.body)
+    if response.status != HTTPStatus.OK:
+        raise _error(response, found)
+    if found.get("object") != kind:
+        raise UnclearCharge("unreadable")
+    return found
+
+
+def _charge(session: Json) -> Charge:
+    if session.get("mode") != "payment":
+        raise UnclearCharge("unreadable")
+    provider_id = identifier(session, "id")
+    if provider_id is None:
+        raise UnclearCharge("no_id")
+    payment = nested(session, "payment_intent")
+    latest = nested(payment, "latest_charge")
+    status = _status(session, payment, latest)
+    konbini = nested(nested(payment, "next_action"), "konbini_display_details")
+    return Charge(
+        provider_id=provider_id,
+        reference=text(session, "client_reference_id") or text(nested(session, "metadata"), "reference"),
+        status=status,
+        amount=whole(session, "amount_total"),
+        currency=text(session, "currency"),
+        payment_id=identifier(payment, "id") or identifier(session, "payment_intent"),
+        amount_refunded=whole(latest, "amount_refunded") or 0,
+        method=_method(session, payment, latest),
+        url=text(session, "url") if status is ChargeStatus.OPEN else None,
+        expires_at=seconds(session, "expires_at"),
+        pay_by=seconds(konbini, "expires_at") if status is ChargeStatus.PENDING else None,
+        paid_at=seconds(latest, "created") if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,
+    )
 
 
 def _status(session: Json, payment: Json, latest: Json) -> ChargeStatus:
@@ -195,7 +273,7 @@ def _unpaid(payment: Json) -> ChargeStatus:
     if status == "canceled":
         return ChargeStatus.EXPIRED if payment.get("cancellation_reason") == "expired" else ChargeStatus.CANCELLED
     if status == "requires_payment_method":
-        error = _object(payment, "last_payment_error")
+        error = nested(payment, "last_payment_error")
         return ChargeStatus.EXPIRED if error.get("code") == _LAPSED else ChargeStatus.FAILED
     if status == "succeeded":
         raise UnclearCharge("contradiction")  # the money is there, the session is not yet told: look again
@@ -204,23 +282,20 @@ def _unpaid(payment: Json) -> ChargeStatus:
 
 def _method(session: Json, payment: Json, latest: Json) -> str | None:
     """Name the means of payment where it is known: of the charge, of the slip, or the only one offered."""
-    used = _text(_object(latest, "payment_method_details"), "type")
+    used = text(nested(latest, "payment_method_details"), "type")
     if used:
         return used
-    if _object(payment, "next_action").get("type") == "konbini_display_details":
+    if nested(payment, "next_action").get("type") == "konbini_display_details":
         return "konbini"
     offered = session.get("payment_method_types")
     return offered[0] if isinstance(offered, list) and len(offered) == 1 and isinstance(offered[0], str) else None
 
 
-def _error(response: Response, content: Json) -> UnclearCharge:
-    error = _object(content, "error")
-    code = _text(error, "code") or _text(error, "type") or ""
-    refused = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR and bool(error)
+def _error(response: Response, found: Json) -> UnclearCharge:
+    error = nested(found, "error")
+    code = word(error, "code") or word(error, "type") or (f"http_{response.status}" if error else None)
     # Stripe keeps the answer to an Idempotency-Key for a day, a 500 too: this order will never get another one.
-    replayed = response.headers.get("idempotent-replayed") == "true"
-    final = replayed or (refused and response.status not in _PASSING)
-    return UnclearCharge(code if _WORD.fullmatch(code) else f"http_{response.status}", final=final)
+    return refusal(response, code, over=response.headers.get("idempotent-replayed") == "true")
 
 
 def _verify(header: str, secret: str, body: bytes, now: datetime) -> None:
@@ -230,44 +305,10 @@ def _verify(header: str, secret: str, body: bytes, now: datetime) -> None:
     signatures = [value for name, value in pairs if name.strip() == "v1"]
     if not secret or len(times) != 1 or not re.fullmatch(r"\d{1,12}", times[0], re.ASCII):
         raise BadSignature("unsigned")
-    expected = hmac.new(secret.encode(), times[0].encode() + b"." + body, hashlib.sha256).hexdigest().encode()
-    # Two secrets sign while one is being replaced. Bytes, because compare_digest refuses text beyond ASCII.
-    matches = [hmac.compare_digest(expected, value.encode("utf-8", "replace")) for value in signatures]
+    expected = hmac.new(secret.encode(), times[0].encode() + b"." + body, hashlib.sha256).hexdigest()
+    # two secrets sign while one is being replaced
+    matches = [same(expected, value) for value in signatures]
     if not any(matches):
         raise BadSignature("signature")
     if abs(now.timestamp() - int(times[0])) > TOLERANCE_S:
         raise BadSignature("age")
-
-
-def _json(body: bytes) -> Json:
-    """Read a JSON object; an empty one for anything else."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _object(content: Json, name: str) -> Json:
-    """Give a nested object; an empty one where there is none, or only its id."""
-    value = content.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(content: Json, name: str) -> str | None:
-    value = content.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _int(content: Json, name: str) -> int | None:
-    value = content.get(name)
-    return value if type(value) is int else None
-
-
-def _time(content: Json, name: str) -> datetime | None:
-    """Read epoch seconds; None for anything that is no time."""
-    value = _int(content, name)
-    try:
-        return None if value is None else datetime.fromtimestamp(value, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None

@@ -14,7 +14,7 @@ from stripe import StripeClient
 
 from app.outbound import Response
 from app.outbound.curl import perform
-from app.payments.base import ChargeStatus, Order, PaymentAccount
+from app.payments.base import Charge, ChargeStatus, Order, PaymentAccount
 from app.payments.stripe import VERSION, stripe_checkout
 from tests.outbound.rawserver import Peer, RawServer
 
@@ -32,6 +32,11 @@ ORDER = Order(
 
 def account(base_url: str = "https://api.stripe.com") -> PaymentAccount:
     return PaymentAccount(base_url, {"konbini_days": "7"}, {"secret_key": "sk_test_secret"})
+
+
+def read(session: object) -> Charge:
+    asked = stripe_checkout.fetch(account(), "cs_test_a1")
+    return stripe_checkout.charge(asked, [Response(200, {}, json.dumps(session).encode())])
 
 
 def official(name: str) -> dict[str, Any]:
@@ -76,12 +81,12 @@ def test_the_form_is_the_schemas_form() -> None:
 def test_the_official_session_is_read() -> None:
     resources = official("fixtures3.json")["resources"]
     session = resources["checkout.session"]
-    opened = stripe_checkout.charge(Response(200, {}, json.dumps(session).encode()))
+    opened = read(session)
     assert (opened.provider_id, opened.status, opened.url) == (session["id"], ChargeStatus.OPEN, session["url"])
     assert opened.expires_at == datetime.fromtimestamp(session["expires_at"], UTC)
     payment = resources["payment_intent"] | {"latest_charge": resources["charge"], "status": "succeeded"}
     done = session | {"status": "complete", "payment_status": "paid", "payment_intent": payment}
-    paid = stripe_checkout.charge(Response(200, {}, json.dumps(done).encode()))
+    paid = read(done)
     assert (paid.status, paid.method) == (ChargeStatus.PAID, resources["charge"]["payment_method_details"]["type"])
     assert paid.paid_at == datetime.fromtimestamp(resources["charge"]["created"], UTC)
 
@@ -92,7 +97,7 @@ def test_every_word_of_the_schema_has_a_meaning() -> None:
     statuses = schemas["payment_intent"]["properties"]["status"]["enum"]
     for status in set(statuses) - {"succeeded"}:
         waiting = session | {"status": "complete", "payment_status": "unpaid", "payment_intent": {"status": status}}
-        assert stripe_checkout.charge(Response(200, {}, json.dumps(waiting).encode())).status in {
+        assert read(waiting).status in {
             ChargeStatus.PENDING,
             ChargeStatus.FAILED,
             ChargeStatus.CANCELLED,

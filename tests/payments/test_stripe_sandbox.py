@@ -11,7 +11,8 @@ from stripe import StripeClient
 
 from app.outbound import Failure, Reach, Request, Response
 from app.outbound.curl import perform
-from app.payments.base import Charge, ChargeStatus, Order, PaymentAccount, UnclearCharge, WebhookEvent, session_end
+from app.payments.base import Charge, ChargeStatus, Order, PaymentAccount, WebhookEvent, session_end
+from app.payments.site import NoAnswer, ask
 from app.payments.stripe import stripe_checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests.outbound.rawserver import Peer, RawServer
@@ -61,15 +62,11 @@ def order(reference: str = "ref-1", amount_yen: int = 12_300) -> Order:
 
 
 def start(account: PaymentAccount, wanted: Order) -> Charge:
-    response = perform(stripe_checkout.start(account, wanted))
-    assert isinstance(response, Response)
-    return stripe_checkout.charge(response)
+    return ask(stripe_checkout, stripe_checkout.start(account, wanted))
 
 
 def fetch(account: PaymentAccount, provider_id: str) -> Charge:
-    response = perform(stripe_checkout.fetch(account, provider_id))
-    assert isinstance(response, Response)
-    return stripe_checkout.charge(response)
+    return ask(stripe_checkout, stripe_checkout.fetch(account, provider_id))
 
 
 def choose(url: str, choice: str) -> None:
@@ -124,7 +121,7 @@ def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: Payme
     sandbox.switches(error_after={"next": 1, "on": "stripe.session_create"})
     wanted = order()
     for final in (False, True):
-        with pytest.raises(UnclearCharge, match="api_error") as caught:
+        with pytest.raises(NoAnswer, match="api_error") as caught:
             start(account, wanted)
         assert caught.value.final is final
     assert start(account, order("ref-2")).status is ChargeStatus.OPEN
@@ -132,7 +129,7 @@ def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: Payme
 
 def test_another_order_under_the_same_reference_is_refused(account: PaymentAccount) -> None:
     start(account, order())
-    with pytest.raises(UnclearCharge, match="idempotency_error") as caught:
+    with pytest.raises(NoAnswer, match="idempotency_error") as caught:
         start(account, order(amount_yen=1))
     assert caught.value.final
 
@@ -195,9 +192,9 @@ def test_an_expired_page_and_money_given_back(sandbox: Sandbox, account: Payment
 
 
 def test_a_wrong_key_and_an_unknown_session_say_so(sandbox: Sandbox, account: PaymentAccount) -> None:
-    with pytest.raises(UnclearCharge, match="resource_missing") as caught:
+    with pytest.raises(NoAnswer, match="resource_missing") as caught:
         fetch(account, "cs_test_nobody")
     assert caught.value.final
-    with pytest.raises(UnclearCharge) as caught:
+    with pytest.raises(NoAnswer) as caught:
         start(PaymentAccount(sandbox.stripe_base, {}, {"secret_key": ""}), order())
     assert not caught.value.final
