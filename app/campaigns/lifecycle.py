@@ -1,19 +1,23 @@
-"""The life of a campaign: what it still lacks, launch, pause, resume, cancel, completion."""
+"""The life of a campaign: what it still lacks, launch or schedule, start, pause, resume, cancel, completion."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from sqlalchemy import func, select, text
 
 from app import audit, queues
 from app.accounts import Unusable, for_payment, for_sms
-from app.campaigns import rehearsal
+from app.campaigns import rehearsal, timing
 from app.config import settings
 from app.extensions import db
 from app.models import Campaign, Import, Recipient
 from app.tracking.moves import Executor, move_all, move_campaign
 from app.tracking.states import CampaignState, SmsState, TenantState
+
+_log = structlog.get_logger()
 
 _KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -80,22 +84,23 @@ def missing(campaign: Campaign) -> list[Missing]:
 
 
 def _missing_in_writing(campaign: Campaign) -> list[str]:
-    found = rehearsal.text_problems(campaign)
-    account = campaign.sms_account
-    if account is None:
-        found.append("SMSの送信元アカウントが選ばれていません。")
-    elif not account.active:
-        found.append("選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。")
-    else:
-        try:
-            for_sms(account)
-        except Unusable:
-            found.append("選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。")
+    found = rehearsal.text_problems(campaign) + _missing_to_send(campaign)
     if campaign.payment_required:
         found += _missing_for_payment(campaign)
-    if campaign.link_until is not None and campaign.link_until <= datetime.now(UTC):
-        found.append("リンクの有効期限が過ぎています。新しい日時にしてください。")
-    return found
+    return found + timing.problems(campaign, datetime.now(UTC))
+
+
+def _missing_to_send(campaign: Campaign) -> list[str]:
+    account = campaign.sms_account
+    if account is None:
+        return ["SMSの送信元アカウントが選ばれていません。"]
+    if not account.active:
+        return ["選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。"]
+    try:
+        for_sms(account)
+    except Unusable:
+        return ["選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。"]
+    return []
 
 
 def _missing_for_payment(campaign: Campaign) -> list[str]:
@@ -118,7 +123,10 @@ def import_running(campaign_id: int) -> bool:
 
 
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
-    """Send exactly what was checked under `digest`. Raises NotReady; a second press finds it launched. Commits."""
+    """Send exactly what was checked under `digest`, now or at its start. Commits.
+
+    Raises NotReady; a second press finds it launched.
+    """
     campaign = locked(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
@@ -134,22 +142,62 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
         raise NotReady(problems)
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
+    tenant_id = campaign.tenant_id
+    campaign.launched_by = user_id
+    detail: dict[str, object] = {"people": people_count(campaign_id), "digest": digest}
+    slices = []
+    if campaign.starts_at is not None and campaign.starts_at > now:
+        detail["starts_at"] = campaign.starts_at.isoformat()
+        move_campaign(db.session, campaign_id, CampaignState.SCHEDULED, at=now, actor=actor)
+        audit.record(db.session, actor=actor, act="schedule", target=f"campaign:{campaign_id}", detail=detail)
+    else:
+        slices = _begin(campaign, now, actor)
+        audit.record(db.session, actor=actor, act="launch", target=f"campaign:{campaign_id}", detail=detail)
+    db.session.commit()
+    queue_slices(tenant_id, slices)
+
+
+def start(campaign_id: int) -> bool:
+    """Begin a scheduled campaign whose time has come; say whether it was begun now. Commits.
+
+    What would no longer go out as it was checked goes back to the clerk as a draft, with an event that says so.
+    """
+    campaign = locked(campaign_id)
+    now = datetime.now(UTC)
+    if campaign.state != CampaignState.SCHEDULED or (campaign.starts_at is not None and campaign.starts_at > now):
+        db.session.rollback()
+        return False
+    tenant_id = campaign.tenant_id
+    if rehearsal.current(campaign) is None:
+        _log.error("scheduled campaign not started: its content is not what was checked", campaign_id=campaign_id)
+        detail = {"reason": "changed"}
+        move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)
+        db.session.commit()
+        return False
+    slices = _begin(campaign, now, "system")
+    db.session.commit()
+    queue_slices(tenant_id, slices)
+    return True
+
+
+def withdraw(campaign_id: int, *, user_id: int) -> bool:
+    """Take a scheduled campaign back to draft before it starts; say whether it could be. Commits."""
+    return _turn(campaign_id, CampaignState.DRAFT, "withdraw", user_id)
+
+
+def _begin(campaign: Campaign, now: datetime, actor: str) -> list[int]:
+    """Queue everybody in slices; give the slices."""
     slices = _cut(db.session, campaign, now)
     count = move_all(
-        db.session, SmsState.QUEUED, campaign_id=campaign_id, sources=[SmsState.DRAFT], at=now, actor=actor
+        db.session, SmsState.QUEUED, campaign_id=campaign.id, sources=[SmsState.DRAFT], at=now, actor=actor
     )
-    move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, detail={"people": count})
-    campaign.launched_by = user_id
-    audit.record(
-        db.session,
-        actor=actor,
-        act="launch",
-        target=f"campaign:{campaign_id}",
-        detail={"people": count, "digest": digest},
-    )
-    tenant_id = campaign.tenant_id
-    db.session.commit()
-    for slice_id in slices:
+    move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": count})
+    return slices
+
+
+def queue_slices(tenant_id: int, slice_ids: Sequence[int]) -> None:
+    """Have slices looked at that a commit has just made due."""
+    for slice_id in slice_ids:
         queues.enqueue("jobs.delivery.send_slice", tenant_id, slice_id)
 
 
@@ -193,8 +241,8 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
     due = db.session.execute(
         text("SELECT tenant_id, id FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL"), {"id": campaign_id}
     ).all()
-    for row in due:
-        queues.enqueue("jobs.delivery.send_slice", row.tenant_id, row.id)
+    if due:
+        queue_slices(due[0].tenant_id, [row.id for row in due])
     return True
 
 

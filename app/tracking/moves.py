@@ -64,6 +64,19 @@ class Step:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Narrows `move_all` by a condition on the recipient's columns; `detail` goes into each event.
+
+    With `reminder_id`, those who move belong to that reminder from now on.
+    """
+
+    condition: str = "true"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] | None = None
+    reminder_id: int | None = None
+
+
 def move(
     executor: Executor,
     track: Track,
@@ -183,28 +196,43 @@ def note(  # noqa: PLR0913 - an event's columns
 
 
 def move_all(
-    executor: Executor, to: SmsState, *, campaign_id: int, sources: Sequence[SmsState], at: datetime, actor: str
+    executor: Executor,
+    to: SmsState,
+    *,
+    campaign_id: int,
+    sources: Sequence[SmsState],
+    at: datetime,
+    actor: str,
+    only: Only | None = None,
 ) -> int:
-    """Move all of a campaign's recipients that stand in one of `sources` along the SMS track; give their number."""
+    """Move a campaign's recipients that stand in one of `sources` along the SMS track; give their number."""
     column = STEP_TIMES.get(("sms", to))
     more = f", {column} = :at" if column else ""
+    chosen = only or Only()
+    if chosen.reminder_id is not None:
+        more += ", reminder_id = :reminder_id"
+    who = f"campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({chosen.condition})"
+    # those to whom receipts may come at this moment are locked in the order of their ids, as receipts lock them
+    first = f"AND id IN (SELECT id FROM recipient WHERE {who} ORDER BY id FOR NO KEY UPDATE)" if only else ""  # noqa: S608
     statement = f"""
         WITH moved AS (
-            UPDATE recipient SET sms_state = :to{more}
-            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources)
-            RETURNING id, tenant_id, campaign_id
+            UPDATE recipient SET sms_state = :to{more} WHERE {who} {first} RETURNING id, tenant_id, campaign_id
         ), told AS (
-            INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)
-            SELECT tenant_id, campaign_id, id, 'sms', :to, :at, :actor FROM moved RETURNING 1
+            INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)
+            SELECT tenant_id, campaign_id, id, 'sms', :to, :at, :actor, CAST(:detail AS jsonb) FROM moved RETURNING 1
         )
         SELECT count(*) FROM told
-    """  # noqa: S608 - the names come from the table above
+    """  # noqa: S608 - the names come from the table above, the condition from our own code
     allowed = set(SMS.sources(to))
     values = {
+        **chosen.values,
         "to": str(to),
         "at": at,
         "actor": actor,
         "campaign_id": campaign_id,
         "sources": [str(source) for source in sources if str(source) in allowed],
+        "detail": Jsonb(chosen.detail) if chosen.detail is not None else None,
     }
+    if chosen.reminder_id is not None:
+        values["reminder_id"] = chosen.reminder_id
     return int(executor.execute(text(statement), values).scalar_one())

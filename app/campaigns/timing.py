@@ -1,0 +1,64 @@
+"""What hours, start, deadline and rate come to: when a campaign begins, when it is done, what stands in the way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.campaigns.windows import Policy, expected_finish, policy_of
+from app.models import Campaign
+from app.tracking.clock import japan_minutes
+
+# SMS a second that are counted on where an account has no limit of its own
+_USUAL_RATE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When a campaign would be sent. `begins_at` and `finishes_at` are aware UTC; None: never, not all of it."""
+
+    policy: Policy
+    begins_at: datetime | None
+    finishes_at: datetime | None
+
+
+def plan(campaign: Campaign, people: int, now: datetime) -> Plan:
+    """Say when a campaign that is launched now begins, and when `people` SMS will have left if nothing fails."""
+    policy = policy_of(campaign, campaign.tenant)
+    start = max(now, campaign.starts_at or now)
+    account = campaign.sms_account
+    rate = (account.rate_per_s if account else None) or _USUAL_RATE
+    finish = expected_finish(policy, start, people, rate, campaign.tenant.daily_cap)
+    return Plan(policy, policy.next_opening(start), finish)
+
+
+def problems(campaign: Campaign, now: datetime) -> list[str]:
+    """Say in Japanese what keeps a campaign launched now from ever being sent."""
+    policy = policy_of(campaign, campaign.tenant)
+    begins = policy.next_opening(max(now, campaign.starts_at or now))
+    if campaign.link_until is not None and campaign.link_until <= now:
+        return ["リンクの有効期限が過ぎています。新しい日時にしてください。"]
+    if campaign.link_until is not None and begins is not None and campaign.link_until <= begins:
+        when = japan_minutes(begins)
+        return [f"送信が始まる{when}には、リンクの有効期限が過ぎています。有効期限か開始日時を見直してください。"]
+    if begins is not None:
+        return []
+    if campaign.deadline_at is None:
+        return ["送信できる時間帯がありません。会社の送信時間帯と重なるように、送信時間帯を変えてください。"]
+    if campaign.deadline_at <= now:
+        return ["送信の締切が過ぎています。新しい日時にしてください。"]
+    when = japan_minutes(campaign.deadline_at)
+    return [f"締切の{when}までに送信できる時間帯がありません。開始日時・締切・送信時間帯を見直してください。"]
+
+
+def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:
+    """Say in Japanese what will go otherwise than one might think."""
+    found = []
+    planned = plan(campaign, people, now)
+    if campaign.deadline_at is not None and planned.begins_at is not None and planned.finishes_at is None:
+        found.append(
+            "締切までに全件を送り終えられない見込みです。送り残した分は「期限切れ」になります。"
+            "締切を延ばすか、件数を分けてください。"
+        )
+    until = campaign.link_until
+    if until is not None and planned.finishes_at is not None and until <= planned.finishes_at:
+        found.append("送り終わる前にリンクの有効期限が来る見込みです。間に合わない分は送信されません。")
+    return found
