@@ -24,7 +24,6 @@ ACTS = {
     "unlock": "ロックの解除",
     "tenant.create": "企業の登録",
     "tenant.update": "企業の変更",
-    "create": "運営担当者の登録",
     "user.create": "利用者の登録",
     "user.update": "利用者の変更",
     "sms_account.create": "SMSアカウントの登録",

@@ -48,12 +48,14 @@ def create_operator(email: str, name: str, password: str) -> None:
     if faults := passwords.problems(password, email, name):
         raise click.ClickException("\n".join(faults))
     with tenancy.platform():
-        db.session.add(User(role="operator", email=email, name=name, password_hash=passwords.hash_password(password)))
-        audit.record(db.session, actor="system", act="create", target=f"operator:{email}")
+        made = User(role="operator", email=email, name=name, password_hash=passwords.hash_password(password))
+        db.session.add(made)
         try:
-            db.session.commit()
+            db.session.flush()
         except IntegrityError:
             raise click.ClickException("an operator with this address exists") from None
+        audit.record(db.session, actor="system", act="user.create", target=f"user:{made.id}")
+        db.session.commit()
 
 
 @click.command("verify-audit")

@@ -9,7 +9,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -138,19 +138,31 @@ def wait_for(condition: Callable[[], object], what: str, limit_s: float = 60) ->
         time.sleep(0.2)
 
 
+class Sent(NamedTuple):
+    """A campaign that was written, uploaded, checked and sent by hand, and what the carrier got of it."""
+
+    campaign_id: int
+    messages: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def sent(clerk: Office, stack: Stack) -> int:
-    """A campaign from the sample list, written, uploaded, checked and sent by hand."""
+def sent(clerk: Office, stack: Stack) -> Sent:
+    """Send a campaign from the sample list."""
+    before = len(ask(stack, "/_sandbox/messages"))
     campaign_id = clerk.write("12月度 督促", payment=True)
     clerk.upload(campaign_id, collection())
     clerk.send(campaign_id)
-    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) >= PEOPLE, "500 SMS at the carrier")
-    return campaign_id
+
+    def quiet() -> bool:
+        rows = clerk.status_csv(campaign_id, "utf-8-sig")
+        return all(row["SMS状態"] in {"受付済", "到達", "不達"} for row in rows)
+
+    wait_for(quiet, "500 SMS at the carrier")
+    return Sent(campaign_id, ask(stack, "/_sandbox/messages")[before:])
 
 
-@pytest.mark.usefixtures("sent")
-def test_everyone_gets_one_sms_with_a_link_of_their_own(stack: Stack) -> None:
-    messages = ask(stack, "/_sandbox/messages")
+def test_everyone_gets_one_sms_with_a_link_of_their_own(sent: Sent) -> None:
+    messages = sent.messages
     assert len(messages) == PEOPLE
     assert set(Counter(message["to"] for message in messages).values()) == {1}
     links = {re.search(r"https://todoke\.example/\w{16}$", message["body"])[0] for message in messages}  # type: ignore[index]
@@ -159,10 +171,10 @@ def test_everyone_gets_one_sms_with_a_link_of_their_own(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def payer(clerk: Office, sent: int, browser: Browser, stack: Stack) -> dict[str, str]:
+def payer(clerk: Office, sent: Sent, browser: Browser, stack: Stack) -> dict[str, str]:
     """The list's first person, who answers wrongly, then rightly, reads and pays; as the list knows them."""
     person = next(csv.DictReader(io.StringIO(collection().decode("cp932"))))
-    row = clerk.status_csv(sent, "utf-8-sig")[0]
+    row = clerk.status_csv(sent.campaign_id, "utf-8-sig")[0]
     assert row["管理番号"] == person["管理番号"]
     number = row["送信先電話番号"].replace("-", "")
     context = browser.new_context(
@@ -203,14 +215,14 @@ def pay(page: Page) -> None:
     page.wait_for_url(re.compile("/p/"))
 
 
-def test_the_status_csv_tells_all_of_it(clerk: Office, sent: int, payer: dict[str, str], stack: Stack) -> None:
+def test_the_status_csv_tells_all_of_it(clerk: Office, sent: Sent, payer: dict[str, str], stack: Stack) -> None:
     def delivered() -> bool:
-        rows = clerk.status_csv(sent, "utf-8-sig")
+        rows = clerk.status_csv(sent.campaign_id, "utf-8-sig")
         return all(row["SMS状態"] in {"到達", "不達"} for row in rows if not row["送信先電話番号"].endswith("0002"))
 
     wait_for(delivered, "receipts of all")
     for encoding in ("cp932", "utf-8-sig"):
-        rows = clerk.status_csv(sent, encoding)
+        rows = clerk.status_csv(sent.campaign_id, encoding)
         assert len(rows) == PEOPLE
         row = next(row for row in rows if row["管理番号"] == payer["管理番号"])
         assert row["送信先電話番号"].replace("-", "") == payer["number"]
@@ -228,16 +240,16 @@ def test_the_status_csv_tells_all_of_it(clerk: Office, sent: int, payer: dict[st
 
 
 @pytest.mark.usefixtures("payer")
-def test_another_tenants_clerk_sees_none_of_it(browser: Browser, clerk: Office, sent: int, stack: Stack) -> None:
+def test_another_tenants_clerk_sees_none_of_it(browser: Browser, clerk: Office, sent: Sent, stack: Stack) -> None:
     page = clerk.page
     page.goto(f"{stack.web_url}/admin/recipient/")
     detail = page.locator("a[href*='/admin/recipient/details/']").first.get_attribute("href")
     paths = [
         *(
-            f"/admin/campaign/{sent}/{step}"
+            f"/admin/campaign/{sent.campaign_id}/{step}"
             for step in ("", "list/", "check/", "send/", "status/", "result/", "status.json")
         ),
-        f"/admin/campaign/edit/?id={sent}",
+        f"/admin/campaign/edit/?id={sent.campaign_id}",
         detail or "",
         "/admin/import/",
         "/admin/send_log/",
@@ -253,17 +265,17 @@ def test_another_tenants_clerk_sees_none_of_it(browser: Browser, clerk: Office, 
         assert "12月度 督促" not in text, path
         assert "K0000" not in text, path
         assert "督促リスト" not in text, path
-        if str(sent) in path or "details" in path:
+        if str(sent.campaign_id) in path or "details" in path:
             assert answered.status == 404 or "/admin/" in answered.url, path
     other.page.context.close()
 
 
-def test_no_page_of_the_way_complained(clerk: Office, sent: int) -> None:
+def test_no_page_of_the_way_complained(clerk: Office, sent: Sent) -> None:
     assert sent
     assert clerk.complaints == []
 
 
-def test_a_killed_worker_loses_nothing_and_doubles_nothing(clerk: Office, sent: int, stack: Stack) -> None:
+def test_a_killed_worker_loses_nothing_and_doubles_nothing(clerk: Office, sent: Sent, stack: Stack) -> None:
     assert sent
     before = len(ask(stack, "/_sandbox/messages"))
     put(stack, "/_sandbox/switches", {"latency_ms": 400})

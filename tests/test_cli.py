@@ -1,0 +1,63 @@
+"""The commands, run as people run them."""
+
+import json
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app import audit, tenancy
+from app.extensions import db
+from tests import factories
+
+PASSWORD = "three unrelated words here"
+
+
+def test_the_first_operator_is_made_and_recorded(app: Flask, database: psycopg.Connection) -> None:
+    run = app.test_cli_runner().invoke(args=["create-operator", "op@todoke.example", "--password", PASSWORD])
+    assert run.exit_code == 0, run.output
+    assert database.execute("SELECT role, email, tenant_id FROM app_user").fetchone() == (
+        "operator",
+        "op@todoke.example",
+        None,
+    )
+    act = database.execute("SELECT act, target FROM audit_entry").fetchone()
+    assert act is not None
+    assert act[0] == "user.create"
+    assert "@" not in act[1]
+    again = app.test_cli_runner().invoke(args=["create-operator", "OP@todoke.example", "--password", PASSWORD])
+    assert again.exit_code == 1
+    assert "exists" in again.output
+
+
+def test_a_weak_password_makes_no_operator(app: Flask, database: psycopg.Connection) -> None:
+    run = app.test_cli_runner().invoke(args=["create-operator", "op@todoke.example", "--password", "password1234"])
+    assert run.exit_code == 1
+    assert database.execute("SELECT count(*) FROM app_user").fetchone() == (0,)
+
+
+def test_verify_audit_names_the_chain_that_was_changed(app: Flask, database: psycopg.Connection) -> None:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        with tenancy.tenant(tenant_id):
+            audit.record(db.session, actor="user:1", act="launch")
+            db.session.commit()
+    run = app.test_cli_runner().invoke(args=["verify-audit"])
+    assert run.exit_code == 0
+    assert f"tenant {tenant_id}: intact" in run.output
+    database.execute("UPDATE audit_entry SET actor = 'user:2'")
+    run = app.test_cli_runner().invoke(args=["verify-audit"])
+    assert run.exit_code == 1
+    assert "does not fit" in run.output
+
+
+def test_the_demos_seed_is_for_demos(app: Flask) -> None:
+    run = app.test_cli_runner().invoke(args=["seed-demo"])
+    assert run.exit_code == 1
+    assert "TODOKE_ENV=demo" in run.output
+
+
+@pytest.mark.usefixtures("database")
+def test_settings_are_told_as_json(app: Flask) -> None:
+    run = app.test_cli_runner().invoke(args=["settings"])
+    assert {"name", "default", "what"} == set(json.loads(run.output)[0])
