@@ -16,7 +16,8 @@ from tests import factories
 
 # Names, units and what people type; nothing that is said to them.
 ALLOWED = {
-    "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "Webhook", "API", "CSV", "Excel", "name", "example", "co", "jp", "sk", "rk",
+    "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "Webhook", "API", "CSV", "Excel",
+    "name", "example", "co", "jp", "sk", "rk",
     "whsec", "card", "konbini", "paypay", "CP932", "UTF", "BOM", "HTTP",
 }  # fmt: skip
 _SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")
