@@ -43,7 +43,12 @@ def for_sms(row: SmsAccount) -> sms.SmsAccount:
 
 def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
     """Open a payment account for its adapter. Raises Unusable."""
-    bases = {"stripe": settings().stripe_api_base}
+    bases = {
+        "stripe": settings().stripe_api_base,
+        "payjp": settings().payjp_api_base,
+        "komoju": settings().komoju_api_base,
+        "paypay": settings().paypay_api_base,
+    }
     return payments.PaymentAccount(
         bases[row.provider], _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
     )

@@ -133,6 +133,9 @@ class Settings:
 
     karaden_api_base: str = _setting(_url("https", "http"), "https://prg.karaden.jp/api", "Karaden's API")
     stripe_api_base: str = _setting(_url("https", "http"), "https://api.stripe.com", "Stripe's API")
+    payjp_api_base: str = _setting(_url("https", "http"), "https://api.pay.jp", "PAY.JP's API")
+    komoju_api_base: str = _setting(_url("https", "http"), "https://komoju.com/api/v1", "KOMOJU's API")
+    paypay_api_base: str = _setting(_url("https", "http"), "https://apigw.paypay.ne.jp", "PayPay OPA's API")
 
     log_format: str = _setting(_one_of("json", "console"), "json", "how logs are written")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "the least severe log line kept")
@@ -239,7 +242,7 @@ def _unfit_for_production(values: dict[str, Any]) -> list[str]:
         faults.append("FIELD_KEYS: holds a demo secret; make one with `python -m app new-secrets`")
     faults.extend(
         f"{name.upper()}: must start with https:// in production"
-        for name in ("public_base_url", "karaden_api_base", "stripe_api_base")
+        for name in ("public_base_url", *(name for name in values if name.endswith("_api_base")))
         if not values[name].startswith("https://")
     )
     return faults
