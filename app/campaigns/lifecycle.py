@@ -84,13 +84,14 @@ def missing(campaign: Campaign) -> list[Missing]:
 
 
 def _missing_in_writing(campaign: Campaign) -> list[str]:
-    found = rehearsal.text_problems(campaign) + _missing_to_send(campaign)
+    found = rehearsal.text_problems(campaign) + missing_to_send(campaign)
     if campaign.payment_required:
         found += _missing_for_payment(campaign)
     return found + timing.problems(campaign, datetime.now(UTC))
 
 
-def _missing_to_send(campaign: Campaign) -> list[str]:
+def missing_to_send(campaign: Campaign) -> list[str]:
+    """Say in Japanese what the campaign's SMS account lacks."""
     account = campaign.sms_account
     if account is None:
         return ["SMSの送信元アカウントが選ばれていません。"]
@@ -101,6 +102,13 @@ def _missing_to_send(campaign: Campaign) -> list[str]:
     except Unusable:
         return ["選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。"]
     return []
+
+
+def missing_contract(campaign: Campaign) -> list[str]:
+    """Say in Japanese what the company's contract lacks."""
+    if campaign.tenant.state in {TenantState.TRIAL, TenantState.ACTIVE}:
+        return []
+    return ["ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"]
 
 
 def _missing_for_payment(campaign: Campaign) -> list[str]:
@@ -135,8 +143,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     checked = rehearsal.current(campaign)
     if checked is not None and checked["digest"] != digest:
         problems.append("確認した内容が変わっています。もう一度確認してから送信してください。")
-    if campaign.tenant.state not in {TenantState.TRIAL, TenantState.ACTIVE}:
-        problems.append("ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。")
+    problems += missing_contract(campaign)
     if problems:
         db.session.rollback()
         raise NotReady(problems)
@@ -273,7 +280,11 @@ def _turn(campaign_id: int, to: CampaignState, act: str, user_id: int) -> bool:
 
 
 def complete_if_done(executor: Executor, campaign_id: int) -> bool:
-    """Complete a campaign that has nothing left to send and nothing to ask about; say whether it was completed."""
+    """Complete a campaign that has nothing left to send and nothing to ask about; say whether it was completed.
+
+    Its row is locked before one looks: whoever lets people wait again at that moment is waited for and seen.
+    """
+    executor.execute(text("SELECT id FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id})
     done = executor.execute(
         text("""
             SELECT NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)

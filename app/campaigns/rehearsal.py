@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from app import links
 from app.campaigns import people, template
-from app.campaigns.segments import LIMIT, hard_to_show, units
+from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
 from app.models import Campaign, Question, Recipient
@@ -27,7 +28,11 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes."""
+    """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
+
+    `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
+    reminder's text is measured by it.
+    """
 
     digest: str
     at: str = ""
@@ -36,6 +41,7 @@ class Rehearsal:
     longest_recipient_id: int | None = None
     first_recipient_id: int | None = None
     too_long: int = 0
+    columns: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -47,6 +53,8 @@ class _Found:
     blank: Counter[str] = field(default_factory=Counter)
     hard: Counter[str] = field(default_factory=Counter)
     without_amount: int = 0
+    cells: Counter[str] = field(default_factory=Counter)
+    longest: dict[str, int] = field(default_factory=dict)
 
 
 def digest(campaign: Campaign) -> str:
@@ -83,6 +91,7 @@ def rehearse(campaign_id: int) -> Rehearsal:
     found = _Found()
     for recipient in _rows(db.session, campaign_id):
         _rehearse_one(campaign, recipient, result, found)
+    result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = _warnings(campaign, result, found)
     result.at = datetime.now(UTC).isoformat()
@@ -117,6 +126,10 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
     result.people += 1
     result.first_recipient_id = result.first_recipient_id or row.id
     fields = people.open_fields(row.tenant_id, row.id, row.fields_sealed)
+    cells = {template.key(name): value for name, value in fields.items()}
+    for name, value in cells.items():
+        found.cells[name] += 1
+        found.longest[name] = max(found.longest.get(name, 0), units(flatten(value)))
     try:
         text = people.sms_text(campaign.sms_text, campaign.tenant.name, fields, row.id, row.link_generation)
         people.page_texts(campaign, campaign.tenant.name, fields)
@@ -133,9 +146,29 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
     found.hard.update(hard_to_show(text))
     if campaign.payment_required and row.amount_yen is None:
         found.without_amount += 1
-    cells = {template.key(name): value for name, value in fields.items()}
     used = template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text)
     found.blank.update(name for name in used if name not in BUILT_IN and not cells[name].strip())
+
+
+def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
+    """Say what keeps `sms_text` from being sent to people whose list was checked with other words.
+
+    It is measured as if one person had the longest cell of every column: what passes fits everybody.
+    """
+    found = template.problems(sms_text, needs_link=True)
+    if found:
+        return found
+    columns = (campaign.rehearsal or {}).get("columns", {})
+    values = {name: "x" * length for name, length in columns.items()}
+    values |= {template.LINK: "x" * links.length(), template.COMPANY: campaign.tenant.name}
+    try:
+        length = units(template.render(sms_text, values))
+    except MissingField as missing:
+        return [f"差込項目 {{{missing.name}}} は名簿にありません。名簿の列名を使ってください。"]
+    if length <= LIMIT:
+        return []
+    limits = f"SMSは{LIMIT}文字まで、うちリンクは{links.length()}文字です"
+    return [f"最も長い値を差し込むと{length}文字になります（{limits}）。短くしてください。"]
 
 
 def text_problems(campaign: Campaign) -> list[str]:

@@ -151,5 +151,5 @@ def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState
     if outcome.account_fault:
         return SmsState.QUEUED, SmsState.CANCELLED, log.ACCOUNT + outcome.code
     if before and retry.give_up(before.count + 1, before.first_at, item.at):
-        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, outcome.code
+        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, log.GAVE_UP + outcome.code
     return SmsState.QUEUED, SmsState.CANCELLED, outcome.code

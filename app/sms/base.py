@@ -88,11 +88,16 @@ class UnclearAnswer(Exception):  # noqa: N818 - it is an answer's quality, not a
 
 
 class SmsProvider(Protocol):
-    """One SMS service. Every method is pure; a secret stands in no exception and no repr."""
+    """One SMS service. Every method is pure; a secret stands in no exception and no repr.
+
+    `passing` are the codes of reports under which the same SMS may arrive at another time: no signal, switched off,
+    congestion. Whatever isn't among them is refused for good and never sent again by itself.
+    """
 
     name: str
     label: str
     fields: Sequence[AccountField]
+    passing: frozenset[str]
 
     def send(self, account: SmsAccount, message: SmsMessage) -> Request:
         """Give the request that sends `message` once."""
