@@ -13,11 +13,12 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from app import tenancy
-from app.delivery import log, reports
+from app.delivery import books, log, reports, routes, slices
+from app.delivery.books import Result
 from app.delivery.log import Told
 from app.extensions import vault
 from app.sms import PROVIDERS
-from app.sms.base import Report, ReportState
+from app.sms.base import Outcome, OutcomeKind, Report, ReportState
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
 from tests import factories
@@ -153,6 +154,24 @@ def test_a_receipt_that_comes_before_our_own_answer_counts(
     assert {row["state"] for row in rows} == {"delivered"}
     assert all(row["provider_id"] and row["answered_at"] for row in rows)
     assert job.state() == "completed"
+
+
+def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_before(launched: Launched) -> None:
+    job = launched(1)
+    ids = job.people[0].id, job.people[0].id
+    held = slices.Lease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
+    with tenancy.tenant(job.tenant_id):
+        way = routes.route(job.campaign_id)
+        with slices.holding(held) as connection:
+            [claim] = books.claim(
+                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+            )
+        told(job, Report("id", ReportState.PROCESSING))
+        with slices.holding(held) as connection:
+            late = Result(claim.recipient_id, 1, Outcome(OutcomeKind.UNKNOWN, "timeout"), NOW)
+            books.record(connection, held, [late])
+    assert job.states() == {"accepted": 1}
+    assert job.rows("SELECT state, code FROM send_log WHERE campaign_id = %s") == [{"state": "accepted", "code": ""}]
 
 
 def test_a_receipt_frees_an_unknown_message(pushed: Callable[..., Job], sandbox: Sandbox, door: Door) -> None:
