@@ -14,6 +14,9 @@ from sqlalchemy import Connection, text
 from app.config import settings
 from app.extensions import vault
 
+# begins the path in a trial SMS: no token has a "-"
+TRIAL = "trial-"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -27,6 +30,11 @@ class Target:
 def address(recipient_id: int, generation: int) -> str:
     """Give the https address that stands in the SMS."""
     return f"{settings().link_base_url}/{vault.link_token(recipient_id, generation)}"
+
+
+def trial_address() -> str:
+    """Give the address in a trial SMS: as long as every link, and nobody's."""
+    return f"{settings().link_base_url}/{TRIAL}".ljust(length(), "0")
 
 
 def length() -> int:

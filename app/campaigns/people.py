@@ -34,9 +34,14 @@ def open_fields(tenant_id: int, recipient_id: int, sealed: bytes) -> dict[str, s
 
 def sms_text(text: str, company: str, fields: Mapping[str, str], recipient_id: int, generation: int) -> str:
     """Render the SMS of one person, with the link. Raises MissingField."""
+    return sms_with(text, company, fields, links.address(recipient_id, generation))
+
+
+def sms_with(text: str, company: str, fields: Mapping[str, str], link: str) -> str:
+    """Render an SMS with any link. Raises MissingField."""
     values = {template.key(name): flatten(value) for name, value in fields.items()}
     values[template.COMPANY] = company
-    values[template.LINK] = links.address(recipient_id, generation)
+    values[template.LINK] = link
     return template.render(text, values)
 
 

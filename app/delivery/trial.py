@@ -1,0 +1,140 @@
+"""A trial SMS to the clerk's own phone: the campaign's words as they will look there, and nobody's details.
+
+In: a draft that passed the check, and a number the clerk types. Out: one SMS, at hours at which the campaign may be
+sent, with a row and an audit entry of its own. It is the longest message of the list with each letter and figure of the
+merge fields put as ○, so that a mistyped number learns nothing; its link leads to a page that says it is a trial. What
+can't happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select, text
+
+from app import audit, links
+from app.accounts import for_sms
+from app.campaigns import lifecycle, people, rehearsal
+from app.campaigns.lifecycle import NotReady
+from app.campaigns.windows import describe, policy_of
+from app.extensions import db, vault
+from app.identity.bad_input import BadInput
+from app.intake.phones import mask, to_e164
+from app.models import Campaign, Recipient, SmsAccount, TrialMessage
+from app.outbound.curl import perform
+from app.sms import PROVIDERS
+from app.sms.base import Outcome, OutcomeKind, SmsMessage
+from app.tracking.clock import japan_minutes
+from app.tracking.states import CampaignState
+from app.vault import Place
+
+# who needs more is sending a campaign
+MOST_A_DAY = 20
+
+_SHOWN = 5
+_STATES = {
+    OutcomeKind.ACCEPTED: "accepted",
+    OutcomeKind.REFUSED: "undelivered",
+    OutcomeKind.LATER: "undelivered",
+    OutcomeKind.UNKNOWN: "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial as a screen shows it. `state` is sending, accepted, undelivered or unknown; `phone` is masked."""
+
+    at: datetime
+    phone: str
+    state: str
+
+
+def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
+    """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request."""
+    try:
+        to = to_e164(phone)
+    except BadInput as bad:
+        raise NotReady([bad.message_ja]) from None
+    campaign = lifecycle.locked(campaign_id)
+    found = _problems(campaign)
+    if found:
+        db.session.rollback()
+        raise NotReady(found)
+    account = campaign.sms_account
+    assert account is not None  # noqa: S101 - else there were a problem
+    body = _body(campaign)
+    row_id = _write_down(campaign, account, to, user_id)
+    message = SmsMessage(to, body, f"{campaign.key}.t{row_id}")
+    provider, opened = PROVIDERS[account.provider], for_sms(account)
+    db.session.commit()
+    outcome = provider.outcome(perform(provider.send(opened, message)))
+    if outcome.references and message.reference not in outcome.references:
+        outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
+    row = db.session.get_one(TrialMessage, row_id)
+    row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
+    db.session.commit()
+    return _STATES[outcome.kind]
+
+
+def latest(campaign: Campaign) -> Sequence[Trial]:
+    """Give the campaign's last trials, the latest first."""
+    rows = db.session.scalars(
+        select(TrialMessage)
+        .where(TrialMessage.campaign_id == campaign.id)
+        .order_by(TrialMessage.id.desc())
+        .limit(_SHOWN)
+    )
+    return [Trial(row.created_at, mask(vault.open_text(row.phone_sealed, _place(row))), row.state) for row in rows]
+
+
+def _problems(campaign: Campaign) -> list[str]:
+    if campaign.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED}:
+        return ["送信を始めた配信では、テスト送信はできません。"]
+    if rehearsal.current(campaign) is None:
+        return ["先に「確認する」を押して、全件の文面を確かめてください。テスト送信はそのあとにできます。"]
+    found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
+    now = datetime.now(UTC)
+    # a number typed wrong is somebody's who sleeps at night
+    policy = policy_of(campaign, campaign.tenant)
+    if not policy.open_at(now):
+        opens = policy.next_opening(now)
+        when = f"{japan_minutes(opens)}から送れます。" if opens else "送信時間帯と締切を見直してください。"
+        found.append(f"いまは送信できる時間帯ではありません（{describe(policy)}）。{when}")
+    sent = db.session.scalar(
+        select(func.count()).where(
+            TrialMessage.campaign_id == campaign.id, TrialMessage.created_at > now - timedelta(days=1)
+        )
+    )
+    if (sent or 0) >= MOST_A_DAY:
+        found.append(f"テスト送信は1つの配信につき24時間に{MOST_A_DAY}通までです。時間をおいてお試しください。")
+    return found
+
+
+def _body(campaign: Campaign) -> str:
+    """Write the longest message of the list, without its details and its link."""
+    checked = campaign.rehearsal or {}
+    person = db.session.get_one(Recipient, checked["longest_recipient_id"])
+    fields = people.open_fields(person.tenant_id, person.id, person.fields_sealed)
+    hidden = {name: "".join("○" if char.isalnum() else char for char in value) for name, value in fields.items()}
+    return people.sms_with(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())
+
+
+def _write_down(campaign: Campaign, account: SmsAccount, to: str, user_id: int) -> int:
+    row_id = int(db.session.execute(text("SELECT nextval(pg_get_serial_sequence('trial_message', 'id'))")).scalar_one())
+    row = TrialMessage(
+        id=row_id,
+        tenant_id=campaign.tenant_id,
+        campaign_id=campaign.id,
+        sms_account_id=account.id,
+        created_by=user_id,
+    )
+    row.phone_sealed = vault.seal(to, _place(row))
+    db.session.add(row)
+    audit.record(
+        db.session, actor=f"user:{user_id}", act="trial", target=f"campaign:{campaign.id}", detail={"trial": row_id}
+    )
+    return row_id
+
+
+def _place(row: TrialMessage) -> Place:
+    return Place(row.tenant_id, "trial_message", "phone_sealed", row.id)
