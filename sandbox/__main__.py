@@ -16,7 +16,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, karaden, pages, stripe
+from sandbox import control, karaden, komoju, order_pages, pages, payjp, paypay, stripe
 from sandbox.gate import Gate
 from sandbox.karaden import Karaden
 from sandbox.lane import Lane
@@ -63,15 +63,22 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     world = build(settings, settings.public_url or address)
-    world.load()
     carrier = Karaden(world.messages, world.switches, settings.karaden_tokens)
     carrier_gate = Gate("karaden", world.ledger, world.switches, karaden.failure)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(carrier.routes(carrier_gate))
-    shop_gate = Gate("stripe", world.ledger, world.switches, stripe.failure)
-    app.add_routes(stripe.Stripe(world.checkouts, world.idempotency).routes(shop_gate))
+    payment_doors = (
+        ("stripe", stripe.Stripe(world.checkouts, world.idempotency), stripe.failure),
+        ("payjp", payjp.Payjp(world.orders, world.idempotency), payjp.failure),
+        ("komoju", komoju.Komoju(world.orders, world.idempotency), komoju.failure),
+        ("paypay", paypay.PayPay(world.orders), paypay.failure),
+    )
+    for kind, door, failure in payment_doors:
+        app.add_routes(door.routes(Gate(kind, world.ledger, world.switches, failure, quotes=True)))
+    world.load()
     app.add_routes(control.routes(world))
     app.add_routes(pages.routes(world))
+    app.add_routes(order_pages.routes(world))
     # a handler ends when its client goes away, so that a hanging one doesn't stay; no access log: the ledger is it
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()

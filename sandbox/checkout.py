@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox import stripe_objects as objects
 from sandbox.agenda import Agenda
-from sandbox.courier import Courier, Parcel
+from sandbox.courier import Courier
 from sandbox.journal import Journal, Record
 from sandbox.settings import Webhook
 from sandbox.stripe_objects import Json
@@ -51,6 +51,10 @@ class Checkouts:
     def shop(self, session_id: str) -> str:
         """Name the shop that a session's payment page shows."""
         return self._webhook(self._owners[session_id]).shop
+
+    def sessions(self) -> list[Json]:
+        """Give every session of every account, oldest first."""
+        return [found for found in self._objects.values() if found["object"] == "checkout.session"]
 
     def session(self, session_id: str) -> Json | None:
         """Give a session by its id alone, as the payment page needs it, or None."""
@@ -263,13 +267,10 @@ class Checkouts:
 
     def _emit(self, account: str, kind: str, about: Json) -> None:
         webhook = self._webhook(account)
-        if not webhook.url or self._switches.flag("webhooks_off"):
-            return
-        body = json.dumps(objects.event(kind, about)).encode()
-        headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Stripe/1.0 (sandbox)"}
-        delay_s = self._switches.amount("webhooks_delay_ms") / 1000
-        for _ in range(2 if self._switches.flag("webhooks_doubled") else 1):
-            self._courier.send(Parcel("webhook", webhook.url, body, headers, webhook.secret), delay_s)
+        if webhook.url:
+            body = json.dumps(objects.event(kind, about)).encode()
+            headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Stripe/1.0 (sandbox)"}
+            self._courier.announce(webhook.url, body, headers, self._switches, webhook.secret)
 
     def _webhook(self, account: str) -> Webhook:
         return self._webhooks.get(account) or self._webhooks.get("*") or Webhook()

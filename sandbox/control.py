@@ -2,11 +2,12 @@
 
 | request | does |
 |---|---|
-| `GET /_sandbox/ledger?kind=…&since=N&limit=N` | rows of karaden, stripe or both; `next` is the next page's `since` |
+| `GET /_sandbox/ledger?kind=…&since=N&limit=N` | rows of one site or of all; `next` is the next page's `since` |
 | `GET /_sandbox/ledger/summary` | counts: messages, numbers, duplicates, requests, receipts and webhooks |
 | `GET /_sandbox/messages?since=N&limit=N` | accepted SMS in order |
+| `GET /_sandbox/payments` | payments of all sites: site, id, reference, amount, method, state, refunded (yen) |
 | `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
-| `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks` |
+| `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks`, … |
 | `POST /_sandbox/reset` | forgets all that happened, puts every switch off |
 """
 
@@ -21,6 +22,8 @@ from sandbox.settings import SettingError, read_receipts, read_webhooks
 from sandbox.switches import SwitchError
 from sandbox.world import World
 
+_PAYMENT_SITES = ("stripe", "payjp", "komoju", "paypay")
+
 
 def routes(world: World) -> list[web.RouteDef]:
     """Give the control desk's routes."""
@@ -29,6 +32,7 @@ def routes(world: World) -> list[web.RouteDef]:
         web.get("/_sandbox/ledger", desk.ledger),
         web.get("/_sandbox/ledger/summary", desk.summary),
         web.get("/_sandbox/messages", desk.messages),
+        web.get("/_sandbox/payments", desk.payments),
         web.get("/_sandbox/switches", desk.show_switches),
         web.put("/_sandbox/switches", desk.set_switches),
         web.put("/_sandbox/addresses", desk.set_addresses),
@@ -45,8 +49,8 @@ class Desk:
     async def ledger(self, request: web.Request) -> web.Response:
         """Give a page of the ledger."""
         kind = request.query.get("kind")
-        if kind not in {None, "karaden", "stripe"}:
-            return _bad("kind: give karaden or stripe, or leave it out")
+        if kind not in {None, "karaden", *_PAYMENT_SITES}:
+            return _bad(f"kind: give karaden, {', '.join(_PAYMENT_SITES)}, or leave it out")
         since, limit = _count(request, "since", 0), _count(request, "limit", 1000)
         if since is None or limit is None:
             return _bad("since and limit: give whole numbers")
@@ -94,18 +98,52 @@ class Desk:
     async def set_addresses(self, request: web.Request) -> web.Response:
         """Replace where receipts or webhooks go."""
         wanted = await _json(request)
-        if not isinstance(wanted, dict) or not wanted.keys() <= {"karaden_receipts", "stripe_webhooks"}:
-            return _bad('give an object with "karaden_receipts" or "stripe_webhooks" or both')
+        sites = {f"{site}_webhooks": site for site in _PAYMENT_SITES}
+        if not isinstance(wanted, dict) or not wanted.keys() <= {"karaden_receipts", *sites}:
+            return _bad(f"give an object with some of: karaden_receipts, {', '.join(sites)}")
         try:
             receipts = read_receipts(wanted.get("karaden_receipts", {}), "karaden_receipts")
-            webhooks = read_webhooks(wanted.get("stripe_webhooks", {}), "stripe_webhooks")
+            webhooks = {sites[name]: read_webhooks(wanted[name], name) for name in sites if name in wanted}
         except SettingError as error:
             return _bad(str(error))
         if "karaden_receipts" in wanted:
             self._world.messages.tell(receipts)
-        if "stripe_webhooks" in wanted:
-            self._world.checkouts.tell(webhooks)
+        self._world.tell(webhooks)
         return _answer({"set": sorted(wanted)})
+
+    async def payments(self, request: web.Request) -> web.Response:
+        """Give what every payment site knows of its payments, oldest first site by site."""
+        del request
+        checkouts = self._world.checkouts
+        told = []
+        for session in checkouts.sessions():
+            payment = checkouts.payment(session)
+            charge_id = payment["latest_charge"] if payment else None
+            charge = checkouts.get(charge_id) if charge_id else {}
+            told.append(
+                {
+                    "site": "stripe",
+                    "id": session["id"],
+                    "reference": session["client_reference_id"],
+                    "amount": session["amount_total"],
+                    "method": charge.get("payment_method_details", {}).get("type", ""),
+                    "state": "paid" if session["payment_status"] == "paid" else session["status"],
+                    "refunded": charge.get("amount_refunded", 0),
+                }
+            )
+        told += [
+            {
+                "site": order.site,
+                "id": order.id,
+                "reference": order.reference,
+                "amount": order.amount,
+                "method": order.method,
+                "state": order.state,
+                "refunded": order.refunded,
+            }
+            for order in self._world.orders.all()
+        ]
+        return _answer(told)
 
     async def reset(self, request: web.Request) -> web.Response:
         """Begin anew."""

@@ -14,6 +14,7 @@ from functools import partial
 import aiohttp
 
 from sandbox.agenda import Agenda
+from sandbox.switches import Switches
 
 RETRY_PAUSES_S = (1.0, 5.0, 30.0, 120.0)
 _AT_ONCE = 64
@@ -50,6 +51,13 @@ class Courier:
             self._agenda.after(delay_s, partial(self._hand_over, parcel))
         else:
             self._hand_over(parcel)
+
+    def announce(self, url: str, body: bytes, headers: dict[str, str], switches: Switches, secret: str = "") -> None:
+        """Send a payment site's webhook as the switches have it: not at all, twice, later."""
+        if switches.flag("webhooks_off"):
+            return
+        for _ in range(2 if switches.flag("webhooks_doubled") else 1):
+            self.send(Parcel("webhook", url, body, headers, secret), switches.webhook_wait_s())
 
     async def send_now(self, parcel: Parcel) -> None:
         """Deliver a parcel before returning (a first try; retries follow later)."""

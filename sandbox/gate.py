@@ -5,6 +5,7 @@ can't happen here: a whole request that leaves no row in the ledger.
 """
 
 import asyncio
+import json
 import socket
 import struct
 import time
@@ -16,6 +17,9 @@ from aiohttp import web
 
 from sandbox.ledger import Ledger, Row
 from sandbox.switches import Switches
+
+_SUCCESS = range(200, 300)
+_AMOUNTS = frozenset({"amount", "amount_total", "amount_subtotal", "amount_received", "amount_captured", "total"})
 
 
 @dataclass(slots=True)
@@ -40,16 +44,21 @@ Failer = Callable[[int], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Stands before one provider's API; `failure` makes that provider's 429 and 500."""
+    """Stands before one provider's API; `failure` makes that provider's 429 and 500.
+
+    `quotes`: its answers tell amounts, which a switch may falsify.
+    """
 
     kind: str
     ledger: Ledger
     switches: Switches
     failure: Failer
+    quotes: bool = False
 
     def guard(self, call: str, answer: Answerer) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Make the handler of one API call."""
         full_call = f"{self.kind}.{call}"
+        answer = self._misquoting(answer, full_call)
 
         async def handle(request: web.Request) -> web.Response:
             fault = self.switches.fault(full_call)
@@ -80,6 +89,21 @@ class Gate:
 
         return handle
 
+    def _misquoting(self, answer: Answerer, full_call: str) -> Answerer:
+        """Let a payment site's answers tell wrong amounts, or a wrong currency, where the switches say so."""
+
+        def misquote(request: web.Request, body: bytes) -> Reply:
+            reply = answer(request, body)
+            more = int(self.switches.amount("amount_wrong", full_call))
+            wrong_currency = self.switches.flag("currency_wrong", full_call)
+            if (more or wrong_currency) and reply.status in _SUCCESS:
+                told = json.loads(reply.body)
+                _falsify(told, more, wrong_currency=wrong_currency)
+                reply.body = json.dumps(told).encode()
+            return reply
+
+        return misquote if self.quotes else answer
+
     def _refuse(self, request: web.Request, call: str, body: bytes, status: int, fault: str) -> web.Response:
         reply = self.failure(status)
         self._note(request, call, body, status, fault)
@@ -109,3 +133,18 @@ def _reset(request: web.Request) -> web.Response:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()
+
+
+def _falsify(value: object, more: int, *, wrong_currency: bool) -> None:
+    if isinstance(value, list):
+        for one in value:
+            _falsify(one, more, wrong_currency=wrong_currency)
+    if not isinstance(value, dict):
+        return
+    for name, inner in value.items():
+        if name in _AMOUNTS and type(inner) is int:
+            value[name] = inner + more
+        elif name == "currency" and wrong_currency and isinstance(inner, str):
+            value[name] = "usd" if inner.islower() else "USD"
+        else:
+            _falsify(inner, more, wrong_currency=wrong_currency)

@@ -42,6 +42,21 @@ class Sandbox:
         """What `StripeClient(base_addresses={"api": …})` takes; paths go on with /v1."""
         return f"{self.url}/stripe"
 
+    @property
+    def payjp_base(self) -> str:
+        """What `payjpv2.Configuration(host=…)` takes; paths go on with /v2."""
+        return f"{self.url}/payjp"
+
+    @property
+    def komoju_base(self) -> str:
+        """What KOMOJU's SDK takes as `basePath`; paths go on with /sessions."""
+        return f"{self.url}/komoju/api/v1"
+
+    @property
+    def paypay_base(self) -> str:
+        """What `paypayopa.Client(base_url=…)` takes; paths go on with /v2."""
+        return f"{self.url}/paypay"
+
     def reset(self) -> None:
         """Forget all that happened and put every switch off; addresses stay."""
         self._call("POST", "/_sandbox/reset")
@@ -51,7 +66,7 @@ class Sandbox:
         self._call("PUT", "/_sandbox/switches", switches)
 
     def addresses(self, **maps: Mapping[str, Any]) -> None:
-        """Replace `karaden_receipts` or `stripe_webhooks` or both."""
+        """Replace some of `karaden_receipts` and, for each payment site, `stripe_webhooks`, `payjp_webhooks`, …."""
         self._call("PUT", "/_sandbox/addresses", maps)
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -70,6 +85,11 @@ class Sandbox:
         """Give every accepted SMS: id, to, body, tags, at, state."""
         messages: list[dict[str, Any]] = self._call("GET", "/_sandbox/messages")
         return messages
+
+    def payments(self) -> list[dict[str, Any]]:
+        """Give what every payment site knows: site, id, reference, amount, method, state, refunded."""
+        payments: list[dict[str, Any]] = self._call("GET", "/_sandbox/payments")
+        return payments
 
     def summary(self) -> dict[str, Any]:
         """Give the ledger's counts."""

@@ -86,7 +86,7 @@ class Pages:
         """Say what this is and where to go."""
         del request
         world = self._world
-        return self._page("start.html", messages=len(world.messages.all), numbers=len(world.messages.by_number))
+        return self.page("start.html", messages=len(world.messages.all), numbers=len(world.messages.by_number))
 
     async def numbers(self, request: web.Request) -> web.Response:
         """List the numbers that SMS were sent to, the newest message first."""
@@ -95,14 +95,14 @@ class Pages:
         found = (number for number in reversed(inboxes) if wanted in number)
         page = list(islice(found, _ON_ONE_PAGE + 1))
         rows = [_row(inboxes[number][-1], len(inboxes[number])) for number in page[:_ON_ONE_PAGE]]
-        return self._page("numbers.html", rows=rows, wanted=wanted, total=len(inboxes), more=len(page) > _ON_ONE_PAGE)
+        return self.page("numbers.html", rows=rows, wanted=wanted, total=len(inboxes), more=len(page) > _ON_ONE_PAGE)
 
     async def inbox(self, request: web.Request) -> web.Response:
         """Show one number's phone: each SMS that reached it, exactly as sent."""
         number = request.match_info["number"]
         messages = self._world.messages.by_number.get(number)
         if messages is None:
-            return self._message(
+            return self.message(
                 404, "この番号あてのSMSはありません", "番号をお確かめのうえ、一覧からお選びください。", "/phone"
             )
         arrived = sorted(
@@ -111,7 +111,7 @@ class Pages:
         waiting = sum(message.state == "processing" for message in messages)
         failed = [_STATES[message.state][0] for message in messages if message.state not in {"received", "processing"}]
         sender = f"0005{messages[-1].service_id:06d}"
-        return self._page(
+        return self.page(
             "inbox.html",
             number=_dashed(number),
             carrier=messages[-1].carrier,
@@ -126,22 +126,22 @@ class Pages:
         """Show the payment page of a session."""
         session = self._session(request)
         if session is None:
-            return self._no_session()
+            return self.no_session()
         if session["status"] == "open":
             payment = self._world.checkouts.payment(session)
             declined = payment is not None and payment["last_payment_error"] is not None
             return self._pay_page(session, declined=declined)
         if session["status"] == "expired":
             text = "お支払いの受付時間が過ぎました。もとのページにもどって、はじめからやり直してください。"
-            return self._message(410, "このお支払いページの期限が切れています", text, session["cancel_url"])
+            return self.message(410, "このお支払いページの期限が切れています", text, session["cancel_url"])
         text = "このお支払いは手続きが終わっています。"
-        return self._message(200, "お手続きは完了しています", text, _success_url(session))
+        return self.message(200, "お手続きは完了しています", text, _success_url(session))
 
     async def act(self, request: web.Request) -> web.Response:
         """Do what the person chose on the payment page."""
         session = self._session(request)
         if session is None:
-            return self._no_session()
+            return self.no_session()
         choice = (await request.post()).get("choice")
         checkouts, session_id = self._world.checkouts, session["id"]
         methods = session["payment_method_types"]
@@ -151,12 +151,12 @@ class Pages:
                 return self._pay_page(session, declined=True)
             if choice == "konbini" and "konbini" in methods:
                 checkouts.order_konbini(session_id)
-                return _see_other(f"/pay/{session_id}/slip")
+                return see_other(f"/pay/{session_id}/slip")
             if choice in {"card", "paypay"} and choice in methods:
                 checkouts.pay(session_id, str(choice))
-                return _see_other(_success_url(session))
+                return see_other(_success_url(session))
         except WrongMomentError:
-            return _see_other(f"/pay/{session_id}")
+            return see_other(f"/pay/{session_id}")
         return self._pay_page(session, declined=False)
 
     async def slip(self, request: web.Request) -> web.Response:
@@ -164,16 +164,16 @@ class Pages:
         session = self._session(request)
         payment = None if session is None else self._world.checkouts.payment(session)
         if session is None or payment is None or session["status"] != "complete":
-            return self._no_session()
+            return self.no_session()
         action = payment["next_action"]
         slip = action["konbini_display_details"] if action else None
         stores = [(_STORE_NAMES[store], codes) for store, codes in slip["stores"].items()] if slip else []
-        return self._page(
+        return self.page(
             "slip.html",
             shop=self._world.checkouts.shop(session["id"]),
             amount=session["amount_total"],
             stores=stores,
-            pay_by=_moment(slip["expires_at"]) if slip else "",
+            pay_by=moment(slip["expires_at"]) if slip else "",
             paid=session["payment_status"] == "paid",
             back=_success_url(session),
         )
@@ -182,19 +182,19 @@ class Pages:
         """Let the konbini's money come, or the slip lapse."""
         session = self._session(request)
         if session is None:
-            return self._no_session()
+            return self.no_session()
         choice = (await request.post()).get("choice")
         if choice in {"paid", "lapsed"}:
             with suppress(WrongMomentError):  # it was settled before: the slip says how
                 self._world.checkouts.settle_konbini(session["id"], paid=choice == "paid")
-        return _see_other(f"/pay/{session['id']}/slip")
+        return see_other(f"/pay/{session['id']}/slip")
 
     def _session(self, request: web.Request) -> Json | None:
         return self._world.checkouts.session(request.match_info["id"])
 
     def _pay_page(self, session: Json, *, declined: bool) -> web.Response:
         checkouts = self._world.checkouts
-        return self._page(
+        return self.page(
             "pay.html",
             shop=checkouts.shop(session["id"]),
             amount=session["amount_total"],
@@ -202,17 +202,20 @@ class Pages:
             methods=session["payment_method_types"],
             declined=declined,
             back=session["cancel_url"],
-            expires=_moment(session["expires_at"]),
+            expires=moment(session["expires_at"]),
         )
 
-    def _no_session(self) -> web.Response:
+    def no_session(self) -> web.Response:
+        """Say that there is no such payment page."""
         text = "アドレスをお確かめください。もとのページからもう一度お進みいただくこともできます。"
-        return self._message(404, "お支払いページが見つかりません", text, None)
+        return self.message(404, "お支払いページが見つかりません", text, None)
 
-    def _message(self, status: int, title: str, text: str, back: str | None) -> web.Response:
-        return self._page("message.html", status=status, title=title, text=text, back=back)
+    def message(self, status: int, title: str, text: str, back: str | None) -> web.Response:
+        """Say one thing, with a way back."""
+        return self.page("message.html", status=status, title=title, text=text, back=back)
 
-    def _page(self, name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's values
+    def page(self, name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's values
+        """Give a page."""
         html = self._templates.get_template(name).render(values)
         return web.Response(status=status, text=html, content_type="text/html", headers=_SECURITY)
 
@@ -245,7 +248,7 @@ def _row(message: Message, count: int) -> dict[str, object]:
         "number": message.to,
         "shown": _dashed(message.to),
         "text": message.body.splitlines()[0][:40] if message.body.strip() else "",
-        "at": _moment(message.at),
+        "at": moment(message.at),
         "count": count,
         "word": word,
         "tone": tone,
@@ -267,7 +270,8 @@ def _dashed(number: str) -> str:
     return f"{number[:3]}-{number[3:7]}-{number[7:]}"
 
 
-def _moment(at: float) -> str:
+def moment(at: float) -> str:
+    """Write a time for people, in Japan."""
     local = datetime.fromtimestamp(at, JST)
     return f"{local.month}月{local.day}日({_WEEKDAYS[local.weekday()]}) {local:%H:%M}"
 
@@ -276,5 +280,6 @@ def _success_url(session: Json) -> str:
     return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", session["id"])
 
 
-def _see_other(url: str) -> web.Response:
+def see_other(url: str) -> web.Response:
+    """Lead a browser on after what it posted."""
     return web.Response(status=303, headers=_SECURITY | {"Location": url})

@@ -10,6 +10,9 @@
 | `SANDBOX_KARADEN_TOKENS` | any | JSON, Karaden tenant id (a uuid) -> its only token |
 | `SANDBOX_KARADEN_RECEIPTS` | `{}` | JSON, `"<tenant id>/<service>"`, `"<service>"` or `"*"` -> receipt URL |
 | `SANDBOX_STRIPE_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": "whsec_…", "shop": …}` |
+| `SANDBOX_PAYJP_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": token, "shop": …}` |
+| `SANDBOX_KOMOJU_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": …, "shop": …}` |
+| `SANDBOX_PAYPAY_WEBHOOKS` | `{}` | JSON, API key let in -> `{"url": …, "secret": API secret, "shop": …}` |
 | `SANDBOX_RECEIPT_DELAY_MS` | `2000` | from acceptance to the end of an SMS, milliseconds |
 | `SANDBOX_PARENT` | none | process id; the sandbox stops when this parent is gone |
 
@@ -30,7 +33,7 @@ class SettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where a Stripe account's events go; both empty: nowhere. `shop` is the name on its payment pages."""
+    """Where a payment account's events go; both empty: nowhere. `shop` is the name on its payment pages."""
 
     url: str = ""
     secret: str = field(default="", repr=False)
@@ -49,6 +52,9 @@ class Settings:
     karaden_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     karaden_receipts: Mapping[str, str] = field(default_factory=dict, repr=False)
     stripe_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
+    payjp_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
+    komoju_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
+    paypay_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
     receipt_delay_ms: int = 2000
     parent: int | None = None
 
@@ -71,6 +77,9 @@ def read(env: Mapping[str, str]) -> Settings:
         karaden_tokens=_texts(_object(env, "SANDBOX_KARADEN_TOKENS"), "SANDBOX_KARADEN_TOKENS"),
         karaden_receipts=read_receipts(_object(env, "SANDBOX_KARADEN_RECEIPTS"), "SANDBOX_KARADEN_RECEIPTS"),
         stripe_webhooks=read_webhooks(_object(env, "SANDBOX_STRIPE_WEBHOOKS"), "SANDBOX_STRIPE_WEBHOOKS"),
+        payjp_webhooks=read_webhooks(_object(env, "SANDBOX_PAYJP_WEBHOOKS"), "SANDBOX_PAYJP_WEBHOOKS"),
+        komoju_webhooks=read_webhooks(_object(env, "SANDBOX_KOMOJU_WEBHOOKS"), "SANDBOX_KOMOJU_WEBHOOKS"),
+        paypay_webhooks=read_webhooks(_object(env, "SANDBOX_PAYPAY_WEBHOOKS"), "SANDBOX_PAYPAY_WEBHOOKS"),
         receipt_delay_ms=_number(env, "SANDBOX_RECEIPT_DELAY_MS", Settings.receipt_delay_ms, 86_400_000),
         parent=_number(env, "SANDBOX_PARENT", 0, 2**31) or None,
     )

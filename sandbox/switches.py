@@ -28,6 +28,7 @@ FLAGS = {
     "receipts_early": "the receipt comes before our own HTTP answer",
     "webhooks_off": "no webhook is sent",
     "webhooks_doubled": "each webhook is sent twice",
+    "currency_wrong": "a payment site tells another currency than was ordered",
 }
 AMOUNTS = {
     "latency_ms": "each answer comes this much later",
@@ -36,6 +37,8 @@ AMOUNTS = {
     "receipt_delay_ms": "from acceptance to the end of an SMS",
     "receipts_late_ms": "the receipt comes this long after the end of an SMS",
     "webhooks_delay_ms": "each webhook comes this much later",
+    "webhooks_jitter_ms": "and up to this much more, evenly spread: they overtake each other",
+    "amount_wrong": "a payment site tells so much more than was ordered",
 }
 _NAMES = FAULTS.keys() | FLAGS.keys() | AMOUNTS.keys()
 
@@ -128,6 +131,11 @@ class Switches:
         if switch is not None and (switch.fires(self._dice, call) or not switch.value):
             return switch.value
         return self._defaults.get(name, 0)
+
+    def webhook_wait_s(self) -> float:
+        """Give how much later this webhook comes, seconds."""
+        jitter_ms = self.amount("webhooks_jitter_ms")
+        return (self.amount("webhooks_delay_ms") + (self._dice.random() * jitter_ms if jitter_ms else 0)) / 1000
 
     def wait_s(self, call: str) -> float:
         """Give how much later this call is answered, seconds."""

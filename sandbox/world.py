@@ -1,15 +1,17 @@
 """The sandbox's parts, put together, and what concerns them all: journal, reset, addresses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.agenda import Agenda
-from sandbox.checkout import Checkouts
+from sandbox.checkout import Checkouts, account_of
 from sandbox.courier import Courier
 from sandbox.idempotency import Idempotency
 from sandbox.journal import Journal
 from sandbox.ledger import Ledger
 from sandbox.messages import Messages
-from sandbox.settings import Settings
+from sandbox.orders import Orders
+from sandbox.settings import Settings, Webhook
 from sandbox.switches import Switches
 
 
@@ -26,6 +28,7 @@ class World:
     ledger: Ledger
     messages: Messages
     checkouts: Checkouts
+    orders: Orders
     idempotency: Idempotency
 
     def load(self) -> None:
@@ -34,19 +37,33 @@ class World:
             "request": self.ledger.load,
             "message": self.messages.load,
             "stripe": self.checkouts.load,
+            "order": self.orders.load,
             "idempotency": self.idempotency.load,
         }
         for record in self.journal.replay():
             loaders[record["k"]](record)
         self.messages.resume()
         self.checkouts.resume()
+        self.orders.resume()
 
     def reset(self) -> None:
         """Forget all that happened and put every switch off; addresses stay."""
-        for part in (self.agenda, self.courier, self.ledger, self.messages, self.checkouts, self.idempotency):
+        payments = (self.checkouts, self.orders, self.idempotency)
+        for part in (self.agenda, self.courier, self.ledger, self.messages, *payments):
             part.clear()
         self.journal.clear()
         self.switches.replace({})
+
+    def tell(self, webhooks: Mapping[str, Mapping[str, Webhook]]) -> None:
+        """Set where each payment site's webhooks go: site -> secret key (PayPay: API key) -> webhook."""
+        for site, known in webhooks.items():
+            if site == "stripe":
+                self.checkouts.tell(known)
+            elif site == "paypay":
+                self.orders.tell(site, known)
+            else:
+                kept = {key if key == "*" else account_of(key): webhook for key, webhook in known.items()}
+                self.orders.tell(site, kept)
 
     async def close(self) -> None:
         """Stop sending and close the journal."""
@@ -64,6 +81,15 @@ def build(settings: Settings, url: str) -> World:
     messages = Messages(journal, agenda, courier, switches)
     messages.tell(settings.karaden_receipts)
     checkouts = Checkouts(journal, agenda, courier, switches, url)
-    checkouts.tell(settings.stripe_webhooks)
+    orders = Orders(journal, agenda, courier, switches, url)
     ledger, idempotency = Ledger(journal), Idempotency(journal)
-    return World(settings, url, journal, agenda, courier, switches, ledger, messages, checkouts, idempotency)
+    world = World(settings, url, journal, agenda, courier, switches, ledger, messages, checkouts, orders, idempotency)
+    world.tell(
+        {
+            "stripe": settings.stripe_webhooks,
+            "payjp": settings.payjp_webhooks,
+            "komoju": settings.komoju_webhooks,
+            "paypay": settings.paypay_webhooks,
+        }
+    )
+    return world
