@@ -24,9 +24,14 @@ _SECRET_KEYS = re.compile(
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # phone numbers as people and providers write them, full-width too
-    (re.compile(r"(?<![\d.:])(?:\+?81|0|０)[-‐\s()]{0,2}[6-9６-９][0０](?:[-‐.\s()]{0,2}[\d０-９]){8}(?![\d])"), REDACTED),
+    (
+        re.compile(r"(?<![\d.:])(?:\+?81|0|０)[-‐\s()]{0,2}[6-9６-９][0０](?:[-‐.\s()]{0,2}[\d０-９]){8}(?![\d])"),
+        REDACTED,
+    ),
     # the last segment of a link in an SMS or its path
     (re.compile(r"(?<=/)(?=[1-9A-HJ-NP-Za-km-z]*[0-9A-Z])[1-9A-HJ-NP-Za-km-z]{12,32}(?![A-Za-z0-9._-])"), REDACTED),
+    # the secret in the address of an account's receipts
+    (re.compile(r"(?<=/)[0-9a-f]{32}(?![0-9a-z])"), REDACTED),
     # credentials by their form
     (re.compile(r"\b(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{6,}"), REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 " + REDACTED),

@@ -67,6 +67,12 @@ def test_a_links_token_is_scrubbed_from_addresses(lines: io.StringIO) -> None:
     assert token not in lines.getvalue()
 
 
+def test_the_secret_in_a_receipts_address_is_scrubbed(lines: io.StringIO) -> None:
+    structlog.get_logger().info("POST", path="/callbacks/sms/12/0123456789abcdef0123456789abcdef")
+    assert "0123456789abcdef" not in lines.getvalue()
+    assert "/callbacks/sms/12/" in lines.getvalue()
+
+
 def test_credentials_in_headers_and_addresses_are_scrubbed(lines: io.StringIO) -> None:
     structlog.get_logger().info("call", header="Bearer abcdef0123456789", at="postgresql://app:s3cr3tpw@db/x")
     written = lines.getvalue()
