@@ -22,7 +22,8 @@ NAMES = (INTAKE, DELIVERY, TRACKING)
 JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
     "jobs.intake.rehearse": (INTAKE, 3600),
-    "jobs.delivery.send_slice": (DELIVERY, 4 * 3600),
+    "jobs.campaigns.start": (TRACKING, 3600),
+    "jobs.delivery.send": (DELIVERY, 600),
     "jobs.delivery.reconcile": (TRACKING, 3600),
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.payments.apply_notices": (TRACKING, 3600),

@@ -1,13 +1,13 @@
-"""Jobs of delivery: send a slice, look after messages whose fate is unknown."""
+"""Jobs of delivery: send what is due, look after messages whose fate is unknown."""
 
 from app import queues, tenancy
-from app.delivery import sending, unknown
+from app.delivery import turns, unknown
 
 
-def send_slice(tenant_id: int, slice_id: int) -> None:
-    """Send whoever waits in a slice."""
-    with tenancy.tenant(tenant_id):
-        sending.send_slice(slice_id)
+def send() -> None:
+    """Send what is due, turn by turn. The job names no slice: whose turn it is, the database says."""
+    queues.begun("jobs.delivery.send")
+    turns.serve()
 
 
 def reconcile(tenant_id: int) -> None:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.delivery import stopping
+from app.delivery import stopping, turns
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
 from tests.factories import Person
@@ -57,6 +57,11 @@ class Job:
     slices: list[int]
     people: list[Person]
     database: psycopg.Connection
+
+    def send(self) -> None:
+        """Serve as many turns as the campaign has slices."""
+        for _ in self.slices:
+            turns.take()
 
     def states(self) -> dict[str, int]:
         """Count people by SMS state."""

@@ -1,7 +1,6 @@
 """The life of a campaign: what it still lacks, launch or schedule, start, pause, resume, cancel, completion."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -149,19 +148,18 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
         raise NotReady(problems)
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    tenant_id = campaign.tenant_id
     campaign.launched_by = user_id
     detail: dict[str, object] = {"people": people_count(campaign_id), "digest": digest}
-    slices = []
     if campaign.starts_at is not None and campaign.starts_at > now:
         detail["starts_at"] = campaign.starts_at.isoformat()
-        move_campaign(db.session, campaign_id, CampaignState.SCHEDULED, at=now, actor=actor)
+        move_campaign(db.session, campaign_id, CampaignState.SCHEDULED, at=now, actor=actor, detail=detail)
         audit.record(db.session, actor=actor, act="schedule", target=f"campaign:{campaign_id}", detail=detail)
-    else:
-        slices = _begin(campaign, now, actor)
-        audit.record(db.session, actor=actor, act="launch", target=f"campaign:{campaign_id}", detail=detail)
+        db.session.commit()
+        return
+    _begin(campaign, now, actor)
+    audit.record(db.session, actor=actor, act="launch", target=f"campaign:{campaign_id}", detail=detail)
     db.session.commit()
-    queue_slices(tenant_id, slices)
+    queues.enqueue("jobs.delivery.send", once=True)
 
 
 def start(campaign_id: int) -> bool:
@@ -174,38 +172,30 @@ def start(campaign_id: int) -> bool:
     if campaign.state != CampaignState.SCHEDULED or (campaign.starts_at is not None and campaign.starts_at > now):
         db.session.rollback()
         return False
-    tenant_id = campaign.tenant_id
     if rehearsal.current(campaign) is None:
         _log.error("scheduled campaign not started: its content is not what was checked", campaign_id=campaign_id)
         detail = {"reason": "changed"}
         move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)
         db.session.commit()
         return False
-    slices = _begin(campaign, now, "system")
+    _begin(campaign, now, "system")
     db.session.commit()
-    queue_slices(tenant_id, slices)
+    queues.enqueue("jobs.delivery.send", once=True)
     return True
 
 
 def withdraw(campaign_id: int, *, user_id: int) -> bool:
     """Take a scheduled campaign back to draft before it starts; say whether it could be. Commits."""
-    return _turn(campaign_id, CampaignState.DRAFT, "withdraw", user_id)
+    return _turn(campaign_id, CampaignState.SCHEDULED, CampaignState.DRAFT, "withdraw", user_id)
 
 
-def _begin(campaign: Campaign, now: datetime, actor: str) -> list[int]:
-    """Queue everybody in slices; give the slices."""
-    slices = _cut(db.session, campaign, now)
+def _begin(campaign: Campaign, now: datetime, actor: str) -> None:
+    """Queue everybody, in slices."""
+    _cut(db.session, campaign, now)
     count = move_all(
         db.session, SmsState.QUEUED, campaign_id=campaign.id, sources=[SmsState.DRAFT], at=now, actor=actor
     )
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": count})
-    return slices
-
-
-def queue_slices(tenant_id: int, slice_ids: Sequence[int]) -> None:
-    """Have slices looked at that a commit has just made due."""
-    for slice_id in slice_ids:
-        queues.enqueue("jobs.delivery.send_slice", tenant_id, slice_id)
 
 
 def locked(campaign_id: int) -> Campaign:
@@ -218,9 +208,9 @@ def locked(campaign_id: int) -> Campaign:
     ).scalar_one()
 
 
-def _cut(executor: Executor, campaign: Campaign, now: datetime) -> list[int]:
+def _cut(executor: Executor, campaign: Campaign, now: datetime) -> None:
     """Cut the campaign's people into slices by ranges of ids."""
-    rows = executor.execute(
+    executor.execute(
         text("""
             INSERT INTO slice (tenant_id, campaign_id, first_id, last_id, due_at)
             SELECT :tenant_id, :campaign_id, min(id), max(id), :now
@@ -229,39 +219,33 @@ def _cut(executor: Executor, campaign: Campaign, now: datetime) -> list[int]:
                 FROM recipient WHERE campaign_id = :campaign_id AND sms_state = 'draft'
             ) AS numbered
             GROUP BY part ORDER BY part
-            RETURNING id
         """),
         {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id, "now": now, "rows": settings().slice_rows},
     )
-    return [row.id for row in rows]
 
 
 def pause(campaign_id: int, *, user_id: int) -> bool:
     """Stop sending; workers notice before their next batch. Says whether it was sending. Commits."""
-    return _turn(campaign_id, CampaignState.PAUSED, "pause", user_id)
+    return _turn(campaign_id, CampaignState.SENDING, CampaignState.PAUSED, "pause", user_id)
 
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
     """Go on sending what still waits. Says whether it was paused. Commits."""
-    if not _turn(campaign_id, CampaignState.SENDING, "resume", user_id):
+    if not _turn(campaign_id, CampaignState.PAUSED, CampaignState.SENDING, "resume", user_id):
         return False
-    due = db.session.execute(
-        text("SELECT tenant_id, id FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL"), {"id": campaign_id}
-    ).all()
-    if due:
-        queue_slices(due[0].tenant_id, [row.id for row in due])
+    queues.enqueue("jobs.delivery.send", once=True)
     return True
 
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
     """Give the campaign up: whoever still waits won't be written to. Says whether it could be. Commits."""
-    return _turn(campaign_id, CampaignState.CANCELLED, "cancel", user_id)
+    return _turn(campaign_id, None, CampaignState.CANCELLED, "cancel", user_id)
 
 
-def _turn(campaign_id: int, to: CampaignState, act: str, user_id: int) -> bool:
+def _turn(campaign_id: int, source: CampaignState | None, to: CampaignState, act: str, user_id: int) -> bool:
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    if not move_campaign(db.session, campaign_id, to, at=now, actor=actor):
+    if not move_campaign(db.session, campaign_id, to, at=now, actor=actor, source=source):
         db.session.rollback()
         return False
     if to == CampaignState.CANCELLED:

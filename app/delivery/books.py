@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from app import links
-from app.delivery import log, retry
+from app.delivery import caps, log, retries, retry
 from app.delivery.slices import Lease
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking.moves import Step, move
@@ -132,6 +132,8 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
     log.end(connection, ended)
+    caps.add(connection, held.tenant_id, -sum(item.state is SmsState.CANCELLED for item in ended))
+    retries.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
 
 

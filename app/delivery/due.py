@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import text
 
 from app import tenancy
+from app.delivery import slices
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
@@ -15,16 +16,18 @@ _SILENT_IMPORT_S = 120
 _POLL_S = 300
 
 _STATEMENTS = {
-    "jobs.delivery.send_slice": """
-        SELECT s.tenant_id, s.id
-        FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
-        WHERE s.due_at <= now() AND (s.leased_until IS NULL OR s.leased_until < now())
-        AND c.state = 'sending' AND t.state IN ('trial', 'active')
-        ORDER BY s.due_at, s.id
+    "jobs.campaigns.start": """
+        SELECT tenant_id, id FROM campaign WHERE state = 'scheduled' AND starts_at <= now() ORDER BY starts_at, id
     """,
-    # also campaigns that stand as sending though no slice of theirs is due: to be completed, or put right
+    # also campaigns that stand as sending though no slice of theirs is due, to be completed or put right, and completed
+    # ones that have one; and people to be tried again
     "jobs.delivery.reconcile": """
         SELECT tenant_id FROM slice WHERE check_at <= now()
+        UNION
+        SELECT tenant_id FROM recipient WHERE retry_at <= now()
+        UNION
+        SELECT s.tenant_id FROM slice s JOIN campaign c ON c.id = s.campaign_id
+        WHERE s.due_at IS NOT NULL AND c.state = 'completed'
         UNION
         SELECT c.tenant_id FROM campaign c WHERE c.state = 'sending'
         AND EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.id)
@@ -50,6 +53,9 @@ _STATEMENTS = {
 
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     """Give each job's name with the arguments of those that are due."""
+    with tenancy.transaction() as connection:
+        due = slices.due(connection)
+    yield "jobs.delivery.send", [()] if due else []
     values = {"silent_import_s": _SILENT_IMPORT_S, "poll_s": _POLL_S}
     for job, statement in _STATEMENTS.items():
         with tenancy.transaction() as connection:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from app.delivery import log
+from app.delivery import log, retries
 from app.delivery.log import Told
 from app.sms.base import ReportState
 from app.tracking.moves import Step, move
@@ -51,10 +51,12 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         steps = {
             item.recipient_id: _step(item, people[item.recipient_id].carrier)
             for item in group
-            if item.attempt == people[item.recipient_id].sms_attempt
-            or (to is SmsState.DELIVERED and item.attempt > people[item.recipient_id].before_reminder)
+            if item.attempt > people[item.recipient_id].before_reminder
+            and (to is SmsState.DELIVERED or item.attempt == people[item.recipient_id].sms_attempt)
         }
-        move(connection, SMS, to, list(steps.values()), actor="provider")
+        moved = move(connection, SMS, to, list(steps.values()), actor="provider")
+        if to is SmsState.UNDELIVERED:
+            retries.plan(connection, moved)
         if group:
             log.tell(connection, to, group)
 

@@ -11,6 +11,7 @@ from app.accounts import Unusable, for_sms
 from app.campaigns import people
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
+from app.campaigns.windows import Policy, policy_of
 from app.delivery.books import Claim
 from app.extensions import db
 from app.models import Campaign, SmsAccount
@@ -33,7 +34,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A campaign's content, frozen since its launch, and the account it is sent through."""
+    """A campaign's content, frozen since its launch, the account it is sent through, and when and how much may leave.
+
+    `daily_cap` is the company's, messages on a day of Japan's calendar.
+    """
 
     tenant_id: int
     key: str
@@ -41,11 +45,17 @@ class Route:
     sms_text: str
     validity: Mapping[str, object]
     account: Account
+    policy: Policy
+    daily_cap: int | None
 
 
-def is_over(way: Route, now: datetime) -> bool:
-    """Say whether the links of this campaign have ended: an SMS with a dead link is worse than none."""
-    return links.expiry(way.validity, now) <= now
+def opens_at(way: Route, at: datetime) -> datetime | None:
+    """Say when an SMS of this campaign may leave, `at` or later.
+
+    None: never again, because the deadline is over by then or the link: an SMS with a dead link is worse than none.
+    """
+    opening = way.policy.next_opening(at)
+    return None if opening is None or links.expiry(way.validity, opening) <= opening else opening
 
 
 def account(account_id: int) -> Account:
@@ -61,6 +71,10 @@ def route(campaign_id: int) -> Route:
     row = db.session.execute(select(Campaign).where(Campaign.id == campaign_id)).scalar_one()
     if row.sms_account is None or not row.sms_account.active:
         raise Unusable(f"campaign {campaign_id} has no active sms_account")
+    try:
+        policy = policy_of(row, row.tenant)
+    except ValueError:  # who can't read the hours must not send at any
+        raise Unusable(f"campaign {campaign_id} has a send window that can't be read") from None
     found = Route(
         tenant_id=row.tenant_id,
         key=row.key,
@@ -68,6 +82,8 @@ def route(campaign_id: int) -> Route:
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
         account=Account(row.sms_account.id, PROVIDERS[row.sms_account.provider], for_sms(row.sms_account)),
+        policy=policy,
+        daily_cap=row.tenant.daily_cap,
     )
     db.session.rollback()
     return found

@@ -1,4 +1,4 @@
-"""Send a slice: one thread talks to the provider, one to the database, and neither waits for the other.
+"""Send a turn of a slice: one thread talks to the provider, one to the database, and neither waits for the other.
 
 The database's thread claims the next batch while the present one is under way, records outcomes in bulk and renews the
 lease; no transaction is open while it waits for answers, and memory holds two batches however long the slice is.
@@ -16,7 +16,7 @@ import structlog
 
 from app.accounts import Unusable
 from app.config import settings
-from app.delivery import books, retry, routes, slices, stopping
+from app.delivery import books, caps, retry, routes, slices, stopping
 from app.delivery.books import Claim, Result
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease, LeaseLost
@@ -27,44 +27,49 @@ from app.vault import CannotOpen
 
 # how long an outcome may wait for others to be recorded with it; the lease is renewed at least as often, seconds
 _RECORD_S = 0.2
+# How long a turn claims people, seconds: those are all sent, then whoever else waits comes first.
+_TURN_S = 2.0
 # how long a slice rests whose account or people can't be opened, or whose worker failed, seconds
 _FAULT_PAUSE_S = 60.0
 
 _log = structlog.get_logger()
 
 
-def send_slice(slice_id: int) -> None:
-    """Send whoever waits in the slice, if it is due and nobody else does; returns when each of them is recorded."""
-    held = slices.lease(slice_id)
-    if held is None:
-        return
+def serve(held: Lease) -> None:
+    """Send whoever waits in the slice for one turn; returns when each of them is recorded and the lease given back."""
     try:
         way = routes.route(held.campaign_id)
-    except (Unusable, CannotOpen) as fault:
-        _log.error("slice not sent: its account can't be used", slice_id=slice_id, reason=str(fault))
-        slices.finish(held, pause_s=_FAULT_PAUSE_S)
-        return
-    try:
-        if routes.is_over(way, datetime.now(UTC)):
-            _expire(held)
+        closes_at = way.policy.closes_at(datetime.now(UTC))
+        if closes_at is None or routes.opens_at(way, datetime.now(UTC)) is None:
+            _give_back(held, way)
         else:
-            _Sending(held, way).run()
+            _Turn(held, way, closes_at).run()
+    except (Unusable, CannotOpen) as fault:
+        _log.error("slice not sent: its account or its window can't be used", slice_id=held.slice_id, reason=str(fault))
+        slices.finish(held, pause_s=_FAULT_PAUSE_S)
     except LeaseLost:
-        _log.warning("slice lost to another worker", slice_id=slice_id)
+        _log.warning("slice lost to another worker", slice_id=held.slice_id)
 
 
-def _expire(held: Lease) -> None:
-    with slices.holding(held) as connection:
-        books.expire(connection, held)
-    slices.finish(held)
+def _give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
+    """Give the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
+    now = datetime.now(UTC)
+    opens_at = routes.opens_at(way, max(now, after or now))
+    if opens_at is None:
+        with slices.holding(held) as connection:
+            books.expire(connection, held)
+    slices.finish(held, pause_s=pause_s, not_before=opens_at if opens_at and opens_at > now else None)
 
 
-class _Sending:
-    """One slice on its way."""
+class _Turn:
+    """One turn of a slice. No SMS leaves at `closes_at` or later."""
 
-    def __init__(self, held: Lease, way: Route) -> None:
+    def __init__(self, held: Lease, way: Route, closes_at: datetime) -> None:
         self._held = held
         self._way = way
+        self._closes_at = closes_at
+        self._claims_until = time.monotonic() + _TURN_S
+        self._after: datetime | None = None  # no more today: the company's daily cap is reached
         self._breaker = retry.Breaker()
         self._ahead: Queue[list[tuple[Claim, Request]] | None] = Queue(maxsize=1)
         self._cursor = held.first_id - 1
@@ -107,7 +112,7 @@ class _Sending:
                 account_fault=self._breaker.account_fault,
             )
         pause_s = max(self._rest_s, self._breaker.pause_s, _FAULT_PAUSE_S if self._fault else 0.0)
-        slices.finish(self._held, pause_s=pause_s)
+        _give_back(self._held, self._way, pause_s=pause_s, after=self._after)
 
     # --- the provider's thread ---
 
@@ -140,6 +145,7 @@ class _Sending:
             and self._fault is None
             and not stopping.asked.is_set()
             and not self._ending.is_set()
+            and datetime.now(UTC) < self._closes_at
         )
 
     def _answered(self, claim: Claim, answer: Answer) -> None:
@@ -186,7 +192,7 @@ class _Sending:
         """Claim and write the next batch; None when there is no more, or nothing more may be sent."""
         batch: list[tuple[Claim, Request]] = []
         while not batch:
-            claims = self._claim() if self._may_go_on() else []
+            claims = self._claim() if self._may_go_on() and time.monotonic() < self._claims_until else []
             if not claims:
                 return None
             self._cursor = claims[-1].recipient_id
@@ -198,14 +204,23 @@ class _Sending:
         with slices.holding(self._held) as connection:
             if not self._held.may_send:
                 return []
-            return books.claim(
+            limit = settings().batch_rows
+            if self._way.daily_cap is not None:
+                limit = min(limit, caps.left(connection, self._held.tenant_id, self._way.daily_cap))
+                if not limit:
+                    self._after = caps.tomorrow(datetime.now(UTC))
+                    _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
+                    return []
+            claims = books.claim(
                 connection,
                 self._held,
                 account_id=self._way.account.id,
                 validity=self._way.validity,
                 after_id=self._cursor,
-                limit=settings().batch_rows,
+                limit=limit,
             )
+            caps.add(connection, self._held.tenant_id, len(claims))
+            return claims
 
     def _request(self, claim: Claim) -> Request | None:
         try:

@@ -1,4 +1,4 @@
-"""Who works on a slice: leases with a fence, by the database's clock.
+"""Who works on which slice: turns in a fair order, leases with a fence, by the database's clock.
 
 A worker holds a slice for `lease_s` seconds and renews that with everything it writes. Each lease raises the slice's
 fence; a write under an older fence changes nothing. Whoever leases a slice after a worker that died moves that worker's
@@ -25,19 +25,22 @@ _CLOCK_SKEW_S = 2
 
 _MAY_SEND = "c.state = 'sending' AND t.state IN ('trial', 'active')"
 
+_DUE = f"""
+    FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
+    WHERE s.due_at <= now() + make_interval(secs => :skew_s) AND (s.leased_until IS NULL OR s.leased_until < now())
+    AND {_MAY_SEND}
+"""
+
 _LEASE = text(f"""
-    UPDATE slice s
-    SET fence = s.fence + 1, leased_until = now() + make_interval(secs => :lease_s),
+    UPDATE slice
+    SET fence = fence + 1, leased_until = now() + make_interval(secs => :lease_s),
         check_at = now() + make_interval(secs => :lease_s)
-    FROM campaign c, tenant t
-    WHERE s.id = (
-        SELECT id FROM slice
-        WHERE id = :id AND due_at <= now() + make_interval(secs => :skew_s)
-        AND (leased_until IS NULL OR leased_until < now())
-        FOR UPDATE SKIP LOCKED
+    WHERE id = (
+        SELECT s.id {_DUE}
+        ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
+        LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     )
-    AND c.id = s.campaign_id AND t.id = s.tenant_id AND {_MAY_SEND}
-    RETURNING s.id AS slice_id, s.tenant_id, s.campaign_id, s.first_id, s.last_id, s.fence
+    RETURNING id AS slice_id, tenant_id, campaign_id, first_id, last_id, fence
 """)  # noqa: S608 - our own words
 
 _RENEW = text(f"""
@@ -76,17 +79,31 @@ class Lease(Range):
     may_send: bool = True
 
 
-def lease(slice_id: int) -> Lease | None:
-    """Take a slice that is due and nobody's. None: it isn't due, is held, or its campaign isn't sending."""
+def lease() -> Lease | None:
+    """Take the slice whose turn it is: of the company, then of the campaign, that no worker served for longest.
+
+    None: nothing is due that isn't held. The platform's scope must be open.
+    """
     started = time.monotonic()
     with tenancy.transaction() as connection:
-        values = {"id": slice_id, "lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S}
+        values = {"lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S}
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
             return None
         taken = Lease(**row, call_until=_call_until(started))
         _take_over_people(connection, taken)
+    # for themselves: whoever cancels locks the campaign first, then its slices
+    for table, row_id in (("tenant", taken.tenant_id), ("campaign", taken.campaign_id)):
+        with tenancy.transaction() as connection:
+            statement = f"UPDATE {table} SET served_at = clock_timestamp() WHERE id = :id"  # noqa: S608 - our own words
+            connection.execute(text(statement), {"id": row_id})
     return taken
+
+
+def due(connection: Connection) -> bool:
+    """Say whether a slice waits for a worker. The platform's scope must be open."""
+    found = connection.scalar(text(f"SELECT EXISTS (SELECT {_DUE})"), {"skew_s": _CLOCK_SKEW_S})
+    return bool(found)
 
 
 @contextmanager
@@ -103,8 +120,11 @@ def holding(held: Lease) -> Iterator[Connection]:
     held.call_until = _call_until(started)
 
 
-def finish(held: Lease, *, pause_s: float = 0.0) -> None:
-    """Give the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once."""
+def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
+    """Give the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once.
+
+    `not_before` is when the next SMS of the campaign may leave, where that isn't now.
+    """
     with holding(held) as connection:
         # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
         if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
@@ -120,17 +140,24 @@ def finish(held: Lease, *, pause_s: float = 0.0) -> None:
         connection.execute(
             text("""
                 UPDATE slice SET leased_until = NULL,
-                    due_at = CASE WHEN :waiting THEN now() + make_interval(secs => :pause_s) END,
+                    due_at = CASE WHEN :waiting
+                        THEN greatest(now() + make_interval(secs => :pause_s), CAST(:not_before AS timestamptz)) END,
                     check_at = CASE WHEN :unclear THEN now() END
                 WHERE id = :id
             """),
-            {"id": held.slice_id, "waiting": left.waiting, "unclear": left.unclear, "pause_s": pause_s},
+            {
+                "id": held.slice_id,
+                "waiting": left.waiting,
+                "unclear": left.unclear,
+                "pause_s": pause_s,
+                "not_before": not_before,
+            },
         )
     complete(held.campaign_id)
     if left.unclear:
         queues.enqueue("jobs.delivery.reconcile", held.tenant_id, once=True)
-    if left.waiting and held.may_send and not pause_s:
-        queues.enqueue("jobs.delivery.send_slice", held.tenant_id, held.slice_id)
+    if left.waiting and held.may_send and not pause_s and not_before is None:
+        queues.enqueue("jobs.delivery.send", once=True)
 
 
 def complete(campaign_id: int) -> None:

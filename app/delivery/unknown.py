@@ -15,13 +15,13 @@ from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import lifecycle
 from app.config import settings
-from app.delivery import log, reports, retry, routes, slices, stopping
+from app.delivery import log, reports, retry, routes, slices, stopping, waking
 from app.delivery.asking import ask, chunks
 from app.delivery.log import Told
 from app.delivery.slices import Range
 from app.outbound import Response
 from app.sms.base import Report
-from app.tracking.moves import Step, move, note
+from app.tracking.moves import Step, move, move_campaign, note
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
@@ -49,6 +49,7 @@ class _Open:
 
 def reconcile() -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
+    waking.wake()
     _revive_stalled()
     for slice_id in _slices_to_check():
         if stopping.asked.is_set():
@@ -98,7 +99,7 @@ def _check(part: Range) -> None:
             {"at": at, "id": part.slice_id},
         )
     if requeued:
-        queues.enqueue("jobs.delivery.send_slice", part.tenant_id, part.slice_id)
+        queues.enqueue("jobs.delivery.send", once=True)
     if not left:
         slices.complete(part.campaign_id)
 
@@ -198,13 +199,14 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], no
         done = before is not None and retry.give_up(before.count + 1, before.first_at, now)
         groups[SmsState.UNDELIVERED if done else SmsState.QUEUED].append(item)
     for to, items in groups.items():
+        gave_up = to is SmsState.UNDELIVERED
+        code = log.GAVE_UP + log.ABSENT if gave_up else log.ABSENT
         steps = [
-            Step(item.recipient_id, now, {"attempt": item.attempt, "code": log.ABSENT}, {"sms_code": log.ABSENT})
-            for item in items
+            Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in items
         ]
         move(connection, SMS, to, steps, actor="system", sources=[SmsState.UNKNOWN])
-        ended = SmsState.UNDELIVERED if to is SmsState.UNDELIVERED else SmsState.CANCELLED
-        log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, log.ABSENT, now) for item in items])
+        ended = SmsState.UNDELIVERED if gave_up else SmsState.CANCELLED
+        log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, code, now) for item in items])
     if state == CampaignState.CANCELLED:
         slices.cancel_waiting(connection, part.campaign_id)
         return 0
@@ -221,7 +223,21 @@ def _lock(connection: Connection, part: Range) -> str:
 
 
 def _revive_stalled() -> None:
-    """Complete campaigns that are done; where one is not, though no slice is due, have all its slices looked at."""
+    """Complete campaigns that are done; where one is not, though no slice is due, have all its slices looked at.
+
+    A campaign that was completed while people of it were made to wait again goes on.
+    """
+    with tenancy.transaction() as connection:
+        early = connection.scalars(
+            text("""
+                SELECT id FROM campaign c WHERE state = 'completed'
+                AND EXISTS (SELECT FROM slice WHERE campaign_id = c.id AND due_at IS NOT NULL)
+            """)
+        ).all()
+        for campaign_id in early:
+            move_campaign(connection, campaign_id, CampaignState.SENDING, at=datetime.now(UTC), actor="system")
+    if early:
+        queues.enqueue("jobs.delivery.send", once=True)
     with tenancy.transaction() as connection:
         stalled = connection.scalars(
             text("""

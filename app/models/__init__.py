@@ -7,7 +7,7 @@ can't point into another tenant's data even where row level security doesn't loo
 from app.models.account import PaymentAccount, SmsAccount
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question
-from app.models.delivery import Receipt, SendLog, Slice
+from app.models.delivery import Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.intake import Import, ImportChunk, ImportFault
 from app.models.payment import Payment, PaymentNotice
@@ -32,6 +32,7 @@ __all__ = [
     "Recipient",
     "Reminder",
     "SendLog",
+    "SendingDay",
     "Slice",
     "SmsAccount",
     "Tenant",

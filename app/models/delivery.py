@@ -1,5 +1,7 @@
 """The work of sending: slices, attempts, receipts."""
 
+from datetime import date
+
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -33,6 +35,17 @@ class Slice(TenantOwned, Model):
     check_at: Mapped[Time | None]
     leased_until: Mapped[Time | None]
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class SendingDay(TenantOwned, Model):
+    """How many SMS of a company with a daily cap were claimed on a day of Japan's calendar and not given back."""
+
+    __tablename__ = "sending_day"
+    __table_args__ = owned(UniqueConstraint("tenant_id", "day"))
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    day: Mapped[date]
+    messages: Mapped[int]
 
 
 class SendLog(TenantOwned, Model):

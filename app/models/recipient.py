@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -18,7 +18,8 @@ class Recipient(TenantOwned, Model):
     of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,
     `row_digest` tells whether it says the same. `fence`
     and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. `reminder_id` is the last
-    reminder this person is due or was sent: its text is theirs then, not the campaign's. The states stand in no
+    reminder this person is due or was sent: its text is theirs then, not the campaign's. `retry_at` says when someone
+    undelivered is due another try by itself. The states stand in no
     index and the page leaves room, so that the updates of sending stay on the page (HOT).
     """
 
@@ -30,6 +31,7 @@ class Recipient(TenantOwned, Model):
         Index("ix_recipient_campaign_id_id", "campaign_id", "id"),
         Index("ix_recipient_tenant_id_phone_index", "tenant_id", "phone_index"),
         Index("ix_recipient_tenant_id_reference", "tenant_id", "reference"),
+        Index("ix_recipient_retry_at", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "60"}},
     )
 
@@ -60,6 +62,7 @@ class Recipient(TenantOwned, Model):
     sms_code: Mapped[str] = mapped_column(Text, server_default="")
     carrier: Mapped[str] = mapped_column(Text, server_default="")
     reminder_id: Mapped[int | None] = mapped_column(BigInteger)
+    retry_at: Mapped[Time | None]
 
     created_at: Mapped[CreatedAt]
     queued_at: Mapped[Time | None]

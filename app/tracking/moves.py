@@ -140,9 +140,14 @@ def move_campaign(
     *,
     at: datetime,
     actor: str,
-    detail: dict[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+    source: CampaignState | None = None,
 ) -> bool:
-    """Move a campaign to `to` with its event; say whether it moved. Launch and completion keep their times."""
+    """Move a campaign to `to` with its event; say whether it moved. Launch and completion keep their times.
+
+    `source` is the one state to leave from, where the vocabulary allows more.
+    """
+    allowed = CAMPAIGN.sources(to)
     times = {CampaignState.SENDING: "launched_at", CampaignState.COMPLETED: "completed_at"}
     kept = {CampaignState.SENDING: "coalesce(launched_at, :at)", CampaignState.COMPLETED: ":at"}
     more = f", {times[to]} = {kept[to]}" if to in times else ""
@@ -159,7 +164,7 @@ def move_campaign(
         "at": at,
         "actor": actor,
         "detail": Jsonb(detail) if detail is not None else None,
-        "sources": CAMPAIGN.sources(to),
+        "sources": allowed if source is None else [state for state in allowed if state == source],
     }
     return executor.execute(text(statement), values).first() is not None
 

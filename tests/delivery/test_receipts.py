@@ -97,7 +97,7 @@ def test_receipts_bring_everyone_to_where_the_carrier_says(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door
 ) -> None:
     job = pushed(5, phones=ENDS)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     door.wait(5)
     apply(job)
     assert set(door.answers) == {"200 OK"}
@@ -127,7 +127,7 @@ def test_doubled_and_reversed_receipts_change_nothing_more(
 ) -> None:
     job = pushed(20)
     sandbox.switches(**{switch: True})
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     door.wait(40)
     apply(job)
     apply(job)
@@ -147,7 +147,7 @@ def test_a_receipt_that_comes_before_our_own_answer_counts(
             apply(job)
 
     door.after = at_once
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     assert job.states() == {"delivered": 5}
     assert all(job.events(person.id) == ["queued", "sending", "delivered"] for person in job.people)
     rows = job.rows("SELECT state, provider_id, answered_at FROM send_log WHERE campaign_id = %s")
@@ -177,7 +177,7 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
 def test_a_receipt_frees_an_unknown_message(pushed: Callable[..., Job], sandbox: Sandbox, door: Door) -> None:
     job = pushed(5)
     sandbox.switches(reset_after_body=True)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     assert job.states() == {"unknown": 5}
     sandbox.switches()
     door.wait(5)
@@ -192,7 +192,7 @@ def test_a_receipt_waits_while_the_carrier_gives_no_detail(
 ) -> None:
     job = pushed(3)
     sandbox.switches(error_before={"on": "karaden.detail"})
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     door.wait(3)
     apply(job)
     assert job.states() == {"accepted": 3}
@@ -206,7 +206,7 @@ def test_a_receipt_nobody_can_explain_is_put_aside_after_a_day(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door
 ) -> None:
     job = pushed(1)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     door.wait(1)
     sandbox.reset()  # the carrier has forgotten it
     apply(job)
@@ -234,7 +234,7 @@ def test_garbage_is_kept_and_harms_nobody(launched: Launched, app: Flask, body: 
 
 def test_a_pushed_lie_changes_nothing(launched: Launched, sandbox: Sandbox, app: Flask) -> None:
     job = launched(1, phones=["+819012340002"])  # the carrier never learns the end of this one
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     assert post(app, job, receipt_body(sandbox, "received")) == 200
     apply(job)
     assert job.states() == {"accepted": 1}
@@ -246,7 +246,7 @@ def test_a_receipt_for_another_companys_person_changes_nothing(
     """A signed receipt of one account that names an attempt made through another."""
     job, other = launched(1), launched(1)
     for each in (job, other):
-        delivery.send_slice(each.tenant_id, each.slices[0])
+        each.send()
     second = factories.sms_account(job.tenant_id)
     key = other.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
     ours = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
@@ -274,7 +274,7 @@ RANKED = [ReportState.PROCESSING, ReportState.UNDELIVERED, ReportState.DELIVERED
 @pytest.mark.parametrize("start", ["sending", "accepted", "unknown"])
 def test_the_highest_rank_wins_in_any_order(launched: Launched, start: str, order: tuple[ReportState, ...]) -> None:
     job = launched(1)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     job.change("UPDATE recipient SET sms_state = %s", start)
     job.change("UPDATE send_log SET state = %s", start)
     already = len(job.events(job.people[0].id))
@@ -295,7 +295,7 @@ def told(job: Job, report: Report, attempt: int = 1) -> None:
 
 def test_several_reports_at_once_leave_the_highest(launched: Launched) -> None:
     job = launched(1)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     person = job.people[0].id
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         reports.apply(connection, [Told(person, 1, Report("id", state), NOW) for state in [*RANKED[::-1], *RANKED]])
@@ -315,7 +315,7 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     launched: Launched, state: ReportState, person_state: str, attempt_state: str
 ) -> None:
     job = launched(1)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     person = job.people[0].id
     job.change("UPDATE send_log SET state = 'cancelled'")
     job.change("UPDATE recipient SET sms_state = 'sending', sms_attempt = 2")
@@ -337,7 +337,7 @@ def test_of_an_earlier_attempt_only_delivered_counts(
 
 def test_a_time_in_the_future_is_not_believed(launched: Launched, app: Flask) -> None:
     job = launched(1)
-    delivery.send_slice(job.tenant_id, job.slices[0])
+    job.send()
     key = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
     body = message(f"{key}.{job.people[0].id}.1") | {"received_at": "2999-01-01T00:00:00+09:00"}
     with pytest.MonkeyPatch.context() as patch:

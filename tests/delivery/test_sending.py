@@ -19,7 +19,6 @@ from flask import current_app
 from app import tenancy
 from app.campaigns import lifecycle
 from app.delivery import slices, stopping
-from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
@@ -29,8 +28,7 @@ Tuned = Callable[..., None]
 
 
 def send(job: Job) -> None:
-    for slice_id in job.slices:
-        delivery.send_slice(job.tenant_id, slice_id)
+    job.send()
 
 
 def make_due(job: Job) -> None:

@@ -1,0 +1,52 @@
+"""How many SMS a company may send on one day of Japan's calendar, counted in the transaction that claims them.
+
+A claim counts from the moment it is committed, so that many workers together never pass the cap; what provably did not
+leave is given back. The day's row is locked after the slice and before the people.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy import Connection, text
+
+from app.tracking.clock import TOKYO
+
+
+def left(connection: Connection, tenant_id: int, cap: int) -> int:
+    """Say how many more may be claimed today, and keep other workers from claiming until the transaction ends."""
+    values = {"tenant_id": tenant_id, "day": datetime.now(UTC).astimezone(TOKYO).date()}
+    # a cap that was set in the course of the day counts what left before it
+    connection.execute(
+        text("""
+            INSERT INTO sending_day (tenant_id, day, messages)
+            SELECT :tenant_id, :day, (
+                SELECT count(*) FROM send_log
+                WHERE tenant_id = :tenant_id AND started_at >= CAST(:day AS timestamp) AT TIME ZONE 'Asia/Tokyo'
+                AND state <> 'cancelled'
+            )
+            WHERE NOT EXISTS (SELECT FROM sending_day WHERE tenant_id = :tenant_id AND day = :day)
+            ON CONFLICT (tenant_id, day) DO NOTHING
+        """),
+        values,
+    )
+    row = connection.execute(
+        text("SELECT messages FROM sending_day WHERE tenant_id = :tenant_id AND day = :day FOR NO KEY UPDATE"), values
+    ).one()
+    return max(0, cap - int(row.messages))
+
+
+def add(connection: Connection, tenant_id: int, number: int) -> None:
+    """Count claims; with a negative number, those that provably did not leave. Nothing happens on a day not counted."""
+    if number:
+        connection.execute(
+            text("""
+                UPDATE sending_day SET messages = greatest(0, messages + :number)
+                WHERE tenant_id = :tenant_id AND day = :day
+            """),
+            {"tenant_id": tenant_id, "day": datetime.now(UTC).astimezone(TOKYO).date(), "number": number},
+        )
+
+
+def tomorrow(now: datetime) -> datetime:
+    """Give the beginning of the next day of Japan's calendar."""
+    day = now.astimezone(TOKYO).date() + timedelta(days=1)
+    return datetime.combine(day, time(), TOKYO).astimezone(UTC)

@@ -1,0 +1,49 @@
+"""Whose SMS failed for a cause that passes: tried again without a click, as often and as late as the campaign says.
+
+A failure plans the next try in the transaction that records it (`recipient.retry_at`); when its time has come the
+person waits in their slice again (`app.delivery.waking`), and hours, deadline and pace hold as for everybody. A cause
+passes when the provider names it so (switched off, no signal, congestion), or when the message never got in however
+often it was tried.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+from app.delivery import log
+from app.sms import PROVIDERS
+
+# spreads those who failed together, seconds
+_JITTER_S = 300
+
+
+def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
+    """Plan another try for those of these people who are undelivered for a passing cause and have tries left."""
+    ids = list(recipient_ids)
+    if not ids:
+        return
+    # what an earlier failure planned, before a person sent it again, is over
+    connection.execute(
+        text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids) AND retry_at IS NOT NULL"), {"ids": ids}
+    )
+    connection.execute(
+        text("""
+            UPDATE recipient r
+            SET retry_at = now() + make_interval(mins => c.retry_after_minutes, secs => random() * :jitter_s)
+            FROM campaign c, sms_account a, unnest(CAST(:providers AS text[]), CAST(:codes AS text[])) AS p(name, code)
+            WHERE r.id = ANY(:ids) AND r.sms_state = 'undelivered' AND r.page_state <> 'revoked'
+            AND c.id = r.campaign_id AND c.state <> 'cancelled' AND a.id = c.sms_account_id AND a.provider = p.name
+            AND (r.sms_code = p.code OR starts_with(r.sms_code, :gave_up))
+            AND c.retry_times > (
+                SELECT count(*) FROM send_log l
+                WHERE l.recipient_id = r.id AND l.state = 'undelivered' AND l.attempt < r.sms_attempt
+            )
+        """),
+        {
+            "ids": ids,
+            "jitter_s": _JITTER_S,
+            "gave_up": log.GAVE_UP,
+            "providers": [name for name, provider in PROVIDERS.items() for _ in provider.passing],
+            "codes": [code for provider in PROVIDERS.values() for code in provider.passing],
+        },
+    )

@@ -1,0 +1,65 @@
+"""Whoever is to be tried again waits in their slice again once it is time (`app.delivery.retries` planned it)."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+
+from app import queues, tenancy
+from app.accounts import Unusable
+from app.delivery import routes
+from app.delivery.slices import Range
+from app.tracking.moves import Step, move, move_campaign
+from app.tracking.states import SMS, CampaignState, SmsState
+from app.vault import CannotOpen
+
+
+def wake() -> None:
+    """Let the tenant's people wait again whose next try has come. Commits."""
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT DISTINCT s.id, s.tenant_id, s.campaign_id, s.first_id, s.last_id, s.fence
+                FROM recipient r JOIN slice s ON s.campaign_id = r.campaign_id AND r.id BETWEEN s.first_id AND s.last_id
+                WHERE r.retry_at <= now() ORDER BY s.id
+            """)
+        )
+        parts = [Range(*row) for row in rows]
+    if sum([_wake(part) for part in parts]):
+        queues.enqueue("jobs.delivery.send", once=True)
+
+
+def _wake(part: Range) -> int:
+    """Wake the people of one slice; give how many wait now."""
+    try:
+        may_leave = routes.opens_at(routes.route(part.campaign_id), datetime.now(UTC)) is not None
+    except (Unusable, CannotOpen):
+        may_leave = True  # whoever waits for an account waits
+    with tenancy.transaction() as connection:
+        values = {"campaign_id": part.campaign_id, "first_id": part.first_id, "last_id": part.last_id}
+        # campaign, slice, people: the order in which all are locked
+        state = connection.execute(
+            text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
+        ).scalar_one()
+        connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+        rows = connection.execute(
+            text("""
+                SELECT id, sms_attempt FROM recipient
+                WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
+                ORDER BY id FOR NO KEY UPDATE
+            """),
+            values,
+        ).all()
+        ids = [row.id for row in rows]
+        connection.execute(text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids)"), {"ids": ids})
+        if not may_leave or state == CampaignState.CANCELLED:
+            return 0
+        now = datetime.now(UTC)
+        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows]
+        moved = move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNDELIVERED])
+        if moved:
+            connection.execute(
+                text("UPDATE slice SET due_at = coalesce(due_at, now()) WHERE id = :id"), {"id": part.slice_id}
+            )
+            if state == CampaignState.COMPLETED:
+                move_campaign(connection, part.campaign_id, CampaignState.SENDING, at=now, actor="system")
+        return len(moved)

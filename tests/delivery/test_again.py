@@ -1,0 +1,276 @@
+"""Sending again to those it didn't reach, and reminders: each to the right people, once, with the right words."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app import queues, tenancy
+from app.campaigns import lifecycle, rehearsal
+from app.campaigns.lifecycle import NotReady
+from app.delivery import again, reports
+from app.delivery.log import Told
+from app.extensions import db
+from app.models import AuditEntry, Campaign, Reminder
+from app.sms.base import Report, ReportState
+from sandbox.harness import Sandbox
+from tests import factories
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+
+OTHER_WORDS = "【{会社名}】{氏名}様 ご確認をお願いします {リンク}"
+
+
+@pytest.fixture
+def sent(launched: Launched, sandbox: Sandbox) -> Callable[..., Job]:
+    """Make a campaign, send all of it and let every receipt come in."""
+
+    def make(count: int, **columns: Any) -> Job:
+        job = launched(count, **columns)
+        sandbox.addresses(karaden_receipts={})
+        send(job)
+        settle(job)
+        return job
+
+    return make
+
+
+def send(job: Job) -> None:
+    job.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", job.campaign_id)
+    job.send()
+
+
+def settle(job: Job) -> None:
+    """Ask for each message, as a receipt makes us do."""
+    job.change("UPDATE recipient SET sms_state = 'delivered', delivered_at = now() WHERE sms_state = 'accepted'")
+
+
+def user(job: Job) -> int:
+    return factories.user(job.tenant_id)
+
+
+def texts(sandbox: Sandbox) -> Counter[str]:
+    return Counter(message["body"].split("http")[0] for message in sandbox.messages())
+
+
+def resend(job: Job) -> int:
+    user_id = user(job)
+    with tenancy.tenant(job.tenant_id):
+        return again.resend(job.campaign_id, user_id=user_id)
+
+
+def remind(job: Job, which: str = "unopened", number: int = 1, sms_text: str = "") -> int:
+    user_id = user(job)
+    with tenancy.tenant(job.tenant_id):
+        return again.remind(job.campaign_id, which, user_id=user_id, number=number, sms_text=sms_text)
+
+
+def undelivered(job: Job, codes: list[str]) -> None:
+    for person, code in zip(job.people, codes, strict=False):
+        job.change(
+            "UPDATE recipient SET sms_state = 'undelivered', sms_code = %s, undelivered_at = now() WHERE id = %s",
+            code,
+            person.id,
+        )
+
+
+def test_only_those_it_may_still_reach_are_written_to_again(sent: Callable[..., Job], sandbox: Sandbox) -> None:
+    job = sent(6)
+    undelivered(job, ["unconnected", "error", "gave_up:http_429", "validation_error:to", ""])
+    assert job.state() == "completed"
+    with tenancy.tenant(job.tenant_id):
+        assert again.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 2
+    assert resend(job) == 2
+    assert job.state() == "sending"
+    assert queues.waiting("jobs.delivery.send") == {()}
+    send(job)
+    got = Counter(message["to"] for message in sandbox.messages())
+    assert [got["0" + person.phone[3:]] for person in job.people] == [2, 1, 2, 1, 1, 1]
+    assert job.state() == "completed"
+    assert job.states() == {"accepted": 2, "undelivered": 3, "delivered": 1}
+    assert job.events(job.people[0].id)[-3:] == ["queued", "sending", "accepted"]
+
+
+def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
+    job = sent(3)
+    undelivered(job, ["unconnected"])
+    assert resend(job) == 1
+    with pytest.raises(NotReady, match="送り直す相手はいません"):
+        resend(job)
+    with tenancy.tenant(job.tenant_id):
+        acts = db.session.scalars(select(AuditEntry)).all()
+        assert [(row.act, row.detail) for row in acts] == [("resend", {"again": "undelivered", "people": 1})]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("UPDATE campaign SET state = 'paused'", "一時停止"),
+        ("UPDATE campaign SET state = 'cancelled'", "取り消されている"),
+        ("UPDATE campaign SET state = 'draft'", "送信を始めていない"),
+        ("UPDATE campaign SET deadline_at = now() - interval '1 minute'", "締切が過ぎて"),
+        ("UPDATE campaign SET link_minutes = NULL, link_until = now() - interval '1 minute'", "有効期限が過ぎて"),
+        ("UPDATE tenant SET state = 'suspended'", "利用中ではない"),
+        ("UPDATE sms_account SET active = false", "停止中"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(sent: Callable[..., Job], spoil: str, said: str) -> None:
+    job = sent(2)
+    undelivered(job, ["unconnected"])
+    job.change(spoil)
+    for act in (resend, remind):
+        with pytest.raises(NotReady, match=said):
+            act(job)
+    assert job.states() == {"delivered": 1, "undelivered": 1}
+    assert job.rows("SELECT 1 FROM reminder WHERE campaign_id = %s") == []
+
+
+def test_those_who_have_not_opened_are_reminded_with_the_same_link(sent: Callable[..., Job], sandbox: Sandbox) -> None:
+    job = sent(5)
+    opened, locked, over, undelivered_one, waits = (person.id for person in job.people)
+    job.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", opened)
+    job.change("UPDATE recipient SET page_state = 'locked' WHERE id = %s", locked)
+    job.change("UPDATE recipient SET link_expires_at = now() WHERE id = %s", over)
+    job.change("UPDATE recipient SET sms_state = 'undelivered' WHERE id = %s", undelivered_one)
+    before = job.person(waits)
+    assert remind(job) == 1
+    send(job)
+    bodies = [message["body"] for message in sandbox.messages() if message["to"] == "0" + job.people[4].phone[3:]]
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+    assert len(sandbox.messages()) == 6
+    after = job.person(waits)
+    assert after["link_generation"] == before["link_generation"]
+    assert after["token_digest"] == before["token_digest"]
+    assert after["sms_attempt"] == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "reminded"),
+    [
+        ("unpaid", True),
+        ("failed", True),
+        ("expired", True),
+        ("cancelled", True),
+        ("started", False),
+        ("pending", False),
+        ("paid", False),
+        ("refunded", False),
+        ("none", False),
+    ],
+)
+def test_who_has_not_paid_is_reminded_of_that_even_after_opening(
+    sent: Callable[..., Job], state: str, *, reminded: bool
+) -> None:
+    job = sent(1)
+    job.change("UPDATE recipient SET page_state = 'viewed', payment_state = %s", state)
+    if reminded:
+        assert remind(job, "unpaid") == 1
+    else:
+        with pytest.raises(NotReady, match="送り直す相手はいません"):
+            remind(job, "unpaid")
+
+
+def test_a_reminder_has_its_own_words_and_a_resend_after_it_keeps_them(
+    sent: Callable[..., Job], sandbox: Sandbox
+) -> None:
+    job = sent(3)
+    with tenancy.tenant(job.tenant_id):
+        rehearsal.rehearse(job.campaign_id)
+    undelivered(job, ["unconnected"])
+    assert remind(job, sms_text=OTHER_WORDS) == 2
+    assert resend(job) == 1
+    send(job)
+    first = {f"【みどり信販】{person.fields['氏名']}様 お手続きのご案内です。": 1 for person in job.people}
+    first[f"【みどり信販】{job.people[0].fields['氏名']}様 お手続きのご案内です。"] = 2
+    others = {f"【みどり信販】{person.fields['氏名']}様 ご確認をお願いします ": 1 for person in job.people[1:]}
+    assert texts(sandbox) == first | others
+    undelivered(job, ["", "unconnected"])
+    assert resend(job) == 1
+    send(job)
+    assert texts(sandbox)[f"【みどり信販】{job.people[1].fields['氏名']}様 ご確認をお願いします "] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("お忘れではありませんか", "リンク"),
+        ("{氏名}様{担当者}より{リンク}", "担当者"),
+        ("あ" * 60 + "{リンク}", "文字になります"),
+        ("{氏名様}{リンク}{", "かっこ|組み合わせ"),
+    ],
+)
+def test_words_that_do_not_fit_everybody_are_refused(sent: Callable[..., Job], words: str, said: str) -> None:
+    job = sent(2)
+    with tenancy.tenant(job.tenant_id):
+        rehearsal.rehearse(job.campaign_id)
+    with pytest.raises(NotReady, match=said):
+        remind(job, sms_text=words)
+    assert job.states() == {"delivered": 2}
+
+
+def test_a_reminders_words_are_measured_with_everybodys_longest_cells(sent: Callable[..., Job]) -> None:
+    job = sent(12)
+    with tenancy.tenant(job.tenant_id):
+        rehearsal.rehearse(job.campaign_id)
+        row = db.session.get_one(Campaign, job.campaign_id)
+        longest = max(len(person.fields["氏名"]) for person in job.people)
+        room = 70 - longest - len("https://todoke.example/") - 16
+        assert rehearsal.reminder_problems(row, "あ" * room + "{氏名}{リンク}") == []
+        assert "71文字" in rehearsal.reminder_problems(row, "あ" * (room + 1) + "{氏名}{リンク}")[0]
+
+
+def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: Sandbox) -> None:
+    job = sent(3)
+    remind(job)
+    send(job)  # so fast that all of them stand as accepted again
+    assert job.states() == {"accepted": 3}
+    with pytest.raises(NotReady, match="ほかの人が"):
+        remind(job)
+    assert len(sandbox.messages()) == 6
+    assert remind(job, number=2) == 3
+    with tenancy.tenant(job.tenant_id):
+        assert [(row.number, row.people) for row in db.session.scalars(select(Reminder).order_by(Reminder.id))] == [
+            (1, 3),
+            (2, 3),
+        ]
+
+
+def tell_delivered(job: Job, attempt: int) -> None:
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        told = Told(job.people[0].id, attempt, Report(f"message-{attempt}", ReportState.DELIVERED), datetime.now(UTC))
+        reports.apply(connection, [told])
+
+
+def test_a_late_receipt_of_the_first_sms_says_nothing_of_the_reminder(launched: Launched) -> None:
+    job = launched(1)
+    send(job)
+    remind(job)
+    send(job)
+    tell_delivered(job, 1)
+    assert job.states() == {"accepted": 1}
+    tell_delivered(job, 2)
+    assert job.states() == {"delivered": 1}
+    assert job.attempts() == {("delivered", ""): 2}
+
+
+def test_a_late_receipt_of_the_first_try_settles_the_second(sent: Callable[..., Job]) -> None:
+    job = sent(1)
+    undelivered(job, ["unconnected"])
+    resend(job)
+    send(job)
+    tell_delivered(job, 1)
+    assert job.states() == {"delivered": 1}
+
+
+def test_completion_waits_for_an_act_that_wakes_the_campaign(sent: Callable[..., Job]) -> None:
+    job = sent(2)
+    undelivered(job, ["unconnected"])
+    resend(job)
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        assert not lifecycle.complete_if_done(connection, job.campaign_id)
+    assert job.state() == "sending"
