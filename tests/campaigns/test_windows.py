@@ -42,7 +42,7 @@ def every_day(start: str, end: str, *, holidays: bool = True) -> dict[str, Any]:
     return {"days": {day: [start, end] for day in DAYS}, "holidays": holidays}
 
 
-WEEKDAYS = {"days": {day: ["09:00", "18:00"] for day in DAYS[:5]}, "holidays": False}
+WEEKDAYS: dict[str, Any] = {"days": {day: ["09:00", "18:00"] for day in DAYS[:5]}, "holidays": False}
 
 
 @pytest.mark.parametrize(

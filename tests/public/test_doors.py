@@ -78,8 +78,9 @@ def test_the_cookie_says_little_and_is_this_sides_own(sent: Sent, browser: Brows
 def test_a_session_of_one_side_is_none_on_the_other(app: Flask, sent: Sent) -> None:
     client = app.test_client()
     client.post(sent.link)
-    value = client.get_cookie("todoke").value
-    client.set_cookie("todoke_admin", value)
+    cookie = client.get_cookie("todoke")
+    assert cookie is not None
+    client.set_cookie("todoke_admin", cookie.value)
     with app.test_request_context("/admin/", headers={"Cookie": f"todoke_admin={value}"}):
         assert dict(session) == {}
     with app.test_request_context("/administration", headers={"Cookie": f"todoke={value}"}):
