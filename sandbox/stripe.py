@@ -9,6 +9,7 @@ outside of that is refused as unknown. A live key is refused: this is no place f
 import base64
 import binascii
 import json
+import operator
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -98,6 +99,7 @@ _REFUND = _expand_of("refund") | {
     "reason": one_of(["duplicate", "fraudulent", "requested_by_customer"]),
 }
 _PAGE = {
+    "created": dict.fromkeys(("gt", "gte", "lt", "lte"), integer),
     "ending_before": text(5000),
     "limit": integer,
     "payment_intent": text(5000),
@@ -222,6 +224,7 @@ class Stripe:
             found = list(self._checkouts.newest_first(account, kind))
             if "payment_intent" in params:
                 found = [one for one in found if one["payment_intent"] == params["payment_intent"]]
+            found = [one for one in found if _within(one["created"], params.get("created", {}))]
             ids = [one["id"] for one in found]
             for name in ("starting_after", "ending_before"):
                 if name in params and params[name] not in ids:
@@ -300,6 +303,11 @@ def _account(request: web.Request) -> str:
     if not key.startswith(("sk_test_", "rk_test_")):
         raise StripeError(f"Invalid API Key provided: {key[:7]}***", status=401)
     return account_of(key)
+
+
+def _within(at: int, bounds: dict[str, int]) -> bool:
+    tests = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+    return all(tests[name](at, bound) for name, bound in bounds.items())
 
 
 def _accepted(found: Json) -> str | None:

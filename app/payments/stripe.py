@@ -127,12 +127,10 @@ class _StripeCheckout:
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
-        """Give the request that ends an open session, or cancels a payment whose konbini slip is not paid."""
-        if charge.status is ChargeStatus.OPEN:
-            return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
-        if charge.status is ChargeStatus.PENDING and charge.payment_id is not None:
-            return _post(account, f"payment_intents/{quote(charge.payment_id, safe='')}/cancel", {}, None)
-        return None
+        """Give the request that ends an open session. Stripe lets no slip of a session be cancelled once it is out."""
+        if charge.status is not ChargeStatus.OPEN:
+            return None
+        return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Give the request that gives money back."""
