@@ -55,7 +55,7 @@ class AccountForm(Form):
         if obj.id is None and "tenant_id" in self:
             obj.tenant_id = self.tenant_id.data
         obj.provider = self.provider.name
-        for name in ("name", "active", "sender", "test_mode"):
+        for name in ("name", "active", "sender", "rate_per_s", "test_mode"):
             if name in self:
                 setattr(obj, name, self[name].data)
         obj.settings = {item.name: field.data for item, field in self.of_provider() if not item.secret}

@@ -14,11 +14,12 @@ from wtforms import (
     RadioField,
     SelectField,
 )
-from wtforms.validators import Optional, ValidationError
+from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form
 from admin_views.fields import RowField, line, many_lines, required, select_options, text
+from admin_views.hours_form import hours_field, hours_typed
 from admin_views.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
@@ -31,6 +32,7 @@ MOST_QUESTIONS = 4
 _UNITS = {"days": ("日", 1440), "hours": ("時間", 60), "minutes": ("分", 1)}
 _SHORTEST_MINUTES, _LONGEST_MINUTES = 5, 527_040  # the table's own bounds
 _FEWEST_CHOICES = 2
+_LOCAL = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 def _accounts(model: Any) -> Any:
@@ -97,10 +99,42 @@ class CampaignForm(Form):
     link_amount = IntegerField("有効期間", [Optional()], default=14)
     link_unit = SelectField("単位", choices=select_options((unit, word) for unit, (word, _) in _UNITS.items()))
     # not called link_until: WTForms would show the row's own, which is UTC
-    until = DateTimeLocalField("期限の日時", [Optional()], format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+    until = DateTimeLocalField("期限の日時", [Optional()], format=_LOCAL)
+    profile = SelectField(
+        "送信のきまり",
+        default="normal",
+        choices=select_options([("normal", "通常"), ("collection", "督促（毎日8:00〜21:00のほかは送りません）")]),
+        description="督促を選ぶと、会社や配信の時間帯の設定にかかわらず、夜間と早朝には送られません。",
+    )
+    hours = hours_field("送信時間帯", "会社の送信時間帯どおりに送る", "この配信の時間帯を決める")
+    # not called starts_at and deadline_at: WTForms would show the row's own, which are UTC
+    starts = DateTimeLocalField(
+        "送信を始める日時",
+        [Optional()],
+        format=_LOCAL,
+        description="空なら、送信のボタンを押したあとすぐに始めます。送信時間帯の外なら、次に始まるときまで待ちます。",
+    )
+    deadline = DateTimeLocalField(
+        "送信の締切",
+        [Optional()],
+        format=_LOCAL,
+        description="この日時を過ぎた分は送らず、「期限切れ」とします。空なら、締切はありません。",
+    )
+    retry_times = SelectField(
+        "届かなかったときの再送",
+        coerce=int,
+        default=3,
+        choices=select_options([(0, "再送しない"), *((n, f"{n}回まで") for n in range(1, 6))]),
+        description="電源が入っていない、圏外など、時間をおけば届くことがある場合だけ送り直します。",
+    )
+    retry_after_minutes = IntegerField(
+        "再送までの間隔（分）",
+        [NumberRange(5, 1440, "5分から1440分（24時間）までの間で入力してください。")],
+        default=60,
+    )
 
     def __init__(self, formdata: Any, obj: Campaign | None, company: str) -> None:
-        super().__init__(formdata, obj=obj, **(_typed_before(obj) if obj is not None else {}))
+        super().__init__(formdata, obj=obj, **(_typed_before(obj) if obj is not None else {"hours": hours_typed(None)}))
         self.company = company
         self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
         if obj is None and formdata is None and len(only := _accounts(SmsAccount)()) == 1:
@@ -148,6 +182,16 @@ class CampaignForm(Form):
         fits = now < show.from_jst(self.until.data) <= now + timedelta(minutes=_LONGEST_MINUTES)
         return "" if fits else "いまより先、366日以内の日時にしてください。"
 
+    def validate_starts(self, field: Any) -> None:
+        """Refuse a start in the past: who means "at once" leaves it empty."""
+        _in_time(field.data, "すぐに送るなら、空にしてください。")
+
+    def validate_deadline(self, field: Any) -> None:
+        """Refuse a deadline in the past, or before the start."""
+        _in_time(field.data, "締切がないなら、空にしてください。")
+        if self.starts.data is not None and field.data <= self.starts.data:
+            raise ValidationError("送信を始める日時より後にしてください。")
+
     def validate_questions(self, field: Any) -> None:
         """Refuse the same question twice: whoever knows one answer would know both."""
         labels = [entry["label"] for entry in field.data if entry["label"]]
@@ -158,6 +202,12 @@ class CampaignForm(Form):
         """Write the form into the campaign."""
         for name in ("name", "sms_account_id", "sms_text", "page_title", "page_text", "page_language", "max_failures"):
             setattr(obj, name, self[name].data)
+        for name in ("profile", "retry_times", "retry_after_minutes"):
+            setattr(obj, name, self[name].data)
+        window = self.hours.form.window()
+        obj.send_window = None if window is None else window.to_json()
+        obj.starts_at = None if self.starts.data is None else show.from_jst(self.starts.data)
+        obj.deadline_at = None if self.deadline.data is None else show.from_jst(self.deadline.data)
         obj.payment_required = self.payment_required.data
         obj.payment_account_id = self.payment_account_id.data
         if self.validity.data == "until" and self.until.data is not None:
@@ -167,6 +217,14 @@ class CampaignForm(Form):
             obj.link_minutes, obj.link_until = (self.link_amount.data or 0) * _UNITS[self.link_unit.data][1], None
         if not self.questions_locked:
             _write_questions(obj, [entry for entry in self.questions.data if entry["label"]])
+
+
+def _in_time(typed: datetime | None, otherwise: str) -> None:
+    if typed is None:
+        return
+    now = datetime.now(UTC)
+    if not now < show.from_jst(typed) <= now + timedelta(minutes=_LONGEST_MINUTES):
+        raise ValidationError(f"いまより先、366日以内の日時にしてください。{otherwise}")
 
 
 def _braces(field: Any) -> None:
@@ -180,13 +238,22 @@ def _lines(typed: str) -> list[str]:
 
 def _typed_before(campaign: Campaign) -> dict[str, Any]:
     """Give what stands otherwise in the table than in the form."""
-    values: dict[str, Any] = {"validity": "period"}
+    values: dict[str, Any] = {
+        "validity": "period",
+        "hours": hours_typed(campaign.send_window),
+        "starts": _local(campaign.starts_at),
+        "deadline": _local(campaign.deadline_at),
+    }
     if campaign.link_until is not None:
-        values |= {"validity": "until", "until": campaign.link_until.astimezone(TOKYO).replace(tzinfo=None)}
+        values |= {"validity": "until", "until": _local(campaign.link_until)}
     elif campaign.link_minutes is not None:
         unit = next(unit for unit, (_, size) in _UNITS.items() if campaign.link_minutes % size == 0)
         values |= {"link_amount": campaign.link_minutes // _UNITS[unit][1], "link_unit": unit}
     return values
+
+
+def _local(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(TOKYO).replace(tzinfo=None)
 
 
 def _write_questions(campaign: Campaign, entries: list[dict[str, str]]) -> None:

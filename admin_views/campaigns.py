@@ -16,9 +16,10 @@ from admin_views.filters import Choice, states_of
 from app import links
 from app.campaigns import lifecycle
 from app.campaigns.segments import LIMIT, units
+from app.campaigns.windows import DAYTIME, Policy, Window, describe
 from app.extensions import db
 from app.identity.normalise import QUESTION_KIND_LABELS
-from app.models import Campaign, Recipient
+from app.models import Campaign, Recipient, Tenant
 from app.tracking.states import CAMPAIGN, CampaignState
 
 
@@ -102,6 +103,11 @@ class CampaignView(SecureModelView):
             "company_units": units(form.company),
             "now": least_units(form.sms_text.data or "", form.company),
         }
+
+    def usual_hours(self) -> str:
+        """Say at which hours the company sends."""
+        window = db.session.scalar(select(Tenant.send_window).where(Tenant.id == staff().tenant_id))
+        return describe(Policy(DAYTIME if window is None else Window.from_json(window)))
 
     def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Refuse to write over a launch or over somebody else's words; void the last check."""

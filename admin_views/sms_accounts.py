@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from wtforms import IntegerField
+from wtforms.validators import NumberRange, Optional
+
 from admin_views import show
 from admin_views.accounts import AccountForm, AccountView
 from admin_views.fields import line
@@ -18,6 +21,11 @@ class SmsAccountForm(AccountForm):
         "送信元の表示",
         most=40,
         help="受信者の携帯電話に表示される番号や名前です。送信前の確認画面に表示します。例：0120-123-456",
+    )
+    rate_per_s = IntegerField(
+        "1秒に送る件数の上限",
+        [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
+        description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
     )
 
 

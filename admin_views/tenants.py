@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
-from wtforms import SelectField
-from wtforms.validators import ValidationError
+from wtforms import IntegerField, SelectField
+from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form, SecureModelView
 from admin_views.fields import line, phone_line, required, select_options
 from admin_views.filters import Choice, states_of
+from admin_views.hours_form import hours_field, hours_typed
 from app.extensions import db
 from app.models import Tenant
 from app.tracking.states import TENANT, TenantState
@@ -42,12 +43,27 @@ class TenantForm(Form):
     )
     contact_hours = line("受付時間", most=60, help="受信者の画面に表示されます。例：平日 9:00〜17:30")
 
+    hours = hours_field("送信時間帯", "毎日8:00〜21:00（祝日も）", "この企業の時間帯を決める")
+    daily_cap = IntegerField(
+        "1日に送れる件数",
+        [Optional(), NumberRange(1, 10_000_000, "1以上、10,000,000以下で入力してください。")],
+        description="超えた分は翌日（日本時間）に送ります。空なら、上限はありません。",
+    )
+
     def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
-        super().__init__(formdata, obj=obj, **kwargs)
+        super().__init__(formdata, obj=obj, hours=hours_typed(obj.send_window if obj else None), **kwargs)
         allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))
         self.state.choices = select_options((state, TENANT.words[state]) for state in allowed)
         if obj is not None:
             del self.code
+
+    def populate_obj(self, obj: Any) -> None:
+        """Write the form into the company."""
+        for field in self:
+            if field.name != "hours":
+                field.populate_obj(obj, field.name)
+        window = self.hours.form.window()
+        obj.send_window = None if window is None else window.to_json()
 
     def validate_code(self, field: Any) -> None:
         """Refuse what can't be typed the same way on every keyboard, and what another company has."""
