@@ -10,16 +10,20 @@ Digests: HMAC-SHA256 with a key of its own for each purpose (HKDF from DIGEST_KE
 another.
 """
 
-import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from struct import Struct
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _VERSION = 1
 _NONCE_BYTES = 12
@@ -27,6 +31,14 @@ _INDEX_BYTES = 16
 
 # 58 characters that no one mistakes for another on a phone's screen; none needs escaping or ends a link early
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+# two characters for each number below 58 x 58, the lower one first
+_PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
+
+# Numbers in digests: 8 bytes each, with that length in front, as in front of every part. So ("ab", "c") and
+# ("a", "bc") never meet.
+_ONE = Struct(">iq")
+_TWO = Struct(">iqiq")
+_THREE = Struct(">iqiqiq")
 
 
 class CannotOpen(Exception):  # noqa: N818 - it says what happened
@@ -52,16 +64,18 @@ class Vault:
 
     def __init__(self) -> None:
         self._ciphers: dict[str, AESGCM] = {}
+        self._sealer: AESGCM | None = None
         self._prefix = b""
-        self._purposes: dict[str, bytes] = {}
+        self._purposes: dict[str, tuple[_Hash, _Hash]] = {}
         self._token_chars = 16
 
     def load(self, field_keys: Mapping[str, bytes], digest_key: bytes, token_chars: int = 16) -> None:
         """Take the keys: the first field key seals, all of them open."""
         self._ciphers = {key_id: AESGCM(key) for key_id, key in field_keys.items()}
+        self._sealer = next(iter(self._ciphers.values()))
         self._prefix = _header(next(iter(field_keys)))
         self._purposes = {
-            purpose: HKDF(SHA256(), 32, None, b"todoke/" + purpose.encode()).derive(digest_key)
+            purpose: _keyed(HKDF(SHA256(), 32, None, b"todoke/" + purpose.encode()).derive(digest_key))
             for purpose in ("phone", "identity", "row", "answer", "token", "token-digest", "content", "receipt")
         }
         self._token_chars = token_chars
@@ -72,8 +86,8 @@ class Vault:
         """Encrypt for one place."""
         data = plain.encode() if isinstance(plain, str) else plain
         nonce = os.urandom(_NONCE_BYTES)
-        cipher = self._ciphers[self._prefix[2:].decode()]
-        return self._prefix + nonce + cipher.encrypt(nonce, data, place.aad())
+        assert self._sealer is not None  # noqa: S101 - `load` has run
+        return self._prefix + nonce + self._sealer.encrypt(nonce, data, place.aad())
 
     def open(self, sealed: bytes, place: Place) -> bytes:
         """Decrypt what was sealed for this place. Raises CannotOpen."""
@@ -99,56 +113,65 @@ class Vault:
 
     # --- digests ---
 
-    def _digest(self, purpose: str, *parts: bytes) -> bytes:
-        # lengths in front of the parts: ("ab", "c") and ("a", "bc") must not meet
-        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.digest(self._purposes[purpose], message, sha256)
+    def _digest(self, purpose: str, message: bytes) -> bytes:
+        """HMAC-SHA256 (RFC 2104) with the key's two blocks hashed beforehand: a third of what `hmac.digest` takes."""
+        prepared_inner, prepared_outer = self._purposes[purpose]
+        inner = prepared_inner.copy()
+        inner.update(message)
+        outer = prepared_outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
     def phone_index(self, tenant_id: int, e164: str) -> bytes:
         """Blind index of a phone number (16 bytes): equal numbers meet within a tenant and nowhere else."""
-        return self._digest("phone", _number(tenant_id), e164.encode())[:_INDEX_BYTES]
+        return self._digest("phone", _ONE.pack(8, tenant_id) + _sized(e164.encode()))[:_INDEX_BYTES]
 
     def identity_key(self, tenant_id: int, campaign_id: int, what: str) -> bytes:
         """Digest (16 bytes) of what makes a list's row the same row when it is uploaded again."""
-        return self._digest("identity", _number(tenant_id), _number(campaign_id), what.encode())[:_INDEX_BYTES]
+        message = _TWO.pack(8, tenant_id, 8, campaign_id) + _sized(what.encode())
+        return self._digest("identity", message)[:_INDEX_BYTES]
 
     def row_digest(self, tenant_id: int, content: str) -> bytes:
         """Digest (16 bytes) of all that a list's row says of a person."""
-        return self._digest("row", _number(tenant_id), content.encode())[:_INDEX_BYTES]
+        return self._digest("row", _ONE.pack(8, tenant_id) + _sized(content.encode()))[:_INDEX_BYTES]
 
     def answer_digest(self, tenant_id: int, recipient_id: int, question_id: int, normalised: str) -> bytes:
         """Digest (32 bytes) of one person's right answer; the same answer of two people differs."""
-        return self._digest(
-            "answer", _number(tenant_id), _number(recipient_id), _number(question_id), normalised.encode()
-        )
+        numbers = _THREE.pack(8, tenant_id, 8, recipient_id, 8, question_id)
+        return self._digest("answer", numbers + _sized(normalised.encode()))
 
     def content_digest(self, tenant_id: int, content: bytes) -> bytes:
         """Digest (32 bytes) by which a file or a pushed body is recognised when it comes again."""
-        return self._digest("content", _number(tenant_id), content)
+        return self._digest("content", _ONE.pack(8, tenant_id) + _sized(content))
 
     # --- links ---
 
     def link_token(self, recipient_id: int, generation: int) -> str:
         """Derive the token of a recipient's link: rebuilt for a retry, never stored."""
-        number = int.from_bytes(self._digest("token", _number(recipient_id), _number(generation)), "big")
-        chars = []
-        for _ in range(self._token_chars):
-            number, rest = divmod(number, len(_ALPHABET))
-            chars.append(_ALPHABET[rest])
-        return "".join(chars)
+        number = int.from_bytes(self._digest("token", _TWO.pack(8, recipient_id, 8, generation)), "big")
+        pairs = []
+        for _ in range(0, self._token_chars, 2):
+            number, rest = divmod(number, len(_PAIRS))
+            pairs.append(_PAIRS[rest])
+        return "".join(pairs)[: self._token_chars]
 
     def token_digest(self, token: str) -> bytes:
         """Digest (32 bytes) by which a token is looked up."""
-        return self._digest("token-digest", token.encode())
+        return self._digest("token-digest", _sized(token.encode()))
 
     def receipt_key(self, sms_account_id: int) -> str:
         """Derive the secret (32 hex digits) in the address to which an account's unsigned receipts are pushed."""
-        return self._digest("receipt", _number(sms_account_id)).hex()[:32]
+        return self._digest("receipt", _ONE.pack(8, sms_account_id)).hex()[:32]
 
 
 def _header(key_id: str) -> bytes:
     return bytes([_VERSION, len(key_id)]) + key_id.encode()
 
 
-def _number(value: int) -> bytes:
-    return value.to_bytes(8, "big", signed=True)
+def _sized(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "big") + part
+
+
+def _keyed(key: bytes) -> "tuple[_Hash, _Hash]":
+    block = key.ljust(64, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))

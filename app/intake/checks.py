@@ -14,7 +14,8 @@ from typing import Any
 
 from app.identity.bad_input import BadInput
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
-from app.intake.reader import Row
+from app.intake.first_rows import FirstRows
+from app.intake.reader import LIMITS, Row
 from app.intake.rules import Rules
 from app.intake.texts import looks_odd, warnings
 from app.tracking.cells import restore
@@ -77,16 +78,19 @@ class Skipped:
     faults: tuple[Fault, ...]
 
 
+Outcome = CheckedRow | Rejected | Skipped
+
+
 class Checker:
-    """Checks a file's rows in order and knows what came before: two entries a row, about 200 MB for a million.
+    """Checks a file's rows in order and knows what came before: two entries a row, about 50 MB for a million.
 
     Only rows that pass count as earlier ones, so that a corrected row isn't kept out by its own faulty twin.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, most_rows: int = LIMITS.rows) -> None:
         self._rules = rules
-        self._references: dict[str, int] = {}
-        self._phones: dict[int, int] = {}
+        self._references = FirstRows(most_rows)
+        self._phones = FirstRows(most_rows)
 
     def check(self, row: Row) -> CheckedRow | Rejected | Skipped:
         """Check the next row."""
@@ -96,12 +100,12 @@ class Checker:
             return checked
         sheet_row = checked.sheet_row
         if checked.reference is not None and rules.reference is not None:
-            earlier = self._references.setdefault(checked.reference, sheet_row)
+            earlier = self._references.first(hash(checked.reference), sheet_row)
             if earlier != sheet_row:
                 message = f"{earlier}行目と同じ番号です。どちらかの行を削除するか、番号を直してください。"
                 fault = Fault(sheet_row, rules.header[rules.reference], Level.ERROR, "reference_twice", message)
                 return _rejected(row, [*checked.faults, fault])
-        earlier = self._phones.setdefault(int(checked.phone), sheet_row)
+        earlier = self._phones.first(int(checked.phone), sheet_row)
         if earlier != sheet_row:
             message = f"{earlier}行目と同じ電話番号です。このままだと同じ人に2通届きます。"
             fault = Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "phone_twice", message)

@@ -4,12 +4,14 @@ A run is one transaction, held under an advisory lock that dies with its worker:
 behind, and two workers never run the same one. Progress is told from a transaction beside it.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import OperationalError
@@ -21,7 +23,7 @@ from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind
 from app.intake import chunks, load
-from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected, Skipped
+from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.mapping import ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
 from app.intake.reader import Limits, Row, Table, read_table
@@ -33,7 +35,7 @@ from app.tracking.cells import restore
 from app.tracking.clock import TOKYO
 from app.tracking.states import CampaignState
 
-_BATCH_ROWS = 5_000
+_BATCH_ROWS = 2_500
 _TELL_EVERY_S = 1.0
 _LOCK_SPACE = 7_230_002
 
@@ -203,7 +205,11 @@ def run(import_id: int) -> None:
 
 
 class _Run:
-    """One run over a file: batches of checked rows, their faults, and what to tell meanwhile."""
+    """One run over a file: batches of checked rows, their faults, and what to tell meanwhile.
+
+    While PostgreSQL takes one batch in, on a thread that has the run's connection to itself, the next one is read,
+    checked and sealed.
+    """
 
     def __init__(self, connection: Connection, row: Import) -> None:
         campaign = row.campaign
@@ -233,23 +239,27 @@ class _Run:
 
     def run(self) -> None:
         load.prepare(self._connection)
-        checker = Checker(self._rules)
-        batch: list[Row] = []
-        for item in self._table.rows:
-            batch.append(item)
-            if len(batch) == _BATCH_ROWS:
-                self._take(checker, batch)
-                batch = []
-        self._take(checker, batch)
+        checker = Checker(self._rules, settings().import_max_rows)
+        with ThreadPoolExecutor(1) as loader:
+            landing: Future[None] | None = None
+            while batch := list(itertools.islice(self._table.rows, _BATCH_ROWS)):
+                outcomes = [checker.check(item) for item in batch]
+                good = [outcome for outcome in outcomes if isinstance(outcome, CheckedRow)]
+                sealed = load.seal(self._target, good)
+                if landing is not None:
+                    landing.result()
+                landing = loader.submit(self._take, batch, outcomes, sealed)
+                if time.monotonic() - self._told > _TELL_EVERY_S:
+                    self._tell()
+            if landing is not None:
+                landing.result()
         self._finish()
 
-    def _take(self, checker: Checker, batch: list[Row]) -> None:
-        outcomes = [checker.check(item) for item in batch]
-        good = [outcome for outcome in outcomes if isinstance(outcome, CheckedRow)]
-        loaded = load.load(self._connection, self._target, good) if good else load.Loaded()
+    def _take(self, batch: list[Row], outcomes: list[Outcome], sealed: list[tuple[Any, ...]]) -> None:
+        loaded = load.load(self._connection, self._target, sealed)
         against = set(loaded.contradicting)
         cells = {item[0]: item[1] for item in batch} if against else {}
-        told: list[CheckedRow | Rejected | Skipped] = [
+        told: list[Outcome] = [
             Rejected(
                 outcome.sheet_row,
                 [restore(cell) for cell in cells[outcome.sheet_row]],
@@ -261,13 +271,11 @@ class _Run:
         ]
         load.write_faults(self._connection, self._tenant_id, self._import_id, told)
         self._count(told, loaded)
-        if time.monotonic() - self._told > _TELL_EVERY_S:
-            self._tell()
 
     def _contradiction(self, sheet_row: int) -> Fault:
         return load.contradiction(sheet_row, self._reference_column)
 
-    def _count(self, outcomes: list[CheckedRow | Rejected | Skipped], loaded: load.Loaded) -> None:
+    def _count(self, outcomes: list[Outcome], loaded: load.Loaded) -> None:
         counts = self._counts
         counts["rows_read"] += len(outcomes)
         counts["rows_added"] += loaded.added

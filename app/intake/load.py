@@ -12,6 +12,7 @@ from typing import Any
 from psycopg import Connection as DbapiConnection
 from sqlalchemy import Connection, text
 
+from app import tenancy
 from app.campaigns.people import fields_place, phone_place
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
@@ -25,6 +26,8 @@ _TYPES = (
     *("bigint", "integer", "bytea", "bytea", "text", "bytea", "bytea", "bytea"),
     *("bytea[]", "bigint", "date", "bytea"),
 )
+
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,26 @@ def prepare(connection: Connection) -> None:
     connection.execute(text(f"CREATE TEMPORARY TABLE arriving ({columns}) ON COMMIT DROP"))
 
 
-def load(connection: Connection, target: Target, rows: Sequence[CheckedRow]) -> Loaded:
-    """Add the rows that are new; a row is known by its reference, or by all it says where it has none."""
-    ids = _draw(connection, "recipient", len(rows))
+def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
+    """Make rows what the table takes: encrypted and digested. Draws their ids in a transaction of its own."""
+    with tenancy.transaction() as beside:
+        ids = _draw(beside, "recipient", len(rows))
+    return [_values(target, row_id, row) for row_id, row in zip(ids, rows, strict=True)]
+
+
+def load(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]) -> Loaded:
+    """Add the rows that are new, as `seal` made them.
+
+    A row is known by its reference, or by all it says where it has none.
+    """
+    if not rows:
+        return Loaded()
     raw = _raw(connection)
     statement = f"COPY arriving ({', '.join(_COLUMNS)}) FROM STDIN WITH (FORMAT BINARY)"
     with raw.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(_TYPES)
-        for row_id, row in zip(ids, rows, strict=True):
-            copy.write_row(_values(target, row_id, row))
+        for row in rows:
+            copy.write_row(row)
     added = connection.execute(
         text(f"""
             INSERT INTO recipient (tenant_id, campaign_id, import_id, payment_state, {", ".join(_COLUMNS)})
@@ -149,14 +163,14 @@ def row_place(tenant_id: int, fault_id: int) -> Place:
 
 
 def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
-    return vault.seal(json.dumps(cells, ensure_ascii=False), row_place(tenant_id, fault_id))
+    return vault.seal(_as_json(cells), row_place(tenant_id, fault_id))
 
 
 def _values(target: Target, row_id: int, row: CheckedRow) -> tuple[Any, ...]:
     tenant_id = target.tenant_id
-    fields = json.dumps(row.fields, ensure_ascii=False)
-    due = row.due_date.isoformat() if row.due_date else ""
-    says = json.dumps([row.phone, row.reference, row.amount_yen, due, row.answers, fields], ensure_ascii=False)
+    fields = _as_json(row.fields)
+    # nothing before `fields` can hold the separator but the reference, and that stands in `fields` once more
+    says = "\x1f".join((row.phone, row.reference or "", str(row.amount_yen), str(row.due_date), *row.answers, fields))
     return (
         row_id,
         row.sheet_row,

@@ -1,0 +1,113 @@
+"""`make bench-import`: a list through the whole intake, against a bare COPY of the same rows into the same table.
+
+The importing process is a child, so that its memory is its own. `seconds` is the run that a worker does: the stored
+file decrypted and read, every check, digest and encryption, all rows in the table. The bare COPY takes the finished
+rows, as binary, into the emptied table with all its indexes, constraints and foreign keys.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import select
+
+from app import create_app, tenancy
+from app.extensions import db
+from app.intake import imports
+from app.intake.mapping import ColumnMapping
+from app.models import Import, Tenant
+from bench.lists import draft, write_list
+from bench.report import report
+from dev.stack import Stack, remove
+
+FIELDS = ("rows", "seconds", "rows_per_s", "copy_rows_per_s", "ratio", "peak_rss_mb")
+ROWS = 1_000_000
+_PIECE = 1 << 18
+
+
+def main(rows: int = ROWS) -> None:
+    """Measure one import and one bare COPY."""
+    with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name:
+        folder = Path(name)
+        stack = Stack(folder / "stack")
+        try:
+            stack.prepare()
+            stack.seed()
+            write_list(folder / "list.csv", rows)
+            told = _child(stack, folder / "list.csv")
+            added, copied_s = _bare_copy(stack.env["DATABASE_OWNER_URL"], folder / "rows.bin")
+        finally:
+            stack.stop()
+            remove(stack.folder)
+    seconds, copy_rate = told["seconds"], added / copied_s
+    run = {
+        "rows": rows,
+        "seconds": seconds,
+        "rows_per_s": rows / seconds,
+        "copy_rows_per_s": copy_rate,
+        "ratio": rows / seconds / copy_rate,
+        "peak_rss_mb": told["peak_rss_mb"],
+    }
+    report("bench-import", FIELDS, [run], sys.stdout)
+
+
+def _child(stack: Stack, path: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.imports", "child", str(path)], env=stack.env, stdout=subprocess.PIPE, check=True
+    )
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def import_list(path: Path) -> dict[str, float]:
+    """Store a list and run its import in this process; give its campaign, its seconds and the process's memory."""
+    with create_app().app_context():
+        with tenancy.platform():
+            tenant_id = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).first()
+        assert tenant_id is not None  # noqa: S101 - seeded before
+        with tenancy.tenant(tenant_id):
+            campaign = draft(tenant_id, "ベンチ")
+            campaign_id = campaign.id
+            assert campaign.created_by is not None  # noqa: S101 - seeded before
+            with path.open("rb") as stream:
+                import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
+            row = db.session.get_one(Import, import_id)
+            imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+            begun = time.perf_counter()
+            imports.run(import_id)
+            seconds = time.perf_counter() - begun
+            db.session.refresh(row)
+            if row.state != "done":
+                raise RuntimeError(f"the import ended as {row.state}: {row.problem}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"campaign_id": campaign_id, "seconds": seconds, "peak_rss_mb": peak}
+
+
+def _bare_copy(owner_url: str, path: Path) -> tuple[int, float]:
+    """Take the rows out, empty the table, and put them back; give their number and the seconds of putting back."""
+    with psycopg.connect(owner_url) as connection, connection.cursor() as cursor:
+        # PostgreSQL takes no COPY into a table whose policies hold for whoever copies; this database is the bench's own
+        cursor.execute("ALTER TABLE recipient NO FORCE ROW LEVEL SECURITY")
+        with path.open("wb") as file, cursor.copy("COPY recipient TO STDOUT (FORMAT BINARY)") as out:
+            file.writelines(out)
+        cursor.execute("TRUNCATE recipient CASCADE")
+        connection.commit()
+        begun = time.perf_counter()
+        with path.open("rb") as file, cursor.copy("COPY recipient FROM STDIN (FORMAT BINARY)") as into:
+            while piece := file.read(_PIECE):
+                into.write(piece)
+        rows = cursor.rowcount
+        connection.commit()
+        return rows, time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        print(json.dumps(import_list(Path(sys.argv[2]))))
+    else:
+        main(*map(int, sys.argv[1:2]))
