@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e lint format lock screenshots clean
+.PHONY: help venv demo demo-reset test e2e lint format lock screenshots bench-import clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -46,6 +46,9 @@ lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade
 
 screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots
+
+bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS=rows)
+	$(PY) -m bench.imports $(BENCH_ARGS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e
