@@ -7,17 +7,15 @@ second press finds it done.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import abort, flash, jsonify, redirect, request, url_for
-from sqlalchemy import select
-from werkzeug.wrappers import Response as BaseResponse
 
-from admin_views import flow_lists, flow_preview, flow_status, show
+from admin_views import flow_lists, flow_preview, flow_status
 from admin_views.access import staff
-from admin_views.base import SecureView, expose
-from admin_views.flow_steps import launched, next_action, page_url, steps_of
-from app import audit, queues
+from admin_views.base import expose
+from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
+from admin_views.flow_steps import launched
+from app import queues
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
@@ -30,38 +28,31 @@ from app.tracking.states import CAMPAIGN, CampaignState
 
 # a check of so many people takes about a second: longer ones are a job
 _CHECK_AT_ONCE = 5_000
-_ONE = "/<int(max=9223372036854775807):campaign_id>"
-_LIST = f"{_ONE}/list/<int(max=9223372036854775807):import_id>"
-
-Page = BaseResponse | str | tuple[str, int]
+_LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
 
 
-class CampaignFlow(SecureView):
-    """A campaign's pages, below /admin/campaign/<id>/."""
-
-    def is_visible(self) -> bool:
-        """Stay out of the menu: a campaign is reached from the list of campaigns."""
-        return False
+class CampaignFlow(FlowView):
+    """A campaign's pages from the texts to the result."""
 
     # --- overview ---
 
-    @expose(f"{_ONE}/")
+    @expose(f"{ONE}/")
     def overview(self, campaign_id: int) -> Page:
         """Show the steps, what each lacks, and the one thing to do next."""
-        return self._page("flow/overview.html", _campaign(campaign_id), "")
+        return self.page("flow/overview.html", one_campaign(campaign_id), "")
 
     # --- 名簿 ---
 
-    @expose(f"{_ONE}/list/")
+    @expose(f"{ONE}/list/")
     def lists(self, campaign_id: int) -> Page:
         """Show the uploads and take another one."""
-        campaign = _campaign(campaign_id)
-        return self._page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign))
+        campaign = one_campaign(campaign_id)
+        return self.page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign))
 
-    @expose(f"{_ONE}/list/", methods=["POST"])
+    @expose(f"{ONE}/list/", methods=["POST"])
     def upload(self, campaign_id: int) -> Page:
         """Keep a file, streamed, and lead on to its columns."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         try:
             import_id = flow_lists.take_upload(campaign, staff().id)
         except imports.Refused as refused:
@@ -69,46 +60,46 @@ class CampaignFlow(SecureView):
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
     def _refused_upload(self, campaign_id: int, problem: str) -> Page:
-        campaign = _campaign(campaign_id)
-        return self._page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign), problem=problem), 422
+        campaign = one_campaign(campaign_id)
+        return self.page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign), problem=problem), 422
 
     @expose(f"{_LIST}/")
     def one_list(self, campaign_id: int, import_id: int) -> Page:
         """Show one upload: its columns to be mapped, its progress, or what came of it."""
-        campaign, row = _import(campaign_id, import_id)
+        campaign, row = one_import(campaign_id, import_id)
         if row.state == "mapping":
             return self._mapping_page(campaign, row)
         if row.state in {"queued", "running"}:
-            return self._page("flow/list_progress.html", campaign, "list", upload=row, **flow_lists.progress(row))
-        return self._page("flow/list_result.html", campaign, "list", upload=row, **flow_lists.outcome(row))
+            return self.page("flow/list_progress.html", campaign, "list", upload=row, **flow_lists.progress(row))
+        return self.page("flow/list_result.html", campaign, "list", upload=row, **flow_lists.outcome(row))
 
     def _mapping_page(self, campaign: Campaign, row: Import, problems: list[str] | None = None) -> Page:
         context = flow_lists.mapping_form(campaign, row, request.form if problems else None)
-        page = self._page("flow/list_mapping.html", campaign, "list", upload=row, problems=problems or [], **context)
+        page = self.page("flow/list_mapping.html", campaign, "list", upload=row, problems=problems or [], **context)
         return (page, 422) if problems else page
 
     @expose(f"{_LIST}/", methods=["POST"])
     def start(self, campaign_id: int, import_id: int) -> Page:
         """Start an import with the columns as mapped."""
-        campaign, row = _import(campaign_id, import_id)
+        campaign, row = one_import(campaign_id, import_id)
         if row.state == "mapping":
             try:
                 imports.start(import_id, flow_lists.read_mapping(campaign, row, request.form))
             except imports.Refused as refused:
                 db.session.rollback()
-                return self._mapping_page(*_import(campaign_id, import_id), refused.message_ja.splitlines())
+                return self._mapping_page(*one_import(campaign_id, import_id), refused.message_ja.splitlines())
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
     @expose(f"{_LIST}/progress.json")
     def list_progress(self, campaign_id: int, import_id: int) -> Page:
         """Tell how far an import is."""
-        _, row = _import(campaign_id, import_id)
+        _, row = one_import(campaign_id, import_id)
         return jsonify(flow_lists.live(row))
 
     @expose(f"{_LIST}/cancel", methods=["POST"])
     def stop_list(self, campaign_id: int, import_id: int) -> Page:
         """Give up an import that is not over."""
-        _import(campaign_id, import_id)
+        one_import(campaign_id, import_id)
         if imports.cancel(import_id):
             flash("取り込みを中止しました。送信先は加えられていません。", "success")
         else:
@@ -118,9 +109,9 @@ class CampaignFlow(SecureView):
     @expose(f"{_LIST}/discard", methods=["GET", "POST"])
     def discard_list(self, campaign_id: int, import_id: int) -> Page:
         """Take an import's people back, once the clerk has confirmed it."""
-        campaign, row = _import(campaign_id, import_id)
+        campaign, row = one_import(campaign_id, import_id)
         if request.method == "GET":
-            return self._confirm(campaign, "list", flow_lists.discard_question(campaign, row))
+            return self.confirm(campaign, "list", flow_lists.discard_question(campaign, row))
         try:
             removed = imports.discard(import_id, user_id=staff().id)
         except imports.Refused as refused:
@@ -132,11 +123,11 @@ class CampaignFlow(SecureView):
     @expose(f"{_LIST}/rejects.csv", methods=["POST"])
     def rejects(self, campaign_id: int, import_id: int) -> Page:
         """Give the rejected rows as a file to correct and upload again."""
-        campaign, row = _import(campaign_id, import_id)
+        campaign, row = one_import(campaign_id, import_id)
         encoding = request.form.get("encoding", "")
         if encoding not in export.ENCODINGS or not row.rows_rejected:
             abort(404)
-        _record("export_rejects", campaign, {"import": import_id, "rows": row.rows_rejected, "encoding": encoding})
+        on_record("export_rejects", campaign, {"import": import_id, "rows": row.rows_rejected, "encoding": encoding})
         plain = "cp932" if encoding == "cp932" else "utf-8"
         return flow_status.download(
             lambda: imports.rejects(import_id, plain), f"{campaign.name}_エラー行.csv", f"rejects-{import_id}.csv"
@@ -144,12 +135,12 @@ class CampaignFlow(SecureView):
 
     # --- 確認 ---
 
-    @expose(f"{_ONE}/check/")
+    @expose(f"{ONE}/check/")
     def check(self, campaign_id: int) -> Page:
         """Show what the check over every row found, with previews."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         checked = rehearsal.current(campaign)
-        return self._page(
+        return self.page(
             "flow/check.html",
             campaign,
             "check",
@@ -160,10 +151,10 @@ class CampaignFlow(SecureView):
             stale=checked is None and campaign.rehearsal is not None,
         )
 
-    @expose(f"{_ONE}/check/", methods=["POST"])
+    @expose(f"{ONE}/check/", methods=["POST"])
     def start_check(self, campaign_id: int) -> Page:
         """Check every row: at once, or as a job where there are many."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
         waiting = None
@@ -175,24 +166,24 @@ class CampaignFlow(SecureView):
             flash("いまは確認を始められません。1分ほど待ってから、もう一度「確認する」を押してください。", "error")
         return redirect(url_for("flow.check", campaign_id=campaign_id, waiting=waiting), 303)
 
-    @expose(f"{_ONE}/check.json")
+    @expose(f"{ONE}/check.json")
     def check_progress(self, campaign_id: int) -> Page:
         """Tell whether the check is done."""
-        return jsonify(done=rehearsal.current(_campaign(campaign_id)) is not None)
+        return jsonify(done=rehearsal.current(one_campaign(campaign_id)) is not None)
 
     # --- 送信 ---
 
-    @expose(f"{_ONE}/send/")
+    @expose(f"{ONE}/send/")
     def send(self, campaign_id: int) -> Page:
         """Say once more what will be sent, to how many, by whom; the button sends it."""
-        return self._send_page(_campaign(campaign_id), [])
+        return self._send_page(one_campaign(campaign_id), [])
 
     def _send_page(self, campaign: Campaign, problems: list[str]) -> Page:
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
         checked = rehearsal.current(campaign)
         problems = problems or [item.message for item in lifecycle.missing(campaign)]
-        page = self._page(
+        page = self.page(
             "flow/send.html",
             campaign,
             "send",
@@ -202,14 +193,14 @@ class CampaignFlow(SecureView):
         )
         return (page, 409) if request.method == "POST" else page
 
-    @expose(f"{_ONE}/send/", methods=["POST"])
+    @expose(f"{ONE}/send/", methods=["POST"])
     def launch(self, campaign_id: int) -> Page:
         """Send what was checked. A second press finds it under way and leads to the figures."""
-        _ours(campaign_id)
+        ours(campaign_id)
         try:
             lifecycle.launch(campaign_id, user_id=staff().id, digest=request.form.get("digest", ""))
         except NotReady as not_ready:
-            campaign = _campaign(campaign_id)
+            campaign = one_campaign(campaign_id)
             if not lifecycle.content_locked(campaign):
                 return self._send_page(campaign, not_ready.problems)
             flash("この配信はすでに送信を開始しています。二重には送信されません。", "warning")
@@ -219,95 +210,70 @@ class CampaignFlow(SecureView):
 
     # --- 状況 ---
 
-    @expose(f"{_ONE}/status/")
+    @expose(f"{ONE}/status/")
     def status(self, campaign_id: int) -> Page:
         """Show how many stand where."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         if not launched(campaign):
             return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
-        return self._page("flow/status.html", campaign, "status", **flow_status.overview(campaign))
+        return self.page("flow/status.html", campaign, "status", **flow_status.overview(campaign))
 
-    @expose(f"{_ONE}/status.json")
+    @expose(f"{ONE}/status.json")
     def status_figures(self, campaign_id: int) -> Page:
         """Tell how many stand where; done when the page is to be loaded anew."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         return jsonify(flow_status.live(campaign, shown=request.args.get("shown", "")))
 
-    @expose(f"{_ONE}/pause", methods=["POST"])
+    @expose(f"{ONE}/pause", methods=["POST"])
     def pause(self, campaign_id: int) -> Page:
         """Stop sending, at once: whoever presses this is in a hurry, and it can be taken back."""
         return self._turn(campaign_id, lifecycle.pause, "送信を一時停止しました。まだ送っていない分は待っています。")
 
-    @expose(f"{_ONE}/resume", methods=["GET", "POST"])
+    @expose(f"{ONE}/resume", methods=["GET", "POST"])
     def resume(self, campaign_id: int) -> Page:
         """Go on sending, once confirmed."""
         if request.method == "GET":
-            return self._confirm(*flow_status.resume_question(_campaign(campaign_id)))
+            return self.confirm(*flow_status.resume_question(one_campaign(campaign_id)))
         return self._turn(campaign_id, lifecycle.resume, "送信を再開しました。")
 
-    @expose(f"{_ONE}/cancel", methods=["GET", "POST"])
+    @expose(f"{ONE}/cancel", methods=["GET", "POST"])
     def cancel(self, campaign_id: int) -> Page:
         """Give the campaign up, once confirmed."""
         if request.method == "GET":
-            return self._confirm(*flow_status.cancel_question(_campaign(campaign_id)))
+            return self.confirm(*flow_status.cancel_question(one_campaign(campaign_id)))
         return self._turn(campaign_id, lifecycle.cancel, "配信を取り消しました。まだ送っていなかった分は送られません。")
 
     def _turn(self, campaign_id: int, act: Callable[..., bool], done: str) -> Page:
-        _ours(campaign_id)
+        ours(campaign_id)
         if act(campaign_id, user_id=staff().id):
             flash(done, "success")
         else:
-            word = CAMPAIGN.words[CampaignState(_campaign(campaign_id).state)]
+            word = CAMPAIGN.words[CampaignState(one_campaign(campaign_id).state)]
             flash(f"この配信は今「{word}」のため、その操作は必要ないか、できません。", "warning")
-        campaign = _campaign(campaign_id)
-        return redirect(page_url(campaign, "status") if launched(campaign) else _overview(campaign_id), 303)
+        campaign = one_campaign(campaign_id)
+        return redirect(
+            page_url(campaign, "status") if launched(campaign) else url_for("flow.overview", campaign_id=campaign_id),
+            303,
+        )
 
     # --- 結果 ---
 
-    @expose(f"{_ONE}/result/")
+    @expose(f"{ONE}/result/")
     def result(self, campaign_id: int) -> Page:
         """Show what came of it and offer the status CSV."""
-        campaign = _campaign(campaign_id)
-        return self._page("flow/result.html", campaign, "result", now=figures(campaign_id), encodings=export.ENCODINGS)
+        campaign = one_campaign(campaign_id)
+        return self.page("flow/result.html", campaign, "result", now=figures(campaign_id), encodings=export.ENCODINGS)
 
-    @expose(f"{_ONE}/status.csv", methods=["POST"])
+    @expose(f"{ONE}/status.csv", methods=["POST"])
     def status_csv(self, campaign_id: int) -> Page:
         """Give the status CSV, streamed; that somebody took it is recorded first."""
-        campaign = _campaign(campaign_id)
+        campaign = one_campaign(campaign_id)
         encoding = request.form.get("encoding", "")
         if encoding not in export.ENCODINGS:
             abort(404)
-        _record("export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": encoding})
+        on_record("export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": encoding})
         name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.csv"
         return flow_status.download(lambda: export.status_csv(campaign_id, encoding), name, f"status-{campaign_id}.csv")
-
-    # --- shared ---
-
-    def _page(self, template: str, campaign: Campaign, current: str, **context: Any) -> str:
-        people = lifecycle.people_count(campaign.id)
-        now = steps_of(campaign)
-        word = CAMPAIGN.words[CampaignState(campaign.state)]
-        return self.render(
-            template,
-            campaign=campaign,
-            current=current,
-            steps=now,
-            action=next_action(campaign, now, people),
-            people=people,
-            state_word=word,
-            badge=show.badge,
-            jst=show.jst,
-            state_badge=show.badge(campaign.state, word),
-            launched=launched(campaign),
-            can_cancel=flow_status.can_cancel(campaign),
-            locked=lifecycle.content_locked(campaign),
-            terms=flow_preview.terms(campaign),
-            nav_url=url_for("campaign.index_view"),
-            **context,
-        )
-
-    def _confirm(self, campaign: Campaign, current: str, question: flow_status.Confirmation) -> str:
-        return self._page("flow/confirm.html", campaign, current, question=question)
 
 
 # Flask-Admin wants to know; the root of these addresses is the list of campaigns, another view's.
@@ -316,42 +282,3 @@ CampaignFlow._default_view = "overview"  # noqa: SLF001 - Flask-Admin's own plac
 # The token of an upload is looked at in the view, after the sign-in and with the limit raised: reading the form any
 # earlier would take a stranger's 200 MB.
 csrf.exempt(f"{__name__}.upload")
-
-
-def _ours(campaign_id: int) -> None:
-    """Answer 404 unless the campaign is the user's own tenant's.
-
-    It is not loaded: whoever locks it next must see it as it is then, not as it was before the wait for the lock.
-    """
-    mine = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.tenant_id == staff().tenant_id)
-    if db.session.scalar(mine) is None:
-        abort(404)
-
-
-def _campaign(campaign_id: int) -> Campaign:
-    """Give a campaign of the user's own tenant, else 404."""
-    found = db.session.scalar(
-        select(Campaign).where(Campaign.id == campaign_id, Campaign.tenant_id == staff().tenant_id)
-    )
-    if found is None:
-        abort(404)
-    return found
-
-
-def _import(campaign_id: int, import_id: int) -> tuple[Campaign, Import]:
-    """Give an upload of this very campaign, else 404."""
-    campaign = _campaign(campaign_id)
-    found = db.session.scalar(select(Import).where(Import.id == import_id, Import.campaign_id == campaign.id))
-    if found is None:
-        abort(404)
-    return campaign, found
-
-
-def _overview(campaign_id: int) -> str:
-    return url_for("flow.overview", campaign_id=campaign_id)
-
-
-def _record(act: str, campaign: Campaign, detail: dict[str, Any]) -> None:
-    """Record a download and commit: it counts from its first byte."""
-    audit.record(db.session, actor=staff().actor, act=act, target=f"campaign:{campaign.id}", detail=detail)
-    db.session.commit()
