@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import flask_migrate
+import hypothesis
 import psycopg
 import pytest
 import redis as redis_package
@@ -25,6 +26,10 @@ from dev.provision import provision, unprovision
 from dev.servers import Servers, start_servers
 
 ROOT = Path(__file__).parents[1]
+
+# machines are shared: how long an example takes says nothing
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 _LOCK_LIMIT = "3s"
 # Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
 _TRUNCATE_BYTES = 8_000_000

@@ -80,7 +80,8 @@ def test_a_session_of_one_side_is_none_on_the_other(app: Flask, sent: Sent) -> N
     client.post(sent.link)
     cookie = client.get_cookie("todoke")
     assert cookie is not None
-    client.set_cookie("todoke_admin", cookie.value)
+    value = cookie.value
+    client.set_cookie("todoke_admin", value)
     with app.test_request_context("/admin/", headers={"Cookie": f"todoke_admin={value}"}):
         assert dict(session) == {}
     with app.test_request_context("/administration", headers={"Cookie": f"todoke={value}"}):
