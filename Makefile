@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e lint format lock screenshots bench-import clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-import clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -29,6 +29,9 @@ test: $(STAMP) ## the default tests, with servers of their own (PYTEST_ARGS='-k 
 
 e2e: $(STAMP) ## a browser through the whole product (needs Debian's chromium; PYTEST_ARGS)
 	$(PY) -m pytest -m e2e $(PYTEST_ARGS) tests/e2e
+
+contract: $(STAMP) ## adapters and sandbox against contract, SDKs, specifications; writes docs/payment-providers-table.md
+	$(PY) -m dev.contract $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff, types, import contracts, locks, migrations match models
 	$(PY) -m ruff check

@@ -21,6 +21,7 @@ from app.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from app.payments.pay import Outcome
 from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer, ask
+from dev.contract import TABLE
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.sdks import paypay_client
@@ -325,3 +326,8 @@ def test_conformance(
 
 def test_every_provider_has_a_stand() -> None:
     assert TRAITS.keys() == PROVIDERS.keys()
+
+
+def test_the_table_in_docs_has_every_case() -> None:
+    rows = [line.split(" | ")[0] for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    assert [f"| {case}" for case in CASES] == [row for row in rows if row.removeprefix("| ") in CASES]
