@@ -25,11 +25,12 @@ class Unsendable(Exception):  # noqa: N818 - it says what the message is
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account opened for use, with its adapter."""
+    """An account opened for use, with its adapter. `rate_per_s` is how many messages may leave in any second."""
 
     id: int
     provider: base.SmsProvider
     opened: base.SmsAccount
+    rate_per_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def opens_at(way: Route, at: datetime) -> datetime | None:
 def account(account_id: int) -> Account:
     """Open an account for look-ups. Raises Unusable. Ends the session's transaction."""
     row = db.session.get_one(SmsAccount, account_id)
-    found = Account(row.id, PROVIDERS[row.provider], for_sms(row))
+    found = _opened(row)
     db.session.rollback()
     return found
 
@@ -81,12 +82,16 @@ def route(campaign_id: int) -> Route:
         company=row.tenant.name,
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
-        account=Account(row.sms_account.id, PROVIDERS[row.sms_account.provider], for_sms(row.sms_account)),
+        account=_opened(row.sms_account),
         policy=policy,
         daily_cap=row.tenant.daily_cap,
     )
     db.session.rollback()
     return found
+
+
+def _opened(row: SmsAccount) -> Account:
+    return Account(row.id, PROVIDERS[row.provider], for_sms(row), row.rate_per_s)
 
 
 def reference(key: str, recipient_id: int, attempt: int) -> str:

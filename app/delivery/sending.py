@@ -18,6 +18,7 @@ from app.accounts import Unusable
 from app.config import settings
 from app.delivery import books, caps, retry, routes, slices, stopping
 from app.delivery.books import Claim, Result
+from app.delivery.pacing import Pace, Permit
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease, LeaseLost
 from app.outbound import Answer, Request
@@ -29,6 +30,8 @@ from app.vault import CannotOpen
 _RECORD_S = 0.2
 # How long a turn claims people, seconds: those are all sent, then whoever else waits comes first.
 _TURN_S = 2.0
+# how much longer what is claimed may wait for the account's rate before it goes back, seconds
+_PATIENCE_S = 6.0
 # how long a slice rests whose account or people can't be opened, or whose worker failed, seconds
 _FAULT_PAUSE_S = 60.0
 
@@ -69,11 +72,17 @@ class _Turn:
         self._way = way
         self._closes_at = closes_at
         self._claims_until = time.monotonic() + _TURN_S
+        rate = way.account.rate_per_s
+        self._pace = Pace(way.account.id, rate) if rate else None
+        # what is claimed at the turn's end has to be sent at the account's rate yet
+        self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
+        self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
         self._breaker = retry.Breaker()
         self._ahead: Queue[list[tuple[Claim, Request]] | None] = Queue(maxsize=1)
         self._cursor = held.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
+        self._connecting: set[int] = set()  # of these, whose request waits for its connection
         self._left: set[int] = set()  # of these, whose request may have left
         self._results: deque[Result] = deque()
         self._wake = threading.Event()
@@ -88,6 +97,8 @@ class _Turn:
         try:
             with Engine[Claim](settings().send_connections) as engine:
                 engine.run(self._calls(), self._answered, self._may_call, self._skipped)
+                if self._pace is not None:
+                    self._pace.close()
         finally:
             self._ending.set()
             self._wake.set()
@@ -129,11 +140,28 @@ class _Turn:
             if batch is None:
                 return
             self._wake.set()
-            yield from batch
+            for message in batch:
+                if self._pace is not None:
+                    yield from self._await_permit(message[0], self._pace)
+                yield message
+
+    def _await_permit(self, claim: Claim, pace: Pace) -> Iterator[None]:
+        """Wait until the account's rate lets this message leave, or the turn is over."""
+        while self._may_go_on():
+            permit = pace.take()
+            if permit is not None:
+                self._permits[claim.recipient_id] = permit
+                return
+            yield None
 
     def _may_call(self, claim: Claim) -> bool:
-        """Say, at the last moment, whether this message may leave."""
+        """Say whether this message may take a connection, then, at the last moment, whether it may leave."""
         if not self._may_go_on() or time.monotonic() >= self._held.call_until:
+            return False
+        if claim.recipient_id not in self._connecting:
+            self._connecting.add(claim.recipient_id)
+            return True
+        if self._pace is not None and not self._pace.leaves(self._permits.pop(claim.recipient_id)):
             return False
         self._left.add(claim.recipient_id)
         return True
@@ -146,6 +174,7 @@ class _Turn:
             and not stopping.asked.is_set()
             and not self._ending.is_set()
             and datetime.now(UTC) < self._closes_at
+            and (self._pace is None or time.monotonic() < self._claims_until + _PATIENCE_S)
         )
 
     def _answered(self, claim: Claim, answer: Answer) -> None:
@@ -159,9 +188,13 @@ class _Turn:
         self._came_to(claim, outcome)
 
     def _skipped(self, claim: Claim) -> None:
+        permit = self._permits.pop(claim.recipient_id, None)
+        if permit is not None and self._pace is not None:
+            self._pace.give_back(permit)
         self._came_to(claim, None)
 
     def _came_to(self, claim: Claim, outcome: Outcome | None) -> None:
+        self._connecting.discard(claim.recipient_id)
         self._left.discard(claim.recipient_id)
         self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC)))
         del self._open[claim.recipient_id]
@@ -204,7 +237,7 @@ class _Turn:
         with slices.holding(self._held) as connection:
             if not self._held.may_send:
                 return []
-            limit = settings().batch_rows
+            limit = self._claim_rows
             if self._way.daily_cap is not None:
                 limit = min(limit, caps.left(connection, self._held.tenant_id, self._way.daily_cap))
                 if not limit:

@@ -1,0 +1,143 @@
+"""Who wasn't reached for a passing cause is tried again as the campaign says, and nobody else."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app import queues, tenancy
+from app.delivery import reports
+from app.delivery.log import Told
+from app.sms.base import Report, ReportState
+from jobs import delivery, sweep
+from sandbox.harness import Sandbox
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+
+
+def told(job: Job, code: str, attempt: int = 1, state: ReportState = ReportState.UNDELIVERED) -> None:
+    """Let the provider say what became of everybody's attempt."""
+    report = Report("id", state, code=code)
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
+
+
+def time_passes(job: Job) -> None:
+    job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
+
+
+def received(sandbox: Sandbox) -> int:
+    return len(sandbox.messages())
+
+
+def test_who_was_switched_off_is_tried_again_after_the_wait(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(2, retry_times=2, retry_after_minutes=30)
+    job.send()
+    assert job.state() == "completed"
+    told(job, "unconnected")
+    wait = job.person(job.people[0].id)["retry_at"] - datetime.now(UTC)
+    assert timedelta(minutes=29) < wait < timedelta(minutes=36)
+    delivery.reconcile(job.tenant_id)
+    job.send()
+    assert received(sandbox) == 2, "not before its time"
+    time_passes(job)
+    sweep.sweep()
+    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
+    delivery.reconcile(job.tenant_id)
+    assert job.state() == "sending"
+    assert job.states() == {"queued": 2}
+    assert queues.waiting("jobs.delivery.send") == {()}
+    job.send()
+    assert received(sandbox) == 4
+    assert job.events(job.people[0].id) == [
+        "queued", "sending", "accepted", "undelivered", "queued", "sending", "accepted"
+    ]  # fmt: skip
+    assert job.state() == "completed"
+    assert job.person(job.people[0].id)["retry_at"] is None
+
+
+def test_it_is_tried_as_often_as_the_campaign_says(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1, retry_times=2, retry_after_minutes=5)
+    for attempt in range(1, 5):
+        job.send()
+        told(job, "unconnected", attempt=min(attempt, 3))
+        time_passes(job)
+        delivery.reconcile(job.tenant_id)
+    assert received(sandbox) == 3
+    assert job.states() == {"undelivered": 1}
+    assert job.state() == "completed"
+
+
+@pytest.mark.parametrize(("code", "columns"), [("error", {}), ("", {}), ("unconnected", {"retry_times": 0})])
+def test_refused_for_good_or_not_wanted_is_not_tried_again(
+    launched: Launched, code: str, columns: dict[str, int]
+) -> None:
+    job = launched(1, **columns)
+    job.send()
+    told(job, code)
+    assert job.person(job.people[0].id)["retry_at"] is None
+
+
+def test_what_never_got_in_is_tried_again_too(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    sandbox.switches(too_many_requests=True)
+    for _ in range(5):
+        job.change("UPDATE slice SET due_at = now() WHERE due_at IS NOT NULL")
+        job.change("UPDATE send_log SET started_at = started_at - interval '30 minutes'")
+        job.send()
+    assert job.states() == {"undelivered": 1}
+    assert job.person(job.people[0].id)["sms_code"] == "gave_up:http_429"
+    sandbox.switches()
+    time_passes(job)
+    delivery.reconcile(job.tenant_id)
+    job.send()
+    assert job.states() == {"accepted": 1}
+    assert received(sandbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "state"),
+    [
+        ("UPDATE campaign SET state = 'cancelled'", "cancelled"),
+        ("UPDATE campaign SET deadline_at = now()", "completed"),
+        ("UPDATE campaign SET link_minutes = NULL, link_until = now()", "completed"),
+    ],
+)
+def test_nobody_is_woken_who_may_not_be_written_to(launched: Launched, statement: str, state: str) -> None:
+    job = launched(1)
+    job.send()
+    told(job, "unconnected")
+    job.change(statement)
+    time_passes(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"undelivered": 1}
+    assert job.state() == state
+    assert job.person(job.people[0].id)["retry_at"] is None
+
+
+def test_a_late_delivery_makes_another_try_needless(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    told(job, "unconnected")
+    time_passes(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"queued": 1}
+    told(job, "received", state=ReportState.DELIVERED)
+    job.send()
+    assert job.states() == {"delivered": 1}
+    assert received(sandbox) == 1
+    assert job.state() == "completed"
+
+
+def test_a_campaign_completed_with_people_waiting_goes_on(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.change("UPDATE campaign SET state = 'completed'")
+    job.send()
+    assert received(sandbox) == 0
+    sweep.sweep()
+    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
+    delivery.reconcile(job.tenant_id)
+    job.send()
+    assert job.states() == {"accepted": 1}
+    assert job.state() == "completed"

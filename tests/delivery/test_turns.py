@@ -1,0 +1,105 @@
+"""Whose turn it is: nobody small waits for somebody big, between companies and within one."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app import queues
+from app.delivery import sending, turns
+from jobs import delivery
+from sandbox.harness import Sandbox
+from tests import factories
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+
+SEND = "jobs.delivery.send"
+
+
+def fence(job: Job) -> list[int]:
+    return [row["fence"] for row in job.rows("SELECT fence FROM slice WHERE campaign_id = %s ORDER BY id")]
+
+
+def million(job: Job, slices: int = 200) -> None:
+    """Give a campaign the slices of a million people, all due."""
+    job.change(
+        """
+        INSERT INTO slice (tenant_id, campaign_id, first_id, last_id, due_at)
+        SELECT %s, %s, 1000000000 + n * 5000, 1000000000 + n * 5000 + 4999, now() - interval '1 hour'
+        FROM generate_series(1, %s) AS n
+        """,
+        job.tenant_id,
+        job.campaign_id,
+        slices,
+    )
+
+
+def test_a_small_campaign_of_another_company_comes_next(launched: Launched) -> None:
+    big = launched(30, slice_rows=10)
+    million(big)
+    turns.take()
+    small = launched(10)
+    turns.take()
+    assert small.states() == {"accepted": 10}
+
+
+def test_a_small_campaign_of_the_same_company_comes_next(launched: Launched) -> None:
+    big = launched(30, slice_rows=10)
+    million(big)
+    turns.take()
+    campaign_id = factories.campaign(big.tenant_id, sms_account_id=big.account_id)
+    people = factories.people(big.tenant_id, campaign_id, 10)
+    slices = factories.launch(big.tenant_id, campaign_id)
+    small = Job(big.tenant_id, big.account_id, campaign_id, slices, people, big.database)
+    turns.take()
+    assert small.states() == {"accepted": 10}
+
+
+def test_companies_take_turns(launched: Launched) -> None:
+    one, other = launched(40, slice_rows=10), launched(40, slice_rows=10)
+    for _ in range(4):
+        turns.take()
+    assert fence(one) == fence(other) == [1, 1, 0, 0]
+
+
+def test_a_turn_ends_though_its_slice_does_not(
+    launched: Launched, sandbox: Sandbox, tuned: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_TURN_S", 0.5)
+    tuned(send_connections=5, batch_rows=20)
+    big = launched(1000)
+    small = launched(10)
+    big.change("UPDATE tenant SET served_at = now() WHERE id = %s", small.tenant_id)
+    sandbox.switches(latency_ms=50)
+    began = time.monotonic()
+    turns.take()
+    turns.take()
+    assert time.monotonic() - began < 5
+    assert small.states() == {"accepted": 10}
+    states = big.states()
+    assert set(states) == {"accepted", "queued"}
+    assert sum(big.attempts().values()) == states["accepted"], "whom the turn claimed it sent to"
+
+
+def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched: Launched, sandbox: Sandbox) -> None:
+    big = launched(3000, slice_rows=1000)
+    million(big, 20)
+    sandbox.switches(latency_ms=20)
+    turns.take()
+    small = launched(10)
+    began = time.monotonic()
+    delivery.send()
+    accepted = small.rows("SELECT max(accepted_at) - max(queued_at) AS wait FROM recipient WHERE campaign_id = %s")
+    assert small.states() == {"accepted": 10}
+    assert accepted[0]["wait"].total_seconds() < 10
+    assert time.monotonic() - began < 60
+    assert queues.waiting(SEND) == {()}, "another worker was told that there is more"
+
+
+def test_a_shift_ends_and_another_begins(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_SHIFT_S", 0.0)
+    job = launched(30, slice_rows=10)
+    delivery.send()
+    assert fence(job) == [1, 0, 0]
+    assert queues.waiting(SEND) == {()}
