@@ -29,7 +29,7 @@ class Refused(Exception):  # noqa: N818 - what the site says
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One API call. `ids` are the path's, `body` is an object (empty for a GET)."""
+    """One API call. `ids` are the path's, `body` is an object (empty for a GET) without its nulls."""
 
     account: str
     ids: Mapping[str, str]
@@ -102,7 +102,15 @@ def _object(body: bytes) -> Json:
         read = None
     if not isinstance(read, dict):
         raise Refused(400, "invalid_json", "the body must be a JSON object")
-    return read
+    given: Json = _given(read)
+    return given
+
+
+def _given(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out what is null: SDKs write it for what isn't given."""
+    if isinstance(value, dict):
+        return {name: _given(inner) for name, inner in value.items() if inner is not None}
+    return [_given(one) for one in value] if isinstance(value, list) else value
 
 
 def _reply(status: int, body: bytes, touched: str | None) -> Reply:
