@@ -1,6 +1,8 @@
 """Todoke: `create_app` is the one place where the parts meet."""
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from flask import Flask, Response, request
@@ -8,9 +10,23 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config, extensions, logs, tenancy
 from app.config import Settings
-from app.tenancy import scope
+from app.tenancy import lookup, scope
+
+_COMMON_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
 
 _log = structlog.get_logger()
+
+
+class _Product(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Take every function as it is: none of ours is a coroutine, and Flask asks that of each, at each request."""
+        return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -18,7 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env()
     config.install(settings)
     logs.configure(settings.log_format, settings.log_level)
-    app = Flask(__name__, static_folder=None)
+    app = _Product(__name__, static_folder=None)
     app.config.update(_flask_config(settings))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -64,6 +80,7 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     extensions.limiter.init_app(app)
     with app.app_context():
         scope.bind(extensions.db.engine)
+    lookup.close()  # those of an earlier application in this process read another database
 
 
 def _add_doors(app: Flask, settings: Settings) -> None:
@@ -85,13 +102,11 @@ def _add_doors(app: Flask, settings: Settings) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(endpoint=request.endpoint, method=request.method)
 
+    headers = list(_COMMON_HEADERS)
+    if settings.https:
+        headers.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+
     @app.after_request
     def common_headers(response: Response) -> Response:
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        if app.config["SESSION_COOKIE_SECURE"]:
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        response.headers.extend(headers)
         return response

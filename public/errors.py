@@ -4,7 +4,7 @@ from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from public.pages import notice
+from public.pages import notice, protect
 
 # the other doors' addresses: they answer for themselves
 _NOT_OURS = ("/admin", "/callbacks", "/healthz")
@@ -30,8 +30,8 @@ def _show(error: HTTPException) -> HTTPException | Response:
     code = error.code or 500
     if isinstance(error, CSRFError):
         # the page session is over, or the form is an old one: the way back is the link in the SMS
-        return notice("over", status=code, more=("over_cookies",))
-    response = notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code)
+        return protect(notice("over", status=code, more=("over_cookies",)))
+    response = protect(notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code))
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value

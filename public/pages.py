@@ -1,56 +1,67 @@
 """How a page is made: its template, its words, and the headers that every answer of this side carries."""
 
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
+from functools import cache, lru_cache
 from typing import Any
 
-from flask import Response, make_response, render_template, request, url_for
+from flask import Response, render_template, request
 
-from app.identity.visit import Standing
-from public import texts
+from app.identity.visit import Face, Link
+from public import look, texts
 
-_CSS = Path(__file__).parent / "static" / "page.css"
 _POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
 )
+_HEADERS = (
+    ("Content-Security-Policy", _POLICY),
+    ("Cache-Control", "no-store"),
+    ("X-Robots-Tag", "noindex, nofollow, noarchive"),
+)
+# stands where the time goes, in a page that is made once for many people
+_UNTIL = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+_texts = cache(texts.texts)
 
 
 def protect(response: Response) -> Response:
-    """Put on the headers: nothing is kept, indexed, framed, told onwards or loaded from elsewhere."""
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
+    """Put on this side's headers: nothing is kept, indexed, framed or loaded from elsewhere."""
+    if "X-Robots-Tag" not in response.headers:
+        response.headers.extend(_HEADERS)
     return response
 
 
-def page(template: str, *, status: int = 200, standing: Standing | None = None, **context: Any) -> Response:  # noqa: ANN401 - a template's values
+def page(template: str, *, status: int = 200, standing: Link | None = None, **context: Any) -> Response:  # noqa: ANN401 - a template's values
     """Render a page, in the campaign's language where the person is known, else in the browser's."""
-    language = standing.language if standing else request.accept_languages.best_match(texts.LANGUAGES, "ja")
-    html = render_template(
+    who = standing.common.face if standing else None
+    language = who.language if who else request.accept_languages.best_match(texts.LANGUAGES, "ja")
+    return Response(_html(template, who, language, standing=standing, **context), status)
+
+
+def notice(name: str, *, status: int = 200, standing: Link | None = None, more: tuple[str, ...] = ()) -> Response:
+    """Render a page that says one thing: `<name>_title`, `<name>`, then the texts named by `more`."""
+    return page("notice", status=status, standing=standing, name=name, more=more)
+
+
+def welcome(link: Link) -> Response:
+    """Give a link's first page. A whole list opens it at once, so it is made once per company and form."""
+    html = _welcome(link.common.face, link.common.asks)
+    return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
+
+
+@lru_cache(maxsize=1024)
+def _welcome(who: Face, asks: bool) -> str:  # noqa: FBT001 - what the page depends on
+    return _html("welcome", who, who.language, asks=asks, until=_UNTIL)
+
+
+def _html(template: str, who: Face | None, language: str, **context: Any) -> str:  # noqa: ANN401 - a template's values
+    return render_template(
         f"public/{template}.html",
-        t=texts.texts(language),
+        t=_texts(language),
         language=language,
-        who=standing,
-        css=_css_url(),
+        who=who,
+        css=look.address(who.look if who else ""),
         yen=lambda amount: texts.yen(amount, language),
         day=lambda value: texts.day(value, language),
         moment=lambda at: texts.moment(at, language),
         **context,
     )
-    return protect(make_response(html, status))
-
-
-def notice(name: str, *, status: int = 200, standing: Standing | None = None, more: tuple[str, ...] = ()) -> Response:
-    """Render a page that says one thing: `<name>_title`, `<name>`, then the texts named by `more`."""
-    return page("notice", status=status, standing=standing, name=name, more=more)
-
-
-def _css_url() -> str:
-    return url_for("public.static", filename="page.css", v=_css_version())
-
-
-@cache
-def _css_version() -> str:
-    return sha256(_CSS.read_bytes()).hexdigest()[:12]

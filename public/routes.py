@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, make_response, redirect, request, session, url_for
+from flask import Blueprint, Response, abort, make_response, redirect, request, session, url_for
 from werkzeug.routing import BaseConverter
 
 from app import tenancy
@@ -14,10 +14,11 @@ from app.extensions import csrf, limiter
 from app.identity import check, visit
 from app.identity.check import Asked, VerdictKind
 from app.identity.normalise import QuestionKind
-from app.identity.visit import Standing
+from app.identity.visit import Link, Standing
 from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
 from app.tracking.states import PageState, PaymentState
+from public import look, pages
 from public.pages import notice, page, protect
 
 bp = Blueprint("public", __name__, template_folder="templates", static_folder="static", static_url_path="/static/page")
@@ -29,6 +30,8 @@ _PROOF_LIFE_S = 4 * 3600
 # the page that waits for a payment's result looks again so often, and so many times by itself
 _LOOK_AGAIN_S = 4
 _LOOKS = 8
+
+_FIRST_ERROR = 400
 
 _VERIFIED = {PageState.VERIFIED, PageState.VIEWED}
 
@@ -42,10 +45,16 @@ class TokenConverter(BaseConverter):
 @bp.after_request
 def headers(response: Response) -> Response:
     """Put the headers on redirects too; the style sheet alone may be kept."""
-    if request.endpoint == "public.static":
+    if request.endpoint in {"public.static", "public.look_static"} and response.status_code < _FIRST_ERROR:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
     return protect(response)
+
+
+@bp.get("/look/<digest>.css")
+def look_static(digest: str) -> Response:
+    """Give the style sheet with a company's colour and logo."""
+    return look.sheet(digest) or abort(404)
 
 
 # --- the link ---
@@ -54,13 +63,12 @@ def headers(response: Response) -> Response:
 @bp.get("/<token:token>")
 def welcome(token: str) -> Response:
     """Show who writes and why, and a button. Changes nothing: whatever fetches links may come here."""
-    with tenancy.platform():
-        standing = visit.by_token(token)
-    if standing is None:
+    link = visit.by_token(token)
+    if link is None:
         return _gone()
-    if standing.page is PageState.LOCKED:
-        return notice("locked", standing=standing)
-    return page("welcome", standing=standing)
+    if link.page is PageState.LOCKED:
+        return notice("locked", standing=link)
+    return pages.welcome(link)
 
 
 @bp.post("/<token:token>")
@@ -68,15 +76,14 @@ def welcome(token: str) -> Response:
 def begin(token: str) -> Response:
     """Take the person's press: the page counts as opened, and a session begins without the token."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return protect(make_response(redirect(url_for("public.welcome", token=token), 303)))
-    with tenancy.platform():
-        standing = visit.by_token(token)
-    if standing is None:
+        return make_response(redirect(url_for("public.welcome", token=token), 303))
+    link = visit.by_token(token)
+    if link is None:
         return _gone()
-    with tenancy.tenant(standing.tenant_id):
-        visit.begin(standing)
-    if not (_is_session_of(standing) and _proved(standing)):
-        _open_session(standing, proved=not standing.asks)
+    with tenancy.tenant(link.tenant_id):
+        visit.begin(link)
+    if not (_is_session_of(link) and _proved(link)):
+        _open_session(link, proved=not link.common.asks)
     return _go("public.show")
 
 
@@ -134,7 +141,9 @@ def answer(standing: Standing) -> Response:
         _open_session(standing, proved=True)
     if verdict.kind in {VerdictKind.RIGHT, VerdictKind.LOCKED, VerdictKind.CLOSED}:
         return _go("public.show")
-    left = verdict.left if verdict.kind is VerdictKind.WRONG else standing.max_failures - standing.failed_attempts
+    left = (
+        verdict.left if verdict.kind is VerdictKind.WRONG else standing.common.max_failures - standing.failed_attempts
+    )
     faults = {number: verdict.faults[number - 1] for number in range(1, len(asked) + 1) if number - 1 in verdict.faults}
     return page(
         "questions",
@@ -212,32 +221,32 @@ def returned(standing: Standing) -> Response:
 
 
 def _go(endpoint: str) -> Response:
-    return protect(make_response(redirect(url_for(endpoint), 303)))
+    return make_response(redirect(url_for(endpoint), 303))
 
 
 def _gone() -> Response:
     return notice("gone", status=404, more=("gone_copied", "gone_call"))
 
 
-def _open_session(standing: Standing, *, proved: bool) -> None:
+def _open_session(link: Link, *, proved: bool) -> None:
     """Begin the session anew: nothing that was known of it before is worth anything now."""
     session.clear()
     session.permanent = True
-    session["tenant"] = standing.tenant_id
-    session["recipient"] = standing.recipient_id
-    session["generation"] = standing.generation
+    session["tenant"] = link.tenant_id
+    session["recipient"] = link.recipient_id
+    session["generation"] = link.generation
     if proved:
         session["proved_at"] = int(time.time())
 
 
-def _is_session_of(standing: Standing) -> bool:
-    return (session.get("recipient"), session.get("generation")) == (standing.recipient_id, standing.generation)
+def _is_session_of(link: Link) -> bool:
+    return (session.get("recipient"), session.get("generation")) == (link.recipient_id, link.generation)
 
 
-def _proved(standing: Standing) -> bool:
+def _proved(link: Link) -> bool:
     """Say whether this browser's person proved who they are, and nothing has undone it since."""
     fresh = time.time() - session.get("proved_at", 0) < _PROOF_LIFE_S
-    return fresh and standing.page in _VERIFIED
+    return fresh and link.page in _VERIFIED
 
 
 def _questions(standing: Standing) -> Response:
@@ -245,18 +254,21 @@ def _questions(standing: Standing) -> Response:
     if not asked:
         # nothing is asked, but this browser's proof is too old: its way in is the link's button
         return notice("over", standing=standing)
-    left = standing.max_failures - standing.failed_attempts
     blank = [("",) * 4] * len(asked)
     return page(
         "questions",
         standing=standing,
         asked=asked,
         typed=blank,
-        left=left,
+        left=_left(standing),
         faults={},
         error="",
         calendars=_calendars(standing),
     )
+
+
+def _left(standing: Standing) -> int:
+    return standing.common.max_failures - standing.failed_attempts
 
 
 def _typed(number: int, question: Asked) -> tuple[str, ...]:
@@ -268,7 +280,7 @@ def _typed(number: int, question: Asked) -> tuple[str, ...]:
 
 def _calendars(standing: Standing) -> tuple[str, ...]:
     """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
-    return (check.WESTERN, *check.ERAS) if standing.language == "ja" else ()
+    return (check.WESTERN, *check.ERAS) if standing.common.face.language == "ja" else ()
 
 
 def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:

@@ -40,9 +40,8 @@ class _Side(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Read the cookie; one that is altered or too old is none."""
-        serializer = self.get_signing_serializer(app)
         value = request.cookies.get(self._name)
-        if serializer is None or not value:
+        if not value or (serializer := self.get_signing_serializer(app)) is None:
             return self.session_class()
         try:
             return self.session_class(serializer.loads(value, max_age=int(self._life.total_seconds())))
@@ -66,6 +65,6 @@ class TwoSidedSessions(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Write the cookie of the request's side; not with files: caches keep those, and must keep no cookie."""
-        if (request.endpoint or "").endswith("static"):
+        if (request.endpoint or "").endswith("static") or not (session or session.modified):
             return
         self._side(request.path).save_session(app, session, response)

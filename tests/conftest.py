@@ -20,6 +20,7 @@ from psycopg import sql
 
 from app import config, create_app, extensions
 from app.config import Settings, new_secrets
+from app.tenancy import lookup
 from dev.postgres import remove_postgres
 from dev.process import DevError
 from dev.provision import provision, unprovision
@@ -90,6 +91,7 @@ def product(settings: Settings) -> Iterator[Flask]:
     with made.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
     yield made
+    lookup.close()
     with made.app_context():
         extensions.db.engine.dispose()
 

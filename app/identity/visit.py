@@ -5,36 +5,73 @@ unknown, over or revoked: one answer for the three. What can't happen here: a st
 out for a link that has ended.
 """
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import tenancy
 from app.campaigns import people
 from app.extensions import db, vault
 from app.models import Campaign, Recipient
+from app.tenancy import lookup
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState, PaymentState
 
-_STANDING = """
-    SELECT r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state, r.payment_state,
-           r.failed_attempts, r.amount_yen, r.due_date, t.name, t.contact_phone, t.contact_hours, c.page_language,
-           c.max_failures, EXISTS (SELECT FROM question q WHERE q.campaign_id = r.campaign_id) AS asks
-    FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
-    WHERE r.link_expires_at > :now AND r.page_state NOT IN ('expired', 'revoked')
+_LINK = "r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state"
+_COMMON = """
+    t.name, t.contact_phone, t.contact_hours, t.about, t.look, c.page_language, c.max_failures,
+    EXISTS (SELECT FROM question q WHERE q.campaign_id = c.id), c.checks_stopped_at IS NOT NULL
 """
-_BY_TOKEN = text(_STANDING + " AND r.token_digest = :digest")
-_BY_ID = text(_STANDING + " AND r.id = :id AND r.link_generation = :generation")
+_LINK_COLUMNS, _COMMON_COLUMNS = 6, 9
+_LIVES = "r.link_expires_at > now() AND r.page_state NOT IN ('expired', 'revoked')"
+
+# put together of our own words alone
+_BY_TOKEN = f"SELECT {_LINK} FROM recipient r WHERE r.token_digest = %s AND {_LIVES}"  # noqa: S608
+_OF_CAMPAIGN = f"SELECT {_COMMON} FROM campaign c JOIN tenant t ON t.id = c.tenant_id WHERE c.id = %s"  # noqa: S608
+_BY_ID = text(f"""
+    SELECT {_LINK}, {_COMMON}, r.payment_state, r.failed_attempts, r.amount_yen, r.due_date
+    FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
+    WHERE r.id = :id AND r.link_generation = :generation AND {_LIVES}
+""")  # noqa: S608
+
+# how old the first page's knowledge of a campaign may be, which all its people have in common; seconds
+_COMMON_LIFE_S = 3.0
+_COMMON_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a person stands whose link lives: `asks` says whether questions come before the message.
+class Face:
+    """What a company shows to everybody it writes to; `look` is the digest of its colour and logo, or empty."""
 
-    Times are aware, money is whole yen.
+    company: str
+    contact_phone: str
+    contact_hours: str
+    about: str
+    look: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all people of a campaign have in common.
+
+    `asks` says whether questions come before the message, `stopped` whether nobody's answers are taken for now.
     """
+
+    face: Face
+    max_failures: int
+    asks: bool
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Whom a link that lives is for, and where their page stands."""
 
     tenant_id: int
     recipient_id: int
@@ -42,38 +79,35 @@ class Standing:
     generation: int
     expires_at: datetime
     page: PageState
+    common: Common
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Link):
+    """Where a person stands whose link lives. Times are aware, money is whole yen."""
+
     payment: PaymentState
     failed_attempts: int
     amount_yen: int | None
     due_date: date | None
-    company: str
-    contact_phone: str
-    contact_hours: str
-    language: str
-    max_failures: int
-    asks: bool
 
 
-def by_token(token: str) -> Standing | None:
-    """Find whom a token is for; one look-up on the digest's index. The platform's scope must be open."""
-    with tenancy.transaction() as connection:
-        return _standing(connection, token=token)
+def by_token(token: str) -> Link | None:
+    """Find whom a token is for: one look-up on the digest's index. No scope needs to be open.
+
+    What belongs to the campaign may be some seconds old: the press that follows asks anew.
+    """
+    row = lookup.first(_BY_TOKEN, vault.token_digest(token))
+    if row is None:
+        return None
+    tenant_id, recipient_id, campaign_id, generation, expires_at, page = row
+    return Link(tenant_id, recipient_id, campaign_id, generation, expires_at, PageState(page), _common_of(campaign_id))
 
 
 def by_id(recipient_id: int, generation: int) -> Standing | None:
     """Find where the person of a page session stands now. The tenant's scope must be open."""
     with tenancy.transaction() as connection:
-        return _standing(connection, recipient_id=recipient_id, generation=generation)
-
-
-def _standing(
-    connection: Connection, *, token: str | None = None, recipient_id: int = 0, generation: int = 0
-) -> Standing | None:
-    values: dict[str, object] = {"now": datetime.now(UTC)}
-    if token is not None:
-        row = connection.execute(_BY_TOKEN, values | {"digest": vault.token_digest(token)}).first()
-    else:
-        row = connection.execute(_BY_ID, values | {"id": recipient_id, "generation": generation}).first()
+        row = connection.execute(_BY_ID, {"id": recipient_id, "generation": generation}).first()
     if row is None:
         return None
     return Standing(
@@ -83,25 +117,44 @@ def _standing(
         generation=row.link_generation,
         expires_at=row.link_expires_at,
         page=PageState(row.page_state),
+        common=_common(row[_LINK_COLUMNS : _LINK_COLUMNS + _COMMON_COLUMNS]),
         payment=PaymentState(row.payment_state),
         failed_attempts=row.failed_attempts,
         amount_yen=row.amount_yen,
         due_date=row.due_date,
-        company=row.name,
-        contact_phone=row.contact_phone,
-        contact_hours=row.contact_hours,
-        language=row.page_language,
-        max_failures=row.max_failures,
-        asks=row.asks,
     )
 
 
-def begin(standing: Standing) -> None:
+# campaign -> (until when it may be used, by time.monotonic(); what its people have in common)
+_known: dict[int, tuple[float, Common]] = {}
+
+
+def _common_of(campaign_id: int) -> Common:
+    now = time.monotonic()
+    kept = _known.get(campaign_id)
+    if kept is not None and now < kept[0]:
+        return kept[1]
+    row = lookup.first(_OF_CAMPAIGN, campaign_id)
+    assert row is not None  # noqa: S101 - a recipient refers to it
+    if len(_known) >= _COMMON_KEPT:
+        _known.clear()
+    common = _common(row)
+    _known[campaign_id] = (now + _COMMON_LIFE_S, common)
+    return common
+
+
+def _common(row: Sequence[Any]) -> Common:
+    # in the order of _COMMON
+    *face, max_failures, asks, stopped = row
+    return Common(Face(*face), max_failures, asks, stopped)
+
+
+def begin(link: Link) -> None:
     """Record that the person opened their page; where nothing is asked, they are through with it."""
-    steps = [Step(standing.recipient_id, datetime.now(UTC))]
+    steps = [Step(link.recipient_id, datetime.now(UTC))]
     with tenancy.transaction() as connection:
         move(connection, PAGE, PageState.OPENED, steps, actor="person", sources=[PageState.UNOPENED])
-        if not standing.asks:
+        if not link.common.asks:
             move(connection, PAGE, PageState.VERIFIED, steps, actor="person")
 
 
@@ -115,7 +168,7 @@ def view(standing: Standing) -> tuple[str, str]:
         recipient = session.get_one(Recipient, standing.recipient_id)
         campaign = session.get_one(Campaign, standing.campaign_id)
         fields = people.open_fields(standing.tenant_id, standing.recipient_id, recipient.fields_sealed)
-        texts = people.page_texts(campaign, standing.company, fields)
+        texts = people.page_texts(campaign, standing.common.face.company, fields)
     if standing.page is PageState.VERIFIED:
         with tenancy.transaction() as connection:
             move(connection, PAGE, PageState.VIEWED, [Step(standing.recipient_id, datetime.now(UTC))], actor="person")

@@ -20,6 +20,9 @@ class Campaign(TenantOwned, Model):
 
     `rehearsal` is the last check over every row, bound to the content by its digest.
 
+    While `checks_stopped_at` stands nobody's answers are taken: far too many were wrong (`app.identity.guard`). Those
+    given before `checks_watched_from` no longer count.
+
     `send_window` narrows the company's, `profile` 'collection' (督促) keeps to 8:00-21:00 whatever both say
     (`app.campaigns.windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a passing
     cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker last
@@ -51,6 +54,8 @@ class Campaign(TenantOwned, Model):
     page_title: Mapped[str] = mapped_column(Text, server_default="")
     page_text: Mapped[str] = mapped_column(Text, server_default="")
     page_language: Mapped[str] = mapped_column(Text, server_default="ja")
+    checks_stopped_at: Mapped[Time | None]
+    checks_watched_from: Mapped[Time | None]
     payment_required: Mapped[bool] = mapped_column(server_default=text("false"))
     link_minutes: Mapped[int | None] = mapped_column(server_default="20160")
     link_until: Mapped[Time | None]

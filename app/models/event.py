@@ -21,6 +21,13 @@ class Event(TenantOwned, Model):
     __tablename__ = "event"
     __table_args__ = owned(
         Index("ix_event_recipient_id_id", "recipient_id", "id", postgresql_where=text("recipient_id IS NOT NULL")),
+        # what app.identity.guard counts
+        Index(
+            "ix_event_campaign_id_at",
+            "campaign_id",
+            "at",
+            postgresql_where=text("track = 'page' AND state IN ('opened', 'wrong_answer', 'locked')"),
+        ),
         Index("ix_event_campaign_id_id", "campaign_id", "id", postgresql_where=text("recipient_id IS NULL")),
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,10 +15,18 @@ class Tenant(Model):
 
     `send_window` is what `app.campaigns.windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
     calendar; `served_at` is when a worker last took a slice of this company's: whoever waited longest comes next.
+
+    `about`, `colour` (#rrggbb or empty) and `logo` (a PNG that `app.tenancy.look` made) are shown to recipients too;
+    `look` is the digest of the last two. `verifiable`: its senders' numbers may be asked about by anyone.
     """
 
     __tablename__ = "tenant"
-    __table_args__ = (CheckConstraint("daily_cap > 0", name="daily_cap"),)
+    __table_args__ = (
+        CheckConstraint("daily_cap > 0", name="daily_cap"),
+        CheckConstraint("colour ~ '^(#[0-9a-f]{6})?$'", name="colour"),
+        CheckConstraint("octet_length(logo) <= 12288", name="logo"),
+        Index("ix_tenant_look", "look", postgresql_where=text("look <> ''")),
+    )
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(Text, unique=True)
@@ -26,6 +34,11 @@ class Tenant(Model):
     state: Mapped[str] = mapped_column(Text, server_default="review")
     contact_phone: Mapped[str] = mapped_column(Text, server_default="")
     contact_hours: Mapped[str] = mapped_column(Text, server_default="")
+    about: Mapped[str] = mapped_column(Text, server_default="")
+    colour: Mapped[str] = mapped_column(Text, server_default="")
+    logo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    look: Mapped[str] = mapped_column(Text, server_default="")
+    verifiable: Mapped[bool] = mapped_column(server_default=text("false"))
     send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     daily_cap: Mapped[int | None]
     served_at: Mapped[Time | None]

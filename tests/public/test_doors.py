@@ -21,7 +21,7 @@ ADDRESSES = ["/p", "/p/pay", "/p/return", "/p/answers", "/abcdefghijkmnpqr", "/n
 
 def check_headers(headers) -> None:
     assert headers["Content-Security-Policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
         " frame-ancestors 'none'"
     )
     assert headers["Cache-Control"] == "no-store"

@@ -1,0 +1,138 @@
+"""How a company looks to the people it writes to: one colour and a small logo.
+
+In: a colour and a picture as staff give them. Out: shades that can be read on our backgrounds, light and dark, and a
+small PNG of our own making. What can't happen here: letters that can't be read for a company's colour, or an uploaded
+file that reaches a recipient as it came.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+from hashlib import sha256
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from app.identity.bad_input import BadInput
+
+LOGO_UPLOAD_BYTES = 2_000_000
+LOGO_BYTES = 10_240  # what a page may carry: in base64 and gzipped about as much
+
+# WCAG 2.2, 1.4.3: 4.5 to 1 between letters and what is behind them
+_CONTRAST = 4.5
+# the backgrounds on which public/static/page.css writes in the main colour, and the letters it writes upon it
+_LIGHT_GROUNDS = ("#ffffff", "#f2f4f7", "#eef2fb", "#fff7df")
+_DARK_GROUNDS = ("#16181d", "#0d0e11", "#1d2338", "#332a10")
+_ON_LIGHT, _ON_DARK = "#ffffff", "#0b0f2e"
+
+_BOXES = ((480, 96), (360, 72), (240, 48))  # pixels, the largest that fits the bytes is taken
+_PALETTES = (256, 64, 32, 16)
+_MOST_PIXELS = 25_000_000
+_SMALLEST = 16  # pixels a side
+
+
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """A company's colour on one kind of ground, as #rrggbb: itself, pressed, and what is written upon it."""
+
+    main: str
+    pressed: str
+    on_main: str
+
+
+def contrast(one: str, other: str) -> float:
+    """Give the contrast of two colours (#rrggbb), 1 to 21, as WCAG defines it."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def check_colour(colour: str) -> None:
+    """Raise BadInput for a colour (#rrggbb) too light to be read, with one that could be taken instead."""
+    worst = min(contrast(colour, ground) for ground in _LIGHT_GROUNDS)
+    if worst < _CONTRAST:
+        instead = _until_readable(colour, "#000000", _LIGHT_GROUNDS)
+        raise BadInput(
+            "too_light",
+            f"この色は薄く、文字が読みにくくなります（コントラスト比 {worst:.1f}、必要な値は {_CONTRAST} 以上）。"
+            f"もっと濃い色にしてください。近い色では {instead} が使えます。",
+        )
+
+
+def palette(colour: str) -> tuple[Shades, Shades]:
+    """Give the shades of a colour that passed `check_colour`, for light and for dark grounds."""
+    lit = _until_readable(colour, "#ffffff", _DARK_GROUNDS)
+    return (
+        Shades(colour, _mixed(colour, "#000000", 0.3), _ON_LIGHT),
+        Shades(lit, _mixed(lit, "#ffffff", 0.4), _ON_DARK),
+    )
+
+
+def _until_readable(colour: str, towards: str, grounds: tuple[str, ...]) -> str:
+    for step in range(101):
+        mixed = _mixed(colour, towards, step / 100)
+        if all(contrast(mixed, ground) >= _CONTRAST for ground in grounds):
+            return mixed
+    return towards
+
+
+def _mixed(colour: str, other: str, share: float) -> str:
+    pairs = zip(_rgb(colour), _rgb(other), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004 - sRGB's definition
+        for part in (value / 255 for value in _rgb(colour))
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def prepare_logo(upload: bytes) -> bytes:
+    """Make a PNG of at most LOGO_BYTES from an uploaded PNG or JPEG. Raises BadInput."""
+    picture = _opened(upload)
+    for box in _BOXES:
+        small = picture.copy()
+        small.thumbnail(box, Image.Resampling.LANCZOS)
+        for colours in _PALETTES:
+            png = io.BytesIO()
+            small.quantize(colours, Image.Quantize.FASTOCTREE).save(png, "PNG", optimize=True)
+            if png.tell() <= LOGO_BYTES:
+                return png.getvalue()
+    raise BadInput(
+        "too_fine", "ロゴの絵柄が細かすぎて、小さな画像にできません。写真ではなく、単純なロゴにしてください。"
+    )
+
+
+def _opened(upload: bytes) -> Image.Image:
+    if len(upload) > LOGO_UPLOAD_BYTES:
+        raise BadInput(
+            "too_large", f"ファイルが大きすぎます。{LOGO_UPLOAD_BYTES // 1_000_000}MBまでの画像にしてください。"
+        )
+    try:
+        with Image.open(io.BytesIO(upload), formats=("PNG", "JPEG")) as found:
+            if found.width * found.height > _MOST_PIXELS:
+                raise BadInput("too_large", "画像の縦横が大きすぎます。小さくしてからアップロードしてください。")
+            if min(found.size) < _SMALLEST:
+                raise BadInput("too_small", f"画像が小さすぎます。縦横とも{_SMALLEST}ピクセル以上にしてください。")
+            return ImageOps.exif_transpose(found).convert("RGBA")
+    except BadInput:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, struct.error):
+        raise BadInput("no_picture", "PNGまたはJPEGの画像として読めません。別のファイルを選んでください。") from None
+
+
+def size(png: bytes) -> tuple[int, int]:
+    """Give width and height, in pixels, of a PNG that `prepare_logo` made."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def digest(colour: str, logo: bytes | None) -> str:
+    """Give the name of a look; empty where there is neither colour nor logo."""
+    if not colour and not logo:
+        return ""
+    return sha256(colour.encode() + b"|" + (logo or b"")).hexdigest()[:20]

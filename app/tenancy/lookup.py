@@ -1,0 +1,57 @@
+"""Reads of one statement across companies, on connections of their own: what a link's address costs is this.
+
+In: a statement with its values. Out: its first row. What can't happen here: a write (the sessions are read-only), or
+another part's transaction in the platform's scope (the connections are shared with nobody). One round trip, no BEGIN
+and no COMMIT; a connection that died with the database is replaced and the read done again.
+"""
+
+from collections import deque
+from typing import Any
+
+import psycopg
+
+from app.config import settings
+
+# as many as threads have read at the same time; the last one back is the first one out
+_idle: deque[psycopg.Connection[tuple[Any, ...]]] = deque()
+
+
+def first(statement: str, *values: object) -> tuple[Any, ...] | None:
+    """Give the first row of a read in the platform's scope. Raises psycopg.Error."""
+    try:
+        connection = _idle.pop()
+    except IndexError:
+        return _read(_connect(), statement, values)
+    try:
+        return _read(connection, statement, values)
+    except psycopg.OperationalError:
+        # the others are of the same age
+        close()
+        return _read(_connect(), statement, values)
+
+
+def close() -> None:
+    """Close the connections that nobody reads from; for the end of a process, or of its database."""
+    while _idle:
+        _idle.pop().close()
+
+
+def _read(
+    connection: psycopg.Connection[tuple[Any, ...]], statement: str, values: tuple[object, ...]
+) -> tuple[Any, ...] | None:
+    try:
+        row = connection.execute(statement, values, binary=True).fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    _idle.append(connection)
+    return row
+
+
+def _connect() -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(
+        settings().database_url.replace("+psycopg", "", 1),
+        autocommit=True,
+        options="-c default_transaction_read_only=on -c app.platform=on",
+        connect_timeout=10,
+    )

@@ -1,0 +1,69 @@
+"""The style sheet, with a company's colour and logo in it: one file a page, kept by browsers for good.
+
+A company's own is found under the digest of both, so that it names nobody and never changes.
+"""
+
+import base64
+from functools import cache, lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Response, url_for
+
+from app.tenancy import look, lookup
+
+_CSS = Path(__file__).parent / "static" / "page.css"
+_FOUND = "SELECT colour, logo FROM tenant WHERE look = %s LIMIT 1"
+# a logo is drawn at half its pixels, for screens that have two for one
+_DENSITY = 2
+
+
+def address(digest: str) -> str:
+    """Give the style sheet's address, for a company's look or for none."""
+    if digest:
+        return url_for("public.look_static", digest=digest, v=_version())
+    return url_for("public.static", filename="page.css", v=_version())
+
+
+def sheet(digest: str) -> Response | None:
+    """Give the style sheet of a look; None where no company has it."""
+    css = _sheet(digest)
+    return None if css is None else Response(css, mimetype="text/css")
+
+
+@lru_cache(maxsize=256)
+def _sheet(digest: str) -> str | None:
+    found = lookup.first(_FOUND, digest)
+    if found is None:
+        return None
+    colour, logo = found
+    return "".join((_CSS.read_text(encoding="utf-8"), _colours(colour) if colour else "", _logo(logo) if logo else ""))
+
+
+def _colours(colour: str) -> str:
+    light, dark = look.palette(colour)
+    return f"""@media screen {{
+  :root {{ {_variables(light)} }}
+  @media (prefers-color-scheme: dark) {{ :root {{ {_variables(dark)} }} }}
+}}
+"""
+
+
+def _variables(shades: look.Shades) -> str:
+    return f"--main: {shades.main}; --main-press: {shades.pressed}; --on-main: {shades.on_main};"
+
+
+def _logo(png: bytes) -> str:
+    width, height = look.size(png)
+    data = base64.b64encode(png).decode()
+    return f""".top .company::before {{
+  width: {width / _DENSITY:g}px; height: {height / _DENSITY:g}px; margin: 0; border: .25rem solid #fff;
+  border-radius: .25rem; box-sizing: content-box; print-color-adjust: exact; -webkit-print-color-adjust: exact;
+  background: #fff url("data:image/png;base64,{data}") center / 100% 100% no-repeat;
+}}
+"""
+
+
+@cache
+def _version() -> str:
+    return sha256(_CSS.read_bytes()).hexdigest()[:12]
