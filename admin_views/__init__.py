@@ -14,6 +14,7 @@ from admin_views import auth, look, words
 from admin_views.access import ACCESS
 from admin_views.audit import AuditView
 from admin_views.campaign_flow import CampaignFlow
+from admin_views.campaign_life import CampaignLife
 from admin_views.campaigns import CampaignView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
@@ -36,6 +37,7 @@ def register(app: Flask) -> None:
     for view in (
         CampaignView(),
         CampaignFlow("配信の流れ", endpoint="flow", url="campaign"),
+        CampaignLife("配信の操作", endpoint="life", url="campaign"),
         RecipientView(),
         ImportView(),
         SendLogView(),

@@ -23,6 +23,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "audit": _OPERATOR | _MANAGER,
     "campaign": _COMPANY,
     "flow": _COMPANY,
+    "life": _COMPANY,
     "recipient": _COMPANY,
     "imports": _COMPANY,
     "send_log": _COMPANY,

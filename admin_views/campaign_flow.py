@@ -22,7 +22,6 @@ from app.extensions import csrf, db
 from app.intake import imports
 from app.models import Campaign, Import
 from app.tracking import export
-from app.tracking.clock import japan_minutes
 from app.tracking.figures import figures
 from app.tracking.states import CAMPAIGN, CampaignState
 
@@ -39,7 +38,10 @@ class CampaignFlow(FlowView):
     @expose(f"{ONE}/")
     def overview(self, campaign_id: int) -> Page:
         """Show the steps, what each lacks, and the one thing to do next."""
-        return self.page("flow/overview.html", one_campaign(campaign_id), "")
+        campaign = one_campaign(campaign_id)
+        scheduled = flow_preview.when(campaign) if campaign.state == CampaignState.SCHEDULED else None
+        returned = flow_preview.came_back(campaign)
+        return self.page("flow/overview.html", campaign, "", scheduled=scheduled, returned=returned)
 
     # --- 名簿 ---
 
@@ -139,17 +141,8 @@ class CampaignFlow(FlowView):
     def check(self, campaign_id: int) -> Page:
         """Show what the check over every row found, with previews."""
         campaign = one_campaign(campaign_id)
-        checked = rehearsal.current(campaign)
-        return self.page(
-            "flow/check.html",
-            campaign,
-            "check",
-            checked=checked,
-            checked_at=japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
-            previews=flow_preview.previews(campaign, checked) if checked else [],
-            waiting=checked is None and "waiting" in request.args,
-            stale=checked is None and campaign.rehearsal is not None,
-        )
+        context = flow_preview.check_page(campaign, waiting="waiting" in request.args)
+        return self.page("flow/check.html", campaign, "check", **context)
 
     @expose(f"{ONE}/check/", methods=["POST"])
     def start_check(self, campaign_id: int) -> Page:
@@ -190,6 +183,7 @@ class CampaignFlow(FlowView):
             checked=checked,
             previews=flow_preview.previews(campaign, checked)[:1] if checked else [],
             problems=problems,
+            when=flow_preview.when(campaign),
         )
         return (page, 409) if request.method == "POST" else page
 
@@ -205,7 +199,7 @@ class CampaignFlow(FlowView):
                 return self._send_page(campaign, not_ready.problems)
             flash("この配信はすでに送信を開始しています。二重には送信されません。", "warning")
         else:
-            flash("送信を開始しました。この画面を閉じても送信は続きます。", "success")
+            flash(flow_preview.launched_words(one_campaign(campaign_id)), "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     # --- 状況 ---
@@ -251,10 +245,7 @@ class CampaignFlow(FlowView):
             word = CAMPAIGN.words[CampaignState(one_campaign(campaign_id).state)]
             flash(f"この配信は今「{word}」のため、その操作は必要ないか、できません。", "warning")
         campaign = one_campaign(campaign_id)
-        return redirect(
-            page_url(campaign, "status") if launched(campaign) else url_for("flow.overview", campaign_id=campaign_id),
-            303,
-        )
+        return redirect(url_for("flow.status" if launched(campaign) else "flow.overview", campaign_id=campaign_id), 303)
 
     # --- 結果 ---
 

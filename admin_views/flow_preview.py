@@ -1,20 +1,24 @@
 """確認: what people will see, made from real rows; and the campaign's terms in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from app import links
-from app.campaigns import people
+from app.campaigns import lifecycle, people, rehearsal, timing
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
+from app.campaigns.windows import describe, policy_of
 from app.config import settings
+from app.delivery import trial
 from app.extensions import db
 from app.intake.phones import mask
-from app.models import Campaign, Recipient
+from app.models import Campaign, Event, Recipient
 from app.tracking.clock import japan_minutes
+from app.tracking.states import CampaignState
 
 _DAY_MINUTES = 1440
 _HOUR_MINUTES = 60
@@ -85,11 +89,94 @@ def terms(campaign: Campaign) -> list[tuple[str, str]]:
     paid_by = campaign.payment_account.name if campaign.payment_account else "未設定"
     return [
         ("SMSの送信元", sender),
+        ("送信時間帯", _hours(campaign)),
+        ("送信を始める日時", japan_minutes(campaign.starts_at) or "指定なし"),
+        ("送信の締切", japan_minutes(campaign.deadline_at) or "指定なし"),
+        ("届かないときの再送", _retries(campaign)),
         ("リンクの有効期限", _validity(campaign)),
         ("本人確認の設問", questions),
         ("間違えられる回数", f"{campaign.max_failures}回（超えるとロック）"),
         ("支払い", f"あり（{paid_by}）" if campaign.payment_required else "なし"),
     ]
+
+
+def check_page(
+    campaign: Campaign, *, waiting: bool = False, trial_typed: str = "", trial_problems: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Give what the page of the check shows."""
+    checked = rehearsal.current(campaign)
+    return {
+        "checked": checked,
+        "checked_at": japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
+        "previews": previews(campaign, checked) if checked else [],
+        "waiting": checked is None and waiting,
+        "stale": checked is None and campaign.rehearsal is not None,
+        "when": when(campaign),
+        "trials": trial.latest(campaign),
+        "trial_typed": trial_typed,
+        "trial_problems": trial_problems,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a campaign is sent, in words: its terms, and what will go otherwise than one might think."""
+
+    terms: list[tuple[str, str]]
+    warnings: list[str]
+    scheduled: bool
+
+
+def when(campaign: Campaign) -> When:
+    """Say when a campaign that is launched now begins and ends."""
+    now = datetime.now(UTC)
+    people_count = lifecycle.people_count(campaign.id)
+    plan = timing.plan(campaign, people_count, now)
+    scheduled = campaign.starts_at is not None and campaign.starts_at > now
+    if plan.begins_at is None:
+        begins = "送信できる時間帯がありません"
+    elif plan.begins_at > now:
+        why = "予約" if scheduled and plan.begins_at == campaign.starts_at else "送信時間帯が始まるとき"
+        begins = f"{japan_minutes(plan.begins_at)}（{why}）"
+    else:
+        begins = "送信のボタンを押したあと、すぐ"
+    finishes = f"{japan_minutes(plan.finishes_at)}ごろ" if plan.finishes_at and people_count else "―"
+    found = [("送信の開始", begins), ("送り終わる見込み", finishes)]
+    return When(found, timing.warnings(campaign, people_count, now), scheduled)
+
+
+def launched_words(campaign: Campaign) -> str:
+    """Say what the press of the button did."""
+    if campaign.state == CampaignState.SCHEDULED and campaign.starts_at is not None:
+        return f"送信を予約しました。{japan_minutes(campaign.starts_at)}に始まります。それまでは取りやめられます。"
+    begins = timing.plan(campaign, 1, datetime.now(UTC)).begins_at
+    if begins is not None and begins > datetime.now(UTC):
+        return f"送信を受け付けました。いまは送信時間帯の外のため、{japan_minutes(begins)}に始まります。"
+    return "送信を開始しました。この画面を閉じても送信は続きます。"
+
+
+def came_back(campaign: Campaign) -> bool:
+    """Say whether the campaign was scheduled but could not start, and is a draft again for that."""
+    if campaign.state != CampaignState.DRAFT:
+        return False
+    last = db.session.scalars(
+        select(Event)
+        .where(Event.campaign_id == campaign.id, Event.recipient_id.is_(None), Event.track == "campaign")
+        .order_by(Event.id.desc())
+        .limit(1)
+    ).first()
+    return last is not None and (last.detail or {}).get("reason") == "changed"
+
+
+def _hours(campaign: Campaign) -> str:
+    words = describe(policy_of(campaign, campaign.tenant))
+    return f"{words}／督促" if campaign.profile == "collection" else words
+
+
+def _retries(campaign: Campaign) -> str:
+    if not campaign.retry_times:
+        return "しない"
+    return f"{campaign.retry_times}回まで（{campaign.retry_after_minutes}分以上の間隔）"
 
 
 def _validity(campaign: Campaign) -> str:

@@ -8,12 +8,25 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Response, stream_with_context, url_for
+from sqlalchemy import select
 
 from app import tenancy
-from app.models import Campaign
+from app.delivery import again, held
+from app.extensions import db
+from app.models import Campaign, Reminder
 from app.tracking.clock import TOKYO
 from app.tracking.figures import Figures, figures
-from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, PageState, SmsState, Track
+from app.tracking.states import (
+    CAMPAIGN,
+    PAGE,
+    PAYMENT,
+    SMS,
+    CampaignState,
+    PageState,
+    PaymentState,
+    SmsState,
+    Track,
+)
 
 _BAR_WIDTH = 420
 # what the list of people calls its filters
@@ -75,10 +88,46 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "bars": bars(campaign, now),
         "boxes": _boxes(now),
         "alerts": _alerts(campaign, now),
+        "again": _again(campaign, now),
+        "reminders": _reminders(campaign),
         "live_url": url_for("flow.status_figures", campaign_id=campaign.id, shown=_shown(campaign, now)),
         "can_pause": campaign.state == CampaignState.SENDING,
         "can_resume": campaign.state == CampaignState.PAUSED,
     }
+
+
+def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
+    """Offer to write once more to those of whom there are any."""
+    if campaign.state not in {CampaignState.SENDING, CampaignState.COMPLETED}:
+        return []
+    offers = []
+    if now.sms[SmsState.UNDELIVERED]:
+        offers.append(("届かなかった人に送り直す", url_for("life.resend", campaign_id=campaign.id)))
+    counts = {"unopened": now.page[PageState.UNOPENED]}
+    if campaign.payment_required:
+        counts["unpaid"] = now.people - now.payment[PaymentState.PAID]
+    offers += [
+        (f"{again.WHICH[which]}にリマインドを送る", url_for("life.remind", campaign_id=campaign.id, which=which))
+        for which, count in counts.items()
+        if count
+    ]
+    return offers
+
+
+def _reminders(campaign: Campaign) -> list[dict[str, Any]]:
+    rows = db.session.scalars(
+        select(Reminder).where(Reminder.campaign_id == campaign.id).order_by(Reminder.number.desc())
+    )
+    return [
+        {
+            "number": row.number,
+            "created_at": row.created_at,
+            "which": again.WHICH[row.which],
+            "people": row.people,
+            "sms_text": row.sms_text,
+        }
+        for row in rows
+    ]
 
 
 def _tracks(campaign: Campaign) -> list[Track]:
@@ -130,11 +179,15 @@ def _alerts(campaign: Campaign, now: Figures) -> list[Alert]:
         ),
         (PAGE, PageState.LOCKED, now.page, "が設問を間違えてロックされています。本人から連絡があれば解除できます。"),
     ]
-    return [
+    alerts = [
         Alert(f"{track.name}.{state}", counts[state], words, recipients_url(campaign, track, state))
         for track, state, counts, words in found
         if counts[state]
     ]
+    if now.sms[SmsState.UNKNOWN] and (undecided := held.count(campaign)):
+        words = "は送信事業者に照会しても結果が分かりません。送信済みとするか送り直すかを、管理者が決めてください。"
+        alerts.append(Alert("held", undecided, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
+    return alerts
 
 
 def _shown(campaign: Campaign, now: Figures) -> str:
@@ -165,6 +218,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
     texts |= {f"box.{key}": f"{count:,}" for key, _, count, _ in _boxes(now)}
     texts |= {bar.key: f"{bar.count:,}" for bar in funnel}
     texts |= {f"{bar.key}.share": bar.share for bar in funnel}
+    texts |= {alert.key: f"{alert.count:,}" for alert in _alerts(campaign, now)}
     texts["state"] = CAMPAIGN.words[CampaignState(campaign.state)]
     return {
         "done": _shown(campaign, now) != shown,

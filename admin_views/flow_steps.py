@@ -8,6 +8,7 @@ from flask import url_for
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import Missing
 from app.models import Campaign
+from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
 
 _BEFORE_LAUNCH = {CampaignState.DRAFT, CampaignState.APPROVAL, CampaignState.SCHEDULED}
@@ -71,6 +72,8 @@ def _standing(
         earlier = list(_NAMES)[: list(_NAMES).index(key)]
         waits = any(item.step in earlier for item in missing)
         return ("later" if waits else "todo"), "これから" if waits else f"あと{len(lacks)}点", lacks
+    if campaign.state == CampaignState.SCHEDULED:
+        return ("todo", "予約済み", ()) if key == "send" else ("later", "これから", ())
     if campaign.state in _BEFORE_LAUNCH:
         ready = key == "send" and not missing
         return ("todo", "送信できます", ()) if ready else ("later", "これから", ())
@@ -94,6 +97,9 @@ def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
         return Action("送信を一時停止しています。", "状況を見て再開する", by_key["status"].url)
     if campaign.state == CampaignState.SENDING:
         return Action(f"{people:,}件の送信を進めています。", "状況を見る", by_key["status"].url)
+    if campaign.state == CampaignState.SCHEDULED:
+        booked = f"{japan_minutes(campaign.starts_at)}に、{people:,}件の送信を始める予約をしています。"
+        return Action(booked, "予約の内容を見る", url_for("flow.overview", campaign_id=campaign.id))
     if campaign.state == CampaignState.CANCELLED and not launched(campaign):
         return Action("この配信は送信前に取り消されました。", "配信の一覧へ", url_for("campaign.index_view"))
     if campaign.state not in _BEFORE_LAUNCH:

@@ -15,6 +15,7 @@ from admin_views.filters import Choice, RowChoice, states_of
 from admin_views.scoping import rows
 from app import audit, tenancy
 from app.campaigns import people
+from app.delivery import held
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.unlock import unlock
@@ -135,6 +136,8 @@ class RecipientView(SecureModelView):
             attempts=person_page.attempts(person),
             payments=person_page.payments(person),
             states=person_page.states(person),
+            held=held.is_held(person),
+            may_settle=staff().role == Role.MANAGER,
         )
 
     @expose(f"{_ONE}/reveal", methods=["POST"])
@@ -155,6 +158,23 @@ class RecipientView(SecureModelView):
             flash("ロックを解除しました。受信者は、同じリンクからもう一度回答できます。", "success")
         else:
             flash("この送信先はロックされていません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/settle/<how>", methods=["GET", "POST"])
+    def settle(self, recipient_id: int, how: str) -> BaseResponse | str:
+        """Take a manager's word for what became of an SMS that nobody can tell, once confirmed."""
+        if staff().role != Role.MANAGER:
+            abort(403)
+        person = self.get_one(recipient_id)
+        if how not in {"sent", "again"}:
+            abort(404)
+        if request.method == "GET" and held.is_held(person):
+            return self.render("office/settle.html", person=person, how=how)
+        if request.method == "POST" and held.settle_unknown(recipient_id, as_sent=how == "sent", user_id=staff().id):
+            done = {"sent": "送信済みとしました。", "again": "送り直しを始めました。"}
+            flash(done[how], "success")
+        else:
+            flash("結果がすでに分かったか、配信が取り消されているため、何もしていません。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     def get_list(self, *args: Any, **kwargs: Any) -> Any:

@@ -41,14 +41,14 @@ def listed(app: Flask, house: House, campaign: int, state: str = "done") -> int:
 
 def flow_urls(app: Flask, campaign: int, upload: int) -> list[tuple[str, str]]:
     """List every address of a campaign's pages with its method."""
-    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("flow.")]
-    values = {"campaign_id": campaign, "import_id": upload}
-    made = []
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith(("flow.", "life."))]
+    values = {"campaign_id": campaign, "import_id": upload, "which": "unopened"}
+    made: list[tuple[str, str]] = []
     for rule in rules:
         built = rule.build({name: values[name] for name in rule.arguments})
         assert built is not None
         made += [(method, built[1]) for method in sorted((rule.methods or set()) & {"GET", "POST"})]
-    assert len(made) >= 24
+    assert len(made) >= 30
     return made
 
 

@@ -1,0 +1,113 @@
+"""What may be done with a campaign beyond its straight way: withdraw it, try it, send again, remind.
+
+In: clicks of the tenant's managers and clerks. Out: one call of the domain each. Each act that sends shows first to how
+many, with which words and when; what a second press would do twice is refused by the domain.
+"""
+
+from flask import abort, flash, redirect, request, url_for
+
+from admin_views import flow_again, flow_preview
+from admin_views.access import staff
+from admin_views.base import expose
+from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
+from app.campaigns import lifecycle
+from app.campaigns.lifecycle import NotReady
+from app.delivery import again, trial
+from app.extensions import db
+from app.models import Campaign
+
+_WHICH = f"{ONE}/remind/<which>"
+
+
+class CampaignLife(FlowView):
+    """Acts upon a campaign."""
+
+    @expose(f"{ONE}/withdraw", methods=["POST"])
+    def withdraw(self, campaign_id: int) -> Page:
+        """Take a scheduled campaign back, at once: nothing has left yet."""
+        ours(campaign_id)
+        if lifecycle.withdraw(campaign_id, user_id=staff().id):
+            flash("予約を取りやめ、下書きに戻しました。内容を直して、もう一度送信できます。", "success")
+        else:
+            flash("この配信は予約されていないか、すでに送信が始まっています。", "warning")
+        return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/trial", methods=["POST"])
+    def trial(self, campaign_id: int) -> Page:
+        """Send one SMS to the number typed, once."""
+        ours(campaign_id)
+        typed = request.form.get("phone", "").strip()
+        try:
+            state = trial.send_trial(campaign_id, typed, user_id=staff().id)
+        except NotReady as not_ready:
+            campaign = one_campaign(campaign_id)
+            context = flow_preview.check_page(campaign, trial_typed=typed[:20], trial_problems=not_ready.problems)
+            return self.page("flow/check.html", campaign, "check", **context), 422
+        flash(*flow_again.TRIAL_FLASHES[state])
+        return redirect(f"{url_for('flow.check', campaign_id=campaign_id)}#trial", 303)
+
+    @expose(f"{ONE}/resend", methods=["GET", "POST"])
+    def resend(self, campaign_id: int) -> Page:
+        """Send again to those it didn't reach, once confirmed."""
+        if request.method == "GET":
+            campaign = one_campaign(campaign_id)
+            problems = again.problems(campaign)
+            question = None if problems else flow_again.resend_question(campaign, again.to_resend(campaign))
+            if question is None:
+                return self._nobody(campaign, problems)
+            return self.confirm(campaign, "status", question)
+        ours(campaign_id)
+        try:
+            count = again.resend(campaign_id, user_id=staff().id)
+        except NotReady as not_ready:
+            return self._nobody(one_campaign(campaign_id), not_ready.problems)
+        flash(f"{count:,}件の再送を始めました。", "success")
+        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+
+    @expose(_WHICH)
+    def remind(self, campaign_id: int, which: str) -> Page:
+        """Say to how many a reminder goes, and with which words."""
+        campaign = _asked(campaign_id, which)
+        return self._remind_page(campaign, which, campaign.sms_text, again.problems(campaign))
+
+    @expose(_WHICH, methods=["POST"])
+    def send_reminder(self, campaign_id: int, which: str) -> Page:
+        """Send a reminder; a second press finds it sent."""
+        _asked(campaign_id, which)
+        db.session.rollback()
+        typed = request.form.get("sms_text", "").replace("\r\n", "\n").replace("\0", "")[:300]
+        number = request.form.get("number", "")
+        try:
+            count = again.remind(
+                campaign_id,
+                which,
+                user_id=staff().id,
+                number=int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0,  # noqa: PLR2004
+                sms_text=typed,
+            )
+        except NotReady as not_ready:
+            return self._remind_page(one_campaign(campaign_id), which, typed, not_ready.problems), 422
+        flash(f"{count:,}件のリマインドの送信を始めました。", "success")
+        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+
+    def _remind_page(self, campaign: Campaign, which: str, typed: str, problems: list[str]) -> str:
+        context = flow_again.remind_page(campaign, which, typed)
+        return self.page("flow/remind.html", campaign, "status", problems=problems, **context)
+
+    def _nobody(self, campaign: Campaign, problems: list[str]) -> Page:
+        for problem in problems or [flow_again.NOBODY_TO_RESEND]:
+            flash(problem, "warning")
+        db.session.rollback()
+        return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
+
+
+def _asked(campaign_id: int, which: str) -> Campaign:
+    """Give the campaign, if there can be a reminder of that kind; else 404."""
+    campaign = one_campaign(campaign_id)
+    if which not in again.WHICH or (which == "unpaid" and not campaign.payment_required):
+        abort(404)
+    return campaign
+
+
+# Flask-Admin wants to know; these addresses have no root.
+CampaignLife._default_view = "remind"  # noqa: SLF001 - Flask-Admin's own place
