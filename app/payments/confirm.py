@@ -2,7 +2,8 @@
 
 In: a payment's id; a browser's return, a webhook and the poll all end here. Out: the payment's and the person's state,
 moved together, or the payment put aside (要確認). What can't happen here: "paid" on anybody's word but the site's own
-answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money received.
+answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money received;
+a payment page left open beside money received, where the site can end it.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.accounts import Unusable
+from app.outbound.curl import perform
 from app.payments import site
 from app.payments.attempts import set_problem
 from app.payments.base import Charge, ChargeStatus
@@ -66,6 +68,28 @@ def confirm(payment_id: int) -> None:
     provider, account = site.open_account(row.payment_account_id)
     charge = site.ask(provider, provider.fetch(account, row.provider_id))
     record(payment_id, charge)
+    _end_beside(payment_id)
+
+
+def end(payment_id: int) -> None:
+    """Have the payment site end an attempt that nobody is to pay any more, where it can; record what it then says.
+
+    Money that came before the end is taken as money. Raises NoAnswer, Unusable.
+    """
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("SELECT payment_account_id, provider_id FROM payment WHERE id = :id"), {"id": payment_id}
+        ).one()
+    if row.provider_id is None:
+        return
+    provider, account = site.open_account(row.payment_account_id)
+    charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    if (request := provider.expire(account, charge)) is not None:
+        # its answer counts for nothing: what became of the charge is asked
+        perform(request)
+        provider, account = site.open_account(row.payment_account_id)
+        charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    record(payment_id, charge)
 
 
 def confirm_for_page(payment_id: int) -> None:
@@ -85,6 +109,25 @@ def confirm_for_page(payment_id: int) -> None:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("payment not confirmed, asked again later", payment_id=payment_id, reason=str(fault))
+
+
+def _end_beside(payment_id: int) -> None:
+    """End what is still open beside money received. One that can't be ended now is tried again by the poll."""
+    with tenancy.transaction() as connection:
+        still_open = connection.scalars(
+            text("""
+                SELECT o.id FROM payment p JOIN recipient r ON r.id = p.recipient_id
+                JOIN payment o ON o.recipient_id = r.id
+                WHERE p.id = :id AND r.payment_state = 'paid' AND o.state IN ('started', 'pending')
+                AND o.provider_id IS NOT NULL AND o.problem = ''
+            """),
+            {"id": payment_id},
+        ).all()
+    for other_id in still_open:
+        try:
+            end(other_id)
+        except (NoAnswer, Unusable) as fault:
+            _log.warning("attempt beside a payment not ended", payment_id=other_id, reason=str(fault))
 
 
 def record(payment_id: int, charge: Charge) -> None:

@@ -23,7 +23,7 @@ from app.extensions import vault
 from app.payments import site
 from app.payments.attempts import url_place
 from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
-from app.payments.confirm import confirm, record
+from app.payments.confirm import confirm, end, record
 from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
@@ -103,21 +103,25 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
 
 
 def _refresh(recipient_id: int) -> None:
-    """Ask how the attempt under way stands: it may be paid, or over. Without an answer our own record holds."""
+    """Ask how the attempt under way stands: it may be paid, or over. Without an answer our own record holds.
+
+    A page that can't be shown any more is ended at the site, so that the next attempt may begin.
+    """
     with tenancy.transaction() as connection:
-        open_id = connection.execute(
+        under_way = connection.execute(
             text("""
-                SELECT id FROM payment
+                SELECT id, state = 'started' AND (url_sealed IS NULL OR expires_at <= :least) AS useless FROM payment
                 WHERE recipient_id = :id AND state IN ('started', 'pending') AND provider_id IS NOT NULL
+                AND problem = ''
             """),
-            {"id": recipient_id},
-        ).scalar()
-    if open_id is None:
+            {"id": recipient_id, "least": datetime.now(UTC) + _LEAST_LEFT},
+        ).first()
+    if under_way is None:
         return
     try:
-        confirm(open_id)
+        (end if under_way.useless else confirm)(under_way.id)
     except (NoAnswer, Unusable) as fault:
-        _log.warning("payment under way not confirmed", payment_id=open_id, reason=str(fault))
+        _log.warning("payment under way not confirmed", payment_id=under_way.id, reason=str(fault))
 
 
 def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
@@ -126,8 +130,8 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
     with tenancy.transaction() as connection:
         person = connection.execute(
             text("""
-                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, c.key, c.page_language, c.payment_account_id,
-                       a.provider, a.active, t.name AS company
+                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, c.key, c.page_language,
+                       c.payment_account_id, a.provider, a.active, t.name AS company
                 FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
                 JOIN payment_account a ON a.id = c.payment_account_id
                 WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
@@ -189,7 +193,8 @@ def _abandon(connection: Connection, last: Row[Any]) -> None:
 def _new_attempt(
     connection: Connection, person: Row[Any], attempt: int, provider: PaymentProvider, now: datetime
 ) -> _Begun:
-    expires_at = session_end(provider, now + _PAGE_LIFE, now)
+    # the page ends with the link, or as soon after as the site allows
+    expires_at = session_end(provider, min(now + _PAGE_LIFE, person.link_expires_at), now)
     reference = f"{person.key}.{person.id}.p{attempt}"
     payment_id: int = connection.execute(
         text("""

@@ -217,3 +217,18 @@ def test_a_page_asks_the_site_once_in_a_while(buyer: Buyer) -> None:
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         confirm.confirm_for_page(payment_id)
     assert buyer.state() == "started"
+
+
+def test_money_for_an_older_attempt_ends_the_present_page(buyer: Buyer) -> None:
+    buyer.press()
+    older = truth(buyer)
+    buyer.stripe().v1.checkout.sessions.expire(older.provider_id)
+    buyer.press()
+    record(buyer, replace(older, status=ChargeStatus.PAID), 0)
+    buyer.site.switches(error_before={"value": True, "on": "stripe.session_expire"})
+    buyer.confirm()
+    assert buyer.states() == ["paid", "started"]
+    buyer.site.switches()
+    buyer.confirm()
+    assert (buyer.state(), buyer.states()) == ("paid", ["paid", "expired"])
+    assert {session.status for session in buyer.sessions()} == {"expired"}

@@ -212,3 +212,27 @@ def test_the_attempt_that_counts(new_buyer: Callable[[], Buyer], app: Flask) -> 
     assert counts() == (2, PaymentState.STARTED)
     buyer.database.execute("UPDATE payment SET state = 'paid' WHERE attempt = 1")
     assert counts() == (1, PaymentState.PAID)
+
+
+def test_a_page_about_to_end_is_ended_and_gives_way(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
+    assert buyer.press() is Outcome.READY
+    assert buyer.states() == ["expired", "started"]
+    assert [session.status for session in buyer.sessions()] == ["open", "expired"]
+
+
+def test_money_that_came_before_the_end_is_money(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
+    assert buyer.press() is Outcome.CLOSED
+    assert (buyer.state(), buyer.states()) == ("paid", ["paid"])
+
+
+def test_a_page_ends_with_the_link(buyer: Buyer) -> None:
+    """No sooner than the site allows: Stripe's pages live 30 minutes at least."""
+    buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=45))
+    buyer.press()
+    left = buyer.payments()[0]["expires_at"] - datetime.now(UTC)
+    assert timedelta(minutes=43) < left <= timedelta(minutes=45)
