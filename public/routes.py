@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from urllib.parse import urlsplit
 
@@ -91,7 +92,9 @@ def begin(token: str) -> Response:
 
 
 def visiting(
-    missing: str = "over", more: tuple[str, ...] = ("over_cookies",)
+    missing: str = "over",
+    more: tuple[str, ...] = ("over_cookies",),
+    find: Callable[[int, int], Standing | None] = visit.by_id,
 ) -> Callable[[Callable[[Standing], Response]], Callable[[], Response]]:
     """Give a view the person of the page session as they stand now, in their tenant's scope.
 
@@ -104,7 +107,7 @@ def visiting(
             if "recipient" not in session:
                 return notice(missing, more=more)
             with tenancy.tenant(session["tenant"]):
-                standing = visit.by_id(session["recipient"], session["generation"])
+                standing = find(session["recipient"], session["generation"])
                 if standing is None:
                     session.clear()
                     return _gone()
@@ -125,7 +128,9 @@ def show(standing: Standing) -> Response:
         return _questions(standing)
     title, text = visit.view(standing)
     state, attempt = _payment(standing)
-    return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
+    return page(
+        "message", standing=standing, title=title, text=text, state=state, attempt=attempt, test=_in_test(standing)
+    )
 
 
 @bp.post("/p/answers")
@@ -178,7 +183,7 @@ def start_payment(standing: Standing) -> Response:
         back_url=base + url_for("public.returned", back=1),
     )
     if outcome is pay.Outcome.UNAVAILABLE:
-        return page("unavailable", status=503, standing=standing)
+        return page("unavailable", status=503, standing=standing, test=_in_test(standing))
     return _go("public.hand_over" if outcome is pay.Outcome.READY else "public.show")
 
 
@@ -189,32 +194,37 @@ def hand_over(standing: Standing) -> Response:
     url = attempts.open_url(standing.recipient_id) if _proved(standing) else None
     if url is None:
         return _go("public.show")
-    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname)
+    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname, test=_in_test(standing))
     # at once, so that the way back leads past this page
     response.headers["Refresh"] = f"0;url={url}"
     return response
 
 
 @bp.get("/p/return")
-@visiting(missing="returned", more=())
+@visiting(missing="returned", more=(), find=visit.by_return)
 def returned(standing: Standing) -> Response:
-    """Show what is confirmed of the payment. That the browser came back proves nothing: the payment site is asked."""
-    if not _proved(standing):
+    """Show what is confirmed of the payment. That the browser came back proves nothing: the payment site is asked.
+
+    Also when the link's time ended while the person paid: then this page alone is left to them, and no other attempt.
+    """
+    over = standing.expires_at <= datetime.now(UTC)
+    if not (_freshly_proved() if over else _proved(standing)):
         return _go("public.show")
     state, attempt = _payment(standing)
     if attempt is not None and state in {"started", "pending"}:
         confirm_for_page(attempt.id)
-        standing = visit.by_id(standing.recipient_id, standing.generation) or standing
+        standing = visit.by_return(standing.recipient_id, standing.generation) or standing
         state, attempt = _payment(standing)
     looks = request.args.get("looks", 0, type=int)
     if state == "started" and "back" not in request.args:
-        response = page("waiting", standing=standing, still_looking=looks < _LOOKS)
+        test = _in_test(standing)
+        response = page("waiting", standing=standing, still_looking=looks < _LOOKS, over=over, test=test)
         if looks < _LOOKS:
             response.headers["Refresh"] = f"{_LOOK_AGAIN_S};url={url_for('public.returned', looks=looks + 1)}"
         return response
     if state in {"", "unpaid", "started"}:
         return _go("public.show")
-    return page("result", standing=standing, state=state, attempt=attempt)
+    return page("result", standing=standing, state=state, attempt=attempt, over=over, test=_in_test(standing))
 
 
 # --- parts ---
@@ -245,8 +255,11 @@ def _is_session_of(link: Link) -> bool:
 
 def _proved(link: Link) -> bool:
     """Say whether this browser's person proved who they are, and nothing has undone it since."""
-    fresh = time.time() - session.get("proved_at", 0) < _PROOF_LIFE_S
-    return fresh and link.page in _VERIFIED
+    return _freshly_proved() and link.page in _VERIFIED
+
+
+def _freshly_proved() -> bool:
+    return bool(time.time() - session.get("proved_at", 0) < _PROOF_LIFE_S)
 
 
 def _questions(standing: Standing) -> Response:
@@ -281,6 +294,10 @@ def _typed(number: int, question: Asked) -> tuple[str, ...]:
 def _calendars(standing: Standing) -> tuple[str, ...]:
     """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
     return (check.WESTERN, *check.ERAS) if standing.common.face.language == "ja" else ()
+
+
+def _in_test(standing: Standing) -> bool:
+    return standing.payment is not PaymentState.NONE and attempts.in_test(standing.campaign_id)
 
 
 def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:

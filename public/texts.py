@@ -122,6 +122,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "pay_title": ("お支払い", "Payment"),
     "amount": ("お支払い金額", "Amount"),
     "due": ("お支払い期限", "Due date"),
+    "pay_test": ("テスト決済：お金は動きません。", "Test payment: no money moves."),
+    "pay_over": (
+        "リンクの有効期限が過ぎたため、このページからお支払いを始めることはできません。{company}へお問い合わせください。",
+        "This link has expired, so no payment can be started from here. Please contact {company}.",
+    ),
     "pay_button": ("支払いに進む", "Continue to payment"),
     "pay_again": ("もう一度支払う", "Try to pay again"),
     "pay_go_on": ("支払いを続ける", "Continue to payment"),

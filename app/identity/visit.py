@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from app import tenancy
@@ -37,6 +37,15 @@ _BY_ID = text(f"""
     SELECT {_LINK}, {_COMMON}, r.payment_state, r.failed_attempts, r.amount_yen, r.due_date
     FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
     WHERE r.id = :id AND r.link_generation = :generation AND {_LIVES}
+""")  # noqa: S608
+# whoever began to pay while the link lived may see what became of it
+_BY_RETURN = text(f"""
+    SELECT {_LINK}, {_COMMON}, r.payment_state, r.failed_attempts, r.amount_yen, r.due_date
+    FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
+    WHERE r.id = :id AND r.link_generation = :generation AND r.page_state <> 'revoked'
+    AND (({_LIVES}) OR EXISTS (
+        SELECT FROM payment p WHERE p.recipient_id = r.id AND p.created_at < r.link_expires_at
+    ))
 """)  # noqa: S608
 
 # how old the first page's knowledge of a campaign may be, which all its people have in common; seconds
@@ -106,8 +115,17 @@ def by_token(token: str) -> Link | None:
 
 def by_id(recipient_id: int, generation: int) -> Standing | None:
     """Find where the person of a page session stands now. The tenant's scope must be open."""
+    return _found(_BY_ID, recipient_id, generation)
+
+
+def by_return(recipient_id: int, generation: int) -> Standing | None:
+    """Find where a person stands who comes back from paying, also when the link's time ended meanwhile."""
+    return _found(_BY_RETURN, recipient_id, generation)
+
+
+def _found(statement: TextClause, recipient_id: int, generation: int) -> Standing | None:
     with tenancy.transaction() as connection:
-        row = connection.execute(_BY_ID, {"id": recipient_id, "generation": generation}).first()
+        row = connection.execute(statement, {"id": recipient_id, "generation": generation}).first()
     if row is None:
         return None
     return Standing(

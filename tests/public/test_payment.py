@@ -195,6 +195,61 @@ def test_without_the_cookie_the_way_back_names_no_one(shop: Shop, reader: Browse
     assert "みどり信販" not in stranger.text
 
 
+def _end_link(shop: Shop) -> None:
+    shop.database.execute("UPDATE recipient SET link_expires_at = now()")
+
+
+def test_a_payment_begun_in_time_may_end_after_the_link(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    _end_link(shop)
+    shop.choose("card")
+    shop.later()
+    reader.open("/p/return")
+    assert reader.title == "お支払いが完了しました | みどり信販"
+    assert f".{shop.sent.person.id}.p1" in reader.text
+    assert "お知らせに戻る" not in reader.text
+    assert shop.state() == "paid"
+    # the message itself ended with the link
+    assert reader.open("/p").page.status_code == 404
+
+
+def test_after_the_link_no_other_payment_begins(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    _end_link(shop)
+    shop.choose("konbini")
+    shop.choose("lapsed", slip=True)
+    shop.later()
+    reader.open("/p/return")
+    assert "このページからお支払いを始めることはできません" in reader.text
+    assert "<form" not in reader.text
+
+
+def test_an_ended_link_without_a_payment_shows_nothing(shop: Shop, reader: Browser) -> None:
+    _end_link(shop)
+    assert reader.open("/p/return").page.status_code == 404
+
+
+def test_after_the_link_the_proof_is_still_asked_for(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("card")
+    _end_link(shop)
+    shop.database.execute("UPDATE recipient SET link_generation = 2")
+    assert reader.open("/p/return").page.status_code == 404
+
+
+def test_a_test_contract_says_so_wherever_money_is_spoken_of(shop: Shop, reader: Browser) -> None:
+    words = "テスト決済：お金は動きません。"
+    assert words in reader.open("/p").text
+    assert words in reader.press().text
+    assert words in reader.open("/p/return").text
+    shop.choose("card")
+    shop.later()
+    assert words in reader.open("/p/return").text
+    shop.database.execute("UPDATE payment_account SET test_mode = false")
+    assert words not in reader.open("/p/return").text
+    assert words not in reader.open("/p").text
+
+
 def test_money_given_back_is_told(shop: Shop, reader: Browser) -> None:
     reader.press()
     shop.choose("card")
