@@ -201,7 +201,7 @@ def _request(account: PaymentAccount, method: str, path: str, wanted: Mapping[st
         kind = headers["Content-Type"] = _TYPE
         digest = base64.b64encode(hashlib.md5(_TYPE.encode() + body).digest()).decode()  # noqa: S324 - PayPay's choice
     epoch = str(int(account.opened_at.timestamp()))
-    nonce = hashlib.sha256(f"{account.opened_at.isoformat()} {method} {path}".encode() + body).hexdigest()[:12]
+    nonce = hashlib.sha256(f"{account.opened_at.isoformat()} {method} {path}".encode() + body).hexdigest()[:8]
     signed = f"{path}\n{method}\n{nonce}\n{epoch}\n{kind}\n{digest}"
     secret = account.credentials.get("api_secret", "").encode()
     signature = base64.b64encode(hmac.digest(secret, signed.encode(), "sha256")).decode()

@@ -1,0 +1,405 @@
+"""What is sent to PAY.JP, what its sessions, flows and refunds come to, and which webhooks are its own."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import payjpv2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.outbound import Request, Response
+from app.payments.base import (
+    BadSignature,
+    Charge,
+    ChargeStatus,
+    Order,
+    PaymentAccount,
+    RefundStatus,
+    UnclearCharge,
+    WebhookEvent,
+)
+from app.payments.payjp import payjp
+
+CONTRACT = Path(__file__).parents[2].parent / "shared" / "contracts" / "payjp" / "schemas-from-sdk-1.3.0.json"
+NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
+ORDER = Order(
+    reference="abc.12.p1",
+    amount_yen=12_300,
+    description="11月分のお支払い＆手数料",
+    success_url="https://todoke.example/p/return",
+    cancel_url="https://todoke.example/p/return?back=1",
+    expires_at=NOW + timedelta(hours=1),
+)
+
+
+def account(**settings: str) -> PaymentAccount:
+    credentials = {"secret_key": "sk_test_secret", "webhook_token": "whook_token"}
+    return PaymentAccount("https://api.pay.jp/", settings, credentials)
+
+
+def session(**changes: object) -> dict[str, Any]:
+    return {
+        "object": "checkout.session",
+        "id": "cs_test_1",
+        "mode": "payment",
+        "status": "open",
+        "amount_total": 12_300,
+        "currency": "jpy",
+        "payment_flow_id": None,
+        "payment_method_types": ["card"],
+        "expires_at": "2026-11-23T02:00:00Z",
+        "url": "https://checkout.pay.jp/cs_test_1",
+        "metadata": {"reference": "abc.12.p1"},
+    } | changes
+
+
+def flow(**changes: object) -> dict[str, Any]:
+    return {
+        "object": "payment_flow",
+        "id": "pfw_1",
+        "status": "succeeded",
+        "amount": 12_300,
+        "amount_received": 12_300,
+        "currency": "jpy",
+        "payment_method_types": ["card"],
+        "metadata": {"reference": "abc.12.p1"},
+        "created_at": "2026-11-23T01:00:00Z",
+        "updated_at": "2026-11-23T01:02:03Z",
+    } | changes
+
+
+def refunds(*given_back: tuple[int, str]) -> dict[str, Any]:
+    return {"object": "list", "data": [{"amount": amount, "status": status} for amount, status in given_back]}
+
+
+DONE = {"status": "complete", "payment_flow_id": "pfw_1"}
+ASKED = payjp.fetch(account(), "cs_test_1")
+
+
+def answers(*contents: object) -> list[Response]:
+    return [Response(200, {}, json.dumps(one).encode()) for one in contents]
+
+
+def charge(*contents: object) -> Charge:
+    read = payjp.charge(ASKED, answers(*contents))
+    assert isinstance(read, Charge)
+    return read
+
+
+def question(*contents: object) -> Request:
+    further = payjp.charge(ASKED, answers(*contents))
+    assert isinstance(further, Request)
+    return further
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_sent_as_the_sdk_understands_it() -> None:
+    request = payjp.start(account(methods="card, paypay"), ORDER)
+    assert (request.method, request.url) == ("POST", "https://api.pay.jp/v2/checkout/sessions")
+    assert request.headers["Authorization"] == "Bearer sk_test_secret"
+    read = payjpv2.CheckoutSessionCreateRequest.from_json(request.body.decode())
+    assert read is not None
+    assert (read.mode, read.client_reference_id, read.payment_method_types) == (
+        "payment",
+        "abc.12.p1",
+        ["card", "paypay"],
+    )
+    assert read.expires_at == ORDER.expires_at
+    sent = json.loads(request.body)
+    assert sent["line_items"] == [
+        {
+            "quantity": 1,
+            "price_data": {"currency": "jpy", "unit_amount": 12_300, "product_data": {"name": ORDER.description}},
+        }
+    ]
+    # the session doesn't repeat client_reference_id: both it and the flow bear our reference
+    assert sent["metadata"] == sent["payment_flow_data"]["metadata"] == {"reference": "abc.12.p1"}
+    # the flow's secret stays out of our address
+    assert sent["redirect_options"] == {"include_client_secret": False}
+
+
+def test_an_order_holds_the_official_schema() -> None:
+    if not CONTRACT.exists():
+        pytest.skip("../shared/contracts/payjp is missing: the official schema can't be consulted")
+    schema = json.loads(CONTRACT.read_text())["CheckoutSessionCreateRequest"]
+    # the SDK's class for a text, number or yes-no was drawn as its Python fields
+    schema["$defs"]["MetadataValue"] = {"type": ["string", "integer", "boolean"]}
+    for order in (ORDER, replace(ORDER, locale="en", methods=["paypay"])):
+        jsonschema.validate(json.loads(payjp.start(account(), order).body), schema)
+
+
+def test_the_same_order_is_the_same_request_and_its_key_is_one_payjp_takes() -> None:
+    request = payjp.start(account(), ORDER)
+    assert payjp.start(account(), replace(ORDER)) == request
+    key, other = (
+        payjp.start(account(), one).headers["Idempotency-Key"] for one in (ORDER, replace(ORDER, reference="abc.12.p2"))
+    )
+    assert key != other
+    assert key.isalnum()
+    assert len(key) <= 255
+
+
+def test_languages_and_methods() -> None:
+    assert json.loads(payjp.start(account(), replace(ORDER, locale="en")).body)["locale"] == "auto"
+    assert json.loads(payjp.start(account(), ORDER).body)["payment_method_types"] == ["card"]
+    assert json.loads(payjp.start(account(methods="card"), replace(ORDER, methods=["paypay"])).body)[
+        "payment_method_types"
+    ] == ["paypay"]
+
+
+def test_an_id_is_quoted() -> None:
+    assert payjp.fetch(account(), "a/../b").url == "https://api.pay.jp/v2/checkout/sessions/a%2F..%2Fb"
+
+
+# -- charges ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_open_session_needs_one_answer() -> None:
+    assert charge(session(payment_flow_id="pfw_1")) == Charge(
+        provider_id="cs_test_1",
+        reference="abc.12.p1",
+        status=ChargeStatus.OPEN,
+        amount=12_300,
+        currency="jpy",
+        method="card",
+        url="https://checkout.pay.jp/cs_test_1",
+        expires_at=NOW + timedelta(hours=1),
+    )
+
+
+def test_money_is_believed_when_the_flow_and_its_refunds_say_so() -> None:
+    first = question(session(**DONE))
+    assert (first.method, first.url) == ("GET", "https://api.pay.jp/v2/payment_flows/pfw_1")
+    assert first.headers == ASKED.headers
+    second = question(session(**DONE), flow())
+    assert second.url == "https://api.pay.jp/v2/payment_flows/pfw_1/refunds?limit=100"
+    assert charge(session(**DONE), flow(), refunds()) == Charge(
+        provider_id="cs_test_1",
+        reference="abc.12.p1",
+        status=ChargeStatus.PAID,
+        amount=12_300,
+        currency="jpy",
+        payment_id="pfw_1",
+        method="card",
+        paid_at=datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC),
+    )
+
+
+def test_a_further_question_after_start_goes_where_the_order_went() -> None:
+    asked = payjp.start(replace(account(), base_url="http://127.0.0.1:1/payjp"), ORDER)
+    further = payjp.charge(asked, answers(session(**DONE)))
+    assert isinstance(further, Request)
+    assert (further.method, further.url, further.body) == (
+        "GET",
+        "http://127.0.0.1:1/payjp/v2/payment_flows/pfw_1",
+        b"",
+    )
+    assert "Idempotency-Key" not in further.headers
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("processing", ChargeStatus.PENDING),
+        ("requires_capture", ChargeStatus.PENDING),
+        ("canceled", ChargeStatus.CANCELLED),
+    ],
+)
+def test_a_flow_tells_where_the_money_is(state: str, status: ChargeStatus) -> None:
+    read = charge(session(**DONE), flow(status=state))
+    assert (read.status, read.paid_at, read.amount) == (status, None, 12_300)
+
+
+def test_what_was_received_counts_and_not_what_was_to_be() -> None:
+    assert charge(session(**DONE), flow(amount_received=12_000), refunds()).amount == 12_000
+
+
+@pytest.mark.parametrize("state", ["requires_payment_method", "canceled", "requires_action"])
+def test_a_lapsed_page_is_expired_but_money_counts(state: str) -> None:
+    lapsed = session(status="expired", payment_flow_id="pfw_1")
+    assert charge(lapsed, flow(status=state)).status is ChargeStatus.EXPIRED
+    assert charge(lapsed, flow(), refunds()).status is ChargeStatus.PAID
+    assert charge(session(status="expired")).status is ChargeStatus.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("given_back", "status", "amount"),
+    [
+        ([(12_300, "succeeded")], ChargeStatus.REFUNDED, 12_300),
+        ([(300, "succeeded"), (12_000, "succeeded")], ChargeStatus.REFUNDED, 12_300),
+        ([(300, "succeeded"), (12_000, "pending"), (1, "failed")], ChargeStatus.PAID, 300),
+        ([], ChargeStatus.PAID, 0),
+    ],
+)
+def test_refunds_count_when_they_succeeded(
+    given_back: list[tuple[int, str]], status: ChargeStatus, amount: int
+) -> None:
+    read = charge(session(**DONE), flow(), refunds(*given_back))
+    assert (read.status, read.amount_refunded) == (status, amount)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [session(status="complete")],
+        [session(status="somehow")],
+        [session(mode="setup")],
+        [session(id=None)],
+        [session(id="cs/../1")],
+        [session(object="payment_flow")],
+        [session(**DONE), flow(status="requires_payment_method")],
+        [session(**DONE), flow(status="unheard_of")],
+        [session(**DONE), flow(object="list")],
+        [session(**DONE), flow(), {"object": "payment_flow"}],
+    ],
+)
+def test_what_contradicts_itself_is_no_charge(contents: list[object]) -> None:
+    with pytest.raises(UnclearCharge) as caught:
+        payjp.charge(ASKED, answers(*contents))
+    assert not caught.value.final
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "code", "final"),
+    [
+        (404, {"status": 404, "code": "not_found"}, "not_found", True),
+        (422, {"status": 422, "code": "validation_error"}, "validation_error", True),
+        (401, {"status": 401, "code": "unauthorized"}, "unauthorized", False),
+        (409, {"status": 409, "code": "idempotency_timeout"}, "idempotency_timeout", False),
+        (409, {"status": 409, "code": "idempotency_conflict"}, "idempotency_conflict", True),
+        (429, {"status": 429, "code": "rate_limited"}, "rate_limited", False),
+        (503, {"status": 503, "code": "down"}, "down", False),
+        (400, {"status": 400, "detail": "秘密"}, "http_400", True),
+        (400, {}, "http_400", False),
+        (502, "<html>", "http_502", False),
+    ],
+)
+def test_errors(status: int, problem: object, code: str, final: bool) -> None:  # noqa: FBT001 - a case's value
+    with pytest.raises(UnclearCharge) as caught:
+        payjp.charge(ASKED, [Response(status, {}, json.dumps(problem).encode())])
+    assert (caught.value.code, caught.value.final) == (code, final)
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=3), st.integers(200, 599))
+def test_nonsense_is_unclear(bodies: list[bytes], status: int) -> None:
+    with pytest.raises(UnclearCharge):
+        payjp.charge(ASKED, [Response(status, {}, body) for body in bodies])
+
+
+# -- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+def event(data: object, kind: str = "payment_flow.succeeded", **changes: object) -> bytes:
+    return json.dumps({"object": "event", "id": "evnt_1", "type": kind, "data": data} | changes).encode()
+
+
+def told(body: bytes, sent: str = "whook_token") -> WebhookEvent:
+    return payjp.webhook(account(), {"x-payjp-webhook-token": sent}, body, NOW)
+
+
+def test_events_lead_to_our_charge() -> None:
+    assert told(event(session(), "checkout.session.completed")) == WebhookEvent(
+        "evnt_1", "checkout.session.completed", "cs_test_1", "abc.12.p1"
+    )
+    assert told(event(flow())) == WebhookEvent("evnt_1", "payment_flow.succeeded", None, "abc.12.p1")
+    refund = {"object": "payment_refund", "id": "re_1", "metadata": {"reference": "abc.12.p1"}}
+    assert told(event(refund, "refund.created")).reference == "abc.12.p1"
+    # a refund made at PAY.JP's own desk bears nothing of ours
+    assert told(event({"object": "payment_refund", "metadata": {}}, "refund.created")) == WebhookEvent(
+        "evnt_1", "refund.created", None, None
+    )
+
+
+@pytest.mark.parametrize("token", ["", "whook_toke", "whook_token ", "ｗｈｏｏｋ"])
+def test_another_token_is_refused(token: str) -> None:
+    with pytest.raises(BadSignature):
+        told(event(flow()), token)
+
+
+def test_without_a_token_on_record_nothing_is_ours() -> None:
+    bare = PaymentAccount("https://api.pay.jp", {}, {"secret_key": "sk_test_secret"})
+    for headers in ({}, {"x-payjp-webhook-token": ""}):
+        with pytest.raises(BadSignature):
+            payjp.webhook(bare, headers, event(flow()), NOW)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", event(flow(), id=1), event(flow(), kind="a b"), event({}, object="x")]
+)
+def test_an_event_that_cant_be_read_says_so(body: bytes) -> None:
+    with pytest.raises(UnclearCharge):
+        told(body)
+
+
+# -- ending, giving back, listing -------------------------------------------------------------------------------------
+
+PAID = Charge("cs_test_1", "abc.12.p1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pfw_1")
+
+
+def test_an_open_session_can_be_ended() -> None:
+    request = payjp.expire(account(), replace(PAID, status=ChargeStatus.OPEN))
+    assert request is not None
+    assert (request.method, request.url) == ("POST", "https://api.pay.jp/v2/checkout/sessions/cs_test_1/expire")
+    assert payjp.expire(account(), PAID) is None
+
+
+def test_a_refund_is_asked_for_once() -> None:
+    request = payjp.refund(account(), PAID, 500, "abc.12.p1.r1")
+    assert request == payjp.refund(account(), PAID, 500, "abc.12.p1.r1")
+    assert request is not None
+    read = payjpv2.PaymentRefundCreateRequest.from_json(request.body.decode())
+    assert read is not None
+    assert (read.payment_flow_id, read.amount) == ("pfw_1", 500)
+    assert json.loads(request.body)["metadata"] == {"reference": "abc.12.p1", "refund": "abc.12.p1.r1"}
+    for charge_ in (replace(PAID, payment_id=None), replace(PAID, status=ChargeStatus.REFUNDED)):
+        assert payjp.refund(account(), charge_, 500, "r") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "read"),
+    [
+        ("succeeded", RefundStatus.DONE),
+        ("pending", RefundStatus.PENDING),
+        ("requires_action", RefundStatus.PENDING),
+        ("failed", RefundStatus.FAILED),
+        ("canceled", RefundStatus.FAILED),
+    ],
+)
+def test_a_refunds_answer(status: str, read: RefundStatus) -> None:
+    body = {"object": "payment_refund", "id": "re_1", "status": status, "amount": 500}
+    assert payjp.refunded(answers(body)[0]).status is read
+    for broken in (body | {"status": "?"}, body | {"amount": True}, {"object": "payment_flow"}):
+        with pytest.raises(UnclearCharge):
+            payjp.refunded(answers(broken)[0])
+
+
+def test_a_day_is_picked_from_the_list() -> None:
+    """The 23rd in Japan is from 15:00 UTC of the 22nd."""
+    day = date(2026, 11, 23)
+    times = ("2026-11-23T15:00:00Z", "2026-11-23T14:59:59Z", "2026-11-22T15:00:00Z", "2026-11-22T14:59:59Z")
+    flows = [flow(id=f"pfw_{at}", created_at=made) for at, made in enumerate(times)]
+    page = payjp.listed(day, answers({"object": "list", "has_more": True, "data": flows})[0])
+    assert ([one.payment_id for one in page.charges], page.cursor) == (["pfw_1", "pfw_2"], None)
+    page = payjp.listed(day, answers({"object": "list", "has_more": True, "data": flows[:2]})[0])
+    assert page.cursor == "pfw_1"
+    assert payjp.day(account(), day, "pfw_1").url.endswith("/v2/payment_flows?limit=100&starting_after=pfw_1")
+    assert payjp.listed(day, answers({"object": "list", "has_more": False, "data": flows[:2]})[0]).cursor is None
+    strangers = [flow(metadata={}), flow(status="requires_action"), {"object": "payment_flow"}]
+    page = payjp.listed(day, answers({"object": "list", "data": strangers})[0])
+    assert [(one.reference, one.status) for one in page.charges] == [
+        (None, ChargeStatus.PAID),
+        ("abc.12.p1", ChargeStatus.OPEN),
+    ]
+
+
+def test_nothing_secret_is_shown() -> None:
+    read = charge(session())
+    assert "sk_test_secret" not in repr(account()) + repr(payjp.start(account(), ORDER)) + repr(read)
+    assert "checkout.pay.jp" not in repr(read)
