@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
+from app.config import settings
 from migrations.rights import protect
 
 revision = "0003"
@@ -103,6 +104,8 @@ def upgrade() -> None:
     op.create_index("ix_trial_message_campaign_id_id", "trial_message", ["campaign_id", "id"])
     for table in ("reminder", "trial_message"):
         protect(table)
+    # ids are drawn before the rows are written: what is sealed is sealed for its row
+    op.execute(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{settings().database_app_role}"')
 
 
 def downgrade() -> None:

@@ -1,0 +1,117 @@
+"""What no provider can tell is held until a manager decides; nothing is sent again by itself."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from app import queues, tenancy
+from app.delivery import held
+from app.extensions import db
+from app.models import AuditEntry, Campaign, Recipient
+from app.sms import PROVIDERS
+from sandbox.harness import Sandbox
+from tests import factories
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+
+
+@pytest.fixture
+def unclear(launched: Launched, sandbox: Sandbox) -> Job:
+    """Three people whose SMS has had no known fate for 25 hours."""
+    sandbox.switches(hang=True)
+    job = launched(3)
+    job.send()
+    sandbox.switches()
+    assert job.states() == {"unknown": 3}
+    age(job, "25 hours")
+    return job
+
+
+def age(job: Job, interval: str) -> None:
+    job.change(
+        f"UPDATE send_log SET started_at = now() - interval '{interval}', answered_at = now() - interval '{interval}'"  # noqa: S608
+    )
+
+
+def count(job: Job) -> int:
+    with tenancy.tenant(job.tenant_id):
+        return held.count(db.session.get_one(Campaign, job.campaign_id))
+
+
+def is_held(job: Job, place: int) -> bool:
+    with tenancy.tenant(job.tenant_id):
+        return held.is_held(db.session.get_one(Recipient, job.people[place].id))
+
+
+def settle(job: Job, place: int, *, as_sent: bool) -> bool:
+    user_id = factories.user(job.tenant_id, "manager")
+    with tenancy.tenant(job.tenant_id):
+        return held.settle_unknown(job.people[place].id, as_sent=as_sent, user_id=user_id)
+
+
+def test_only_after_a_day_of_asking_a_person_decides(unclear: Job) -> None:
+    assert count(unclear) == 3
+    assert is_held(unclear, 0)
+    age(unclear, "23 hours")
+    assert count(unclear) == 0
+    assert not is_held(unclear, 0)
+    assert not settle(unclear, 0, as_sent=True)
+    assert unclear.states() == {"unknown": 3}
+
+
+def test_without_a_lookup_a_person_decides_once_it_has_settled(unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    age(unclear, "2 seconds")
+    assert count(unclear) == 0
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
+    assert count(unclear) == 3
+
+
+def test_what_counts_as_sent_is_never_sent_again(unclear: Job, sandbox: Sandbox) -> None:
+    sent_before = len(sandbox.messages())
+    assert settle(unclear, 0, as_sent=True)
+    assert unclear.states() == {"accepted": 1, "unknown": 2}
+    assert unclear.attempts()["accepted", "by_hand:sent"] == 1
+    assert not settle(unclear, 0, as_sent=False)
+    unclear.send()
+    assert len(sandbox.messages()) == sent_before
+
+
+def test_who_is_written_to_again_gets_one_sms_more(unclear: Job, sandbox: Sandbox) -> None:
+    before = Counter(message["to"] for message in sandbox.messages())
+    assert settle(unclear, 1, as_sent=False)
+    assert queues.waiting("jobs.delivery.send") == {()}
+    assert not settle(unclear, 1, as_sent=False)
+    unclear.send()
+    got = Counter(message["to"] for message in sandbox.messages()) - before
+    assert got == {"0" + unclear.people[1].phone[3:]: 1}
+    assert unclear.states() == {"accepted": 1, "unknown": 2}
+    # what became of the first attempt is still not known, and that is what the log says
+    assert unclear.attempts()["unknown", next(code for state, code in unclear.attempts() if state == "unknown")] == 3
+
+
+def test_the_last_decision_completes_the_campaign(unclear: Job) -> None:
+    for place in range(3):
+        assert unclear.state() == "sending"
+        settle(unclear, place, as_sent=True)
+    assert unclear.state() == "completed"
+
+
+def test_nobody_of_a_cancelled_campaign_is_written_to(unclear: Job) -> None:
+    unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
+    assert not settle(unclear, 0, as_sent=False)
+    assert settle(unclear, 0, as_sent=True)
+    assert unclear.states() == {"accepted": 1, "unknown": 2}
+
+
+def test_who_decided_is_on_record(unclear: Job) -> None:
+    settle(unclear, 0, as_sent=True)
+    settle(unclear, 1, as_sent=False)
+    with tenancy.tenant(unclear.tenant_id):
+        acts = [(row.act, row.target) for row in db.session.scalars(select(AuditEntry).order_by(AuditEntry.id))]
+    assert acts == [
+        ("settle_as_sent", f"recipient:{unclear.people[0].id}"),
+        ("settle_again", f"recipient:{unclear.people[1].id}"),
+    ]

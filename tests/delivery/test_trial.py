@@ -1,0 +1,120 @@
+"""A trial SMS: one, to the number typed, with nobody's details and nobody counted."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from app import links, tenancy
+from app.campaigns import lifecycle, rehearsal
+from app.campaigns.lifecycle import NotReady
+from app.delivery import trial
+from app.extensions import db
+from app.models import AuditEntry, Campaign, TrialMessage
+from sandbox.harness import Sandbox
+from tests import factories
+
+Tuned = Callable[..., None]
+
+
+@pytest.fixture
+def draft(tuned: Tuned) -> tuple[int, int, int]:
+    """A draft of three people that passed the check: ids of tenant, clerk, campaign."""
+    tenant_id = factories.tenant()
+    user_id = factories.user(tenant_id)
+    account_id = factories.sms_account(tenant_id)
+    campaign_id = factories.campaign(tenant_id, sms_account_id=account_id)
+    factories.people(tenant_id, campaign_id, 3)
+    with tenancy.tenant(tenant_id):
+        rehearsal.rehearse(campaign_id)
+    return tenant_id, user_id, campaign_id
+
+
+def send(draft: tuple[int, int, int], phone: str = "090-8888-1234") -> str:
+    tenant_id, user_id, campaign_id = draft
+    with tenancy.tenant(tenant_id):
+        return trial.send_trial(campaign_id, phone, user_id=user_id)
+
+
+def change(draft: tuple[int, int, int], **values: object) -> None:
+    with tenancy.tenant(draft[0]):
+        row = db.session.get_one(Campaign, draft[2])
+        for name, value in values.items():
+            setattr(row, name, value)
+        db.session.commit()
+
+
+def test_one_sms_without_details_goes_to_the_number_typed(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
+    assert send(draft, "０９０−８８８８−１２３４") == "accepted"
+    [message] = sandbox.messages()
+    assert message["to"] == "09088881234"
+    assert message["body"].startswith("【みどり信販】○○ ○")
+    assert "佐藤" not in message["body"]
+    assert message["body"].endswith(f"https://todoke.example/trial-{'0' * 10}")
+    assert len(links.trial_address()) == links.length()
+
+
+def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int, int, int]) -> None:
+    send(draft)
+    with tenancy.tenant(draft[0]):
+        row = db.session.scalars(select(TrialMessage)).one()
+        assert (row.state, row.created_by, row.campaign_id) == ("accepted", draft[1], draft[2])
+        assert b"8888" not in row.phone_sealed
+        entry = db.session.scalars(select(AuditEntry)).one()
+        assert (entry.act, entry.detail) == ("trial", {"trial": row.id})
+        campaign = db.session.get_one(Campaign, draft[2])
+        assert campaign.state == "draft"
+        assert rehearsal.current(campaign) is not None
+        assert [(item.phone, item.state) for item in trial.latest(campaign)] == [("090-****-1234", "accepted")]
+        assert lifecycle.people_count(draft[2]) == 3
+
+
+@pytest.mark.parametrize(
+    ("switch", "state"),
+    [
+        ("too_many_requests", "undelivered"),
+        ("hang", "unknown"),
+    ],
+)
+def test_what_it_came_to_is_told_and_never_tried_again(
+    draft: tuple[int, int, int], sandbox: Sandbox, switch: str, state: str
+) -> None:
+    sandbox.switches(**{switch: True})
+    assert send(draft) == state
+    assert len(sandbox.ledger("karaden")) == 1
+
+
+@pytest.mark.parametrize("phone", ["", "03-1234-5678", "+1 212 555 0123", "090-1234"])
+def test_a_number_no_sms_can_reach_is_refused(draft: tuple[int, int, int], sandbox: Sandbox, phone: str) -> None:
+    with pytest.raises(NotReady, match=r"電話番号|固定電話|海外"):
+        send(draft, phone)
+    assert sandbox.messages() == []
+
+
+def test_at_night_not_even_a_trial_leaves(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
+    day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[(datetime.now(UTC).weekday() + 3) % 7]
+    change(draft, send_window={"days": {day: ["09:00", "18:00"]}, "holidays": True})
+    with pytest.raises(NotReady, match="送信できる時間帯ではありません"):
+        send(draft)
+    assert sandbox.messages() == []
+
+
+def test_what_was_not_checked_is_not_tried(draft: tuple[int, int, int]) -> None:
+    change(draft, page_text="変更しました")
+    with pytest.raises(NotReady, match="先に「確認する」"):
+        send(draft)
+
+
+def test_a_launched_campaign_is_not_tried(draft: tuple[int, int, int]) -> None:
+    change(draft, state="sending")
+    with pytest.raises(NotReady, match="送信を始めた配信"):
+        send(draft)
+
+
+def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "MOST_A_DAY", 2)
+    send(draft)
+    send(draft)
+    with pytest.raises(NotReady, match="24時間に2通まで"):
+        send(draft)
