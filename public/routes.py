@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, make_response, redirect, request, session, url_for
 from werkzeug.routing import BaseConverter
 
-from app import tenancy
+from app import links, tenancy
 from app.config import settings
 from app.extensions import csrf, limiter
 from app.identity import check, visit
@@ -86,6 +86,12 @@ def begin(token: str) -> Response:
     if not (_is_session_of(link) and _proved(link)):
         _open_session(link, proved=not link.common.asks)
     return _go("public.show")
+
+
+@bp.get(f"/{links.TRIAL}<zeros>")
+def trial(zeros: str) -> Response:
+    """Show what a trial SMS leads to: nobody's page."""
+    return abort(404) if zeros.strip("0") else notice("trial", more=("trial_more",))
 
 
 # --- the page session ---

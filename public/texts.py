@@ -96,6 +96,15 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         ),
         "The answers did not match several times. Please contact {company}: they can open the page for you again.",
     ),
+    "trial_title": ("テスト送信の確認ページ", "Trial page"),
+    "trial": (
+        "これはテスト送信のSMSから開いたページです。リンクは正しく開けています。",
+        "You opened this page from a trial SMS. The link works.",
+    ),
+    "trial_more": (
+        "実際のSMSでは、このリンクの先に、送信先ごとの専用ページが開きます。",
+        "In the real SMS the link opens each person's own page.",
+    ),
     "gone_title": ("このページは開けません", "This page can't be opened"),
     "gone": (
         "リンクの有効期限が切れているか、リンクが正しくありません。",

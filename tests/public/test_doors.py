@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask, session
 
-from app import config, create_app, extensions
+from app import config, create_app, extensions, links
 from app.config import Settings
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
@@ -186,3 +187,13 @@ def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
     browser.press().press(**ANSWERS)
     assert browser.title == "お支払いのご案内 | みどり信販"
     assert browser.page.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+def test_a_trial_sms_leads_to_a_page_that_says_so(app: Flask) -> None:
+    path = urlsplit(links.trial_address()).path
+    answer = app.test_client().get(path)
+    assert answer.status_code == 200
+    assert "テスト送信" in answer.get_data(as_text=True)
+    check_headers(answer.headers)
+    assert app.test_client().get(f"{path}1").status_code == 404
+    assert app.test_client().post(path).status_code == 405
