@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-import clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-import clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -49,6 +49,9 @@ lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade
 
 screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots
+
+bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,000 and 1,000,000 people (needs Debian's wrk)
+	$(PY) -m bench.page $(BENCH_ARGS)
 
 bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS=rows)
 	$(PY) -m bench.imports $(BENCH_ARGS)

@@ -168,7 +168,7 @@ class Stack:
         for name in ("sandbox", "web", *QUEUES, "scheduler"):
             self.restart(name)
         for name, url in (("sandbox", f"{self.sandbox_url}/"), ("web", f"{self.web_url}/healthz")):
-            ready = partial(_answers, url)
+            ready = partial(answers, url)
             wait_until(ready, self.programs[name], name=name, log=self.log(name), limit_s=_READY_LIMIT_S)
 
     def processes(self) -> dict[str, subprocess.Popen[bytes]]:
@@ -201,13 +201,18 @@ class Stack:
     def _command(self, name: str) -> list[str]:
         python = [sys.executable, "-m"]
         if name == "web":
-            serve = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4"]
-            return [*python, *serve, "--host", "127.0.0.1", "--port", str(self.web_port), "wsgi:app"]
+            return serve("wsgi:app", self.web_port)
         if name == "sandbox":
             return [*python, "sandbox"]
         if name == "scheduler":
             return [*python, "flask", "--app", "wsgi", "scheduler"]
         return [*python, "flask", "--app", "wsgi", "worker", name]
+
+
+def serve(target: str, port: int) -> list[str]:
+    """Give the command of the web server, for a WSGI application named as module:name."""
+    granian = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4"]
+    return [sys.executable, "-m", *granian, "--host", "127.0.0.1", "--port", str(port), target]
 
 
 def remove(folder: Path, environ: Mapping[str, str] = os.environ) -> None:
@@ -257,7 +262,8 @@ def _secrets(path: Path) -> dict[str, str]:
     return made
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Say whether a web server answers there."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
             return True

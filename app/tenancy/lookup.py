@@ -6,24 +6,26 @@ and no COMMIT; a connection that died with the database is replaced and the read
 """
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 
 from app.config import settings
 
-# as many as threads have read at the same time; the last one back is the first one out
-_idle: deque[psycopg.Connection[tuple[Any, ...]]] = deque()
+_Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
+
+# one per connection, as many as threads have read at the same time; the last one back is the first one out
+_idle: deque[_Cursor] = deque()
 
 
 def first(statement: str, *values: object) -> tuple[Any, ...] | None:
     """Give the first row of a read in the platform's scope. Raises psycopg.Error."""
     try:
-        connection = _idle.pop()
+        cursor = _idle.pop()
     except IndexError:
         return _read(_connect(), statement, values)
     try:
-        return _read(connection, statement, values)
+        return _read(cursor, statement, values)
     except psycopg.OperationalError:
         # the others are of the same age
         close()
@@ -33,25 +35,24 @@ def first(statement: str, *values: object) -> tuple[Any, ...] | None:
 def close() -> None:
     """Close the connections that nobody reads from; for the end of a process, or of its database."""
     while _idle:
-        _idle.pop().close()
+        _idle.pop().connection.close()
 
 
-def _read(
-    connection: psycopg.Connection[tuple[Any, ...]], statement: str, values: tuple[object, ...]
-) -> tuple[Any, ...] | None:
+def _read(cursor: _Cursor, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
     try:
-        row = connection.execute(statement, values, binary=True).fetchone()
+        row = cursor.execute(statement, values).fetchone()
     except BaseException:
-        connection.close()
+        cursor.connection.close()
         raise
-    _idle.append(connection)
+    _idle.append(cursor)
     return row
 
 
-def _connect() -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(
+def _connect() -> _Cursor:
+    connection = psycopg.connect(
         settings().database_url.replace("+psycopg", "", 1),
         autocommit=True,
         options="-c default_transaction_read_only=on -c app.platform=on",
         connect_timeout=10,
     )
+    return connection.cursor(binary=True)
