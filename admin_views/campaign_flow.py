@@ -251,20 +251,33 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/result/")
     def result(self, campaign_id: int) -> Page:
-        """Show what came of it and offer the status CSV."""
+        """Show what came of it and offer it as a file."""
         campaign = one_campaign(campaign_id)
-        return self.page("flow/result.html", campaign, "result", now=figures(campaign_id), encodings=export.ENCODINGS)
+        return self.page(
+            "flow/result.html",
+            campaign,
+            "result",
+            now=figures(campaign_id),
+            formats=export.FORMATS,
+            choices=flow_status.state_choices(campaign),
+        )
 
     @expose(f"{ONE}/status.csv", methods=["POST"])
     def status_csv(self, campaign_id: int) -> Page:
-        """Give the status CSV, streamed; that somebody took it is recorded first."""
+        """Give the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
         campaign = one_campaign(campaign_id)
-        encoding = request.form.get("encoding", "")
-        if encoding not in export.ENCODINGS:
+        form = request.form.get("encoding", "")
+        if form not in export.FORMATS:
             abort(404)
-        on_record("export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": encoding})
-        name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.csv"
-        return flow_status.download(lambda: export.status_csv(campaign_id, encoding), name, f"status-{campaign_id}.csv")
+        chosen = flow_status.chosen_states(request.form)
+        on_record(
+            "export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": form, **chosen}
+        )
+        ending = "xlsx" if form == "xlsx" else "csv"
+        name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.{ending}"
+        return flow_status.download(
+            lambda: export.status_file(campaign_id, form, chosen), name, f"status-{campaign_id}.{ending}"
+        )
 
 
 # Flask-Admin wants to know; the root of these addresses is the list of campaigns, another view's.

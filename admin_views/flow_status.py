@@ -1,13 +1,13 @@
 """状況 and 結果: figures as text, as a picture and as JSON; files to download; questions before acts that weigh."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from flask import Response, stream_with_context, url_for
+from flask import Response, abort, stream_with_context, url_for
 from sqlalchemy import select
 
 from app import tenancy
@@ -29,6 +29,7 @@ from app.tracking.states import (
 )
 
 _BAR_WIDTH = 420
+_KINDS = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 # what the list of people calls its filters
 _FILTERS = {"sms": "sms", "page": "page_state", "payment": "payment"}
 # states of a track where somebody should look
@@ -290,8 +291,27 @@ def stamp(at: datetime) -> str:
     return at.astimezone(TOKYO).strftime("%Y%m%d-%H%M")
 
 
+def chosen_states(form: Mapping[str, str]) -> dict[str, str]:
+    """Read by which states people are narrowed, as the list of people names them: sms, page_state, payment. 404."""
+    chosen = {}
+    for track in (SMS, PAGE, PAYMENT):
+        if state := form.get(_FILTERS[track.name], ""):
+            chosen[track.name] = state if state in track.words else abort(404)
+    return chosen
+
+
+def state_choices(campaign: Campaign) -> list[tuple[str, str, dict[str, str]]]:
+    """Offer the states of each track: the field's name, its label, the words."""
+    return [
+        (_FILTERS[track.name], track.label, {str(state): word for state, word in track.words.items()})
+        for track in _tracks(campaign)
+    ]
+
+
 def download(pieces: Callable[[], Iterable[bytes]], name: str, plain_name: str) -> Response:
-    """Stream a CSV file under a Japanese name (RFC 6266 and 8187), with a plain one for old programs.
+    """Stream a file under a Japanese name (RFC 6266 and 8187), with a plain one for old programs.
+
+    The plain name's ending says of what kind it is.
 
     `pieces` runs after the request's own scope has been closed, in a scope like it.
     """
@@ -302,7 +322,7 @@ def download(pieces: Callable[[], Iterable[bytes]], name: str, plain_name: str) 
         with tenancy.tenant(tenant_id):
             yield from pieces()
 
-    response = Response(stream_with_context(stream()), mimetype="text/csv")
+    response = Response(stream_with_context(stream()), mimetype=_KINDS[plain_name.rpartition(".")[2]])
     safe = re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name)
     response.headers["Content-Disposition"] = (
         f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(safe, safe='')}"

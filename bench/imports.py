@@ -65,7 +65,7 @@ def _child(stack: Stack, path: Path) -> dict[str, float]:
 
 
 def import_list(path: Path) -> dict[str, float]:
-    """Store a list and run its import in this process; give its campaign, its seconds and the process's memory."""
+    """Store a list and run its import in this process; give its campaign, people, seconds and the process's memory."""
     with create_app().app_context():
         with tenancy.platform():
             tenant_id = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).first()
@@ -84,8 +84,9 @@ def import_list(path: Path) -> dict[str, float]:
             db.session.refresh(row)
             if row.state != "done":
                 raise RuntimeError(f"the import ended as {row.state}: {row.problem}")
+            added = row.rows_added
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"campaign_id": campaign_id, "seconds": seconds, "peak_rss_mb": peak}
+    return {"campaign_id": campaign_id, "added": added, "seconds": seconds, "peak_rss_mb": peak}
 
 
 def _bare_copy(owner_url: str, path: Path) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
+import openpyxl
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
@@ -291,3 +292,18 @@ def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, ca
     assert "状況を見て再開する</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
     change("UPDATE campaign SET state = 'completed' WHERE id = :id", id=campaign)
     assert "結果をダウンロードする</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
+
+
+def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, change, ask):
+    send(clerk, campaign)
+    last = ask(select(Recipient.id, Recipient.reference).where(Recipient.campaign_id == campaign))[-1]
+    change("UPDATE recipient SET page_state = 'opened' WHERE id = :id", id=last[0])
+    wanted = {"encoding": "xlsx", "page_state": "opened", "sms": ""}
+    answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", wanted)
+    assert answer.mimetype.endswith("spreadsheetml.sheet")
+    assert answer.headers["Content-Disposition"].endswith(".xlsx")
+    rows = list(openpyxl.load_workbook(io.BytesIO(answer.get_data())).active.values)
+    assert [row[0] for row in rows[1:]] == [last[1]]
+    recorded = ask(select(AuditEntry.detail).where(AuditEntry.act == "export_status"))
+    assert recorded == [({"people": 3, "encoding": "xlsx", "page": "opened"},)]
+    assert clerk.post(f"/admin/campaign/{campaign}/status.csv", {**wanted, "sms": "'; --"}).status_code == 404

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import openpyxl
 import pytest
 from flask import Flask
 from sqlalchemy import text
@@ -12,7 +13,8 @@ from sqlalchemy import text
 from app import tenancy
 from app.campaigns.people import fields_place
 from app.extensions import db, vault
-from app.tracking.export import status_csv
+from app.models import Import
+from app.tracking.export import status_file
 from app.tracking.figures import figures
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState, SmsState
@@ -35,7 +37,7 @@ def launched(app: Flask) -> Iterator[tuple[int, list[factories.Person]]]:
 
 
 def table(campaign_id: int, encoding: str) -> list[dict[str, str]]:
-    content = b"".join(status_csv(campaign_id, encoding))
+    content = b"".join(status_file(campaign_id, encoding))
     return list(csv.DictReader(io.StringIO(content.decode(encoding), newline="")))
 
 
@@ -77,7 +79,7 @@ def test_cells_are_harmless_and_letters_of_other_lands_are_told(
 
 def test_the_file_is_windows_text(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, _ = launched
-    utf8 = b"".join(status_csv(campaign_id, "utf-8-sig"))
+    utf8 = b"".join(status_file(campaign_id, "utf-8-sig"))
     assert utf8.startswith(b"\xef\xbb\xbf")
     assert utf8.count(b"\xef\xbb\xbf") == 1
     assert utf8.count(b"\r\n") == 4
@@ -87,7 +89,7 @@ def test_another_tenants_campaign_is_empty(app: Flask, launched: tuple[int, list
     campaign_id, _ = launched
     del app
     other = tenancy.current()
-    content = b"".join(status_csv(campaign_id + 999, "utf-8-sig"))
+    content = b"".join(status_file(campaign_id + 999, "utf-8-sig"))
     assert content.count(b"\r\n") == 1
     assert other == tenancy.current()
 
@@ -102,3 +104,51 @@ def test_figures_count_every_state_and_the_funnel(launched: tuple[int, list[fact
     assert found.page["opened"] == 1
     assert dict(found.funnel)["開封"] == 1
     assert dict(found.funnel)["支払"] == 0
+
+
+def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person]]) -> None:
+    campaign_id, people = launched
+    rows = list(openpyxl.load_workbook(io.BytesIO(b"".join(status_file(campaign_id, "xlsx"))))["状況"].values)
+    said = table(campaign_id, "utf-8-sig")
+    assert rows[0] == tuple(said[0])
+    amount = rows[0].index("金額（円）")
+    assert [row[amount] for row in rows[1:]] == [12_000] * 3
+    for row, cells in zip(rows[1:], said, strict=True):
+        assert tuple("" if cell is None else str(cell) for cell in row) == tuple(cells.values())
+    assert people[0].fields["氏名"] in rows[1]
+
+
+def test_a_file_can_be_narrowed_to_states(launched: tuple[int, list[factories.Person]]) -> None:
+    campaign_id, people = launched
+    move(db.session, PAGE, PageState.OPENED, [Step(people[1].id, datetime.now(UTC))], actor="person")
+    db.session.commit()
+
+    def references(**chosen: str) -> list[str]:
+        content = b"".join(status_file(campaign_id, "utf-8-sig", chosen)).decode("utf-8-sig")
+        return [row["管理番号"] for row in csv.DictReader(io.StringIO(content, newline=""))]
+
+    assert references(page="opened") == [people[1].reference]
+    assert references(page="unopened", sms="queued") == [people[0].reference, people[2].reference]
+    assert references(page="opened", sms="delivered") == []
+
+
+def test_columns_are_those_of_every_list(launched: tuple[int, list[factories.Person]]) -> None:
+    campaign_id, _ = launched
+    tenant_id = tenancy.current().tenant_id
+    mapping = {"phone": "携帯", "reference": None, "amount": None, "due_date": None, "answers": ["誕生日"]}
+    header = ["エラー内容", "携帯", "誕生日", "氏名", "担当"]
+    db.session.add(
+        Import(
+            tenant_id=tenant_id,
+            campaign_id=campaign_id,
+            state="done",
+            filename="二つ目.csv",
+            content_digest=b"",
+            header=header,
+            mapping=mapping,
+        )
+    )
+    db.session.commit()
+    columns = list(table(campaign_id, "utf-8-sig")[0])
+    assert columns[-1] == "担当"
+    assert not {"エラー内容", "携帯", "誕生日"} & set(columns)
