@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-import clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-import bench-export clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -55,6 +55,9 @@ bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,0
 
 bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS=rows)
 	$(PY) -m bench.imports $(BENCH_ARGS)
+
+bench-export: $(STAMP) ## the status file of a million people, from its first byte on (BENCH_ARGS=rows)
+	$(PY) -m bench.exports $(BENCH_ARGS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e
