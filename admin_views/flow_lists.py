@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from admin_views.flow_status import Confirmation
-from app.campaigns import lifecycle
+from app.campaigns import lifecycle, overlap
 from app.config import settings
 from app.extensions import csrf, db
 from app.identity.bad_input import BadInput
@@ -107,6 +107,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "reason_column": REASON_COLUMN,
         "unreadable": unreadable,
         "twin": _twin(row),
+        "same_files": overlap.same_files(campaign),
     }
 
 
@@ -208,6 +209,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "encodings": export.ENCODINGS,
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
+        "same_files": overlap.same_files(row.campaign) if row.state == "done" else [],
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
     }
 

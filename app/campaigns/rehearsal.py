@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from app import links
-from app.campaigns import people, template
+from app.campaigns import overlap, people, template
 from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
@@ -93,7 +93,7 @@ def rehearse(campaign_id: int) -> Rehearsal:
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
-    result.warnings = _warnings(campaign, result, found)
+    result.warnings = _warnings(campaign, result, found) + overlap.warnings(campaign)
     result.at = datetime.now(UTC).isoformat()
     campaign.rehearsal = asdict(result)
     db.session.commit()

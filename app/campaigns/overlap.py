@@ -1,0 +1,89 @@
+"""Who would be written to twice: one number in several rows, people of other campaigns under way, the same file again.
+
+In: a campaign's list. Out: warnings in Japanese for the check before sending. Nothing here stops a launch: two notices
+to one person may be right, and only a person can tell.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Row, text
+
+from app.extensions import db
+from app.models import Campaign
+from app.tracking.clock import japan_minutes
+from app.tracking.states import CAMPAIGN, CampaignState
+
+_UNDER_WAY = ("approval", "scheduled", "sending", "paused")
+# a campaign that ended so recently is on people's minds still
+_RECENT = timedelta(days=1)
+_NAMED = 3
+
+
+def warnings(campaign: Campaign) -> list[str]:
+    """Say who is written to twice. Reads every row of the list once: for jobs, not for pages."""
+    return [*_same_number(campaign), *_other_campaigns(campaign), *same_files(campaign)]
+
+
+def _same_number(campaign: Campaign) -> list[str]:
+    rows, numbers = db.session.execute(
+        text("SELECT count(*), count(DISTINCT phone_index) FROM recipient WHERE campaign_id = :id"),
+        {"id": campaign.id},
+    ).one()
+    if rows == numbers:
+        return []
+    return [
+        f"この名簿のほかの行と同じ電話番号の送信先が{rows - numbers:,}件あります。このままだと同じ人に2通以上届きます。"
+    ]
+
+
+def _other_campaigns(campaign: Campaign) -> list[str]:
+    found = db.session.execute(
+        text("""
+            SELECT c.name, c.state, count(DISTINCT r.id) AS people
+            FROM campaign c
+            JOIN recipient o ON o.campaign_id = c.id
+            JOIN recipient r
+            ON r.tenant_id = o.tenant_id AND r.phone_index = o.phone_index AND r.campaign_id = :id
+            WHERE c.tenant_id = :tenant_id AND c.id <> :id AND (c.state = ANY(:states) OR c.completed_at > :since)
+            GROUP BY c.id ORDER BY people DESC, c.id
+        """),
+        {
+            "id": campaign.id,
+            "tenant_id": campaign.tenant_id,
+            "states": list(_UNDER_WAY),
+            "since": datetime.now(UTC) - _RECENT,
+        },
+    ).all()
+    told = [
+        f"この名簿の{row.people:,}件は、配信「{row.name}」（{_word(row)}）の送信先と同じ電話番号です。"
+        "同じ人に続けて届いてよいか確かめてください。"
+        for row in found[:_NAMED]
+    ]
+    if len(found) > _NAMED:
+        told.append(f"ほかに{len(found) - _NAMED:,}件の配信とも、同じ電話番号の送信先があります。")
+    return told
+
+
+def same_files(campaign: Campaign) -> list[str]:
+    """Say which of the campaign's files another campaign has taken too; a few rows are read."""
+    found = db.session.execute(
+        text("""
+            SELECT DISTINCT ON (c.id) mine.filename, c.name, c.state, theirs.created_at
+            FROM import mine
+            JOIN import theirs ON theirs.tenant_id = mine.tenant_id AND theirs.content_digest = mine.content_digest
+            AND theirs.campaign_id <> mine.campaign_id AND theirs.state = 'done'
+            JOIN campaign c ON c.id = theirs.campaign_id AND c.state <> 'cancelled'
+            WHERE mine.campaign_id = :id AND mine.state IN ('mapping', 'queued', 'running', 'done')
+            ORDER BY c.id DESC, theirs.id DESC LIMIT :most
+        """),
+        {"id": campaign.id, "most": _NAMED},
+    ).all()
+    return [
+        f"ファイル「{row.filename}」と同じ内容の名簿を、配信「{row.name}」（{_word(row)}）でも"
+        f"{japan_minutes(row.created_at)}に取り込んでいます。同じ案内を2回送ることにならないか確かめてください。"
+        for row in found
+    ]
+
+
+def _word(row: Row[tuple[str, ...]]) -> str:
+    return CAMPAIGN.words[CampaignState(row.state)]
