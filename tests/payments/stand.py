@@ -39,6 +39,7 @@ class Traits:
     at_once: str
     later: str | None
     forge: Callable[[Headers, bytes], Webhook]
+    events: int = 1  # how many a payment at once is told by
 
     def keys(self, account_id: int) -> tuple[str, str]:
         """Give what the sandbox knows an account by, and the secret of its webhooks."""
@@ -72,6 +73,7 @@ TRAITS = {
         "card",
         None,
         _other_token,
+        events=2,
     ),
     "komoju": Traits(
         {"methods": "credit_card,konbini"},
