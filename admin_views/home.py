@@ -6,16 +6,17 @@ from flask import url_for
 from flask_admin import AdminIndexView
 from sqlalchemy import func, select
 
-from admin_views import show
+from admin_views import flow_preview, show
 from admin_views.access import may_open, staff
 from admin_views.base import SecureView, expose
 from admin_views.scoping import COUNTED_TO, rows
 from app.extensions import db
-from app.models import Campaign, Import, Payment, PaymentAccount, SmsAccount, Tenant, User
+from app.models import Campaign, Event, Import, Payment, PaymentAccount, SmsAccount, Tenant, User
 from app.tenancy.staff import Role
 from app.tracking.states import CAMPAIGN, TENANT, CampaignState, TenantState
 
 _LATEST = 8
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,25 @@ def _for_company() -> list[Todo]:
     for campaign in rows(Campaign).filter(Campaign.state == CampaignState.PAUSED).limit(3):
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"配信「{campaign.name}」は一時停止中です。", "状況を見る", url))
+    for campaign in _came_back():
+        url = url_for("flow.overview", campaign_id=campaign.id)
+        todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
     problems = rows(Payment).filter(Payment.problem != "")
     if (count := _count(problems)) and (first := problems.order_by(Payment.id).first()):
         url = url_for("recipient.details_view", id=first.recipient_id)
         todos.append(Todo(f"決済サイトと金額などが合わない支払いが{count:,}件あります。", "確認する", url))
     return todos
+
+
+def _came_back() -> list[Campaign]:
+    """Give the drafts that were scheduled and could not start."""
+    returned = (
+        rows(Event)
+        .filter(Event.recipient_id.is_(None), Event.track == "campaign", Event.detail["reason"].astext == "changed")
+        .with_entities(Event.campaign_id)
+    )
+    drafts = rows(Campaign).filter(Campaign.state == CampaignState.DRAFT, Campaign.id.in_(returned))
+    return [campaign for campaign in drafts.order_by(Campaign.id).limit(_NAMED) if flow_preview.came_back(campaign)]
 
 
 def _missing_account(endpoint: str, text: str) -> Todo:

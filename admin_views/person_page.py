@@ -9,6 +9,7 @@ from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.models import Event, Payment, Recipient, SendLog
+from app.payments.acts import BY_HAND
 from app.payments.providers import PROVIDERS
 from app.tracking.moves import STEP_TIMES
 from app.tracking.states import PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
@@ -22,10 +23,12 @@ _KINDS = {
     ("page", "fetched"): "リンクの読み込み（自動の可能性あり）",
     ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",
     ("payment", "start_refused"): "決済サイトが受け付けなかった",
+    ("payment", "looked_at"): "要確認の支払いを確かめた",
 }
 _DIFFERS = {"payment": "支払番号", "order": "注文番号", "amount": "金額", "currency": "通貨"}
 _PROBLEMS = {
     "paid twice": "二重に支払われています。決済サイトで確かめ、一方を返金してください。",
+    "refund not done": "返金が終わっていません。決済サイトの管理画面で、返金の状態を確かめてください。",
     "pending beside another attempt": "別の支払いと重なっています。入金後に二重になっていないか確かめてください。",
 }
 
@@ -116,6 +119,13 @@ def problem_words(problem: str) -> str:
     return _PROBLEMS.get(problem, "決済サイトと食い違いがあります。決済サイトで確かめてください。") if problem else ""
 
 
+def method_of(payment: Payment) -> str:
+    """Name how somebody paid."""
+    if payment.account is None:
+        return f"{BY_HAND[payment.method]}（消込）"
+    return PROVIDERS[payment.account.provider].methods.get(payment.method, payment.method) or show.NOTHING
+
+
 def payments(person: Recipient) -> list[dict[str, Any]]:
     """Give every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
@@ -125,7 +135,12 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "created": show.jst_exact(row.created_at),
             "state": show.badge(row.state, show.word(PAYMENT, row.state)),
             "amount": show.yen(row.amount_yen),
-            "method": PROVIDERS[row.account.provider].methods.get(row.method, row.method) or show.NOTHING,
+            "id": row.id,
+            "method": method_of(row),
+            "by_hand": row.account is None,
+            "refunding": row.state == PaymentState.PAID and row.refund_asked_at is not None,
+            "test": row.account is not None and row.account.test_mode,
+            "plain_state": row.state,
             "reference": row.reference,
             "pay_by": show.jst(row.pay_by),
             "paid": show.jst_exact(row.paid_at),

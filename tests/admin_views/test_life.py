@@ -256,6 +256,10 @@ def test_a_booking_that_could_not_start_says_why(clerk: Browser, campaign: int, 
         id=campaign,
     )
     assert "予約していた送信は始まりませんでした" in words(clerk, f"/admin/campaign/{campaign}/")
+    assert "予約していた配信「満期のご案内」は始まりませんでした" in words(clerk, "/admin/")
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    check_and_send(clerk, campaign)
+    assert "始まりませんでした" not in words(clerk, "/admin/")
 
 
 # --- trial ---
