@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-import bench-export clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-send bench-import bench-export clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -52,6 +52,9 @@ screenshots: $(STAMP) ## the pictures of the README, from a product started for 
 
 bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,000 and 1,000,000 people (needs Debian's wrk)
 	$(PY) -m bench.page $(BENCH_ARGS)
+
+bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client and one job per person (BENCH_ARGS=messages)
+	$(PY) -m bench.send $(BENCH_ARGS)
 
 bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS=rows)
 	$(PY) -m bench.imports $(BENCH_ARGS)

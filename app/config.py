@@ -145,8 +145,9 @@ class Settings:
 
     slice_rows: int = _setting(_whole(1, 100_000), "5000", "recipients in one slice")
     batch_rows: int = _setting(_whole(1, 10_000), "500", "recipients claimed and recorded together")
-    send_in_flight: int = _setting(_whole(1, 2_000), "256", "requests under way at once in a worker")
-    send_connections: int = _setting(_whole(1, 500), "64", "connections to a provider in a worker")
+    send_connections: int = _setting(
+        _whole(1, 500), "256", "connections to a provider, and so requests under way, in a worker"
+    )
     send_timeout_s: int = _setting(_whole(1, 60), "20", "limit of one request to a provider, seconds")
     lease_s: int = _setting(_whole(5, 600), "60", "how long a slice is held without a sign of life, seconds")
     unknown_settle_s: int = _setting(

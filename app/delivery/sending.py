@@ -79,7 +79,7 @@ class _Turn:
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
         self._breaker = retry.Breaker()
-        self._ahead: Queue[list[tuple[Claim, Request]] | None] = Queue(maxsize=1)
+        self._ahead: Queue[list[Claim] | None] = Queue(maxsize=1)
         self._cursor = held.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._connecting: set[int] = set()  # of these, whose request waits for its connection
@@ -89,6 +89,7 @@ class _Turn:
         self._ending = threading.Event()
         self._fault: BaseException | None = None
         self._rest_s = 0.0
+        self._closed_people = False  # some can't be opened
         self._books = threading.Thread(target=copy_context().run, args=(self._keep_books,), name="books")
 
     def run(self) -> None:
@@ -122,7 +123,9 @@ class _Turn:
                 sms_account_id=self._way.account.id,
                 account_fault=self._breaker.account_fault,
             )
-        pause_s = max(self._rest_s, self._breaker.pause_s, _FAULT_PAUSE_S if self._fault else 0.0)
+        pause_s = max(
+            self._rest_s, self._breaker.pause_s, _FAULT_PAUSE_S if self._fault or self._closed_people else 0.0
+        )
         _give_back(self._held, self._way, pause_s=pause_s, after=self._after)
 
     # --- the provider's thread ---
@@ -140,10 +143,26 @@ class _Turn:
             if batch is None:
                 return
             self._wake.set()
-            for message in batch:
+            for claim in batch:
+                request = self._request(claim)
+                if request is None:
+                    continue
                 if self._pace is not None:
-                    yield from self._await_permit(message[0], self._pace)
-                yield message
+                    yield from self._await_permit(claim, self._pace)
+                yield claim, request
+
+    def _request(self, claim: Claim) -> Request | None:
+        try:
+            return routes.request(self._way, claim)
+        except Unsendable as fault:
+            outcome = Outcome(OutcomeKind.REFUSED, str(fault))
+        except CannotOpen as fault:
+            # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
+            _log.error("recipient can't be opened", recipient_id=claim.recipient_id, reason=str(fault))
+            outcome = None
+            self._closed_people = True
+        self._came_to(claim, outcome)
+        return None
 
     def _await_permit(self, claim: Claim, pace: Pace) -> Iterator[None]:
         """Wait until the account's rate lets this message leave, or the turn is over."""
@@ -221,17 +240,14 @@ class _Turn:
         except BaseException as fault:  # noqa: BLE001 - raised again by `run`
             self._fault = fault
 
-    def _read_ahead(self) -> list[tuple[Claim, Request]] | None:
-        """Claim and write the next batch; None when there is no more, or nothing more may be sent."""
-        batch: list[tuple[Claim, Request]] = []
-        while not batch:
-            claims = self._claim() if self._may_go_on() and time.monotonic() < self._claims_until else []
-            if not claims:
-                return None
-            self._cursor = claims[-1].recipient_id
-            self._open.update((claim.recipient_id, claim) for claim in claims)
-            batch = [(claim, request) for claim in claims if (request := self._request(claim)) is not None]
-        return batch
+    def _read_ahead(self) -> list[Claim] | None:
+        """Claim the next batch; None when there is no more, or nothing more may be sent."""
+        claims = self._claim() if self._may_go_on() and time.monotonic() < self._claims_until else []
+        if not claims:
+            return None
+        self._cursor = claims[-1].recipient_id
+        self._open.update((claim.recipient_id, claim) for claim in claims)
+        return claims
 
     def _claim(self) -> list[Claim]:
         with slices.holding(self._held) as connection:
@@ -254,19 +270,6 @@ class _Turn:
             )
             caps.add(connection, self._held.tenant_id, len(claims))
             return claims
-
-    def _request(self, claim: Claim) -> Request | None:
-        try:
-            return routes.request(self._way, claim)
-        except Unsendable as fault:
-            outcome = Outcome(OutcomeKind.REFUSED, str(fault))
-        except CannotOpen as fault:
-            # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
-            _log.error("recipient can't be opened", recipient_id=claim.recipient_id, reason=str(fault))
-            outcome = None
-            self._rest_s = max(self._rest_s, _FAULT_PAUSE_S)
-        self._came_to(claim, outcome)
-        return None
 
     def _record(self) -> None:
         """Write the outcomes that are there, and renew the lease."""

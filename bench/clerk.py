@@ -1,0 +1,65 @@
+"""What a clerk does before a bench sends, in a process of its own: `python -m bench.clerk prepare|launch|lease …`."""
+
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy import select
+
+from app import create_app, tenancy
+from app.campaigns import lifecycle, rehearsal
+from app.delivery import slices
+from app.extensions import db
+from app.models import Campaign, Tenant
+from bench.imports import import_list
+
+
+def prepare(path: Path) -> int:
+    """Take a list in and check every row; give the campaign."""
+    campaign_id = int(import_list(path)["campaign_id"])
+    with create_app().app_context(), _scope():
+        found = rehearsal.rehearse(campaign_id)
+        if found.problems:
+            raise RuntimeError("; ".join(found.problems))
+    return campaign_id
+
+
+def launch(campaign_id: int) -> None:
+    """Launch a campaign."""
+    with create_app().app_context(), _scope():
+        _launch(campaign_id)
+
+
+def lease(campaign_id: int) -> tuple[int, ...]:
+    """Launch a campaign and lease its one slice for as long as a bench may take; give the lease's numbers."""
+    with create_app().app_context():
+        with _scope():
+            _launch(campaign_id)
+        with tenancy.platform():
+            held = slices.lease()
+            assert held is not None  # noqa: S101 - launched above
+    return (held.slice_id, held.tenant_id, held.campaign_id, held.first_id, held.last_id, held.fence)
+
+
+def _launch(campaign_id: int) -> None:
+    campaign = db.session.get_one(Campaign, campaign_id)
+    assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
+    lifecycle.launch(campaign_id, user_id=campaign.created_by, digest=rehearsal.digest(campaign))
+
+
+def _scope() -> AbstractContextManager[object]:
+    with tenancy.platform():
+        tenant_id = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).first()
+    assert tenant_id is not None  # noqa: S101 - seeded before
+    return tenancy.tenant(tenant_id)
+
+
+if __name__ == "__main__":
+    act, argument = sys.argv[1:]
+    if act == "prepare":
+        print(prepare(Path(argument)))
+    elif act == "launch":
+        launch(int(argument))
+        print("launched")
+    else:
+        print(*lease(int(argument)))

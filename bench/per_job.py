@@ -1,0 +1,26 @@
+"""The other measure of `bench-send`: one RQ job for each person, with the product's own claim, request and record."""
+
+import time
+from datetime import UTC, datetime
+
+from app import tenancy
+from app.delivery import books, routes, slices
+from app.delivery.books import Result
+from app.delivery.slices import Lease
+from app.outbound.curl import perform
+
+
+def send_one(
+    slice_id: int, tenant_id: int, campaign_id: int, first_id: int, last_id: int, fence: int, recipient_id: int
+) -> None:
+    """Claim one person of a held slice, send, record: a commit before and one after the request."""
+    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=time.monotonic() + 60)
+    with tenancy.tenant(tenant_id):
+        way = routes.route(campaign_id)
+        with slices.holding(held) as connection:
+            [claim] = books.claim(
+                connection, held, account_id=way.account.id, validity=way.validity, after_id=recipient_id - 1, limit=1
+            )
+        outcome = way.account.provider.outcome(perform(routes.request(way, claim)))
+        with slices.holding(held) as connection:
+            books.record(connection, held, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])

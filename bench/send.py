@@ -1,0 +1,187 @@
+"""`make bench-send`: campaigns through real workers, against a bare HTTP client and against one RQ job per person.
+
+A list is taken in, checked and launched as a clerk would; workers run as in production, and the sandbox answers after 0
+or 50 ms. `rate` is messages by the time from the first attempt to the completed campaign, all states durable by then.
+In the same run, against the same sandbox: `raw_client_rate` (`bench.raw`, as many requests at once as a worker's
+connections) and `per_job_rate` (one RQ job per person on our worker, a SimpleWorker: the same claim, request and record
+with a commit each).
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from bench.lists import write_list
+from bench.report import Run, report
+from dev.process import spawn, stop
+from dev.servers import plain_url
+from dev.stack import ROOT, Stack, remove
+from sandbox.harness import Sandbox, running_sandbox
+
+FIELDS = (
+    "messages", "latency_ms", "workers", "rate", "raw_client_rate", "ratio", "per_job_rate", "speedup", "p95_accept_s",
+    "peak_rss_mb",
+)  # fmt: skip
+MESSAGES = 20_000
+_LATENCIES_MS = (0, 50)
+_WORKERS = (1, 2)
+_JOBS = 300
+_LIMIT_S = 900
+# what the settings say by default; the raw client has as many requests under way
+_AT_ONCE = 256
+
+
+def main(messages: int = MESSAGES) -> None:
+    """Measure each latency with each number of workers, then the memory of a campaign ten times as long."""
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name, running_sandbox() as sandbox:
+        stack = Stack(Path(name) / "stack", extra_env={"KARADEN_API_BASE": sandbox.karaden_base})
+        try:
+            stack.prepare()
+            stack.seed()
+            for latency_ms in _LATENCIES_MS:
+                raw, per_job = _raw_rate(sandbox, messages, latency_ms), _per_job_rate(stack, sandbox, latency_ms)
+                for workers in _WORKERS:
+                    told = _send(stack, sandbox, messages, latency_ms, workers)
+                    runs.append({
+                        **told, "raw_client_rate": raw, "ratio": told["rate"] / raw,
+                        "per_job_rate": per_job, "speedup": told["rate"] / per_job,
+                    })  # fmt: skip
+            long = _send(stack, sandbox, 10 * messages, 0, 1)
+            none = dict.fromkeys(("raw_client_rate", "ratio", "per_job_rate", "speedup"))
+            runs.append({**long, **none})
+        finally:
+            stack.stop()
+            remove(stack.folder)
+    report("bench-send", FIELDS, runs, sys.stdout)
+
+
+def _send(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int, workers: int) -> dict[str, Any]:
+    """Send one campaign."""
+    sandbox.reset()
+    sandbox.switches(latency_ms=latency_ms)
+    campaign_id = _prepare(stack, messages)
+    with _running(stack, workers) as processes, _database(stack) as database:
+        _child(stack, "launch", campaign_id)
+        _wait(database, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign_id)
+        peak = max(_peak_rss_mb(process.pid) for process in processes)
+        row = database.execute(
+            """
+            SELECT count(*), extract(epoch FROM max(c.completed_at) - min(r.sent_at)),
+                percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM r.accepted_at - c.launched_at))
+            FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE c.id = %s AND r.sms_state = 'accepted'
+            """,
+            [campaign_id],
+        ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate
+    sent, seconds, p95 = row
+    if sandbox.summary()["accepted"] != sent:
+        raise RuntimeError(f"{sent} are accepted here, {sandbox.summary()['accepted']} at the sandbox")
+    return {
+        "messages": sent,
+        "latency_ms": latency_ms,
+        "workers": workers,
+        "rate": sent / float(seconds),
+        "p95_accept_s": float(p95),
+        "peak_rss_mb": peak,
+    }
+
+
+def _raw_rate(sandbox: Sandbox, messages: int, latency_ms: int) -> float:
+    sandbox.reset()
+    sandbox.switches(latency_ms=latency_ms)
+    command = [sys.executable, "-m", "bench.raw", sandbox.karaden_base, str(messages), str(_AT_ONCE)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return messages / float(done.stdout)
+
+
+def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
+    """Send a small campaign by one RQ job for each person."""
+    sandbox.reset()
+    sandbox.switches(latency_ms=latency_ms)
+    campaign_id = _prepare(stack, _JOBS)
+    lease = _child(stack, "lease", campaign_id).split()
+    with _database(stack) as database, redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        target = Queue("delivery", connection=client, serializer=JSONSerializer)
+        people = database.execute(
+            "SELECT id FROM recipient WHERE campaign_id = %s ORDER BY id", [campaign_id]
+        ).fetchall()
+        for (recipient_id,) in people:
+            target.enqueue("bench.per_job.send_one", args=[*map(int, lease), recipient_id], result_ttl=0)
+        with _running(stack, 1):
+            statement = "SELECT bool_and(sms_state = 'accepted') FROM recipient WHERE campaign_id = %s"
+            _wait(database, statement, campaign_id)
+        row = database.execute(
+            "SELECT extract(epoch FROM max(accepted_at) - min(sent_at)) FROM recipient WHERE campaign_id = %s",
+            [campaign_id],
+        ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate
+    return len(people) / float(row[0])
+
+
+def _prepare(stack: Stack, rows: int) -> int:
+    """Take a list in and check it; give the campaign."""
+    path = stack.folder / f"{rows}.csv"
+    if not path.exists():
+        write_list(path, rows)
+    return int(_child(stack, "prepare", path))
+
+
+def _child(stack: Stack, act: str, argument: object) -> str:
+    command = [sys.executable, "-m", "bench.clerk", act, str(argument)]
+    done = subprocess.run(command, cwd=ROOT, env=stack.env, stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().splitlines()[-1]
+
+
+@contextmanager
+def _running(stack: Stack, workers: int) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run workers on the delivery queue; begins when each of them waits for jobs."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "delivery"]
+    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        client.delete("rq:workers")
+        processes = [
+            spawn(command, log=stack.log(f"worker-{number}"), env=stack.env, cwd=ROOT) for number in range(workers)
+        ]
+        try:
+            while client.scard("rq:workers") < workers:
+                time.sleep(0.02)
+            yield processes
+        finally:
+            for process in processes:
+                stop(process)
+
+
+@contextmanager
+def _database(stack: Stack) -> "Iterator[psycopg.Connection]":
+    with psycopg.connect(plain_url(stack.env["DATABASE_OWNER_URL"]), autocommit=True) as connection:
+        connection.execute("SELECT set_config('app.platform', 'on', false)")
+        yield connection
+
+
+def _wait(database: psycopg.Connection, statement: str, campaign_id: int) -> None:
+    deadline = time.monotonic() + _LIMIT_S
+    while (row := database.execute(statement, [campaign_id]).fetchone()) is None or not row[0]:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the campaign was not sent in time")
+        time.sleep(0.2)
+
+
+def _peak_rss_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("this system doesn't tell a process's peak memory")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))
