@@ -28,6 +28,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.payments.apply_notices": (TRACKING, 3600),
     "jobs.payments.poll": (TRACKING, 3600),
+    "jobs.payments.reconcile_day": (TRACKING, 3600),
     "jobs.sweep.sweep": (TRACKING, 600),
 }
 

@@ -1,7 +1,7 @@
 """Jobs of the payments room."""
 
 from app import queues, tenancy
-from app.payments import notices
+from app.payments import notices, reconcile
 
 
 def apply_notices(tenant_id: int) -> None:
@@ -16,3 +16,10 @@ def poll(tenant_id: int) -> None:
     queues.begun("jobs.payments.poll", tenant_id)
     with tenancy.tenant(tenant_id):
         notices.poll(tenant_id)
+
+
+def reconcile_day(tenant_id: int) -> None:
+    """Compare the payment sites' books with ours, once a night."""
+    queues.begun("jobs.payments.reconcile_day", tenant_id)
+    with tenancy.tenant(tenant_id):
+        reconcile.compare(tenant_id)

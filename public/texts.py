@@ -192,6 +192,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "paid_title": ("お支払いが完了しました", "Payment complete"),
     "paid": ("お支払いありがとうございました。", "Thank you for your payment."),
     "paid_at": ("お支払い日時", "Paid at"),
+    "settled_at": ("ご入金を確認した日時", "Payment recorded at"),
     "receipt_number": ("受付番号", "Receipt number"),
     "refunded_title": ("ご返金しました", "Refunded"),
     "refunded": (

@@ -42,10 +42,17 @@ _STATEMENTS = {
         OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
         ORDER BY id
     """,
+    # once each night, when Japan's day is over and late events have come
+    "jobs.payments.reconcile_day": """
+        SELECT DISTINCT tenant_id FROM payment_account
+        WHERE credentials_sealed IS NOT NULL
+        AND coalesce(compared_on, '-infinity') < (now() AT TIME ZONE 'Asia/Tokyo' - interval '2 hours')::date
+        AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
+    """,
     "jobs.payments.apply_notices": "SELECT DISTINCT tenant_id FROM payment_notice WHERE applied_at IS NULL",
     "jobs.payments.poll": """
         SELECT DISTINCT tenant_id FROM payment
-        WHERE state IN ('started', 'pending')
+        WHERE (state IN ('started', 'pending') OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem = ''))
         AND coalesce(checked_at, created_at) < now() - make_interval(secs => :poll_s)
     """,
 }

@@ -10,7 +10,7 @@ from app.models.campaign import Campaign, Question
 from app.models.delivery import Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.intake import Import, ImportChunk, ImportFault
-from app.models.payment import Payment, PaymentNotice
+from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
 from app.models.reminder import Reminder
 from app.models.tenant import Tenant
@@ -26,6 +26,7 @@ __all__ = [
     "ImportFault",
     "Payment",
     "PaymentAccount",
+    "PaymentDifference",
     "PaymentNotice",
     "Question",
     "Receipt",

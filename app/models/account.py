@@ -1,5 +1,6 @@
 """A tenant's contracts with SMS services and payment sites."""
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text, text
@@ -37,7 +38,7 @@ class SmsAccount(TenantOwned, Model):
 
 
 class PaymentAccount(TenantOwned, Model):
-    """A contract with a payment site."""
+    """A contract with a payment site. `compared_on` is the last night (its date in Japan) its books were compared."""
 
     __tablename__ = "payment_account"
     __table_args__ = owned()
@@ -49,6 +50,7 @@ class PaymentAccount(TenantOwned, Model):
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     test_mode: Mapped[bool] = mapped_column(server_default=text("false"))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    compared_on: Mapped[date | None]
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

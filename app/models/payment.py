@@ -1,5 +1,7 @@
 """Money asked for, attempt by attempt, and what the payment sites told of it."""
 
+from datetime import date
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -13,6 +15,8 @@ class Payment(TenantOwned, Model):
     """One attempt of one person to pay; the row is committed before the payment site is asked.
 
     `state` is the payment vocabulary's word. `problem` is not empty when the site's word and ours disagree (要確認).
+    Without an account it is money that came another way, recorded by hand (消込); `method` says which. While
+    `refund_asked_at` stands and the state is paid, a refund is under way, the `refund_attempt`-th.
     """
 
     __tablename__ = "payment"
@@ -23,6 +27,10 @@ class Payment(TenantOwned, Model):
         UniqueConstraint("recipient_id", "attempt"),
         UniqueConstraint("payment_account_id", "provider_id"),
         CheckConstraint("amount_yen > 0", name="amount"),
+        CheckConstraint(
+            "payment_account_id IS NOT NULL OR (provider_id IS NULL AND state = 'paid')",
+            name="by_hand",
+        ),
         # one attempt at a time: two phones, two presses and the back button meet here
         Index(
             "uq_payment_open",
@@ -36,7 +44,7 @@ class Payment(TenantOwned, Model):
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     recipient_id: Mapped[int] = mapped_column(BigInteger)
-    payment_account_id: Mapped[int] = mapped_column(BigInteger)
+    payment_account_id: Mapped[int | None] = mapped_column(BigInteger)
     attempt: Mapped[int]
     reference: Mapped[str] = mapped_column(Text, unique=True)
     provider_id: Mapped[str | None] = mapped_column(Text)
@@ -50,11 +58,13 @@ class Payment(TenantOwned, Model):
     pay_by: Mapped[Time | None]
     paid_at: Mapped[Time | None]
     checked_at: Mapped[Time | None]
+    refund_asked_at: Mapped[Time | None]
+    refund_attempt: Mapped[int] = mapped_column(server_default="0")
 
     recipient: Mapped[Recipient] = relationship(
         viewonly=True, primaryjoin="Recipient.id == Payment.recipient_id", foreign_keys=[recipient_id]
     )
-    account: Mapped[PaymentAccount] = relationship(
+    account: Mapped[PaymentAccount | None] = relationship(
         viewonly=True, primaryjoin="PaymentAccount.id == Payment.payment_account_id", foreign_keys=[payment_account_id]
     )
 
@@ -77,3 +87,34 @@ class PaymentNotice(TenantOwned, Model):
     received_at: Mapped[CreatedAt]
     applied_at: Mapped[Time | None]
     outcome: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class PaymentDifference(TenantOwned, Model):
+    """Where a payment site's books of a day and ours don't agree, as `app.payments.reconcile` found.
+
+    `kind` is one of its `Kind`. `settled_at` when a person, or a later comparison, was done with it.
+    """
+
+    __tablename__ = "payment_difference"
+    __table_args__ = owned(
+        refers_to("payment_account", "payment_account_id"),
+        UniqueConstraint("payment_account_id", "reference", "kind"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    payment_account_id: Mapped[int] = mapped_column(BigInteger)
+    recipient_id: Mapped[int | None] = mapped_column(BigInteger)
+    reference: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    day: Mapped[date]
+    ours_yen: Mapped[int | None] = mapped_column(BigInteger)
+    theirs_yen: Mapped[int | None] = mapped_column(BigInteger)
+    found_at: Mapped[CreatedAt]
+    settled_at: Mapped[Time | None]
+    settled_by: Mapped[str] = mapped_column(Text, server_default="")
+
+    account: Mapped[PaymentAccount] = relationship(
+        viewonly=True,
+        primaryjoin="PaymentAccount.id == PaymentDifference.payment_account_id",
+        foreign_keys=[payment_account_id],
+    )

@@ -13,7 +13,10 @@ from app.vault import Place
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to pay. `problem` is not empty when a person must look at it first (要確認)."""
+    """One attempt to pay. `problem` is not empty when a person must look at it first (要確認).
+
+    `by_hand`: the money came another way, and somebody of the company recorded it.
+    """
 
     id: int
     attempt: int
@@ -24,6 +27,7 @@ class Attempt:
     problem: str
     pay_by: datetime | None
     paid_at: datetime | None
+    by_hand: bool
 
 
 def url_place(tenant_id: int, payment_id: int) -> Place:
@@ -36,7 +40,8 @@ def that_counts(recipient_id: int) -> Attempt | None:
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
-                SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at
+                SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at,
+                       payment_account_id IS NULL AS by_hand
                 FROM payment WHERE recipient_id = :id
                 ORDER BY state IN ('paid', 'refunded') DESC, problem <> '' DESC, attempt DESC LIMIT 1
             """),

@@ -36,6 +36,9 @@ _STATES = {
 # an answer of these kinds says that money moves: it must name what it is for
 _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
 
+# a refund that the site took on is to be done within this
+_REFUND_PATIENCE = timedelta(days=10)
+
 # how soon a person's page may ask the payment site again
 _PAGE_PAUSE = timedelta(seconds=3)
 
@@ -54,6 +57,7 @@ class _Payment:
     state: PaymentState
     amount_yen: int
     problem: str
+    refund_asked_at: datetime | None
 
 
 def confirm(payment_id: int) -> None:
@@ -147,6 +151,9 @@ def record(payment_id: int, charge: Charge) -> None:
                     {"id": payment_id, "at": charge.expires_at},
                 )
             return
+        asked_at = payment.refund_asked_at
+        if charge.status is ChargeStatus.PAID and asked_at is not None and asked_at < now - _REFUND_PATIENCE:
+            _put_aside(connection, payment, "refund not done", now)
         to = _STATES[charge.status]
         if to is PaymentState.REFUNDED and payment.state is not PaymentState.PAID:
             _enter(connection, payment, PaymentState.PAID, charge, now)
@@ -161,7 +168,8 @@ def _locked(connection: Connection, payment_id: int) -> _Payment:
     )
     row = connection.execute(
         text("""
-            SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen, problem
+            SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen,
+                   problem, refund_asked_at
             FROM payment WHERE id = :id FOR UPDATE
         """),
         {"id": payment_id},
@@ -204,6 +212,8 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
     ).first()
     if entered is None:
         return
+    if to is PaymentState.REFUNDED:
+        _resolve(connection, payment)
     if to is PaymentState.PAID and _another(connection, payment, "state = 'paid'"):
         _put_aside(connection, payment, "paid twice", now)
         return
@@ -214,6 +224,18 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
         return
     detail = {"payment_id": payment.id, "attempt": payment.attempt, "method": charge.method or ""}
     move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
+
+
+def _resolve(connection: Connection, payment: _Payment) -> None:
+    """Let what one refund puts right stand no longer as a problem: its own, and a double payment that is single now."""
+    connection.execute(
+        text("""
+            UPDATE payment SET problem = '' WHERE id = :id
+            OR (recipient_id = :recipient_id AND problem = 'paid twice'
+                AND (SELECT count(*) FROM payment WHERE recipient_id = :recipient_id AND state = 'paid') = 1)
+        """),
+        {"id": payment.id, "recipient_id": payment.recipient_id},
+    )
 
 
 def _another(connection: Connection, payment: _Payment, which: str) -> bool:

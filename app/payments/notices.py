@@ -70,7 +70,7 @@ def apply(tenant_id: int) -> None:
 
 
 def poll(tenant_id: int) -> None:
-    """Confirm payments under way that nobody has asked about for a while; drop those that never got a page.
+    """Confirm payments and refunds under way that nobody has asked about for a while; drop those that never got a page.
 
     The longer a payment waits, the rarer it is asked about: each 5 minutes at first, each 2 hours at last.
     """
@@ -86,9 +86,13 @@ def poll(tenant_id: int) -> None:
         due = connection.scalars(
             text("""
                 SELECT id FROM payment
-                WHERE tenant_id = :tenant_id AND state IN ('started', 'pending') AND provider_id IS NOT NULL
-                  AND coalesce(checked_at, created_at)
-                      < :now - least(greatest((:now - created_at) / 12, interval '5 minutes'), interval '2 hours')
+                WHERE tenant_id = :tenant_id AND provider_id IS NOT NULL
+                  AND (state IN ('started', 'pending')
+                       OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem = ''))
+                  AND coalesce(checked_at, created_at) < :now - least(
+                      greatest((:now - coalesce(refund_asked_at, created_at)) / 12, interval '5 minutes'),
+                      interval '2 hours'
+                  )
                 ORDER BY checked_at NULLS FIRST LIMIT :batch
             """),
             {"tenant_id": tenant_id, "now": now, "batch": _BATCH},

@@ -93,6 +93,7 @@ def test_receipts_imports_notices_and_payments_are_found(
         "jobs.tracking.apply_receipts": {(job.tenant_id,)},
         "jobs.payments.apply_notices": {(job.tenant_id,)},
         "jobs.payments.poll": {(job.tenant_id,)},
+        "jobs.payments.reconcile_day": {(job.tenant_id,)},
         "jobs.intake.run_import": {(job.tenant_id, row[0]) for row in imports},
     }
     assert len(imports) == 2

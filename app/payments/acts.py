@@ -1,0 +1,283 @@
+"""What staff do about one payment: give money back, cancel what is under way, record money that came another way.
+
+In: a payment or a person, and who acts. Out: the act on record (証跡), and the state as the payment site tells it
+afterwards. What can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt`
+makes the provider's idempotency key); a state changed by our wish alone, but for 消込, which no payment site knows of;
+a part of an amount taken for the whole.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from sqlalchemy import Row, text
+
+from app import audit, tenancy
+from app.accounts import Unusable
+from app.outbound import Failure
+from app.outbound.curl import perform
+from app.payments import site
+from app.payments.base import ChargeStatus, RefundStatus, UnclearCharge
+from app.payments.confirm import confirm, end
+from app.payments.site import NoAnswer
+from app.tracking.moves import Step, move, note
+from app.tracking.states import PAYMENT, PaymentState
+
+# how money came that no payment site knows of: kept as the payment's method
+BY_HAND = {"bank_transfer": "銀行振込", "cash": "窓口・集金", "other_site": "ほかの決済サービス"}
+
+_AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
+_UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
+
+_log = structlog.get_logger()
+
+
+class Refused(Exception):  # noqa: N818 - says what became of the wish
+    """An act that was not done; `args[0]` says why and what to do, in Japanese."""
+
+
+class Given(StrEnum):
+    """What a refund came to."""
+
+    DONE = "done"
+    PENDING = "pending"  # the site took it on, or its answer is not known: the poll finds out
+
+
+def refund(payment_id: int, *, actor: str) -> Given:
+    """Give all of a payment back. The tenant's scope must be open; commits. Raises Refused.
+
+    Pressed again while the first refund's end is not known, it repeats that one.
+    """
+    asked_before, number, row = _want_refund(payment_id, actor)
+    try:
+        provider, account = site.open_account(row.payment_account_id)
+        charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("refund not begun", payment_id=payment_id, reason=str(fault))
+        if not asked_before:
+            _unwant(payment_id)
+        raise Refused(_AWAY) from None
+    if charge.status is ChargeStatus.PAID and (charge.amount, charge.amount_refunded) != (row.amount_yen, 0):
+        _unwant(payment_id)
+        raise Refused("決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。")
+    request = provider.refund(account, charge, row.amount_yen, f"{row.reference}.r{number}")
+    if charge.status is ChargeStatus.PAID and request is None:
+        _unwant(payment_id)
+        raise Refused(_UNABLE)
+    if charge.status is ChargeStatus.PAID and request is not None:
+        answer = perform(request)
+        try:
+            refused = not isinstance(answer, Failure) and provider.refunded(answer).status is RefundStatus.FAILED
+        except UnclearCharge as unclear:
+            _log.warning("refund unclear", payment_id=payment_id, reason=unclear.code, final=unclear.final)
+            refused = unclear.final
+        if refused:
+            _unwant(payment_id)
+            raise Refused("決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。")
+    return Given.DONE if _state_now(payment_id) is PaymentState.REFUNDED else Given.PENDING
+
+
+def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any]]:
+    """Put the wish on record before the site is asked: what is asked twice is asked with one key."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                SELECT recipient_id, payment_account_id, provider_id, reference, state, amount_yen, refund_asked_at,
+                       refund_attempt
+                FROM payment WHERE id = :id FOR UPDATE
+            """),
+            {"id": payment_id},
+        ).one()
+        if row.payment_account_id is None:
+            raise Refused("決済サイトを通さずに入金された支払いです。お振込みなどで直接ご返金ください。")
+        if row.state != PaymentState.PAID:
+            raise Refused("支払済の支払いだけを返金できます。画面を開き直して確かめてください。")
+        asked_before = row.refund_asked_at is not None
+        number = row.refund_attempt + (0 if asked_before else 1)
+        connection.execute(
+            text("""
+                UPDATE payment SET refund_asked_at = coalesce(refund_asked_at, :now), refund_attempt = :number
+                WHERE id = :id
+            """),
+            {"id": payment_id, "now": datetime.now(UTC), "number": number},
+        )
+        audit.record(
+            connection,
+            actor=actor,
+            act="refund_payment",
+            target=f"recipient:{row.recipient_id}",
+            detail={"payment_id": payment_id, "yen": row.amount_yen},
+        )
+    return asked_before, number, row
+
+
+def _unwant(payment_id: int) -> None:
+    with tenancy.transaction() as connection:
+        connection.execute(text("UPDATE payment SET refund_asked_at = NULL WHERE id = :id"), {"id": payment_id})
+
+
+def _state_now(payment_id: int) -> PaymentState:
+    """Give the state once the site was asked; without its answer, as it was."""
+    try:
+        confirm(payment_id)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("payment not confirmed, asked again later", payment_id=payment_id, reason=str(fault))
+    return _state(payment_id)
+
+
+def _state(payment_id: int) -> PaymentState:
+    with tenancy.transaction() as connection:
+        found = connection.execute(text("SELECT state FROM payment WHERE id = :id"), {"id": payment_id}).scalar_one()
+    return PaymentState(found)
+
+
+def cancel(payment_id: int, *, actor: str) -> PaymentState:
+    """End an attempt under way at the payment site; give where it stands then. Commits. Raises Refused."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("SELECT recipient_id, state FROM payment WHERE id = :id FOR UPDATE"), {"id": payment_id}
+        ).one()
+        if row.state not in {PaymentState.STARTED, PaymentState.PENDING}:
+            raise Refused("手続中か入金待ちの支払いだけを取り消せます。画面を開き直して確かめてください。")
+        audit.record(
+            connection,
+            actor=actor,
+            act="cancel_payment",
+            target=f"recipient:{row.recipient_id}",
+            detail={"payment_id": payment_id},
+        )
+    try:
+        end(payment_id)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("payment not cancelled", payment_id=payment_id, reason=str(fault))
+        raise Refused(_AWAY) from None
+    state = _state(payment_id)
+    if state in {PaymentState.STARTED, PaymentState.PENDING}:
+        raise Refused("この支払い方法は、ここから取り消せません。払込期限が過ぎると、自動で期限切れになります。")
+    return state
+
+
+def settle(recipient_id: int, method: str, amount_yen: int, *, actor: str, despite_open: bool) -> None:
+    """Record that a person paid in full another way (消込); `method` is one of BY_HAND. Commits. Raises Refused.
+
+    With an attempt under way it wants `despite_open`; that attempt is ended where the site can.
+    """
+    if method not in BY_HAND:
+        raise Refused("どのように入金されたかを選んでください。")
+    with tenancy.transaction() as connection:
+        open_id = connection.execute(
+            text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
+            {"id": recipient_id},
+        ).scalar()
+    if open_id is not None:
+        if not despite_open:
+            raise Refused(
+                "進行中の支払い手続きがあります。このまま消し込むと、二重に支払われるおそれがあります。"
+                "ご本人に確かめたうえで、確認の欄に印を付けてください。"
+            )
+        try:
+            end(open_id)
+        except (NoAnswer, Unusable) as fault:
+            # the poll ends it later
+            _log.warning("attempt beside money by hand not ended", payment_id=open_id, reason=str(fault))
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        person = connection.execute(
+            text("""
+                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, c.key,
+                       coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt
+                FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id FOR UPDATE OF r
+            """),
+            {"id": recipient_id},
+        ).one()
+        if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
+            word = PAYMENT.words[PaymentState(person.payment_state)]
+            raise Refused(f"いまの状態は「{word}」のため、消し込めません。画面を開き直して確かめてください。")
+        if person.amount_yen != amount_yen:
+            raise Refused(
+                f"請求金額{person.amount_yen or 0:,}円と同じ金額の入金だけを消し込めます。"
+                "一部だけの入金や、多い入金は消し込めません。差額をご本人に確かめてください。"
+            )
+        payment_id = connection.execute(
+            text("""
+                INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
+                                     method, paid_at)
+                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, 'paid', :amount_yen,
+                        :method, :now)
+                RETURNING id
+            """),
+            {
+                "tenant_id": person.tenant_id,
+                "campaign_id": person.campaign_id,
+                "recipient_id": recipient_id,
+                "attempt": person.attempt,
+                "reference": f"{person.key}.{recipient_id}.h{person.attempt}",
+                "amount_yen": amount_yen,
+                "method": method,
+                "now": now,
+            },
+        ).scalar_one()
+        detail = {"payment_id": payment_id, "attempt": person.attempt, "method": method, "by_hand": True}
+        move(connection, PAYMENT, PaymentState.PAID, [Step(recipient_id, now, detail)], actor=actor)
+        audit.record(
+            connection,
+            actor=actor,
+            act="settle_payment",
+            target=f"recipient:{recipient_id}",
+            detail={"payment_id": payment_id, "yen": amount_yen, "method": method},
+        )
+
+
+def looked_at(payment_id: int, *, actor: str) -> None:
+    """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
+
+    An attempt that was under way is over with it, and the person may pay anew; should the site still tell of money
+    that doesn't fit, the alarm comes again.
+    """
+    try:
+        end(payment_id)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
+            {"id": payment_id},
+        )
+        row = connection.execute(
+            text("""
+                SELECT tenant_id, campaign_id, recipient_id, attempt, state, problem FROM payment
+                WHERE id = :id FOR UPDATE
+            """),
+            {"id": payment_id},
+        ).one()
+        if not row.problem:
+            raise Refused("この支払いには、確認の必要なことがありません。")
+        detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": row.problem}
+        connection.execute(
+            text("""
+                UPDATE payment SET problem = '', refund_asked_at = NULL,
+                       state = CASE WHEN state IN ('started', 'pending') THEN 'cancelled' ELSE state END
+                WHERE id = :id
+            """),
+            {"id": payment_id},
+        )
+        note(
+            connection,
+            PAYMENT.name,
+            "looked_at",
+            tenant_id=row.tenant_id,
+            campaign_id=row.campaign_id,
+            recipient_id=row.recipient_id,
+            at=now,
+            actor=actor,
+            detail=detail,
+        )
+        if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
+            sources = [PaymentState.STARTED, PaymentState.PENDING]
+            steps = [Step(row.recipient_id, now, detail)]
+            move(connection, PAYMENT, PaymentState.CANCELLED, steps, actor=actor, sources=sources)
+        audit.record(
+            connection, actor=actor, act="close_problem", target=f"recipient:{row.recipient_id}", detail=detail
+        )

@@ -1,0 +1,228 @@
+"""The payment sites' books beside ours, each night: what a lost webhook would have left wrong is found and mended.
+
+In: a site's list of a day's charges (`PaymentProvider.day`), and our payments of that day. Out: payments confirmed anew
+where the two differ, and what still differs then, as rows of `payment_difference` for a person. What can't happen here:
+a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's taken for
+ours; a difference told twice.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from sqlalchemy import Row, text
+
+from app import audit, tenancy
+from app.accounts import Unusable
+from app.outbound import Failure
+from app.outbound.curl import perform
+from app.payments import site
+from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
+from app.payments.confirm import CURRENCY, confirm
+from app.payments.site import NoAnswer
+from app.tracking.clock import TOKYO
+from app.tracking.states import PaymentState
+
+# Each night looks at yesterday, and again at days whose money may have moved since: paid late, given back, or missed
+# in a night without an answer.
+_DAYS_BACK = (1, 2, 3, 7, 14, 30, 60)
+_MOST_PAGES = 2000
+
+_OUR_REFERENCE = re.compile(r"[0-9A-Za-z_-]+\.\d+\.p\d+")
+_MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
+_HAVE_MONEY = {PaymentState.PAID, PaymentState.REFUNDED}
+
+_log = structlog.get_logger()
+
+
+class Kind(StrEnum):
+    """What differs."""
+
+    UNKNOWN = "unknown"  # the site has money for one of our references that we have no payment for
+    STATE = "state"  # the site has the money, our payment says otherwise
+    AMOUNT = "amount"
+    PART_REFUND = "part_refund"  # the site gave a part back
+    MISSING = "missing"  # our payment has the money, the site knows nothing of it
+
+
+WORDS = {
+    Kind.UNKNOWN: "決済サイトにだけ入金があります。決済サイトで注文番号を確かめ、心当たりがなければ返金してください。",
+    Kind.STATE: "決済サイトでは入金済みですが、Todokeでは支払済になっていません。送信先の画面で確かめてください。",
+    Kind.AMOUNT: "金額が決済サイトと違います。決済サイトで確かめてください。",
+    Kind.PART_REFUND: "決済サイトで一部だけ返金されています。差額の扱いをご本人に確かめてください。",
+    Kind.MISSING: "Todokeでは支払済ですが、決済サイトに見つかりません。決済サイトで確かめてください。",
+}
+
+
+def compare(tenant_id: int, now: datetime | None = None) -> None:
+    """Compare each contract's books of the last days, once for a night. The tenant's scope must be open; commits.
+
+    A site that gives no answer is asked again with the next nights' days.
+    """
+    tonight = (now or datetime.now(UTC)).astimezone(TOKYO).date()
+    with tenancy.transaction() as connection:
+        account_ids = connection.scalars(
+            text("""
+                SELECT id FROM payment_account
+                WHERE tenant_id = :tenant_id AND coalesce(compared_on, '-infinity') < :tonight
+                AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id) ORDER BY id
+            """),
+            {"tenant_id": tenant_id, "tonight": tonight},
+        ).all()
+    for account_id in account_ids:
+        for back in _DAYS_BACK:
+            compare_day(tenant_id, account_id, tonight - timedelta(days=back))
+        with tenancy.transaction() as connection:
+            connection.execute(
+                text("UPDATE payment_account SET compared_on = :tonight WHERE id = :id"),
+                {"id": account_id, "tonight": tonight},
+            )
+
+
+def compare_day(tenant_id: int, account_id: int, day: date) -> None:
+    """Compare one contract's books of one day in Japan."""
+    begin, end = day_bounds(day)
+    listed: set[str] = set()
+    try:
+        provider, account = site.open_account(account_id)
+        for charge in _charges(provider, account_id, account, day):
+            if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
+                continue
+            listed.add(charge.reference)
+            if charge.status in _MONEY:
+                _compare(tenant_id, account_id, day, charge)
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
+        return
+    with tenancy.transaction() as connection:
+        ours = connection.execute(
+            text("""
+                SELECT id, recipient_id, reference, amount_yen FROM payment
+                WHERE payment_account_id = :account_id AND created_at >= :begin AND created_at < :end
+                AND state IN ('started', 'pending', 'paid') AND provider_id IS NOT NULL
+                AND NOT reference = ANY(:listed) ORDER BY id
+            """),
+            {"account_id": account_id, "begin": begin, "end": end, "listed": sorted(listed)},
+        ).all()
+    for row in ours:
+        try:
+            confirm(row.id)
+        except (NoAnswer, Unusable) as fault:
+            if isinstance(fault, NoAnswer) and fault.final:
+                found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
+                _tell(tenant_id, account_id, day, Kind.MISSING, found)
+
+
+def _charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
+    """Read the site's list of a day, page by page. Raises NoAnswer."""
+    cursor = ""
+    for _ in range(_MOST_PAGES):
+        request = provider.day(account, day, cursor)
+        if request is None:
+            return
+        answer = perform(request)
+        if isinstance(answer, Failure):
+            raise NoAnswer(answer.reason)
+        try:
+            page = provider.listed(day, answer)
+        except UnclearCharge as unclear:
+            raise NoAnswer(unclear.code, final=unclear.final) from None
+        yield from page.charges
+        if page.cursor is None:
+            return
+        cursor = page.cursor
+        provider, account = site.open_account(account_id)
+    raise NoAnswer("endless")
+
+
+def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None:
+    """Look up one charge with money; where ours stands differently, ask the site itself before telling anyone."""
+    row = _ours(account_id, charge.reference)
+    found: dict[str, Any] = {"reference": charge.reference, "theirs_yen": charge.amount}
+    if row is None:
+        _tell(tenant_id, account_id, day, Kind.UNKNOWN, found)
+        return
+    refunded = charge.status is ChargeStatus.REFUNDED
+    agrees = row.state == PaymentState.REFUNDED or (row.state == PaymentState.PAID and not refunded)
+    if not agrees and row.provider_id is not None:
+        confirm(row.id)
+        row = _ours(account_id, charge.reference)
+        assert row is not None  # noqa: S101 - a payment isn't deleted while its campaign lives
+        agrees = row.state in _HAVE_MONEY
+    found |= {"recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
+    kinds = {
+        Kind.STATE: not agrees,
+        Kind.AMOUNT: charge.amount != row.amount_yen or (charge.currency or CURRENCY).lower() != CURRENCY,
+        Kind.PART_REFUND: not refunded and charge.amount_refunded > 0,
+    }
+    for kind, differs in kinds.items():
+        if differs:
+            _tell(tenant_id, account_id, day, kind, found)
+    _agreed(account_id, charge.reference, [str(kind) for kind, differs in kinds.items() if not differs])
+
+
+def _ours(account_id: int, reference: str | None) -> Row[Any] | None:
+    with tenancy.transaction() as connection:
+        return connection.execute(
+            text("""
+                SELECT id, recipient_id, provider_id, state, amount_yen FROM payment
+                WHERE payment_account_id = :account_id AND reference = :reference
+            """),
+            {"account_id": account_id, "reference": reference},
+        ).first()
+
+
+def _tell(tenant_id: int, account_id: int, day: date, kind: Kind, found: dict[str, Any]) -> None:
+    """Put a difference on record, once."""
+    with tenancy.transaction() as connection:
+        fresh = connection.execute(
+            text("""
+                INSERT INTO payment_difference
+                    (tenant_id, payment_account_id, recipient_id, reference, kind, day, ours_yen, theirs_yen)
+                VALUES (:tenant_id, :account_id, :recipient_id, :reference, :kind, :day, :ours_yen, :theirs_yen)
+                ON CONFLICT (payment_account_id, reference, kind) DO NOTHING RETURNING id
+            """),
+            {
+                "recipient_id": None,
+                "ours_yen": None,
+                "theirs_yen": None,
+                **found,
+                "tenant_id": tenant_id,
+                "account_id": account_id,
+                "kind": str(kind),
+                "day": day,
+            },
+        ).first()
+    if fresh is not None:
+        _log.error("payment site's books differ", account_id=account_id, difference_id=fresh.id, kind=str(kind))
+
+
+def _agreed(account_id: int, reference: str | None, kinds: list[str]) -> None:
+    """Close what a later comparison finds in order."""
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE payment_difference SET settled_at = now(), settled_by = 'system'
+                WHERE payment_account_id = :account_id AND reference = :reference AND kind = ANY(:kinds)
+                AND settled_at IS NULL
+            """),
+            {"account_id": account_id, "reference": reference, "kinds": [*kinds, str(Kind.MISSING)]},
+        )
+
+
+def close(difference_id: int, *, actor: str) -> bool:
+    """Record that a person is done with a difference; say whether it was open. Commits."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text("""
+                UPDATE payment_difference SET settled_at = now(), settled_by = :actor
+                WHERE id = :id AND settled_at IS NULL RETURNING id
+            """),
+            {"id": difference_id, "actor": actor},
+        ).first()
+        if row is not None:
+            audit.record(connection, actor=actor, act="close_difference", target=f"payment_difference:{difference_id}")
+    return row is not None

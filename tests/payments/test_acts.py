@@ -1,0 +1,236 @@
+"""What staff do about a payment: money back, an end to what is under way, money that came another way."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app import tenancy
+from app.payments import acts, notices
+from app.payments.acts import Given, Refused
+from app.tracking.states import PaymentState
+from tests.payments.shop import Buyer
+
+MANAGER = "user:1"
+
+
+def act(buyer: Buyer, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        return function(*args, actor=MANAGER, **named)
+
+
+def newest(buyer: Buyer) -> int:
+    return int(buyer.payments()[-1]["id"])
+
+
+def paid(buyer: Buyer) -> int:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    return newest(buyer)
+
+
+def refunds(buyer: Buyer) -> list[int]:
+    return [made.amount for made in buyer.stripe().v1.refunds.list().data]
+
+
+def audited(buyer: Buyer) -> list[tuple[str, str]]:
+    return buyer.database.execute("SELECT act, target FROM audit_entry ORDER BY id").fetchall()
+
+
+def settle(
+    buyer: Buyer, amount_yen: int = 12_000, method: str = "bank_transfer", *, despite_open: bool = False
+) -> None:
+    act(buyer, acts.settle, buyer.person.id, method, amount_yen, despite_open=despite_open)
+
+
+# --- refund ---
+
+
+def test_all_is_given_back_once_however_often_it_is_pressed(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+    assert act(buyer, acts.refund, payment_id) is Given.DONE
+    assert (buyer.state(), buyer.states(), refunds(buyer)) == ("refunded", ["refunded"], [12_000])
+    with pytest.raises(Refused, match="支払済の支払いだけ"):
+        act(buyer, acts.refund, payment_id)
+    assert refunds(buyer) == [12_000]
+    assert audited(buyer) == [("refund_payment", f"recipient:{buyer.person.id}")]
+    assert buyer.events()[-1] == ("refunded", "provider")
+
+
+def test_two_managers_at_once_give_it_back_once(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+
+    def press() -> None:
+        with suppress(Refused):
+            act(buyer, acts.refund, payment_id)
+
+    threads = [threading.Thread(target=press) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (buyer.state(), refunds(buyer)) == ("refunded", [12_000])
+
+
+def test_a_lost_answer_is_found_out_by_the_poll(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+    buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.refund_create"})
+    act(buyer, acts.refund, payment_id)
+    buyer.site.switches()
+    buyer.database.execute(
+        "UPDATE payment SET checked_at = now() - interval '1 hour', refund_asked_at = now() - interval '1 hour'"
+    )
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        notices.poll(buyer.tenant_id)
+    assert (buyer.state(), refunds(buyer)) == ("refunded", [12_000])
+
+
+def test_a_site_that_is_away_gives_nothing_back(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    with pytest.raises(Refused, match="まだ何も変えていません"):
+        act(buyer, acts.refund, payment_id)
+    buyer.site.switches()
+    assert (buyer.state(), refunds(buyer)) == ("paid", [])
+    assert buyer.payments()[0]["refund_asked_at"] is None
+
+
+def test_a_part_given_back_elsewhere_is_left_to_a_person(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+    buyer.stripe().v1.refunds.create({"payment_intent": str(buyer.sessions()[0].payment_intent), "amount": 1_000})
+    with pytest.raises(Refused, match="一部が返金"):
+        act(buyer, acts.refund, payment_id)
+    assert (buyer.state(), refunds(buyer)) == ("paid", [1_000])
+
+
+def test_a_refund_that_never_gets_done_is_looked_at(buyer: Buyer) -> None:
+    paid(buyer)
+    buyer.database.execute("UPDATE payment SET refund_asked_at = now() - interval '11 days'")
+    buyer.confirm()
+    assert buyer.payments()[0]["problem"] == "refund not done"
+    assert (buyer.state(), buyer.events()[-1]) == ("paid", ("needs_review", "provider"))
+
+
+# --- cancel ---
+
+
+def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
+    buyer.press()
+    assert act(buyer, acts.cancel, newest(buyer)) is PaymentState.EXPIRED
+    assert (buyer.state(), buyer.sessions()[0].status) == ("expired", "expired")
+    assert audited(buyer) == [("cancel_payment", f"recipient:{buyer.person.id}")]
+
+
+def test_money_that_came_first_is_not_cancelled(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    assert act(buyer, acts.cancel, newest(buyer)) is PaymentState.PAID
+    with pytest.raises(Refused, match="手続中か入金待ち"):
+        act(buyer, acts.cancel, newest(buyer))
+
+
+def test_a_slip_that_the_site_keeps_is_told(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("konbini")
+    buyer.confirm()
+    with pytest.raises(Refused, match="払込期限"):
+        act(buyer, acts.cancel, newest(buyer))
+    assert buyer.state() == "pending"
+
+
+# --- money that came another way ---
+
+
+def test_money_that_came_another_way_is_paid(buyer: Buyer) -> None:
+    settle(buyer)
+    (payment,) = buyer.payments()
+    assert (buyer.state(), payment["state"], payment["method"]) == ("paid", "paid", "bank_transfer")
+    assert (payment["payment_account_id"], payment["provider_id"], payment["amount_yen"]) == (None, None, 12_000)
+    assert buyer.events() == [("paid", MANAGER)]
+    assert audited(buyer) == [("settle_payment", f"recipient:{buyer.person.id}")]
+    assert str(buyer.press()) == "closed"
+    with pytest.raises(Refused, match="支払済"):
+        settle(buyer)
+    with pytest.raises(Refused, match="決済サイトを通さずに"):
+        act(buyer, acts.refund, payment["id"])
+
+
+@pytest.mark.parametrize("amount_yen", [0, 1, 11_999, 12_001, -12_000])
+def test_a_part_is_not_the_whole(buyer: Buyer, amount_yen: int) -> None:
+    with pytest.raises(Refused, match="一部だけの入金"):
+        settle(buyer, amount_yen)
+    assert (buyer.state(), buyer.payments()) == ("unpaid", [])
+
+
+def test_a_way_of_paying_is_named(buyer: Buyer) -> None:
+    with pytest.raises(Refused, match="選んでください"):
+        settle(buyer, method="")
+
+
+def test_beside_an_attempt_under_way_it_wants_to_be_sure_and_ends_it(buyer: Buyer) -> None:
+    buyer.press()
+    with pytest.raises(Refused, match="進行中の支払い手続き"):
+        settle(buyer)
+    assert buyer.states() == ["started"]
+    settle(buyer, despite_open=True)
+    assert (buyer.state(), buyer.states()) == ("paid", ["expired", "paid"])
+    assert buyer.sessions()[0].status == "expired"
+
+
+def test_money_of_the_attempt_under_way_is_found_first(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    with pytest.raises(Refused, match="支払済"):
+        settle(buyer, despite_open=True)
+    assert (buyer.state(), buyer.states()) == ("paid", ["paid"])
+
+
+def test_a_site_that_is_away_keeps_no_money_from_being_recorded(buyer: Buyer) -> None:
+    """The page left open is ended by the poll; money that comes there first is told as a second payment."""
+    buyer.press()
+    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    settle(buyer, despite_open=True)
+    buyer.site.switches()
+    assert buyer.states() == ["started", "paid"]
+    buyer.confirm(0)
+    assert (buyer.state(), buyer.states()) == ("paid", ["expired", "paid"])
+
+
+def test_a_slip_paid_beside_it_is_told_and_its_refund_puts_it_right(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("konbini")
+    buyer.confirm()
+    settle(buyer, despite_open=True)
+    buyer.choose("paid", slip=True)
+    buyer.confirm(0)
+    assert (buyer.state(), buyer.payments()[0]["problem"]) == ("paid", "paid twice")
+    act(buyer, acts.refund, buyer.payments()[0]["id"])
+    assert (buyer.state(), buyer.states()) == ("paid", ["refunded", "paid"])
+    assert [payment["problem"] for payment in buyer.payments()] == ["", ""]
+
+
+# --- what was to be looked at ---
+
+
+def test_an_attempt_looked_at_is_over_and_the_person_may_pay_anew(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.database.execute("UPDATE payment SET problem = 'mismatch: amount'")
+    assert str(buyer.press()) == "closed"
+    act(buyer, acts.looked_at, newest(buyer))
+    assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("cancelled", ["cancelled"], "")
+    assert buyer.sessions()[0].status == "expired"
+    assert audited(buyer) == [("close_problem", f"recipient:{buyer.person.id}")]
+    assert str(buyer.press()) == "ready"
+    with pytest.raises(Refused, match="確認の必要なことがありません"):
+        act(buyer, acts.looked_at, newest(buyer))
+
+
+def test_money_stays_when_its_problem_is_closed(buyer: Buyer) -> None:
+    payment_id = paid(buyer)
+    buyer.database.execute("UPDATE payment SET problem = 'paid twice', refund_asked_at = %s", [datetime.now(UTC)])
+    act(buyer, acts.looked_at, payment_id)
+    assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("paid", ["paid"], "")

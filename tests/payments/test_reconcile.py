@@ -1,0 +1,170 @@
+"""The nights: a payment site's books beside ours."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app import queues, tenancy
+from app.delivery import due
+from app.payments import reconcile
+from app.tracking.clock import TOKYO
+from jobs import payments as jobs
+from tests.payments.shop import Buyer
+
+
+def night(buyer: Buyer, days: int = 1) -> None:
+    """Compare as the job does so many nights after today."""
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        reconcile.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=days))
+
+
+def found(buyer: Buyer) -> list[tuple[Any, ...]]:
+    return buyer.database.execute(
+        "SELECT kind, ours_yen, theirs_yen, settled_by FROM payment_difference ORDER BY id"
+    ).fetchall()
+
+
+def test_books_that_agree_leave_nothing(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    night(buyer)
+    assert (found(buyer), buyer.state()) == ([], "paid")
+
+
+def test_a_webhook_lost_for_a_day_changes_nothing_in_the_end(buyer: Buyer) -> None:
+    """Neither a webhook nor the browser nor the poll came: the night finds the money."""
+    buyer.press()
+    buyer.choose("card")
+    assert buyer.state() == "started"
+    night(buyer)
+    assert (buyer.state(), buyer.states(), found(buyer)) == ("paid", ["paid"], [])
+    assert buyer.events() == [("started", "person"), ("paid", "provider")]
+
+
+def test_money_given_back_at_the_sites_own_desk_is_found(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.stripe().v1.refunds.create({"payment_intent": str(buyer.sessions()[0].payment_intent)})
+    night(buyer)
+    assert (buyer.state(), found(buyer)) == ("refunded", [])
+
+
+def test_a_part_given_back_is_told(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.stripe().v1.refunds.create({"payment_intent": str(buyer.sessions()[0].payment_intent), "amount": 500})
+    night(buyer)
+    night(buyer, 2)
+    assert found(buyer) == [("part_refund", 12_000, 12_000, "")]
+
+
+def test_money_without_a_payment_of_ours_is_told(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.database.execute("UPDATE payment SET reference = 'other.1.p1'")
+    night(buyer)
+    assert ("unknown", None, 12_000, "") in found(buyer)
+
+
+def test_what_else_the_contract_sells_is_not_ours(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.stripe().v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "client_reference_id": "shop-order-77",
+            "success_url": "https://shop.example/ok",
+            "line_items": [
+                {"quantity": 1, "price_data": {"currency": "jpy", "unit_amount": 500, "product_data": {"name": "本"}}}
+            ],
+        }
+    )
+    buyer.choose("card")
+    night(buyer)
+    assert found(buyer) == []
+
+
+def test_money_of_an_attempt_that_counted_as_over_is_told(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.database.execute("UPDATE payment SET provider_id = NULL, state = 'failed'")
+    night(buyer)
+    assert found(buyer) == [("state", 12_000, 12_000, "")]
+
+
+def test_another_amount_is_told_and_closed_once_it_agrees(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.database.execute("UPDATE payment SET amount_yen = 11000")
+    night(buyer)
+    assert ("amount", 11_000, 12_000, "") in found(buyer)
+    buyer.database.execute("UPDATE payment SET amount_yen = 12000")
+    night(buyer, 2)
+    assert found(buyer) == [("amount", 11_000, 12_000, "system")]
+
+
+def test_money_that_the_site_knows_nothing_of_is_told(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.site.reset()
+    night(buyer)
+    assert found(buyer) == [("missing", 12_000, None, "")]
+
+
+def test_a_person_closes_a_difference_once(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.site.reset()
+    night(buyer)
+    row = buyer.database.execute("SELECT id FROM payment_difference").fetchone()
+    assert row is not None
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        assert reconcile.close(row[0], actor="user:1")
+        assert not reconcile.close(row[0], actor="user:1")
+    assert found(buyer)[0][3] == "user:1"
+    night(buyer, 2)
+    assert len(found(buyer)) == 1
+
+
+def test_a_site_that_is_away_is_asked_again_the_next_night(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    night(buyer)
+    buyer.site.switches()
+    assert (buyer.state(), found(buyer)) == ("started", [])
+    night(buyer, 2)
+    assert (buyer.state(), found(buyer)) == ("paid", [])
+
+
+def test_each_night_is_due_once(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = "jobs.payments.reconcile_day"
+
+    def wanted() -> list[tuple[int, ...]]:
+        with buyer.app.app_context(), tenancy.platform():
+            return dict(due.work())[job]
+
+    assert wanted() == []
+    buyer.press()
+    assert wanted() == [(buyer.tenant_id,)]
+    assert job in queues.JOBS
+    with buyer.app.app_context():
+        jobs.reconcile_day(buyer.tenant_id)
+    row = buyer.database.execute("SELECT compared_on FROM payment_account").fetchone()
+    assert row == (datetime.now(TOKYO).date(),)
+    assert wanted() == []
+    asked: list[int] = []
+    compare_day: Callable[..., None] = lambda *args: asked.append(args[1])  # noqa: E731 - counts
+    monkeypatch.setattr(reconcile, "compare_day", compare_day)
+    night(buyer, 0)
+    assert asked == []
+    buyer.database.execute("UPDATE payment_account SET compared_on = compared_on - 2")
+    assert wanted() == [(buyer.tenant_id,)]
