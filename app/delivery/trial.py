@@ -6,6 +6,7 @@ merge fields put as ○, so that a mistyped number learns nothing; its link lead
 can't happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from app.accounts import for_sms
 from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import describe, policy_of
+from app.delivery.pacing import Pace
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
@@ -31,6 +33,10 @@ from app.vault import Place
 # who needs more is sending a campaign
 MOST_A_DAY = 20
 
+BUSY = "busy"
+
+# how long a clerk may wait for an account that sends at its rate, seconds
+_PATIENCE_S = 10.0
 _SHOWN = 5
 _STATES = {
     OutcomeKind.ACCEPTED: "accepted",
@@ -50,7 +56,10 @@ class Trial:
 
 
 def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
-    """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request."""
+    """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request.
+
+    BUSY: the account's rate left no room for it, and nothing was sent.
+    """
     try:
         to = to_e164(phone)
     except BadInput as bad:
@@ -66,14 +75,35 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     row_id = _write_down(campaign, account, to, user_id)
     message = SmsMessage(to, body, f"{campaign.key}.t{row_id}")
     provider, opened = PROVIDERS[account.provider], for_sms(account)
+    account_id, rate = account.id, account.rate_per_s
     db.session.commit()
-    outcome = provider.outcome(perform(provider.send(opened, message)))
+    if _may_leave(account_id, rate):
+        outcome = provider.outcome(perform(provider.send(opened, message)))
+    else:
+        outcome = Outcome(OutcomeKind.LATER, BUSY)
     if outcome.references and message.reference not in outcome.references:
         outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
     row = db.session.get_one(TrialMessage, row_id)
     row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
     db.session.commit()
-    return _STATES[outcome.kind]
+    return BUSY if outcome.code == BUSY else _STATES[outcome.kind]
+
+
+def _may_leave(account_id: int, rate: int | None) -> bool:
+    """Wait a while for leave to send: a trial too counts toward the account's rate."""
+    if rate is None:
+        return True
+    pace = Pace(account_id, rate)
+    ends = time.monotonic() + _PATIENCE_S
+    try:
+        while time.monotonic() < ends:
+            permit = pace.take()
+            if permit is not None and pace.leaves(permit):
+                return True
+            time.sleep(0.05)
+        return False
+    finally:
+        pace.close()
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:

@@ -1,5 +1,6 @@
 """A trial SMS: one, to the number typed, with nobody's details and nobody counted."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -10,8 +11,9 @@ from app import links, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.delivery import trial
+from app.delivery.pacing import Pace
 from app.extensions import db
-from app.models import AuditEntry, Campaign, TrialMessage
+from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
 from sandbox.harness import Sandbox
 from tests import factories
 
@@ -118,3 +120,24 @@ def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyP
     send(draft)
     with pytest.raises(NotReady, match="24時間に2通まで"):
         send(draft)
+
+
+def test_a_trial_counts_toward_the_accounts_rate(
+    draft: tuple[int, int, int], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tenancy.tenant(draft[0]):
+        account = db.session.scalars(select(SmsAccount)).one()
+        account.rate_per_s = 1
+        db.session.commit()
+        account_id = account.id
+    assert send(draft) == "accepted"
+    monkeypatch.setattr(trial, "_PATIENCE_S", 0.3)
+    taken = Pace(account_id, 1)
+    while (permit := taken.take()) is None:
+        time.sleep(0.05)
+    assert taken.leaves(permit)
+    assert send(draft) == trial.BUSY
+    assert len(sandbox.messages()) == 1
+    with tenancy.tenant(draft[0]):
+        states = db.session.scalars(select(TrialMessage.state).order_by(TrialMessage.id)).all()
+        assert states == ["accepted", "undelivered"]
