@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from flask import Flask
+from sqlalchemy import select, text
 
 from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal
@@ -273,4 +275,44 @@ def test_completion_waits_for_an_act_that_wakes_the_campaign(sent: Callable[...,
     resend(job)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         assert not lifecycle.complete_if_done(connection, job.campaign_id)
+    assert job.state() == "sending"
+
+
+def test_two_presses_at_the_same_moment_remind_once(app: Flask, sent: Callable[..., Job], sandbox: Sandbox) -> None:
+    job = sent(20)
+    user_id = user(job)
+
+    def press() -> int:
+        with app.app_context(), tenancy.tenant(job.tenant_id):
+            try:
+                return again.remind(job.campaign_id, "unopened", user_id=user_id, number=1)
+            except NotReady:
+                return 0
+
+    with ThreadPoolExecutor(3) as pool:
+        counts = [pressed.result() for pressed in [pool.submit(press) for _ in range(3)]]
+    assert sorted(counts) == [0, 0, 20]
+    send(job)
+    assert len(sandbox.messages()) == 40
+
+
+def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: Flask, sent: Callable[..., Job]) -> None:
+    job = sent(2)
+    undelivered(job, ["unconnected"])
+    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
+
+    def complete() -> bool:
+        with app.app_context(), tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+            return lifecycle.complete_if_done(connection, job.campaign_id)
+
+    with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
+        # what `resend` does, held open in the middle
+        lifecycle.locked(job.campaign_id)
+        db.session.execute(text("UPDATE recipient SET sms_state = 'queued' WHERE sms_state = 'undelivered'"))
+        db.session.execute(text("UPDATE slice SET due_at = now()"))
+        completion = pool.submit(complete)
+        with pytest.raises(TimeoutError):
+            completion.result(timeout=0.5)
+        db.session.commit()
+        assert completion.result(timeout=10) is False
     assert job.state() == "sending"
