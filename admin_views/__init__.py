@@ -20,6 +20,8 @@ from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.password import PasswordView
 from admin_views.payment_accounts import PaymentAccountView
+from admin_views.payment_acts import PaymentActs
+from admin_views.payments import PaymentDifferenceView, PaymentView
 from admin_views.recipients import RecipientView
 from admin_views.send_log import SendLogView
 from admin_views.sms_accounts import SmsAccountView
@@ -41,6 +43,9 @@ def register(app: Flask) -> None:
         RecipientView(),
         ImportView(),
         SendLogView(),
+        PaymentView(),
+        PaymentDifferenceView(),
+        PaymentActs(),
         TenantView(),
         UserView(),
         SmsAccountView(),

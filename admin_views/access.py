@@ -27,6 +27,9 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "recipient": _COMPANY,
     "imports": _COMPANY,
     "send_log": _COMPANY,
+    "payment": _COMPANY,
+    "payment_difference": _MANAGER,
+    "payment_acts": _MANAGER,
 }
 
 

@@ -29,6 +29,11 @@ ACTS = {
     "export_rejects": "エラー行のダウンロード",
     "reveal_phone": "電話番号の表示",
     "unlock": "ロックの解除",
+    "refund_payment": "返金",
+    "cancel_payment": "支払い手続きの取消",
+    "settle_payment": "消込",
+    "close_problem": "要確認の支払いを確認済みにした",
+    "close_difference": "支払いの差異を対応済みにした",
     "tenant.create": "企業の登録",
     "tenant.update": "企業の変更",
     "user.create": "利用者の登録",
@@ -48,6 +53,7 @@ _TARGETS = {
     "import": "取込",
     "sms_account": "SMSアカウント",
     "payment_account": "決済アカウント",
+    "payment_difference": "支払いの差異",
 }
 _FIELDS = {
     "name": "名前",
@@ -102,6 +108,8 @@ def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
     parts = []
     if "people" in detail:
         parts.append(f"{detail['people']:,}件")
+    if "yen" in detail:
+        parts.append(show.yen(detail["yen"]))
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
     parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))

@@ -11,7 +11,7 @@ from admin_views.access import may_open, staff
 from admin_views.base import SecureView, expose
 from admin_views.scoping import COUNTED_TO, rows
 from app.extensions import db
-from app.models import Campaign, Event, Import, Payment, PaymentAccount, SmsAccount, Tenant, User
+from app.models import Campaign, Event, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
 from app.tenancy.staff import Role
 from app.tracking.states import CAMPAIGN, TENANT, CampaignState, TenantState
 
@@ -80,8 +80,15 @@ def _for_company() -> list[Todo]:
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
     problems = rows(Payment).filter(Payment.problem != "")
     if (count := _count(problems)) and (first := problems.order_by(Payment.id).first()):
-        url = url_for("recipient.details_view", id=first.recipient_id)
-        todos.append(Todo(f"決済サイトと金額などが合わない支払いが{count:,}件あります。", "確認する", url))
+        url = url_for("payment.index_view", look="1")
+        if count == 1:
+            url = url_for("recipient.details_view", id=first.recipient_id)
+        todos.append(Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", url))
+    if may_open("payment_difference"):
+        differences = rows(PaymentDifference).filter(PaymentDifference.settled_at.is_(None))
+        if count := _count(differences):
+            url = url_for("payment_difference.index_view", open="1")
+            todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
     return todos
 
 

@@ -126,6 +126,13 @@ def method_of(payment: Payment) -> str:
     return PROVIDERS[payment.account.provider].methods.get(payment.method, payment.method) or show.NOTHING
 
 
+def account_of(payment: Payment) -> str:
+    """Name the contract of a payment; one for tests says so."""
+    if payment.account is None:
+        return show.NOTHING
+    return f"{payment.account.name}{'（テスト決済）' if payment.account.test_mode else ''}"
+
+
 def payments(person: Recipient) -> list[dict[str, Any]]:
     """Give every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
@@ -139,7 +146,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "method": method_of(row),
             "by_hand": row.account is None,
             "refunding": row.state == PaymentState.PAID and row.refund_asked_at is not None,
-            "test": row.account is not None and row.account.test_mode,
+            "account": account_of(row),
             "plain_state": row.state,
             "reference": row.reference,
             "pay_by": show.jst(row.pay_by),

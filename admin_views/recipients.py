@@ -9,7 +9,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views import person_page, show
-from admin_views.access import staff
+from admin_views.access import may_open, staff
 from admin_views.base import SecureModelView, expose
 from admin_views.filters import Choice, RowChoice, states_of
 from admin_views.scoping import rows
@@ -131,6 +131,7 @@ class RecipientView(SecureModelView):
             phone=phone or mask(open_phone(person)),
             revealed=bool(phone),
             may_reveal=staff().role == Role.MANAGER,
+            may_pay_act=may_open("payment_acts"),
             facts=person_page.facts(person),
             timeline=person_page.timeline(person),
             attempts=person_page.attempts(person),

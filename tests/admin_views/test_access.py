@@ -10,9 +10,10 @@ OPENS = {
     "operator": {"/admin/", "/admin/tenant/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/",
                  "/admin/audit/", "/admin/password/"},
     "manager": {"/admin/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/", "/admin/audit/",
-                "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "/admin/send_log/"},
+                "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "/admin/send_log/",
+                "/admin/payment/", "/admin/payment_difference/"},
     "clerk": {"/admin/", "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/",
-              "/admin/send_log/"},
+              "/admin/send_log/", "/admin/payment/"},
 }  # fmt: skip
 ALL = set().union(*OPENS.values())
 

@@ -67,8 +67,8 @@ VIEWS = {
                  "/payment_account/", "/payment_account/new/", "/audit/", "/password/"],
     "manager": ["/", "/user/", "/user/new/", "/sms_account/", "/sms_account/new/", "/payment_account/",
                 "/payment_account/new/", "/audit/", "/password/", "/campaign/", "/campaign/new/", "/recipient/",
-                "/import/", "/send_log/"],
-    "clerk": ["/", "/password/", "/campaign/", "/campaign/new/", "/recipient/", "/import/", "/send_log/"],
+                "/import/", "/send_log/", "/payment/", "/payment_difference/"],
+    "clerk": ["/", "/password/", "/campaign/", "/campaign/new/", "/recipient/", "/import/", "/send_log/", "/payment/"],
 }  # fmt: skip
 
 

@@ -1,0 +1,231 @@
+"""Refund, cancellation, 消込 and closing: acts about money, each on a page of its own that asks for the password."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import abort, flash, redirect, request, url_for
+from flask_admin.helpers import get_form_data
+from werkzeug.wrappers import Response as BaseResponse
+from wtforms import BooleanField, PasswordField, RadioField
+from wtforms.validators import StopValidation, ValidationError
+
+from admin_views import show
+from admin_views.access import staff
+from admin_views.base import Form, SecureView, expose
+from admin_views.fields import line, required, select_options
+from admin_views.person_page import problem_words
+from admin_views.scoping import rows
+from app.extensions import db, limiter
+from app.identity.bad_input import BadInput
+from app.intake.amounts import to_yen
+from app.models import Payment, PaymentDifference, Recipient, User
+from app.payments import acts, reconcile
+from app.payments.acts import Given, Refused
+from app.tenancy import passwords
+from app.tracking.states import PaymentState
+
+_ONE = "/<int(max=9223372036854775807):payment_id>"
+_LIMIT = "10 per minute"
+
+
+class SureForm(Form):
+    """The password again: who sits at the screen is who signed in."""
+
+    password = PasswordField(
+        "あなたのパスワード",
+        [required("パスワードを入力してください。")],
+        description="お金に関わる操作のため、もう一度確かめます。",
+        render_kw={"autocomplete": "current-password"},
+    )
+
+    def validate_password(self, given: Any) -> None:
+        """Refuse who isn't the user."""
+        user = db.session.get_one(User, staff().id)
+        if not passwords.matches(user.password_hash, given.data[: passwords.LONGEST + 1]):
+            raise ValidationError("パスワードが違います。")
+
+
+def _readable(_form: Any, given: Any) -> None:
+    try:
+        to_yen(given.data)
+    except BadInput as fault:
+        raise StopValidation(fault.message_ja) from None
+
+
+class SettleForm(SureForm):
+    """How the money came, and how much."""
+
+    method = RadioField(
+        "入金の方法", [required("入金の方法を選んでください。")], choices=lambda: select_options(acts.BY_HAND.items())
+    )
+    amount = line(
+        "入金額（円）", _readable, most=20, help="請求金額と同じ額だけを消し込めます。一部だけの入金は消し込めません。"
+    )
+    despite_open = BooleanField(
+        "進行中の手続きがあっても消し込む",
+        description="二重に支払われないよう、ご本人に確かめてから印を付けてください。手続きは、できる限り終了させます。",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What the page asks: its words, its button, and where it leads."""
+
+    title: str
+    words: tuple[str, ...]
+    button: str
+    back: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+
+
+class PaymentActs(SecureView):
+    """支払いの操作."""
+
+    def __init__(self) -> None:
+        super().__init__("支払いの操作", endpoint="payment_acts", url="/admin/payment-act")
+
+    def is_visible(self) -> bool:
+        """Stay out of the menu: each act is reached from what it is about."""
+        return False
+
+    @expose("/")
+    def index(self) -> BaseResponse:
+        """Lead to the list: an act is about one row of it."""
+        return redirect(url_for("payment.index_view"))
+
+    @expose(f"{_ONE}/refund", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def refund(self, payment_id: int) -> BaseResponse | str:
+        """Give all of a payment back."""
+        payment = _payment(payment_id)
+        words = (
+            "支払われた全額を、決済サイトを通して返金します。返金は取り消せません。",
+            "返金すると、受信者のページにも「ご返金しました」と表示されます。",
+        )
+
+        def do() -> str:
+            given = acts.refund(payment_id, actor=staff().actor)
+            if given is Given.DONE:
+                return "返金しました。"
+            return "返金を決済サイトに依頼しました。完了は自動で確かめます。もう一度返金しないでください。"
+
+        return self._ask(_Act("返金", words, "全額を返金する", _person(payment), _facts(payment)), SureForm, do)
+
+    @expose(f"{_ONE}/cancel", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def cancel(self, payment_id: int) -> BaseResponse | str:
+        """End an attempt under way."""
+        payment = _payment(payment_id)
+        words = ("進行中の支払い手続きを、決済サイトで終了させます。受信者は、リンクの期限までは支払い直せます。",)
+
+        def do() -> str:
+            state = acts.cancel(payment_id, actor=staff().actor)
+            if state is PaymentState.PAID:
+                return "取り消す前に支払われていたため、支払済になりました。"
+            return "支払いの手続きを終了しました。"
+
+        return self._ask(
+            _Act("手続きの取消", words, "手続きを取り消す", _person(payment), _facts(payment)), SureForm, do
+        )
+
+    @expose(f"{_ONE}/looked-at", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def looked_at(self, payment_id: int) -> BaseResponse | str:
+        """Close what was to be looked at."""
+        payment = _payment(payment_id)
+        words = (
+            problem_words(payment.problem) or "この支払いには、確認の必要なことがありません。",
+            "確認を終えると、支払われていない手続きは取消となり、受信者はもう一度支払えるようになります。",
+            "決済サイトで入金がないことを確かめてから押してください。",
+        )
+
+        def do() -> str:
+            acts.looked_at(payment_id, actor=staff().actor)
+            return "確認済みにしました。"
+
+        return self._ask(_Act("要確認の支払い", words, "確認を終える", _person(payment), _facts(payment)), SureForm, do)
+
+    @expose("/settle/<int(max=9223372036854775807):recipient_id>", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def settle(self, recipient_id: int) -> BaseResponse | str:
+        """Record that somebody paid another way."""
+        person = rows(Recipient).filter(Recipient.id == recipient_id).one_or_none() or abort(404)
+        back = url_for("recipient.details_view", id=recipient_id)
+        under_way = rows(Payment).filter(
+            Payment.recipient_id == recipient_id, Payment.state.in_([PaymentState.STARTED, PaymentState.PENDING])
+        )
+        words: tuple[str, ...] = (
+            "決済サイトを通さずに入金されたことを記録します。受信者のページは「支払済」になります。",
+        )
+        if under_way.first() is not None:
+            words += ("注意：この送信先には、進行中の支払い手続きがあります。二重に支払われるおそれがあります。",)
+        facts = [("送信先", str(person)), ("請求金額", show.yen(person.amount_yen))]
+        form = SettleForm(get_form_data())
+
+        def do() -> str:
+            acts.settle(
+                recipient_id,
+                form.method.data,
+                to_yen(form.amount.data),
+                actor=staff().actor,
+                despite_open=form.despite_open.data,
+            )
+            return "消し込みました。支払済になりました。"
+
+        return self._ask(_Act("消込", words, "支払済にする", back, facts), form, do)
+
+    @expose("/difference/<int(max=9223372036854775807):difference_id>", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def close_difference(self, difference_id: int) -> BaseResponse | str:
+        """Close a difference of the books."""
+        row = rows(PaymentDifference).filter(PaymentDifference.id == difference_id).one_or_none() or abort(404)
+        words = (
+            reconcile.WORDS[reconcile.Kind(row.kind)],
+            "確かめて必要な対応を終えたら、対応済みにしてください。",
+        )
+        facts = [
+            ("受付番号", row.reference),
+            ("Todokeの金額", show.yen(row.ours_yen)),
+            ("決済サイトの金額", show.yen(row.theirs_yen)),
+        ]
+
+        def do() -> str:
+            done = reconcile.close(difference_id, actor=staff().actor)
+            return "対応済みにしました。" if done else "すでに対応済みです。"
+
+        back = url_for("payment_difference.index_view")
+        return self._ask(_Act("支払いの差異", words, "対応済みにする", back, facts), SureForm, do)
+
+    def _ask(self, act: _Act, form: Any, do: Callable[[], str]) -> BaseResponse | str:
+        """Ask, and do it once the password is right."""
+        filled = form(get_form_data()) if isinstance(form, type) else form
+        refused = ""
+        if request.method == "POST" and filled.validate():
+            # nothing stays open here while a payment site is asked
+            db.session.rollback()
+            try:
+                flash(do(), "success")
+            except Refused as fault:
+                refused = str(fault)
+            else:
+                return redirect(act.back, 303)
+        return self.render("office/payment_act.html", act=act, form=filled, refused=refused)
+
+
+def _payment(payment_id: int) -> Payment:
+    found: Payment = rows(Payment).filter(Payment.id == payment_id).one_or_none() or abort(404)
+    return found
+
+
+def _person(payment: Payment) -> str:
+    return url_for("recipient.details_view", id=payment.recipient_id)
+
+
+def _facts(payment: Payment) -> list[tuple[str, str]]:
+    return [
+        ("送信先", str(payment.recipient)),
+        ("金額", show.yen(payment.amount_yen)),
+        ("受付番号", payment.reference),
+        ("支払日時", show.jst_exact(payment.paid_at)),
+    ]

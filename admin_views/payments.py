@@ -1,0 +1,137 @@
+"""支払い: every attempt to pay, what is to be looked at, and the differences that the nights found."""
+
+from typing import Any
+
+from flask import url_for
+from markupsafe import Markup
+from sqlalchemy import select
+
+from admin_views import person_page, show
+from admin_views.base import SecureModelView
+from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.recipients import campaign_name, latest_campaigns
+from app.extensions import db
+from app.models import Payment, PaymentAccount, PaymentDifference, Recipient
+from app.payments.reconcile import WORDS
+from app.tracking.states import PAYMENT
+
+_LOOK = "1"
+
+
+class _ToLookAt(Choice):
+    def clean(self, value: str) -> str:
+        return value
+
+    def apply(self, query: Any, _value: Any, _alias: Any = None) -> Any:
+        return query.filter(Payment.problem != "")
+
+
+class _Open(Choice):
+    def clean(self, value: str) -> str:
+        return value
+
+    def apply(self, query: Any, _value: Any, _alias: Any = None) -> Any:
+        return query.filter(PaymentDifference.settled_at.is_(None))
+
+
+def _person(recipient_id: int | None, words: object) -> Markup | str:
+    if recipient_id is None:
+        return show.NOTHING
+    address = url_for("recipient.details_view", id=recipient_id)
+    return Markup('<a class="text-nowrap" href="{}">{}</a>').format(address, words)
+
+
+class PaymentView(SecureModelView):
+    """支払い."""
+
+    column_list = (
+        "created_at",
+        "recipient",
+        "state",
+        "amount_yen",
+        "method",
+        "account",
+        "reference",
+        "paid_at",
+        "problem",
+    )
+    column_filters = [
+        RowChoice(Payment.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
+        Choice(Payment.state, "状態", "state", states_of(PAYMENT)),
+        _ToLookAt(Payment.problem, "要確認", "look", lambda: [(_LOOK, "要確認のみ")]),
+    ]
+    column_labels = {
+        "created_at": "手続の開始",
+        "recipient": "送信先",
+        "state": "状態",
+        "amount_yen": "金額",
+        "method": "方法",
+        "account": "決済アカウント",
+        "reference": "受付番号",
+        "paid_at": "支払日時",
+        "problem": "要確認",
+    }
+    column_formatters = {
+        "recipient": lambda _v, _c, payment, _n: _person(payment.recipient_id, payment.recipient),
+        "state": show.state_of(PAYMENT),
+        "amount_yen": show.money,
+        "method": lambda _v, _c, payment, _n: person_page.method_of(payment),
+        "account": lambda _v, _c, payment, _n: person_page.account_of(payment),
+        "problem": lambda _v, _c, payment, _n: person_page.problem_words(payment.problem) or show.NOTHING,
+    }
+    number_columns = ("amount_yen",)
+    intro = "支払いの手続き1回ごとの記録です。返金、取消、消込は、送信先の画面から行います。"
+    empty_text = "支払いの記録がありません。受信者が支払いに進むと、ここに記録されます。"
+
+    def __init__(self) -> None:
+        super().__init__(Payment, "支払い", endpoint="payment")
+
+    def get_list(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a page of payments with their people and accounts."""
+        count, found = super().get_list(*args, **kwargs)
+        # one query each, not one a row
+        db.session.scalars(select(Recipient).where(Recipient.id.in_({row.recipient_id for row in found}))).all()
+        accounts = {row.payment_account_id for row in found if row.payment_account_id is not None}
+        db.session.scalars(select(PaymentAccount).where(PaymentAccount.id.in_(accounts))).all()
+        return count, found
+
+
+class PaymentDifferenceView(SecureModelView):
+    """支払いの差異."""
+
+    column_list = ("day", "account", "reference", "kind", "ours_yen", "theirs_yen", "found_at", "settled_at")
+    column_filters = [_Open(PaymentDifference.kind, "対応", "open", lambda: [(_LOOK, "未対応のみ")])]
+    column_labels = {
+        "day": "決済サイトの日付",
+        "account": "決済アカウント",
+        "reference": "受付番号",
+        "kind": "内容と、すること",
+        "ours_yen": "Todokeの金額",
+        "theirs_yen": "決済サイトの金額",
+        "found_at": "見つけた日時",
+        "settled_at": "対応",
+    }
+    column_formatters = {
+        "reference": lambda _v, _c, row, _n: (
+            _person(row.recipient_id, row.reference) if row.recipient_id else row.reference
+        ),
+        "kind": show.words_of(WORDS),
+        "ours_yen": show.money,
+        "theirs_yen": show.money,
+        "settled_at": lambda _v, _c, row, _n: (
+            show.jst(row.settled_at)
+            if row.settled_at
+            else Markup('<a class="btn btn-sm btn-outline-primary text-nowrap" href="{}">対応済みにする</a>').format(
+                url_for("payment_acts.close_difference", difference_id=row.id)
+            )
+        ),
+    }
+    number_columns = ("ours_yen", "theirs_yen")
+    intro = (
+        "毎晩、決済サイトの記録とTodokeの記録を比べて、合わなかったものです。"
+        "行ごとの説明に沿って確かめ、終わったら「対応済みにする」を押してください。"
+    )
+    empty_text = "決済サイトの記録とTodokeの記録は合っています。"
+
+    def __init__(self) -> None:
+        super().__init__(PaymentDifference, "支払いの差異", endpoint="payment_difference")

@@ -1,0 +1,170 @@
+"""Money in the back office: who may act, the password, what is shown and what is put on record."""
+
+import re
+from datetime import UTC, date, datetime
+
+import pytest
+
+from app import tenancy
+from app.extensions import db
+from app.models import AuditEntry, Payment, PaymentAccount, PaymentDifference, Recipient
+from tests import factories
+from tests.admin_views.test_japanese import english_in
+
+
+def _row(app, model, row_id):
+    with app.app_context(), tenancy.platform():
+        return db.session.get_one(model, row_id)
+
+
+def _acts(app, house):
+    with app.app_context(), tenancy.platform():
+        return [
+            (row.act, row.actor) for row in db.session.query(AuditEntry).filter(AuditEntry.tenant_id == house.tenant)
+        ]
+
+
+@pytest.fixture
+def attempt(app, ours):
+    """A payment of the first person, by columns; gives its id."""
+
+    def make(**columns):
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            row = Payment(
+                tenant_id=ours.tenant,
+                campaign_id=ours.campaign,
+                recipient_id=ours.people[0].id,
+                payment_account_id=ours.payment_account,
+                **{"attempt": 1, "reference": "k.1.p1", "amount_yen": 12_000, "state": "paid", **columns},
+            )
+            db.session.add(row)
+            db.session.commit()
+            return row.id
+
+    return make
+
+
+def _settling(ours, **changes):
+    url = f"/admin/payment-act/settle/{ours.people[0].id}"
+    return url, {"method": "cash", "amount": "12,000", "password": factories.PASSWORD, **changes}
+
+
+def test_a_manager_settles_by_hand_with_the_password(app, browser_of, ours):
+    browser = browser_of(ours.manager)
+    url, data = _settling(ours)
+    assert "消込" in browser.get(url).get_data(as_text=True)
+    assert browser.post(url, data).status_code == 303
+    person = _row(app, Recipient, ours.people[0].id)
+    assert person.payment_state == "paid"
+    assert _acts(app, ours) == [("settle_payment", f"user:{ours.manager}")]
+    page = browser.get(f"/admin/recipient/details/?id={person.id}").get_data(as_text=True)
+    assert "窓口・集金（消込）" in page
+    assert english_in(re.sub(r"[\w-]+\.\d+\.h1", "", page)) == []
+    assert "窓口・集金（消込）" in browser.get("/admin/payment/").get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"password": "wrong"}, "パスワードが違います"),
+        ({"password": ""}, "パスワードを入力してください"),
+        ({"method": ""}, "入金の方法を選んでください"),
+        ({"amount": "5000"}, "一部だけの入金"),
+        ({"amount": "多め"}, "金額が数字ではありません"),
+    ],
+)
+def test_what_does_not_fit_settles_nothing(app, browser_of, ours, change, words):
+    url, data = _settling(ours, **change)
+    answer = browser_of(ours.manager).post(url, data)
+    assert answer.status_code == 200
+    assert words in answer.get_data(as_text=True)
+    assert english_in(answer.get_data(as_text=True)) == []
+    assert _row(app, Recipient, ours.people[0].id).payment_state == "unpaid"
+    assert _acts(app, ours) == []
+
+
+def test_an_attempt_under_way_is_warned_of(browser_of, ours, attempt):
+    attempt(state="started")
+    url, data = _settling(ours)
+    browser = browser_of(ours.manager)
+    assert "進行中の支払い手続きがあります" in browser.get(url).get_data(as_text=True)
+    assert "二重に支払われるおそれ" in browser.post(url, data).get_data(as_text=True)
+    assert browser.post(url, data | {"despite_open": "y"}).status_code == 303
+
+
+@pytest.mark.parametrize("act", ["refund", "cancel", "looked-at"])
+def test_acts_are_a_managers_own_and_no_other_companys(browser_of, ours, theirs, attempt, act):
+    url = f"/admin/payment-act/{attempt()}/{act}"
+    assert browser_of(ours.clerk).get(url).status_code == 403
+    assert browser_of(ours.clerk).post(url, {"password": factories.PASSWORD}).status_code == 403
+    assert browser_of(theirs.manager).get(url).status_code == 404
+    assert browser_of(theirs.manager).post(url, {"password": factories.PASSWORD}).status_code == 404
+    page = browser_of(ours.manager).get(url).get_data(as_text=True)
+    assert "12,000円" in page
+    assert english_in(re.sub(r"k\.1\.p1", "", page)) == []
+
+
+def test_a_site_that_gives_no_answer_refunds_nothing(app, browser_of, ours, attempt):
+    payment_id = attempt(provider_id="cs_1")
+    answer = browser_of(ours.manager).post(f"/admin/payment-act/{payment_id}/refund", {"password": factories.PASSWORD})
+    assert "まだ何も変えていません" in answer.get_data(as_text=True)
+    row = _row(app, Payment, payment_id)
+    assert (row.state, row.refund_asked_at) == ("paid", None)
+
+
+def test_what_is_to_be_looked_at_leads_from_home_to_its_end(app, browser_of, ours, attempt):
+    payment_id = attempt(problem="paid twice", provider_id=None)
+    browser = browser_of(ours.manager)
+    assert "確認の必要な支払いが1件あります" in browser.get("/admin/").get_data(as_text=True)
+    listed = browser.get("/admin/payment/?look=1").get_data(as_text=True)
+    assert "二重に支払われています" in listed
+    assert "テスト決済" in listed
+    assert (
+        browser.post(f"/admin/payment-act/{payment_id}/looked-at", {"password": factories.PASSWORD}).status_code == 303
+    )
+    assert _row(app, Payment, payment_id).problem == ""
+    assert "確認の必要な支払い" not in browser.get("/admin/").get_data(as_text=True)
+    assert "該当" in (page := browser.get("/admin/payment/?look=1").get_data(as_text=True)) or "ありません" in page
+
+
+def test_differences_are_counted_for_managers_and_closed(app, browser_of, ours, theirs):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = PaymentDifference(
+            tenant_id=ours.tenant,
+            payment_account_id=ours.payment_account,
+            recipient_id=ours.people[0].id,
+            reference="k.1.p1",
+            kind="amount",
+            day=date(2026, 11, 22),
+            ours_yen=12_000,
+            theirs_yen=11_000,
+        )
+        db.session.add(row)
+        db.session.commit()
+        row_id = row.id
+    words = "決済サイトの記録と合わない支払いが1件あります"
+    browser = browser_of(ours.manager)
+    assert words in browser.get("/admin/").get_data(as_text=True)
+    assert words not in browser_of(ours.clerk).get("/admin/").get_data(as_text=True)
+    assert words not in browser_of(theirs.manager).get("/admin/").get_data(as_text=True)
+    page = browser.get("/admin/payment_difference/?open=1").get_data(as_text=True)
+    assert "金額が決済サイトと違います" in page
+    assert "11,000円" in page
+    url = f"/admin/payment-act/difference/{row_id}"
+    assert browser_of(theirs.manager).post(url, {"password": factories.PASSWORD}).status_code == 404
+    assert browser.post(url, {"password": "wrong"}).status_code == 200
+    assert _row(app, PaymentDifference, row_id).settled_at is None
+    assert browser.post(url, {"password": factories.PASSWORD}).status_code == 303
+    assert _row(app, PaymentDifference, row_id).settled_at <= datetime.now(UTC)
+    assert _acts(app, ours) == [("close_difference", f"user:{ours.manager}")]
+    assert words not in browser.get("/admin/").get_data(as_text=True)
+
+
+def test_a_test_contract_says_so_on_a_campaigns_pages(app, browser_of, ours):
+    browser = browser_of(ours.manager)
+    page = f"/admin/campaign/{ours.campaign}/"
+    assert "テスト決済" in browser.get(page).get_data(as_text=True)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        db.session.get_one(PaymentAccount, ours.payment_account).test_mode = False
+        db.session.commit()
+    assert "テスト決済" not in browser.get(page).get_data(as_text=True)
