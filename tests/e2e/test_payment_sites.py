@@ -1,0 +1,124 @@
+"""Each payment site's page on a phone: the card is declined, then paid; a slip is ordered and paid later."""
+
+import re
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
+
+from app.payments.providers import PROVIDERS
+from dev.browser import PHONE
+from sandbox.harness import Sandbox, running_sandbox
+from tests.outbound.rawserver import RawServer
+from tests.payments.stand import TRAITS, Stand, make_stand
+from tests.payments.test_conformance import listener, shops
+
+pytestmark = pytest.mark.e2e
+__all__ = ["listener", "shops"]
+
+_WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def running_site() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def web(app: Flask) -> Iterator[str]:
+    """The product's own pages, at a free port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True, locale="ja-JP", timezone_id="Asia/Tokyo"
+    )
+    page = context.new_page()
+    page.set_default_timeout(_WAIT_MS)
+    yield page
+    context.close()
+
+
+def to_the_site(phone: Page, web: str, stand: Stand) -> None:
+    """From the link in the SMS to the payment site's page."""
+    phone.goto(f"{web}/{stand.person.token}")
+    phone.locator("main form button").click()
+    phone.get_by_text("西暦", exact=True).click()
+    for part, value in (("year", "1980"), ("month", "1"), ("day", "2")):
+        phone.locator(f"[name=q1_{part}]").fill(value)
+    phone.locator("[name=q2]").fill("0123")
+    phone.locator("main form button[type=submit]").click()
+    phone.get_by_role("button", name="支払いに進む").click()
+    expect(phone.get_by_text("¥12,000").first).to_be_visible()
+    assert phone.url.startswith(stand.sandbox.url)
+    fits(phone)
+
+
+def fits(phone: Page) -> None:
+    """Nothing is wider than the phone."""
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def choose(phone: Page, choice: str) -> None:
+    phone.locator(f"button[name=choice][value={choice}]").click()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_declined_then_paid(
+    provider: str,
+    app: Flask,
+    database: psycopg.Connection,
+    shops: Sandbox,
+    listener: RawServer,
+    web: str,
+    phone: Page,
+) -> None:
+    stand = make_stand(provider, app, database, shops, listener)
+    to_the_site(phone, web, stand)
+    choose(phone, "declined")
+    expect(phone.get_by_role("alert")).to_be_visible()
+    fits(phone)
+    choose(phone, TRAITS[provider].at_once)
+    phone.wait_for_url(re.compile(f"^{web}/p/return"))
+    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
+    expect(phone.get_by_text("12,000円")).to_be_visible()
+    expect(phone.get_by_text("テスト決済：お金は動きません。")).to_be_visible()
+    fits(phone)
+    assert stand.state() == "paid"
+
+
+@pytest.mark.parametrize("provider", [name for name, traits in TRAITS.items() if traits.later])
+def test_ordered_then_paid_later(
+    provider: str,
+    app: Flask,
+    database: psycopg.Connection,
+    shops: Sandbox,
+    listener: RawServer,
+    web: str,
+    phone: Page,
+) -> None:
+    stand = make_stand(provider, app, database, shops, listener)
+    to_the_site(phone, web, stand)
+    choose(phone, str(TRAITS[provider].later))
+    stand.come_back()
+    phone.goto(f"{web}/p/return")
+    expect(phone.get_by_role("heading", name="ご入金をお待ちしています")).to_be_visible()
+    expect(phone.get_by_text("お支払いの締め切り")).to_be_visible()
+    fits(phone)
+    stand.settle("paid")
+    stand.come_back()
+    phone.goto(f"{web}/p/return")
+    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
+    assert stand.state() == "paid"
