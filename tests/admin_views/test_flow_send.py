@@ -302,7 +302,7 @@ def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, ch
     answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", wanted)
     assert answer.mimetype.endswith("spreadsheetml.sheet")
     assert answer.headers["Content-Disposition"].endswith(".xlsx")
-    rows = list(openpyxl.load_workbook(io.BytesIO(answer.get_data())).active.values)
+    rows = list(openpyxl.load_workbook(io.BytesIO(answer.get_data())).worksheets[0].values)
     assert [row[0] for row in rows[1:]] == [last[1]]
     recorded = ask(select(AuditEntry.detail).where(AuditEntry.act == "export_status"))
     assert recorded == [({"people": 3, "encoding": "xlsx", "page": "opened"},)]
