@@ -39,6 +39,11 @@ class Payment(TenantOwned, Model):
             postgresql_where=text("state IN ('started', 'pending')"),
         ),
         Index("ix_payment_campaign_id_id", "campaign_id", "id"),
+        Index(
+            "ix_payment_refund_asked_at",
+            "refund_asked_at",
+            postgresql_where=text("state = 'paid' AND refund_asked_at IS NOT NULL"),
+        ),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
