@@ -18,6 +18,7 @@ ACTS = {
     "withdraw": "予約の取りやめ",
     "pause": "一時停止",
     "resume": "再開",
+    "resume_checks": "回答の受け付けの再開",
     "cancel": "取消",
     "trial": "テスト送信",
     "resend": "不達の人への再送",

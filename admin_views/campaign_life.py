@@ -6,7 +6,7 @@ many, with which words and when; what a second press would do twice is refused b
 
 from flask import abort, flash, redirect, request, url_for
 
-from admin_views import flow_again, flow_preview
+from admin_views import flow_again, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
@@ -14,6 +14,7 @@ from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.delivery import again, trial
 from app.extensions import db
+from app.identity import guard
 from app.models import Campaign
 
 _WHICH = f"{ONE}/remind/<which>"
@@ -31,6 +32,22 @@ class CampaignLife(FlowView):
         else:
             flash("この配信は予約されていないか、すでに送信が始まっています。", "warning")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/resume-checks", methods=["GET", "POST"])
+    def resume_checks(self, campaign_id: int) -> Page:
+        """Take people's answers again, once confirmed, after far too many were wrong."""
+        if request.method == "GET":
+            campaign = one_campaign(campaign_id)
+            return self.confirm(*flow_status.resume_checks_question(campaign))
+        ours(campaign_id)
+        tenant_id = staff().tenant_id
+        if tenant_id is not None and guard.resume(tenant_id, campaign_id, user_id=staff().id):
+            flash(
+                "質問への回答の受け付けを再開しました。送信は止まったままなので、必要なら再開してください。", "success"
+            )
+        else:
+            flash("回答の受け付けは止まっていません。", "warning")
+        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/trial", methods=["POST"])
     def trial(self, campaign_id: int) -> Page:

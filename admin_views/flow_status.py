@@ -254,6 +254,25 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     )
 
 
+def resume_checks_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
+    """Ask before people's answers are taken again."""
+    return (
+        campaign,
+        "status",
+        Confirmation(
+            title="回答の受け付けを再開しますか",
+            words=(
+                "名簿の正解の列がずれていないことと、心当たりのない人がリンクを開いていないことを確かめてください。",
+                "再開すると、リンクを受け取った人が質問に答えられるようになります。送信は止まったままです。",
+            ),
+            button="回答の受け付けを再開する",
+            url=url_for("life.resume_checks", campaign_id=campaign.id),
+            back=url_for("flow.status", campaign_id=campaign.id),
+            dangerous=True,
+        ),
+    )
+
+
 def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before a campaign is given up."""
     now = figures(campaign.id)

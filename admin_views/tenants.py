@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-from wtforms import IntegerField, SelectField
+from wtforms import BooleanField, IntegerField, SelectField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import line, phone_line, required, select_options
+from admin_views.fields import line, phone_line, required, select_options, text
 from admin_views.filters import Choice, states_of
 from admin_views.hours_form import hours_field, hours_typed
 from app.extensions import db
@@ -42,6 +42,14 @@ class TenantForm(Form):
         help="受信者の画面に表示されます。例：0120-123-456",
     )
     contact_hours = line("受付時間", most=60, help="受信者の画面に表示されます。例：平日 9:00〜17:30")
+
+    about = text(
+        "企業の紹介", most=200, help="受信者の最初の画面に表示されます。例：火災保険・自動車保険の損害保険会社です。"
+    )
+    verifiable = BooleanField(
+        "SMSの発信元番号の照会に応じる",
+        description="誰でも、企業名と番号の両方を入力すると、その番号がこの企業のものかどうかを確かめられます。",
+    )
 
     hours = hours_field("送信時間帯", "毎日8:00〜21:00（祝日も）", "この企業の時間帯を決める")
     daily_cap = IntegerField(

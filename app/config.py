@@ -65,6 +65,12 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _contact(raw: str) -> str:
+    if not re.fullmatch(r"mailto:[^@\s]+@[^@\s]+|https://\S+", raw):
+        raise ValueError("must start with mailto: or https://")
+    return raw
+
+
 def _database_url(raw: str) -> str:
     scheme, rest = _url("postgresql", "postgres", "postgresql+psycopg")(raw).split("://", 1)
     del scheme
@@ -124,6 +130,11 @@ class Settings:
     redis_url: str = _setting(_url("redis", "rediss", "unix"), None, "Redis or Valkey, for RQ and limits", secret=True)
 
     public_base_url: str = _setting(_url("https", "http"), None, "where this web server is reached")
+    operator_name: str = _setting(_text, "", "who runs this installation, as the recipients' pages name it")
+    security_contact: str = _setting(
+        _contact, "", "whom to tell of a weakness, in /.well-known/security.txt: mailto:… or https://…"
+    )
+    security_policy: str = _setting(_url("https"), "", "address of the rules for telling of weaknesses, https")
     link_base_url: str = _setting(
         _url("https"), "", "start of the links in SMS, https; short is good (default: PUBLIC_BASE_URL)"
     )
@@ -157,6 +168,15 @@ class Settings:
 
     page_minutes: int = _setting(_whole(5, 240), "30", "a recipient's page session, minutes")
     staff_idle_minutes: int = _setting(_whole(5, 720), "60", "a back office session without a click, minutes")
+    guard_people: int = _setting(
+        _whole(10, 10_000), "50", "people who opened links within an hour from which a campaign's failures are judged"
+    )
+    guard_failing_percent: int = _setting(
+        _whole(5, 100), "30", "percent of them whose answers are wrong, at which the campaign's checks stop"
+    )
+    guard_locked: int = _setting(
+        _whole(3, 10_000), "20", "links locked within an hour at which they stop too, if these are 10 percent or more"
+    )
     webhook_tolerance_s: int = _setting(_whole(30, 900), "300", "age of a payment webhook's signature, seconds")
 
     @property

@@ -7,7 +7,7 @@ a page that a cache or a search engine keeps, a link that leaks by a referrer.
 
 from flask import Flask
 
-from public import errors, routes
+from public import errors, routes, trust
 
 
 def register(app: Flask) -> None:
@@ -16,4 +16,5 @@ def register(app: Flask) -> None:
     app.config["WTF_CSRF_SSL_STRICT"] = False
     app.url_map.converters["token"] = routes.TokenConverter
     app.register_blueprint(routes.bp)
+    app.register_blueprint(trust.bp)
     errors.register(app)

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Response, render_template, request
 
+from app.config import settings
 from app.identity.visit import Face, Link
 from public import look, texts
 
@@ -59,6 +60,7 @@ def _html(template: str, who: Face | None, language: str, **context: Any) -> str
         t=_texts(language),
         language=language,
         who=who,
+        operator=texts.operator(settings().operator_name, language),
         css=look.address(who.look if who else ""),
         yen=lambda amount: texts.yen(amount, language),
         day=lambda value: texts.day(value, language),

@@ -69,6 +69,8 @@ def welcome(token: str) -> Response:
         return _gone()
     if link.page is PageState.LOCKED:
         return notice("locked", standing=link)
+    if link.common.stopped and link.common.asks and link.page not in _VERIFIED:
+        return notice("stopped", status=503, standing=link)
     return pages.welcome(link)
 
 
@@ -269,6 +271,8 @@ def _freshly_proved() -> bool:
 
 
 def _questions(standing: Standing) -> Response:
+    if standing.common.stopped:
+        return notice("stopped", status=503, standing=standing)
     asked = check.questions(standing.campaign_id)
     if not asked:
         # nothing is asked, but this browser's proof is too old: its way in is the link's button

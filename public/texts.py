@@ -14,23 +14,63 @@ LANGUAGES = ("ja", "en")
 _TEXTS: Mapping[str, tuple[str, str]] = {
     # on every page
     "operated": (
-        "このページは、{company}の委託を受けて、お知らせサービス「Todoke（届け）」が運営しています。",
-        "This page is run by the notification service Todoke on behalf of {company}.",
+        "このページは、{company}の委託を受けて、お知らせサービス「Todoke（届け）」{operator}が運営しています。",
+        "This page is run by the notification service Todoke{operator} on behalf of {company}.",
     ),
     "operated_bare": (
-        "このページは、お知らせサービス「Todoke（届け）」が運営しています。",
-        "This page is run by the notification service Todoke.",
+        "このページは、お知らせサービス「Todoke（届け）」{operator}が運営しています。",
+        "This page is run by the notification service Todoke{operator}.",
     ),
     "contact": ("お問い合わせ", "Contact"),
     "contact_phone": ("電話", "Phone"),
     "contact_hours": ("受付時間", "Hours"),
     "error_prefix": ("エラー：", "Error: "),
     "skip": ("本文へ移動", "Skip to content"),
+    # is it really them
+    "verify_title": ("SMSの送信元を確かめる", "Check who sent an SMS"),
+    "verify_lead": (
+        "届いたSMSが、本当にその会社からのものかを確かめられます。SMSに書かれている会社名と、SMSの送信元の番号を入力してください。",
+        "Find out whether an SMS really came from the company it names.",
+    ),
+    "verify_company": ("会社名", "Company"),
+    "verify_company_hint": ("SMSに書かれているとおりに入力してください。", "As it is written in the SMS."),
+    "verify_number": ("SMSの送信元の番号", "Number the SMS came from"),
+    "verify_number_hint": (
+        "SMSの画面のいちばん上に表示されています。例：0120-123-456",
+        "It stands at the top of the message, for example 0120-123-456.",
+    ),
+    "verify_button": ("確かめる", "Check"),
+    "verify_yes_title": ("この会社の送信元です", "This number is the company's"),
+    "verify_yes": (
+        "{company}は、この番号からSMSをお送りしています。",
+        "{company} sends SMS from this number.",
+    ),
+    "verify_yes_link": (
+        "SMSのリンクは https://{host}/ で始まります。ほかのアドレスのリンクは開かないでください。",
+        "Links in its SMS begin with https://{host}/. Don't open links to other addresses.",
+    ),
+    "verify_no_title": (
+        "この会社の送信元とは確認できませんでした",
+        "We can't confirm that this is the company's number",
+    ),
+    "verify_no": (
+        "会社名と番号が、SMSに表示されているとおりか、もう一度お確かめください。",
+        "Please check that the name and the number are exactly as in the SMS.",
+    ),
+    "verify_no_call": (
+        "間違いがないときは、SMSのリンクを開かずに、その会社の公式サイトなどに載っている電話番号でお問い合わせください。",
+        "If they are, don't open the link; call the company at a number from its official website.",
+    ),
     # the first page
     "welcome_title": ("{company}からのお知らせ", "A message from {company}"),
     "welcome_why": (
         "{company}から、あなたにお知らせがあります。SMS（ショートメッセージ）でこのページのリンクをお送りしました。",
         "{company} has a message for you and sent you the link to this page by SMS.",
+    ),
+    "why_title": ("このSMSが届いた理由", "Why you got this SMS"),
+    "why": (
+        "{company}に登録されている携帯電話番号あてにお送りしました。お送りしたのは、あなただけのリンクです。",
+        "It was sent to the mobile number that {company} has on file. The link is yours alone.",
     ),
     "welcome_asks": (
         "ほかの方に内容を見られないように、はじめにご本人かどうかを確認します。1分ほどで終わります。",
@@ -104,6 +144,14 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "trial_more": (
         "実際のSMSでは、このリンクの先に、送信先ごとの専用ページが開きます。",
         "In the real SMS the link opens each person's own page.",
+    ),
+    "stopped_title": ("ただいま確認を受け付けていません", "Identity checks are paused"),
+    "stopped": (
+        (
+            "安全のため、{company}のページではご本人の確認を一時的に止めています。しばらくたってから、"
+            "SMSのリンクをもう一度開いてください。お急ぎのときは、{company}へお電話ください。"
+        ),
+        "For your safety, identity checks for {company} are paused. Please try the link later, or call {company}.",
     ),
     "gone_title": ("このページは開けません", "This page can't be opened"),
     "gone": (
@@ -245,6 +293,13 @@ def texts(language: str) -> dict[str, str]:
     """Give all words in a language; Japanese where we don't speak it."""
     place = LANGUAGES.index(language) if language in LANGUAGES else 0
     return {name: words[place] for name, words in _TEXTS.items()}
+
+
+def operator(name: str, language: str) -> str:
+    """Write who runs the site behind the service's name; nothing where no name is set."""
+    if not name:
+        return ""
+    return f" ({name})" if language == "en" else f"（{name}）"
 
 
 def yen(amount: int, language: str) -> str:

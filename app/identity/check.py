@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.extensions import vault
+from app.identity import guard
 from app.identity.bad_input import BadInput
 from app.identity.dates import join_date
 from app.identity.normalise import Kana, QuestionKind, normalise
@@ -26,6 +27,18 @@ from app.tracking.states import PAGE, PageState
 WESTERN = "西暦"
 ERAS = ("昭和", "平成", "令和", "大正")
 _YEAR_DIGITS = 4  # as many make a year of the western calendar, whatever era is chosen beside it
+
+# who errs as often as this may be one of many: the first wrong answer is mostly a slip
+_SUSPECT = 2
+
+_COUNTED = text("""
+    UPDATE recipient r SET failed_attempts = r.failed_attempts + 1
+    FROM campaign c
+    WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
+      AND r.page_state IN ('opened', 'verified', 'viewed')
+      AND c.id = r.campaign_id AND r.failed_attempts < c.max_failures AND c.checks_stopped_at IS NULL
+    RETURNING r.campaign_id, r.answer_digests, r.failed_attempts, c.max_failures
+""")
 
 _log = structlog.get_logger()
 
@@ -37,7 +50,7 @@ class VerdictKind(StrEnum):
     WRONG = "wrong"
     LOCKED = "locked"  # this was the last attempt
     UNREADABLE = "unreadable"  # no attempt was spent
-    CLOSED = "closed"  # the link ended or was locked meanwhile: nothing was evaluated
+    CLOSED = "closed"  # the link ended, was locked or is held meanwhile: nothing was evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,42 +110,42 @@ def check(
         vault.answer_digest(tenant_id, recipient_id, question.question_id, answer)
         for question, answer in zip(asked, answers, strict=True)
     ]
-    now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        row = connection.execute(
-            text("""
-                UPDATE recipient r SET failed_attempts = r.failed_attempts + 1
-                FROM campaign c
-                WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
-                  AND r.page_state IN ('opened', 'verified', 'viewed')
-                  AND c.id = r.campaign_id AND r.failed_attempts < c.max_failures
-                RETURNING r.campaign_id, r.answer_digests, r.failed_attempts, c.max_failures
-            """),
-            {"id": recipient_id, "generation": generation, "now": now},
-        ).first()
-        if row is None:
-            return Verdict(VerdictKind.CLOSED)
-        if len(row.answer_digests) != len(digests):
-            _log.error("answers on file don't fit the questions", recipient_id=recipient_id)
-        if _same(row.answer_digests, digests):
-            _record_right(connection, tenant_id, row.campaign_id, recipient_id, now)
-            return Verdict(VerdictKind.RIGHT)
-        note(
-            connection,
-            PAGE.name,
-            "wrong_answer",
-            tenant_id=tenant_id,
-            campaign_id=row.campaign_id,
-            recipient_id=recipient_id,
-            at=now,
-            actor="person",
-            detail={"attempt": row.failed_attempts, "of": row.max_failures},
-        )
-        left = row.max_failures - row.failed_attempts
-        if left:
-            return Verdict(VerdictKind.WRONG, left)
-        move(connection, PAGE, PageState.LOCKED, [Step(recipient_id, now)], actor="system")
-        return Verdict(VerdictKind.LOCKED)
+        verdict, suspect = _evaluate(connection, tenant_id, recipient_id, generation, digests)
+    if suspect is not None:
+        guard.watch(tenant_id, suspect)
+    return verdict
+
+
+def _evaluate(
+    connection: Connection, tenant_id: int, recipient_id: int, generation: int, digests: Sequence[bytes]
+) -> tuple[Verdict, int | None]:
+    """Give the verdict, and the campaign whose failures have to be looked at, if this is one of many."""
+    now = datetime.now(UTC)
+    row = connection.execute(_COUNTED, {"id": recipient_id, "generation": generation, "now": now}).first()
+    if row is None:
+        return Verdict(VerdictKind.CLOSED), None
+    if len(row.answer_digests) != len(digests):
+        _log.error("answers on file don't fit the questions", recipient_id=recipient_id)
+    if _same(row.answer_digests, digests):
+        _record_right(connection, tenant_id, row.campaign_id, recipient_id, now)
+        return Verdict(VerdictKind.RIGHT), None
+    note(
+        connection,
+        PAGE.name,
+        "wrong_answer",
+        tenant_id=tenant_id,
+        campaign_id=row.campaign_id,
+        recipient_id=recipient_id,
+        at=now,
+        actor="person",
+        detail={"attempt": row.failed_attempts, "of": row.max_failures},
+    )
+    left = row.max_failures - row.failed_attempts
+    if left:
+        return Verdict(VerdictKind.WRONG, left), row.campaign_id if row.failed_attempts == _SUSPECT else None
+    move(connection, PAGE, PageState.LOCKED, [Step(recipient_id, now)], actor="system")
+    return Verdict(VerdictKind.LOCKED), row.campaign_id
 
 
 def _same(stored: Sequence[bytes], digests: Sequence[bytes]) -> bool:
@@ -142,19 +155,21 @@ def _same(stored: Sequence[bytes], digests: Sequence[bytes]) -> bool:
 
 
 def _record_right(connection: Connection, tenant_id: int, campaign_id: int, recipient_id: int, now: datetime) -> None:
+    step = Step(recipient_id, now, columns={"failed_attempts": 0})
+    if move(connection, PAGE, PageState.VERIFIED, [step], actor="person"):
+        return
+    # on a second visit or another device: the state stands, that it happened is kept
     connection.execute(text("UPDATE recipient SET failed_attempts = 0 WHERE id = :id"), {"id": recipient_id})
-    if not move(connection, PAGE, PageState.VERIFIED, [Step(recipient_id, now)], actor="person"):
-        # on a second visit or another device: the state stands, that it happened is kept
-        note(
-            connection,
-            PAGE.name,
-            "verified_again",
-            tenant_id=tenant_id,
-            campaign_id=campaign_id,
-            recipient_id=recipient_id,
-            at=now,
-            actor="person",
-        )
+    note(
+        connection,
+        PAGE.name,
+        "verified_again",
+        tenant_id=tenant_id,
+        campaign_id=campaign_id,
+        recipient_id=recipient_id,
+        at=now,
+        actor="person",
+    )
 
 
 def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[str], dict[int, BadInput]]:

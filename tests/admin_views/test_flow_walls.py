@@ -76,7 +76,9 @@ def test_an_upload_is_reached_through_its_own_campaign_alone(app, clerk, ours):
             assert (clerk.post(url) if method == "POST" else clerk.get(url)).status_code == 404, url
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "9223372036854775807", "9223372036854775808", "1e3", "%00", "９９９９９９９９"])
+@pytest.mark.parametrize(
+    "number", ["0", "-1", "9223372036854775807", "9223372036854775808", "1e3", "%00", "９９９９９９９９"]
+)
 def test_numbers_that_are_no_campaign_are_told_as_nothing(clerk, number):
     assert clerk.get(f"/admin/campaign/{number}/").status_code == 404
 

@@ -1,0 +1,58 @@
+"""Pages for whoever doubts: is this SMS that company's, and whom to tell of a weakness of this site."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, request
+
+from app.config import settings
+from app.extensions import csrf, limiter
+from app.tenancy import senders
+from public.pages import page, protect
+
+bp = Blueprint("trust", __name__)
+
+# RFC 9116 asks for an end, less than a year away; the file is made anew at each request
+_SECURITY_TXT_DAYS = 180
+
+
+@bp.after_request
+def headers(response: Response) -> Response:
+    """Put on this side's headers."""
+    return protect(response)
+
+
+@bp.get("/verify")
+def verify() -> Response:
+    """Ask for a company and the number an SMS came from."""
+    return page("verify", outcome="", company="", number="", sender=None, host="")
+
+
+@bp.post("/verify")
+@csrf.exempt  # type: ignore[untyped-decorator] # it changes nothing, and whoever asks has no session
+@limiter.limit("20 per minute; 200 per hour")
+def verified() -> Response:
+    """Say whether that company sends from that number."""
+    company, number = (request.form.get(name, "").strip() for name in ("company", "number"))
+    sender = senders.find(company, number)
+    outcome = "yes" if sender else "no" if company and number else "empty"
+    host = urlsplit(settings().link_base_url).hostname
+    status = 422 if outcome == "empty" else 200
+    return page("verify", status=status, outcome=outcome, company=company, number=number, sender=sender, host=host)
+
+
+@bp.get("/.well-known/security.txt")
+def security_txt() -> Response:
+    """Tell whoever finds a weakness whom to tell (RFC 9116); nothing where nobody is named."""
+    if not settings().security_contact:
+        abort(404)
+    ends = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=_SECURITY_TXT_DAYS)
+    lines = [
+        f"Contact: {settings().security_contact}",
+        f"Expires: {ends:%Y-%m-%dT%H:%M:%SZ}",
+        "Preferred-Languages: ja, en",
+        f"Canonical: {settings().public_base_url}/.well-known/security.txt",
+    ]
+    if settings().security_policy:
+        lines.append(f"Policy: {settings().security_policy}")
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
