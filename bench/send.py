@@ -70,12 +70,12 @@ def _send(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int, worker
     """Send one campaign."""
     sandbox.reset()
     sandbox.switches(latency_ms=latency_ms)
-    campaign_id = _prepare(stack, messages)
-    with _running(stack, workers) as processes, _database(stack) as database:
-        _child(stack, "launch", campaign_id)
-        _wait(database, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign_id)
+    campaign_id = prepare(stack, messages)
+    with _running(stack, workers) as processes, database(stack) as connection:
+        clerk(stack, "launch", campaign_id)
+        wait(connection, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign_id)
         peak = max(_peak_rss_mb(process.pid) for process in processes)
-        row = database.execute(
+        row = connection.execute(
             """
             SELECT count(*), extract(epoch FROM max(c.completed_at) - min(r.sent_at)),
                 percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM r.accepted_at - c.launched_at))
@@ -109,19 +109,19 @@ def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
     """Send a small campaign by one RQ job for each person."""
     sandbox.reset()
     sandbox.switches(latency_ms=latency_ms)
-    campaign_id = _prepare(stack, _JOBS)
-    lease = _child(stack, "lease", campaign_id).split()
-    with _database(stack) as database, redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+    campaign_id = prepare(stack, _JOBS)
+    lease = clerk(stack, "lease", campaign_id).split()
+    with database(stack) as connection, redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         target = Queue("delivery", connection=client, serializer=JSONSerializer)
-        people = database.execute(
+        people = connection.execute(
             "SELECT id FROM recipient WHERE campaign_id = %s ORDER BY id", [campaign_id]
         ).fetchall()
         for (recipient_id,) in people:
             target.enqueue("bench.per_job.send_one", args=[*map(int, lease), recipient_id], result_ttl=0)
         with _running(stack, 1):
             statement = "SELECT bool_and(sms_state = 'accepted') FROM recipient WHERE campaign_id = %s"
-            _wait(database, statement, campaign_id)
-        row = database.execute(
+            wait(connection, statement, campaign_id)
+        row = connection.execute(
             "SELECT extract(epoch FROM max(accepted_at) - min(sent_at)) FROM recipient WHERE campaign_id = %s",
             [campaign_id],
         ).fetchone()
@@ -129,15 +129,16 @@ def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
     return len(people) / float(row[0])
 
 
-def _prepare(stack: Stack, rows: int) -> int:
+def prepare(stack: Stack, rows: int) -> int:
     """Take a list in and check it; give the campaign."""
     path = stack.folder / f"{rows}.csv"
     if not path.exists():
         write_list(path, rows)
-    return int(_child(stack, "prepare", path))
+    return int(clerk(stack, "prepare", path))
 
 
-def _child(stack: Stack, act: str, argument: object) -> str:
+def clerk(stack: Stack, act: str, argument: object) -> str:
+    """Do what a clerk does (`bench.clerk`); give the last line told."""
     command = [sys.executable, "-m", "bench.clerk", act, str(argument)]
     done = subprocess.run(command, cwd=ROOT, env=stack.env, stdout=subprocess.PIPE, check=True)
     return done.stdout.decode().splitlines()[-1]
@@ -162,15 +163,17 @@ def _running(stack: Stack, workers: int) -> Iterator[list["subprocess.Popen[byte
 
 
 @contextmanager
-def _database(stack: Stack) -> "Iterator[psycopg.Connection]":
+def database(stack: Stack) -> "Iterator[psycopg.Connection]":
+    """Open the database as its owner, in the platform's scope."""
     with psycopg.connect(plain_url(stack.env["DATABASE_OWNER_URL"]), autocommit=True) as connection:
         connection.execute("SELECT set_config('app.platform', 'on', false)")
         yield connection
 
 
-def _wait(database: psycopg.Connection, statement: str, campaign_id: int) -> None:
+def wait(connection: psycopg.Connection, statement: str, campaign_id: int) -> None:
+    """Wait until a statement says true of a campaign."""
     deadline = time.monotonic() + _LIMIT_S
-    while (row := database.execute(statement, [campaign_id]).fetchone()) is None or not row[0]:
+    while (row := connection.execute(statement, [campaign_id]).fetchone()) is None or not row[0]:
         if time.monotonic() > deadline:
             raise RuntimeError("the campaign was not sent in time")
         time.sleep(0.2)
