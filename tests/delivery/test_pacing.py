@@ -42,7 +42,7 @@ def work(app: Flask, until: float) -> None:
                 time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("rate", "latency_ms"), [(20, 0), (40, 100)])
+@pytest.mark.parametrize(("rate", "latency_ms"), [(20, 0), pytest.param(40, 100, marks=pytest.mark.slow)])
 def test_four_workers_never_exceed_the_rate(
     launched: Launched, sandbox: Sandbox, tuned: Tuned, rate: int, latency_ms: int
 ) -> None:

@@ -8,6 +8,8 @@ import redis as redis_package
 from dev.process import DevError
 from dev.stack import Stack, remove
 
+pytestmark = pytest.mark.e2e
+
 
 def test_named_servers_get_a_database_of_its_own_that_is_kept_and_removed(tmp_path, servers, redis):
     named = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
