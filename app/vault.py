@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _VERSION = 1
 _NONCE_BYTES = 12
 _INDEX_BYTES = 16
+# ten thousand values: more bytes would only make the index longer
+_LAST4_BYTES = 8
 
 # 58 characters that no one mistakes for another on a phone's screen; none needs escaping or ends a link early
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -76,7 +78,17 @@ class Vault:
         self._prefix = _header(next(iter(field_keys)))
         self._purposes = {
             purpose: _keyed(HKDF(SHA256(), 32, None, b"todoke/" + purpose.encode()).derive(digest_key))
-            for purpose in ("phone", "identity", "row", "answer", "token", "token-digest", "content", "receipt")
+            for purpose in (
+                "phone",
+                "phone-last4",
+                "identity",
+                "row",
+                "answer",
+                "token",
+                "token-digest",
+                "content",
+                "receipt",
+            )
         }
         self._token_chars = token_chars
 
@@ -125,6 +137,10 @@ class Vault:
     def phone_index(self, tenant_id: int, e164: str) -> bytes:
         """Blind index of a phone number (16 bytes): equal numbers meet within a tenant and nowhere else."""
         return self._digest("phone", _ONE.pack(8, tenant_id) + _sized(e164.encode()))[:_INDEX_BYTES]
+
+    def last4_index(self, tenant_id: int, e164: str) -> bytes:
+        """Blind index of a phone number's last four digits (8 bytes), with a key of its own."""
+        return self._digest("phone-last4", _ONE.pack(8, tenant_id) + _sized(e164[-4:].encode()))[:_LAST4_BYTES]
 
     def identity_key(self, tenant_id: int, campaign_id: int, what: str) -> bytes:
         """Digest (16 bytes) of what makes a list's row the same row when it is uploaded again."""

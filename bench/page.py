@@ -125,10 +125,11 @@ def _people(env: Mapping[str, str], rows: int) -> list[str]:
         # links end at many different minutes, as those of a real list do
         owner.execute("""
             INSERT INTO recipient (id, tenant_id, campaign_id, identity_key, row_digest, phone_sealed, phone_index,
-                fields_sealed, token_digest, sms_state, link_expires_at)
+                phone_last4_index, fields_sealed, token_digest, sms_state, link_expires_at)
             OVERRIDING SYSTEM VALUE
             SELECT m.id, c.tenant_id, c.id, substr(m.digest, 1, 16), substr(m.digest, 1, 16),
-                decode(repeat('00', 45), 'hex'), substr(m.digest, 1, 16), decode(repeat('00', 220), 'hex'), m.digest,
+                decode(repeat('00', 45), 'hex'), substr(m.digest, 1, 16), substr(m.digest, 1, 8),
+                decode(repeat('00', 220), 'hex'), m.digest,
                 'delivered', now() + interval '7 days' + m.id % 10080 * interval '1 minute'
             FROM made m, (SELECT id, tenant_id FROM campaign ORDER BY id LIMIT 1) c
         """)

@@ -217,6 +217,7 @@ def _columns(row: Campaign, person: Person) -> dict[str, Any]:
         "reference": person.reference,
         "phone_sealed": vault.seal(person.phone, phone_place(row.tenant_id, person.id)),
         "phone_index": vault.phone_index(row.tenant_id, person.phone),
+        "phone_last4_index": vault.last4_index(row.tenant_id, person.phone),
         "fields_sealed": vault.seal(fields, fields_place(row.tenant_id, person.id)),
         "answer_digests": digests,
         "amount_yen": 12_000 if row.payment_required else None,

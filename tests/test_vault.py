@@ -92,6 +92,12 @@ def test_a_new_key_seals_and_the_old_one_still_opens(vault: Vault) -> None:
         vault.open(new, PLACE)
 
 
+def test_the_last_four_digits_meet_within_a_tenant_only(vault: Vault) -> None:
+    assert vault.last4_index(1, "+819012345678") == vault.last4_index(1, "+818099995678")
+    assert vault.last4_index(1, "+819012345678") != vault.last4_index(2, "+819012345678")
+    assert vault.last4_index(1, "+819012345678") != vault.last4_index(1, "+819012345679")
+
+
 def test_the_phone_index_meets_within_a_tenant_only(vault: Vault) -> None:
     assert vault.phone_index(1, "+819012345678") == vault.phone_index(1, "+819012345678")
     assert vault.phone_index(1, "+819012345678") != vault.phone_index(2, "+819012345678")

@@ -20,11 +20,11 @@ from app.vault import Place
 
 _COLUMNS = (
     *("id", "sheet_row", "identity_key", "row_digest", "reference", "phone_sealed", "phone_index", "fields_sealed"),
-    *("answer_digests", "amount_yen", "due_date", "token_digest"),
+    *("answer_digests", "amount_yen", "due_date", "token_digest", "phone_last4_index"),
 )
 _TYPES = (
     *("bigint", "integer", "bytea", "bytea", "text", "bytea", "bytea", "bytea"),
-    *("bytea[]", "bigint", "date", "bytea"),
+    *("bytea[]", "bigint", "date", "bytea", "bytea"),
 )
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -187,6 +187,7 @@ def _values(target: Target, row_id: int, row: CheckedRow) -> tuple[Any, ...]:
         row.amount_yen,
         row.due_date,
         vault.token_digest(vault.link_token(row_id, 1)),
+        vault.last4_index(tenant_id, row.phone),
     )
 
 

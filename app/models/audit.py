@@ -14,7 +14,11 @@ class AuditEntry(Model):
     """証跡. Null `tenant_id`: an act of the platform's own. `hash` covers the row and the one before it."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index("ix_audit_entry_tenant_id_id", "tenant_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entry_tenant_id_id", "tenant_id", "id"),
+        Index("ix_audit_entry_tenant_id_at_id", "tenant_id", "at", "id"),
+        Index("ix_audit_entry_tenant_id_act_id", "tenant_id", "act", "id"),
+    )
 
     id: Mapped[Id]
     tenant_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("tenant.id"))

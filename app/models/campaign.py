@@ -40,7 +40,7 @@ class Campaign(TenantOwned, Model):
         CheckConstraint("profile IN ('normal', 'collection')", name="profile"),
         CheckConstraint("retry_times BETWEEN 0 AND 5", name="retry_times"),
         CheckConstraint("retry_after_minutes BETWEEN 5 AND 1440", name="retry_after_minutes"),
-        Index("ix_campaign_tenant_id_created_at", "tenant_id", "created_at"),
+        Index("ix_campaign_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
         Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )
 

@@ -62,6 +62,7 @@ class SendLog(TenantOwned, Model):
         refers_to("sms_account", "sms_account_id"),
         UniqueConstraint("recipient_id", "attempt"),
         Index("ix_send_log_campaign_id_id", "campaign_id", "id"),
+        Index("ix_send_log_tenant_id_started_at_id", "tenant_id", "started_at", "id"),
         {"postgresql_with": {"fillfactor": "70"}},
     )
 

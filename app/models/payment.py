@@ -39,6 +39,9 @@ class Payment(TenantOwned, Model):
             postgresql_where=text("state IN ('started', 'pending')"),
         ),
         Index("ix_payment_campaign_id_id", "campaign_id", "id"),
+        Index("ix_payment_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+        Index("ix_payment_tenant_id_state_id", "tenant_id", "state", "id"),
+        Index("ix_payment_problem", "tenant_id", "id", postgresql_where=text("problem <> ''")),
         Index(
             "ix_payment_refund_asked_at",
             "refund_asked_at",

@@ -19,8 +19,8 @@ class Recipient(TenantOwned, Model):
     `row_digest` tells whether it says the same. `fence`
     and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. `reminder_id` is the last
     reminder this person is due or was sent: its text is theirs then, not the campaign's. `retry_at` says when someone
-    undelivered is due another try by itself. The states stand in no
-    index and the page leaves room, so that the updates of sending stay on the page (HOT).
+    undelivered is due another try by itself. What changes while an
+    SMS goes out and arrives stands in no index and the page leaves room, so that those updates stay on the page (HOT).
     """
 
     __tablename__ = "recipient"
@@ -30,7 +30,24 @@ class Recipient(TenantOwned, Model):
         UniqueConstraint("campaign_id", "identity_key"),
         Index("ix_recipient_campaign_id_id", "campaign_id", "id"),
         Index("ix_recipient_tenant_id_phone_index", "tenant_id", "phone_index"),
-        Index("ix_recipient_tenant_id_reference", "tenant_id", "reference"),
+        Index("ix_recipient_tenant_id_phone_last4_index_id", "tenant_id", "phone_last4_index", "id"),
+        Index("ix_recipient_tenant_id_reference_id", "tenant_id", "reference", "id"),
+        # for lists; none of these columns changes while an SMS goes out and arrives
+        Index(
+            "ix_recipient_tenant_id_page_state_id",
+            "tenant_id",
+            "page_state",
+            "id",
+            postgresql_where=text("page_state <> 'unopened'"),
+        ),
+        Index(
+            "ix_recipient_tenant_id_payment_state_id",
+            "tenant_id",
+            "payment_state",
+            "id",
+            postgresql_where=text("payment_state NOT IN ('none', 'unpaid')"),
+        ),
+        Index("ix_recipient_undelivered", "tenant_id", "id", postgresql_where=text("undelivered_at IS NOT NULL")),
         Index("ix_recipient_retry_at", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "60"}},
     )
@@ -44,6 +61,7 @@ class Recipient(TenantOwned, Model):
     reference: Mapped[str] = mapped_column(Text, server_default="")
     phone_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_last4_index: Mapped[bytes] = mapped_column(LargeBinary)
     fields_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     answer_digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
     amount_yen: Mapped[int | None] = mapped_column(BigInteger)

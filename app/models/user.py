@@ -1,6 +1,7 @@
 """The people who use the back office."""
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -11,7 +12,8 @@ from app.models.tenant import Tenant
 class User(Model):
     """利用者. An operator belongs to no tenant; managers and clerks to exactly one.
 
-    `session_epoch` stands in each session: raising it ends them all.
+    `session_epoch` stands in each session: raising it ends them all. `list_columns` names, for each list whose columns
+    the user chose, those that are shown.
     """
 
     __tablename__ = "app_user"
@@ -32,6 +34,7 @@ class User(Model):
     failed_logins: Mapped[int] = mapped_column(server_default="0")
     locked_until: Mapped[Time | None]
     last_login_at: Mapped[Time | None]
+    list_columns: Mapped[dict[str, list[str]]] = mapped_column(JSONB, server_default="{}")
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant | None] = relationship()
