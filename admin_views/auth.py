@@ -51,7 +51,10 @@ def register(app: Flask) -> None:
 
 
 def _enter() -> None:
-    if not (request.path == PREFIX or request.path.startswith(f"{PREFIX}/")) or request.endpoint in _OPEN:
+    path = request.path
+    if not path.startswith(PREFIX) or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
+        return
+    if request.endpoint in _OPEN:
         return
     if b"\0" in request.query_string or b"%00" in request.query_string:
         abort(404)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, has_request_context, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import config, extensions, logs, tenancy
+from app import config, extensions, headers, logs, tenancy
 from app.config import Settings
 from app.tenancy import lookup, scope
 
@@ -33,15 +33,24 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Make the WSGI application from `settings`, or from the environment. Raises BadSettings."""
     settings = settings or Settings.from_env()
     config.install(settings)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, of_request=_of_request)
     app = _Product(__name__, static_folder=None)
     app.config.update(_flask_config(settings))
+    _bind_extensions(app, settings)
+    _add_doors(app, settings)
+    common = list(_COMMON_HEADERS)
+    if settings.https:
+        common.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+    app.wsgi_app = headers.wrap(app.wsgi_app, lambda _path, _status: common)  # type: ignore[method-assign,assignment]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    _bind_extensions(app, settings)
-    _add_doors(app, settings)
     return app
+
+
+def _of_request() -> dict[str, str | None]:
+    """Give what a log line says of the request in which it is written: never its address, which may be a link."""
+    return {"endpoint": request.endpoint, "method": request.method} if has_request_context() else {}
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:
@@ -96,17 +105,3 @@ def _add_doors(app: Flask, settings: Settings) -> None:
         with tenancy.platform(), tenancy.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
         return {"status": "ok"}, 200
-
-    @app.before_request
-    def bind_request() -> None:
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(endpoint=request.endpoint, method=request.method)
-
-    headers = list(_COMMON_HEADERS)
-    if settings.https:
-        headers.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
-
-    @app.after_request
-    def common_headers(response: Response) -> Response:
-        response.headers.extend(headers)
-        return response

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 import redis
-from flask import request
+from flask import Response, current_app, request
 from flask_babel import Babel
 from flask_limiter import Limiter
+from flask_limiter._extension import LimiterContext
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_migrate import Migrate
@@ -31,14 +32,39 @@ class Base(DeclarativeBase):
     )
 
 
+# What these leave out is asked by each extension at each request, and took longer than a link's look-up.
+
+
 class QuickLimiter(Limiter):
-    """Passes the endpoints that nothing limits: to find that out each time takes longer than their look-up."""
+    """Passes the endpoints that nothing limits."""
 
     unlimited: frozenset[str] = frozenset({"public.welcome"})
+    _nothing = LimiterContext()
+
+    @property
+    def context(self) -> LimiterContext:
+        """Give what is known of the request's limits; where there are none, nothing is noted."""
+        return self._nothing if request.endpoint in self.unlimited else super().context
 
     def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:  # noqa: FBT001, FBT002 - Flask-Limiter's own
         if request.endpoint not in self.unlimited:
             super()._check_request_limit(callable_name, in_middleware)
+
+
+class QuickCSRF(CSRFProtect):  # type: ignore[misc] # untyped
+    """Asks of the method first: to look changes nothing."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:  # noqa: FBT001, FBT002 - Flask-WTF's own
+        """Check the request's token where its method needs one."""
+        if request.method in current_app.config["WTF_CSRF_METHODS"]:
+            super().protect(apply_exemptions)
+
+
+class QuickLogin(LoginManager):  # type: ignore[misc] # untyped
+    """Keeps nobody signed in beyond the session, so that there is no such cookie to renew."""
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
 
 
 class RedisClient:
@@ -58,9 +84,9 @@ else:
     Model = db.Model
 
 migrate = Migrate()
-login = LoginManager()
+login = QuickLogin()
 babel = Babel()
-csrf = CSRFProtect()
+csrf = QuickCSRF()
 limiter = QuickLimiter(get_remote_address)
 redis_client = RedisClient()
 vault = Vault()

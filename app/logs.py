@@ -8,7 +8,7 @@ text or a traceback.
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -61,10 +61,14 @@ def redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Muta
     return {name: scrub(value, name) for name, value in event.items()}
 
 
-def configure(log_format: str, level: str) -> None:
-    """Send structlog and `logging` through the same processors to standard error."""
+def configure(log_format: str, level: str, of_request: Callable[[], dict[str, str | None]] = dict) -> None:
+    """Send structlog and `logging` through the same processors to standard error.
+
+    `of_request` gives what each line says of the request under way; asked only when something is written.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        lambda _logger, _name, event: of_request() | event,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

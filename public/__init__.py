@@ -7,7 +7,8 @@ a page that a cache or a search engine keeps, a link that leaks by a referrer.
 
 from flask import Flask
 
-from public import errors, routes, trust
+from app.headers import wrap
+from public import errors, headers, routes, trust
 
 
 def register(app: Flask) -> None:
@@ -18,3 +19,4 @@ def register(app: Flask) -> None:
     app.register_blueprint(routes.bp)
     app.register_blueprint(trust.bp)
     errors.register(app)
+    app.wsgi_app = wrap(app.wsgi_app, headers.choose)  # type: ignore[method-assign,assignment]

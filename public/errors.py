@@ -4,10 +4,8 @@ from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from public.pages import notice, protect
-
-# the other doors' addresses: they answer for themselves
-_NOT_OURS = ("/admin", "/callbacks", "/healthz")
+from public.headers import of_another_door
+from public.pages import notice
 
 _NAMES = {404: "not_found", 405: "not_found", 429: "busy"}
 _FIRST_OF_OURS = 500
@@ -23,15 +21,13 @@ def _show(error: HTTPException) -> HTTPException | Response:
     if error.response is not None:
         return error
     # of a host that isn't ours nothing is said; no address could be built for it either
-    if isinstance(error, SecurityError) or any(
-        request.path == prefix or request.path.startswith(f"{prefix}/") for prefix in _NOT_OURS
-    ):
+    if isinstance(error, SecurityError) or of_another_door(request.path):
         return error
     code = error.code or 500
     if isinstance(error, CSRFError):
         # the page session is over, or the form is an old one: the way back is the link in the SMS
-        return protect(notice("over", status=code, more=("over_cookies",)))
-    response = protect(notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code))
+        return notice("over", status=code, more=("over_cookies",))
+    response = notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value

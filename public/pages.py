@@ -1,4 +1,4 @@
-"""How a page is made: its template, its words, and the headers that every answer of this side carries."""
+"""How a page is made: its template and its words."""
 
 from functools import cache, lru_cache
 from typing import Any
@@ -9,26 +9,10 @@ from app.config import settings
 from app.identity.visit import Face, Link
 from public import look, texts
 
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'"
-)
-_HEADERS = (
-    ("Content-Security-Policy", _POLICY),
-    ("Cache-Control", "no-store"),
-    ("X-Robots-Tag", "noindex, nofollow, noarchive"),
-)
 # stands where the time goes, in a page that is made once for many people
 _UNTIL = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 _texts = cache(texts.texts)
-
-
-def protect(response: Response) -> Response:
-    """Put on this side's headers: nothing is kept, indexed, framed or loaded from elsewhere."""
-    if "X-Robots-Tag" not in response.headers:
-        response.headers.extend(_HEADERS)
-    return response
 
 
 def page(template: str, *, status: int = 200, standing: Link | None = None, **context: Any) -> Response:  # noqa: ANN401 - a template's values

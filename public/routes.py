@@ -20,7 +20,7 @@ from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
 from app.tracking.states import PageState, PaymentState
 from public import look, pages
-from public.pages import notice, page, protect
+from public.pages import notice, page
 
 bp = Blueprint("public", __name__, template_folder="templates", static_folder="static", static_url_path="/static/page")
 # throttles an address and locks no link: thousands of people share a mobile network's addresses, each presses thrice
@@ -32,8 +32,6 @@ _PROOF_LIFE_S = 4 * 3600
 _LOOK_AGAIN_S = 4
 _LOOKS = 8
 
-_FIRST_ERROR = 400
-
 _VERIFIED = {PageState.VERIFIED, PageState.VIEWED}
 
 
@@ -41,15 +39,6 @@ class TokenConverter(BaseConverter):
     """What can be a link's token: the vault's alphabet, of any length a setting may choose."""
 
     regex = "[1-9A-HJ-NP-Za-km-z]{12,32}"
-
-
-@bp.after_request
-def headers(response: Response) -> Response:
-    """Put the headers on redirects too; the style sheet alone may be kept."""
-    if request.endpoint in {"public.static", "public.look_static"} and response.status_code < _FIRST_ERROR:
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
-    return protect(response)
 
 
 @bp.get("/look/<digest>.css")

@@ -8,18 +8,12 @@ from flask import Blueprint, Response, abort, request
 from app.config import settings
 from app.extensions import csrf, limiter
 from app.tenancy import senders
-from public.pages import page, protect
+from public.pages import page
 
 bp = Blueprint("trust", __name__)
 
 # RFC 9116 asks for an end, less than a year away; the file is made anew at each request
 _SECURITY_TXT_DAYS = 180
-
-
-@bp.after_request
-def headers(response: Response) -> Response:
-    """Put on this side's headers."""
-    return protect(response)
 
 
 @bp.get("/verify")
