@@ -8,6 +8,7 @@ import time
 
 from app import queues, tenancy
 from app.delivery import sending, slices, stopping
+from app.delivery.slices import Lease
 
 # A job ends after so long, seconds, and another goes on: RQ counts jobs, not turns, as signs of life.
 _SHIFT_S = 30.0
@@ -16,22 +17,41 @@ _SHIFT_S = 30.0
 def serve() -> None:
     """Serve one turn after the other until nothing is due, the shift is over, or the process is asked to end."""
     ends = time.monotonic() + _SHIFT_S
-    while not stopping.asked.is_set() and take():
-        if time.monotonic() >= ends:
+    began = False
+
+    def next_lease() -> Lease | None:
+        nonlocal began
+        if began and time.monotonic() >= ends:
             queues.enqueue("jobs.delivery.send", once=True)
-            return
+            return None
+        began = True
+        return None if stopping.asked.is_set() else _lease()
+
+    sending.serve(next_lease)
 
 
 def take() -> bool:
     """Serve the slice whose turn it is; say whether there was one. No scope may be open."""
+    taken: list[Lease | None] = []
+
+    def next_lease() -> Lease | None:
+        if taken:
+            return None
+        taken.append(_lease())
+        return taken[0]
+
+    sending.serve(next_lease)
+    return taken[0] is not None
+
+
+def _lease() -> Lease | None:
+    """Lease the slice whose turn it is; where more is due, another worker is woken."""
     with tenancy.platform():
         held = slices.lease()
         if held is None:
-            return False
+            return None
         with tenancy.transaction() as connection:
             more = slices.due(connection)
     if more:
         queues.enqueue("jobs.delivery.send", once=True)
-    with tenancy.tenant(held.tenant_id):
-        sending.serve(held)
-    return True
+    return held

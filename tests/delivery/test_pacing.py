@@ -9,7 +9,7 @@ import pytest
 import redis as redis_package
 from flask import Flask, current_app
 
-from app.delivery import sending, turns
+from app.delivery import turn, turns
 from app.delivery.pacing import Pace, Permit
 from app.extensions import redis_client
 from sandbox.harness import Sandbox
@@ -116,7 +116,7 @@ def test_an_emptied_redis_does_not_open_the_gates(app: Flask, redis: redis_packa
 
 
 def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "_PATIENCE_S", -1.5)
+    monkeypatch.setattr(turn, "_PATIENCE_S", -1.5)
     job = launched(5)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     redis_client.bind("redis://127.0.0.1:9/0")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app import queues
-from app.delivery import sending, turns
+from app.delivery import turn, turns
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import factories
@@ -66,7 +66,7 @@ def test_companies_take_turns(launched: Launched) -> None:
 def test_a_turn_ends_though_its_slice_does_not(
     launched: Launched, sandbox: Sandbox, tuned: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "_TURN_S", 0.5)
+    monkeypatch.setattr(turn, "_TURN_S", 0.5)
     tuned(send_connections=5, batch_rows=20)
     big = launched(1000)
     small = launched(10)

@@ -1,0 +1,239 @@
+"""One turn of a slice: who was claimed, whose request left, what it came to, until the lease is given back.
+
+Two threads share it. The provider's calls `request`, `permitted`, `may_call`, `answered` and `skipped`; the database's
+calls `read`, `record` and `close`, within the slice's tenant's scope. Between them stand `_open`, from which a claim
+goes once its result is there, and the results, which are appended on one side and taken on the other.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from app.config import settings
+from app.delivery import books, caps, retry, routes, slices
+from app.delivery.books import Claim, Result
+from app.delivery.pacing import Pace, Permit
+from app.delivery.routes import Route, Unsendable
+from app.delivery.slices import Lease
+from app.outbound import Answer, Request
+from app.sms.base import Outcome, OutcomeKind
+from app.vault import CannotOpen
+
+# how long an outcome may wait for others to be recorded with it; the lease is renewed at least as often, seconds
+RECORD_S = 0.2
+# How long a turn claims people, seconds: those are all sent, then whoever else waits comes first.
+_TURN_S = 2.0
+# how much longer what is claimed may wait for the account's rate before it goes back, seconds
+_PATIENCE_S = 6.0
+# how long a slice rests whose account or people can't be opened, or whose worker failed, seconds
+FAULT_PAUSE_S = 60.0
+
+_log = structlog.get_logger()
+
+
+def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
+    """Give the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
+    now = datetime.now(UTC)
+    opens_at = routes.opens_at(way, max(now, after or now))
+    if opens_at is None:
+        with slices.holding(held) as connection:
+            books.expire(connection, held)
+    slices.finish(held, pause_s=pause_s, not_before=opens_at if opens_at and opens_at > now else None)
+
+
+class Turn:
+    """One turn. No SMS leaves at `closes_at` or later, nor once `halted` says so.
+
+    `batch` are the people claimed last. `lost`: another worker has the slice, and nothing more may be written.
+    """
+
+    def __init__(self, held: Lease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
+        self.held = held
+        self.batch: list[Claim] = []
+        self.lost = False
+        self._read_out = False
+        self._way = way
+        self._closes_at = closes_at.timestamp()
+        self._halted = halted
+        self._claims_until = time.monotonic() + _TURN_S
+        rate = way.account.rate_per_s
+        self._pace = Pace(way.account.id, rate) if rate else None
+        # what is claimed at the turn's end has to be sent at the account's rate yet
+        self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
+        self._permits: dict[int, Permit] = {}
+        self._after: datetime | None = None  # no more today: the company's daily cap is reached
+        self._breaker = retry.Breaker()
+        self._cursor = held.first_id - 1
+        self._open: dict[int, Claim] = {}  # claimed, without a result
+        self._connecting: set[int] = set()  # of these, whose request waits for its connection
+        self._left: set[int] = set()  # of these, whose request may have left
+        self._results: deque[Result] = deque()
+        self._recorded = time.monotonic()
+        self._rest_s = 0.0
+        self._closed_people = False  # some can't be opened
+
+    @property
+    def over(self) -> bool:
+        """Whether everybody it sends to is claimed and each claim has its result."""
+        return self._read_out and not self._open
+
+    @property
+    def to_record(self) -> bool:
+        """Whether a batch of results waits, or it is time for a sign of life."""
+        return self.full or time.monotonic() - self._recorded >= RECORD_S
+
+    @property
+    def full(self) -> bool:
+        """Whether a batch of results waits."""
+        return len(self._results) >= settings().batch_rows
+
+    def may_go_on(self) -> bool:
+        """Say whether one more message may be claimed or leave."""
+        return (
+            self.held.may_send
+            and not self.lost
+            and not self._breaker.open
+            and not self._halted()
+            and time.time() < self._closes_at
+            and (self._pace is None or time.monotonic() < self._claims_until + _PATIENCE_S)
+        )
+
+    # --- the provider's thread ---
+
+    def request(self, claim: Claim) -> Request | None:
+        """Write a claim's request; None when there is none, and why is its result."""
+        try:
+            return routes.request(self._way, claim)
+        except Unsendable as fault:
+            outcome = Outcome(OutcomeKind.REFUSED, str(fault))
+        except CannotOpen as fault:
+            # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
+            _log.error("recipient can't be opened", recipient_id=claim.recipient_id, reason=str(fault))
+            outcome = None
+            self._closed_people = True
+        self._came_to(claim, outcome)
+        return None
+
+    def permitted(self, claim: Claim) -> bool:
+        """Say whether there is nothing to wait for: the account's rate lets it leave, or the turn is over."""
+        if self._pace is None or not self.may_go_on():
+            return True
+        permit = self._pace.take()
+        if permit is not None:
+            self._permits[claim.recipient_id] = permit
+        return permit is not None
+
+    def may_call(self, claim: Claim) -> bool:
+        """Say whether this message may take a connection, then, at the last moment, whether it may leave."""
+        if not self.may_go_on() or time.monotonic() >= self.held.call_until:
+            return False
+        if claim.recipient_id not in self._connecting:
+            self._connecting.add(claim.recipient_id)
+            return True
+        if self._pace is not None and not self._pace.leaves(self._permits.pop(claim.recipient_id)):
+            return False
+        self._left.add(claim.recipient_id)
+        return True
+
+    def answered(self, claim: Claim, answer: Answer) -> None:
+        """Take the answer to a request that left, or failed to."""
+        outcome = self._way.account.provider.outcome(answer)
+        if outcome.references:
+            reference = routes.reference(self._way.key, claim.recipient_id, claim.attempt)
+            if reference not in outcome.references:
+                # an answer to another request: whether this one got in is not known
+                _log.error("an answer names another message", recipient_id=claim.recipient_id)
+                outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
+        self._breaker.saw(outcome)
+        self._came_to(claim, outcome)
+
+    def skipped(self, claim: Claim) -> None:
+        """Take note of a message that may not leave."""
+        permit = self._permits.pop(claim.recipient_id, None)
+        if permit is not None and self._pace is not None:
+            self._pace.give_back(permit)
+        self._came_to(claim, None)
+
+    def _came_to(self, claim: Claim, outcome: Outcome | None) -> None:
+        self._connecting.discard(claim.recipient_id)
+        self._left.discard(claim.recipient_id)
+        self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC)))
+        del self._open[claim.recipient_id]
+
+    # --- the database's thread ---
+
+    def read(self) -> None:
+        """Claim the next batch; none when there is no more, or nothing more may be sent. Raises LeaseLost."""
+        self.batch = self._claim() if self.may_go_on() and time.monotonic() < self._claims_until else []
+        if self.batch:
+            self._cursor = self.batch[-1].recipient_id
+            self._open.update((claim.recipient_id, claim) for claim in self.batch)
+        else:
+            self._read_out = True
+
+    def lose(self) -> None:
+        """Leave the slice to the other worker that has it."""
+        self.lost = self._read_out = True
+        self.batch = []
+
+    def record(self) -> None:
+        """Write the results that are there, and renew the lease. Raises LeaseLost."""
+        results = [self._results.popleft() for _ in range(len(self._results))]
+        try:
+            with slices.holding(self.held) as connection:
+                if results:
+                    self._rest_s = max(self._rest_s, books.record(connection, self.held, results))
+        except BaseException:
+            self._results.extendleft(reversed(results))  # `close` tries once more
+            raise
+        self._recorded = time.monotonic()
+
+    def close(self, *, failed: bool = False) -> None:
+        """Record the last results and give the lease back. Raises LeaseLost.
+
+        What has no result, because something `failed`, may have left or it did not.
+        """
+        now = datetime.now(UTC)
+        for recipient_id, claim in self._open.items():
+            lost = Outcome(OutcomeKind.UNKNOWN, "interrupted") if recipient_id in self._left else None
+            self._results.append(Result(recipient_id, claim.attempt, lost, now))
+        self._open.clear()
+        if self._pace is not None:
+            self._pace.close()
+        self.record()
+        if self._breaker.open:
+            say = _log.error if self._breaker.account_fault else _log.warning
+            say(
+                "slice stopped: the provider takes nothing",
+                slice_id=self.held.slice_id,
+                sms_account_id=self._way.account.id,
+                account_fault=self._breaker.account_fault,
+            )
+        fault_s = FAULT_PAUSE_S if failed or self._closed_people else 0.0
+        pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
+        give_back(self.held, self._way, pause_s=pause_s, after=self._after)
+
+    def _claim(self) -> list[Claim]:
+        with slices.holding(self.held) as connection:
+            if not self.held.may_send:
+                return []
+            limit = self._claim_rows
+            if self._way.daily_cap is not None:
+                limit = min(limit, caps.left(connection, self.held.tenant_id, self._way.daily_cap))
+                if not limit:
+                    self._after = caps.tomorrow(datetime.now(UTC))
+                    _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
+                    return []
+            claims = books.claim(
+                connection,
+                self.held,
+                account_id=self._way.account.id,
+                validity=self._way.validity,
+                after_id=self._cursor,
+                limit=limit,
+            )
+            caps.add(connection, self.held.tenant_id, len(claims))
+            return claims
