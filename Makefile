@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-send bench-import bench-export clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-send bench-import bench-export drill clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -61,6 +61,9 @@ bench-import: $(STAMP) ## an import of a million rows against a bare COPY of the
 
 bench-export: $(STAMP) ## the status file of a million people, from its first byte on (BENCH_ARGS=rows)
 	$(PY) -m bench.exports $(BENCH_ARGS)
+
+drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became of every SMS (DRILL_CELLS='redis_flushed …')
+	$(PY) -m bench.drill $(DRILL_CELLS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e

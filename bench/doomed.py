@@ -1,0 +1,118 @@
+"""A real program of the product that something befalls at one point of its way.
+
+`python -m bench.doomed ACT POINT PASSES worker delivery` runs `flask --app wsgi worker delivery`, and at the so many-th
+pass of the point kills its own process with -9 (`kill`). The points are seen from outside the product, by what it tells
+PostgreSQL and by the moment before a request's first byte: no line of the product knows of them.
+
+| point | where |
+|---|---|
+| `leased` | the slice is leased, nobody is claimed |
+| `claiming` | people are claimed, not committed |
+| `claimed` | the claim is committed, no request has left |
+| `sending` | requests have left, their answers are not recorded |
+| `recording` | answers are recorded, not committed |
+| `recorded` | the record is committed, the lease not given back |
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from flask.cli import main
+
+from app.outbound.curl import Engine
+
+# what a transaction is, by a statement of it
+_LEASE = "SET fence = fence + 1"
+_CLAIM = "INSERT INTO send_log"
+_RECORD = "UPDATE send_log"
+
+POINTS = ("leased", "claiming", "claimed", "sending", "recording", "recorded")
+
+_statements: dict[int, set[str]] = {}  # of each connection's open transaction
+_lock = threading.Lock()
+
+
+class _Fate:
+    """What happens at which pass of which point."""
+
+    def __init__(self, act: Callable[[], None], point: str, passes: int) -> None:
+        self._act = act
+        self._point = point
+        self._left = passes
+
+    def passes(self, point: str) -> None:
+        """Count a pass."""
+        if point != self._point:
+            return
+        with _lock:
+            self._left -= 1
+            now = self._left == 0
+        if now:
+            self._act()
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_ACTS: dict[str, Callable[[], None]] = {"kill": _kill}
+
+
+def _watch_database(fate: _Fate) -> None:
+    """Tell `fate` of what PostgreSQL is told."""
+    execute, commit = psycopg.Cursor.execute, psycopg.Connection.commit
+
+    def executing(cursor: Any, query: Any, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - psycopg's own
+        done = execute(cursor, query, *args, **more)
+        for word in (_LEASE, _CLAIM, _RECORD):
+            if word in str(query):
+                _statements.setdefault(id(cursor.connection), set()).add(word)
+                fate.passes({_CLAIM: "claiming", _RECORD: "recording"}.get(word, ""))
+        return done
+
+    def committing(connection: Any) -> None:  # noqa: ANN401 - psycopg's own
+        commit(connection)
+        for word in _statements.pop(id(connection), ()):
+            fate.passes({_LEASE: "leased", _CLAIM: "claimed", _RECORD: "recorded"}[word])
+
+    _replace(psycopg.Cursor, "execute", executing)
+    _replace(psycopg.Connection, "commit", committing)
+
+
+def _watch_requests(fate: _Fate) -> None:
+    """Tell `fate` of each request, just before its first byte leaves."""
+    run = Engine.run
+
+    def running(engine: Any, source: Any, on_answer: Any, before_call: Any, on_skipped: Any) -> None:  # noqa: ANN401
+        asked: set[int] = set()
+
+        def before(key: Any) -> bool:  # noqa: ANN401 - the engine's caller's
+            may: bool = before_call(key)
+            if may and id(key) in asked:  # asked before it takes a connection, and once more as it leaves
+                fate.passes("sending")
+            asked.add(id(key))
+            return may
+
+        run(engine, source, on_answer, before, on_skipped)
+
+    _replace(Engine, "run", running)
+
+
+def _replace(owner: type, name: str, function: object) -> None:
+    setattr(owner, name, function)
+
+
+if __name__ == "__main__":
+    act, point, passes, *arguments = sys.argv[1:]
+    if act not in _ACTS or point not in POINTS:
+        sys.exit(f"acts: {', '.join(_ACTS)}; points: {', '.join(POINTS)}")
+    its_fate = _Fate(_ACTS[act], point, int(passes))
+    _watch_database(its_fate)
+    _watch_requests(its_fate)
+    sys.argv = ["flask", "--app", "wsgi", *arguments]
+    main()
