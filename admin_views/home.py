@@ -62,9 +62,7 @@ def _count(query: object) -> int:
 
 
 def _for_company() -> list[Todo]:
-    todos = []
-    if not rows(SmsAccount).filter(SmsAccount.active).first():
-        todos.append(_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。"))
+    todos = _sms_accounts()
     if rows(Campaign).filter(Campaign.payment_required).first() and not rows(PaymentAccount).first():
         todos.append(
             _missing_account("payment_account", "支払いを案内する配信がありますが、決済アカウントがありません。")
@@ -89,6 +87,19 @@ def _for_company() -> list[Todo]:
         if count := _count(differences):
             url = url_for("payment_difference.index_view", open="1")
             todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
+    return todos
+
+
+def _sms_accounts() -> list[Todo]:
+    if not rows(SmsAccount).filter(SmsAccount.active).first():
+        return [_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。")]
+    todos = []
+    for account in rows(SmsAccount).filter(SmsAccount.active, SmsAccount.trips > 0).limit(_NAMED):
+        text = f"SMSアカウント「{account.name}」は、送信サービスがSMSを受け付けないため、送信を見合わせています。"
+        if may_open("sms_account"):
+            todos.append(Todo(text, "わけを見る", url_for("sms_account.edit_view", id=account.id)))
+        else:
+            todos.append(Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", ""))
     return todos
 
 

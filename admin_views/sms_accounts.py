@@ -9,9 +9,16 @@ from admin_views import show
 from admin_views.accounts import AccountForm, AccountView
 from admin_views.fields import line
 from app.config import settings
+from app.delivery import breaker
 from app.extensions import vault
 from app.models import SmsAccount
 from app.sms import PROVIDERS
+
+RESTING_WORDS = (
+    "送信サービスがSMSを受け付けないため、送信を見合わせています。待っている方への送信は、取り消されていません。"
+    "時間になると自動で1件だけ試し、受け付けられれば再開します。続くときは、送信サービスの障害情報と、下の設定・認証情報を"
+    "確かめてください。保存すると、すぐに再開します。"
+)
 
 
 class SmsAccountForm(AccountForm):
@@ -27,6 +34,12 @@ class SmsAccountForm(AccountForm):
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
         description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
     )
+
+
+def _state(view: Any, context: Any, model: Any, name: str) -> Any:
+    if model.active and model.trips:
+        return show.badge("paused", "送信見合わせ中")
+    return show.yes_or_no("利用中", "停止")(view, context, model, name)
 
 
 class SmsAccountView(AccountView):
@@ -45,7 +58,7 @@ class SmsAccountView(AccountView):
     }
     column_formatters = {
         "provider": show.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
-        "active": show.yes_or_no("利用中", "停止"),
+        "active": _state,
     }
     intro = "SMSを送る契約です。送信サービスの管理画面で発行された認証情報を登録します。"
     empty_text = "SMSアカウントがありません。登録すると配信を作れるようになります。"
@@ -58,4 +71,13 @@ class SmsAccountView(AccountView):
         """Tell the address to which the service pushes receipts."""
         address = f"{settings().public_base_url}/callbacks/sms/{model.id}/{vault.receipt_key(model.id)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
-        return [("送信結果の通知先", address, explanation)]
+        found = [("送信結果の通知先", address, explanation)]
+        if model.trips:
+            until = f"{show.jst(model.resting_until)}まで（理由：{model.resting_code or '応答なし'}）"
+            found.insert(0, ("送信の見合わせ", until, RESTING_WORDS))
+        return found
+
+    def complete(self, form: Any, model: Any) -> None:
+        """Seal the secrets, and try again at once with what was put right."""
+        super().complete(form, model)
+        breaker.close(model)

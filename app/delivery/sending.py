@@ -180,8 +180,8 @@ class _Shift:
             except LeaseLost:
                 _log.warning(_LOST, slice_id=held.slice_id)
                 return
-        self._reading = Turn(held, way, closes_at, self._halted)
-        self._turns.append(self._reading)
+            self._reading = Turn(held, way, closes_at, self._halted)
+            self._turns.append(self._reading)
 
     def _let(self, turn: Turn, act: Callable[[], object]) -> None:
         """Let a turn read or write, unless another worker has its slice."""

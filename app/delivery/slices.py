@@ -17,16 +17,18 @@ from app import queues, tenancy
 from app.campaigns import lifecycle
 from app.config import settings
 from app.delivery import log
+from app.delivery.breaker import RESTS
 from app.tracking.moves import Step, move, move_all
 from app.tracking.states import SMS, CampaignState, SmsState
 
 # what was made due by another machine's clock is due here too; seconds
 _CLOCK_SKEW_S = 2
 
-_MAY_SEND = "c.state = 'sending' AND t.state IN ('trial', 'active')"
+_MAY_SEND = f"c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}"
 
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
+    LEFT JOIN sms_account a ON a.id = c.sms_account_id
     WHERE s.due_at <= now() + make_interval(secs => :skew_s) AND (s.leased_until IS NULL OR s.leased_until < now())
     AND {_MAY_SEND}
 """
@@ -45,7 +47,7 @@ _LEASE = text(f"""
 
 _RENEW = text(f"""
     UPDATE slice s SET leased_until = now() + make_interval(secs => :lease_s)
-    FROM campaign c, tenant t
+    FROM campaign c LEFT JOIN sms_account a ON a.id = c.sms_account_id, tenant t
     WHERE s.id = :id AND s.fence = :fence AND c.id = s.campaign_id AND t.id = s.tenant_id
     RETURNING {_MAY_SEND} AS may_send
 """)  # noqa: S608 - our own words
@@ -72,7 +74,7 @@ class Lease(Range):
     """A slice that this process holds.
 
     `call_until` is the end of the time in which a request may start (`time.monotonic()`): its answer then comes while
-    the lease still holds. `may_send` turns false when the campaign was paused or given up.
+    the lease still holds. `may_send` turns false when the campaign was paused or given up, or its account rests.
     """
 
     call_until: float

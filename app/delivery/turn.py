@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import structlog
 
 from app.config import settings
-from app.delivery import books, caps, retry, routes, slices
+from app.delivery import books, caps, routes, slices
 from app.delivery.books import Claim, Result
+from app.delivery.breaker import Breaker
 from app.delivery.pacing import Pace, Permit
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease
@@ -51,6 +52,7 @@ class Turn:
     """
 
     def __init__(self, held: Lease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
+        """Begin; the slice's tenant's scope must be open."""
         self.held = held
         self.batch: list[Claim] = []
         self.lost = False
@@ -65,7 +67,7 @@ class Turn:
         self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
-        self._breaker = retry.Breaker()
+        self._breaker = Breaker(way.account.id)
         self._cursor = held.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._connecting: set[int] = set()  # of these, whose request waits for its connection
@@ -167,12 +169,13 @@ class Turn:
 
     def read(self) -> None:
         """Claim the next batch; none when there is no more, or nothing more may be sent. Raises LeaseLost."""
-        self.batch = self._claim() if self.may_go_on() and time.monotonic() < self._claims_until else []
+        may_claim = not self._read_out and self.may_go_on() and time.monotonic() < self._claims_until
+        self.batch = self._claim() if may_claim else []
+        self._open.update((claim.recipient_id, claim) for claim in self.batch)
         if self.batch:
             self._cursor = self.batch[-1].recipient_id
-            self._open.update((claim.recipient_id, claim) for claim in self.batch)
-        else:
-            self._read_out = True
+        # of an account that rested one message goes alone: the slice's next turn sends the others if it is taken
+        self._read_out = not self.batch or self._breaker.trying
 
     def lose(self) -> None:
         """Leave the slice to the other worker that has it."""
@@ -189,6 +192,7 @@ class Turn:
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more
             raise
+        self._breaker.tell()
         self._recorded = time.monotonic()
 
     def close(self, *, failed: bool = False) -> None:
@@ -220,7 +224,7 @@ class Turn:
         with slices.holding(self.held) as connection:
             if not self.held.may_send:
                 return []
-            limit = self._claim_rows
+            limit = 1 if self._breaker.trying else self._claim_rows
             if self._way.daily_cap is not None:
                 limit = min(limit, caps.left(connection, self.held.tenant_id, self._way.daily_cap))
                 if not limit:

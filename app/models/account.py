@@ -8,14 +8,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.base import CreatedAt, TenantOwned, owned
+from app.models.base import CreatedAt, TenantOwned, Time, owned
 from app.models.tenant import Tenant
 
 
 class SmsAccount(TenantOwned, Model):
     """A contract with an SMS service. `credentials_sealed` is a JSON object.
 
-    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit.
+    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit. `failures`,
+    `trips`, `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
+    neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
     """
 
     __tablename__ = "sms_account"
@@ -29,6 +31,10 @@ class SmsAccount(TenantOwned, Model):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    failures: Mapped[int] = mapped_column(server_default="0")
+    trips: Mapped[int] = mapped_column(server_default="0")
+    resting_until: Mapped[Time | None]
+    resting_code: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

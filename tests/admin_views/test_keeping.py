@@ -8,8 +8,10 @@ import pytest
 from admin_views.person_page import problem_words
 from app import tenancy
 from app.accounts import credentials_of
+from app.delivery.breaker import Breaker
 from app.extensions import db, vault
 from app.models import AuditEntry, PaymentAccount, Recipient, SmsAccount, Tenant, User
+from app.sms.base import Outcome, OutcomeKind
 from app.tenancy import passwords
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAGE, PageState
@@ -403,3 +405,21 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
 )
 def test_a_payment_that_needs_a_look_says_what_to_do(problem, says):
     assert problem_words(problem) == says
+
+
+def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(app, browser_of, ours):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        seen = Breaker(ours.sms_account)
+        seen.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
+        seen.tell()
+    manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
+    assert "送信を見合わせています" in _words(clerk.get("/admin/"))
+    assert f"/admin/sms_account/edit/?id={ours.sms_account}" in manager.get("/admin/").get_data(as_text=True)
+    assert "送信見合わせ中" in _words(manager.get("/admin/sms_account/"))
+    url = f"/admin/sms_account/edit/?id={ours.sms_account}"
+    assert "unauthentication" in _words(manager.get(url))
+    assert manager.post(url, KARADEN).status_code == 302
+    assert "送信を見合わせています" not in _words(manager.get("/admin/"))
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(SmsAccount, ours.sms_account)
+        assert (row.trips, row.failures, row.resting_until) == (0, 0, None)

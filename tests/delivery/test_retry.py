@@ -1,4 +1,4 @@
-"""When to try again, and when to stop trying."""
+"""When to try again, and when to give up."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.retry import Breaker, give_up, pause_s
-from app.sms.base import Outcome, OutcomeKind
+from app.delivery.retry import give_up, pause_s
 
 NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
-LATER = Outcome(OutcomeKind.LATER, "http_429", retry_after_s=90)
-ACCEPTED = Outcome(OutcomeKind.ACCEPTED)
 
 
 @pytest.mark.parametrize(
@@ -27,27 +24,14 @@ def test_a_pause_is_never_shorter_than_asked_nor_endless(tries: int, wish: float
     assert min(wish or 0, 3600) <= pause <= max(900, min(wish or 0, 3600))
 
 
+def test_pauses_are_spread_over_the_whole_span() -> None:
+    """Full jitter: anything from nothing to the limit, evenly."""
+    pauses = sorted(pause_s(1) for _ in range(2000))
+    assert pauses[0] < 1
+    assert pauses[-1] > 29
+    assert 13 < sum(pauses) / len(pauses) < 17
+
+
 def test_pauses_grow() -> None:
     assert max(pause_s(1) for _ in range(200)) <= 30
     assert max(pause_s(4) for _ in range(200)) > 60
-
-
-def test_the_breaker_opens_when_nothing_is_taken() -> None:
-    breaker = Breaker()
-    for _ in range(19):
-        breaker.saw(LATER)
-    breaker.saw(ACCEPTED)
-    for _ in range(19):
-        breaker.saw(Outcome(OutcomeKind.UNKNOWN, "timeout"))
-    assert (breaker.open, breaker.pause_s) == (False, 0)
-    breaker.saw(LATER)
-    assert (breaker.open, breaker.account_fault) == (True, False)
-    assert breaker.pause_s >= 90
-
-
-def test_the_breaker_opens_at_once_for_the_account() -> None:
-    breaker = Breaker()
-    breaker.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
-    assert breaker.open
-    assert breaker.account_fault
-    assert breaker.pause_s == 300

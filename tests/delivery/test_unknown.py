@@ -29,6 +29,7 @@ def send(job: Job) -> None:
 
 
 def make_due(job: Job) -> None:
+    job.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
     job.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", job.campaign_id)
     job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s AND check_at IS NOT NULL", job.campaign_id)
 
