@@ -13,19 +13,6 @@ from app.identity.normalise import QuestionKind
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
 
-BOTS = [
-    "facebookexternalhit/1.1 Facebot Twitterbot/1.0",
-    "WhatsApp/2.23",
-    "TelegramBot (like TwitterBot)",
-    "Slackbot-LinkExpanding 1.0",
-    "Googlebot/2.1",
-    "bingbot/2.0",
-    "LINE/1.0 LinkPreview",
-    "SkypeUriPreview Preview/0.5",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15",
-    "curl/8.0",
-]
-
 
 def test_from_the_link_to_the_message(
     sent: Sent, browser: Browser, state: Callable[[Sent], tuple[str, int]], events: Callable
@@ -64,18 +51,6 @@ def test_without_questions_the_press_shows_the_message(send: Callable[..., Sent]
     browser.press()
     assert browser.title == "お支払いのご案内 | みどり信販"
     assert [event[1] for event in events(sent)] == ["opened", "verified", "viewed"]
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_previews_and_scanners_change_nothing(sent: Sent, app: Flask, state, events, method: str) -> None:
-    for number in range(50):
-        client = app.test_client()
-        agent = {"User-Agent": BOTS[number % len(BOTS)], "Purpose": "prefetch", "Sec-Purpose": "prefetch"}
-        answer = client.open(sent.link, method=method, headers=agent)
-        assert answer.status_code == 200
-        assert "Set-Cookie" not in answer.headers
-    assert state(sent) == ("unopened", 0)
-    assert events(sent) == []
 
 
 def test_another_site_cannot_press_for_the_person(sent: Sent, browser: Browser, state) -> None:

@@ -1,0 +1,65 @@
+"""The web server as it runs in production, on the tests' database, and what a plain HTTP client gets of it."""
+
+import http.client
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: its status, its headers as they came but for the date, its body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        return ", ".join(value for key, value in self.headers if key.lower() == name.lower())
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(slots=True)
+class Visitor:
+    """A browser with cookies and one connection; `ask` follows nothing."""
+
+    port: int
+    cookies: dict[str, str] = field(default_factory=dict)
+    connection: http.client.HTTPConnection = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def ask(
+        self, method: str, path: str, values: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        sent = {**(headers or {})}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        body = None
+        if values is not None:
+            body = urlencode(values)
+            sent["Content-Type"] = FORM
+        self.connection.request(method, path, body, sent)
+        got = self.connection.getresponse()
+        content = got.read()
+        for cookie in got.headers.get_all("Set-Cookie") or []:
+            name, _, rest = cookie.partition("=")
+            self.cookies[name] = rest.partition(";")[0]
+        told = tuple((name, value) for name, value in got.headers.items() if name.lower() != "date")
+        return Answer(got.status, told, content)
+
+    def form(self, path: str = "/p") -> dict[str, str]:
+        """Open a page with a form; give the values that it carries hidden."""
+        page = self.ask("GET", path)
+        assert page.status == 200, page
+        return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
