@@ -33,6 +33,7 @@ ACTS = {
     "refund_payment": "返金",
     "cancel_payment": "支払い手続きの取消",
     "settle_payment": "消込",
+    "unsettle_payment": "消込の取消",
     "close_problem": "要確認の支払いを確認済みにした",
     "close_difference": "支払いの差異を対応済みにした",
     "tenant.create": "企業の登録",
@@ -113,6 +114,8 @@ def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
         parts.append(show.yen(detail["yen"]))
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
+    if "reason" in detail:
+        parts.append(f"理由：{detail['reason']}")
     parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))
     return "、".join(parts) or show.NOTHING
 

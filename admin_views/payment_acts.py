@@ -13,17 +13,18 @@ from wtforms.validators import StopValidation, ValidationError
 from admin_views import show
 from admin_views.access import staff
 from admin_views.base import Form, SecureView, expose
-from admin_views.fields import line, required, select_options
+from admin_views.fields import line, required, select_options, text
 from admin_views.person_page import problem_words
 from admin_views.scoping import rows
 from app.extensions import db, limiter
 from app.identity.bad_input import BadInput
 from app.intake.amounts import to_yen
 from app.models import Payment, PaymentDifference, Recipient, User
-from app.payments import acts, reconcile
+from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
+from app.payments.by_hand import BY_HAND, Money
 from app.tenancy import passwords
-from app.tracking.states import PaymentState
+from app.tracking.states import PAYMENT, PaymentState
 
 _ONE = "/<int(max=9223372036854775807):payment_id>"
 _LIMIT = "10 per minute"
@@ -53,15 +54,32 @@ def _readable(_form: Any, given: Any) -> None:
         raise StopValidation(fault.message_ja) from None
 
 
+def _reason(help: str) -> Any:  # noqa: A002 - what it is
+    return text(
+        "理由",
+        required("理由を入力してください。"),
+        most=200,
+        help=f"{help}証跡に残るため、お客さまの氏名や電話番号などは入力しないでください。",
+        render_kw={"rows": 3},
+    )
+
+
+class TakeBackForm(SureForm):
+    """Why money recorded by hand was not there."""
+
+    reason = _reason("例：別の契約の入金だった。")
+
+
 class SettleForm(SureForm):
-    """How the money came, and how much."""
+    """How the money came, how much, and why it is recorded."""
 
     method = RadioField(
-        "入金の方法", [required("入金の方法を選んでください。")], choices=lambda: select_options(acts.BY_HAND.items())
+        "入金の方法", [required("入金の方法を選んでください。")], choices=lambda: select_options(BY_HAND.items())
     )
     amount = line(
         "入金額（円）", _readable, most=20, help="請求金額と同じ額だけを消し込めます。一部だけの入金は消し込めません。"
     )
+    reason = _reason("例：11月20日に普通預金口座で入金を確認。")
     despite_open = BooleanField(
         "進行中の手続きがあっても消し込む",
         description="二重に支払われないよう、ご本人に確かめてから印を付けてください。手続きは、できる限り終了させます。",
@@ -164,16 +182,28 @@ class PaymentActs(SecureView):
         form = SettleForm(get_form_data())
 
         def do() -> str:
-            acts.settle(
-                recipient_id,
-                form.method.data,
-                to_yen(form.amount.data),
-                actor=staff().actor,
-                despite_open=form.despite_open.data,
-            )
+            money = Money(form.method.data, to_yen(form.amount.data), form.reason.data)
+            by_hand.settle(recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data)
             return "消し込みました。支払済になりました。"
 
         return self._ask(_Act("消込", words, "支払済にする", back, facts), form, do)
+
+    @expose(f"{_ONE}/take-back", methods=["GET", "POST"])
+    @limiter.limit(_LIMIT, methods=["POST"])
+    def take_back(self, payment_id: int) -> BaseResponse | str:
+        """Undo a 消込 that was wrong."""
+        payment = _payment(payment_id)
+        words = (
+            "誤って消し込んだ記録を取り消します。受信者のページは「支払済」ではなくなり、リンクの期限までは支払えます。",
+            "受け取ったお金を返すものではありません。実際に入金があったときは、取り消さないでください。",
+        )
+        form = TakeBackForm(get_form_data())
+
+        def do() -> str:
+            state = by_hand.take_back(payment_id, form.reason.data, actor=staff().actor)
+            return f"消込を取り消しました。いまの状態は「{PAYMENT.words[state]}」です。"
+
+        return self._ask(_Act("消込の取消", words, "消込を取り消す", _person(payment), _facts(payment)), form, do)
 
     @expose("/difference/<int(max=9223372036854775807):difference_id>", methods=["GET", "POST"])
     @limiter.limit(_LIMIT, methods=["POST"])

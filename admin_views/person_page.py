@@ -9,7 +9,7 @@ from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.models import Event, Payment, Recipient, SendLog
-from app.payments.acts import BY_HAND
+from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
 from app.tracking.moves import STEP_TIMES
 from app.tracking.states import PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
@@ -143,7 +143,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "state": show.badge(row.state, show.word(PAYMENT, row.state)),
             "amount": show.yen(row.amount_yen),
             "id": row.id,
-            "method": method_of(row),
+            "method": f"{method_of(row)}／理由：{row.reason}" if row.reason else method_of(row),
             "by_hand": row.account is None,
             "refunding": row.state == PaymentState.PAID and row.refund_asked_at is not None,
             "account": account_of(row),

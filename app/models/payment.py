@@ -15,8 +15,9 @@ class Payment(TenantOwned, Model):
     """One attempt of one person to pay; the row is committed before the payment site is asked.
 
     `state` is the payment vocabulary's word. `problem` is not empty when the site's word and ours disagree (要確認).
-    Without an account it is money that came another way, recorded by hand (消込); `method` says which. While
-    `refund_asked_at` stands and the state is paid, a refund is under way, the `refund_attempt`-th.
+    Without an account it is money that came another way, recorded by hand (消込); `method` says which, `reason` what
+    staff gave for it and, cancelled, for taking it back. While `refund_asked_at` stands and the state is paid, a refund
+    is under way, the `refund_attempt`-th. `answered_at` is when the answer on record was asked for.
     """
 
     __tablename__ = "payment"
@@ -28,7 +29,7 @@ class Payment(TenantOwned, Model):
         UniqueConstraint("payment_account_id", "provider_id"),
         CheckConstraint("amount_yen > 0", name="amount"),
         CheckConstraint(
-            "payment_account_id IS NOT NULL OR (provider_id IS NULL AND state = 'paid')",
+            "payment_account_id IS NOT NULL OR (provider_id IS NULL AND state IN ('paid', 'cancelled'))",
             name="by_hand",
         ),
         # one attempt at a time: two phones, two presses and the back button meet here
@@ -66,8 +67,10 @@ class Payment(TenantOwned, Model):
     pay_by: Mapped[Time | None]
     paid_at: Mapped[Time | None]
     checked_at: Mapped[Time | None]
+    answered_at: Mapped[Time | None]
     refund_asked_at: Mapped[Time | None]
     refund_attempt: Mapped[int] = mapped_column(server_default="0")
+    reason: Mapped[str] = mapped_column(Text, server_default="")
 
     recipient: Mapped[Recipient] = relationship(
         viewonly=True, primaryjoin="Recipient.id == Payment.recipient_id", foreign_keys=[recipient_id]

@@ -1,9 +1,8 @@
-"""What staff do about one payment: give money back, cancel what is under way, record money that came another way.
+"""What staff do about one payment at its payment site: give money back, cancel what is under way, close a problem.
 
-In: a payment or a person, and who acts. Out: the act on record (証跡), and the state as the payment site tells it
-afterwards. What can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt`
-makes the provider's idempotency key); a state changed by our wish alone, but for 消込, which no payment site knows of;
-a part of an amount taken for the whole.
+In: a payment and who acts. Out: the act on record (証跡), and the state as the payment site tells it afterwards. What
+can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt` makes the
+provider's idempotency key); a state changed by our wish alone.
 """
 
 from datetime import UTC, datetime
@@ -23,9 +22,6 @@ from app.payments.confirm import confirm, end
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
-
-# how money came that no payment site knows of: kept as the payment's method
-BY_HAND = {"bank_transfer": "銀行振込", "cash": "窓口・集金", "other_site": "ほかの決済サービス"}
 
 _AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
 _UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
@@ -156,77 +152,6 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
     if state in {PaymentState.STARTED, PaymentState.PENDING}:
         raise Refused("この支払い方法は、ここから取り消せません。払込期限が過ぎると、自動で期限切れになります。")
     return state
-
-
-def settle(recipient_id: int, method: str, amount_yen: int, *, actor: str, despite_open: bool) -> None:
-    """Record that a person paid in full another way (消込); `method` is one of BY_HAND. Commits. Raises Refused.
-
-    With an attempt under way it wants `despite_open`; that attempt is ended where the site can.
-    """
-    if method not in BY_HAND:
-        raise Refused("どのように入金されたかを選んでください。")
-    with tenancy.transaction() as connection:
-        open_id = connection.execute(
-            text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
-            {"id": recipient_id},
-        ).scalar()
-    if open_id is not None:
-        if not despite_open:
-            raise Refused(
-                "進行中の支払い手続きがあります。このまま消し込むと、二重に支払われるおそれがあります。"
-                "ご本人に確かめたうえで、確認の欄に印を付けてください。"
-            )
-        try:
-            end(open_id)
-        except (NoAnswer, Unusable) as fault:
-            # the poll ends it later
-            _log.warning("attempt beside money by hand not ended", payment_id=open_id, reason=str(fault))
-    now = datetime.now(UTC)
-    with tenancy.transaction() as connection:
-        person = connection.execute(
-            text("""
-                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, c.key,
-                       coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt
-                FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id FOR UPDATE OF r
-            """),
-            {"id": recipient_id},
-        ).one()
-        if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
-            word = PAYMENT.words[PaymentState(person.payment_state)]
-            raise Refused(f"いまの状態は「{word}」のため、消し込めません。画面を開き直して確かめてください。")
-        if person.amount_yen != amount_yen:
-            raise Refused(
-                f"請求金額{person.amount_yen or 0:,}円と同じ金額の入金だけを消し込めます。"
-                "一部だけの入金や、多い入金は消し込めません。差額をご本人に確かめてください。"
-            )
-        payment_id = connection.execute(
-            text("""
-                INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
-                                     method, paid_at)
-                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, 'paid', :amount_yen,
-                        :method, :now)
-                RETURNING id
-            """),
-            {
-                "tenant_id": person.tenant_id,
-                "campaign_id": person.campaign_id,
-                "recipient_id": recipient_id,
-                "attempt": person.attempt,
-                "reference": f"{person.key}.{recipient_id}.h{person.attempt}",
-                "amount_yen": amount_yen,
-                "method": method,
-                "now": now,
-            },
-        ).scalar_one()
-        detail = {"payment_id": payment_id, "attempt": person.attempt, "method": method, "by_hand": True}
-        move(connection, PAYMENT, PaymentState.PAID, [Step(recipient_id, now, detail)], actor=actor)
-        audit.record(
-            connection,
-            actor=actor,
-            act="settle_payment",
-            target=f"recipient:{recipient_id}",
-            detail={"payment_id": payment_id, "yen": amount_yen, "method": method},
-        )
 
 
 def looked_at(payment_id: int, *, actor: str) -> None:

@@ -158,6 +158,7 @@ class PaymentProvider(Protocol):
     fields: Sequence[AccountField]
     methods: Mapping[str, str]  # the provider's word -> label on screens
     lifetime_s: tuple[int, int]  # the shortest and longest life of a session, seconds
+    tells_end: bool  # whether `fetch` tells that a page's time is over; else it stays OPEN for good
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one.

@@ -7,18 +7,19 @@ a payment page left open beside money received, where the site can end it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from app import tenancy
 from app.accounts import Unusable
 from app.outbound.curl import perform
 from app.payments import site
 from app.payments.attempts import set_problem
-from app.payments.base import Charge, ChargeStatus
+from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
@@ -39,6 +40,9 @@ _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
 # a refund that the site took on is to be done within this
 _REFUND_PATIENCE = timedelta(days=10)
 
+# a page that the site doesn't call over counts as over so long after its end: clocks differ
+_LAPSED_AFTER = timedelta(seconds=10)
+
 # how soon a person's page may ask the payment site again
 _PAGE_PAUSE = timedelta(seconds=3)
 
@@ -58,42 +62,65 @@ class _Payment:
     amount_yen: int
     problem: str
     refund_asked_at: datetime | None
+    answered_at: datetime | None
 
 
-def confirm(payment_id: int) -> None:
-    """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable."""
+def confirm(payment_id: int) -> Charge | None:
+    """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable.
+
+    Gives what it said; None for an attempt that never got a page.
+    """
+    asked_at = datetime.now(UTC)
     with tenancy.transaction() as connection:
         row = connection.execute(
-            text("UPDATE payment SET checked_at = :now WHERE id = :id RETURNING payment_account_id, provider_id"),
-            {"id": payment_id, "now": datetime.now(UTC)},
+            text("""
+                UPDATE payment SET checked_at = :now WHERE id = :id
+                RETURNING payment_account_id, provider_id, expires_at
+            """),
+            {"id": payment_id, "now": asked_at},
         ).one()
     if row.provider_id is None:
-        return
-    provider, account = site.open_account(row.payment_account_id)
-    charge = site.ask(provider, provider.fetch(account, row.provider_id))
-    record(payment_id, charge)
+        return None
+    charge = _ask(*site.open_account(row.payment_account_id), row)
+    record(payment_id, charge, asked_at)
     _end_beside(payment_id)
+    return charge
 
 
 def end(payment_id: int) -> None:
     """Have the payment site end an attempt that nobody is to pay any more, where it can; record what it then says.
 
-    Money that came before the end is taken as money. Raises NoAnswer, Unusable.
+    Money that came before the end is taken as money. An attempt without a page is dropped: should the site's answer
+    still come, its page is nobody's. Raises NoAnswer, Unusable.
     """
     with tenancy.transaction() as connection:
+        connection.execute(
+            text("UPDATE payment SET state = 'cancelled' WHERE id = :id AND state = 'started' AND provider_id IS NULL"),
+            {"id": payment_id},
+        )
         row = connection.execute(
-            text("SELECT payment_account_id, provider_id FROM payment WHERE id = :id"), {"id": payment_id}
+            text("SELECT payment_account_id, provider_id, expires_at FROM payment WHERE id = :id"), {"id": payment_id}
         ).one()
     if row.provider_id is None:
         return
     provider, account = site.open_account(row.payment_account_id)
-    charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    asked_at = datetime.now(UTC)
+    charge = _ask(provider, account, row)
     if (request := provider.expire(account, charge)) is not None:
         # its answer counts for nothing: what became of the charge is asked
         perform(request)
-        provider, account = site.open_account(row.payment_account_id)
-        charge = site.ask(provider, provider.fetch(account, row.provider_id))
-    record(payment_id, charge)
+        asked_at = datetime.now(UTC)
+        charge = _ask(*site.open_account(row.payment_account_id), row)
+    record(payment_id, charge, asked_at)
+
+
+def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
+    """Ask about one charge. Raises NoAnswer."""
+    charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
+    if charge.status is ChargeStatus.OPEN and over and not provider.tells_end:
+        return replace(charge, status=ChargeStatus.EXPIRED)
+    return charge
 
 
 def confirm_for_page(payment_id: int) -> None:
@@ -122,7 +149,7 @@ def _end_beside(payment_id: int) -> None:
             text("""
                 SELECT o.id FROM payment p JOIN recipient r ON r.id = p.recipient_id
                 JOIN payment o ON o.recipient_id = r.id
-                WHERE p.id = :id AND r.payment_state = 'paid' AND o.state IN ('started', 'pending')
+                WHERE p.id = :id AND r.payment_state IN ('paid', 'refunded') AND o.state IN ('started', 'pending')
                 AND o.provider_id IS NOT NULL AND o.problem = ''
             """),
             {"id": payment_id},
@@ -134,13 +161,23 @@ def _end_beside(payment_id: int) -> None:
             _log.warning("attempt beside a payment not ended", payment_id=other_id, reason=str(fault))
 
 
-def record(payment_id: int, charge: Charge) -> None:
-    """Take a charge that the site itself gave for this payment, if it is what was ordered."""
+def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
+    """Take a charge that the site itself gave for this payment when asked at `asked_at`, if it is what was ordered.
+
+    An answer to an earlier question than that on record says nothing new, unless it tells of money.
+    """
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
         if payment.problem and payment.state is not PaymentState.PAID:
             return
+        overtaken = payment.answered_at is not None and asked_at < payment.answered_at
+        if overtaken and charge.status not in {ChargeStatus.PAID, ChargeStatus.REFUNDED}:
+            return
+        if not overtaken:
+            connection.execute(
+                text("UPDATE payment SET answered_at = :at WHERE id = :id"), {"id": payment_id, "at": asked_at}
+            )
         if differing := _differences(payment, charge):
             _put_aside(connection, payment, "mismatch: " + ", ".join(differing), now)
             return
@@ -151,8 +188,8 @@ def record(payment_id: int, charge: Charge) -> None:
                     {"id": payment_id, "at": charge.expires_at},
                 )
             return
-        asked_at = payment.refund_asked_at
-        if charge.status is ChargeStatus.PAID and asked_at is not None and asked_at < now - _REFUND_PATIENCE:
+        wanted_at = payment.refund_asked_at
+        if charge.status is ChargeStatus.PAID and wanted_at is not None and wanted_at < now - _REFUND_PATIENCE:
             _put_aside(connection, payment, "refund not done", now)
         to = _STATES[charge.status]
         if to is PaymentState.REFUNDED and payment.state is not PaymentState.PAID:
@@ -169,7 +206,7 @@ def _locked(connection: Connection, payment_id: int) -> _Payment:
     row = connection.execute(
         text("""
             SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen,
-                   problem, refund_asked_at
+                   problem, refund_asked_at, answered_at
             FROM payment WHERE id = :id FOR UPDATE
         """),
         {"id": payment_id},
@@ -195,6 +232,8 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
         _put_aside(connection, payment, "pending beside another attempt", now)
         return
     at = (charge.paid_at or now) if to is PaymentState.PAID else now
+    # a person may pay after a refund, by another attempt; the attempt given back never counts as paid again
+    sources = [state for state in PAYMENT.sources(to) if state != PaymentState.REFUNDED]
     entered = connection.execute(
         text("""
             UPDATE payment SET state = :to, method = coalesce(:method, method), pay_by = coalesce(:pay_by, pay_by),
@@ -204,7 +243,7 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
         {
             "id": payment.id,
             "to": str(to),
-            "sources": PAYMENT.sources(to),
+            "sources": sources,
             "method": charge.method,
             "pay_by": charge.pay_by,
             "at": at,
@@ -213,28 +252,29 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
     if entered is None:
         return
     if to is PaymentState.REFUNDED:
-        _resolve(connection, payment)
+        connection.execute(text("UPDATE payment SET problem = '' WHERE id = :id"), {"id": payment.id})
+        resolve(connection, payment.recipient_id)
     if to is PaymentState.PAID and _another(connection, payment, "state = 'paid'"):
         _put_aside(connection, payment, "paid twice", now)
         return
     # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
     # payments given back leaves the other
-    others = {PaymentState.PAID: "false", PaymentState.REFUNDED: "state = 'paid'"}.get(to, "attempt > :attempt")
+    later = "attempt > :attempt AND payment_account_id IS NOT NULL"
+    others = {PaymentState.PAID: "false", PaymentState.REFUNDED: "state = 'paid'"}.get(to, later)
     if _another(connection, payment, others):
         return
     detail = {"payment_id": payment.id, "attempt": payment.attempt, "method": charge.method or ""}
     move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
 
 
-def _resolve(connection: Connection, payment: _Payment) -> None:
-    """Let what one refund puts right stand no longer as a problem: its own, and a double payment that is single now."""
+def resolve(connection: Connection, recipient_id: int) -> None:
+    """Let a double payment that is single now stand no longer as a problem."""
     connection.execute(
         text("""
-            UPDATE payment SET problem = '' WHERE id = :id
-            OR (recipient_id = :recipient_id AND problem = 'paid twice'
-                AND (SELECT count(*) FROM payment WHERE recipient_id = :recipient_id AND state = 'paid') = 1)
+            UPDATE payment SET problem = '' WHERE recipient_id = :recipient_id AND problem = 'paid twice'
+            AND (SELECT count(*) FROM payment WHERE recipient_id = :recipient_id AND state = 'paid') < 2
         """),
-        {"id": payment.id, "recipient_id": payment.recipient_id},
+        {"recipient_id": recipient_id},
     )
 
 

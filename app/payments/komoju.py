@@ -87,6 +87,7 @@ class _Komoju:
         "pay_easy": "Pay-easy",
     }
     lifetime_s = (1, SESSION_S)
+    tells_end = True
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one."""

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, text
 from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
+from app.outbound.curl import perform
 from app.payments import site
 from app.payments.attempts import url_place
 from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
@@ -32,11 +33,15 @@ from app.tracking.states import PAYMENT, PaymentState
 _PAGE_LIFE = timedelta(hours=1)
 # a page with less time left than this is not shown any more
 _LEAST_LEFT = timedelta(minutes=2)
+# one that can't be ended stands in the way of another until it lapses, so it is shown for as long as it lives
+_LEAST_LEFT_UNENDED = timedelta(seconds=15)
 
 _TRIES = 3
 _PAUSE_S = 0.7
 # after this much waiting no further try is made: a person is waiting too
 _PATIENCE_S = 8.0
+# for so long an attempt without an answer is left to the press that made it: two phones, or a finger too quick
+_ANOTHERS_TURN = timedelta(seconds=2)
 
 _log = structlog.get_logger()
 
@@ -51,7 +56,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An attempt on record whose page has to be asked for; `fresh` if this call made it."""
+    """An attempt on record whose page has to be asked for; `fresh` if this call made it, `young` if one just did."""
 
     payment_id: int
     payment_account_id: int
@@ -61,20 +66,24 @@ class _Begun:
     locale: str
     expires_at: datetime
     fresh: bool
+    young: bool
 
 
 def start(recipient_id: int, generation: int, *, return_url: str, back_url: str) -> Outcome:
     """Bring one payment page to stand open. The tenant's scope must be open; commits."""
-    began = time.monotonic()
-    for turn in range(_TRIES):
-        if turn:
-            if time.monotonic() - began > _PATIENCE_S:
-                break
-            time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
+    patient_until = time.monotonic() + _PATIENCE_S
+    asked: set[int] = set()
+    tries = 0
+    while tries < _TRIES and time.monotonic() < patient_until:
         _refresh(recipient_id)
         found = _begin(recipient_id, generation)
         if isinstance(found, Outcome):
             return found
+        if found.young and not found.fresh and found.payment_id not in asked:
+            _pause()
+            continue
+        asked.add(found.payment_id)
+        tries += 1
         try:
             provider, account = site.open_account(found.payment_account_id)
         except Unusable as fault:
@@ -97,9 +106,24 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
                 _give_up(found.payment_id, fault.code)
                 if found.fresh:
                     return Outcome.UNAVAILABLE
+            _pause()
             continue
-        return _keep(found, charge, account)
+        if (outcome := _keep(found, charge, account)) is not None:
+            return outcome
+        # the attempt was over before its page came: nobody is led there, and where the site can, it ends
+        if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
+            perform(request)
     return Outcome.UNAVAILABLE
+
+
+def _without_page(payment_id: int) -> bool:
+    with tenancy.transaction() as connection:
+        found = connection.execute(text("SELECT provider_id FROM payment WHERE id = :id"), {"id": payment_id})
+        return found.scalar_one() is None
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
 
 
 def _refresh(recipient_id: int) -> None:
@@ -149,8 +173,11 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
             return Outcome.CLOSED
         last = connection.execute(
             text("""
-                SELECT id, attempt, reference, state, provider_id, url_sealed, problem, amount_yen, expires_at
-                FROM payment WHERE recipient_id = :id ORDER BY attempt DESC LIMIT 1
+                SELECT id, attempt, reference, state, provider_id, url_sealed, problem, amount_yen, expires_at,
+                       created_at, max(attempt) OVER () AS newest
+                FROM payment WHERE recipient_id = :id
+                -- money by hand that was taken back is newer than an attempt that it left open
+                ORDER BY state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
             """),
             {"id": recipient_id},
         ).first()
@@ -160,7 +187,7 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
             going_on = _go_on(person, last, provider, now)
             if going_on is not None:
                 return going_on
-            attempt = last.attempt + 1
+            attempt = last.newest + 1
             _abandon(connection, last)
         if not person.active:
             return Outcome.UNAVAILABLE
@@ -175,12 +202,17 @@ def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: dat
         return None
     if last.provider_id is not None:
         # an end that the site could not be asked about is not ours to guess
-        usable = last.url_sealed is not None and last.expires_at > now + _LEAST_LEFT
+        usable = last.url_sealed is not None and last.expires_at > now + _least_left(provider)
         return Outcome.READY if usable else Outcome.UNAVAILABLE
     # its answer got lost, so nobody has its address: ask again while the same order may still be placed, else drop it
     if last.expires_at - now <= timedelta(seconds=provider.lifetime_s[0]) or last.amount_yen != person.amount_yen:
         return None
-    return _order(person, last.id, last.reference, last.expires_at, fresh=False)
+    young = last.created_at > now - _ANOTHERS_TURN
+    return _order(person, last.id, last.reference, last.expires_at, young=young)
+
+
+def _least_left(provider: PaymentProvider) -> timedelta:
+    return _LEAST_LEFT if provider.tells_end else _LEAST_LEFT_UNENDED
 
 
 def _abandon(connection: Connection, last: Row[Any]) -> None:
@@ -218,7 +250,15 @@ def _new_attempt(
     return _order(person, payment_id, reference, expires_at, fresh=True)
 
 
-def _order(person: Row[Any], payment_id: int, reference: str, expires_at: datetime, *, fresh: bool) -> _Begun:
+def _order(
+    person: Row[Any],
+    payment_id: int,
+    reference: str,
+    expires_at: datetime,
+    *,
+    fresh: bool = False,
+    young: bool = False,
+) -> _Begun:
     english = person.page_language == "en"
     return _Begun(
         payment_id=payment_id,
@@ -230,11 +270,12 @@ def _order(person: Row[Any], payment_id: int, reference: str, expires_at: dateti
         locale=person.page_language,
         expires_at=expires_at,
         fresh=fresh,
+        young=young,
     )
 
 
-def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome:
-    """Record the page that the site opened, with the person's step."""
+def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | None:
+    """Record the page that the site opened, with the person's step; None when the attempt is over meanwhile."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         row = connection.execute(
@@ -242,11 +283,12 @@ def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome:
         ).one()
         connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id})
         usable = charge.url is not None and _trusted(charge.url, account)
-        connection.execute(
+        kept = connection.execute(
             text("""
-                UPDATE payment SET provider_id = :provider_id, url_sealed = :url,
+                UPDATE payment SET provider_id = :provider_id, url_sealed = coalesce(url_sealed, :url),
                        expires_at = coalesce(:expires_at, expires_at)
-                WHERE id = :id AND provider_id IS NULL AND state = 'started'
+                WHERE id = :id AND state = 'started' AND coalesce(provider_id, :provider_id) = :provider_id
+                RETURNING id
             """),
             {
                 "id": begun.payment_id,
@@ -256,11 +298,13 @@ def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome:
                 else None,
                 "expires_at": charge.expires_at,
             },
-        )
+        ).first()
+        if kept is None:
+            return None
         detail = {"payment_id": begun.payment_id, "attempt": row.attempt}
         move(connection, PAYMENT, PaymentState.STARTED, [Step(row.recipient_id, now, detail)], actor="person")
     # also compares what was opened with what was ordered, before anyone is led there
-    record(begun.payment_id, charge)
+    record(begun.payment_id, charge, now)
     if not usable:
         _log.error("payment site gave no usable address", payment_id=begun.payment_id)
     return Outcome.READY if usable else Outcome.UNAVAILABLE

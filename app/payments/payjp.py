@@ -80,6 +80,7 @@ class _Payjp:
     methods: Mapping[str, str] = {"card": "カード", "paypay": "PayPay", "apple_pay": "Apple Pay"}
     # up to 24 hours from when PAY.JP makes the session: a minute of room for clocks and the way there
     lifetime_s = (120, 86_340)
+    tells_end = True
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one."""

@@ -81,6 +81,7 @@ class _PayPay:
     )
     methods: Mapping[str, str] = {"paypay": "PayPay"}
     lifetime_s = (30, 300)  # PayPay sets the end itself, and tells it
+    tells_end = False
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that makes a code; PayPay refuses a second one for the same order."""

@@ -71,6 +71,7 @@ class _StripeCheckout:
     methods: Mapping[str, str] = {"card": "カード", "konbini": "コンビニ", "paypay": "PayPay"}
     # Stripe takes 1,800 to 86,400 s from when it creates the session: a minute of room for clocks and the way there.
     lifetime_s = (1_860, 86_340)
+    tells_end = True
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one.

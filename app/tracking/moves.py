@@ -48,6 +48,7 @@ _COLUMNS = {
     "link_expires_at": "timestamptz",
     "failed_attempts": "integer",
     "link_generation": "integer",
+    "paid_at": "timestamptz",
 }
 
 

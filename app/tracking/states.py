@@ -173,8 +173,10 @@ PAYMENT = Track(
             _M.FAILED: {_M.STARTED, _M.PENDING, _M.PAID, _M.CANCELLED},
             _M.EXPIRED: {_M.STARTED, _M.PENDING, _M.PAID, _M.CANCELLED},
             _M.CANCELLED: {_M.STARTED, _M.PAID},
-            _M.PAID: {_M.REFUNDED},
-            _M.REFUNDED: set(),
+            # unpaid: a person takes back what was recorded by hand (消込)
+            _M.PAID: {_M.REFUNDED, _M.UNPAID},
+            # another attempt's money, after the first one's was given back
+            _M.REFUNDED: {_M.PAID},
         }
     ),
 )

@@ -46,7 +46,13 @@ def attempt(app, ours):
 
 def _settling(ours, **changes):
     url = f"/admin/payment-act/settle/{ours.people[0].id}"
-    return url, {"method": "cash", "amount": "12,000", "password": factories.PASSWORD, **changes}
+    return url, {
+        "method": "cash",
+        "amount": "12,000",
+        "reason": "窓口で受領",
+        "password": factories.PASSWORD,
+        **changes,
+    }
 
 
 def test_a_manager_settles_by_hand_with_the_password(app, browser_of, ours):
@@ -63,12 +69,44 @@ def test_a_manager_settles_by_hand_with_the_password(app, browser_of, ours):
     assert "窓口・集金（消込）" in browser.get("/admin/payment/").get_data(as_text=True)
 
 
+def test_a_manager_takes_a_wrong_one_back(app, browser_of, ours, theirs):
+    browser = browser_of(ours.manager)
+    url, data = _settling(ours)
+    browser.post(url, data)
+    person = ours.people[0].id
+    page = browser.get(f"/admin/recipient/details/?id={person}").get_data(as_text=True)
+    assert "窓口で受領" in page
+    found = re.search(r"/admin/payment-act/\d+/take-back", page)
+    assert found is not None
+    asked = browser.get(found[0]).get_data(as_text=True)
+    assert "消込の取消" in asked
+    assert english_in(re.sub(r"[\w-]+\.\d+\.h1", "", asked)) == []
+    wrong = {"reason": "別の契約だった", "password": factories.PASSWORD}
+    assert browser_of(ours.clerk).post(found[0], wrong).status_code == 403
+    assert browser_of(theirs.manager).post(found[0], wrong).status_code == 404
+    assert "パスワードが違います" in browser.post(found[0], wrong | {"password": "x"}).get_data(as_text=True)
+    assert "理由を入力してください" in browser.post(found[0], wrong | {"reason": ""}).get_data(as_text=True)
+    assert _row(app, Recipient, person).payment_state == "paid"
+    assert browser.post(found[0], wrong).status_code == 303
+    assert _row(app, Recipient, person).payment_state == "unpaid"
+    assert _acts(app, ours)[-1] == ("unsettle_payment", f"user:{ours.manager}")
+    told = browser.get("/admin/audit/").get_data(as_text=True)
+    assert "理由：別の契約だった" in told
+    page = browser.get(f"/admin/recipient/details/?id={person}").get_data(as_text=True)
+    assert "別の契約だった" in page
+    assert "take-back" not in page
+    assert "消込（ほかの方法で入金済み）" in page
+    assert "消し込みで支払済" in browser.post(found[0], wrong).get_data(as_text=True)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"password": "wrong"}, "パスワードが違います"),
         ({"password": ""}, "パスワードを入力してください"),
         ({"method": ""}, "入金の方法を選んでください"),
+        ({"reason": " "}, "理由を入力してください"),
+        ({"reason": "カード４２４２－４２４２－４２４２－４２４２で払った"}, "カード番号と思われる数字"),
         ({"amount": "5000"}, "一部だけの入金"),
         ({"amount": "多め"}, "金額が数字ではありません"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pyt
     del app
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
     monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=1))
     return running_site

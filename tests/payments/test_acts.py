@@ -1,4 +1,4 @@
-"""What staff do about a payment: money back, an end to what is under way, money that came another way."""
+"""What staff do about a payment: money back, an end to what is under way, a problem closed."""
 
 import threading
 from collections.abc import Callable
@@ -39,12 +39,6 @@ def refunds(buyer: Buyer) -> list[int]:
 
 def audited(buyer: Buyer) -> list[tuple[str, str]]:
     return buyer.database.execute("SELECT act, target FROM audit_entry ORDER BY id").fetchall()
-
-
-def settle(
-    buyer: Buyer, amount_yen: int = 12_000, method: str = "bank_transfer", *, despite_open: bool = False
-) -> None:
-    act(buyer, acts.settle, buyer.person.id, method, amount_yen, despite_open=despite_open)
 
 
 # --- refund ---
@@ -140,77 +134,6 @@ def test_a_slip_that_the_site_keeps_is_told(buyer: Buyer) -> None:
     with pytest.raises(Refused, match="払込期限"):
         act(buyer, acts.cancel, newest(buyer))
     assert buyer.state() == "pending"
-
-
-# --- money that came another way ---
-
-
-def test_money_that_came_another_way_is_paid(buyer: Buyer) -> None:
-    settle(buyer)
-    (payment,) = buyer.payments()
-    assert (buyer.state(), payment["state"], payment["method"]) == ("paid", "paid", "bank_transfer")
-    assert (payment["payment_account_id"], payment["provider_id"], payment["amount_yen"]) == (None, None, 12_000)
-    assert buyer.events() == [("paid", MANAGER)]
-    assert audited(buyer) == [("settle_payment", f"recipient:{buyer.person.id}")]
-    assert str(buyer.press()) == "closed"
-    with pytest.raises(Refused, match="支払済"):
-        settle(buyer)
-    with pytest.raises(Refused, match="決済サイトを通さずに"):
-        act(buyer, acts.refund, payment["id"])
-
-
-@pytest.mark.parametrize("amount_yen", [0, 1, 11_999, 12_001, -12_000])
-def test_a_part_is_not_the_whole(buyer: Buyer, amount_yen: int) -> None:
-    with pytest.raises(Refused, match="一部だけの入金"):
-        settle(buyer, amount_yen)
-    assert (buyer.state(), buyer.payments()) == ("unpaid", [])
-
-
-def test_a_way_of_paying_is_named(buyer: Buyer) -> None:
-    with pytest.raises(Refused, match="選んでください"):
-        settle(buyer, method="")
-
-
-def test_beside_an_attempt_under_way_it_wants_to_be_sure_and_ends_it(buyer: Buyer) -> None:
-    buyer.press()
-    with pytest.raises(Refused, match="進行中の支払い手続き"):
-        settle(buyer)
-    assert buyer.states() == ["started"]
-    settle(buyer, despite_open=True)
-    assert (buyer.state(), buyer.states()) == ("paid", ["expired", "paid"])
-    assert buyer.sessions()[0].status == "expired"
-
-
-def test_money_of_the_attempt_under_way_is_found_first(buyer: Buyer) -> None:
-    buyer.press()
-    buyer.choose("card")
-    with pytest.raises(Refused, match="支払済"):
-        settle(buyer, despite_open=True)
-    assert (buyer.state(), buyer.states()) == ("paid", ["paid"])
-
-
-def test_a_site_that_is_away_keeps_no_money_from_being_recorded(buyer: Buyer) -> None:
-    """The page left open is ended by the poll; money that comes there first is told as a second payment."""
-    buyer.press()
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
-    settle(buyer, despite_open=True)
-    buyer.site.switches()
-    assert buyer.states() == ["started", "paid"]
-    buyer.confirm(0)
-    assert (buyer.state(), buyer.states()) == ("paid", ["expired", "paid"])
-
-
-def test_a_slip_paid_beside_it_is_told_and_its_refund_puts_it_right(buyer: Buyer) -> None:
-    buyer.press()
-    buyer.choose("konbini")
-    buyer.confirm()
-    settle(buyer, despite_open=True)
-    buyer.choose("paid", slip=True)
-    buyer.confirm(0)
-    assert (buyer.state(), buyer.payments()[0]["problem"]) == ("paid", "paid twice")
-    act(buyer, acts.refund, buyer.payments()[0]["id"])
-    assert (buyer.state(), buyer.states()) == ("paid", ["refunded", "paid"])
-    assert [payment["problem"] for payment in buyer.payments()] == ["", ""]
 
 
 # --- what was to be looked at ---

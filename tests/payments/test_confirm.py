@@ -21,10 +21,10 @@ def truth(buyer: Buyer, number: int = -1) -> Charge:
         return site.ask(provider, provider.fetch(account, payment["provider_id"]))
 
 
-def record(buyer: Buyer, charge: Charge, number: int = -1) -> None:
+def record(buyer: Buyer, charge: Charge, number: int = -1, asked_at: datetime | None = None) -> None:
     payment_id = buyer.payments()[number]["id"]
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        confirm.record(payment_id, charge)
+        confirm.record(payment_id, charge, asked_at or datetime.now(UTC))
 
 
 def test_nothing_has_happened_yet(buyer: Buyer) -> None:

@@ -301,6 +301,7 @@ def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: py
     del app
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
     monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     config.install(
         replace(

@@ -1,0 +1,183 @@
+"""Money that came another way, which no payment site knows of: recorded in full (消込), taken back when it was wrong.
+
+In: a person or a payment, what came and why, and who acts. Out: the person's state, the record, the act with its reason
+(証跡). What can't happen here: a part of an amount taken for the whole; a payment that a site told of undone; a state
+after a taking back other than what the person's attempts at the site say.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import audit, tenancy
+from app.accounts import Unusable
+from app.payments.acts import Refused
+from app.payments.confirm import end, resolve
+from app.payments.site import NoAnswer
+from app.tracking.moves import Step, move
+from app.tracking.states import PAYMENT, PaymentState
+
+# how money came: kept as the payment's method
+BY_HAND = {"bank_transfer": "銀行振込", "cash": "窓口・集金", "other_site": "ほかの決済サービス"}
+
+_NO_REASON = "理由を入力してください。"
+_UNDER_WAY = (
+    "進行中の支払い手続きがあります。このまま消し込むと、二重に支払われるおそれがあります。"
+    "ご本人に確かめたうえで、確認の欄に印を付けてください。"
+)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What came, as staff tell it: by which of BY_HAND, how many yen, and why it is recorded."""
+
+    method: str
+    yen: int
+    reason: str
+
+
+def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> None:
+    """Record that a person paid in full another way (消込). Commits. Raises Refused.
+
+    With an attempt under way it wants `despite_open`; that attempt is ended where the site can.
+    """
+    if money.method not in BY_HAND:
+        raise Refused("どのように入金されたかを選んでください。")
+    if not money.reason:
+        raise Refused(_NO_REASON)
+    with tenancy.transaction() as connection:
+        open_id = connection.execute(
+            text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
+            {"id": recipient_id},
+        ).scalar()
+    if open_id is not None:
+        if not despite_open:
+            raise Refused(_UNDER_WAY)
+        try:
+            end(open_id)
+        except (NoAnswer, Unusable) as fault:
+            # the poll ends it later
+            _log.warning("attempt beside money by hand not ended", payment_id=open_id, reason=str(fault))
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        # first the lock, then the look: who pressed pay meanwhile has an attempt by now
+        connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": recipient_id})
+        person = connection.execute(
+            text("""
+                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, c.key,
+                       coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt,
+                       EXISTS (SELECT FROM payment WHERE recipient_id = r.id AND state IN ('started', 'pending'))
+                       AS under_way
+                FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id
+            """),
+            {"id": recipient_id},
+        ).one()
+        if person.under_way and not despite_open:
+            raise Refused(_UNDER_WAY)
+        if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
+            word = PAYMENT.words[PaymentState(person.payment_state)]
+            raise Refused(f"いまの状態は「{word}」のため、消し込めません。画面を開き直して確かめてください。")
+        if person.amount_yen != money.yen:
+            raise Refused(
+                f"請求金額{person.amount_yen or 0:,}円と同じ金額の入金だけを消し込めます。"
+                "一部だけの入金や、多い入金は消し込めません。差額をご本人に確かめてください。"
+            )
+        payment_id = connection.execute(
+            text("""
+                INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
+                                     method, reason, paid_at)
+                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, 'paid', :amount_yen,
+                        :method, :reason, :now)
+                RETURNING id
+            """),
+            {
+                "tenant_id": person.tenant_id,
+                "campaign_id": person.campaign_id,
+                "recipient_id": recipient_id,
+                "attempt": person.attempt,
+                "reference": f"{person.key}.{recipient_id}.h{person.attempt}",
+                "amount_yen": money.yen,
+                "method": money.method,
+                "reason": money.reason,
+                "now": now,
+            },
+        ).scalar_one()
+        detail = {"payment_id": payment_id, "attempt": person.attempt, "method": money.method, "by_hand": True}
+        move(connection, PAYMENT, PaymentState.PAID, [Step(recipient_id, now, detail)], actor=actor)
+        audit.record(
+            connection,
+            actor=actor,
+            act="settle_payment",
+            target=f"recipient:{recipient_id}",
+            detail={"payment_id": payment_id, "yen": money.yen, "method": money.method, "reason": money.reason},
+        )
+
+
+def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
+    """Undo a 消込 that was wrong; give where the person stands then. Commits. Raises Refused.
+
+    They stand as their attempts at the payment site say: one that is open, another payment, or none.
+    """
+    if not reason:
+        raise Refused(_NO_REASON)
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
+            {"id": payment_id},
+        )
+        row = connection.execute(
+            text("""
+                UPDATE payment SET state = 'cancelled', problem = '',
+                       reason = reason || '（取り消した理由：' || :reason || '）'
+                WHERE id = :id AND state = 'paid' AND payment_account_id IS NULL
+                RETURNING recipient_id, attempt, amount_yen
+            """),
+            {"id": payment_id, "reason": reason},
+        ).first()
+        if row is None:
+            raise Refused("消し込みで支払済になっている支払いだけを取り消せます。画面を開き直して確かめてください。")
+        detail = {"payment_id": payment_id, "attempt": row.attempt, "by_hand": True}
+        audit.record(
+            connection,
+            actor=actor,
+            act="unsettle_payment",
+            target=f"recipient:{row.recipient_id}",
+            detail={"payment_id": payment_id, "yen": row.amount_yen, "reason": reason},
+        )
+        resolve(connection, row.recipient_id)
+        return _stand_as_before(connection, row.recipient_id, now, detail, actor)
+
+
+def _stand_as_before(
+    connection: Connection, recipient_id: int, now: datetime, detail: dict[str, object], actor: str
+) -> PaymentState:
+    """Let a person stand as what is left of their attempts says."""
+    left = connection.execute(
+        text("""
+            SELECT state, paid_at FROM payment WHERE recipient_id = :id AND state IN ('paid', 'started', 'pending')
+            AND (payment_account_id IS NULL OR provider_id IS NOT NULL) ORDER BY state = 'paid' DESC, paid_at LIMIT 1
+        """),
+        {"id": recipient_id},
+    ).first()
+    if left is not None and left.state == PaymentState.PAID:
+        connection.execute(
+            text("UPDATE recipient SET paid_at = :at WHERE id = :id"), {"id": recipient_id, "at": left.paid_at}
+        )
+        return PaymentState.PAID
+    move(
+        connection,
+        PAYMENT,
+        PaymentState.UNPAID,
+        [Step(recipient_id, now, detail, {"paid_at": None})],
+        actor=actor,
+    )
+    steps = {None: [], "started": [PaymentState.STARTED], "pending": [PaymentState.STARTED, PaymentState.PENDING]}
+    state = PaymentState.UNPAID
+    for state in steps[left.state if left is not None else None]:
+        move(connection, PAYMENT, state, [Step(recipient_id, now, detail)], actor=actor)
+    return state
