@@ -4,7 +4,7 @@ from typing import Any
 
 from admin_views import show
 from admin_views.base import SecureModelView
-from admin_views.filters import Choice
+from admin_views.filters import Choice, Days
 from admin_views.scoping import as_id, rows
 from app import tenancy
 from app.models import AuditEntry, User
@@ -124,7 +124,11 @@ class AuditView(SecureModelView):
     """証跡."""
 
     column_list = ("at", "actor", "act", "target", "detail")
-    column_filters = [Choice(AuditEntry.act, "操作", "act", lambda: list(ACTS.items()))]
+    column_filters = [
+        Choice(AuditEntry.act, "操作", "act", lambda: list(ACTS.items()), rank=2),
+        Days(AuditEntry.at, "日時"),
+    ]
+    column_sortable_list = ("at",)
     column_labels = {"at": "日時", "actor": "操作した人", "act": "操作", "target": "対象", "detail": "内容"}
     column_formatters = {
         "at": lambda _v, _c, entry, _n: show.jst_exact(entry.at),
@@ -141,8 +145,6 @@ class AuditView(SecureModelView):
 
     def get_query(self) -> Any:
         """Give the company's entries; to operators, those of the platform itself."""
-        return super().get_query().filter(AuditEntry.tenant_id.is_not_distinct_from(tenancy.current().tenant_id))
-
-    def get_count_query(self) -> Any:
-        """Count the same."""
-        return super().get_count_query().filter(AuditEntry.tenant_id.is_not_distinct_from(tenancy.current().tenant_id))
+        tenant_id = tenancy.current().tenant_id
+        mine = AuditEntry.tenant_id.is_(None) if tenant_id is None else AuditEntry.tenant_id == tenant_id
+        return super().get_query().filter(mine)

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import flask_admin
 import structlog
-from flask import abort, flash, has_request_context, request
+from flask import abort, flash, g, has_request_context, redirect, request
 from flask_admin.base import BaseView
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.form import BaseForm
+from flask_admin.helpers import get_redirect_target
 from flask_login import current_user
 from sqlalchemy import inspect
 from sqlalchemy.exc import DataError, IntegrityError
@@ -22,10 +23,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
-from admin_views import errors, scoping, show
+from admin_views import errors, keyset, listing, scoping, show
 from admin_views.access import may_open, staff
 from admin_views.auth import to_sign_in
-from admin_views.filters import Choice
+from admin_views.filters import Filter
 from app import audit, tenancy
 from app.extensions import db
 from app.models import Tenant
@@ -111,7 +112,7 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     page_size = 20
     can_set_page_size = True
     page_size_options = (20, 50, 100)
-    column_sortable_list: Any = ()  # only what an index can serve
+    column_sortable_list: Any = ()  # only what an index on (company, column, id) serves
     column_default_sort: Any = ("id", True)
     column_type_formatters: Any = dict(show.TYPES)
     column_type_formatters_detail: Any = dict(show.TYPES)
@@ -122,7 +123,11 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     create_label = "新しく登録する"
     search_label = ""
     number_columns: Any = ()
-    counted_to = scoping.COUNTED_TO
+    # columns that are shown only to who asks for them
+    walked_to = keyset.WALKED_TO
+    columns_on_request: Sequence[str] = ()
+    # related rows that the columns shown need
+    read_beside: Sequence[str] = ()
 
     def __init__(self, model: type[Any], name: str, *, endpoint: str, url: str | None = None) -> None:
         self._columns: list[tuple[str, str]] = []
@@ -130,14 +135,29 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
 
     @property
     def _list_columns(self) -> list[tuple[str, str]]:
-        """A list's columns; the company's name tells only operators anything."""
-        if has_request_context() and tenancy.current().tenant_id is not None:
-            return [column for column in self._columns if column[0] != "tenant"]
-        return self._columns
+        """A list's columns: those that the user chose; the company's name tells only operators anything."""
+        if not has_request_context():
+            return self._columns
+        chosen = listing.chosen_columns(self.endpoint)
+        offered = self.offered_columns()
+        shown = [pair for pair in offered if pair[0] in (chosen or ())]
+        return shown or [pair for pair in offered if pair[0] not in self.columns_on_request]
 
     @_list_columns.setter
     def _list_columns(self, columns: list[tuple[str, str]]) -> None:
         self._columns = columns
+
+    def offered_columns(self) -> list[tuple[str, str]]:
+        """Give the columns that a list can show to who is signed in."""
+        within = tenancy.current().tenant_id is not None
+        return [pair for pair in self._columns if not (within and pair[0] == "tenant")]
+
+    def place_of(self, column: str) -> int:
+        """Give a column's number in addresses, the same whichever columns are shown."""
+        return [name for name, _ in self._columns].index(column)
+
+    def _get_column_by_idx(self, idx: int | None) -> tuple[str, str] | None:
+        return self._columns[idx] if idx is not None and 0 <= idx < len(self._columns) else None
 
     # --- what is seen ---
 
@@ -145,9 +165,59 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         """Give the scope's rows."""
         return scoping.rows(self.model)
 
-    def get_count_query(self) -> Any:
-        """Count the scope's rows, up to a cap."""
-        return scoping.counting(self.model)
+    def get_list(
+        self,
+        page: int | None,
+        sort_column: Any,
+        sort_desc: Any,
+        search: str | None,
+        filters: Any,
+        execute: Any = True,  # noqa: FBT002 - Flask-Admin's hook
+        page_size: int | None = None,
+    ) -> tuple[int, list[Any]]:
+        """Give how many rows there are, up to a cap, and those of the page that the address asks for."""
+        del page, execute
+        asked = [(self._filters[index], value) for index, _label, value in filters or []]
+        order = None
+        if sort_column is not None:
+            order = keyset.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
+        search = search if self._search_supported else None
+        ids = self.search_ids(search) if search else None
+        way, checks = listing.plan(self.model, ids, order, asked)
+        if search and ids is None:
+            checks.append(listing.containing(self._search_fields_of_model(), search))
+        beside = [pair[0] for pair in self._list_columns if pair[0] in inspect(self.model).relationships]
+        reading = keyset.Reading(self.get_query(), self.model, way, checks, [*beside, *self.read_beside])
+        found = listing.show(reading, page_size or keyset.COUNTED_TO)
+        return found.count, found.rows
+
+    def search_ids(self, search: str) -> list[int] | None:
+        """Give the rows that an index finds by a text, None where the columns themselves are to be looked through."""
+        del search
+        return None
+
+    def _search_fields_of_model(self) -> list[Any]:
+        return [getattr(self.model, name) for name in self.column_searchable_list or ()]
+
+    def listing(self) -> keyset.Listing:
+        """Give the page that is being shown."""
+        shown: keyset.Listing = g.listing
+        return shown
+
+    def page_url(self, url: str, **place: str) -> str:
+        """Give the address of another page of a list."""
+        return listing.at(url, **place)
+
+    @expose("/columns", methods=["POST"])
+    def columns(self) -> Page:
+        """Keep which columns the user wants to see."""
+        wanted = set(request.form.getlist("column"))
+        columns = [name for name, _ in self.offered_columns() if name in wanted]
+        if not columns and "reset" not in request.form:
+            flash("表示する列を1つ以上選んでください。列は変えていません。", "warning")
+        else:
+            listing.choose_columns(self.endpoint, None if "reset" in request.form else columns)
+        return redirect(get_redirect_target() or self.get_url(".index_view"), 303)
 
     def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
         """Give one of the scope's rows; 404 for all else."""
@@ -186,8 +256,7 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
 
     def _get_list_extra_args(self) -> Any:
         view_args = super()._get_list_extra_args()
-        size = self.get_safe_page_size(view_args.page_size)
-        view_args.page = min(max(view_args.page, 0), scoping.COUNTED_TO // size)
+        view_args.page = 0  # pages begin at a row, not at a number (`keyset`)
         view_args.search = " ".join((view_args.search or "").split())[:_LONGEST_SEARCH] or None
         column = self._get_column_by_idx(view_args.sort)
         if column is None or column[0] not in self._sortable_columns:
@@ -198,24 +267,25 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
 
     def is_valid_filter(self, filter: Any) -> bool:  # noqa: A002 - Flask-Admin's name
         """Take our own filters alone."""
-        return isinstance(filter, Choice)
+        return isinstance(filter, Filter)
 
     def scaffold_filters(self, name: Any) -> Any:
         """Refuse Flask-Admin's filters, at start-up."""
-        raise TypeError(f"{self.endpoint}: {name!r} is no Choice")
+        raise TypeError(f"{self.endpoint}: {name!r} is no Filter")
 
     def _get_list_filter_args(self) -> Any:
         found = []
         for index, item in enumerate(self._filters or []):
-            value = request.args.get(item.param, "")
-            if value and not item.validate(value):
-                abort(404)
-            if value:
+            value = item.read(request.args)
+            if value is not None:
                 found.append((index, item.name, value))
         return found
 
     def _get_filters(self, filters: Any) -> dict[str, str]:
-        return {self._filters[index].param: value for index, _label, value in filters or []}
+        written: dict[str, str] = {}
+        for index, _label, value in filters or []:
+            written |= self._filters[index].written(value)
+        return written
 
     def handle_action(self, return_view: str | None = None) -> Any:
         """Run an action upon rows; what is no id is refused first."""

@@ -5,14 +5,15 @@ from typing import Any
 from flask import abort, flash, g, redirect, url_for
 from flask_admin.helpers import get_form_data
 from markupsafe import Markup
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, true
 from wtforms.validators import ValidationError
 
 from admin_views import show
 from admin_views.access import staff
 from admin_views.base import SecureModelView
 from admin_views.campaign_form import CampaignForm, least_units
-from admin_views.filters import Choice, states_of
+from admin_views.filters import Choice, Days, states_of
+from admin_views.keyset import COUNTED_TO
 from app import links
 from app.campaigns import lifecycle
 from app.campaigns.segments import LIMIT, units
@@ -29,7 +30,22 @@ def _page_link(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Mar
 
 
 def _people(_view: Any, _context: Any, campaign: Campaign, _name: str) -> str:
-    return f"{g.people.get(campaign.id, 0):,}"
+    people = g.people[campaign.id]
+    return f"{people:,}" if people <= COUNTED_TO else f"{COUNTED_TO:,}以上"
+
+
+def _people_of(campaigns: list[Campaign]) -> dict[int, int]:
+    """Give how many people each has: as checked for what was launched, else counted up to a cap."""
+    known = {row.id: row.rehearsal["people"] for row in campaigns if row.launched_at and row.rehearsal}
+    unknown = [campaign.id for campaign in campaigns if campaign.id not in known]
+    few = select(literal(1)).where(Recipient.campaign_id == Campaign.id).limit(COUNTED_TO + 1).lateral()
+    counted = (
+        select(Campaign.id, func.count(few.c[0]))
+        .outerjoin(few, true())
+        .where(Campaign.id.in_(unknown))
+        .group_by(Campaign.id)
+    )
+    return known | {row[0]: row[1] for row in db.session.execute(counted)}
 
 
 class CampaignView(SecureModelView):
@@ -42,7 +58,10 @@ class CampaignView(SecureModelView):
     column_list = ("name", "state", "people", "author", "created_at", "launched_at", "completed_at")
     column_searchable_list = ("name",)
     column_sortable_list = ("created_at",)
-    column_filters = [Choice(Campaign.state, "状態", "state", states_of(CAMPAIGN))]
+    column_filters = [
+        Choice(Campaign.state, "状態", "state", states_of(CAMPAIGN)),
+        Days(Campaign.created_at, "作成日"),
+    ]
     column_labels = {
         "name": "配信名",
         "state": "状態",
@@ -69,15 +88,9 @@ class CampaignView(SecureModelView):
         super().__init__(Campaign, "配信", endpoint="campaign")
 
     def get_list(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a page of campaigns, and count the people of those that are on it."""
+        """Give a page of campaigns with the number of people of each."""
         count, campaigns = super().get_list(*args, **kwargs)
-        ids = [campaign.id for campaign in campaigns]
-        counted = (
-            select(Recipient.campaign_id, func.count())
-            .where(Recipient.campaign_id.in_(ids))
-            .group_by(Recipient.campaign_id)
-        )
-        g.people = {row[0]: row[1] for row in db.session.execute(counted)}
+        g.people = _people_of(campaigns)
         return count, campaigns
 
     def may_edit(self, model: Campaign) -> bool:

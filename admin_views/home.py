@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from admin_views import flow_preview, show
 from admin_views.access import may_open, staff
 from admin_views.base import SecureView, expose
-from admin_views.scoping import COUNTED_TO, rows
+from admin_views.keyset import COUNTED_TO
+from admin_views.scoping import rows
 from app.extensions import db
 from app.models import Campaign, Event, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
 from app.tenancy.staff import Role

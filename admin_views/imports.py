@@ -42,7 +42,7 @@ class ImportView(SecureModelView):
         "problem",
     )  # fmt: skip
     column_filters = [
-        RowChoice(Import.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
+        RowChoice(Import.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=2),
         Choice(Import.state, "状態", "state", lambda: list(STATES.items())),
     ]
     column_labels = {

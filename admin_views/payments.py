@@ -4,14 +4,12 @@ from typing import Any
 
 from flask import url_for
 from markupsafe import Markup
-from sqlalchemy import select
 
 from admin_views import person_page, show
 from admin_views.base import SecureModelView
-from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.recipients import campaign_name, latest_campaigns
-from app.extensions import db
-from app.models import Payment, PaymentAccount, PaymentDifference, Recipient
+from app.models import Payment, PaymentDifference
 from app.payments.reconcile import WORDS
 from app.tracking.states import PAYMENT
 
@@ -19,19 +17,13 @@ _LOOK = "1"
 
 
 class _ToLookAt(Choice):
-    def clean(self, value: str) -> str:
-        return value
-
-    def apply(self, query: Any, _value: Any, _alias: Any = None) -> Any:
-        return query.filter(Payment.problem != "")
+    def check(self, entity: Any, _value: str) -> Any:
+        return entity.problem != ""
 
 
 class _Open(Choice):
-    def clean(self, value: str) -> str:
-        return value
-
-    def apply(self, query: Any, _value: Any, _alias: Any = None) -> Any:
-        return query.filter(PaymentDifference.settled_at.is_(None))
+    def check(self, entity: Any, _value: str) -> Any:
+        return entity.settled_at.is_(None)
 
 
 def _person(recipient_id: int | None, words: object) -> Markup | str:
@@ -56,10 +48,12 @@ class PaymentView(SecureModelView):
         "problem",
     )
     column_filters = [
-        RowChoice(Payment.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
-        Choice(Payment.state, "状態", "state", states_of(PAYMENT)),
-        _ToLookAt(Payment.problem, "要確認", "look", lambda: [(_LOOK, "要確認のみ")]),
+        RowChoice(Payment.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=4),
+        Choice(Payment.state, "状態", "state", states_of(PAYMENT), rank=3),
+        _ToLookAt(Payment.problem, "要確認", "look", lambda: [(_LOOK, "要確認のみ")], rank=2),
+        Days(Payment.created_at, "手続の開始"),
     ]
+    column_sortable_list = ("created_at",)
     column_labels = {
         "created_at": "手続の開始",
         "recipient": "送信先",
@@ -85,15 +79,6 @@ class PaymentView(SecureModelView):
 
     def __init__(self) -> None:
         super().__init__(Payment, "支払い", endpoint="payment")
-
-    def get_list(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a page of payments with their people and accounts."""
-        count, found = super().get_list(*args, **kwargs)
-        # one query each, not one a row
-        db.session.scalars(select(Recipient).where(Recipient.id.in_({row.recipient_id for row in found}))).all()
-        accounts = {row.payment_account_id for row in found if row.payment_account_id is not None}
-        db.session.scalars(select(PaymentAccount).where(PaymentAccount.id.in_(accounts))).all()
-        return count, found
 
 
 class PaymentDifferenceView(SecureModelView):

@@ -1,17 +1,20 @@
 """送信先: the people written to. Numbers are masked; to see one is an act of its own, on record."""
 
+import re
+import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
-from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views import person_page, show
 from admin_views.access import may_open, staff
 from admin_views.base import SecureModelView, expose
-from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.filters import Choice, Days, RowChoice, SmsChoice, states_of
+from admin_views.keyset import Way
 from admin_views.scoping import rows
 from app import audit, tenancy
 from app.campaigns import people
@@ -20,11 +23,13 @@ from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
-from app.models import Campaign, Recipient
+from app.models import Campaign, Recipient, SendLog
 from app.tenancy.staff import Role
-from app.tracking.states import PAGE, PAYMENT, SMS
+from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState
 
 _OFFERED = 50
+_FOUND_AT_MOST = 1_000
+_LAST_FOUR = re.compile("[0-9]{4}")
 _ONE = "/<int(max=9223372036854775807):recipient_id>"
 
 
@@ -49,6 +54,13 @@ def open_phone(recipient: Recipient) -> str:
     return people.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
 
 
+def _along_attempts() -> Way:
+    """Walk people by the time of their last attempt: the attempts' index holds it, no index of people does."""
+    latest = (SendLog.recipient_id == Recipient.id) & (SendLog.attempt == Recipient.sms_attempt)
+    mine = SendLog.tenant_id == tenancy.current().tenant_id
+    return Way((SendLog.started_at, SendLog.id), (mine,), join=lambda query: query.join(SendLog, latest))
+
+
 def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:
     return Markup('<a class="text-nowrap" href="{}">{}</a>').format(
         url_for("recipient.details_view", id=person.id), person
@@ -69,12 +81,33 @@ class RecipientView(SecureModelView):
         "payment_state",
         "amount_yen",
         "sent_at",
+        "carrier",
+        "delivered_at",
+        "opened_at",
+        "verified_at",
+        "viewed_at",
+        "paid_at",
+        "due_date",
+        "link_expires_at",
+        "sheet_row",
+        "created_at",
     )
+    columns_on_request = column_list[8:]
+    column_sortable_list = ("reference",)
     column_filters = [
-        RowChoice(Recipient.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
-        Choice(Recipient.sms_state, "SMS", "sms", states_of(SMS)),
-        Choice(Recipient.page_state, "ページ", "page_state", states_of(PAGE)),
-        Choice(Recipient.payment_state, "支払", "payment", states_of(PAYMENT)),
+        RowChoice(Recipient.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=5),
+        SmsChoice(Recipient.sms_state, "SMS", "sms", states_of(SMS), rank=3),
+        Choice(Recipient.page_state, "ページ", "page_state", states_of(PAGE), rank=4, unserved=(PageState.UNOPENED,)),
+        Choice(
+            Recipient.payment_state,
+            "支払",
+            "payment",
+            states_of(PAYMENT),
+            rank=2,
+            unserved=(PaymentState.NONE, PaymentState.UNPAID),
+        ),
+        Choice(Recipient.carrier, "携帯会社", "carrier", lambda: list(CARRIERS.items())),
+        Days(Recipient.sent_at, "送信日", _along_attempts),
     ]
     column_labels = {
         "reference": "管理番号",
@@ -85,6 +118,16 @@ class RecipientView(SecureModelView):
         "payment_state": "支払",
         "amount_yen": "請求金額",
         "sent_at": "送信日時",
+        "carrier": "携帯会社",
+        "delivered_at": "到達日時",
+        "opened_at": "開封日時",
+        "verified_at": "認証日時",
+        "viewed_at": "閲覧日時",
+        "paid_at": "支払日時",
+        "due_date": "支払期限",
+        "link_expires_at": "リンクの有効期限",
+        "sheet_row": "名簿の行",
+        "created_at": "登録日時",
     }
     column_formatters = {
         "reference": _link,
@@ -95,11 +138,12 @@ class RecipientView(SecureModelView):
         "page_state": show.state_of(PAGE),
         "payment_state": show.state_of(PAYMENT),
         "amount_yen": show.money,
+        "carrier": show.words_of(CARRIERS),
     }
-    number_columns = ("amount_yen",)
+    number_columns = ("amount_yen", "sheet_row")
     intro = "SMSを送る相手です。電話で問い合わせを受けたら、管理番号か電話番号で探してください。"
     empty_text = "該当する送信先がありません。条件を変えるか、配信の名簿から取り込んでください。"
-    search_label = "管理番号または電話番号（全桁）"
+    search_label = "管理番号・電話番号（全桁か下4桁）"
 
     def __init__(self) -> None:
         super().__init__(Recipient, "送信先", endpoint="recipient")
@@ -108,16 +152,21 @@ class RecipientView(SecureModelView):
         """Offer a search."""
         return True
 
-    def _apply_search(self, query: Any, count_query: Any, joins: Any, count_joins: Any, search: str) -> Any:
-        # whole values only: these are what the indexes hold
-        condition = Recipient.reference == search
+    def search_ids(self, search: str) -> list[int]:
+        """Find people by their reference, their number or its last four digits; each is a look into an index."""
         tenant_id = tenancy.current().tenant_id
-        try:
+        plain = unicodedata.normalize("NFKC", search).strip()
+        ways = [Recipient.reference == text for text in {search, plain}]
+        if tenant_id is not None and _LAST_FOUR.fullmatch(plain):
+            ways.append(Recipient.phone_last4_index == vault.last4_index(tenant_id, plain))
+        with suppress(BadInput):
             if tenant_id is not None:
-                condition |= Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search))
-        except BadInput:
-            pass
-        return query.filter(condition), count_query.filter(condition), joins, count_joins
+                ways.append(Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search)))
+        found: set[int] = set()
+        for way in ways:
+            ids = rows(Recipient).filter(way).with_entities(Recipient.id)
+            found.update(row[0] for row in ids.order_by(Recipient.id.desc()).limit(_FOUND_AT_MOST))
+        return sorted(found)
 
     @expose("/details/")
     def details_view(self) -> BaseResponse | str:
@@ -177,11 +226,3 @@ class RecipientView(SecureModelView):
         else:
             flash("結果がすでに分かったか、配信が取り消されているため、何もしていません。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
-
-    def get_list(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a page of people with their campaigns."""
-        count, found = super().get_list(*args, **kwargs)
-        # one query for the names, not one a row
-        wanted = {person.campaign_id for person in found}
-        db.session.scalars(select(Campaign).where(Campaign.id.in_(wanted))).all()
-        return count, found

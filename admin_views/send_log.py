@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from admin_views import show
 from admin_views.base import SecureModelView
-from admin_views.filters import Choice, RowChoice, states_of
+from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.recipients import campaign_name, latest_campaigns
 from app.models import SendLog
-from app.tracking.states import SMS
+from app.tracking.states import CARRIERS, SMS
 
 
 def _person(_view: Any, _context: Any, attempt: Any, _name: str) -> Markup:
@@ -23,9 +23,12 @@ class SendLogView(SecureModelView):
 
     column_list = ("started_at", "campaign", "recipient", "attempt", "state", "code", "carrier", "units", "settled_at")
     column_filters = [
-        RowChoice(SendLog.campaign_id, "配信", "campaign", latest_campaigns, campaign_name),
+        RowChoice(SendLog.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=2),
         Choice(SendLog.state, "結果", "state", states_of(SMS)),
+        Choice(SendLog.carrier, "携帯会社", "carrier", lambda: list(CARRIERS.items())),
+        Days(SendLog.started_at, "送信日"),
     ]
+    column_sortable_list = ("started_at",)
     column_labels = {
         "started_at": "送信日時",
         "campaign": "配信",
@@ -43,7 +46,7 @@ class SendLogView(SecureModelView):
         "recipient": _person,
         "state": show.state_of(SMS),
         "code": lambda _v, _c, attempt, _n: attempt.code or show.NOTHING,
-        "carrier": lambda _v, _c, attempt, _n: attempt.carrier or show.NOTHING,
+        "carrier": show.words_of(CARRIERS),
     }
     number_columns = ("attempt", "units")
     intro = (

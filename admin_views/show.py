@@ -75,7 +75,7 @@ def words_of(words: Mapping[Any, str]) -> Formatter:
 
     def show(_view: Any, _context: Any, model: Any, name: str) -> str:
         value = str(getattr(model, name))
-        return texts.get(value, value)
+        return texts.get(value, value) or NOTHING
 
     return show
 

@@ -16,7 +16,7 @@ from tests import factories
 
 # Names, units and what people type; nothing that is said to them.
 ALLOWED = {
-    "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "Webhook", "API", "CSV", "Excel",
+    "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
     "name", "example", "co", "jp", "sk", "rk",
     "whsec", "card", "konbini", "paypay", "CP932", "UTF", "BOM", "HTTP",
 }  # fmt: skip

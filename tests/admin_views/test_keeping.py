@@ -367,21 +367,12 @@ def test_pages_of_a_long_list(app, browser_of, ours):
     with app.app_context():
         factories.people(ours.tenant, ours.campaign, 40)
     browser = browser_of(ours.clerk)
-    first, last = _words(browser.get("/admin/recipient/")), _words(browser.get("/admin/recipient/?page=2"))
+    first, last = _words(browser.get("/admin/recipient/")), _words(browser.get("/admin/recipient/?end=1"))
     assert "43件" in first
     assert "次のページ" in first
     assert "前のページ" in last
     assert "次のページ" not in last
-    assert "このページには何もありません" in _words(browser.get("/admin/recipient/?page=77"))
     assert "50件" in first
-
-
-def test_the_count_stops_where_it_would_cost(app, browser_of, ours, monkeypatch):
-    from admin_views import base, scoping  # noqa: PLC0415
-
-    monkeypatch.setattr(scoping, "COUNTED_TO", 2)
-    monkeypatch.setattr(base.SecureModelView, "counted_to", 2)
-    assert "2件以上" in _words(browser_of(ours.clerk).get("/admin/recipient/"))
 
 
 def test_the_audit_shows_who_did_what(browser_of, ours):
