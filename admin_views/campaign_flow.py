@@ -227,25 +227,31 @@ class CampaignFlow(FlowView):
     def resume(self, campaign_id: int) -> Page:
         """Go on sending, once confirmed."""
         if request.method == "GET":
-            return self.confirm(*flow_status.resume_question(one_campaign(campaign_id)))
+            campaign = one_campaign(campaign_id)
+            fits = campaign.state == CampaignState.PAUSED
+            return self.confirm(*flow_status.resume_question(campaign)) if fits else self._needless(campaign)
         return self._turn(campaign_id, lifecycle.resume, "送信を再開しました。")
 
     @expose(f"{ONE}/cancel", methods=["GET", "POST"])
     def cancel(self, campaign_id: int) -> Page:
         """Give the campaign up, once confirmed."""
         if request.method == "GET":
-            return self.confirm(*flow_status.cancel_question(one_campaign(campaign_id)))
+            campaign = one_campaign(campaign_id)
+            fits = flow_status.can_cancel(campaign)
+            return self.confirm(*flow_status.cancel_question(campaign)) if fits else self._needless(campaign)
         return self._turn(campaign_id, lifecycle.cancel, "配信を取り消しました。まだ送っていなかった分は送られません。")
 
     def _turn(self, campaign_id: int, act: Callable[..., bool], done: str) -> Page:
         ours(campaign_id)
-        if act(campaign_id, user_id=staff().id):
-            flash(done, "success")
-        else:
-            word = CAMPAIGN.words[CampaignState(one_campaign(campaign_id).state)]
-            flash(f"この配信は今「{word}」のため、その操作は必要ないか、できません。", "warning")
-        campaign = one_campaign(campaign_id)
-        return redirect(url_for("flow.status" if launched(campaign) else "flow.overview", campaign_id=campaign_id), 303)
+        if not act(campaign_id, user_id=staff().id):
+            return self._needless(one_campaign(campaign_id))
+        flash(done, "success")
+        return _back(one_campaign(campaign_id))
+
+    def _needless(self, campaign: Campaign) -> Page:
+        word = CAMPAIGN.words[CampaignState(campaign.state)]
+        flash(f"この配信は今「{word}」のため、その操作は必要ないか、できません。", "warning")
+        return _back(campaign)
 
     # --- 結果 ---
 
@@ -278,6 +284,10 @@ class CampaignFlow(FlowView):
         return flow_status.download(
             lambda: export.status_file(campaign_id, form, chosen), name, f"status-{campaign_id}.{ending}"
         )
+
+
+def _back(campaign: Campaign) -> Page:
+    return redirect(url_for("flow.status" if launched(campaign) else "flow.overview", campaign_id=campaign.id), 303)
 
 
 # Flask-Admin wants to know; the root of these addresses is the list of campaigns, another view's.

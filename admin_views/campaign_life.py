@@ -38,7 +38,10 @@ class CampaignLife(FlowView):
         """Take people's answers again, once confirmed, after far too many were wrong."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
-            return self.confirm(*flow_status.resume_checks_question(campaign))
+            if campaign.checks_stopped_at is not None:
+                return self.confirm(*flow_status.resume_checks_question(campaign))
+            flash("回答の受け付けは止まっていません。", "warning")
+            return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
         ours(campaign_id)
         tenant_id = staff().tenant_id
         if tenant_id is not None and guard.resume(tenant_id, campaign_id, user_id=staff().id):

@@ -1,0 +1,209 @@
+"""A company in which everything has happened: campaigns, lists, people and payments in each of their states."""
+
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from flask import Flask
+from psycopg.types.json import Jsonb
+from sqlalchemy import select
+
+from admin_views.audit import ACTS
+from admin_views.person_page import _KINDS
+from app import audit, tenancy
+from app.campaigns import rehearsal
+from app.extensions import db
+from app.intake import imports
+from app.intake.mapping import ColumnMapping
+from app.models import Campaign, Import, Payment, PaymentDifference, Reminder, SendLog
+from app.payments.reconcile import Kind
+from app.tracking.moves import STEP_TIMES
+from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS
+from tests import factories
+from tests.admin_views.conftest import House, furnish
+
+LIST = """\
+管理番号,電話番号,氏名,生年月日,契約番号下4桁,請求金額,払込期限
+K1,090-1234-5678,佐藤 花子,1980/1/2,0123,1000,2026/12/25
+K2,080-1234-5678,鈴木 一郎,昭和55年1月2日,0456,"12,000",2026/12/25
+K3,03-1234-5678,高橋 次郎,1980/1/2,0789,3000,2026/12/25
+,,,,,,
+K4,070-1234-5678,田中 幸子,きのう,,,2026/12/25
+"""
+_PEOPLE = 12
+
+
+@dataclass
+class Estate(House):
+    """Ids of what the company has; `lists` are (campaign, import)."""
+
+    campaigns: dict[str, int] = field(default_factory=dict)
+    lists: list[tuple[int, int]] = field(default_factory=list)
+    payments: list[int] = field(default_factory=list)
+    differences: list[int] = field(default_factory=list)
+
+
+def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
+    """Make the company. What only time or other people bring about is written by the database's owner."""
+    with app.app_context():
+        estate = Estate(**vars(furnish("みどり信販", people=_PEOPLE)))
+        estate.campaigns = _campaigns(estate)
+        estate.lists = _lists(estate)
+    with app.app_context(), tenancy.tenant(estate.tenant):
+        rehearsal.rehearse(estate.campaigns["checked"])
+        rehearsal.rehearse(estate.campaigns["scheduled"])
+        for act in ACTS:
+            target, detail = f"campaign:{estate.campaign}", {"people": 3, "encoding": "cp932", "fields": ["name"]}
+            audit.record(db.session, actor=f"user:{estate.clerk}", act=act, target=target, detail=detail)
+        db.session.commit()
+        _people_of(estate)
+    _states(owner, estate)
+    return estate
+
+
+def empty(app: Flask, _owner: psycopg.Connection | None = None) -> Estate:
+    """Make a company that has nothing but its staff."""
+    with app.app_context():
+        tenant = factories.tenant("さくら商事")
+        return Estate(tenant, factories.user(tenant, "manager"), factories.user(tenant, "clerk"), 0, 0, 0)
+
+
+def _campaigns(estate: House) -> dict[str, int]:
+    made: dict[str, int] = {}
+    for kind in ("draft", "checked", *(str(state) for state in CAMPAIGN.words if state != "draft"), "came_back"):
+        made[kind] = factories.campaign(
+            estate.tenant,
+            sms_account_id=estate.sms_account,
+            payment_account_id=estate.payment_account,
+            name=f"配信その{len(made) + 1}",
+            deadline_at=datetime.now(UTC) + timedelta(days=3) if kind == "checked" else None,
+        )
+        if kind not in {"draft", "came_back"}:
+            factories.people(estate.tenant, made[kind], 3)
+    with tenancy.tenant(estate.tenant):
+        half = Campaign(tenant_id=estate.tenant, key="halfwritten", name="書きかけの配信")
+        db.session.add(half)
+        db.session.commit()
+        made["half"] = half.id
+    factories.launch(estate.tenant, estate.campaign)
+    made["busy"] = estate.campaign
+    return made
+
+
+def _lists(estate: Estate) -> list[tuple[int, int]]:
+    found = []
+    draft = estate.campaigns["draft"]
+    for content, runs in ((LIST, True), (LIST.replace("K", "M"), False)):
+        with tenancy.tenant(estate.tenant):
+            upload = imports.store(draft, "名簿.csv", io.BytesIO(content.encode("cp932")), user_id=estate.clerk)
+            if runs:
+                mapping = db.session.get_one(Import, upload).mapping or {}
+                imports.start(upload, ColumnMapping.from_json(mapping))
+        if runs:
+            with tenancy.tenant(estate.tenant):
+                imports.run(upload)
+        found.append((draft, upload))
+    with tenancy.tenant(estate.tenant):
+        for state in ("queued", "running", "failed", "cancelled"):
+            row = Import(
+                tenant_id=estate.tenant, campaign_id=estate.campaigns["came_back"], state=state, filename="名簿2.csv",
+                content_digest=b"", byte_count=900, bytes_read=300, rows_read=5,
+                problem="ファイルを読み取れません。" if state == "failed" else "",
+            )  # fmt: skip
+            db.session.add(row)
+            db.session.flush()
+            found.append((row.campaign_id, row.id))
+        db.session.commit()
+    return found
+
+
+def _people_of(estate: Estate) -> None:
+    now = datetime.now(UTC) - timedelta(hours=30)
+    tenant, campaign = estate.tenant, estate.campaign
+    for number, state in enumerate(state for state in SMS.words if state not in {"draft", "queued"}):
+        db.session.add(
+            SendLog(
+                tenant_id=tenant, campaign_id=campaign, recipient_id=estate.people[number].id, attempt=1, fence=1,
+                sms_account_id=estate.sms_account, state=str(state), started_at=now, settled_at=now, carrier="ドコモ",
+            )
+        )  # fmt: skip
+    problems = ("", "paid twice", "refund not done", "pending beside another attempt", "mismatch: amount, currency")
+    payments: list[Any] = []
+    for number, state in enumerate(state for state in PAYMENT.words if state not in {"none", "unpaid"}):
+        payments.append(
+            Payment(
+                tenant_id=tenant, campaign_id=campaign, recipient_id=estate.people[number].id, attempt=1,
+                payment_account_id=estate.payment_account, reference=f"K9{number}", state=str(state), method="card",
+                amount_yen=12_000, problem=problems[number % len(problems)],
+            )
+        )  # fmt: skip
+    payments.append(
+        Payment(
+            tenant_id=tenant, campaign_id=campaign, recipient_id=estate.people[-1].id, attempt=1, reference="K801",
+            state="paid", method="bank_transfer", amount_yen=12_000,
+        )
+    )  # fmt: skip
+    payments.append(
+        Payment(
+            tenant_id=tenant, campaign_id=campaign, recipient_id=estate.people[-2].id, attempt=1, state="paid",
+            payment_account_id=estate.payment_account, reference="K802", method="konbini", amount_yen=12_000,
+        )
+    )  # fmt: skip
+    differences = [
+        PaymentDifference(
+            tenant_id=tenant, payment_account_id=estate.payment_account, recipient_id=estate.people[0].id,
+            reference="K90", kind=str(kind), day=date(2026, 11, 1), ours_yen=1000, theirs_yen=2000,
+        )
+        for kind in Kind
+    ]  # fmt: skip
+    db.session.add_all([*payments, *differences])
+    db.session.add(
+        Reminder(
+            tenant_id=tenant, campaign_id=campaign, number=1, which="unopened", sms_text=factories.SMS_TEXT, people=3,
+            created_by=estate.clerk,
+        )
+    )  # fmt: skip
+    db.session.commit()
+    estate.payments = [row.id for row in payments]
+    estate.differences = list(db.session.scalars(select(PaymentDifference.id)))
+
+
+def _states(owner: psycopg.Connection, estate: Estate) -> None:
+    """Put people and campaigns into their states, and write what happened on the way."""
+    at = datetime.now(UTC) - timedelta(hours=30)
+    for track in (SMS, PAGE, PAYMENT):
+        words = list(track.words)
+        for number, person in enumerate(estate.people):
+            state = words[number % len(words)]
+            times = [f"{column} = %(at)s" for (name, _), column in STEP_TIMES.items() if name == track.name]
+            owner.execute(
+                f"UPDATE recipient SET {track.name}_state = %(state)s, {', '.join(times)} WHERE id = %(id)s",  # noqa: S608
+                {"state": str(state), "at": at + timedelta(minutes=20 * number), "id": person.id},
+            )
+        for kind in [*words, *(kind for name, kind in _KINDS if name == track.name)]:
+            owner.execute(
+                "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)"
+                " VALUES (%s, %s, %s, %s, %s, %s, 'system', %s)",
+                [estate.tenant, estate.campaign, estate.people[0].id, track.name, str(kind), at,
+                 Jsonb({"attempt": 1, "of": 5})],
+            )  # fmt: skip
+    owner.execute(
+        "UPDATE recipient SET sms_attempt = 1, sms_code = 'unconnected', link_expires_at = now() + interval '1 day',"
+        " page_state = CASE sms_state WHEN 'delivered' THEN 'unopened' ELSE page_state END WHERE campaign_id = %s",
+        [estate.campaign],
+    )
+    later = datetime.now(UTC) + timedelta(days=2)
+    for state in CAMPAIGN.words:
+        launched = at if state in {"sending", "paused", "completed"} else None
+        owner.execute(
+            "UPDATE campaign SET state = %s, launched_at = coalesce(launched_at, %s), starts_at = %s WHERE id = %s",
+            [str(state), launched, later if state == "scheduled" else None, estate.campaigns[str(state)]],
+        )
+    owner.execute("UPDATE campaign SET checks_stopped_at = now() WHERE id = %s", [estate.campaigns["paused"]])
+    owner.execute(
+        "INSERT INTO event (tenant_id, campaign_id, track, state, at, actor, detail)"
+        " VALUES (%s, %s, 'campaign', 'draft', now(), 'system', %s)",
+        [estate.tenant, estate.campaigns["came_back"], Jsonb({"reason": "changed"})],
+    )
