@@ -25,6 +25,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.campaigns.start": (TRACKING, 3600),
     "jobs.delivery.send": (DELIVERY, 600),
     "jobs.delivery.reconcile": (TRACKING, 3600),
+    "jobs.delivery.poll": (TRACKING, 600),
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.payments.apply_notices": (TRACKING, 3600),
     "jobs.payments.poll": (TRACKING, 3600),

@@ -1,7 +1,7 @@
 """Jobs of delivery: send what is due, look after messages whose fate is unknown."""
 
 from app import queues, tenancy
-from app.delivery import turns, unknown
+from app.delivery import silence, turns, unknown
 
 
 def send() -> None:
@@ -15,3 +15,9 @@ def reconcile(tenant_id: int) -> None:
     queues.begun("jobs.delivery.reconcile", tenant_id)
     with tenancy.tenant(tenant_id):
         unknown.reconcile()
+
+
+def poll(tenant_id: int) -> None:
+    """Ask the providers about what they accepted and never told of again."""
+    with tenancy.tenant(tenant_id):
+        silence.poll(tenant_id)

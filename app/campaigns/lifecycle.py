@@ -11,6 +11,7 @@ from app import audit, queues
 from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing
 from app.config import settings
+from app.delivery.log import NO_RECEIPT
 from app.extensions import db
 from app.models import Campaign, Import, Recipient
 from app.tracking.moves import Executor, move_all, move_campaign
@@ -273,10 +274,11 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
         text("""
             SELECT NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
             AND NOT EXISTS (
-                SELECT FROM recipient WHERE campaign_id = :id AND sms_state IN ('queued', 'sending', 'unknown')
+                SELECT FROM recipient WHERE campaign_id = :id
+                AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
             )
         """),
-        {"id": campaign_id},
+        {"id": campaign_id, "silent": NO_RECEIPT},
     ).scalar_one()
     return bool(done) and move_campaign(
         executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"

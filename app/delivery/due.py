@@ -35,6 +35,7 @@ _STATEMENTS = {
             SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
         )
     """,
+    "jobs.delivery.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
     "jobs.tracking.apply_receipts": "SELECT DISTINCT tenant_id FROM receipt WHERE applied_at IS NULL",
     "jobs.intake.run_import": """
         SELECT tenant_id, id FROM import

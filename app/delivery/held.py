@@ -1,8 +1,8 @@
 """Messages whose fate the provider can't tell: held until a person decides whether they count as sent.
 
-Nothing is guessed and nothing sent again by itself. A message is held when a day of look-ups gave no clear answer, or
-once it has settled where the provider has no look-up. The machine goes on asking meanwhile, and a receipt still
-settles it.
+Nothing is guessed and nothing sent again by itself. A message is held when a day of look-ups gave no clear answer, once
+it has settled where the provider has no look-up, and when it was accepted but never told of again
+(`app.delivery.silence`). The machine goes on asking meanwhile, and a receipt still settles it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,13 +16,12 @@ from app.delivery import log, slices
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.sms import PROVIDERS
-from app.tracking.moves import Step, move
+from app.tracking.moves import Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
 _ASKED_FOR = timedelta(hours=24)
 
-_AS_SENT = "by_hand:sent"
 _AGAIN = "by_hand:again"
 
 _HELD = """
@@ -74,7 +73,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
         return False
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    to, code = (SmsState.ACCEPTED, _AS_SENT) if as_sent else (SmsState.QUEUED, _AGAIN)
+    to, code = (SmsState.ACCEPTED, log.AS_SENT) if as_sent else (SmsState.QUEUED, _AGAIN)
     step = Step(recipient_id, now, {"attempt": attempt, "code": code}, {"sms_code": code})
     move(db.session, SMS, to, [step], actor=actor, sources=[SmsState.UNKNOWN])
     connection = db.session.connection()
@@ -83,6 +82,8 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     else:
         # what became of the earlier attempt stays unknown: that is the truth
         db.session.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
+        if state == CampaignState.COMPLETED:
+            move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor)
     audit.record(
         db.session,
         actor=actor,

@@ -32,7 +32,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     ids = sorted({item.recipient_id for item in told})
     rows = connection.execute(
         text("""
-            SELECT id, sms_attempt, carrier, coalesce((
+            SELECT id, sms_attempt, sms_code, carrier, coalesce((
                 SELECT max(l.attempt) FROM reminder m JOIN send_log l ON l.started_at < m.created_at
                 WHERE m.id = r.reminder_id AND l.recipient_id = r.id
             ), 0) AS before_reminder
@@ -53,6 +53,8 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
             for item in group
             if item.attempt > people[item.recipient_id].before_reminder
             and (to is SmsState.DELIVERED or item.attempt == people[item.recipient_id].sms_attempt)
+            # "still processing" is no news of what was accepted days ago
+            and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == log.NO_RECEIPT)
         }
         moved = move(connection, SMS, to, list(steps.values()), actor="provider")
         if to is SmsState.UNDELIVERED:

@@ -23,6 +23,8 @@ from app.tracking.states import SMS, CampaignState, SmsState
 
 # what was made due by another machine's clock is due here too; seconds
 _CLOCK_SKEW_S = 2
+# how long a provider may take to tell what became of what it accepted before it is asked; seconds
+_RECEIPTS_S = 72 * 3600
 
 _MAY_SEND = f"c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}"
 
@@ -36,7 +38,8 @@ _DUE = f"""
 _LEASE = text(f"""
     UPDATE slice
     SET fence = fence + 1, leased_until = now() + make_interval(secs => :lease_s),
-        check_at = now() + make_interval(secs => :lease_s)
+        check_at = now() + make_interval(secs => :lease_s),
+        receipts_due_at = coalesce(receipts_due_at, now() + make_interval(secs => :receipts_s))
     WHERE id = (
         SELECT s.id {_DUE}
         ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
@@ -88,7 +91,7 @@ def lease() -> Lease | None:
     """
     started = time.monotonic()
     with tenancy.transaction() as connection:
-        values = {"lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S}
+        values = {"lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S, "receipts_s": _RECEIPTS_S}
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
             return None
@@ -134,10 +137,17 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
         left = connection.execute(
             text("""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
-                    coalesce(bool_or(sms_state IN ('unknown', 'sending')), false) AS unclear
+                    coalesce(
+                        bool_or(sms_state = 'sending' OR (sms_state = 'unknown' AND sms_code <> :no_receipt)), false
+                    ) AS unclear
                 FROM recipient WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id
             """),
-            {"campaign_id": held.campaign_id, "first_id": held.first_id, "last_id": held.last_id},
+            {
+                "campaign_id": held.campaign_id,
+                "first_id": held.first_id,
+                "last_id": held.last_id,
+                "no_receipt": log.NO_RECEIPT,
+            },
         ).one()
         connection.execute(
             text("""

@@ -112,9 +112,15 @@ def _unknown(connection: Connection, part: Range) -> list[_Open]:
             JOIN campaign c ON c.id = r.campaign_id
             JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
             WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id AND r.sms_state = 'unknown'
+            AND r.sms_code <> :no_receipt
             ORDER BY r.id
         """),
-        {"campaign_id": part.campaign_id, "first_id": part.first_id, "last_id": part.last_id},
+        {
+            "campaign_id": part.campaign_id,
+            "first_id": part.first_id,
+            "last_id": part.last_id,
+            "no_receipt": log.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
+        },
     )
     return [_Open(*row) for row in rows]
 

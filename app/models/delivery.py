@@ -15,7 +15,8 @@ class Slice(TenantOwned, Model):
     """A range of a campaign's recipients: what a worker leases. `due_at` is null when nothing is left to send.
 
     `check_at` says when to look for people whose SMS has no known outcome: set while the slice is leased, for its
-    worker may die, and as long as there are any. Nobody has to search a million people for a few.
+    worker may die, and as long as there are any. Nobody has to search a million people for a few. `receipts_due_at`
+    says when to look for people whose SMS was accepted and never told of again.
     """
 
     __tablename__ = "slice"
@@ -24,6 +25,7 @@ class Slice(TenantOwned, Model):
         UniqueConstraint("campaign_id", "first_id"),
         Index("ix_slice_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_slice_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+        Index("ix_slice_receipts_due_at", "receipts_due_at", postgresql_where=text("receipts_due_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 
@@ -33,6 +35,7 @@ class Slice(TenantOwned, Model):
     last_id: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[Time | None]
     check_at: Mapped[Time | None]
+    receipts_due_at: Mapped[Time | None]
     leased_until: Mapped[Time | None]
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
 

@@ -1,0 +1,218 @@
+"""Whom the provider accepted and never told of again: asked about after 72 hours, then held for a person.
+
+A slice says when to look at it (`receipts_due_at`, set with each lease). The provider's answer about a message counts
+as a receipt would. Where even that gives no end, the person's SMS is unknown with the code `no_receipt`. It was
+accepted once: never is it sent again for being absent at the provider, but a person may decide (`app.delivery.held`).
+It is asked about once a day for two weeks more, and a late receipt still settles it. Who opened the link got it and is
+not held.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import queues, tenancy
+from app.accounts import Unusable
+from app.delivery import log, reports, routes, stopping
+from app.delivery.asking import ask
+from app.delivery.log import Told
+from app.outbound import Response
+from app.sms.base import Report, ReportState, UnclearAnswer
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, SmsState
+from app.vault import CannotOpen
+
+AFTER = timedelta(hours=72)
+
+# how much longer a provider that gives no answer is asked before its silence is told to a person
+_PATIENCE = timedelta(hours=24)
+_ASKED_AGAIN = timedelta(hours=1)
+_DAILY = timedelta(hours=24)
+_ASKED_FOR = timedelta(days=17)
+_CHUNK = 500
+# A job ends after so long, seconds, and another goes on: others' receipts wait on the same queue.
+_SHIFT_S = 30.0
+
+# who opened the link got the SMS, whatever the provider says
+_OPENED = "(r.page_state NOT IN ('unopened', 'expired'))"
+
+_SILENT = f"""
+    FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
+    WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id
+    AND (
+        (r.sms_state = 'accepted' AND r.sms_code <> :as_sent AND (NOT {_OPENED} OR r.accepted_at > :asked_since))
+        OR (r.sms_state = 'unknown' AND r.sms_code = :no_receipt AND r.accepted_at > :asked_since)
+    )
+"""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    slice_id: int
+    campaign_id: int
+    key: str
+    first_id: int
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    recipient_id: int
+    attempt: int
+    account_id: int
+    provider_id: str | None
+    accepted_at: datetime
+
+
+def poll(tenant_id: int) -> None:
+    """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
+    ends = time.monotonic() + _SHIFT_S
+    for part in _due():
+        after_id = part.first_id - 1
+        while batch := _next(part, after_id):
+            if stopping.asked.is_set():
+                return
+            if time.monotonic() >= ends:
+                queues.enqueue("jobs.delivery.poll", tenant_id)
+                return
+            _settle(batch, _ask(part, batch))
+            after_id = batch[-1].recipient_id
+        _rearm(part)
+
+
+def _due() -> Sequence[_Part]:
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT s.id, s.campaign_id, c.key, s.first_id, s.last_id
+                FROM slice s JOIN campaign c ON c.id = s.campaign_id
+                WHERE s.receipts_due_at <= now() ORDER BY s.receipts_due_at, s.id
+            """)
+        )
+        return [_Part(*row) for row in rows]
+
+
+def _values(part: _Part, now: datetime) -> dict[str, object]:
+    return {
+        "campaign_id": part.campaign_id,
+        "first_id": part.first_id,
+        "last_id": part.last_id,
+        "as_sent": log.AS_SENT,
+        "no_receipt": log.NO_RECEIPT,
+        "asked_since": now - _ASKED_FOR,
+    }
+
+
+def _next(part: _Part, after_id: int) -> Sequence[_Silent]:
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text(f"""
+                SELECT r.id, l.attempt, l.sms_account_id, l.provider_id, r.accepted_at {_SILENT}
+                AND r.id > :after_id AND r.accepted_at <= :silent_since ORDER BY r.id LIMIT :limit
+            """),
+            {**_values(part, now), "after_id": after_id, "silent_since": now - AFTER, "limit": _CHUNK},
+        )
+        return [_Silent(*row) for row in rows]
+
+
+def _ask(part: _Part, batch: Sequence[_Silent]) -> dict[_Silent, Report | None]:
+    """Give what the provider says: a report, None for "I have no such message"; who got no clear answer is missing."""
+    found: dict[_Silent, Report | None] = {}
+    for account_id in sorted({item.account_id for item in batch}):
+        try:
+            account = routes.account(account_id)
+        except (Unusable, CannotOpen) as fault:
+            _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
+            continue
+        requests = {}
+        for item in batch:
+            if item.account_id != account_id:
+                continue
+            reference = routes.reference(part.key, item.recipient_id, item.attempt)
+            if item.provider_id is not None:
+                requests[item] = account.provider.detail(account.opened, item.provider_id)
+            elif (lookup := account.provider.lookup(account.opened, reference)) is not None:
+                requests[item] = lookup
+
+        def read(item: _Silent, response: Response, account: routes.Account = account) -> Report | None:
+            if item.provider_id is None:
+                reference = routes.reference(part.key, item.recipient_id, item.attempt)
+                return account.provider.found(response, reference)
+            report = account.provider.report(response)
+            if report.provider_id != item.provider_id:
+                raise UnclearAnswer("mismatch")
+            return report
+
+        found |= ask(requests, read)
+    return found
+
+
+def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> None:
+    """Record what was learnt of people who still stand where they stood when they were asked about."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text(f"""
+                SELECT r.id, {_OPENED} AS opened FROM recipient r
+                JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt) ON u.id = r.id
+                WHERE r.sms_attempt = u.attempt ORDER BY r.id FOR NO KEY UPDATE OF r
+            """),  # noqa: S608 - our own words
+            {"ids": [item.recipient_id for item in batch], "attempts": [item.attempt for item in batch]},
+        )
+        opened = {row.id: row.opened for row in rows}
+        told, silent = [], []
+        for item in batch:
+            if item.recipient_id not in opened:
+                continue
+            report = answers.get(item)
+            if report is not None and report.state is not ReportState.PROCESSING:
+                told.append(Told(item.recipient_id, item.attempt, report, min(report.at or now, now)))
+            elif not opened[item.recipient_id] and (item in answers or item.accepted_at <= now - AFTER - _PATIENCE):
+                silent.append(item)
+        reports.apply(connection, told)
+        code = log.NO_RECEIPT
+        steps = [
+            Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in silent
+        ]
+        move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.ACCEPTED])
+
+
+def _rearm(part: _Part) -> None:
+    """Say when to look at the slice again: never, once nobody of it is to be asked about or sent to."""
+    now = datetime.now(UTC)
+    with tenancy.transaction() as connection:
+        connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+        at = _next_time(connection, part, now)
+        connection.execute(
+            text("UPDATE slice SET receipts_due_at = :at WHERE id = :id"), {"at": at, "id": part.slice_id}
+        )
+
+
+def _next_time(connection: Connection, part: _Part, now: datetime) -> datetime | None:
+    rows = connection.execute(
+        text(f"""
+            SELECT r.sms_state = 'unknown' OR {_OPENED} AS told, min(r.accepted_at) AS first_at
+            {_SILENT} GROUP BY 1
+        """),
+        _values(part, now),
+    ).all()
+    times = [max(row.first_at + AFTER, now + (_DAILY if row.told else _ASKED_AGAIN)) for row in rows]
+    unsettled = connection.scalar(
+        text("""
+            SELECT EXISTS (
+                SELECT FROM recipient WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id
+                AND (sms_state IN ('queued', 'sending') OR (sms_state = 'unknown' AND sms_code <> :no_receipt))
+            )
+        """),
+        _values(part, now),
+    )
+    if unsettled:
+        times.append(now + AFTER)
+    return min(times, default=None)

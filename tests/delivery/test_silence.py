@@ -1,0 +1,216 @@
+"""What was accepted and never told of again is asked about after 72 hours, then a person is told; nobody is lost."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app import queues, tenancy
+from app.delivery import held, reports, silence
+from app.delivery.log import Told
+from app.extensions import db
+from app.models import Recipient
+from app.sms.base import Report, ReportState
+from jobs import delivery, sweep
+from sandbox.harness import Sandbox
+from tests import factories
+from tests.launched import Job
+
+Launched = Callable[..., Job]
+Quiet = Callable[..., Job]
+
+# the carrier learns at once that the first arrived, the second is switched off, and never what became of the third
+PHONES = ["+819012341234", "+819012340001", "+819012340002"]
+
+
+@pytest.fixture
+def quiet(launched: Launched, sandbox: Sandbox) -> Quiet:
+    """A campaign that was sent; its receipts went nowhere."""
+
+    def make(**columns: Any) -> Job:
+        job = launched(3, phones=PHONES, retry_times=0, **columns)
+        job.send()
+        assert job.states() == {"accepted": 3}
+        assert job.state() == "completed"
+        return job
+
+    return make
+
+
+def hours_pass(job: Job, hours: int) -> None:
+    for table, columns in {
+        "recipient": ("accepted_at", "queued_at", "sent_at", "link_expires_at"),
+        "send_log": ("started_at", "answered_at"),
+        "slice": ("receipts_due_at", "check_at"),
+    }.items():
+        sets = ", ".join(f"{column} = {column} - interval '{hours} hours'" for column in columns)
+        job.change(f"UPDATE {table} SET {sets}")  # noqa: S608
+
+
+def poll(job: Job) -> None:
+    sweep.sweep()
+    for (tenant_id,) in queues.waiting("jobs.delivery.poll"):
+        delivery.poll(tenant_id)
+    queues.queue("tracking").empty()
+
+
+def asked(sandbox: Sandbox) -> int:
+    return sum(1 for row in sandbox.ledger("karaden") if row["call"] in {"detail", "list"})
+
+
+def states(job: Job) -> list[str]:
+    return [job.person(person.id)["sms_state"] for person in job.people]
+
+
+def test_nobody_is_asked_about_before_72_hours(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    assert job.slice()["receipts_due_at"] - datetime.now(UTC) > timedelta(hours=71, minutes=59)
+    hours_pass(job, 71)
+    poll(job)
+    assert asked(sandbox) == 0
+    assert job.states() == {"accepted": 3}
+
+
+def test_after_72_hours_the_carrier_is_asked_and_who_stays_silent_is_held(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    assert asked(sandbox) == 3
+    assert states(job) == ["delivered", "undelivered", "unknown"]
+    silent = job.people[2].id
+    assert job.person(silent)["sms_code"] == "no_receipt"
+    assert job.events(silent) == ["queued", "sending", "accepted", "unknown"]
+    with tenancy.tenant(job.tenant_id):
+        assert held.is_held(db.session.get_one(Recipient, silent))
+    assert job.state() == "completed"
+    wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
+    assert timedelta(hours=23) < wait <= timedelta(hours=24)
+
+
+def test_the_silent_are_never_sent_again_by_themselves(quiet: Quiet, sandbox: Sandbox) -> None:
+    """Not even when the carrier has forgotten them: they were accepted once."""
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    sandbox.reset()
+    for _ in range(3):
+        hours_pass(job, 24)
+        poll(job)
+        job.change("UPDATE slice SET check_at = now()")
+        delivery.reconcile(job.tenant_id)
+        job.send()
+    assert sandbox.messages() == []
+    assert states(job) == ["delivered", "undelivered", "unknown"]
+    assert job.slice()["check_at"] is None, "nothing of it is left to the look-up of the unknown"
+
+
+def test_they_are_asked_about_for_two_weeks_more_and_no_longer(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    before = asked(sandbox)
+    hours_pass(job, 24)
+    poll(job)
+    assert asked(sandbox) == before + 1
+    hours_pass(job, 14 * 24)
+    poll(job)
+    assert asked(sandbox) == before + 1
+    assert job.slice()["receipts_due_at"] is None
+
+
+def test_a_late_receipt_still_settles_it_and_one_that_says_nothing_does_not(quiet: Quiet) -> None:
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    for state, expected in ((ReportState.PROCESSING, "unknown"), (ReportState.DELIVERED, "delivered")):
+        told = Told(job.people[2].id, 1, Report("id", state, code="received"), datetime.now(UTC))
+        with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+            reports.apply(connection, [told])
+        assert states(job)[2] == expected
+
+
+@pytest.mark.parametrize(("as_sent", "state", "sent"), [(True, "accepted", 0), (False, "queued", 1)])
+def test_a_person_decides(quiet: Quiet, sandbox: Sandbox, *, as_sent: bool, state: str, sent: int) -> None:
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    user_id = factories.user(job.tenant_id, "manager")
+    with tenancy.tenant(job.tenant_id):
+        assert held.settle_unknown(job.people[2].id, as_sent=as_sent, user_id=user_id)
+    assert states(job)[2] == state
+    before = len(sandbox.messages())
+    job.send()
+    assert len(sandbox.messages()) == before + sent
+    assert job.state() == "completed"
+    asked_before = asked(sandbox)
+    hours_pass(job, 80)
+    poll(job)
+    assert states(job)[2] == ("accepted" if as_sent else "unknown"), "what a person said holds; a new SMS is looked at"
+    assert asked(sandbox) == asked_before + sent
+
+
+def test_who_opened_the_link_got_the_sms(quiet: Quiet) -> None:
+    job = quiet()
+    job.change("UPDATE recipient SET page_state = 'viewed' WHERE id = %s", job.people[2].id)
+    hours_pass(job, 72)
+    poll(job)
+    assert states(job) == ["delivered", "undelivered", "accepted"]
+
+
+def test_a_carrier_that_gives_no_answer_is_asked_for_a_day_before_a_person_is_told(
+    quiet: Quiet, sandbox: Sandbox
+) -> None:
+    job = quiet()
+    sandbox.switches(error_before={"on": "karaden.detail"})
+    hours_pass(job, 72)
+    poll(job)
+    assert job.states() == {"accepted": 3}
+    wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
+    assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+    hours_pass(job, 24)
+    poll(job)
+    assert job.states() == {"unknown": 3}
+    sandbox.switches()
+    hours_pass(job, 24)
+    poll(job)
+    assert states(job) == ["delivered", "undelivered", "unknown"]
+
+
+def test_an_account_that_cannot_be_opened_loses_nobody(quiet: Quiet) -> None:
+    job = quiet()
+    job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", job.account_id)
+    hours_pass(job, 72)
+    poll(job)
+    assert job.states() == {"accepted": 3}
+    assert job.slice()["receipts_due_at"] > datetime.now(UTC)
+
+
+def test_an_attempt_whose_answer_was_lost_is_asked_about_by_its_reference(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    job.change("UPDATE send_log SET provider_id = NULL")
+    hours_pass(job, 72)
+    poll(job)
+    assert states(job) == ["delivered", "undelivered", "unknown"]
+    assert {row["call"] for row in sandbox.ledger("karaden")} == {"create", "list"}
+    assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND state = 'delivered' AND provider_id IS NULL")
+
+
+def test_an_answer_about_another_message_counts_for_nobody(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    job.change("UPDATE send_log SET provider_id = %s", str(uuid.uuid4()))
+    hours_pass(job, 72)
+    poll(job)
+    assert job.states() == {"accepted": 3}, "404 for an id says nothing clear"
+
+
+def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "_SHIFT_S", -1.0)
+    job = quiet()
+    hours_pass(job, 72)
+    sweep.sweep()
+    queues.queue("tracking").empty()
+    delivery.poll(job.tenant_id)
+    assert queues.waiting("jobs.delivery.poll") == {(job.tenant_id,)}
+    assert job.states() == {"accepted": 3}
