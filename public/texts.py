@@ -13,6 +13,7 @@ LANGUAGES = ("ja", "en")
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
     # on every page
+    "service": ("Todoke（届け）", "Todoke"),
     "operated": (
         "このページは、{company}の委託を受けて、お知らせサービス「Todoke（届け）」{operator}が運営しています。",
         "This page is run by the notification service Todoke{operator} on behalf of {company}.",
@@ -60,6 +61,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "verify_no_call": (
         "間違いがないときは、SMSのリンクを開かずに、その会社の公式サイトなどに載っている電話番号でお問い合わせください。",
         "If they are, don't open the link; call the company at a number from its official website.",
+    ),
+    "verify_again": ("ほかの番号を確かめる", "Check another number"),
+    "security_contact": (
+        "このサイトの安全上の問題を知らせる（技術者の方へ）",
+        "Report a security problem of this site (for engineers)",
     ),
     # the first page
     "welcome_title": ("{company}からのお知らせ", "A message from {company}"),
@@ -113,12 +119,24 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "submit_answers": ("回答を送る", "Send answers"),
     "attempts": (
         "あと{left}回まで入力できます。{left}回まちがえると、このページは開けなくなります。",
-        "{left} attempt(s) left. After that this page will be locked.",
+        "{left} attempts left. After that this page will be locked.",
+    ),
+    "attempts_last": (
+        "あと1回まで入力できます。次に一致しないと、このページは開けなくなります。",
+        "This is your last attempt. If the answers don't match, this page will be locked.",
     ),
     "wrong_title": ("ご登録の内容と一致しませんでした", "The answers don't match"),
     "wrong": (
         "入力した内容をもう一度お確かめください。安全のため、どの項目が違っているかはお知らせできません。",
         "Please check all of your answers. For your safety we can't say which one differs.",
+    ),
+    "wrong_ask": (
+        "わからないときは、無理に入力せず、{company}（電話 {phone}）へお問い合わせください。",
+        "If you are not sure, please call {company} at {phone} instead.",
+    ),
+    "wrong_ask_no_phone": (
+        "わからないときは、無理に入力せず、{company}へお問い合わせください。",
+        "If you are not sure, please contact {company} instead.",
     ),
     "unreadable_title": ("入力内容をお確かめください", "Please check your answers"),
     "unreadable": (
@@ -239,6 +257,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "pay_by": ("お支払いの締め切り", "Pay by"),
     "paid_title": ("お支払いが完了しました", "Payment complete"),
     "paid": ("お支払いありがとうございました。", "Thank you for your payment."),
+    "payee": ("お支払い先", "Paid to"),
     "paid_at": ("お支払い日時", "Paid at"),
     "settled_at": ("ご入金を確認した日時", "Payment recorded at"),
     "receipt_number": ("受付番号", "Receipt number"),

@@ -1,6 +1,7 @@
 """Pages for whoever doubts: is this SMS that company's, and whom to tell of a weakness of this site."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, request
@@ -19,7 +20,7 @@ _SECURITY_TXT_DAYS = 180
 @bp.get("/verify")
 def verify() -> Response:
     """Ask for a company and the number an SMS came from."""
-    return page("verify", outcome="", company="", number="", sender=None, host="")
+    return _verify(outcome="", company="", number="")
 
 
 @bp.post("/verify")
@@ -32,7 +33,11 @@ def verified() -> Response:
     outcome = "yes" if sender else "no" if company and number else "empty"
     host = urlsplit(settings().link_base_url).hostname
     status = 422 if outcome == "empty" else 200
-    return page("verify", status=status, outcome=outcome, company=company, number=number, sender=sender, host=host)
+    return _verify(status=status, outcome=outcome, company=company, number=number, sender=sender, host=host)
+
+
+def _verify(**context: Any) -> Response:  # noqa: ANN401 - a template's values
+    return page("verify", told=settings().security_contact, **context)
 
 
 @bp.get("/.well-known/security.txt")

@@ -20,9 +20,9 @@ LOGO_BYTES = 10_240  # what a page may carry: in base64 and gzipped about as muc
 # WCAG 2.2, 1.4.3: 4.5 to 1 between letters and what is behind them
 _CONTRAST = 4.5
 # the backgrounds on which public/static/page.css writes in the main colour, and the letters it writes upon it
-_LIGHT_GROUNDS = ("#ffffff", "#f2f4f7", "#eef2fb", "#fff7df")
-_DARK_GROUNDS = ("#16181d", "#0d0e11", "#1d2338", "#332a10")
-_ON_LIGHT, _ON_DARK = "#ffffff", "#0b0f2e"
+_LIGHT_GROUNDS = ("#ffffff", "#f2f2f2", "#e8f1fe", "#fbf5e0", "#e6f5ec", "#fdeeee")
+_DARK_GROUNDS = ("#1a1a1a", "#000000", "#333333", "#032213")
+_ON_LIGHT, _ON_DARK = "#ffffff", "#1a1a1a"
 
 _BOXES = ((480, 96), (360, 72), (240, 48))  # pixels, the largest that fits the bytes is taken
 _PALETTES = (256, 64, 32, 16)
