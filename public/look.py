@@ -58,7 +58,8 @@ def _logo(png: bytes) -> str:
     data = base64.b64encode(png).decode()
     return f""".top .company::before {{
   display: block; width: {width / _DENSITY:g}px; height: {height / _DENSITY:g}px;
-  max-width: calc(100% - .5rem); margin: 0 0 .25rem; border: .25rem solid #fff; border-radius: .25rem; box-sizing: content-box;
+  max-width: calc(100% - .5rem); margin: 0 0 .25rem;
+  border: .25rem solid #fff; border-radius: .25rem; box-sizing: content-box;
   print-color-adjust: exact; -webkit-print-color-adjust: exact;
   background: #fff url("data:image/png;base64,{data}") left center / contain no-repeat;
 }}
