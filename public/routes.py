@@ -74,7 +74,8 @@ def begin(token: str) -> Response:
         return _gone()
     with tenancy.tenant(link.tenant_id):
         visit.begin(link)
-    if not (_is_session_of(link) and _proved(link)):
+    # a second press, in another tab perhaps, leaves the form of the first one as good as it was
+    if not (_is_session_of(link) and (link.common.asks or _proved(link))):
         _open_session(link, proved=not link.common.asks)
     return _go("public.show")
 

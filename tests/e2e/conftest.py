@@ -11,7 +11,7 @@ from dev.browser import chromium
 from dev.stack import Stack, remove
 
 # what takes minutes in earnest takes seconds here
-_QUICK = {"SWEEP_S": "2", "LEASE_S": "6", "SEND_TIMEOUT_S": "4", "UNKNOWN_SETTLE_S": "3", "BATCH_ROWS": "50"}
+QUICK = {"SWEEP_S": "2", "LEASE_S": "6", "SEND_TIMEOUT_S": "4", "UNKNOWN_SETTLE_S": "3", "BATCH_ROWS": "50"}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def stack() -> Iterator[Stack]:
     """The running product, seeded like the demo."""
     folder = Path(tempfile.mkdtemp(prefix="todoke-e2e-"))
     try:
-        with Stack(folder, durable=False, extra_env=_QUICK) as running:
+        with Stack(folder, durable=False, extra_env=QUICK) as running:
             yield running
     finally:
         remove(folder)

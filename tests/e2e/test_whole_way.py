@@ -80,7 +80,7 @@ class Office:
         assert found
         return int(found[1])
 
-    def upload(self, campaign_id: int, content: bytes) -> None:
+    def upload(self, campaign_id: int, content: bytes, people: int = PEOPLE) -> None:
         """Upload a list, take the columns as proposed, wait until it is in."""
         page = self.page
         page.goto(f"{self.stack.web_url}/admin/campaign/{campaign_id}/list/")
@@ -89,15 +89,15 @@ class Office:
         )
         page.locator("form:has(input[type=file]) button[type=submit]").click()
         page.get_by_role("button", name="この列で取り込む").click()
-        expect(page.get_by_text(re.compile(f"{PEOPLE}件")).first).to_be_visible()
+        expect(page.get_by_text(re.compile(f"{people}件")).first).to_be_visible()
 
-    def send(self, campaign_id: int) -> None:
+    def send(self, campaign_id: int, people: int = PEOPLE) -> None:
         """Check every row, then send."""
         page = self.page
         page.goto(f"{self.stack.web_url}/admin/campaign/{campaign_id}/check/")
         page.get_by_role("button", name=re.compile("件を確認する")).click()
-        page.get_by_role("link", name=re.compile(f"{PEOPLE}件の送信へ進む")).click()
-        page.get_by_role("button", name=f"{PEOPLE}件を送信").click()
+        page.get_by_role("link", name=re.compile(f"{people}件の送信へ進む")).click()
+        page.get_by_role("button", name=f"{people}件を送信").click()
         expect(page).to_have_url(re.compile("/status/"))
 
     def status_csv(self, campaign_id: int, encoding: str) -> list[dict[str, str]]:

@@ -27,14 +27,17 @@ class Answer:
 
 @dataclass(slots=True)
 class Visitor:
-    """A browser with cookies and one connection; `ask` follows nothing."""
+    """A browser with cookies and one connection, from an address of its own; `ask` follows nothing."""
 
     port: int
+    source: str = "127.0.0.1"
     cookies: dict[str, str] = field(default_factory=dict)
     connection: http.client.HTTPConnection = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=30, source_address=(self.source, 0)
+        )
 
     def close(self) -> None:
         self.connection.close()
@@ -52,6 +55,9 @@ class Visitor:
         self.connection.request(method, path, body, sent)
         got = self.connection.getresponse()
         content = got.read()
+        if body is not None:
+            # the server ends a connection on which something was sent that nobody read
+            self.connection.close()
         for cookie in got.headers.get_all("Set-Cookie") or []:
             name, _, rest = cookie.partition("=")
             self.cookies[name] = rest.partition(";")[0]

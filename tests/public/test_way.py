@@ -192,6 +192,13 @@ def test_coming_back_by_the_link_asks_nothing_twice_in_one_browser(sent: Sent, b
     assert browser.title == "お支払いのご案内 | みどり信販"
 
 
+def test_a_second_press_leaves_the_first_tabs_form_good(sent: Sent, browser: Browser) -> None:
+    browser.open(sent.link).press()
+    Browser(browser.client).open(sent.link).press()
+    browser.press(**ANSWERS)
+    assert browser.title == "お支払いのご案内 | みどり信販"
+
+
 def test_another_link_in_the_same_browser_begins_anew(send: Callable[..., Sent], browser: Browser) -> None:
     browser.open(send().link).press().press(**ANSWERS)
     browser.open(send().link).press()
