@@ -1,5 +1,6 @@
 """The form in which a campaign is written: texts, questions, payment, validity."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,11 +134,20 @@ class CampaignForm(Form):
         default=60,
     )
 
-    def __init__(self, formdata: Any, obj: Campaign | None, company: str) -> None:
-        super().__init__(formdata, obj=obj, **(_typed_before(obj) if obj is not None else {"hours": hours_typed(None)}))
+    def __init__(
+        self, formdata: Any, obj: Campaign | None, company: str, start: Mapping[str, Any] | None = None
+    ) -> None:
+        """Read a form, or show a campaign's; a new one shows what it is to start with."""
+        values = typed_before(obj) if obj is not None else {"hours": hours_typed(None), **(start or {})}
+        super().__init__(formdata, obj=obj, **values)
         self.company = company
         self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
-        if obj is None and formdata is None and len(only := _accounts(SmsAccount)()) == 1:
+        if (
+            obj is None
+            and formdata is None
+            and not self.sms_account_id.data
+            and len(only := _accounts(SmsAccount)()) == 1
+        ):
             self.sms_account_id.data = only[0][0]
 
     def validate_sms_text(self, field: Any) -> None:
@@ -236,7 +246,7 @@ def _lines(typed: str) -> list[str]:
     return [stripped for one in many_lines(typed).split("\n") if (stripped := one.strip())]
 
 
-def _typed_before(campaign: Campaign) -> dict[str, Any]:
+def typed_before(campaign: Campaign) -> dict[str, Any]:
     """Give what stands otherwise in the table than in the form."""
     values: dict[str, Any] = {
         "validity": "period",
@@ -247,9 +257,14 @@ def _typed_before(campaign: Campaign) -> dict[str, Any]:
     if campaign.link_until is not None:
         values |= {"validity": "until", "until": _local(campaign.link_until)}
     elif campaign.link_minutes is not None:
-        unit = next(unit for unit, (_, size) in _UNITS.items() if campaign.link_minutes % size == 0)
-        values |= {"link_amount": campaign.link_minutes // _UNITS[unit][1], "link_unit": unit}
+        values |= validity_of(campaign.link_minutes)
     return values
+
+
+def validity_of(minutes: int) -> dict[str, Any]:
+    """Give a validity from the sending on as the form has it: in the largest unit that fits."""
+    unit = next(unit for unit, (_, size) in _UNITS.items() if minutes % size == 0)
+    return {"validity": "period", "link_amount": minutes // _UNITS[unit][1], "link_unit": unit}
 
 
 def _local(at: datetime | None) -> datetime | None:

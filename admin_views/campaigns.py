@@ -8,9 +8,9 @@ from markupsafe import Markup
 from sqlalchemy import func, literal, select, true
 from wtforms.validators import ValidationError
 
-from admin_views import show
+from admin_views import campaign_start, show
 from admin_views.access import staff
-from admin_views.base import SecureModelView
+from admin_views.base import SecureModelView, expose
 from admin_views.campaign_form import CampaignForm, least_units
 from admin_views.filters import Choice, Days, states_of
 from admin_views.keyset import COUNTED_TO
@@ -87,6 +87,15 @@ class CampaignView(SecureModelView):
     def __init__(self) -> None:
         super().__init__(Campaign, "配信", endpoint="campaign")
 
+    @expose("/start/")
+    def start(self) -> str:
+        """Offer what a new campaign may start from."""
+        return self.render("office/campaign_start.html", **campaign_start.page())
+
+    def create_links(self) -> list[tuple[str, str]]:
+        """Lead to what a new campaign may start from."""
+        return [(self.create_label, url_for("campaign.start"))]
+
     def get_list(self, *args: Any, **kwargs: Any) -> Any:
         """Give a page of campaigns with the number of people of each."""
         count, campaigns = super().get_list(*args, **kwargs)
@@ -98,8 +107,8 @@ class CampaignView(SecureModelView):
         return not lifecycle.content_locked(model)
 
     def create_form(self, obj: Any = None) -> CampaignForm:
-        """Make an empty form."""
-        return CampaignForm(get_form_data(), obj, _company())
+        """Make the form of a new campaign, with what its address says that it starts with."""
+        return CampaignForm(get_form_data(), obj, _company(), campaign_start.asked_for())
 
     def edit_form(self, obj: Any = None) -> CampaignForm:
         """Make the form of a draft; what is sent already can only be looked at."""
