@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis as redis_package
 from flask import Flask, session
 
 from app import config, create_app, extensions, links
@@ -163,22 +165,28 @@ def test_too_many_presses_are_slowed_down_and_lock_nothing(sent: Sent, app: Flas
 
 
 @pytest.fixture
-def over_https(app: Flask, settings: Settings) -> Iterator[Flask]:
-    """Another application of the same house, reached over https as in production."""
+def other(app: Flask, settings: Settings) -> Iterator[Callable[..., Flask]]:
+    """Make other applications of the same house, with settings of their own."""
     del app
-    made = create_app(replace(settings, public_base_url="https://todoke.example"))
-    made.testing = True
-    yield made
-    with made.app_context():
-        extensions.db.engine.dispose()
+    made: list[Flask] = []
+
+    def make(**changes: Any) -> Flask:
+        made.append(create_app(replace(settings, **changes)))
+        made[-1].testing = True
+        return made[-1]
+
+    yield make
+    for one in made:
+        with one.app_context():
+            extensions.db.engine.dispose()
     config.install(settings)
 
 
 def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
-    send: Callable[..., Sent], over_https: Flask
+    send: Callable[..., Sent], other: Callable[..., Flask]
 ) -> None:
     sent = send()
-    browser = Browser(over_https.test_client(), "https://todoke.example")
+    browser = Browser(other(public_base_url="https://todoke.example").test_client(), "https://todoke.example")
     browser.open(sent.link)
     cookie = browser.client.post(sent.link, base_url=browser.base_url).headers["Set-Cookie"]
     assert cookie.startswith("__Host-todoke=")
@@ -187,6 +195,19 @@ def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
     browser.press().press(**ANSWERS)
     assert browser.title == "お支払いのご案内 | みどり信販"
     assert browser.page.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+@pytest.mark.parametrize(("hops", "counted"), [(0, "127.0.0.1"), (1, "10.0.0.3"), (2, "10.0.0.2")])
+def test_only_what_our_own_proxies_say_is_believed(
+    other: Callable[..., Flask], redis: redis_package.Redis, hops: int, counted: str
+) -> None:
+    client = other(trusted_proxies=hops).test_client()
+    claims = {"X-Forwarded-For": "10.0.0.1, 10.0.0.2, 10.0.0.3", "X-Forwarded-Host": "todoke.example,localhost"}
+    assert client.post("/abcdefghijkmnpqr", headers=claims).status_code == 404
+    keys = [key.decode() for key in redis.scan_iter("LIMITS:*")]
+    assert [key.split("/")[2] for key in keys] == [counted]
+    believed = client.get("/p", headers={"X-Forwarded-Host": "elsewhere.example, elsewhere.example"})
+    assert believed.status_code == (400 if hops else 200)
 
 
 def test_a_trial_sms_leads_to_a_page_that_says_so(app: Flask) -> None:
