@@ -148,3 +148,15 @@ def test_a_token_is_looked_up_by_its_digest_alone(vault: Vault) -> None:
     token = vault.link_token(1, 1)
     assert token.encode() not in vault.token_digest(token)
     assert vault.token_digest(token) == vault.token_digest(token)
+
+
+def test_a_column_is_sealed_as_single_values_are(vault: Vault) -> None:
+    plains = [b"one", b"two", b"three"]
+    sealed = vault.seal_column(7, "recipient", "phone_sealed", [11, 12, 13], plains)
+    assert [
+        vault.open(item, Place(7, "recipient", "phone_sealed", row_id))
+        for row_id, item in zip((11, 12, 13), sealed, strict=True)
+    ] == plains
+    assert len({item[: -len(b"one") - 16] for item in sealed}) == 3  # a nonce for each
+    with pytest.raises(CannotOpen):
+        vault.open(sealed[0], Place(7, "recipient", "phone_sealed", 12))

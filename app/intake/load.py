@@ -13,19 +13,25 @@ from psycopg import Connection as DbapiConnection
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.campaigns.people import fields_place, phone_place
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.vault import Place
 
-_COLUMNS = (
-    *("id", "sheet_row", "identity_key", "row_digest", "reference", "phone_sealed", "phone_index", "fields_sealed"),
-    *("answer_digests", "amount_yen", "due_date", "token_digest", "phone_last4_index"),
-)
-_TYPES = (
-    *("bigint", "integer", "bytea", "bytea", "text", "bytea", "bytea", "bytea"),
-    *("bytea[]", "bigint", "date", "bytea", "bytea"),
-)
+# the recipient's columns that arrive; the digests of its answers follow, a column each
+_COLUMNS = {
+    "id": "bigint",
+    "sheet_row": "integer",
+    "identity_key": "bytea",
+    "row_digest": "bytea",
+    "reference": "text",
+    "phone_sealed": "bytea",
+    "phone_index": "bytea",
+    "fields_sealed": "bytea",
+    "amount_yen": "bigint",
+    "due_date": "date",
+    "token_digest": "bytea",
+    "phone_last4_index": "bytea",
+}
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -50,36 +56,56 @@ class Loaded:
     contradicting: list[int] = field(default_factory=list)
 
 
-def prepare(connection: Connection) -> None:
+def prepare(connection: Connection, target: Target) -> None:
     """Make the temporary table; it goes with the transaction."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in zip(_COLUMNS, _TYPES, strict=True))
+    columns = ", ".join(f"{name} {kind}" for name, kind in _arriving(target).items())
     connection.execute(text(f"CREATE TEMPORARY TABLE arriving ({columns}) ON COMMIT DROP"))
+
+
+def _arriving(target: Target) -> dict[str, str]:
+    """Name the temporary table's columns with their types; an array for the answers would take psycopg twice as long."""
+    return _COLUMNS | {f"answer_{place}": "bytea" for place in range(len(target.question_ids))}
 
 
 def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
     """Make rows what the table takes: encrypted and digested. Draws their ids in a transaction of its own."""
+    if not rows:
+        return []
     with tenancy.transaction() as beside:
         ids = _draw(beside, "recipient", len(rows))
-    return [_values(target, row_id, row) for row_id, row in zip(ids, rows, strict=True)]
+    tenant_id = target.tenant_id
+    fields = [_as_json(row.fields) for row in rows]
+    phones_sealed = vault.seal_column(tenant_id, "recipient", "phone_sealed", ids, [row.phone.encode() for row in rows])
+    fields_sealed = vault.seal_column(tenant_id, "recipient", "fields_sealed", ids, [said.encode() for said in fields])
+    return [_values(target, *parts) for parts in zip(ids, rows, fields, phones_sealed, fields_sealed, strict=True)]
 
 
-def load(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]) -> Loaded:
-    """Add the rows that are new, as `seal` made them.
+def copy(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Put rows, as `seal` made them, into the temporary table."""
+    if not rows:
+        return
+    arriving = _arriving(target)
+    statement = f"COPY arriving ({', '.join(arriving)}) FROM STDIN WITH (FORMAT BINARY)"
+    with _raw(connection).cursor() as cursor, cursor.copy(statement) as stream:
+        stream.set_types(list(arriving.values()))
+        for row in rows:
+            stream.write_row(row)
+
+
+def land(connection: Connection, target: Target, rows: int) -> Loaded:
+    """Add those of the temporary table's `rows` that are new, and empty it.
 
     A row is known by its reference, or by all it says where it has none.
     """
     if not rows:
         return Loaded()
-    raw = _raw(connection)
-    statement = f"COPY arriving ({', '.join(_COLUMNS)}) FROM STDIN WITH (FORMAT BINARY)"
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(_TYPES)
-        for row in rows:
-            copy.write_row(row)
+    answers = ", ".join(f"answer_{place}" for place in range(len(target.question_ids)))
     added = connection.execute(
         text(f"""
-            INSERT INTO recipient (tenant_id, campaign_id, import_id, payment_state, {", ".join(_COLUMNS)})
-            SELECT :tenant_id, :campaign_id, :import_id, :payment_state, {", ".join(_COLUMNS)}
+            INSERT INTO recipient
+                (tenant_id, campaign_id, import_id, payment_state, answer_digests, {", ".join(_COLUMNS)})
+            SELECT :tenant_id, :campaign_id, :import_id, :payment_state, CAST(ARRAY[{answers}] AS bytea[]),
+                {", ".join(_COLUMNS)}
             FROM arriving ORDER BY id
             ON CONFLICT (campaign_id, identity_key) DO NOTHING
         """),  # noqa: S608 - the names stand above
@@ -91,7 +117,7 @@ def load(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]
         },
     ).rowcount
     contradicting: list[int] = []
-    if added < len(rows):
+    if added < rows:
         contradicting = list(
             connection.scalars(
                 text("""
@@ -103,7 +129,7 @@ def load(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]
             )
         )
     connection.execute(text("TRUNCATE arriving"))
-    return Loaded(added, len(rows) - added - len(contradicting), contradicting)
+    return Loaded(added, rows - added - len(contradicting), contradicting)
 
 
 def write_faults(
@@ -166,9 +192,10 @@ def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
     return vault.seal(_as_json(cells), row_place(tenant_id, fault_id))
 
 
-def _values(target: Target, row_id: int, row: CheckedRow) -> tuple[Any, ...]:
+def _values(
+    target: Target, row_id: int, row: CheckedRow, fields: str, phone_sealed: bytes, fields_sealed: bytes
+) -> tuple[Any, ...]:
     tenant_id = target.tenant_id
-    fields = _as_json(row.fields)
     # nothing before `fields` can hold the separator but the reference, and that stands in `fields` once more
     says = "\x1f".join((row.phone, row.reference or "", str(row.amount_yen), str(row.due_date), *row.answers, fields))
     return (
@@ -177,28 +204,27 @@ def _values(target: Target, row_id: int, row: CheckedRow) -> tuple[Any, ...]:
         vault.identity_key(tenant_id, target.campaign_id, f"r{row.reference}" if row.reference else f"w{says}"),
         vault.row_digest(tenant_id, says),
         row.reference or "",
-        vault.seal(row.phone, phone_place(tenant_id, row_id)),
+        phone_sealed,
         vault.phone_index(tenant_id, row.phone),
-        vault.seal(fields, fields_place(tenant_id, row_id)),
-        [
-            vault.answer_digest(tenant_id, row_id, question_id, answer)
-            for question_id, answer in zip(target.question_ids, row.answers, strict=True)
-        ],
+        fields_sealed,
         row.amount_yen,
         row.due_date,
         vault.token_digest(vault.link_token(row_id, 1)),
         vault.last4_index(tenant_id, row.phone),
+        *[
+            vault.answer_digest(tenant_id, row_id, question_id, answer)
+            for question_id, answer in zip(target.question_ids, row.answers, strict=True)
+        ],
     )
 
 
 def _draw(connection: Connection, table: str, count: int) -> list[int]:
     """Draw ids before the rows are written: what is sealed is sealed for its row."""
-    return list(
-        connection.scalars(
-            text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"),
-            {"table": table, "count": count},
-        )
-    )
+    drawn: list[int] = connection.execute(
+        text("SELECT array_agg(nextval(pg_get_serial_sequence(:table, 'id'))) FROM generate_series(1, :count)"),
+        {"table": table, "count": count},
+    ).scalar_one()
+    return drawn
 
 
 def _raw(connection: Connection) -> "DbapiConnection[Any]":
