@@ -56,7 +56,7 @@ bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,0
 bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client and one job per person (BENCH_ARGS=messages)
 	$(PY) -m bench.send $(BENCH_ARGS)
 
-bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS=rows)
+bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS="rows xlsx")
 	$(PY) -m bench.imports $(BENCH_ARGS)
 
 bench-export: $(STAMP) ## the status file of a million people, from its first byte on (BENCH_ARGS=rows)

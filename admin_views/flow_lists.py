@@ -80,7 +80,7 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
     except RequestEntityTooLarge:
         raise imports.Refused(too_large) from None
     if file is None or not file.filename:
-        raise imports.Refused("ファイルが選ばれていません。名簿のCSVファイルを選んでから「取り込む」を押してください。")
+        raise imports.Refused("ファイルが選ばれていません。名簿のファイルを選んでから「取り込む」を押してください。")
     return imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
 
 
@@ -92,9 +92,9 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     roles = _roles(campaign)
     proposed = _proposed(ColumnMapping.from_json(row.mapping)) if row.mapping else {}
     try:
-        rows, unreadable = imports.sample(row.id), ""
+        (rows, sheet), unreadable = imports.sample(row.id), ""
     except BadInput as bad:
-        rows, unreadable = [], bad.message_ja
+        rows, sheet, unreadable = [], "", bad.message_ja
     columns = []
     for place, name in enumerate(row.header):
         field = f"column_{place}"
@@ -106,6 +106,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "roles": roles,
         "reason_column": REASON_COLUMN,
         "unreadable": unreadable,
+        "sheet": sheet,
         "twin": _twin(row),
         "same_files": overlap.same_files(campaign),
     }
@@ -165,22 +166,30 @@ def _twin(row: Import) -> Import | None:
 
 def progress(row: Import) -> dict[str, Any]:
     """Give what the page of a running import shows."""
-    return {"words": _progress_words(row), "live_url": _live_url(row)}
+    return {"words": _progress_words(row), "percent": _percent(row), "live_url": _live_url(row)}
 
 
 def _live_url(row: Import) -> str:
     return url_for("flow.list_progress", campaign_id=row.campaign_id, import_id=row.id)
 
 
+def _percent(row: Import) -> int:
+    return min(99, row.bytes_read * 100 // max(1, row.byte_count))
+
+
 def _progress_words(row: Import) -> str:
     if row.state == "queued":
         return "順番を待っています。"
-    return f"{row.rows_read:,}行まで読み取りました。" if row.rows_read else "読み取りを始めました。"
+    return f"{row.rows_read:,}行まで読み取りました（{_percent(row)}%）。" if row.rows_read else "読み取りを始めました。"
 
 
 def live(row: Import) -> dict[str, Any]:
     """Give the answer to the page that asks again and again."""
-    return {"done": row.state not in {"queued", "running"}, "texts": {"progress": _progress_words(row)}}
+    return {
+        "done": row.state not in {"queued", "running"},
+        "texts": {"progress": _progress_words(row)},
+        "values": {"progress": _percent(row)},
+    }
 
 
 # --- outcome ---

@@ -13,7 +13,7 @@ from app.campaigns import lifecycle
 from app.campaigns.windows import ALWAYS
 from app.config import settings
 from app.extensions import db, vault
-from app.intake import imports
+from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
 from app.tenancy.passwords import hash_password
@@ -161,4 +161,4 @@ def _campaign(tenant_id: int) -> None:
     )
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    imports.run(import_id)
+    running.run(import_id)

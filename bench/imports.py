@@ -18,10 +18,10 @@ from sqlalchemy import select
 
 from app import create_app, tenancy
 from app.extensions import db
-from app.intake import imports
+from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Import, Tenant
-from bench.lists import draft, write_list
+from bench.lists import draft, write_book, write_list
 from bench.report import report
 from dev.stack import Stack, remove
 
@@ -30,16 +30,17 @@ ROWS = 1_000_000
 _PIECE = 1 << 18
 
 
-def main(rows: int = ROWS) -> None:
-    """Measure one import and one bare COPY."""
+def main(rows: int = ROWS, form: str = "csv") -> None:
+    """Measure one import, of a CSV file or an xlsx book, and one bare COPY."""
     with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name:
         folder = Path(name)
         stack = Stack(folder / "stack")
         try:
             stack.prepare()
             stack.seed()
-            write_list(folder / "list.csv", rows)
-            told = _child(stack, folder / "list.csv")
+            path = folder / f"list.{form}"
+            (write_book if form == "xlsx" else write_list)(path, rows)
+            told = _child(stack, path)
             added, copied_s = _bare_copy(stack.env["DATABASE_OWNER_URL"], folder / "rows.bin")
         finally:
             stack.stop()
@@ -53,7 +54,7 @@ def main(rows: int = ROWS) -> None:
         "ratio": rows / seconds / copy_rate,
         "peak_rss_mb": told["peak_rss_mb"],
     }
-    report("bench-import", FIELDS, [run], sys.stdout)
+    report("bench-import" if form == "csv" else f"bench-import-{form}", FIELDS, [run], sys.stdout)
 
 
 def _child(stack: Stack, path: Path) -> dict[str, float]:
@@ -79,7 +80,7 @@ def import_list(path: Path) -> dict[str, float]:
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
             begun = time.perf_counter()
-            imports.run(import_id)
+            running.run(import_id)
             seconds = time.perf_counter() - begun
             db.session.refresh(row)
             if row.state != "done":
@@ -111,4 +112,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         print(json.dumps(import_list(Path(sys.argv[2]))))
     else:
-        main(*map(int, sys.argv[1:2]))
+        main(int(sys.argv[1]) if sys.argv[1:] else ROWS, *sys.argv[2:3])

@@ -2,13 +2,13 @@
 
 from app import tenancy
 from app.campaigns import rehearsal
-from app.intake import imports
+from app.intake import running
 
 
 def run_import(tenant_id: int, import_id: int) -> None:
     """Check an uploaded list and add its rows."""
     with tenancy.tenant(tenant_id):
-        imports.run(import_id)
+        running.run(import_id)
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:

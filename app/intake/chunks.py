@@ -11,6 +11,12 @@ from app.models import ImportChunk
 from app.vault import Place
 
 CHUNK_BYTES = 1 << 20
+# a book is read at two places in turn
+_KEPT = 3
+
+
+class Removed(Exception):  # noqa: N818 - it says what happened
+    """The file is gone: its import was given up while it was read."""
 
 
 def write(tenant_id: int, import_id: int, position: int, data: bytes) -> None:
@@ -29,7 +35,7 @@ def remove(import_id: int) -> None:
 
 
 def open_file(tenant_id: int, import_id: int, size: int) -> BinaryIO:
-    """Open the stored file for reading; one piece of it is in memory at a time."""
+    """Open the stored file for reading; a few pieces of it are in memory at a time. Reading may raise Removed."""
     return cast("BinaryIO", io.BufferedReader(_StoredFile(tenant_id, import_id, size)))
 
 
@@ -41,8 +47,7 @@ class _StoredFile(io.RawIOBase):
         self._import_id = import_id
         self._size = size
         self._at = 0
-        self._loaded = -1
-        self._data = b""
+        self._kept: dict[int, bytes] = {}
 
     def readable(self) -> bool:
         return True
@@ -62,10 +67,11 @@ class _StoredFile(io.RawIOBase):
         if self._at >= self._size:
             return 0
         position, start = divmod(self._at, CHUNK_BYTES)
-        if position != self._loaded:
-            self._data = self._load(position)
-            self._loaded = position
-        piece = self._data[start : start + len(buffer)]
+        if position not in self._kept:
+            if len(self._kept) == _KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[position] = self._load(position)
+        piece = self._kept[position][start : start + len(buffer)]
         buffer[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
@@ -75,7 +81,9 @@ class _StoredFile(io.RawIOBase):
             row = connection.execute(
                 text("SELECT id, data_sealed FROM import_chunk WHERE import_id = :import_id AND position = :position"),
                 {"import_id": self._import_id, "position": position},
-            ).one()
+            ).first()
+        if row is None:
+            raise Removed
         return vault.open(row.data_sealed, _place(self._tenant_id, row.id))
 
 

@@ -12,9 +12,9 @@ from app.identity.bad_input import BadInput
 _CHUNK = 1 << 18  # bytes
 
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV (コンマ区切り)」か「CSV UTF-8」を選んで保存し直してください。"
+_SAVE_AS_BOOK = "Excelで開き、パスワードを外して「Excelブック (.xlsx)」か「CSV UTF-8」で保存し直してください。"
 _SIGNATURES = (
-    (b"PK\x03\x04", "Excelブック(.xlsx)かZIPファイルです。" + _SAVE_AS_CSV),
-    (b"\xd0\xcf\x11\xe0", "Excelの古い形式(.xls)か、パスワード付きのExcelブックです。" + _SAVE_AS_CSV),
+    (b"\xd0\xcf\x11\xe0", "Excelの古い形式(.xls)か、パスワード付きのExcelブックです。" + _SAVE_AS_BOOK),
     (b"%PDF", "PDFファイルです。元の表をCSVで保存し、そのファイルを選んでください。"),
     (b"\x1f\x8b", "圧縮ファイルです。展開して、中のCSVファイルを選んでください。"),
     (b"<html", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
@@ -30,6 +30,13 @@ _SURELY_UTF8 = 8
 
 class BadFile(BadInput):
     """A file that can't be taken as a list; nothing of it is. `code` is stable, `message_ja` says what to do."""
+
+
+def too_large(max_bytes: int) -> BadFile:
+    """Make what is raised for a file of more than `max_bytes`."""
+    return BadFile(
+        "too_large", f"ファイルが大きすぎます。{max_bytes // 1_000_000}MB以下に分けてアップロードしてください。"
+    )
 
 
 class _Undecodable(NamedTuple):
@@ -77,9 +84,7 @@ def _first_wrong_byte(stream: BinaryIO, encoding: str, max_bytes: int) -> _Undec
         chunk = stream.read(_CHUNK)
         size += len(chunk)
         if size > max_bytes:
-            raise BadFile(
-                "too_large", f"ファイルが大きすぎます。{max_bytes // 1_000_000}MB以下に分けてアップロードしてください。"
-            )
+            raise too_large(max_bytes)
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:

@@ -63,7 +63,7 @@ def prepare(connection: Connection, target: Target) -> None:
 
 
 def _arriving(target: Target) -> dict[str, str]:
-    """Name the temporary table's columns with their types; an array for the answers would take psycopg twice as long."""
+    """Name the temporary table's columns with types; one array of the answers would take psycopg twice as long."""
     return _COLUMNS | {f"answer_{place}": "bytea" for place in range(len(target.question_ids))}
 
 

@@ -1,7 +1,7 @@
 """The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
 
-In: a seekable stream of CSV or TSV. Out: a `Table`. A sheet row is what Excel shows as one row: the header is 1, a line
-break inside quotes adds none, an empty line is a row.
+In: a seekable stream of CSV, TSV or an Excel book. Out: a `Table`. A sheet row is what Excel
+shows as one row: the header is 1, a line break inside quotes adds none, an empty line is a row.
 """
 
 import csv
@@ -9,11 +9,12 @@ import io
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from app.intake.encodings import BadFile, find_encoding
+from app.intake import books
+from app.intake.encodings import BadFile, find_encoding, too_large
 from app.tracking.cells import restore
 
 Row = tuple[int, list[str]]
@@ -44,30 +45,60 @@ class Table:
     """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
 
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks, none twice, none blank.
-    `encoding` is Python's name, `delimiter` one of comma, tab and semicolon.
+    `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab and semicolon, or nothing. `read` tells which
+    share of the file was read so far, 0 to 1. `sheet` is what was chosen in a book that has other sheets too.
     """
 
     header: tuple[str, ...]
     rows: Iterator[Row]
     encoding: str
     delimiter: str
+    read: Callable[[], float]
+    sheet: str = ""
 
 
 def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
-    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, no_header,
-    blank_header, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote, stray_quote.
+    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
+    no_header, blank_header, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote,
+    stray_quote.
     """
+    stream.seek(0)
+    if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
+        return _book_table(stream, limits)
     encoding = find_encoding(stream, limits.bytes)
     delimiter = _find_delimiter(stream, encoding)
-    records = _records(stream, encoding, delimiter, limits)
+    size = stream.seek(0, io.SEEK_END)
+    header, rows = _opened(_records(stream, encoding, delimiter, limits), limits)
+    return Table(header, rows, encoding, delimiter, lambda: stream.tell() / max(1, size))
+
+
+def _book_table(stream: BinaryIO, limits: Limits) -> Table:
+    if stream.seek(0, io.SEEK_END) > limits.bytes:
+        raise too_large(limits.bytes)
+    sheet = books.open_book(stream)
+    header, rows = _opened(_short_cells(sheet.rows, limits), limits)
+    return Table(header, rows, "xlsx", "", sheet.read, sheet.name if sheet.others else "")
+
+
+def _opened(records: Iterator[Row], limits: Limits) -> tuple[tuple[str, ...], Iterator[Row]]:
     _, cells = next(records, (1, []))
     header = _header(cells, limits)
     first = next(records, None)
     if first is None:
         raise BadFile("no_rows", "見出しだけで、データの行がありません。2行目からデータを入れてください。")
-    return Table(header, _within(itertools.chain([first], records), len(header), limits), encoding, delimiter)
+    return header, _within(itertools.chain([first], records), len(header), limits)
+
+
+def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
+    """Refuse long cells, and fill up rows of a book: it doesn't hold the empty cells at their end."""
+    width = 0
+    for sheet_row, cells in rows:
+        if sum(map(len, cells)) > limits.cell:
+            _refuse_long_cells(sheet_row, cells, limits)
+        width = width or len(cells)
+        yield sheet_row, cells + [""] * (width - len(cells))
 
 
 def column_letter(index: int) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import openpyxl
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
@@ -112,12 +113,38 @@ def test_while_it_runs_the_page_says_how_far_it_is(app, clerk, ours, campaign):
     page = clerk.get(url).get_data(as_text=True)
     assert f'data-live="{url}progress.json"' in page
     assert '<noscript><meta http-equiv="refresh"' in page
-    assert clerk.get(f"{url}progress.json").get_json() == {"done": False, "texts": {"progress": "順番を待っています。"}}
+    assert clerk.get(f"{url}progress.json").get_json() == {
+        "done": False,
+        "texts": {"progress": "順番を待っています。"},
+        "values": {"progress": 0},
+    }
     again = clerk.post(url, chosen(""))
     assert (again.status_code, again.location) == (303, url)
     with app.app_context():
         run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
     assert clerk.get(f"{url}progress.json").get_json()["done"] is True
+
+
+def test_a_book_of_excel_is_taken_as_it_is(app, clerk, ours, campaign, ask):
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.title = "名簿"
+    for line in (HEAD + GOOD + BAD).splitlines():
+        sheet.append(line.split(","))
+    book.create_sheet("控え")
+    stream = io.BytesIO()
+    book.save(stream)
+    url = upload(clerk, campaign, stream.getvalue(), "名簿.xlsx").location
+    page = clerk.get(url).get_data(as_text=True)
+    assert "最初のシート「名簿」" in page
+    assert "佐藤 花子" in page
+    clerk.post(url, chosen(page))
+    with app.app_context():
+        run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    assert ask(people_of(campaign)) == [(2,)]
+    page = clerk.get(url).get_data(as_text=True)
+    assert "高橋" not in page
+    assert "固定電話" in page
 
 
 def test_an_import_that_waits_can_be_given_up(app, clerk, ours, campaign, ask):
@@ -134,7 +161,7 @@ def test_an_import_that_waits_can_be_given_up(app, clerk, ours, campaign, ask):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"PK\x03\x04" + b"\0" * 200, "CSV"),
+        (b"PK\x03\x04" + b"\0" * 200, "壊れている"),
         (b"", "空"),
         (HEAD.encode("cp932"), "見出し"),
         (b"\x81\xff\x00\x01" * 50, "文字を読めません"),

@@ -2,8 +2,11 @@
 
 import io
 import json
+import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,7 +16,7 @@ from app import tenancy
 from app.campaigns import lifecycle
 from app.campaigns.people import open_fields, open_phone
 from app.extensions import db, vault
-from app.intake import chunks, imports
+from app.intake import chunks, imports, load, running
 from app.intake.imports import Refused
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
@@ -50,7 +53,7 @@ def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Impo
     import_id = imports.store(campaign.id, name, io.BytesIO(content), user_id=author(campaign))
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    imports.run(import_id)
+    running.run(import_id)
     db.session.expire_all()
     return row
 
@@ -82,7 +85,7 @@ def test_the_file_is_stored_sealed_and_removed_after_the_run(campaign: Campaign)
     assert "山田".encode() not in stored[0].data_sealed
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    imports.run(import_id)
+    running.run(import_id)
     assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
 
 
@@ -127,7 +130,7 @@ def test_rows_without_a_reference_are_known_by_what_they_say(campaign: Campaign)
 
 @pytest.mark.parametrize(
     ("content", "part"),
-    [(b"", "空です"), (b"PK\x03\x04" + b"\0" * 100, "CSV"), ("電話番号\r\n".encode(), "見出しだけ")],
+    [(b"", "空です"), (b"PK\x03\x04" + b"\0" * 100, "壊れている"), ("電話番号\r\n".encode(), "見出しだけ")],
 )
 def test_a_file_that_is_no_list_is_refused_and_leaves_nothing(campaign: Campaign, content: bytes, part: str) -> None:
     with pytest.raises(Refused, match=part):
@@ -148,10 +151,49 @@ def test_a_fault_of_the_file_in_its_middle_takes_nothing(campaign: Campaign) -> 
 def test_cancel_leaves_nothing(campaign: Campaign) -> None:
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
     assert imports.cancel(import_id)
-    imports.run(import_id)
+    running.run(import_id)
     assert db.session.get_one(Import, import_id).state == "cancelled"
     assert not lifecycle.has_people(campaign.id)
     assert not imports.cancel(import_id)
+
+
+def test_cancel_in_the_middle_of_a_run_leaves_nothing(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tenant_id = campaign.tenant_id
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(running, "_TELL_EVERY_S", 0.0)
+    rows = "".join(f"K{n},0901{n:07d},山田,1000,2026-12-26,1978/09/02,0489\r\n" for n in range(30_000))
+    content = (LIST.splitlines(keepends=True)[0] + rows).encode("cp932")
+    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    landed = []
+    land = load.land
+
+    def land_and_cancel(*given: Any) -> load.Loaded:
+        landed.append(land(*given))
+        if len(landed) == 2:
+            with ThreadPoolExecutor(1) as clerk:
+                assert clerk.submit(cancel_elsewhere, app, tenant_id, import_id).result()
+        return landed[-1]
+
+    monkeypatch.setattr(load, "land", land_and_cancel)
+    running.run(import_id)
+    db.session.expire_all()
+    assert 2 <= len(landed) <= 4
+    assert sum(item.added for item in landed) >= 5_000
+    told = db.session.get_one(Import, import_id)
+    assert (told.state, told.rows_added) == ("cancelled", 0)
+    assert told.bytes_read < told.byte_count
+    for table in (Recipient, ImportChunk, ImportFault):
+        assert db.session.scalar(select(func.count()).select_from(table)) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def cancel_elsewhere(app: Flask, tenant_id: int, import_id: int) -> bool:
+    with app.app_context(), tenancy.tenant(tenant_id):
+        return imports.cancel(import_id)
 
 
 def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
@@ -160,10 +202,10 @@ def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     with tenancy.transaction() as other:
         other.exec_driver_sql("SELECT pg_advisory_xact_lock(7230002, %s)", (import_id,))
-        imports.run(import_id)
+        running.run(import_id)
         db.session.expire_all()
         assert db.session.get_one(Import, import_id).state == "queued"
-    imports.run(import_id)
+    running.run(import_id)
     db.session.expire_all()
     assert db.session.get_one(Import, import_id).state == "done"
 

@@ -76,7 +76,7 @@ def test_header_names_are_cleaned():
     ("data", "code", "word"),
     [
         (b"", "empty", "空です"),
-        (b"PK\x03\x04\x14\0", "binary", "CSV (コンマ区切り)"),
+        (b"PK\x03\x04\x14\0", "broken_book", "壊れている"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", "パスワード"),
         (b"%PDF-1.7\n", "binary", "PDF"),
         (b"\x1f\x8b\x08", "binary", "展開"),

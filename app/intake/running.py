@@ -1,0 +1,210 @@
+"""One run of an import, as a job: every row checked, sealed and added.
+
+A run is one transaction, held under an advisory lock that dies with its worker: a list arrives whole or leaves nothing
+behind, and two workers never run the same one. Progress is told from a transaction beside it.
+"""
+
+import gc
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from app import tenancy
+from app.config import settings
+from app.extensions import db
+from app.identity.bad_input import BadInput
+from app.intake import chunks, imports, load
+from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
+from app.intake.mapping import ColumnMapping
+from app.intake.reader import Row
+from app.intake.rules import make_rules
+from app.models import Import
+from app.tracking.cells import restore
+from app.tracking.clock import TOKYO
+from app.tracking.states import CampaignState
+
+_BATCH_ROWS = 2_500
+_TELL_EVERY_S = 1.0
+# objects more than before, a few batches of them
+_COLLECT_EVERY = 200_000
+_LOCK_SPACE = 7_230_002
+
+
+class _Cancelled(Exception):  # noqa: N818 - it says what happened
+    """Somebody cancelled the import while it ran."""
+
+
+def run(import_id: int) -> None:
+    """Check every row and add what is new; commits as a whole. Called again after a crash it begins anew."""
+    with db.engine.connect() as connection, connection.begin() as transaction:
+        if not connection.execute(
+            text("SELECT pg_try_advisory_xact_lock(:space, :id)"), {"space": _LOCK_SPACE, "id": import_id % 2**31}
+        ).scalar():
+            return  # another worker is at it
+        row = db.session.get_one(Import, import_id)
+        if row.state not in {"queued", "running"}:
+            return
+        row.state, row.started_at = "running", datetime.now(UTC)
+        db.session.commit()
+        try:
+            _Run(connection, row).run()
+        except (_Cancelled, chunks.Removed):
+            transaction.rollback()
+        except BadInput as bad:
+            transaction.rollback()
+            _fail(import_id, bad.message_ja)
+        except imports.Refused as refused:
+            transaction.rollback()
+            _fail(import_id, refused.message_ja)
+        except OperationalError:
+            raise  # the database went away: the sweep brings the job back
+        except Exception:
+            transaction.rollback()
+            _fail(
+                import_id,
+                "取り込みの途中で問題が起きたため、1件も取り込んでいません。もう一度アップロードしてください。"
+                "繰り返す場合は運営担当者にお問い合わせください。",
+            )
+            raise
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Let the cyclic collector look seldom: rows make no cycles, and its looks at them took a sixth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Run:
+    """One run over a file: batches of checked rows, their faults, and what to tell meanwhile.
+
+    While PostgreSQL takes one batch in, on a thread that has the run's connection to itself, the next one is read,
+    checked and sealed.
+    """
+
+    def __init__(self, connection: Connection, row: Import) -> None:
+        campaign = row.campaign
+        self._connection = connection
+        self._row = row
+        self._counts = dict.fromkeys(
+            ("rows_read", "rows_added", "rows_known", "rows_rejected", "rows_ignored", "warnings"), 0
+        )
+        self._told = time.monotonic()
+        questions = imports.questions_of(campaign)
+        mapping = ColumnMapping.from_json(row.mapping or {})
+        self._table = imports.table_of(row)
+        self._rules = make_rules(
+            self._table.header,
+            mapping,
+            questions,
+            imports.merge_names(campaign, self._table.header),
+            payment_required=campaign.payment_required,
+            today=datetime.now(TOKYO).date(),
+        )
+        self._reference_column = mapping.reference
+        self._target = load.Target(
+            row.tenant_id, campaign.id, row.id, [item.id for item in campaign.questions], campaign.payment_required
+        )
+        self._tenant_id, self._import_id, self._campaign_id = row.tenant_id, row.id, campaign.id
+        db.session.rollback()  # nothing of the session stays open while the file is read
+
+    def run(self) -> None:
+        load.prepare(self._connection, self._target)
+        checker = Checker(self._rules, settings().import_max_rows)
+        with _few_collections(), ThreadPoolExecutor(1) as loader:
+            landing: Future[None] | None = None
+            while batch := list(itertools.islice(self._table.rows, _BATCH_ROWS)):
+                outcomes = [checker.check(item) for item in batch]
+                sealed = load.seal(self._target, [item for item in outcomes if isinstance(item, CheckedRow)])
+                if landing is not None:
+                    landing.result()
+                # here and not on the thread: each of its many writes would have to win the interpreter from us
+                load.copy(self._connection, self._target, sealed)
+                landing = loader.submit(self._land, batch, outcomes, len(sealed))
+                if time.monotonic() - self._told > _TELL_EVERY_S:
+                    self._tell()
+            if landing is not None:
+                landing.result()
+        self._finish()
+
+    def _land(self, batch: list[Row], outcomes: list[Outcome], good: int) -> None:
+        loaded = load.land(self._connection, self._target, good)
+        against = set(loaded.contradicting)
+        cells = {item[0]: item[1] for item in batch} if against else {}
+        told: list[Outcome] = [
+            Rejected(
+                outcome.sheet_row,
+                [restore(cell) for cell in cells[outcome.sheet_row]],
+                (self._contradiction(outcome.sheet_row),),
+            )
+            if outcome.sheet_row in against
+            else outcome
+            for outcome in outcomes
+        ]
+        load.write_faults(self._connection, self._tenant_id, self._import_id, told)
+        self._count(told, loaded)
+
+    def _contradiction(self, sheet_row: int) -> Fault:
+        return load.contradiction(sheet_row, self._reference_column)
+
+    def _count(self, outcomes: list[Outcome], loaded: load.Loaded) -> None:
+        counts = self._counts
+        counts["rows_read"] += len(outcomes)
+        counts["rows_added"] += loaded.added
+        counts["rows_known"] += loaded.known
+        counts["rows_rejected"] += sum(isinstance(outcome, Rejected) for outcome in outcomes)
+        counts["rows_ignored"] += sum(isinstance(outcome, Skipped) for outcome in outcomes)
+        counts["warnings"] += sum(fault.level == Level.WARNING for outcome in outcomes for fault in outcome.faults)
+
+    def _tell(self) -> None:
+        """Tell how far it is, beside the run's own transaction, and hear whether to go on."""
+        self._told = time.monotonic()
+        with tenancy.transaction() as beside:
+            state = beside.execute(
+                text(
+                    "UPDATE import SET rows_read = :rows, bytes_read = byte_count * CAST(:read AS float),"
+                    " beat_at = now() WHERE id = :id RETURNING state"
+                ),
+                {"rows": self._counts["rows_read"], "read": self._table.read(), "id": self._import_id},
+            ).scalar_one()
+        if state == "cancelled":
+            raise _Cancelled
+
+    def _finish(self) -> None:
+        state = self._connection.execute(
+            text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": self._campaign_id}
+        ).scalar_one()
+        if state != CampaignState.DRAFT:
+            raise imports.Refused("送信を開始した配信には取り込めません。新しい配信を作ってください。")
+        self._connection.execute(
+            text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}
+        )
+        self._connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": self._import_id})
+        sets = ", ".join(f"{name} = :{name}" for name in self._counts)
+        done = self._connection.execute(
+            text(
+                f"UPDATE import SET state = 'done', finished_at = now(), {sets}"  # noqa: S608 - names from above
+                " WHERE id = :id AND state = 'running'"
+            ),
+            {**self._counts, "id": self._import_id},
+        ).rowcount
+        if not done:
+            raise _Cancelled
+
+
+def _fail(import_id: int, message_ja: str) -> None:
+    row = db.session.get_one(Import, import_id, populate_existing=True)
+    if row.state == "running":
+        row.state, row.problem, row.finished_at = "failed", message_ja, datetime.now(UTC)
+    chunks.remove(import_id)
+    db.session.commit()

@@ -1,0 +1,181 @@
+"""Excel books: what a clerk saves as .xlsx reads as the same list saved as CSV."""
+
+import datetime as dt
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+
+import pytest
+from openpyxl import Workbook
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+
+from app.intake import books
+from app.intake.encodings import BadFile
+from app.intake.reader import Limits, read_table
+
+# a cell's time has no zone
+WHEN = dt.datetime.fromisoformat("2026-12-01T09:30")
+NS = "http://schemas.openxmlformats.org"
+
+
+def _book(fill: Callable[[Workbook], None]) -> io.BytesIO:
+    book = Workbook()
+    fill(book)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream
+
+
+def _sheet(rows: list[list[object]], formats: Mapping[str, str] | None = None) -> io.BytesIO:
+    def fill(book: Workbook) -> None:
+        sheet = book.worksheets[0]
+        for row in rows:
+            sheet.append(row)
+        for cell, code in (formats or {}).items():
+            sheet[cell].number_format = code
+
+    return _book(fill)
+
+
+def _by_hand(sheet: str, texts: str = "", workbook: str = '<sheet name="名簿" sheetId="1" r:id="rId1"/>') -> io.BytesIO:
+    """A book of parts as Excel writes them, which openpyxl would not write."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{NS}/spreadsheetml/2006/main" xmlns:r="{NS}/officeDocument/2006/relationships">'
+            f"<sheets>{workbook}</sheets></workbook>",
+        )
+        book.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{NS}/package/2006/relationships"><Relationship Id="rId1" '
+            f'Type="{NS}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        )
+        book.writestr("xl/worksheets/sheet1.xml", sheet)
+        if texts:
+            book.writestr("xl/sharedStrings.xml", texts)
+    return stream
+
+
+def _rows_of(stream: io.BytesIO) -> list[tuple[int, list[str]]]:
+    return list(read_table(stream).rows)
+
+
+def test_cells_read_as_excel_shows_them():
+    stream = _sheet(
+        [
+            ["電話番号", "氏名", "請求金額", "生年月日", "訪問", "下4桁", "率", "はい"],
+            [9012345678, "山田 太郎", 26000, dt.date(1978, 9, 2), WHEN, 489, 0.045, True],
+            ["090-1234-5678", "山田=太郎", 1234.5, "昭和53年9月2日", dt.time(13, 5), "0489", 1e20, None],
+        ],
+        {"A2": "000-0000-0000", "F2": "0000"},
+    )
+    table = read_table(stream)
+    assert (table.encoding, table.delimiter, table.sheet) == ("xlsx", "", "")
+    assert table.header == ("電話番号", "氏名", "請求金額", "生年月日", "訪問", "下4桁", "率", "はい")
+    assert list(table.rows) == [
+        (2, ["090-1234-5678", "山田 太郎", "26000", "1978/09/02", "2026/12/01 09:30", "0489", "0.045", "TRUE"]),
+        (3, ["090-1234-5678", "山田=太郎", "1234.5", "昭和53年9月2日", "13:05", "0489", "1e+20", ""]),
+    ]
+    assert table.read() == 1
+
+
+def test_dates_count_from_1904_where_the_book_says_so():
+    def fill(book: Workbook) -> None:
+        book.epoch = CALENDAR_MAC_1904
+        book.worksheets[0].append(["日付"])
+        book.worksheets[0].append([dt.date(2026, 12, 1)])
+
+    assert _rows_of(_book(fill)) == [(2, ["2026/12/01"])]
+
+
+def test_rows_keep_excels_numbers_and_empty_ones_at_the_end_are_none():
+    def fill(book: Workbook) -> None:
+        sheet = book.worksheets[0]
+        sheet["A1"], sheet["C1"] = "電話番号", "氏名"
+        sheet["B1"] = "メモ"
+        sheet["A2"] = "1"
+        sheet["C5"] = "森"
+        sheet["A9"].number_format = "0000"
+
+    assert _rows_of(_book(fill)) == [(2, ["1", "", ""]), (3, ["", "", ""]), (4, ["", "", ""]), (5, ["", "", "森"])]
+
+
+def test_the_first_visible_sheet_is_taken_and_named_where_there_are_others():
+    def fill(book: Workbook) -> None:
+        book.worksheets[0].title = "控え"
+        book.worksheets[0].sheet_state = "hidden"
+        for name in ("名簿", "集計"):
+            sheet = book.create_sheet(name)
+            sheet.append([f"{name}の列"])
+            sheet.append(["1"])
+        book.active = 1
+
+    table = read_table(_book(fill))
+    assert (table.header, table.sheet) == (("名簿の列",), "名簿")
+
+
+def test_a_reading_aid_is_no_part_of_a_name_and_pieces_of_a_text_are_one():
+    texts = (
+        f'<sst xmlns="{NS}/spreadsheetml/2006/main"><si><t>氏名</t><rPh sb="0" eb="2"><t>シメイ</t></rPh></si>'
+        '<si><r><rPr><b/></rPr><t xml:space="preserve">山田 </t></r><r><t>太郎_x000D_</t></r>'
+        '<rPh sb="0" eb="2"><t>ヤマダ</t></rPh><phoneticPr fontId="1"/></si></sst>'
+    )
+    sheet = (
+        f'<x:worksheet xmlns:x="{NS}/spreadsheetml/2006/main"><x:sheetData><x:row r="1">'
+        '<x:c r="A1" t="s"><x:v>0</x:v></x:c>'
+        '<x:c r="B1" t="inlineStr"><x:is><x:t>備考</x:t><x:rPh sb="0" eb="2"><x:t>ビコウ</x:t></x:rPh></x:is></x:c>'
+        "</x:row>"
+        '<x:row r="2"><x:c r="A2" t="s"><x:v>1</x:v></x:c><x:c r="B2" t="str"><x:f>A1</x:f>'
+        "<x:v>氏名</x:v></x:c></x:row></x:sheetData></x:worksheet>"
+    )
+    table = read_table(_by_hand(sheet, texts))
+    assert table.header == ("氏名", "備考")
+    assert list(table.rows) == [(2, ["山田 太郎\r", "氏名"])]
+
+
+def _shared(rows: int) -> io.BytesIO:
+    texts = "".join(f"<si><t>名前{number}</t></si>" for number in range(rows))
+    cells = "".join(f'<row r="{number + 1}"><c t="s"><v>{number}</v></c></row>' for number in range(rows))
+    return _by_hand(f"<worksheet><sheetData>{cells}</sheetData></worksheet>", f"<sst>{texts}</sst>")
+
+
+def test_the_first_rows_need_the_first_texts_alone(monkeypatch):
+    monkeypatch.setattr(books, "_MOST_TEXT", 60_000)
+    sheet = books.open_book(_shared(30_000))
+    assert next(sheet.rows) == (1, ["名前0"])
+    assert 0 < sheet.read() < 0.5
+    with pytest.raises(BadFile, match="too_large"):
+        list(sheet.rows)
+
+
+def _refusal(stream: io.BytesIO) -> str:
+    with pytest.raises(BadFile) as caught:
+        _rows_of(stream)
+    return caught.value.code
+
+
+def test_what_is_no_such_book_is_refused():
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as file:
+        file.writestr("content.xml", "<a/>")
+    assert _refusal(other) == "binary"
+    whole = _sheet([["氏名"], ["森"]]).getvalue()
+    assert _refusal(io.BytesIO(whole[: len(whole) // 2])) == "broken_book"
+    assert _refusal(_by_hand("<worksheet><sheetData><row")) == "broken_book"
+    assert _refusal(_by_hand('<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>7</v></c></row>')) == "broken_book"
+    backwards = '<row r="{}"><c><v>1</v></c></row>'
+    rows = backwards.format(5) + backwards.format(3)
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "no_header"
+    rows = backwards.format(1) + rows
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
+    hidden = '<sheet name="a" sheetId="1" state="veryHidden" r:id="rId1"/>'
+    assert _refusal(_by_hand("<worksheet/>", workbook=hidden)) == "broken_book"
+    assert _refusal(_sheet([["氏名"]])) == "no_rows"
+    with pytest.raises(BadFile, match="too_long"):
+        list(read_table(_sheet([["氏名"], ["森" * 50]]), Limits(cell=40)).rows)
+
+
+def test_entities_are_not_expanded():
+    laughs = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
+    assert _refusal(_by_hand(f"{laughs}<worksheet><sheetData/></worksheet>")) == "broken_book"
