@@ -15,7 +15,7 @@ from admin_views.person_page import _KINDS
 from app import audit, tenancy
 from app.campaigns import rehearsal
 from app.extensions import db
-from app.intake import imports
+from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Payment, PaymentDifference, Reminder, SendLog
 from app.payments.reconcile import Kind
@@ -103,7 +103,7 @@ def _lists(estate: Estate) -> list[tuple[int, int]]:
                 imports.start(upload, ColumnMapping.from_json(mapping))
         if runs:
             with tenancy.tenant(estate.tenant):
-                imports.run(upload)
+                running.run(upload)
         found.append((draft, upload))
     with tenancy.tenant(estate.tenant):
         for state in ("queued", "running", "failed", "cancelled"):
