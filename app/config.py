@@ -160,9 +160,9 @@ class Settings:
         _whole(1, 500), "256", "connections to a provider, and so requests under way, in a worker"
     )
     send_timeout_s: int = _setting(_whole(1, 60), "20", "limit of one request to a provider, seconds")
-    lease_s: int = _setting(_whole(5, 600), "60", "how long a slice is held without a sign of life, seconds")
+    lease_s: int = _setting(_whole(5, 600), "30", "how long a slice is held without a sign of life, seconds")
     unknown_settle_s: int = _setting(
-        _whole(1, 3600), "120", "how long a message must be absent at the provider before it is sent again, seconds"
+        _whole(1, 3600), "40", "how long a message must be absent at the provider before it is sent again, seconds"
     )
     sweep_s: int = _setting(_whole(1, 600), "60", "time between sweeps that rebuild the queues, seconds")
 
@@ -246,6 +246,10 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
         faults.append("DATABASE_APP_ROLE: must be a role's name: lower-case letters, digits and _")
     if values["lease_s"] <= values["send_timeout_s"]:
         faults.append("LEASE_S: must be longer than SEND_TIMEOUT_S, or a slice could be taken over in mid-request")
+    if values["unknown_settle_s"] < 2 * values["send_timeout_s"]:
+        faults.append(
+            "UNKNOWN_SETTLE_S: must be twice SEND_TIMEOUT_S or more, or a message that is only late could be sent again"
+        )
     if not values["link_base_url"].startswith("https://"):
         faults.append("LINK_BASE_URL: must start with https://: it stands in every SMS")
     if values["env"] == "production":

@@ -30,7 +30,6 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.payments.apply_notices": (TRACKING, 3600),
     "jobs.payments.poll": (TRACKING, 3600),
     "jobs.payments.reconcile_day": (TRACKING, 3600),
-    "jobs.sweep.sweep": (TRACKING, 600),
 }
 
 # how long a promise "this job is waiting" holds if the job is lost, seconds

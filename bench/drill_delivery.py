@@ -8,8 +8,8 @@ from bench.ground import Ground
 from bench.report import Run
 
 _ALL = ("web", "tracking", "delivery", "scheduler")
-# how long a carrier takes for an answer while something is to break in between, ms
-_SLOWLY_MS = 300
+# how long the carrier takes for its answer to a send while something is to break in between
+_SLOWLY = {"value": 300, "on": "karaden.create"}
 
 
 def killed(point: str, passes: int) -> Callable[[Ground], Run]:
@@ -17,7 +17,7 @@ def killed(point: str, passes: int) -> Callable[[Ground], Run]:
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
-        ground.sandbox.switches(latency_ms=_SLOWLY_MS)
+        ground.sandbox.switches(latency_ms=_SLOWLY)
         campaign = ground.campaign()
         worker = ground.start("bench.doomed", "kill", point, str(passes), "worker", "delivery", log="doomed")
         ground.await_workers(2)
@@ -34,7 +34,7 @@ def killed(point: str, passes: int) -> Callable[[Ground], Run]:
 def flushed(ground: Ground) -> Run:
     """Empty Redis while the campaign is being sent."""
     ground.run(*_ALL)
-    ground.sandbox.switches(latency_ms=_SLOWLY_MS)
+    ground.sandbox.switches(latency_ms=_SLOWLY)
     campaign = ground.campaign()
     campaign.launch()
     ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")

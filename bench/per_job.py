@@ -1,6 +1,5 @@
 """The other measure of `bench-send`: one RQ job for each person, with the product's own claim, request and record."""
 
-import time
 from datetime import UTC, datetime
 
 from app import tenancy
@@ -14,7 +13,7 @@ def send_one(
     slice_id: int, tenant_id: int, campaign_id: int, first_id: int, last_id: int, fence: int, recipient_id: int
 ) -> None:
     """Claim one person of a held slice, send, record: a commit before and one after the request."""
-    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=time.monotonic() + 60)
+    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=slices.clock() + 60)
     with tenancy.tenant(tenant_id):
         way = routes.route(campaign_id)
         with slices.holding(held) as connection:

@@ -1,9 +1,10 @@
-"""The scheduler: puts the sweep on its queue again and again; of several that run, one does.
+"""The scheduler: sweeps again and again, and looks for what can't wait in between; of several that run, one does.
 
 The one is whoever holds a session lock of PostgreSQL: it frees itself when its holder dies.
 """
 
 import signal
+import time
 from contextlib import suppress
 
 import structlog
@@ -11,15 +12,16 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import queues, tenancy
+from app import tenancy
 from app.config import settings
 from app.extensions import db
-
-SWEEP = "jobs.sweep.sweep"
+from jobs import sweep
 
 _LOCK = 7_230_002
 # how soon a waiting scheduler tries for the lock again, and one that lost its database for that; seconds
 _RETRY_S = 2.0
+# how often it looks for what is urgent: how long a dead worker's lease may be over before that is seen; seconds
+_WATCH_S = 2.0
 _STOP = {signal.SIGTERM, signal.SIGINT}
 
 _log = structlog.get_logger()
@@ -46,7 +48,7 @@ def run() -> None:
 
 
 def _lead(connection: Connection) -> None:
-    """Wait for the lock, then enqueue sweeps until asked to stop; raises when the session, and so the lock, is lost."""
+    """Wait for the lock, then sweep until asked to stop; raises when the session, and so the lock, is lost."""
     if not _try_lock(connection):
         _log.info("scheduler waits for another")
         while not _try_lock(connection):
@@ -54,10 +56,14 @@ def _lead(connection: Connection) -> None:
                 return
     _log.info("scheduler leads")
     try:
+        sweep_at = time.monotonic()
         while True:
             connection.execute(text("SELECT 1"))
-            put_sweep()
-            if _stopped_within(settings().sweep_s):
+            whole = time.monotonic() >= sweep_at
+            if whole:
+                sweep_at = time.monotonic() + settings().sweep_s
+            _look(whole=whole)
+            if _stopped_within(min(_WATCH_S, settings().sweep_s)):
                 return
     finally:
         with suppress(SQLAlchemyError):  # a session that is gone holds no lock
@@ -73,10 +79,11 @@ def _stopped_within(seconds: float) -> bool:
     return signal.sigtimedwait(_STOP, seconds) is not None
 
 
-def put_sweep() -> None:
-    """Put a sweep on its queue unless one waits there."""
+def _look(*, whole: bool) -> None:
     try:
-        if not queues.waiting(SWEEP):
-            queues.enqueue(SWEEP)
+        if whole:
+            sweep.sweep()
+        else:
+            sweep.watch()
     except RedisError as error:
         _log.warning("Redis is away", error=type(error).__name__)

@@ -47,6 +47,7 @@ def test_defaults_are_filled_from_what_is_given() -> None:
         ("SEND_TIMEOUT_S", "0", "1 to 60"),
         ("SEND_TIMEOUT_S", "fast", "1 to 60"),
         ("LEASE_S", "20", "SEND_TIMEOUT_S"),
+        ("UNKNOWN_SETTLE_S", "39", "twice SEND_TIMEOUT_S"),
         ("TRUSTED_PROXIES", "9", "0 to 5"),
         ("KARADEN_API_BASE", "http://127.0.0.1:1/karaden", "https:// in production"),
     ],

@@ -15,6 +15,10 @@ _SILENT_IMPORT_S = 120
 # how often a payment that is still open is asked about, seconds
 _POLL_S = 300
 
+# What the watch looks for too, every few seconds. A slice is to be looked at when its worker's lease is over, and when
+# the settle time of a message is.
+_CHECKS = "SELECT DISTINCT tenant_id FROM slice WHERE check_at <= now()"
+
 _STATEMENTS = {
     "jobs.campaigns.start": """
         SELECT tenant_id, id FROM campaign WHERE state = 'scheduled' AND starts_at <= now() ORDER BY starts_at, id
@@ -22,8 +26,6 @@ _STATEMENTS = {
     # also campaigns that stand as sending though no slice of theirs is due, to be completed or put right, and completed
     # ones that have one; and people to be tried again
     "jobs.delivery.reconcile": """
-        SELECT tenant_id FROM slice WHERE check_at <= now()
-        UNION
         SELECT tenant_id FROM recipient WHERE retry_at <= now()
         UNION
         SELECT s.tenant_id FROM slice s JOIN campaign c ON c.id = s.campaign_id
@@ -59,11 +61,18 @@ _STATEMENTS = {
 }
 
 
-def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-    """Give each job's name with the arguments of those that are due."""
+def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
+    """Give the jobs that a person may be waiting for: who is due to be sent to, who is due to be asked about."""
     with tenancy.transaction() as connection:
         due = slices.due(connection)
+        checks = connection.execute(text(_CHECKS)).all()
     yield "jobs.delivery.send", [()] if due else []
+    yield "jobs.delivery.reconcile", [tuple(row) for row in checks]
+
+
+def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
+    """Give each job's name with the arguments of those that are due; a name may come twice."""
+    yield from urgent()
     values = {"silent_import_s": _SILENT_IMPORT_S, "poll_s": _POLL_S}
     for job, statement in _STATEMENTS.items():
         with tenancy.transaction() as connection:

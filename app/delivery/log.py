@@ -89,7 +89,8 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
                 code = CASE WHEN l.state = ANY(:open) THEN u.code ELSE l.code END,
                 settled_at = CASE WHEN l.state = ANY(:open) AND u.state = ANY(:final) THEN u.at ELSE l.settled_at END,
                 provider_id = coalesce(l.provider_id, u.provider_id),
-                answered_at = u.at
+                -- from here on a settle time counts: by one clock, whichever machine asks
+                answered_at = CASE WHEN u.state = :unknown THEN now() ELSE u.at END
             FROM unnest(
                 CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:states AS text[]), CAST(:codes AS text[]),
                 CAST(:provider_ids AS text[]), CAST(:ats AS timestamptz[])
@@ -98,6 +99,7 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
         """),
         {
             "open": [str(SmsState.SENDING), str(SmsState.UNKNOWN)],
+            "unknown": str(SmsState.UNKNOWN),
             "final": [str(SmsState.UNDELIVERED), str(SmsState.CANCELLED)],
             "ids": [row.recipient_id for row in rows],
             "attempts": [row.attempt for row in rows],

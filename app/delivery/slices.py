@@ -56,6 +56,10 @@ _RENEW = text(f"""
 """)  # noqa: S608 - our own words
 
 
+# Also runs while the machine sleeps, as the database's clock does; elsewhere than on Linux there is none.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class LeaseLost(Exception):  # noqa: N818 - it says what happened
     """Another worker has the slice now: nothing more may be written for it."""
 
@@ -76,12 +80,17 @@ class Range:
 class Lease(Range):
     """A slice that this process holds.
 
-    `call_until` is the end of the time in which a request may start (`time.monotonic()`): its answer then comes while
-    the lease still holds. `may_send` turns false when the campaign was paused or given up, or its account rests.
+    `call_until` is the end of the time in which a request may start (`clock()`): its answer then comes while the lease
+    still holds. `may_send` turns false when the campaign was paused or given up, or its account rests.
     """
 
     call_until: float
     may_send: bool = True
+
+
+def clock() -> float:
+    """Give the seconds by which a lease is measured in this process."""
+    return time.clock_gettime(_CLOCK)
 
 
 def lease() -> Lease | None:
@@ -89,7 +98,7 @@ def lease() -> Lease | None:
 
     None: nothing is due that isn't held. The platform's scope must be open.
     """
-    started = time.monotonic()
+    started = clock()
     with tenancy.transaction() as connection:
         values = {"lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S, "receipts_s": _RECEIPTS_S}
         row = connection.execute(_LEASE, values).mappings().first()
@@ -114,7 +123,7 @@ def due(connection: Connection) -> bool:
 @contextmanager
 def holding(held: Lease) -> Iterator[Connection]:
     """Open a transaction that renews the lease, and commit it. Raises LeaseLost and then writes nothing."""
-    started = time.monotonic()
+    started = clock()
     with tenancy.transaction() as connection:
         values = {"id": held.slice_id, "fence": held.fence, "lease_s": settings().lease_s}
         row = connection.execute(_RENEW, values).first()
@@ -178,24 +187,30 @@ def complete(campaign_id: int) -> None:
         lifecycle.complete_if_done(connection, campaign_id)
 
 
-def take_over(slice_id: int) -> Range | None:
-    """Raise the fence of a slice that nobody holds and mark what its last worker left open. None: somebody holds it."""
+def to_check() -> Range | None:
+    """Take a slice of the tenant's that is due to be looked at; None when there is none.
+
+    Nobody else gets it for as long as a lease lasts. What a worker left open whose lease is over becomes unknown.
+    """
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
-                UPDATE slice SET fence = fence + 1, leased_until = NULL
+                UPDATE slice SET check_at = now() + make_interval(secs => :lease_s),
+                    fence = fence + CASE WHEN leased_until >= now() THEN 0 ELSE 1 END,
+                    leased_until = CASE WHEN leased_until >= now() THEN leased_until END
                 WHERE id = (
-                    SELECT id FROM slice
-                    WHERE id = :id AND (leased_until IS NULL OR leased_until < now()) FOR UPDATE SKIP LOCKED
+                    SELECT id FROM slice WHERE check_at <= now() ORDER BY check_at LIMIT 1 FOR UPDATE SKIP LOCKED
                 )
-                RETURNING id, tenant_id, campaign_id, first_id, last_id, fence
+                RETURNING id, tenant_id, campaign_id, first_id, last_id, fence, leased_until IS NULL
             """),
-            {"id": slice_id},
+            {"lease_s": settings().lease_s},
         ).first()
         if row is None:
             return None
-        taken = Range(*row)
-        _take_over_people(connection, taken)
+        *columns, free = row
+        taken = Range(*columns)
+        if free:
+            _take_over_people(connection, taken)
     return taken
 
 

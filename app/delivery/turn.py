@@ -130,7 +130,7 @@ class Turn:
 
     def may_call(self, claim: Claim) -> bool:
         """Say whether this message may take a connection, then, at the last moment, whether it may leave."""
-        if not self.may_go_on() or time.monotonic() >= self.held.call_until:
+        if not self.may_go_on() or slices.clock() >= self.held.call_until:
             return False
         if claim.recipient_id not in self._connecting:
             self._connecting.add(claim.recipient_id)

@@ -4,6 +4,8 @@ Found at the provider: the message goes on from there. Provably absent after the
 Neither: it stays unknown and is asked about again, ever less often; without a look-up at the provider a person decides.
 """
 
+import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,10 @@ from app.tracking.moves import Step, move, move_campaign, note
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
+_FIRST = 16
 _CHUNK = 500
+# how much rarer than its age a message is asked about again
+_RARER = 60
 _SHORTEST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=1)
 
@@ -34,7 +39,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """An attempt without a known fate; `since` is when nobody could be sending it any more."""
+    """An attempt without a known fate; `since` is when nobody was sending it any more, by the database's clock."""
 
     recipient_id: int
     attempt: int
@@ -51,48 +56,27 @@ def reconcile() -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
     waking.wake()
     _revive_stalled()
-    for slice_id in _slices_to_check():
-        if stopping.asked.is_set():
-            return
-        taken = slices.take_over(slice_id)
-        _check(taken or _range(slice_id))
+    while not stopping.asked.is_set() and (part := slices.to_check()):
+        _check(part)
 
 
 def next_check(since: datetime, now: datetime, settle: timedelta) -> datetime:
     """Say when to ask again about a message unknown `since` then."""
     if now < since + settle:
         return since + settle
-    return now + min(max((now - since) / 2, _SHORTEST_WAIT), _LONGEST_WAIT)
-
-
-def _slices_to_check() -> Sequence[int]:
-    with tenancy.transaction() as connection:
-        return connection.scalars(text("SELECT id FROM slice WHERE check_at <= now() ORDER BY check_at")).all()
-
-
-def _range(slice_id: int) -> Range:
-    with tenancy.transaction() as connection:
-        row = connection.execute(
-            text("SELECT id, tenant_id, campaign_id, first_id, last_id, fence FROM slice WHERE id = :id"),
-            {"id": slice_id},
-        ).one()
-        return Range(*row)
+    return now + min(max((now - since) / _RARER, _SHORTEST_WAIT), _LONGEST_WAIT)
 
 
 def _check(part: Range) -> None:
     """Ask about every unknown message of a slice, then say when to look at the slice again."""
     with tenancy.transaction() as connection:
-        waiting = _unknown(connection, part)
-    requeued = 0
-    for chunk in chunks(waiting, _CHUNK):
-        found, absent = _look_up(chunk)
-        requeued += _settle(part, chunk, found, absent)
+        waiting, now = _unknown(connection, part)
+    requeued = sum(_ask(part, account_id, mine, now) for account_id, mine in waiting.items())
     with tenancy.transaction() as connection:
         _lock(connection, part)
-        left = _unknown(connection, part)
-        now = datetime.now(UTC)
+        left, now = _unknown(connection, part)
         settle = timedelta(seconds=settings().unknown_settle_s)
-        at = min((next_check(item.since, now, settle) for item in left), default=None)
+        at = min((next_check(item.since, now, settle) for mine in left.values() for item in mine), default=None)
         connection.execute(
             # while the slice is leased its worker may die: then it is looked at again ("least" passes over nulls)
             text("UPDATE slice SET check_at = least(CAST(:at AS timestamptz), leased_until) WHERE id = :id"),
@@ -104,7 +88,23 @@ def _check(part: Range) -> None:
         slices.complete(part.campaign_id)
 
 
-def _unknown(connection: Connection, part: Range) -> list[_Open]:
+def _ask(part: Range, account_id: int, waiting: list[_Open], now: datetime) -> int:
+    """Ask about one account's messages, at `now`; give how many will be sent again.
+
+    A few go first, others each time: where nothing is told of them, the account has no answers at the moment.
+    """
+    random.shuffle(waiting)
+    requeued = 0
+    for chunk in (waiting[:_FIRST], *chunks(waiting[_FIRST:], _CHUNK)):
+        found, absent = _look_up(account_id, chunk)
+        if not found and not absent:
+            break
+        requeued += _settle(part, chunk, found, absent, now)
+    return requeued
+
+
+def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[_Open]], datetime]:
+    """Give the slice's unknown messages by account, and the database's time: it is that of `since` too."""
     rows = connection.execute(
         text("""
             SELECT r.id, l.attempt, l.sms_account_id, c.key, coalesce(l.answered_at, l.started_at) AS since
@@ -122,37 +122,36 @@ def _unknown(connection: Connection, part: Range) -> list[_Open]:
             "no_receipt": log.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
         },
     )
-    return [_Open(*row) for row in rows]
+    found: dict[int, list[_Open]] = defaultdict(list)
+    for row in rows:
+        found[row.sms_account_id].append(_Open(*row))
+    return found, connection.execute(text("SELECT now()")).scalar_one()
 
 
-def _look_up(chunk: Sequence[_Open]) -> tuple[dict[_Open, Report], list[_Open]]:
+def _look_up(account_id: int, chunk: Sequence[_Open]) -> tuple[dict[_Open, Report], list[_Open]]:
     """Give what was found, and what the provider provably does not have. The rest got no clear answer."""
-    found: dict[_Open, Report] = {}
-    absent = []
-    for account_id in {item.account_id for item in chunk}:
-        try:
-            account = routes.account(account_id)
-        except (Unusable, CannotOpen) as fault:
-            _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
-            continue
-        mine = (item for item in chunk if item.account_id == account_id)
-        requests = {item: account.provider.lookup(account.opened, item.reference) for item in mine}
+    try:
+        account = routes.account(account_id)
+    except (Unusable, CannotOpen) as fault:
+        _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
+        return {}, []
+    requests = {item: account.provider.lookup(account.opened, item.reference) for item in chunk}
 
-        def read(item: _Open, response: Response, account: routes.Account = account) -> Report | None:
-            return account.provider.found(response, item.reference)
+    def read(item: _Open, response: Response) -> Report | None:
+        return account.provider.found(response, item.reference)
 
-        answers = ask({item: request for item, request in requests.items() if request is not None}, read)
-        for item, report in answers.items():
-            if report is None:
-                absent.append(item)
-            else:
-                found[item] = report
-    return found, absent
+    answers = ask({item: request for item, request in requests.items() if request is not None}, read)
+    found = {item: report for item, report in answers.items() if report is not None}
+    return found, [item for item in answers if item not in found]
 
 
-def _settle(part: Range, asked: Sequence[_Open], found: dict[_Open, Report], absent: Sequence[_Open]) -> int:
-    """Record the answers for attempts that are still the ones asked about; give how many will be sent again."""
-    now = datetime.now(UTC)
+def _settle(
+    part: Range, asked: Sequence[_Open], found: dict[_Open, Report], absent: Sequence[_Open], now: datetime
+) -> int:
+    """Record the answers for attempts that are still the ones asked about; give how many will be sent again.
+
+    `now` is when they were asked about, or before, by the database's clock.
+    """
     settle = timedelta(seconds=settings().unknown_settle_s)
     with tenancy.transaction() as connection:
         state = _lock(connection, part)

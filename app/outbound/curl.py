@@ -12,6 +12,7 @@ and "unknown": before the gate no byte was written, after it the other side may 
 
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ class _Exchange:
         self.held = False
         self.raised: BaseException | None = None
         self._options: object = None
+        self._timeout_ms = 0
         self._head: list[bytes] = []
         self._body: list[bytes] = []
         curl = self.curl = pycurl.Curl()
@@ -92,6 +94,17 @@ class _Exchange:
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.MAXAGE_CONN, IDLE_LIMIT_S)
         curl.setopt(pycurl.USERAGENT, "todoke")
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._connecting)
+
+    def _connecting(self, number: int, _purpose: int) -> int:
+        """Let the kernel give up what the other side doesn't acknowledge in time.
+
+        Of a process that died it would otherwise go on delivering what was written, minutes later (retransmission).
+        """
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            with socket.socket(fileno=os.dup(number)) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._timeout_ms)
+        return pycurl.SOCKOPT_OK
 
     def _gate(self, *_connection: object) -> int:
         """Say whether the request may be written now. An exception must not end in pycurl, which would swallow it."""
@@ -134,7 +147,8 @@ class _Exchange:
         curl = self.curl
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.HTTPHEADER, [*lines, b"Expect:"])
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, round(request.timeout_s * 1000)))
+        self._timeout_ms = max(1, round(request.timeout_s * 1000))
+        curl.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(min(request.timeout_s, CONNECT_TIMEOUT_S) * 1000)))
         if request.method == "GET":
             curl.setopt(pycurl.HTTPGET, 1)

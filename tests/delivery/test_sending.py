@@ -420,9 +420,12 @@ def test_a_lease_that_cannot_be_renewed_stops_the_calls_in_time(
     def take_over() -> None:
         with app.app_context(), tenancy.tenant(job.tenant_id):
             taken = None
-            while taken is None:  # the worker may renew in between
-                job.change("UPDATE slice SET leased_until = now() - interval '1 second' WHERE id = %s", job.slices[0])
-                taken = slices.take_over(job.slices[0])
+            while taken is None or taken.fence == 1:  # the worker may renew in between
+                job.change(
+                    "UPDATE slice SET leased_until = now() - interval '1 second', check_at = now() WHERE id = %s",
+                    job.slices[0],
+                )
+                taken = slices.to_check()
 
     with meanwhile(take_over, when=lambda: requests(sandbox) > 40):
         send(job)

@@ -55,9 +55,9 @@ def start(
         "KARADEN_API_BASE": sandbox.karaden_base,
         "BATCH_ROWS": "50",
         "SEND_CONNECTIONS": "10",
-        "SEND_TIMEOUT_S": "2",
+        "SEND_TIMEOUT_S": "1",
         "LEASE_S": "5",
-        "UNKNOWN_SETTLE_S": "1",
+        "UNKNOWN_SETTLE_S": "2",
         "SWEEP_S": "1",
     }
     with ExitStack() as running:

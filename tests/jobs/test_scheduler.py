@@ -7,19 +7,22 @@ import redis as redis_package
 
 from app import queues
 from tests.jobs.conftest import Program
+from tests.launched import Job
 
 Start = Callable[..., Program]
 Until = Callable[..., None]
+Launched = Callable[..., Job]
 
 
 def leads(program: Program) -> bool:
     return "scheduler leads" in program.told()
 
 
-def test_one_leads_and_another_follows_when_it_is_killed(start: Start, until: Until) -> None:
+def test_one_leads_and_another_follows_when_it_is_killed(launched: Launched, start: Start, until: Until) -> None:
+    launched(10)
     programs = [start("scheduler") for _ in range(3)]
     until(lambda: any(map(leads, programs)))
-    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    until(lambda: queues.queue(queues.DELIVERY).count == 1)
     assert sum(map(leads, programs)) == 1
     leader, *others = sorted(programs, key=leads, reverse=True)
     until(lambda: all("scheduler waits" in other.told() for other in others))
@@ -31,17 +34,18 @@ def test_one_leads_and_another_follows_when_it_is_killed(start: Start, until: Un
 
 
 def test_it_schedules_again_after_losing_its_session_or_redis(
-    start: Start, until: Until, database: psycopg.Connection, redis: redis_package.Redis
+    launched: Launched, start: Start, until: Until, database: psycopg.Connection, redis: redis_package.Redis
 ) -> None:
+    launched(10)
     program = start("scheduler")
-    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    until(lambda: queues.queue(queues.DELIVERY).count == 1)
     redis.flushall()
-    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    until(lambda: queues.queue(queues.DELIVERY).count == 1)
     ended = database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7230002 AND granted"
     ).fetchall()
     assert ended == [(True,)]
     redis.flushall()
-    until(lambda: queues.queue(queues.TRACKING).count == 1)
+    until(lambda: queues.queue(queues.DELIVERY).count == 1)
     assert program.told().count("scheduler leads") == 2
     assert program.end() == 0

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import queues
-from jobs import scheduler, sweep
+from jobs import sweep
 from tests import factories
 from tests.launched import Job
 
@@ -99,8 +99,13 @@ def test_receipts_imports_notices_and_payments_are_found(
     assert len(imports) == 2
 
 
-def test_one_sweep_waits_at_most(app: Flask) -> None:
-    with app.app_context():
-        scheduler.put_sweep()
-        scheduler.put_sweep()
-        assert queues.queue(queues.TRACKING).count == 1
+def test_what_cannot_wait_for_a_sweep_is_seen_by_the_watch(launched: Launched) -> None:
+    job = launched(10)
+    sweep.watch()
+    sweep.watch()
+    assert waiting() == {SEND: {()}}
+    job.change("UPDATE slice SET check_at = now(), due_at = NULL")
+    sweep.watch()
+    sweep.watch()
+    assert waiting() == {SEND: {()}, RECONCILE: {(job.tenant_id,)}}
+    assert queues.queue(queues.TRACKING).count == 1

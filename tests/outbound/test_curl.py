@@ -59,6 +59,16 @@ def settle() -> None:
     time.sleep(0.2)
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such limit")
+def test_the_kernel_gives_up_with_us_what_nobody_acknowledges() -> None:
+    outbound._mine.__dict__.clear()
+    with RawServer() as server:
+        perform(post(server, timeout_s=3))
+        number = outbound._exchange_of_this_thread().curl.getinfo(pycurl.ACTIVESOCKET)
+        with socket.socket(fileno=os.dup(number)) as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
+
+
 # -- a kept-alive connection that dies --------------------------------------------------------------------------------
 
 
