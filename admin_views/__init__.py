@@ -18,6 +18,7 @@ from admin_views.campaign_life import CampaignLife
 from admin_views.campaigns import CampaignView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
+from admin_views.page_look import PageLookView
 from admin_views.password import PasswordView
 from admin_views.payment_accounts import PaymentAccountView
 from admin_views.payment_acts import PaymentActs
@@ -47,6 +48,7 @@ def register(app: Flask) -> None:
         PaymentDifferenceView(),
         PaymentActs(),
         TenantView(),
+        PageLookView(),
         UserView(),
         SmsAccountView(),
         PaymentAccountView(),

@@ -17,6 +17,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "admin": _ALL,
     "password": _ALL,
     "tenant": _OPERATOR,
+    "page_look": _OPERATOR | _MANAGER,
     "user": _OPERATOR | _MANAGER,
     "sms_account": _OPERATOR | _MANAGER,
     "payment_account": _OPERATOR | _MANAGER,

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from flask import url_for
+from markupsafe import Markup
 from wtforms import BooleanField, IntegerField, SelectField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
@@ -17,6 +19,11 @@ from app.tracking.states import TENANT, TenantState
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{2,29}")
 _FIRST = (TenantState.REVIEW, TenantState.TRIAL, TenantState.ACTIVE)
+
+
+def _look_link(_view: Any, _context: Any, tenant: Tenant, _name: str) -> Markup:
+    address = url_for("page_look.one", tenant_id=tenant.id)
+    return Markup('<a href="{}" aria-label="{}の受信者の画面">色・ロゴ</a>').format(address, tenant.name)
 
 
 class TenantForm(Form):
@@ -87,7 +94,7 @@ class TenantView(SecureModelView):
     form = TenantForm
     can_create = True
     can_edit = True
-    column_list = ("code", "name", "state", "contact_phone", "contact_hours", "created_at")
+    column_list = ("code", "name", "state", "contact_phone", "contact_hours", "page_look", "created_at")
     column_searchable_list = ("code", "name")
     column_sortable_list = ("code",)
     column_filters = [Choice(Tenant.state, "契約の状態", "state", states_of(TENANT))]
@@ -97,9 +104,10 @@ class TenantView(SecureModelView):
         "state": "契約の状態",
         "contact_phone": "問い合わせ先",
         "contact_hours": "受付時間",
+        "page_look": "受信者の画面",
         "created_at": "登録日時",
     }
-    column_formatters = {"state": show.state_of(TENANT)}
+    column_formatters = {"state": show.state_of(TENANT), "page_look": _look_link}
     intro = "Todoke を利用する企業です。企業を登録したら、続けてその企業の管理者を「利用者」に登録してください。"
     empty_text = "企業がまだ登録されていません。「企業を登録する」から始めてください。"
     create_label = "企業を登録する"

@@ -57,7 +57,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "TRUSTED_HOSTS": list(settings.trusted_hosts),
-        "MAX_CONTENT_LENGTH": 1_000_000,  # the upload view raises it for itself
+        "MAX_CONTENT_LENGTH": 3_000_000,  # a logo with its form; the upload of lists raises it for itself
         "MAX_FORM_MEMORY_SIZE": 1_000_000,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # an error's text must not show a statement's parameters: they are people's details

@@ -8,7 +8,7 @@ a page that a cache or a search engine keeps, a link that leaks by a referrer.
 from flask import Flask
 
 from app.headers import wrap
-from public import errors, headers, routes, trust
+from public import errors, headers, routes, sample, trust
 
 
 def register(app: Flask) -> None:
@@ -18,5 +18,6 @@ def register(app: Flask) -> None:
     app.url_map.converters["token"] = routes.TokenConverter
     app.register_blueprint(routes.bp)
     app.register_blueprint(trust.bp)
+    app.register_blueprint(sample.bp)
     errors.register(app)
     app.wsgi_app = wrap(app.wsgi_app, headers.choose)  # type: ignore[method-assign,assignment]

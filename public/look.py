@@ -36,7 +36,11 @@ def _sheet(digest: str) -> str | None:
     found = lookup.first(_FOUND, digest)
     if found is None:
         return None
-    colour, logo = found
+    return compose(*found)
+
+
+def compose(colour: str, logo: bytes | None) -> str:
+    """Write the style sheet with a company's colour and logo, or without."""
     return "".join((_CSS.read_text(encoding="utf-8"), _colours(colour) if colour else "", _logo(logo) if logo else ""))
 
 

@@ -1,5 +1,6 @@
 """How a page is made: its template and its words."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -38,6 +39,13 @@ def _welcome(who: Face, asks: bool) -> str:  # noqa: FBT001 - what the page depe
     return _html("welcome", who, who.language, asks=asks, until=_UNTIL)
 
 
+def sample(who: Face, css: str) -> Response:
+    """Give a first page as a company tries it on, with the style sheet that shows its look."""
+    until = datetime.now(UTC) + timedelta(days=14)
+    shown = {"asks": True, "until": texts.moment(until, who.language), "css": css, "sample": True}
+    return Response(_html("welcome", who, who.language, **shown))
+
+
 def _html(template: str, who: Face | None, language: str, **context: Any) -> str:  # noqa: ANN401 - a template's values
     return render_template(
         f"public/{template}.html",
@@ -45,9 +53,8 @@ def _html(template: str, who: Face | None, language: str, **context: Any) -> str
         language=language,
         who=who,
         operator=texts.operator(settings().operator_name, language),
-        css=look.address(who.look if who else ""),
         yen=lambda amount: texts.yen(amount, language),
         day=lambda value: texts.day(value, language),
         moment=lambda at: texts.moment(at, language),
-        **context,
+        **{"css": look.address(who.look if who else "")} | context,
     )

@@ -27,6 +27,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "contact_hours": ("受付時間", "Hours"),
     "error_prefix": ("エラー：", "Error: "),
     "skip": ("本文へ移動", "Skip to content"),
+    "sample": (
+        "これは見本です。まだ保存されていません。",
+        "This is a sample. It has not been saved yet.",
+    ),
     # is it really them
     "verify_title": ("SMSの送信元を確かめる", "Check who sent an SMS"),
     "verify_lead": (

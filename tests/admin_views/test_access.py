@@ -38,6 +38,14 @@ def test_the_menu_leads_nowhere_that_is_shut(browser_of, ours, operator, role):
         assert (f'href="{url}"' in page) == (url in OPENS[role]), url
 
 
+def test_operators_come_to_a_companys_look_by_the_list_of_companies(browser_of, ours, operator):
+    browser = browser_of(operator)
+    assert browser.get("/admin/page_look/").headers["Location"] == "/admin/tenant/"
+    assert f'href="/admin/page_look/{ours.tenant}/"' in browser.get("/admin/tenant/").get_data(as_text=True)
+    assert browser.get(f"/admin/page_look/{ours.tenant}/").status_code == 200
+    assert browser_of(ours.clerk).get(f"/admin/page_look/{ours.tenant}/").status_code == 403
+
+
 @pytest.mark.parametrize("endpoint", ["index_view", "overview"])
 def test_the_flow_of_a_campaign_is_shut_to_operators(browser_of, ours, operator, endpoint):
     url = f"/admin/campaign/{ours.campaign}/" if endpoint == "overview" else "/admin/campaign/"

@@ -16,7 +16,7 @@ from tests.admin_views.tour import ONLY_LEAD_ON, ROLES, posts, rules, tour
 # Names, units and what people type; nothing that is said to them.
 ALLOWED = {
     "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
-    "name", "example", "co", "jp", "sk", "rk",
+    "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
     "whsec", "card", "konbini", "paypay", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
 }  # fmt: skip
 _SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")

@@ -23,7 +23,7 @@ _ROWS = 3  # of each table are opened
 # not pages: files, the sign-out, what catches unknown addresses
 _NOT_SEEN = {"look.static", "admin.static", "auth.logout", "auth.nothing"}
 # for some role answered by a redirect or a refusal, whatever there is
-ONLY_LEAD_ON = {"payment_acts.index"}
+ONLY_LEAD_ON = {"payment_acts.index", "page_look.index"}
 
 
 def rules(app: Flask, method: str = "GET") -> list[Any]:
@@ -76,6 +76,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "campaign_id": list(estate.campaigns.values()),
         "recipient_id": [person.id for person in estate.people],
         "payment_id": estate.payments,
+        "tenant_id": [estate.tenant],
         "difference_id": estate.differences,
         "which": ["unopened", "unpaid"],
         "how": ["sent", "again"],
