@@ -6,8 +6,10 @@ PY := $(VENV)/bin/python
 # One stamp for each content of the lock: another lock makes another stamp.
 STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 
+LIGHTHOUSE := dev/lighthouse
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots bench-page bench-send bench-import bench-export drill clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots a11y bench-page bench-send bench-import bench-export drill clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -50,6 +52,9 @@ lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade
 screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots
 
+a11y: $(STAMP) $(LIGHTHOUSE)/node_modules ## every state of the recipients' pages before axe-core and Lighthouse (needs chromium, nodejs, npm; BENCH_ARGS=states)
+	$(PY) -m bench.a11y $(BENCH_ARGS)
+
 bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,000 and 1,000,000 people (needs Debian's wrk)
 	$(PY) -m bench.page $(BENCH_ARGS)
 
@@ -66,9 +71,13 @@ drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became 
 	$(PY) -m bench.drill $(DRILL_CELLS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e $(LIGHTHOUSE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements-dev.lock dev/venv.sh
 	@sh dev/venv.sh $(VENV) requirements-dev.lock
 	@rm -f $(VENV)/.lock-* && touch $@
+
+$(LIGHTHOUSE)/node_modules: $(LIGHTHOUSE)/package-lock.json
+	cd $(LIGHTHOUSE) && npm ci
+	@touch $@

@@ -23,8 +23,9 @@ from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
 from app.tenancy import look
 
-# visits to one play in one language: pages with and without script, pictures, Lighthouse
-EACH = 60
+# visits that one play gets in one language
+_PEOPLE = {"pay": 120}
+_FEW = 30
 _LIMIT_S = 60
 
 COLOUR = "#0b6b4f"
@@ -179,7 +180,7 @@ def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:
     people = [
         # what the sandbox's carrier delivers ends in 1000 or more
         Person(play, language, f"{play}-{language}-{number:03d}", f"090{first + 1000 + number:08d}")
-        for number in range(EACH)
+        for number in range(_PEOPLE.get(play, _FEW))
     ]
     _upload(campaign.id, author.id, people)
     checked = rehearsal.rehearse(campaign.id)

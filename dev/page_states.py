@@ -37,16 +37,19 @@ def _available(visit: Visit) -> None:
 
 
 def _go(visit: Visit) -> None:
-    visit.read()
-    visit.hold(f"{visit.stack.sandbox_url}/**")
-    visit.press()
+    visit.pay()
+    visit.stand("/p/pay")
 
 
 def _back(visit: Visit, query: str = "") -> None:
     """Come back from the payment site, without having paid."""
     visit.pay()
-    visit.hold("**/p/return?looks=[1-7]")
     visit.goto(f"/p/return{query}")
+
+
+def _waiting(visit: Visit) -> None:
+    visit.pay()
+    visit.stand("/p/return")
 
 
 def _paying(visit: Visit, *choices: str, at: str = "/p/return", over: bool = False) -> None:
@@ -211,7 +214,7 @@ STATES = (
     State(
         "started", partial(_back, query="?back=1"), "pay_started", "支払わずに戻ったとき", "Turned back without paying"
     ),
-    State("waiting", _back, "waiting", "決済サービスの結果を待つ間", "The payment site's word is awaited"),
+    State("waiting", _waiting, "waiting", "決済サービスの結果を待つ間", "The payment site's word is awaited"),
     State(
         "waiting-long",
         partial(_back, query="?looks=8"),

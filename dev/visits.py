@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import psycopg
 import redis
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import Browser, CDPSession, Page, Response, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from dev.browser import PHONE
@@ -38,16 +38,17 @@ _SMS_LINK = re.compile(re.escape(LINK_BASE_URL) + r"/(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a browser came to what it shows: `body` is a form's, of a POST."""
+    """How a browser came to what it shows: `body` is a POST's form; `leads_on` tells of a Refresh header."""
 
     method: str
     url: str
     body: str | None
+    leads_on: bool
 
 
 @dataclass  # no slots: Playwright keeps what it needs of a listener with its owner
 class Visit:
-    """One person with a browser. `way` is the last request of ours that led to a page."""
+    """One person with a browser. `way` is the last request of ours that led to a page, `document` what it gave."""
 
     page: Page
     stack: Stack
@@ -57,6 +58,10 @@ class Visit:
     recipient_id: int
     database: psycopg.Connection = field(repr=False)
     way: Way | None = None
+    document: bytes = field(default=b"", repr=False)
+    _leads_on: bool = False
+    _answer: Response | None = field(default=None, repr=False)
+    _control: CDPSession | None = field(default=None, repr=False)
 
     def goto(self, path: str) -> None:
         """Open one of our addresses."""
@@ -109,18 +114,35 @@ class Visit:
         if not done.ok:
             raise DevError(f"the sandbox refused the switches {switches}: {done.text()}")
 
-    def hold(self, pattern: str) -> None:
-        """Let the page stand where its own header would lead on: an answer without content leaves it as it is."""
-        self.page.route(pattern, _no_content)
+    def stand(self, path: str) -> None:
+        """Open one of our pages that leads on by itself, without the header that does it: it stands still."""
+        self.page.route(self.stack.web_url + path, self._without_refresh)
+        self.goto(path)
 
-    def heed(self, request: Request) -> None:
+    def _without_refresh(self, route: Route) -> None:
+        answer = route.fetch(max_redirects=0)
+        headers = answer.headers
+        self._leads_on = headers.pop("refresh", None) is not None
+        route.fulfill(response=answer, headers=headers)
+
+    def let_script(self, *, run: bool) -> None:
+        """Switch script off, or on again for a checker that is script itself: the document stays as it is."""
+        if self._control is None:
+            self._control = self.page.context.new_cdp_session(self.page)
+        self._control.send("Emulation.setScriptExecutionDisabled", {"value": not run})
+
+    def heed(self, response: Response) -> None:
         """Remember how the page came about."""
-        if request.is_navigation_request() and request.url.startswith(self.stack.web_url):
-            self.way = Way(request.method, request.url, request.post_data)
+        request = response.request
+        ours = request.is_navigation_request() and request.url.startswith(self.stack.web_url)
+        if ours and not 300 <= response.status < 400:  # noqa: PLR2004 - a redirect shows nothing
+            self.way = Way(request.method, request.url, request.post_data, self._leads_on)
+            self._answer = response
 
-
-def _no_content(route: Route) -> None:
-    route.fulfill(status=204)
+    def keep(self) -> None:
+        """Keep the document that the page was made of."""
+        if self._answer is not None:
+            self.document = self._answer.body()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +197,13 @@ class Visits:
         """Bring the next person into a state, in a browser of their own. Raises DevError where it isn't reached."""
         options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "timezone_id": "Asia/Tokyo"}
         locale = {"ja": "ja-JP", "en": "en-US"}[language]
-        made = browser.new_context(**{**options, "locale": locale, "java_script_enabled": script, **context})
+        made = browser.new_context(**{**options, "locale": locale, **context})
         visit: Visit | None = None
         try:
             made.set_default_timeout(_WAIT_MS)
             visit = self.visit(made.new_page(), state.play, language)
+            if not script:
+                visit.let_script(run=False)
             self.bring(visit, state)
             yield visit
         finally:
@@ -197,6 +221,7 @@ class Visits:
             state.act(visit)
             longest = max(re.split(r"\{\w+\}", texts(visit.language)[state.shows]), key=len)
             expect(visit.page.get_by_text(longest.strip()).first).to_be_visible(timeout=_WAIT_MS)
+            visit.keep()
         except (AssertionError, PlaywrightError) as fault:
             raise DevError(f"{state.name} ({visit.language}) was not reached, but {visit.page.url}: {fault}") from fault
 
@@ -204,7 +229,7 @@ class Visits:
         """Give the next person of a play a page."""
         token, recipient_id = self._people[play, language].pop()
         visit = Visit(page, self.stack, language, play, token, recipient_id, self._database)
-        page.on("request", visit.heed)
+        page.on("response", visit.heed)
         return visit
 
     def _invite(self) -> None:
