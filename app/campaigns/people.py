@@ -39,14 +39,15 @@ def sms_text(text: str, company: str, fields: Mapping[str, str], recipient_id: i
 
 def sms_with(text: str, company: str, fields: Mapping[str, str], link: str) -> str:
     """Render an SMS with any link. Raises MissingField."""
-    values = {template.key(name): flatten(value) for name, value in fields.items()}
-    values[template.COMPANY] = company
-    values[template.LINK] = link
-    return template.render(text, values)
+    return template.render(text, _values(fields) | {template.COMPANY: company, template.LINK: link}, flatten)
 
 
 def page_texts(campaign: Campaign, company: str, fields: Mapping[str, str]) -> tuple[str, str]:
     """Render the page's title and message of one person. Raises MissingField."""
-    values = {template.key(name): value.strip() for name, value in fields.items()}
-    values[template.COMPANY] = company
-    return template.render(campaign.page_title, values), template.render(campaign.page_text, values)
+    values = _values(fields) | {template.COMPANY: company}
+    title, message = (template.render(text, values, str.strip) for text in (campaign.page_title, campaign.page_text))
+    return title, message
+
+
+def _values(fields: Mapping[str, str]) -> dict[str, str]:
+    return {template.key(name): value for name, value in fields.items()}

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 LINK = "リンク"
 COMPANY = "会社名"
@@ -19,6 +20,7 @@ class MissingField(Exception):  # noqa: N818 - it names what is missing
         self.name = name
 
 
+@lru_cache(1024)  # a list's columns are the same for all of its people
 def key(name: str) -> str:
     """Give the form under which names of fields and columns meet: full-width and half-width alike."""
     return unicodedata.normalize("NFKC", name).strip()
@@ -29,14 +31,14 @@ def fields_in(text: str) -> list[str]:
     return list(dict.fromkeys(key(name) for name in _FIELD.findall(text)))
 
 
-def render(text: str, fields: Mapping[str, str]) -> str:
-    """Put the fields into the text; names meet by `key`. Raises MissingField."""
+def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = str) -> str:
+    """Put the fields into the text, each as `shown` gives it; names meet by `key`. Raises MissingField."""
 
     def value(match: re.Match[str]) -> str:
         name = key(match.group(1))
         if name not in fields:
             raise MissingField(name)
-        return fields[name]
+        return shown(fields[name])
 
     return _FIELD.sub(value, text)
 

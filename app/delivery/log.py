@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app.sms.base import Report
+from app.tracking import bulk
 from app.tracking.states import SMS, SmsState
 
 # Codes of our own, beside the provider's.
@@ -60,21 +61,19 @@ def begin(
     at: datetime,
 ) -> None:
     """Write the rows of attempts, (recipient id, attempt) each, that are about to be made."""
-    connection.execute(
-        text("""
-            INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, started_at)
-            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, :fence, :at
-            FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt)
-        """),
+    table, values = bulk.table(
         {
-            "tenant_id": tenant_id,
-            "campaign_id": campaign_id,
-            "account_id": account_id,
-            "fence": fence,
-            "at": at,
-            "ids": [recipient_id for recipient_id, _ in attempts],
-            "attempts": [attempt for _, attempt in attempts],
-        },
+            "id": ("bigint", [recipient_id for recipient_id, _ in attempts]),
+            "attempt": ("integer", [attempt for _, attempt in attempts]),
+        }
+    )
+    connection.execute(
+        text(f"""
+            INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, started_at)
+            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, :fence, :at FROM {table} AS u
+        """),  # noqa: S608 - our own words
+        values
+        | {"tenant_id": tenant_id, "campaign_id": campaign_id, "account_id": account_id, "fence": fence, "at": at},
     )
 
 
@@ -82,8 +81,18 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
     """Complete attempts by our own knowledge. What a report said before stays; only what was open is filled in."""
     if not rows:
         return
+    table, values = bulk.table(
+        {
+            "id": ("bigint", [row.recipient_id for row in rows]),
+            "attempt": ("integer", [row.attempt for row in rows]),
+            "state": ("text", [str(row.state) for row in rows]),
+            "code": ("text", [row.code for row in rows]),
+            "provider_id": ("text", [row.provider_id for row in rows]),
+            "at": ("timestamptz", [row.at for row in rows]),
+        }
+    )
     connection.execute(
-        text("""
+        text(f"""
             UPDATE send_log l SET
                 state = CASE WHEN l.state = ANY(:open) THEN u.state ELSE l.state END,
                 code = CASE WHEN l.state = ANY(:open) THEN u.code ELSE l.code END,
@@ -91,22 +100,14 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
                 provider_id = coalesce(l.provider_id, u.provider_id),
                 -- from here on a settle time counts: by one clock, whichever machine asks
                 answered_at = CASE WHEN u.state = :unknown THEN now() ELSE u.at END
-            FROM unnest(
-                CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:states AS text[]), CAST(:codes AS text[]),
-                CAST(:provider_ids AS text[]), CAST(:ats AS timestamptz[])
-            ) AS u(id, attempt, state, code, provider_id, at)
-            WHERE l.recipient_id = u.id AND l.attempt = u.attempt
-        """),
-        {
+            FROM {table} AS u
+            WHERE l.recipient_id = u.id AND l.recipient_id BETWEEN :u_first AND :u_last AND l.attempt = u.attempt
+        """),  # noqa: S608 - our own words
+        values
+        | {
             "open": [str(SmsState.SENDING), str(SmsState.UNKNOWN)],
             "unknown": str(SmsState.UNKNOWN),
             "final": [str(SmsState.UNDELIVERED), str(SmsState.CANCELLED)],
-            "ids": [row.recipient_id for row in rows],
-            "attempts": [row.attempt for row in rows],
-            "states": [str(row.state) for row in rows],
-            "codes": [row.code for row in rows],
-            "provider_ids": [row.provider_id for row in rows],
-            "ats": [row.at for row in rows],
         },
     )
 
@@ -117,8 +118,19 @@ def tell(connection: Connection, to: SmsState, rows: Sequence[Told]) -> None:
     "Delivered" overrules everything, also our own belief that the attempt never got in.
     """
     sources = [str(state) for state in SmsState] if to is SmsState.DELIVERED else SMS.sources(to)
+    table, values = bulk.table(
+        {
+            "id": ("bigint", [row.recipient_id for row in rows]),
+            "attempt": ("integer", [row.attempt for row in rows]),
+            "code": ("text", [row.report.code for row in rows]),
+            "provider_id": ("text", [row.report.provider_id for row in rows]),
+            "carrier": ("text", [row.report.carrier for row in rows]),
+            "units": ("integer", [row.report.units for row in rows]),
+            "at": ("timestamptz", [row.at for row in rows]),
+        }
+    )
     connection.execute(
-        text("""
+        text(f"""
             UPDATE send_log l SET
                 state = CASE WHEN l.state = ANY(:sources) THEN :to ELSE l.state END,
                 code = CASE WHEN l.state = ANY(:sources) THEN u.code ELSE l.code END,
@@ -126,24 +138,14 @@ def tell(connection: Connection, to: SmsState, rows: Sequence[Told]) -> None:
                 provider_id = coalesce(l.provider_id, u.provider_id),
                 carrier = coalesce(u.carrier, l.carrier),
                 units = coalesce(u.units, l.units)
-            FROM unnest(
-                CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:codes AS text[]),
-                CAST(:provider_ids AS text[]), CAST(:carriers AS text[]), CAST(:units AS integer[]),
-                CAST(:ats AS timestamptz[])
-            ) AS u(id, attempt, code, provider_id, carrier, units, at)
-            WHERE l.recipient_id = u.id AND l.attempt = u.attempt
-        """),
-        {
+            FROM {table} AS u
+            WHERE l.recipient_id = u.id AND l.recipient_id BETWEEN :u_first AND :u_last AND l.attempt = u.attempt
+        """),  # noqa: S608 - our own words
+        values
+        | {
             "to": str(to),
             "sources": [state for state in sources if state != str(to)],
             "settles": to is not SmsState.ACCEPTED,
-            "ids": [row.recipient_id for row in rows],
-            "attempts": [row.attempt for row in rows],
-            "codes": [row.report.code for row in rows],
-            "provider_ids": [row.report.provider_id for row in rows],
-            "carriers": [row.report.carrier for row in rows],
-            "units": [row.report.units for row in rows],
-            "ats": [row.at for row in rows],
         },
     )
 

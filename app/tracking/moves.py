@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session, scoped_session
 
+from app.tracking import bulk
 from app.tracking.states import (
     CAMPAIGN,
     SMS,
@@ -104,36 +105,31 @@ def move(
         kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
         sets.append(f"{time_column} = {kept}")
     sets += [f"{name} = u.{name}" for name in names]
-    arrays = ["CAST(:ids AS bigint[])", "CAST(:ats AS timestamptz[])", "CAST(:details AS jsonb[])"]
-    arrays += [f"CAST(:c_{name} AS {_COLUMNS[name]}[])" for name in names]
+    columns: dict[str, tuple[str, Sequence[Any]]] = {
+        "id": ("bigint", [step.recipient_id for step in steps]),
+        "at": ("timestamptz", [step.at for step in steps]),
+        "detail": ("jsonb", [step.detail for step in steps]),
+        **{name: (_COLUMNS[name], [step.columns[name] for step in steps]) for name in names},
+    }
+    table, values = bulk.table(columns)
     fenced = "AND r.fence = :fence" if fence is not None else ""
-    # The CASE keeps the planner from guessing by states that change faster than it learns: where it believes that few
-    # rows carry one, it compares every person with every step.
+    # The CASE keeps the planner from guessing by states that change faster than it learns.
     # the names in this statement come from the tables above, never from outside
     statement = f"""
-        WITH u AS (SELECT * FROM unnest({", ".join(arrays)}) AS u({", ".join(["id", "at", "detail", *names])})),
-        moved AS (
-            UPDATE recipient r SET {", ".join(sets)} FROM u
-            WHERE r.id = u.id AND CASE WHEN r.{track.name}_state = ANY(:sources) {fenced} THEN true ELSE false END
+        WITH moved AS (
+            UPDATE recipient r SET {", ".join(sets)} FROM {table} AS u
+            WHERE r.id = u.id AND r.id BETWEEN :u_first AND :u_last
+            AND CASE WHEN r.{track.name}_state = ANY(:sources) {fenced} THEN true ELSE false END
             RETURNING r.id, r.tenant_id, r.campaign_id, u.at, u.detail
         )
         INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)
         SELECT tenant_id, campaign_id, id, :track, :to, at, :actor, detail FROM moved
         RETURNING recipient_id
     """  # noqa: S608
-    values: dict[str, Any] = {
-        "ids": [step.recipient_id for step in steps],
-        "ats": [step.at for step in steps],
-        "details": [Jsonb(step.detail) if step.detail is not None else None for step in steps],
-        "sources": allowed,
-        "to": str(to),
-        "track": track.name,
-        "actor": actor,
-        **{f"c_{name}": [step.columns[name] for step in steps] for name in names},
-    }
+    values |= {"sources": allowed, "to": str(to), "track": track.name, "actor": actor}
     if fence is not None:
         values["fence"] = fence
-    return {row[0] for row in executor.execute(text(statement), values)}
+    return set(executor.execute(text(statement), values).scalars())
 
 
 def move_campaign(

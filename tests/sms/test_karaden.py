@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
@@ -77,6 +77,12 @@ def test_a_message_is_sent_as_a_form() -> None:
         ("tags[]", "ref-1"),
         ("is_shorten", "false"),
     ]
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_a_form_is_written_as_the_standard_library_writes_it(body: str) -> None:
+    form = [("service_id", "12"), ("to", "09012345678"), ("body", body), ("tags[]", "a.1+2%"), ("is_shorten", "false")]
+    assert karaden.send(ACCOUNT, SmsMessage("+819012345678", body, "a.1+2%")).body.decode() == urlencode(form)
 
 
 @pytest.mark.parametrize(
