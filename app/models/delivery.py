@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.base import Big, CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.campaign import Campaign
 from app.models.recipient import Recipient
 
@@ -69,7 +69,7 @@ class SendLog(TenantOwned, Model):
         {"postgresql_with": {"fillfactor": "70"}},
     )
 
-    tenant_id: Mapped[Big]
+    tenant_id: Mapped[int] = mapped_column(BigInteger)
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     recipient_id: Mapped[int] = mapped_column(BigInteger)
     sms_account_id: Mapped[int] = mapped_column(BigInteger)

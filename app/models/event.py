@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.base import Big, TenantOwned, Time
+from app.models.base import TenantOwned, Time
 
 
 class Event(TenantOwned, Model):
@@ -32,7 +32,7 @@ class Event(TenantOwned, Model):
         Index("ix_event_campaign_id_id", "campaign_id", "id", postgresql_where=text("recipient_id IS NULL")),
     )
 
-    tenant_id: Mapped[Big]
+    tenant_id: Mapped[int] = mapped_column(BigInteger)
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     recipient_id: Mapped[int | None] = mapped_column(BigInteger)
     track: Mapped[str] = mapped_column(Text)
