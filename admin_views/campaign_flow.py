@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from flask import abort, flash, jsonify, redirect, request, url_for
 
-from admin_views import flow_lists, flow_preview, flow_status
+from admin_views import flow_lists, flow_live, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
@@ -210,13 +210,13 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         if not launched(campaign):
             return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
-        return self.page("flow/status.html", campaign, "status", **flow_status.overview(campaign))
+        return self.page("flow/status.html", campaign, "status", **flow_live.overview(campaign))
 
     @expose(f"{ONE}/status.json")
     def status_figures(self, campaign_id: int) -> Page:
         """Tell how many stand where; done when the page is to be loaded anew."""
         campaign = one_campaign(campaign_id)
-        return jsonify(flow_status.live(campaign, shown=request.args.get("shown", "")))
+        return jsonify(flow_live.live(campaign, shown=request.args.get("shown", "")))
 
     @expose(f"{ONE}/pause", methods=["POST"])
     def pause(self, campaign_id: int) -> Page:

@@ -30,8 +30,8 @@ class FlowView(SecureView):
 
     def page(self, template: str, campaign: Campaign, current: str, **context: Any) -> str:
         """Render a page of a campaign; `current` is the step it belongs to."""
-        people = lifecycle.people_count(campaign.id)
-        now = steps_of(campaign)
+        people = lifecycle.people_of(campaign)
+        now = steps_of(campaign, people)
         word = CAMPAIGN.words[CampaignState(campaign.state)]
         return self.render(
             template,

@@ -50,9 +50,8 @@ def page_url(campaign: Campaign, key: str) -> str:
     return url_for({"list": "flow.lists"}.get(key, f"flow.{key}"), campaign_id=campaign.id)
 
 
-def steps_of(campaign: Campaign) -> list[Step]:
+def steps_of(campaign: Campaign, people: int) -> list[Step]:
     """Give the six steps as they stand."""
-    people = lifecycle.people_count(campaign.id)
     missing = lifecycle.missing(campaign) if campaign.state == CampaignState.DRAFT else []
     return [
         Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))

@@ -1,7 +1,8 @@
 // Keeps a page's figures fresh: [data-live] names a JSON address. Asks after 2 s, then ever more seldom while nothing changes,
-// not at all while the page is hidden, and stops when the answer says that nothing more will change.
-// The answer: {"done": bool, "texts": {key: text}, "values": {key: number}}. Where a page shows another form when done,
-// [data-live-reload] loads it anew.
+// not at all while the page is hidden, and stops when the answer says that nothing more will change, or that it is over
+// and nothing has changed for minutes.
+// The answer: {"done": bool, "over": bool, "texts": {key: text}, "always": {key: text}, "values": {key: number}}; what is
+// always there is no change. Where a page shows another form when done, [data-live-reload] loads it anew.
 (function () {
   "use strict";
 
@@ -38,9 +39,12 @@
       .then(function (text) {
         running = false;
         if (text === null) return;
-        wait = text === before ? Math.min(wait * 1.5, LAST_MS) : FIRST_MS;
-        before = text;
-        show(JSON.parse(text));
+        var state = JSON.parse(text);
+        var told = JSON.stringify([state.texts, state.values, state.done]);
+        var quiet = told === before && wait >= LAST_MS;
+        wait = told === before ? Math.min(wait * 1.5, LAST_MS) : FIRST_MS;
+        before = told;
+        show(state, quiet);
       })
       .catch(function () {
         running = false;
@@ -50,16 +54,20 @@
       });
   }
 
-  function show(state) {
+  function show(state, quiet) {
     say("");
+    each("data-live-text", state.always, function (element, text) {
+      element.textContent = text;
+    });
     each("data-live-text", state.texts, function (element, text) {
       if (element.textContent !== text) element.textContent = text;
     });
     each("data-live-value", state.values, function (element, value) {
       element.setAttribute(element.dataset.liveAttribute || "value", value);
     });
-    finished = state.done;
+    finished = state.done || (state.over && quiet);
     if (!finished) plan();
+    else if (!state.done) stopped();
     else if ("liveReload" in root.dataset) window.location.reload();
   }
 
@@ -69,6 +77,11 @@
         change(element, values[key]);
       });
     });
+  }
+
+  function stopped() {
+    var place = root.querySelector("[data-live-stopped]");
+    if (place) place.hidden = false;
   }
 
   function say(text) {

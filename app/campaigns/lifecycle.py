@@ -58,6 +58,13 @@ def people_count(campaign_id: int) -> int:
     return db.session.scalar(select(func.count()).where(Recipient.campaign_id == campaign_id)) or 0
 
 
+def people_of(campaign: Campaign) -> int:
+    """Give the number of the campaign's recipients: as checked where it is launched, else counted."""
+    if campaign.launched_at is not None and campaign.rehearsal:
+        return int(campaign.rehearsal["people"])
+    return people_count(campaign.id)
+
+
 def content_locked(campaign: Campaign) -> bool:
     """Say whether texts may no longer change: after the launch people have them already."""
     return campaign.state != CampaignState.DRAFT

@@ -20,12 +20,15 @@ class Plan:
     finishes_at: datetime | None
 
 
-def plan(campaign: Campaign, people: int, now: datetime) -> Plan:
-    """Say when a campaign that is launched now begins, and when `people` SMS will have left if nothing fails."""
+def plan(campaign: Campaign, people: int, now: datetime, *, rate: float | None = None) -> Plan:
+    """Say when a campaign that is launched now begins, and when `people` SMS will have left if nothing fails.
+
+    `rate` is SMS a second as seen; without it, what the account allows.
+    """
     policy = policy_of(campaign, campaign.tenant)
     start = max(now, campaign.starts_at or now)
     account = campaign.sms_account
-    rate = (account.rate_per_s if account else None) or _USUAL_RATE
+    rate = rate or (account.rate_per_s if account else None) or _USUAL_RATE
     finish = expected_finish(policy, start, people, rate, campaign.tenant.daily_cap)
     return Plan(policy, policy.next_opening(start), finish)
 

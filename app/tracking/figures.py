@@ -20,6 +20,9 @@ FUNNEL: tuple[tuple[str, str], ...] = (
 )
 
 
+HOURS = range(24)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Counts of people by state on each track, all states named, and the funnel from sending to payment."""
@@ -50,3 +53,19 @@ def figures(campaign_id: int) -> Figures:
         payment[row[2]] += row[3]
     funnel = tuple((word, sum(row[4 + place] for row in rows)) for place, (word, _) in enumerate(FUNNEL))
     return Figures(sum(row[3] for row in rows), sms, page, payment, funnel)
+
+
+def response_hours(campaign_id: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Count by the hour of Japan's day, from 0, in which people first opened the page, and in which they paid."""
+    found = []
+    for column in ("opened_at", "paid_at"):
+        rows = db.session.execute(
+            text(
+                f"SELECT CAST(extract(hour FROM {column} AT TIME ZONE 'Asia/Tokyo') AS int), count(*)"  # noqa: S608
+                f" FROM recipient WHERE campaign_id = :id AND {column} IS NOT NULL GROUP BY 1"
+            ),
+            {"id": campaign_id},
+        )
+        counts = {row[0]: row[1] for row in rows}
+        found.append(tuple(counts.get(hour, 0) for hour in HOURS))
+    return found[0], found[1]

@@ -184,8 +184,9 @@ def test_a_long_check_is_a_job(monkeypatch, app, clerk, ours, campaign):
     assert "送信できます" in page_of(clerk, f"/admin/campaign/{campaign}/check/?waiting=yes")
 
 
-def test_the_figures_tell_who_stands_where(clerk, campaign, change):
+def test_the_figures_tell_who_stands_where(clerk, campaign, change, redis):
     send(clerk, campaign)
+    redis.flushdb()  # the count that the page after sending showed
     change(
         "UPDATE recipient SET sms_state = 'undelivered', undelivered_at = now()"
         " WHERE campaign_id = :id AND id = (SELECT min(id) FROM recipient WHERE campaign_id = :id)",
