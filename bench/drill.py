@@ -2,8 +2,9 @@
 
 `python -m bench.drill [CELL …]` runs the named cells, or all. A cell is a function of a `Ground` that gives the fields
 below but its own name; `bench.drill_delivery.CELLS` has those of delivery, `bench.drill_payments.CELLS` those of
-payment. `lost`, `duplicated` and `unknown_left` are 0 in a product that keeps its word; `recovery_s` is the time from
-the end of what went wrong to the end of the last message. All settings are those of production, as by default.
+payment, with fields and a verdict of their own. `lost`, `duplicated` and `unknown_left` are 0 in a product that keeps
+its word; `recovery_s` is the time from the end of what went wrong to the end of the last message. All settings are
+those of production, as by default.
 """
 
 import json
@@ -12,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench.ground import Ground
@@ -30,7 +30,7 @@ def main(names: Sequence[str]) -> int:
     cells = _cells()
     if unknown := set(names) - set(cells):
         sys.exit(f"no such cell: {', '.join(sorted(unknown))}; there are {', '.join(cells)}")
-    runs: list[Run] = []
+    runs: dict[str, list[Run]] = {room: [] for room in _ROOMS}
     with tempfile.TemporaryDirectory(prefix="todoke-drill-") as folder, running_sandbox(receipt_delay_ms=0) as sandbox:
         # servers that are emptied, restarted and killed are the drill's own, whatever the environment names
         own = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
@@ -45,13 +45,19 @@ def main(names: Sequence[str]) -> int:
             ground = Ground(stack, sandbox)
             for name in names or cells:
                 print(name, file=sys.stderr, flush=True)
-                runs.append({"cell": name, **cells[name](ground)})
+                room, cell = cells[name]
+                runs[room].append({"cell": name, **cell(ground)})
             ground.end()
         finally:
             stack.stop()
             remove(stack.folder)
-    report("drill", FIELDS, runs, sys.stdout)
-    return 0 if all(map(holds, runs)) else 1
+    held = True
+    for room, told in runs.items():
+        own_rules = import_module(room)
+        if told:
+            report(room.partition(".")[2], getattr(own_rules, "FIELDS", FIELDS), told, sys.stdout)
+        held &= all(map(getattr(own_rules, "holds", holds), told))
+    return 0 if held else 1
 
 
 def holds(run: Run) -> bool:
@@ -61,12 +67,8 @@ def holds(run: Run) -> bool:
     return not any(broken) and isinstance(recovery_s, int | float) and recovery_s <= RECOVERY_S
 
 
-def _cells() -> Mapping[str, Callable[[Ground], Run]]:
-    found: dict[str, Callable[[Ground], Run]] = {}
-    for room in _ROOMS:
-        if find_spec(room):
-            found |= import_module(room).CELLS
-    return found
+def _cells() -> Mapping[str, tuple[str, Callable[[Ground], Run]]]:
+    return {name: (room, cell) for room in _ROOMS for name, cell in import_module(room).CELLS.items()}
 
 
 def _bases(sandbox: Sandbox) -> dict[str, str]:
