@@ -11,7 +11,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
-from app.campaigns import timing
+from app.campaigns import timing, waves
 from app.delivery import again
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
@@ -109,12 +109,22 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "over": campaign.state in _OVER,
         "boxes": _boxes(count),
         "alerts": _alerts(campaign, count),
+        "wave": _wave_words(campaign),
         "again": _again(campaign, now),
         "reminders": _reminders(campaign),
         "live_url": url_for("flow.status_figures", campaign_id=campaign.id, shown=_shown(campaign, count)),
         "can_pause": campaign.state == CampaignState.SENDING,
         "can_resume": campaign.state == CampaignState.PAUSED,
     }
+
+
+_WAVES = {"launch": "送信の準備", "resend": "再送の準備", "remind": "リマインドの準備", "cancel": "残りの取り消し"}
+
+
+def _wave_words(campaign: Campaign) -> str:
+    """Say how far a job is that moves this campaign's people."""
+    wave = waves.progress(campaign.id)
+    return "" if wave is None else f"{_WAVES[wave.kind]}を進めています：{wave.people:,}／{wave.total:,}件"
 
 
 def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
@@ -290,7 +300,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
         "over": campaign.state in _OVER,
         # what tells no change by itself
         "always": {"counted_at": _time(count.at)},
-        "texts": texts | {"state": CAMPAIGN.words[CampaignState(campaign.state)]},
+        "texts": texts | {"state": CAMPAIGN.words[CampaignState(campaign.state)], "wave": _wave_words(campaign)},
         "values": {f"{bar.key}.width": bar.width for bar in funnel}
         | {f"{column.key}.top": column.top for column in columns},
     }

@@ -23,6 +23,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
     "jobs.intake.rehearse": (INTAKE, 3600),
     "jobs.campaigns.start": (TRACKING, 3600),
+    "jobs.campaigns.wave": (TRACKING, 600),
     "jobs.delivery.send": (DELIVERY, 600),
     "jobs.delivery.reconcile": (TRACKING, 3600),
     "jobs.delivery.poll": (TRACKING, 600),

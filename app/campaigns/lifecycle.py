@@ -9,13 +9,11 @@ from sqlalchemy import func, select, text
 
 from app import audit, queues
 from app.accounts import Unusable, for_payment, for_sms
-from app.campaigns import rehearsal, timing
-from app.config import settings
-from app.delivery.log import NO_RECEIPT
+from app.campaigns import rehearsal, timing, waves
 from app.extensions import db
 from app.models import Campaign, Import, Recipient
-from app.tracking.moves import Executor, move_all, move_campaign
-from app.tracking.states import CampaignState, SmsState, TenantState
+from app.tracking.moves import move_campaign
+from app.tracking.states import CampaignState, TenantState
 
 _log = structlog.get_logger()
 
@@ -164,10 +162,11 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
         audit.record(db.session, actor=actor, act="schedule", target=f"campaign:{campaign_id}", detail=detail)
         db.session.commit()
         return
-    _begin(campaign, now, actor)
+    total = _begin(campaign, now, actor)
     audit.record(db.session, actor=actor, act="launch", target=f"campaign:{campaign_id}", detail=detail)
+    tenant_id = campaign.tenant_id
     db.session.commit()
-    queues.enqueue("jobs.delivery.send", once=True)
+    waves.go(tenant_id, campaign_id, total)
 
 
 def start(campaign_id: int) -> bool:
@@ -186,9 +185,10 @@ def start(campaign_id: int) -> bool:
         move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)
         db.session.commit()
         return False
-    _begin(campaign, now, "system")
+    total = _begin(campaign, now, "system")
+    tenant_id = campaign.tenant_id
     db.session.commit()
-    queues.enqueue("jobs.delivery.send", once=True)
+    waves.go(tenant_id, campaign_id, total)
     return True
 
 
@@ -197,13 +197,12 @@ def withdraw(campaign_id: int, *, user_id: int) -> bool:
     return _turn(campaign_id, CampaignState.SCHEDULED, CampaignState.DRAFT, "withdraw", user_id)
 
 
-def _begin(campaign: Campaign, now: datetime, actor: str) -> None:
-    """Queue everybody, in slices."""
-    _cut(db.session, campaign, now)
-    count = move_all(
-        db.session, SmsState.QUEUED, campaign_id=campaign.id, sources=[SmsState.DRAFT], at=now, actor=actor
-    )
-    move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": count})
+def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
+    """Let everybody wait for their SMS; `waves.go` after the commit. Gives their number."""
+    total = people_count(campaign.id)
+    move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
+    waves.begin(campaign, "launch", total=total, actor=actor)
+    return total
 
 
 def locked(campaign_id: int) -> Campaign:
@@ -214,22 +213,6 @@ def locked(campaign_id: int) -> Campaign:
         .with_for_update(of=Campaign, key_share=True)
         .execution_options(populate_existing=True)
     ).scalar_one()
-
-
-def _cut(executor: Executor, campaign: Campaign, now: datetime) -> None:
-    """Cut the campaign's people into slices by ranges of ids."""
-    executor.execute(
-        text("""
-            INSERT INTO slice (tenant_id, campaign_id, first_id, last_id, due_at)
-            SELECT :tenant_id, :campaign_id, min(id), max(id), :now
-            FROM (
-                SELECT id, (row_number() OVER (ORDER BY id) - 1) / :rows AS part
-                FROM recipient WHERE campaign_id = :campaign_id AND sms_state = 'draft'
-            ) AS numbered
-            GROUP BY part ORDER BY part
-        """),
-        {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id, "now": now, "rows": settings().slice_rows},
-    )
 
 
 def pause(campaign_id: int, *, user_id: int) -> bool:
@@ -246,7 +229,7 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
 
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
-    """Give the campaign up: whoever still waits won't be written to. Says whether it could be. Commits."""
+    """Give the campaign up: no worker takes up anybody of it from the commit on. Says whether it could be. Commits."""
     return _turn(campaign_id, None, CampaignState.CANCELLED, "cancel", user_id)
 
 
@@ -256,37 +239,14 @@ def _turn(campaign_id: int, source: CampaignState | None, to: CampaignState, act
     if not move_campaign(db.session, campaign_id, to, at=now, actor=actor, source=source):
         db.session.rollback()
         return False
+    total = 0
     if to == CampaignState.CANCELLED:
-        move_all(
-            db.session,
-            SmsState.CANCELLED,
-            campaign_id=campaign_id,
-            sources=[SmsState.DRAFT, SmsState.QUEUED],
-            at=now,
-            actor=actor,
-        )
+        total = people_count(campaign_id)
+        waves.begin(db.session.get_one(Campaign, campaign_id), "cancel", total=total, actor=actor)
         db.session.execute(text("UPDATE slice SET due_at = NULL WHERE campaign_id = :id"), {"id": campaign_id})
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
+    tenant_id = db.session.scalars(select(Campaign.tenant_id).where(Campaign.id == campaign_id)).one()
     db.session.commit()
+    if to == CampaignState.CANCELLED:
+        waves.go(tenant_id, campaign_id, total)
     return True
-
-
-def complete_if_done(executor: Executor, campaign_id: int) -> bool:
-    """Complete a campaign that has nothing left to send and nothing to ask about; say whether it was completed.
-
-    Its row is locked before one looks: whoever lets people wait again at that moment is waited for and seen.
-    """
-    executor.execute(text("SELECT id FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id})
-    done = executor.execute(
-        text("""
-            SELECT NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
-            AND NOT EXISTS (
-                SELECT FROM recipient WHERE campaign_id = :id
-                AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
-            )
-        """),
-        {"id": campaign_id, "silent": NO_RECEIPT},
-    ).scalar_one()
-    return bool(done) and move_campaign(
-        executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"
-    )

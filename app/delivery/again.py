@@ -1,37 +1,30 @@
 """Writing to people of a launched campaign once more: to those it did not reach, and reminders.
 
-Who gets what is decided in one transaction, under the lock of the campaign and all of its slices: nobody who is being
+Whether is decided under the campaign's lock, who under that of the slice (`app.campaigns.waves`): nobody who is being
 written to at that moment is chosen, and of two presses the second finds nobody or is told that there was a first.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
 
-from app import audit, queues
-from app.campaigns import lifecycle, rehearsal, timing
+from app import audit
+from app.campaigns import lifecycle, rehearsal, timing, waves
 from app.campaigns.lifecycle import NotReady
 from app.delivery import log
 from app.extensions import db
 from app.models import Campaign, Reminder
 from app.sms import PROVIDERS
-from app.tracking.moves import Only, move_all, move_campaign
-from app.tracking.states import CampaignState, SmsState
+from app.tracking.moves import move_campaign
+from app.tracking.states import CampaignState
 
 WHICH: Mapping[str, str] = {"unopened": "まだ開いていない人", "unpaid": "まだ支払っていない人"}
 
-_REACHED = (SmsState.ACCEPTED, SmsState.DELIVERED)
+_NOBODY = "いま送り直す相手はいません。"
 _RECENTLY = timedelta(hours=24)
-
-# Who can still use the link. Who is at the payment site, or holds a slip for the convenience store, is left in peace.
-_LINK_LIVES = "page_state NOT IN ('locked', 'revoked', 'expired') AND link_expires_at > :now"
-_CONDITIONS = {
-    "unopened": f"page_state = 'unopened' AND {_LINK_LIVES}",
-    "unpaid": f"payment_state IN ('unpaid', 'failed', 'expired', 'cancelled') AND {_LINK_LIVES}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +42,22 @@ def problems(campaign: Campaign) -> list[str]:
     if campaign.state not in {CampaignState.SENDING, CampaignState.COMPLETED}:
         return ["この配信は送信を始めていないか、取り消されているため、送り直せません。"]
     now = datetime.now(UTC)
-    return lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign) + timing.problems(campaign, now)
+    return (
+        waves.problems(campaign.id)
+        + lifecycle.missing_contract(campaign)
+        + lifecycle.missing_to_send(campaign)
+        + timing.problems(campaign, now)
+    )
 
 
 def to_resend(campaign: Campaign) -> Count:
     """Count whom `resend` would write to."""
-    return _count(campaign, [SmsState.UNDELIVERED], _may_pass(campaign))
+    return _count(campaign, "resend", "resend", _passing(campaign))
 
 
 def to_remind(campaign: Campaign, which: str) -> Count:
     """Count whom `remind` would write to."""
-    return _count(campaign, _REACHED, _to_remind(which, datetime.now(UTC)))
+    return _count(campaign, "remind", which, {})
 
 
 def next_number(campaign_id: int) -> int:
@@ -74,8 +72,9 @@ def resend(campaign_id: int, *, user_id: int) -> int:
     Raises NotReady. Commits.
     """
     campaign = _locked(campaign_id)
-    only = replace(_may_pass(campaign), detail={"again": "undelivered"})
-    return _send(campaign, [SmsState.UNDELIVERED], only, act="resend", user_id=user_id)
+    given = _passing(campaign)
+    count = _count(campaign, "resend", "resend", given).people
+    return _send(campaign, "resend", count, given=given, detail={"again": "undelivered"}, user_id=user_id)
 
 
 def remind(campaign_id: int, which: str, *, user_id: int, number: int, sms_text: str = "") -> int:
@@ -90,97 +89,72 @@ def remind(campaign_id: int, which: str, *, user_id: int, number: int, sms_text:
     words = sms_text.strip() or campaign.sms_text
     if words != campaign.sms_text:
         _refuse(rehearsal.reminder_problems(campaign, words))
-    now = datetime.now(UTC)
+    count = to_remind(campaign, which).people
+    _refuse([] if count else [_NOBODY])
     reminder = Reminder(
         tenant_id=campaign.tenant_id,
         campaign_id=campaign_id,
         number=number,
         which=which,
         sms_text=words,
-        people=0,
+        people=count,
         created_by=user_id,
-        created_at=now,
     )
     db.session.add(reminder)
     db.session.flush()
     detail = {"again": which, "reminder": number}
-    only = replace(_to_remind(which, now), detail=detail, reminder_id=reminder.id)
-    return _send(campaign, _REACHED, only, act="remind", user_id=user_id, reminder=reminder)
+    return _send(campaign, "remind", count, which=which, detail=detail, user_id=user_id, reminder_id=reminder.id)
 
 
 def _locked(campaign_id: int) -> Campaign:
-    """Give the campaign, locked with all of its slices: the order of locks is campaign, slices, people."""
     campaign = lifecycle.locked(campaign_id)
     _refuse(problems(campaign))
-    db.session.execute(
-        text("SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE"), {"id": campaign_id}
-    )
     return campaign
 
 
 def _send(
     campaign: Campaign,
-    sources: Sequence[SmsState],
-    only: Only,
-    *,
     act: str,
+    count: int,
+    *,
+    detail: dict[str, Any],
     user_id: int,
-    reminder: Reminder | None = None,
+    which: str = "",
+    given: dict[str, Any] | None = None,
+    reminder_id: int | None = None,
 ) -> int:
-    now = datetime.now(UTC)
+    _refuse([] if count else [_NOBODY])
     actor = f"user:{user_id}"
-    campaign_id = campaign.id
-    count = move_all(
-        db.session, SmsState.QUEUED, campaign_id=campaign_id, sources=sources, at=now, actor=actor, only=only
+    tenant_id, campaign_id = campaign.tenant_id, campaign.id
+    waves.begin(
+        campaign, act, total=count, actor=actor, which=which, given=given, detail=detail, reminder_id=reminder_id
     )
-    if not count:
-        _refuse(["いま送り直す相手はいません。"])
-    if reminder is not None:
-        reminder.people = count
-    db.session.execute(
-        text("""
-            UPDATE slice s SET due_at = least(due_at, now())
-            WHERE campaign_id = :id AND EXISTS (
-                SELECT FROM recipient r
-                WHERE r.campaign_id = s.campaign_id AND r.id BETWEEN s.first_id AND s.last_id
-                AND r.sms_state = 'queued'
-            )
-        """),
-        {"id": campaign_id},
-    )
-    detail = {**(only.detail or {}), "people": count}
-    move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, detail=detail)
-    audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=detail)
+    told = {**detail, "people": count}
+    move_campaign(db.session, campaign_id, CampaignState.SENDING, at=datetime.now(UTC), actor=actor, detail=told)
+    audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=told)
     db.session.commit()
-    queues.enqueue("jobs.delivery.send", once=True)
+    waves.go(tenant_id, campaign_id, count)
     return count
 
 
-def _may_pass(campaign: Campaign) -> Only:
-    """Choose those undelivered whom another SMS may reach: nobody whose number was refused for good."""
+def _passing(campaign: Campaign) -> dict[str, Any]:
+    """Give the codes of those undelivered whom another SMS may reach."""
     account = campaign.sms_account
     passing = PROVIDERS[account.provider].passing if account else frozenset[str]()
-    return Only(
-        "(sms_code = ANY(:passing) OR starts_with(sms_code, :gave_up)) AND page_state <> 'revoked'",
-        {"passing": sorted(passing), "gave_up": log.GAVE_UP},
-    )
+    return {"passing": sorted(passing), "gave_up": log.GAVE_UP}
 
 
-def _to_remind(which: str, now: datetime) -> Only:
-    return Only(_CONDITIONS[which], {"now": now})
-
-
-def _count(campaign: Campaign, sources: Sequence[SmsState], only: Only) -> Count:
+def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) -> Count:
     values: dict[str, Any] = {
-        **only.values,
+        **given,
         "campaign_id": campaign.id,
-        "sources": [str(source) for source in sources],
+        "sources": [str(source) for source in waves.SOURCES[kind]],
         "recent": datetime.now(UTC) - _RECENTLY,
     }
     row = db.session.execute(
         text(f"""
             SELECT count(*) AS people, count(*) FILTER (WHERE sent_at > :recent) AS recently FROM recipient
-            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({only.condition})
+            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({waves.CONDITIONS[which]})
         """),  # noqa: S608 - our own words
         values,
     ).one()

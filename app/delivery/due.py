@@ -12,6 +12,8 @@ from app.delivery import slices
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
+# how long a wave may stand still before its job counts as lost, seconds
+_SILENT_WAVE_S = 30
 # how often a payment that is still open is asked about, seconds
 _POLL_S = 300
 
@@ -22,6 +24,10 @@ _CHECKS = "SELECT DISTINCT tenant_id FROM slice WHERE check_at <= now()"
 _STATEMENTS = {
     "jobs.campaigns.start": """
         SELECT tenant_id, id FROM campaign WHERE state = 'scheduled' AND starts_at <= now() ORDER BY starts_at, id
+    """,
+    "jobs.campaigns.wave": """
+        SELECT tenant_id, campaign_id FROM wave
+        WHERE finished_at IS NULL AND stepped_at < now() - make_interval(secs => :silent_wave_s) ORDER BY id
     """,
     # also campaigns that stand as sending though no slice of theirs is due, to be completed or put right, and completed
     # ones that have one; and people to be tried again
@@ -73,7 +79,7 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     """Give each job's name with the arguments of those that are due; a name may come twice."""
     yield from urgent()
-    values = {"silent_import_s": _SILENT_IMPORT_S, "poll_s": _POLL_S}
+    values = {"silent_import_s": _SILENT_IMPORT_S, "silent_wave_s": _SILENT_WAVE_S, "poll_s": _POLL_S}
     for job, statement in _STATEMENTS.items():
         with tenancy.transaction() as connection:
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}

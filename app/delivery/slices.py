@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle
+from app.campaigns import waves
 from app.config import settings
 from app.delivery import log
 from app.delivery.breaker import RESTS
-from app.tracking.moves import Step, move, move_all
+from app.tracking.moves import Only, Step, move, move_all
 from app.tracking.states import SMS, CampaignState, SmsState
 
 # what was made due by another machine's clock is due here too; seconds
@@ -142,7 +142,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
     with holding(held) as connection:
         # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
         if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
-            cancel_waiting(connection, held.campaign_id)
+            cancel_waiting(connection, held)
         left = connection.execute(
             text("""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
@@ -184,7 +184,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
 def complete(campaign_id: int) -> None:
     """Complete the campaign if nothing of it is left to do: in a transaction of its own, which holds no slice."""
     with tenancy.transaction() as connection:
-        lifecycle.complete_if_done(connection, campaign_id)
+        waves.complete_if_done(connection, campaign_id)
 
 
 def to_check() -> Range | None:
@@ -214,15 +214,16 @@ def to_check() -> Range | None:
     return taken
 
 
-def cancel_waiting(connection: Connection, campaign_id: int) -> None:
-    """Cancel who still waits in a campaign that was given up."""
+def cancel_waiting(connection: Connection, part: Range) -> None:
+    """Cancel who waits again in a slice of a campaign that was given up."""
     move_all(
         connection,
         SmsState.CANCELLED,
-        campaign_id=campaign_id,
+        campaign_id=part.campaign_id,
         sources=[SmsState.QUEUED],
         at=datetime.now(UTC),
         actor="system",
+        only=Only("id BETWEEN :first_id AND :last_id", {"first_id": part.first_id, "last_id": part.last_id}),
     )
 
 

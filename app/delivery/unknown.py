@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.campaigns import lifecycle
+from app.campaigns import waves
 from app.config import settings
 from app.delivery import log, reports, retry, routes, slices, stopping, waking
 from app.delivery.asking import ask, chunks
@@ -213,7 +213,7 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], no
         ended = SmsState.UNDELIVERED if gave_up else SmsState.CANCELLED
         log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, code, now) for item in items])
     if state == CampaignState.CANCELLED:
-        slices.cancel_waiting(connection, part.campaign_id)
+        slices.cancel_waiting(connection, part)
         return 0
     if groups[SmsState.QUEUED]:
         connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
@@ -255,7 +255,7 @@ def _revive_stalled() -> None:
         ).all()
     for campaign_id in stalled:
         with tenancy.transaction() as connection:
-            if lifecycle.complete_if_done(connection, campaign_id):
+            if waves.complete_if_done(connection, campaign_id):
                 continue
             _log.error("campaign had people to send to and no slice due", campaign_id=campaign_id)
             connection.execute(

@@ -16,6 +16,7 @@ from app.models.reminder import Reminder
 from app.models.tenant import Tenant
 from app.models.trial import TrialMessage
 from app.models.user import User
+from app.models.wave import Wave
 
 __all__ = [
     "AuditEntry",
@@ -39,4 +40,5 @@ __all__ = [
     "Tenant",
     "TrialMessage",
     "User",
+    "Wave",
 ]

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, Tenant
@@ -64,7 +64,7 @@ def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
 
 
 def test_launch_queues_everyone_in_slices(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.campaigns.lifecycle.settings", lambda: SimpleNamespace(slice_rows=3))
+    monkeypatch.setattr("app.campaigns.waves.settings", lambda: SimpleNamespace(slice_rows=3))
     rehearsal.rehearse(campaign.id)
     launch(campaign)
     assert states() == ["queued"] * 7
@@ -147,9 +147,9 @@ def test_pause_resume_and_cancel(campaign: Campaign) -> None:
 def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
     rehearsal.rehearse(campaign.id)
     launch(campaign)
-    assert not lifecycle.complete_if_done(db.session, campaign.id)
+    assert not waves.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE slice SET due_at = NULL"))
-    assert not lifecycle.complete_if_done(db.session, campaign.id)
+    assert not waves.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE recipient SET sms_state = 'accepted'"))
-    assert lifecycle.complete_if_done(db.session, campaign.id)
-    assert not lifecycle.complete_if_done(db.session, campaign.id)
+    assert waves.complete_if_done(db.session, campaign.id)
+    assert not waves.complete_if_done(db.session, campaign.id)

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
 from app.delivery import again, reports
 from app.delivery.log import Told
@@ -274,7 +274,7 @@ def test_completion_waits_for_an_act_that_wakes_the_campaign(sent: Callable[...,
     undelivered(job, ["unconnected"])
     resend(job)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        assert not lifecycle.complete_if_done(connection, job.campaign_id)
+        assert not waves.complete_if_done(connection, job.campaign_id)
     assert job.state() == "sending"
 
 
@@ -303,7 +303,7 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
 
     def complete() -> bool:
         with app.app_context(), tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-            return lifecycle.complete_if_done(connection, job.campaign_id)
+            return waves.complete_if_done(connection, job.campaign_id)
 
     with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
         # what `resend` does, held open in the middle
