@@ -210,6 +210,12 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
             now.sms,
             "の結果を送信事業者に照会しています。二重に送らないよう、結果が分かるまで送り直しません。",
         ),
+        (
+            SMS,
+            SmsState.EXPIRED,
+            now.sms,
+            "は、送信できる時間帯のうちに締切かリンクの有効期限が来たため、送信されませんでした。",
+        ),
         (PAGE, PageState.LOCKED, now.page, "が設問を間違えてロックされています。本人から連絡があれば解除できます。"),
     ]
     alerts = [

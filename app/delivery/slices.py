@@ -21,7 +21,8 @@ from app.delivery.breaker import RESTS
 from app.tracking.moves import Only, Step, move, move_all
 from app.tracking.states import SMS, CampaignState, SmsState
 
-# what was made due by another machine's clock is due here too; seconds
+# What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:
+# that would be leased and given back again and again until then.
 _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
@@ -31,7 +32,8 @@ _MAY_SEND = f"c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RE
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
     LEFT JOIN sms_account a ON a.id = c.sms_account_id
-    WHERE s.due_at <= now() + make_interval(secs => :skew_s) AND (s.leased_until IS NULL OR s.leased_until < now())
+    WHERE s.due_at <= now() + make_interval(secs => :skew_s) AND (s.due_at <= now() OR s.fence = 0)
+    AND (s.leased_until IS NULL OR s.leased_until < now())
     AND {_MAY_SEND}
 """
 

@@ -216,9 +216,16 @@ class Turn:
                 sms_account_id=self._way.account.id,
                 account_fault=self._breaker.account_fault,
             )
+        if self._after is not None and self._cap_left():
+            self._after = None  # some of those that filled the cap never left
         fault_s = FAULT_PAUSE_S if failed or self._closed_people else 0.0
         pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
         give_back(self.held, self._way, pause_s=pause_s, after=self._after)
+
+    def _cap_left(self) -> int:
+        """Say how many more the company may send today; only where it has a cap."""
+        with slices.holding(self.held) as connection:
+            return caps.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
         with slices.holding(self.held) as connection:

@@ -1,44 +1,53 @@
 """No SMS leaves outside its hours, beyond its deadline or beyond the day's cap; whom that stops goes on or expires.
 
-The clock is moved, ahead of the database's own; the carrier and the database are real.
+The clock is moved, Python's and the database's together; leases, the carrier and libcurl are real.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
-import time_machine
 
 from app.campaigns.windows import ALWAYS, DAYTIME, Window
-from app.delivery import caps, turns
+from app.config import Settings
+from app.delivery import caps, routes, turns
 from sandbox.harness import Sandbox
+from tests.clock import TOKYO, Clock, japan, standing_clock
 from tests.launched import Job
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
-
-TOKYO = ZoneInfo("Asia/Tokyo")
-
-
-def japan(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=TOKYO)
 
 
 def requests(sandbox: Sandbox) -> int:
     return len(sandbox.ledger("karaden"))
 
 
-def at(text: str, job: Job) -> None:
-    """Let a worker come by at this time of Japan; the slice is due then."""
-    job.change("UPDATE slice SET due_at = now() - interval '1 day' WHERE due_at IS NOT NULL")
-    with time_machine.travel(japan(text), tick=False):
-        turns.take()
+@pytest.fixture
+def clock(tuned: Tuned, database: psycopg.Connection, settings: Settings) -> Iterator[Clock]:
+    """Let it be midnight of Monday, 24 November 2036, in Japan, until it is made later."""
+    with standing_clock(database, settings, "2036-11-24T00:00:00") as standing:
+        yield standing
 
 
 @pytest.fixture
-def daytime(launched: Launched) -> Callable[..., Job]:
+def at(clock: Clock) -> Callable[[str], bool]:
+    """Let a worker come by at this time of Japan; say whether it found a slice to look at."""
+
+    def come_by(when: str) -> bool:
+        clock.to(when)
+        return turns.take()
+
+    return come_by
+
+
+At = Callable[[str], bool]
+
+
+@pytest.fixture
+def daytime(clock: Clock, launched: Launched) -> Callable[..., Job]:
     """Launch a campaign that may be sent from 8:00 to 21:00."""
 
     def make(count: int = 3, *, window: Window = DAYTIME, **columns: Any) -> Job:
@@ -55,15 +64,19 @@ def daytime(launched: Launched) -> Callable[..., Job]:
         ("2036-11-24T07:59:59", False, "2036-11-24T08:00:00"),
         ("2036-11-24T08:00:00", True, None),
         ("2036-12-29T08:00:00", True, None),
-        ("2036-12-30T21:00:00", False, "2036-12-31T08:00:00"),
+        ("2036-12-29T21:00:00", False, "2036-12-30T08:00:00"),
+        ("2036-12-30T20:59:59", True, None),
+        ("2036-12-31T21:00:00", False, "2037-01-01T08:00:00"),
         ("2037-01-01T12:00:00", True, None),
+        ("2037-01-02T07:59:59", False, "2037-01-02T08:00:00"),
+        ("2037-01-03T20:59:59", True, None),
     ],
 )
 def test_only_within_hours(
-    daytime: Callable[..., Job], sandbox: Sandbox, *, time: str, leaves: bool, opens: str | None
+    daytime: Callable[..., Job], at: At, sandbox: Sandbox, *, time: str, leaves: bool, opens: str | None
 ) -> None:
     job = daytime()
-    at(time, job)
+    at(time)
     assert job.states() == ({"accepted": 3} if leaves else {"queued": 3})
     assert requests(sandbox) == (3 if leaves else 0)
     if opens:
@@ -72,46 +85,117 @@ def test_only_within_hours(
         assert job.attempts() == {}, "nobody was claimed"
 
 
-def test_holidays_of_the_new_year_are_kept(daytime: Callable[..., Job]) -> None:
-    job = daytime(window=Window(DAYTIME.days, holidays=False))
-    at("2036-12-31T21:30:00", job)
-    assert job.slice()["due_at"] == japan("2037-01-02T08:00:00")
-    at("2037-01-01T12:00:00", job)
-    assert job.states() == {"queued": 3}
-    at("2037-01-02T08:00:00", job)
-    assert job.states() == {"accepted": 3}
+def test_at_year_end_a_campaign_that_rests_on_holidays_rests_on_new_years_day(
+    daytime: Callable[..., Job], clock: Clock, sandbox: Sandbox, tuned: Tuned
+) -> None:
+    """A person every four hours from noon of 29 December, by a worker that comes by every two."""
+    tuned(batch_rows=1)
+    job = daytime(30, slice_rows=1, window=Window(DAYTIME.days, holidays=False))
+    noon = japan("2036-12-29T12:00:00")
+    job.change("UPDATE slice SET due_at = %s + (id - %s) * interval '4 hours'", noon, job.slices[0])
+    clock.to(noon)
+    sent: dict[str, int] = {}
+    while clock.now < japan("2037-01-04T00:00:00"):
+        before = requests(sandbox)
+        while turns.take():
+            pass
+        day = clock.now.astimezone(TOKYO).date().isoformat()
+        sent[day] = sent.get(day, 0) + requests(sandbox) - before
+        clock.ahead(hours=2)
+    # what a night holds back leaves at 8:00, what New Year's Day holds back on the 2nd
+    assert sent == {
+        "2036-12-29": 3, "2036-12-30": 6, "2036-12-31": 6, "2037-01-01": 0, "2037-01-02": 12, "2037-01-03": 3
+    }  # fmt: skip
+    assert job.states() == {"accepted": 30}
 
 
-def test_a_job_held_overnight_goes_on_in_the_morning(daytime: Callable[..., Job], sandbox: Sandbox) -> None:
+def test_a_job_held_overnight_goes_on_in_the_morning(daytime: Callable[..., Job], at: At, sandbox: Sandbox) -> None:
     job = daytime()
-    for hour in ("2036-11-24T21:00:00", "2036-11-24T23:59:59", "2036-11-25T00:00:00", "2036-11-25T07:59:59"):
-        at(hour, job)
+    assert at("2036-11-24T21:00:00"), "it is leased, looked at, and given back"
+    for hour in ("2036-11-24T23:59:59", "2036-11-25T00:00:00", "2036-11-25T07:59:59"):
+        assert not at(hour), "nobody leases it in the night"
     assert requests(sandbox) == 0
-    at("2036-11-25T08:00:00", job)
+    assert at("2036-11-25T08:00:00")
     assert job.states() == {"accepted": 3}
+    assert job.rows("SELECT min(started_at) AS at FROM send_log WHERE campaign_id = %s")[0]["at"] == japan(
+        "2036-11-25T08:00:00"
+    )
+
+
+@pytest.mark.parametrize(("closes", "sent"), [("2036-11-24T20:59:59.999999", 1), ("2036-11-24T21:00:00", 0)])
+def test_what_was_leased_and_claimed_in_time_does_not_leave_too_late(
+    daytime: Callable[..., Job],
+    clock: Clock,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    closes: str,
+    sent: int,
+) -> None:
+    """The clock strikes between the claim and libcurl's gate, at which the last look is taken."""
+    job = daytime(1)
+    clock.to("2036-11-24T20:59:59")
+    real = routes.request
+
+    def strikes(*arguments: Any) -> Any:
+        clock.to(closes)
+        return real(*arguments)
+
+    monkeypatch.setattr(routes, "request", strikes)
+    turns.take()
+    assert requests(sandbox) == sent
+    assert job.attempts() == ({("accepted", "waiting"): 1} if sent else {("cancelled", "not_sent"): 1})
+    if not sent:
+        assert job.slice()["due_at"] == japan("2036-11-25T08:00:00")
+        monkeypatch.undo()
 
 
 def test_closing_time_in_mid_slice_stops_before_the_next_call(
-    daytime: Callable[..., Job], sandbox: Sandbox, tuned: Tuned
+    daytime: Callable[..., Job], clock: Clock, sandbox: Sandbox, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned(send_connections=5, batch_rows=20)
-    job = daytime(500)
-    sandbox.switches(latency_ms=50)
-    job.change("UPDATE slice SET due_at = now() - interval '1 day'")
-    with time_machine.travel(japan("2036-11-24T20:59:59.3"), tick=True):
+    job = daytime(100)
+    clock.to("2036-11-24T20:59:59")
+    real = routes.request
+
+    def minutes_pass(*arguments: Any) -> Any:
+        if requests(sandbox) >= 30:
+            clock.to("2036-11-24T21:00:00")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "request", minutes_pass)
         turns.take()
     sent = requests(sandbox)
-    assert 5 <= sent < 150
-    assert job.states() == {"accepted": sent, "queued": 500 - sent}
-    last = job.rows("SELECT max(started_at) AS at FROM send_log WHERE campaign_id = %s")[0]["at"]
-    assert last < japan("2036-11-24T21:00:00")
+    assert 30 <= sent < 40
+    assert job.states() == {"accepted": sent, "queued": 100 - sent}
     assert job.slice()["due_at"] == japan("2036-11-25T08:00:00")
-    sandbox.switches()
-    job.change("UPDATE slice SET due_at = now()")
-    with time_machine.travel(japan("2036-11-25T08:00:00"), tick=True):
+    clock.to("2036-11-25T08:00:00")
+    while turns.take():
+        pass
+    assert job.states() == {"accepted": 100}
+    assert len({message["to"] for message in sandbox.messages()}) == len(sandbox.messages()) == 100
+
+
+def test_whom_closing_time_cuts_off_before_the_deadline_has_expired(
+    daytime: Callable[..., Job], clock: Clock, sandbox: Sandbox, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(send_connections=1, batch_rows=2)
+    job = daytime(10, deadline_at=japan("2036-11-25T08:00:00"))
+    clock.to("2036-11-24T20:59:59")
+    real = routes.request
+
+    def minutes_pass(*arguments: Any) -> Any:
+        if requests(sandbox) >= 4:
+            clock.to("2036-11-24T21:00:00")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "request", minutes_pass)
         turns.take()
-    assert job.states() == {"accepted": 500}
-    assert len({message["to"] for message in sandbox.messages()}) == len(sandbox.messages()) == 500
+    sent = requests(sandbox)
+    assert sent < 10
+    assert job.states() == {"accepted": sent, "expired": 10 - sent}
+    assert job.state() == "completed"
 
 
 @pytest.mark.parametrize(
@@ -123,19 +207,21 @@ def test_closing_time_in_mid_slice_stops_before_the_next_call(
     ],
 )
 def test_whom_no_opening_awaits_has_expired(
-    daytime: Callable[..., Job], sandbox: Sandbox, columns: dict[str, Any]
+    daytime: Callable[..., Job], at: At, sandbox: Sandbox, columns: dict[str, Any]
 ) -> None:
     job = daytime(**columns)
-    at("2036-11-24T21:00:00", job)
+    at("2036-11-24T21:00:00")
     assert job.states() == {"expired": 3}
     assert requests(sandbox) == 0
     assert job.events(job.people[0].id) == ["queued", "expired"]
     assert job.state() == "completed"
 
 
-def test_dunning_stays_out_of_the_night_whatever_both_say(launched: Launched, sandbox: Sandbox) -> None:
+def test_dunning_stays_out_of_the_night_whatever_both_say(
+    clock: Clock, at: At, launched: Launched, sandbox: Sandbox
+) -> None:
     job = launched(3, profile="collection", send_window=ALWAYS.to_json())
-    at("2036-11-24T21:00:00", job)
+    at("2036-11-24T21:00:00")
     assert requests(sandbox) == 0
     assert job.slice()["due_at"] == japan("2036-11-25T08:00:00")
 
@@ -148,34 +234,38 @@ def test_hours_that_cannot_be_read_let_nothing_out(launched: Launched, sandbox: 
     assert job.slice()["due_at"] > datetime.now(UTC)
 
 
-def test_what_is_over_the_daily_cap_waits_for_the_next_day(launched: Launched, sandbox: Sandbox, tuned: Tuned) -> None:
+def test_what_is_over_the_daily_cap_waits_for_the_next_day(
+    clock: Clock, at: At, launched: Launched, sandbox: Sandbox, tuned: Tuned
+) -> None:
     tuned(batch_rows=4)
     job = launched(10, slice_rows=5)
     job.change("UPDATE tenant SET daily_cap = 7 WHERE id = %s", job.tenant_id)
     for _ in range(3):
-        at("2036-11-24T12:00:00", job)
+        at("2036-11-24T12:00:00")
     assert job.states() == {"accepted": 7, "queued": 3}
     waiting = job.rows("SELECT due_at FROM slice WHERE campaign_id = %s AND due_at IS NOT NULL")
     assert [row["due_at"] for row in waiting] == [japan("2036-11-25T00:00:00")]
-    at("2036-11-25T00:00:00", job)
+    at("2036-11-25T00:00:00")
     assert job.states() == {"accepted": 10}
     assert requests(sandbox) == 10
 
 
-def test_the_day_after_the_cap_keeps_to_the_hours(daytime: Callable[..., Job]) -> None:
+def test_the_day_after_the_cap_keeps_to_the_hours(daytime: Callable[..., Job], at: At) -> None:
     job = daytime(5)
     job.change("UPDATE tenant SET daily_cap = 2 WHERE id = %s", job.tenant_id)
-    at("2036-11-24T12:00:00", job)
+    at("2036-11-24T12:00:00")
     assert job.slice()["due_at"] == japan("2036-11-25T08:00:00")
 
 
-def test_what_never_left_does_not_count_against_the_cap(launched: Launched, sandbox: Sandbox) -> None:
+def test_what_never_left_does_not_count_against_the_cap(
+    clock: Clock, at: At, launched: Launched, sandbox: Sandbox
+) -> None:
     job = launched(5)
     job.change("UPDATE tenant SET daily_cap = 5 WHERE id = %s", job.tenant_id)
     sandbox.switches(too_many_requests={"next": 3})
-    at("2036-11-24T12:00:00", job)
+    at("2036-11-24T12:00:00")
     assert job.states() == {"accepted": 2, "queued": 3}
-    at("2036-11-24T12:30:00", job)
+    at("2036-11-24T12:30:00")
     assert job.states() == {"accepted": 5}
 
 

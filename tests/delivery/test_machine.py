@@ -1,0 +1,365 @@
+"""Delivery as a state machine: whatever happens in whatever order, nobody gets a second SMS and nobody is lost.
+
+The product's own functions run on the real PostgreSQL, under a clock that only the machine moves; what is not the
+product stands in `tests.delivery.outside`. The default run searches for a few seconds, `slow` for some minutes.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis
+import psycopg
+import pytest
+import redis as redis_package
+from flask import Flask
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from app import config, tenancy
+from app.campaigns import lifecycle
+from app.campaigns.lifecycle import NotReady
+from app.campaigns.windows import DAYTIME
+from app.config import Settings
+from app.delivery import again, asking, due, held, receipts, sending, silence, slices, stopping, turn, turns
+from app.extensions import db
+from app.models import Recipient
+from jobs import delivery, tracking
+from tests import factories
+from tests.clock import TOKYO, Clock, japan, standing_clock
+from tests.conftest import _empty
+from tests.delivery import outside
+from tests.delivery.outside import BEHAVIOURS, DEADLY, SLEEPY, Carrier, FakeEngine, Fate, Worker
+
+PEOPLE = 5
+START = "2036-12-28T12:00:00"
+DEADLINE = "2037-01-08T20:00:00"
+STEPS: tuple[dict[str, float] | str, ...] = (
+    {"seconds": 1}, {"seconds": 21}, {"seconds": 61}, {"seconds": 141}, {"minutes": 10}, {"hours": 1}, {"hours": 25},
+    {"hours": 73}, "20:59:59", "21:00:00", "07:59:59", "08:00:00",
+)  # fmt: skip
+
+# long enough for whatever waits: a rest, the night, a retry, a look-up, a receipt that never comes
+TO_REST: tuple[dict[str, float], ...] = (
+    *[{"minutes": 6.0}] * 2, {"minutes": 20.0}, {"hours": 1.0}, *[{"hours": 13.0}] * 10, *[{"hours": 73.0}] * 2,
+)  # fmt: skip
+
+_NUMBER = st.integers(1, 8)
+FATES = (
+    st.none()
+    | st.builds(Fate, st.sampled_from(DEADLY), _NUMBER, st.just(True))  # noqa: FBT003 - a strategy's value
+    | st.builds(Fate, st.sampled_from(SLEEPY), _NUMBER, st.just(False))  # noqa: FBT003 - the same
+)
+MEETINGS = st.lists(st.sampled_from(BEHAVIOURS), max_size=8)
+
+
+class Ground:
+    """What every example plays on, emptied in between."""
+
+    def __init__(self, app: Flask, owner: psycopg.Connection, redis: redis_package.Redis, clock: Clock) -> None:
+        self.app = app
+        self.owner = owner
+        self.redis = redis
+        self.clock = clock
+
+    def carrier(self, push: Callable[[bytes], None]) -> Carrier:
+        made = config.settings()
+        return Carrier(self.clock, self.app, push, made.unknown_settle_s, made.send_timeout_s)
+
+    def empty(self) -> None:
+        db.session.remove()
+        _empty(self.owner)
+        self.redis.flushdb()
+
+
+class Delivery(RuleBasedStateMachine):
+    """One campaign of five people in two slices, workers that come and go, a clerk and a manager."""
+
+    ground: Ground
+
+    def __init__(self) -> None:
+        super().__init__()
+        ground = self.ground
+        ground.clock.to(START)
+        self.clock = ground.clock
+        self.tenant_id = factories.tenant()
+        self.account_id = factories.sms_account(self.tenant_id)
+        self.campaign_id = factories.campaign(
+            self.tenant_id,
+            sms_account_id=self.account_id,
+            send_window=DAYTIME.to_json(),
+            deadline_at=japan(DEADLINE),
+            link_minutes=30 * 24 * 60,
+            retry_times=2,
+            retry_after_minutes=30,
+        )
+        self.people = [person.id for person in factories.people(self.tenant_id, self.campaign_id, PEOPLE)]
+        self.user_id = factories.user(self.tenant_id, "manager")
+        factories.launch(self.tenant_id, self.campaign_id, slice_rows=3)
+        self.carrier = FakeEngine.carrier = ground.carrier(self._push)
+        self.sleepers: list[Worker] = []
+        self.allowed: Counter[int] = Counter()  # SMS more than one, which a person decided
+        self.as_sent: set[int] = set()
+        self.reminders = 1
+
+    # --- workers ---
+
+    @rule(meetings=MEETINGS, fate=FATES)
+    def work(self, meetings: list[str], fate: Fate | None) -> None:
+        """Let a worker send what is due."""
+        may_send = self._state() == "sending"
+        before = len(self.carrier.ledger) + len(self.carrier.under_way)
+        self._run(turns.serve, meetings, fate)
+        assert may_send or len(self.carrier.ledger) + len(self.carrier.under_way) == before
+
+    @rule(meetings=MEETINGS, fate=FATES)
+    def sweep(self, meetings: list[str], fate: Fate | None) -> None:
+        """Let another worker do what the sweep puts back on its queue."""
+        self._run(self._swept, meetings, fate)
+
+    @precondition(lambda self: self.sleepers)
+    @rule(kills=st.booleans())
+    def wake(self, *, kills: bool) -> None:
+        """Let whoever slept longest go on where it was, or never."""
+        sleeper = self.sleepers.pop(0)
+        sleeper.kill() if kills else sleeper.go()
+
+    # --- time and the carrier ---
+
+    @rule(step=st.sampled_from(STEPS))
+    def time_passes(self, step: dict[str, float] | str) -> None:
+        """Let it become later."""
+        if isinstance(step, dict):
+            self.clock.ahead(**step)
+        else:
+            today = self.clock.now.astimezone(TOKYO).date()
+            at = japan(f"{today}T{step}")
+            self.clock.to(at) if at > self.clock.now else self.clock.ahead(seconds=(at - self.clock.now).seconds)
+        self.carrier.time_passed()
+
+    @rule(
+        number=st.integers(0, 30),
+        end=st.sampled_from(["delivered", "undelivered", "vacant"]),
+        times=st.integers(0, 2),
+        late=st.booleans(),
+        applied=st.booleans(),
+    )
+    def message_ends(self, *, number: int, end: str, times: int, late: bool, applied: bool) -> None:
+        """Let an SMS come to its end; its receipts come never, once or twice, and after the end one from before it."""
+        waiting = [message for message in self.carrier.ledger if not message.end]
+        if not waiting:
+            return
+        message = waiting[number % len(waiting)]
+        early = json.dumps(message.body()).encode()
+        message.end = end
+        for body in [json.dumps(message.body()).encode()] * times + [early] * late:
+            with tenancy.platform():
+                receipts.keep(self.account_id, body)
+        if applied:
+            tracking.apply_receipts(self.tenant_id)
+
+    # --- people of the back office ---
+
+    @rule(act=st.sampled_from([lifecycle.pause, lifecycle.resume, lifecycle.resume]))
+    def pause_or_resume(self, act: Callable[..., bool]) -> None:
+        """Let a clerk pause the campaign or go on."""
+        with tenancy.tenant(self.tenant_id):
+            act(self.campaign_id, user_id=self.user_id)
+
+    @precondition(lambda self: len(self.carrier.ledger) > 1)
+    @rule(really=st.integers(0, 4))
+    def cancel(self, really: int) -> None:
+        """Let a clerk give the campaign up, in few examples."""
+        if not really:
+            with tenancy.tenant(self.tenant_id):
+                lifecycle.cancel(self.campaign_id, user_id=self.user_id)
+
+    @rule(number=st.integers(0, PEOPLE - 1), as_sent=st.booleans())
+    def decide(self, *, number: int, as_sent: bool) -> None:
+        """Let a manager decide about somebody who is held."""
+        person = self.people[number]
+        with tenancy.tenant(self.tenant_id):
+            if held.settle_unknown(person, as_sent=as_sent, user_id=self.user_id):
+                if as_sent:
+                    self.as_sent.add(person)
+                else:
+                    self.allowed[person] += 1
+
+    @rule()
+    def resend(self) -> None:
+        """Let a clerk send again to those the campaign did not reach: their first SMS is dead."""
+        with contextlib.suppress(NotReady), tenancy.tenant(self.tenant_id):
+            again.resend(self.campaign_id, user_id=self.user_id)
+
+    @rule(really=st.integers(0, 2))
+    def remind(self, really: int) -> None:
+        """Let a clerk send a reminder: one SMS more for each who gets one."""
+        if really:
+            return
+        with contextlib.suppress(NotReady), tenancy.tenant(self.tenant_id):
+            again.remind(self.campaign_id, "unopened", user_id=self.user_id, number=self.reminders)
+            self.reminders += 1
+            newest = "reminder_id = (SELECT max(id) FROM reminder)"
+            rows = self._rows(f"SELECT id FROM recipient WHERE {newest} AND sms_state = 'queued'")  # noqa: S608
+            self.allowed.update(row["id"] for row in rows)
+
+    # --- what must hold ---
+
+    @invariant()
+    def no_reference_and_nobody_has_a_second_sms(self) -> None:
+        """Nothing outside decides this: the carrier's own ledger does."""
+        tags = Counter(message.tag for message in self.carrier.ledger)
+        assert not [tag for tag, times in tags.items() if times > 1]
+        alive = Counter(_person(message.tag) for message in self.carrier.ledger if message.end in {"", "delivered"})
+        assert not {person: n for person, n in alive.items() if n > 1 + self.allowed[person]}
+
+    @invariant()
+    def nothing_leaves_outside_its_hours(self) -> None:
+        """By the carrier's ledger, and by when it left."""
+        for message in self.carrier.ledger:
+            at = message.left_at.astimezone(TOKYO)
+            assert 8 <= at.hour < 21, at
+            assert at < japan(DEADLINE)
+
+    def teardown(self) -> None:
+        """Let everything come to rest, and look for everybody."""
+        try:
+            if sys.exc_info()[0] is None:
+                self._come_to_rest()
+                self._nobody_is_lost()
+        finally:
+            for sleeper in self.sleepers:
+                sleeper.kill()
+            self.ground.empty()
+
+    def _come_to_rest(self) -> None:
+        for sleeper in self.sleepers:
+            sleeper.go()
+        self.sleepers.clear()
+        with tenancy.tenant(self.tenant_id):
+            lifecycle.resume(self.campaign_id, user_id=self.user_id)
+        for step in TO_REST:
+            self.clock.ahead(**step)
+            self.carrier.time_passed()
+            for _ in range(2):
+                self._run(self._swept, [], None)
+                self._run(turns.serve, [], None)
+            self.no_reference_and_nobody_has_a_second_sms()
+            self.nothing_leaves_outside_its_hours()
+
+    def _nobody_is_lost(self) -> None:
+        people = self._rows("SELECT * FROM recipient ORDER BY id")
+        assert len(people) == PEOPLE
+        assert self._state() in {"completed", "cancelled"}
+        for person in people:
+            mine = [message for message in self.carrier.ledger if _person(message.tag) == person["id"]]
+            ends = {message.end for message in mine}
+            state, code = person["sms_state"], person["sms_code"]
+            if state == "unknown":
+                assert code == "no_receipt", "who can be looked up is"
+                with tenancy.tenant(self.tenant_id):
+                    assert held.is_held(db.session.get_one(Recipient, person["id"]))
+                assert "" in ends
+            elif state == "accepted":
+                assert code == "by_hand:sent"
+                assert person["id"] in self.as_sent
+            elif state == "delivered":
+                assert "delivered" in ends
+            else:
+                assert state in {"undelivered", "cancelled", "expired"}, state
+                if not self.allowed[person["id"]]:
+                    assert not ends & {"", "delivered"}, "an SMS arrived that nobody knows of"
+        assert not self._rows("SELECT 1 FROM slice WHERE leased_until > clock.now()")
+
+    # --- how it is done ---
+
+    def _run(self, work: Callable[[], object], meetings: list[str], fate: Fate | None) -> None:
+        self.carrier.behaviours = list(meetings)
+        worker = Worker(self.ground.app, work, fate)
+        worker.go()
+        if worker.asleep:
+            self.sleepers.append(worker)
+
+    def _swept(self) -> None:
+        with tenancy.platform():
+            wanted = list(due.work())
+        jobs = {
+            "jobs.delivery.reconcile": delivery.reconcile,
+            "jobs.delivery.poll": delivery.poll,
+            "jobs.tracking.apply_receipts": tracking.apply_receipts,
+        }
+        for name, job in jobs.items():
+            for ids in dict(wanted)[name]:
+                job(*ids)
+
+    def _push(self, body: bytes) -> None:
+        with self.ground.app.app_context():
+            with tenancy.platform():
+                receipts.keep(self.account_id, body)
+            tracking.apply_receipts(self.tenant_id)
+
+    def _state(self) -> str:
+        return str(self._rows("SELECT state FROM campaign")[0]["state"])
+
+    def _rows(self, statement: str) -> list[dict[str, Any]]:
+        with self.ground.owner.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+            return cursor.execute(statement).fetchall()
+
+
+def _person(tag: str) -> int:
+    return int(tag.split(".")[1])
+
+
+@pytest.fixture
+def ground(
+    app: Flask,
+    settings: Settings,
+    database: psycopg.Connection,
+    redis: redis_package.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Ground]:
+    """The product with its outside exchanged."""
+    config.install(replace(settings, batch_rows=2))
+    stopping.asked.clear()
+    real = tenancy.transaction
+    monkeypatch.setattr(tenancy, "transaction", partial(outside.mortal_transaction, real))
+    for module in (sending, asking):
+        monkeypatch.setattr(module, "Engine", FakeEngine)
+    # a process's own clock goes with the other two
+    own = SimpleNamespace(monotonic=time.time, time=time.time)
+    for module in (turn, turns, slices, silence):
+        monkeypatch.setattr(module, "time", own)
+    with app.app_context(), standing_clock(database, settings, START) as clock:
+        yield Ground(app, database, redis, clock)
+    config.install(settings)
+
+
+def play(ground: Ground, examples: int, steps: int, *, same_each_time: bool) -> None:
+    machine = type("Machine", (Delivery,), {"ground": ground})
+    run_state_machine_as_test(
+        machine,
+        settings=hypothesis.settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=same_each_time,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        ),
+    )
+
+
+def test_no_path_leads_to_a_second_sms(ground: Ground) -> None:
+    play(ground, examples=10, steps=15, same_each_time=True)
+
+
+@pytest.mark.slow
+def test_no_path_leads_to_a_second_sms_however_long_one_looks(ground: Ground) -> None:
+    play(ground, examples=300, steps=40, same_each_time=False)
