@@ -439,3 +439,11 @@ def test_another_companys_person_is_decided_by_nobody_else(
     browser = browser_of(theirs.manager)
     for method in (browser.get, browser.post):
         assert method(f"/admin/recipient/{held_one}/settle/sent").status_code == 404
+
+
+def test_whom_the_hours_cut_off_is_told_of(clerk: Browser, sent: int, change: Callable[..., None]) -> None:
+    url = f"/admin/campaign/{sent}/status/"
+    told = "は、送信できる時間帯のうちに締切かリンクの有効期限が来たため、送信されませんでした。"
+    assert told not in words(clerk, url)
+    change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id", id=sent)
+    assert f"件 {told}" in words(clerk, url)
