@@ -126,7 +126,12 @@ class PaymentActs(SecureView):
             given = acts.refund(payment_id, actor=staff().actor)
             if given is Given.DONE:
                 return "返金しました。"
-            return "返金を決済サイトに依頼しました。完了は自動で確かめます。もう一度返金しないでください。"
+            if given is Given.UNKNOWN:
+                return (
+                    "決済サイトから返事がなく、返金できたか分かりません。数分後に、この送信先の「支払いの記録」を確かめてください。"
+                    "「返金の完了待ち」のままなら、もう一度「返金」を押してください。二重に返金されることはありません。"
+                )
+            return "返金を決済サイトに依頼しました。完了は自動で確かめます。決済サイトでもう一度返金しないでください。"
 
         return self._ask(_Act("返金", words, "全額を返金する", _person(payment), _facts(payment)), SureForm, do)
 

@@ -181,7 +181,9 @@ def start_payment(standing: Standing) -> Response:
         back_url=base + url_for("public.returned", back=1),
     )
     if outcome is pay.Outcome.UNAVAILABLE:
-        return page("unavailable", status=503, standing=standing, test=_in_test(standing))
+        # with an attempt under way, or one that the site can't be asked about, money may have come
+        sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
+        return page("unavailable", status=503, standing=standing, sure=sure, test=_in_test(standing))
     return _go("public.hand_over" if outcome is pay.Outcome.READY else "public.show")
 
 

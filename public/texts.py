@@ -245,6 +245,13 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         ),
         "The payment service could not be reached. Nothing was paid. Please try again in a few minutes.",
     ),
+    "unavailable_unsure": (
+        (
+            "決済サービスに接続できず、前回のお支払いの結果を確かめられませんでした。"
+            "お支払いを済ませた場合は、もう一度支払わないでください。数分たってから、もう一度ボタンを押してください。"
+        ),
+        "Your last payment could not be checked. If you have paid, don't pay again. Please try again in a few minutes.",
+    ),
     "go_title": ("決済ページへ移動します", "Going to the payment page"),
     "go": (
         "自動で移動します。移動しないときは、下のボタンを押してください。",

@@ -5,6 +5,7 @@ can't happen here: money given back twice by pressing twice, or after a lost ans
 provider's idempotency key); a state changed by our wish alone.
 """
 
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -14,10 +15,10 @@ from sqlalchemy import Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
-from app.outbound import Failure
+from app.outbound import Failure, Request
 from app.outbound.curl import perform
 from app.payments import site
-from app.payments.base import ChargeStatus, RefundStatus, UnclearCharge
+from app.payments.base import ChargeStatus, PaymentProvider, RefundStatus, UnclearCharge
 from app.payments.confirm import confirm, end
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
@@ -25,6 +26,9 @@ from app.tracking.states import PAYMENT, PaymentState
 
 _AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
 _UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
+
+_REFUND_TRIES = 2
+_REFUND_PAUSE_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -37,7 +41,8 @@ class Given(StrEnum):
     """What a refund came to."""
 
     DONE = "done"
-    PENDING = "pending"  # the site took it on, or its answer is not known: the poll finds out
+    PENDING = "pending"  # the site took it on: the poll finds out when it is done
+    UNKNOWN = "unknown"  # the site gave no answer: the poll finds out, and the wish may be repeated
 
 
 def refund(payment_id: int, *, actor: str) -> Given:
@@ -61,17 +66,34 @@ def refund(payment_id: int, *, actor: str) -> Given:
     if charge.status is ChargeStatus.PAID and request is None:
         _unwant(payment_id)
         raise Refused(_UNABLE)
+    taken = True
     if charge.status is ChargeStatus.PAID and request is not None:
-        answer = perform(request)
-        try:
-            refused = not isinstance(answer, Failure) and provider.refunded(answer).status is RefundStatus.FAILED
-        except UnclearCharge as unclear:
-            _log.warning("refund unclear", payment_id=payment_id, reason=unclear.code, final=unclear.final)
-            refused = unclear.final
-        if refused:
+        status = _give_back(provider, request, payment_id)
+        if status is RefundStatus.FAILED:
             _unwant(payment_id)
             raise Refused("決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。")
-    return Given.DONE if _state_now(payment_id) is PaymentState.REFUNDED else Given.PENDING
+        taken = status is not None
+    if _state_now(payment_id) is PaymentState.REFUNDED:
+        return Given.DONE
+    return Given.PENDING if taken else Given.UNKNOWN
+
+
+def _give_back(provider: PaymentProvider, request: Request, payment_id: int) -> RefundStatus | None:
+    """Ask for the refund, and once more where no answer came: its key keeps it one. None when nothing is known."""
+    for turn in range(_REFUND_TRIES):
+        if turn:
+            time.sleep(_REFUND_PAUSE_S)
+        answer = perform(request)
+        if isinstance(answer, Failure):
+            _log.warning("refund without an answer", payment_id=payment_id, reason=answer.reason)
+            continue
+        try:
+            return provider.refunded(answer).status
+        except UnclearCharge as unclear:
+            _log.warning("refund unclear", payment_id=payment_id, reason=unclear.code, final=unclear.final)
+            if unclear.final:
+                return RefundStatus.FAILED
+    return None
 
 
 def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any]]:

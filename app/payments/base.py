@@ -65,7 +65,8 @@ class Charge:
     """One charge as the provider tells it. Amounts are in the currency's smallest unit (for jpy: whole yen).
 
     `provider_id` is what `fetch` takes; `payment_id` is the provider's id of the money itself, once there is some;
-    `amount_refunded` is how much of it was given back so far (a charge is REFUNDED when all of it was).
+    `amount_refunded` is how much of it was given back so far (a charge is REFUNDED when all of it was), None where a
+    list doesn't tell.
     """
 
     provider_id: str
@@ -74,7 +75,7 @@ class Charge:
     amount: int | None
     currency: str | None
     payment_id: str | None = None
-    amount_refunded: int = 0
+    amount_refunded: int | None = 0
     method: str | None = None
     url: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None

@@ -282,6 +282,7 @@ def _of_flow(flow: Json, session: Json | None) -> Charge:
         amount=whole(flow, "amount_received") if paid else whole(flow, "amount"),
         currency=text(flow, "currency"),
         payment_id=payment_id,
+        amount_refunded=None if session is None else 0,
         method=_only(flow),
         # the flow's last change: when it is paid, that is the payment
         paid_at=moment(flow, "updated_at") if paid else None,

@@ -7,6 +7,7 @@ ours; a difference told twice.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -30,6 +31,8 @@ from app.tracking.states import PaymentState
 # in a night without an answer.
 _DAYS_BACK = (1, 2, 3, 7, 14, 30, 60)
 _MOST_PAGES = 2000
+# a contract's night is cut short after this: the days that are left are looked at again in the nights to come
+_LONGEST = timedelta(minutes=40)
 
 _OUR_REFERENCE = re.compile(r"[0-9A-Za-z_-]+\.\d+\.p\d+")
 _MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
@@ -73,7 +76,11 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
             {"tenant_id": tenant_id, "tonight": tonight},
         ).all()
     for account_id in account_ids:
+        until = time.monotonic() + _LONGEST.total_seconds()
         for back in _DAYS_BACK:
+            if time.monotonic() > until:
+                _log.error("night cut short", account_id=account_id, days_back=back)
+                break
             compare_day(tenant_id, account_id, tonight - timedelta(days=back))
         with tenancy.transaction() as connection:
             connection.execute(
@@ -84,19 +91,12 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
 
 def compare_day(tenant_id: int, account_id: int, day: date) -> None:
     """Compare one contract's books of one day in Japan."""
-    begin, end = day_bounds(day)
-    listed: set[str] = set()
     try:
-        provider, account = site.open_account(account_id)
-        for charge in _charges(provider, account_id, account, day):
-            if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
-                continue
-            listed.add(charge.reference)
-            if charge.status in _MONEY:
-                _compare(tenant_id, account_id, day, charge)
+        listed = _compare_list(tenant_id, account_id, day)
     except (NoAnswer, Unusable) as fault:
         _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
         return
+    begin, end = day_bounds(day)
     with tenancy.transaction() as connection:
         ours = connection.execute(
             text("""
@@ -109,11 +109,32 @@ def compare_day(tenant_id: int, account_id: int, day: date) -> None:
         ).all()
     for row in ours:
         try:
-            confirm(row.id)
+            told = confirm(row.id)
+            if told is not None and told.status in _MONEY and told.reference == row.reference:
+                _compare(tenant_id, account_id, day, told)
         except (NoAnswer, Unusable) as fault:
             if isinstance(fault, NoAnswer) and fault.final:
                 found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
                 _tell(tenant_id, account_id, day, Kind.MISSING, found)
+
+
+def _compare_list(tenant_id: int, account_id: int, day: date) -> set[str]:
+    """Compare what the site lists of a day; give the references that it told of. Raises NoAnswer, Unusable."""
+    listed: set[str] = set()
+    provider, account = site.open_account(account_id)
+    for charge in _charges(provider, account_id, account, day):
+        if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
+            continue
+        listed.add(charge.reference)
+        if charge.status in _MONEY:
+            try:
+                _compare(tenant_id, account_id, day, charge)
+            except NoAnswer as fault:
+                # one that the site lists and can't tell of keeps no other from being compared
+                if not fault.final:
+                    raise
+                _log.warning("charge not compared", account_id=account_id, reason=fault.code)
+    return listed
 
 
 def _charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
@@ -145,30 +166,34 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
     if row is None:
         _tell(tenant_id, account_id, day, Kind.UNKNOWN, found)
         return
-    refunded = charge.status is ChargeStatus.REFUNDED
-    agrees = row.state == PaymentState.REFUNDED or (row.state == PaymentState.PAID and not refunded)
+    agrees = row.state == PaymentState.REFUNDED or (
+        row.state == PaymentState.PAID and charge.status is ChargeStatus.PAID and charge.amount_refunded is not None
+    )
     if not agrees and row.provider_id is not None:
-        confirm(row.id)
-        row = _ours(account_id, charge.reference)
+        told = confirm(row.id)
+        # a list that tells less than the whole, or something older
+        charge = told if told is not None and told.status in _MONEY else charge
+        row = _ours(account_id, row.reference)
         assert row is not None  # noqa: S101 - a payment isn't deleted while its campaign lives
         agrees = row.state in _HAVE_MONEY
-    found |= {"recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
+    refunded = charge.status is ChargeStatus.REFUNDED
+    found |= {"theirs_yen": charge.amount, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
     kinds = {
         Kind.STATE: not agrees,
         Kind.AMOUNT: charge.amount != row.amount_yen or (charge.currency or CURRENCY).lower() != CURRENCY,
-        Kind.PART_REFUND: not refunded and charge.amount_refunded > 0,
+        Kind.PART_REFUND: not refunded and bool(charge.amount_refunded),
     }
     for kind, differs in kinds.items():
         if differs:
             _tell(tenant_id, account_id, day, kind, found)
-    _agreed(account_id, charge.reference, [str(kind) for kind, differs in kinds.items() if not differs])
+    _agreed(account_id, row.reference, [str(kind) for kind, differs in kinds.items() if not differs])
 
 
 def _ours(account_id: int, reference: str | None) -> Row[Any] | None:
     with tenancy.transaction() as connection:
         return connection.execute(
             text("""
-                SELECT id, recipient_id, provider_id, state, amount_yen FROM payment
+                SELECT id, recipient_id, provider_id, reference, state, amount_yen FROM payment
                 WHERE payment_account_id = :account_id AND reference = :reference
             """),
             {"account_id": account_id, "reference": reference},
@@ -183,7 +208,12 @@ def _tell(tenant_id: int, account_id: int, day: date, kind: Kind, found: dict[st
                 INSERT INTO payment_difference
                     (tenant_id, payment_account_id, recipient_id, reference, kind, day, ours_yen, theirs_yen)
                 VALUES (:tenant_id, :account_id, :recipient_id, :reference, :kind, :day, :ours_yen, :theirs_yen)
-                ON CONFLICT (payment_account_id, reference, kind) DO NOTHING RETURNING id
+                ON CONFLICT (payment_account_id, reference, kind) DO UPDATE
+                SET day = EXCLUDED.day, ours_yen = EXCLUDED.ours_yen, theirs_yen = EXCLUDED.theirs_yen,
+                    found_at = now(), settled_at = NULL, settled_by = ''
+                -- what agreed in between differs anew; what a person closed stays closed
+                WHERE payment_difference.settled_by = 'system'
+                RETURNING id
             """),
             {
                 "recipient_id": None,

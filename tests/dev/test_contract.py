@@ -28,10 +28,10 @@ def test_the_worst_of_a_case_counts() -> None:
     results.pytest_runtest_logreport(pytest.TestReport("tests/x.py::test_y", ("", 1, ""), {}, "failed", None, "call"))
     assert results.cases == {
         "paid": {"stripe": "failed", "payjp": "passed", "komoju": "failed"},
-        "pending, then paid": {"paypay": "not offered"},
+        "pending, then paid": {"paypay": "n/a: not offered"},
     }
     assert text(results.cases)[1].split() == ["paid", "FAILS", "passes", "FAILS", "not", "run"]
-    assert "| pending, then paid | not run | not run | not run | not offered |" in markdown(results.cases)
+    assert "| pending, then paid | not run | not run | not run | n/a: not offered |" in markdown(results.cases)
 
 
 def test_the_table_in_docs_is_whole() -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from app import config
 from app.config import Settings
 from app.outbound import Request
-from app.payments import pay
+from app.payments import acts, pay
 from app.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from app.payments.pay import Outcome
 from app.payments.providers import PROVIDERS
@@ -24,6 +24,7 @@ from app.payments.site import NoAnswer, ask
 from dev.contract import TABLE
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer
+from tests.payments.cases_after import AFTER
 from tests.payments.sdks import paypay_client
 from tests.payments.shop import BACK, RETURN
 from tests.payments.stand import TRAITS, Stand, make_stand
@@ -282,6 +283,7 @@ CASES: dict[str, Callable[[Stand], None]] = {
     "no event at all": no_event,
     "event of what never was": event_of_what_never_was,
     "listed by day": listed_by_day,
+    **AFTER,
 }
 
 
@@ -300,6 +302,7 @@ def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: py
     """All payment sites, with nothing in their books; the application speaks to them and waits less than usual."""
     del app
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(acts, "_REFUND_PAUSE_S", 0.02)
     monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
     monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()

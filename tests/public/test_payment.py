@@ -179,6 +179,22 @@ def test_a_site_that_is_away_is_told_with_the_way_on(shop: Shop, reader: Browser
     assert reader.press().path == "/p/pay"
 
 
+def test_who_may_have_paid_is_not_told_that_nothing_was_paid(shop: Shop, reader: Browser) -> None:
+    """The site took the money and is away before anybody heard of it; its page is about to end."""
+    reader.press()
+    shop.choose("card")
+    shop.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
+    reader.open("/p")
+    shop.site.switches(error_before={"value": True, "on": "stripe"})
+    reader.press()
+    assert reader.page.status_code == 503
+    assert "お支払いは行われていません" not in reader.text
+    assert "もう一度支払わないでください" in reader.text
+    shop.site.switches()
+    reader.press()
+    assert "お支払いが完了しました" in reader.text
+
+
 def test_a_payment_to_be_looked_at_offers_no_second_one(shop: Shop, reader: Browser) -> None:
     reader.press()
     shop.database.execute("UPDATE payment SET problem = 'mismatch: amount'")

@@ -1,0 +1,249 @@
+"""What every payment provider must do after the first press: staff's acts, nights, pages out of time, two phones."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app import tenancy
+from app.payments import acts, by_hand, reconcile
+from app.payments.acts import Given, Refused
+from app.payments.by_hand import Money
+from app.payments.pay import Outcome
+from tests.payments.stand import Stand
+
+AMOUNT = 12_000
+MANAGER = "user:1"
+
+
+def act(stand: Stand, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
+        return function(*args, actor=MANAGER, **named)
+
+
+def night(stand: Stand, days: int = 1) -> None:
+    """Compare as the job does so many nights after today."""
+    with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
+        reconcile.compare(stand.tenant_id, datetime.now(UTC) + timedelta(days=days))
+
+
+def differences(stand: Stand) -> list[tuple[Any, ...]]:
+    return stand.database.execute("SELECT kind, ours_yen, theirs_yen FROM payment_difference ORDER BY id").fetchall()
+
+
+def pay(stand: Stand) -> int:
+    stand.press()
+    stand.choose(stand.traits.at_once)
+    stand.confirm()
+    return int(stand.payment()["id"])
+
+
+def refund_call(stand: Stand) -> str:
+    """Name the sandbox's call that gives money back."""
+    return f"{stand.name}.{'payment_refund' if stand.name == 'komoju' else 'refund_create'}"
+
+
+def money_back(stand: Stand) -> list[int]:
+    return [one["refunded"] for one in stand.at_site()]
+
+
+def two_phones(stand: Stand) -> None:
+    """One page and one charge, from however many phones; whoever comes second is told so."""
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(stand.press())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [Outcome.READY] * 4
+    stand.choose(stand.traits.at_once)
+    # the other phone, a moment later: no page is open any more, and nobody is led to another
+    assert stand.press() is Outcome.CLOSED
+    assert (stand.state(), stand.steps()) == ("paid", ["started", "paid"])
+    assert [one["state"] for one in stand.at_site()] == ["paid"]
+
+
+def out_of_time(stand: Stand) -> None:
+    """A page whose time is over gives way to a new one, whether the site says that it is over or not."""
+    stand.press()
+    first = stand.url()
+    stand.database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
+    assert stand.press() is Outcome.READY
+    states = stand.database.execute("SELECT state FROM payment ORDER BY attempt").fetchall()
+    assert states == [("cancelled" if stand.name == "komoju" else "expired",), ("started",)]
+    assert stand.url() != first
+
+
+def refunded_by_staff(stand: Stand) -> None:
+    """All of it goes back once, however many press at once and again."""
+    payment_id = pay(stand)
+
+    def press() -> None:
+        with suppress(Refused):
+            act(stand, acts.refund, payment_id)
+
+    threads = [threading.Thread(target=press) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
+    with pytest.raises(Refused, match="支払済の支払いだけ"):
+        act(stand, acts.refund, payment_id)
+    assert stand.steps() == ["started", "paid", "refunded"]
+
+
+def refund_unanswered(stand: Stand) -> None:
+    """The site gives the money back and its answer is lost, twice: asked again, it goes back once."""
+    payment_id = pay(stand)
+    stand.sandbox.switches(reset_after_body={"next": 2, "on": refund_call(stand)})
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
+
+
+def refund_site_away(stand: Stand) -> None:
+    """Nothing was asked of the site: nothing is changed, and the next press does it."""
+    payment_id = pay(stand)
+    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    with pytest.raises(Refused, match="まだ何も変えていません"):
+        act(stand, acts.refund, payment_id)
+    assert (stand.state(), stand.payment()["refund_asked_at"], money_back(stand)) == ("paid", None, [0])
+    stand.sandbox.switches(error_before={"value": True, "on": refund_call(stand)})
+    assert act(stand, acts.refund, payment_id) is Given.UNKNOWN
+    assert (stand.state(), money_back(stand)) == ("paid", [0])
+    stand.sandbox.switches()
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
+
+
+def refund_of_a_slip(stand: Stand) -> None:
+    if stand.traits.later is None:
+        pytest.skip("no means of payment that is paid later")
+    stand.press()
+    stand.choose(stand.traits.later)
+    stand.settle("paid")
+    stand.confirm()
+    payment_id = stand.payment()["id"]
+    if stand.name == "komoju":  # it takes cash back by a form of its own alone
+        with pytest.raises(Refused, match="決済サイトの管理画面で返金"):
+            act(stand, acts.refund, payment_id)
+        assert (stand.state(), stand.payment()["refund_asked_at"]) == ("paid", None)
+        return
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
+
+
+def cancelled_by_staff(stand: Stand) -> None:
+    stand.press()
+    payment_id = stand.payment()["id"]
+    if stand.name == "paypay":  # a code ends by itself within five minutes
+        with pytest.raises(Refused, match="自動で期限切れ"):
+            act(stand, acts.cancel, payment_id)
+        assert stand.state() == "started"
+        return
+    assert act(stand, acts.cancel, payment_id) in {"cancelled", "expired"}
+    assert stand.at_site()[0]["state"] in {"cancelled", "expired"}
+    assert stand.press() is Outcome.READY
+
+
+def paid_before_the_cancel(stand: Stand) -> None:
+    stand.press()
+    stand.choose(stand.traits.at_once)
+    assert act(stand, acts.cancel, stand.payment()["id"]) == "paid"
+    assert (stand.state(), stand.steps()) == ("paid", ["started", "paid"])
+
+
+def by_hand_and_back(stand: Stand) -> None:
+    """Money that came another way ends the page where the site can; taken back, the person pays at the site."""
+    stand.press()
+    money = Money("cash", AMOUNT, "窓口で受領")
+    act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
+    assert stand.press() is Outcome.CLOSED
+    row = stand.database.execute("SELECT id FROM payment WHERE payment_account_id IS NULL").fetchone()
+    assert row is not None
+    left = act(stand, by_hand.take_back, row[0], "別の契約だった")
+    assert left == ("started" if stand.name == "paypay" else "unpaid")
+    assert stand.press() is Outcome.READY
+    stand.choose(stand.traits.at_once)
+    assert stand.press() is Outcome.CLOSED
+    found = stand.database.execute("SELECT payment_state FROM recipient").fetchone()
+    assert found == ("paid",)
+    assert [one["state"] for one in stand.at_site()].count("paid") == 1
+
+
+def lost_for_a_day(stand: Stand) -> None:
+    """No webhook, nobody came back, no poll: the night finds the money, and nothing else."""
+    stand.sandbox.switches(webhooks_off=True)
+    stand.press()
+    stand.choose(stand.traits.at_once)
+    assert stand.state() == "started"
+    night(stand)
+    assert (stand.state(), stand.steps(), differences(stand)) == ("paid", ["started", "paid"], [])
+    night(stand, 2)
+    assert (stand.steps(), differences(stand)) == (["started", "paid"], [])
+
+
+def given_back_at_the_desk(stand: Stand) -> None:
+    """A refund that the site's own desk made, without a word to us."""
+    stand.sandbox.switches(webhooks_off=True)
+    pay(stand)
+    request = stand.provider.refund(stand.account(), stand.charge(), AMOUNT, "desk-1")
+    assert request is not None
+    stand.send(request)
+    night(stand)
+    assert (stand.state(), stand.steps(), differences(stand)) == ("refunded", ["started", "paid", "refunded"], [])
+
+
+def part_given_back_at_the_desk(stand: Stand) -> None:
+    stand.sandbox.switches(webhooks_off=True)
+    payment_id = pay(stand)
+    request = stand.provider.refund(stand.account(), stand.charge(), 500, "desk-1")
+    assert request is not None
+    stand.send(request)
+    night(stand)
+    night(stand, 2)
+    assert (stand.state(), differences(stand)) == ("paid", [("part_refund", AMOUNT, AMOUNT)])
+    with pytest.raises(Refused, match="一部が返金"):
+        act(stand, acts.refund, payment_id)
+    assert money_back(stand) == [500]
+
+
+def money_without_a_payment(stand: Stand) -> None:
+    if stand.provider.day(stand.account(), datetime.now(UTC).date()) is None:
+        pytest.skip("no list of a day's payments")
+    pay(stand)
+    # as a restored database would have it: the site has a payment of ours that we don't
+    stand.database.execute("UPDATE payment SET reference = 'restored.1.p1'")
+    night(stand)
+    assert ("unknown", None, AMOUNT) in differences(stand)
+
+
+def payment_without_money(stand: Stand) -> None:
+    """The site knows nothing of what counts as paid here: told, and not undone."""
+    pay(stand)
+    stand.sandbox.reset()
+    key, secret = stand.traits.keys(stand.account_id)
+    stand.sandbox.addresses(**{f"{stand.name}_webhooks": {key: {"url": stand.listener.url, "secret": secret}}})
+    night(stand)
+    assert (stand.state(), differences(stand)) == ("paid", [("missing", AMOUNT, None)])
+
+
+AFTER: dict[str, Callable[[Stand], None]] = {
+    "two phones at once": two_phones,
+    "page out of time": out_of_time,
+    "refunded by staff": refunded_by_staff,
+    "refund unanswered": refund_unanswered,
+    "refund, site away": refund_site_away,
+    "refund of a slip": refund_of_a_slip,
+    "cancelled by staff": cancelled_by_staff,
+    "paid before the cancel": paid_before_the_cancel,
+    "by hand, taken back": by_hand_and_back,
+    "webhook lost for a day": lost_for_a_day,
+    "given back at the site": given_back_at_the_desk,
+    "part given back at the site": part_given_back_at_the_desk,
+    "money without a payment": money_without_a_payment,
+    "payment without money": payment_without_money,
+}
