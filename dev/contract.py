@@ -76,9 +76,9 @@ def markdown(cases: Mapping[str, Mapping[str, str]]) -> str:
         [
             "# Payment providers: what each was tried with",
             "",
-            "Made by `make contract`, from the last run in which everything passed, against the sandbox. `n/a` says what",
-            "the provider doesn't offer. PayPay signs no webhook: there the signature is the merchant's id, and a forged",
-            "one only makes the product ask.",
+            "Made by `make contract`, from the last run in which everything passed, against the sandbox. `n/a` says",
+            "what the provider doesn't offer. PayPay signs no webhook: there the signature is the merchant's id, and",
+            "a forged one only makes the product ask.",
             "",
             *_table(_rows(cases)),
             "",
