@@ -141,7 +141,11 @@ class CampaignFlow(FlowView):
     def check(self, campaign_id: int) -> Page:
         """Show what the check over every row found, with previews."""
         campaign = one_campaign(campaign_id)
-        context = flow_preview.check_page(campaign, waiting="waiting" in request.args)
+        context = flow_preview.check_page(
+            campaign,
+            waiting="waiting" in request.args,
+            wanted=request.args.get("row", "").replace("\0", "").strip()[:100],
+        )
         return self.page("flow/check.html", campaign, "check", **context)
 
     @expose(f"{ONE}/check/", methods=["POST"])

@@ -1,6 +1,7 @@
 """名簿: an upload taken as a stream, its columns mapped by hand where their names don't tell, its outcome told."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -16,6 +17,7 @@ from app.identity.bad_input import BadInput
 from app.intake import imports
 from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
+from app.intake.reader import column_letter
 from app.models import Campaign, Import, ImportFault
 from app.tracking import export
 
@@ -28,7 +30,8 @@ STATE_WORDS = {
     "cancelled": "取消",
 }
 _ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
-_FAULTS_SHOWN = 50
+_ROWS_SHOWN = 50
+_KINDS_SHOWN = 20
 # what stands around the file in the request
 _FORM_BYTES = 100_000
 
@@ -197,7 +200,7 @@ def live(row: Import) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The same fault in many rows, told once."""
+    """The same thing found in many rows, told once: what to do about it."""
 
     level: str
     column: str
@@ -206,25 +209,38 @@ class Finding:
     first_row: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One thing found in one cell. `cell` is its name in Excel, `text` what stands in it where that was kept."""
+
+    level: str
+    cell: str
+    column: str
+    text: str
+    message: str
+
+
 def outcome(row: Import) -> dict[str, Any]:
     """Give what the page of a finished import shows."""
-    faults = imports.faults(row.id, _FAULTS_SHOWN)
+    rows = imports.found_rows(row.id, _ROWS_SHOWN)
+    findings = _findings(row.id)
     return {
-        "faults": faults,
-        "faults_shown": _FAULTS_SHOWN,
-        "findings": _findings(row.id),
+        "rows": [(found.sheet_row, _spots(row, found)) for found in rows],
+        "rows_shown": _ROWS_SHOWN,
+        "findings": findings,
+        "wrong_column": _wrong_column(row, findings),
         "level_tones": {"error": "badge-red", "warning": "badge-amber", "ignored": ""},
         "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
         "encodings": export.ENCODINGS,
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
-        "same_files": overlap.same_files(row.campaign) if row.state == "done" else [],
+        "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
     }
 
 
 def _findings(import_id: int) -> list[Finding]:
-    """Count the faults by kind, the most frequent errors first; nothing where each kind came once."""
+    """Count what was found by kind, the most frequent errors first."""
     count = func.count()
     counted = db.session.execute(
         select(
@@ -234,15 +250,37 @@ def _findings(import_id: int) -> list[Finding]:
             count,
             func.min(ImportFault.sheet_row),
         )
-        .where(ImportFault.import_id == import_id)
+        .where(ImportFault.import_id == import_id, ImportFault.level != str(Level.IGNORED))
         .group_by(ImportFault.level, ImportFault.column_name, ImportFault.code)
-        .order_by(ImportFault.level != str(Level.ERROR), ImportFault.level != str(Level.WARNING), count.desc())
-        .limit(20)
+        .order_by(ImportFault.level != str(Level.ERROR), count.desc())
+        .limit(_KINDS_SHOWN)
     )
-    found = [
-        Finding(level, column or "行全体", message, rows, first) for level, column, message, rows, first in counted
+    return [
+        Finding(level, column or "", _any_row(message), rows, first) for level, column, message, rows, first in counted
     ]
-    return found if any(item.rows > 1 for item in found) else []
+
+
+def _any_row(message: str) -> str:
+    """Say of many rows what was said of one: another row's number in it is that one's."""
+    return re.sub(r"[0-9]+行目と同じ", "前の行と同じ", message)
+
+
+def _wrong_column(row: Import, findings: Sequence[Finding]) -> str:
+    """Name the column of which most rows could not be read: it was probably mapped wrongly."""
+    for item in findings:
+        if item.level == str(Level.ERROR) and item.column and item.rows > 1 and item.rows * 2 > row.rows_read:
+            return item.column
+    return ""
+
+
+def _spots(row: Import, found: imports.FoundRow) -> list[Spot]:
+    spots = []
+    for fault in found.faults:
+        place = row.header.index(fault.column) if fault.column in row.header else None
+        cell = "" if place is None else f"{column_letter(place)}{found.sheet_row}"
+        text = found.cells[place] if place is not None and place < len(found.cells) else ""
+        spots.append(Spot(str(fault.level), cell, fault.column or "行全体", text, fault.message_ja))
+    return spots
 
 
 def discard_question(campaign: Campaign, row: Import) -> Confirmation:

@@ -1,8 +1,10 @@
 """確認: what people will see, made from real rows; and the campaign's terms in words."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING
 from typing import Any
 
 from sqlalchemy import select
@@ -22,6 +24,7 @@ from app.tracking.states import CampaignState
 
 _DAY_MINUTES = 1440
 _HOUR_MINUTES = 60
+_ROW_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,30 @@ def previews(campaign: Campaign, checked: Mapping[str, Any]) -> list[Preview]:
     labels[longest] = "名簿の1人目（文面も最長）" if longest in labels else "文面が最も長い人"
     found = [_preview(campaign, recipient_id, label) for recipient_id, label in labels.items() if recipient_id]
     return [item for item in found if item is not None]
+
+
+def one_preview(campaign: Campaign, wanted: str) -> tuple[list[Preview], str]:
+    """Show the texts of whoever is wanted by reference or by the list's row number; else say that there is nobody."""
+    if not wanted:
+        return [], ""
+    mine = select(Recipient.id).where(Recipient.campaign_id == campaign.id).order_by(Recipient.id.desc()).limit(1)
+    found = db.session.scalar(mine.where(Recipient.tenant_id == campaign.tenant_id, Recipient.reference == wanted))
+    number = unicodedata.normalize("NFKC", wanted)
+    if found is None and number.isascii() and number.isdigit() and len(number) <= _ROW_DIGITS:
+        found = db.session.scalar(mine.where(Recipient.sheet_row == int(number)))
+    shown = None if found is None else _preview(campaign, found, f"「{wanted}」の人")
+    if shown is None:
+        return [], f"「{wanted}」の送信先はありません。管理番号か、名簿の行番号（見出しが1行目）を入力してください。"
+    return [shown], ""
+
+
+def cost(campaign: Campaign, people_count: int) -> str:
+    """Say what the SMS will cost, as far as the contract's price is known."""
+    price = campaign.sms_account.price_yen if campaign.sms_account else None
+    if price is None:
+        return f"{people_count:,}通（料金の目安は、SMSアカウントに1通の料金を登録すると表示されます）"
+    total = (people_count * price).to_integral_value(ROUND_CEILING)
+    return f"約{total:,}円（{people_count:,}通×{price.normalize():f}円。送り直し・リマインドの分は含みません）"
 
 
 def _preview(campaign: Campaign, recipient_id: int, label: str) -> Preview | None:
@@ -101,14 +128,22 @@ def terms(campaign: Campaign) -> list[tuple[str, str]]:
 
 
 def check_page(
-    campaign: Campaign, *, waiting: bool = False, trial_typed: str = "", trial_problems: Sequence[str] = ()
+    campaign: Campaign,
+    *,
+    waiting: bool = False,
+    wanted: str = "",
+    trial_typed: str = "",
+    trial_problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Give what the page of the check shows."""
     checked = rehearsal.current(campaign)
+    wanted_preview, nobody = one_preview(campaign, wanted) if checked else ([], "")
     return {
         "checked": checked,
+        "wanted": wanted,
+        "nobody": nobody,
         "checked_at": japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
-        "previews": previews(campaign, checked) if checked else [],
+        "previews": [*wanted_preview, *previews(campaign, checked)] if checked else [],
         "waiting": checked is None and waiting,
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
@@ -141,7 +176,7 @@ def when(campaign: Campaign) -> When:
     else:
         begins = "送信のボタンを押したあと、すぐ"
     finishes = f"{japan_minutes(plan.finishes_at)}ごろ" if plan.finishes_at and people_count else "―"
-    found = [("送信の開始", begins), ("送り終わる見込み", finishes)]
+    found = [("送信の開始", begins), ("送り終わる見込み", finishes), ("SMSの料金の目安", cost(campaign, people_count))]
     return When(found, timing.warnings(campaign, people_count, now), scheduled)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wtforms import IntegerField
+from wtforms import DecimalField, IntegerField
 from wtforms.validators import NumberRange, Optional
 
 from admin_views import show
@@ -33,6 +33,13 @@ class SmsAccountForm(AccountForm):
         "1秒に送る件数の上限",
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
         description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
+    )
+
+    price_yen = DecimalField(
+        "SMS1通の料金（円）",
+        [Optional(), NumberRange(0, 1000, "0から1000までの間で入力してください。")],
+        places=2,
+        description="送信サービスとの契約の単価です。送信前の確認で、費用の目安を計算します。例：8.5",
     )
 
 

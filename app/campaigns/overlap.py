@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from app.extensions import db
 from app.models import Campaign
 from app.tracking.clock import japan_minutes
+from app.tracking.moves import Executor
 from app.tracking.states import CAMPAIGN, CampaignState
 
 _UNDER_WAY = ("approval", "scheduled", "sending", "paused")
@@ -21,7 +22,11 @@ _NAMED = 3
 
 def warnings(campaign: Campaign) -> list[str]:
     """Say who is written to twice. Reads every row of the list once: for jobs, not for pages."""
-    return [*_same_number(campaign), *_other_campaigns(campaign), *same_files(campaign)]
+    return [
+        *_same_number(campaign),
+        *other_campaigns(db.session, campaign.tenant_id, campaign.id),
+        *same_files(campaign),
+    ]
 
 
 def _same_number(campaign: Campaign) -> list[str]:
@@ -36,8 +41,9 @@ def _same_number(campaign: Campaign) -> list[str]:
     ]
 
 
-def _other_campaigns(campaign: Campaign) -> list[str]:
-    found = db.session.execute(
+def other_campaigns(executor: Executor, tenant_id: int, campaign_id: int) -> list[str]:
+    """Say which campaigns that are under way, or were a day ago, write to people of this one too: for jobs."""
+    found = executor.execute(
         text("""
             SELECT c.name, c.state, count(DISTINCT r.id) AS people
             FROM campaign c
@@ -48,8 +54,8 @@ def _other_campaigns(campaign: Campaign) -> list[str]:
             GROUP BY c.id ORDER BY people DESC, c.id
         """),
         {
-            "id": campaign.id,
-            "tenant_id": campaign.tenant_id,
+            "id": campaign_id,
+            "tenant_id": tenant_id,
             "states": list(_UNDER_WAY),
             "since": datetime.now(UTC) - _RECENT,
         },

@@ -24,6 +24,7 @@ from app.tracking.moves import Executor
 
 _PAGE_ROWS = 5_000
 _NAMED = 5
+_CHARACTERS = 10
 
 
 @dataclass(slots=True)
@@ -47,11 +48,19 @@ class Rehearsal:
 
 
 @dataclass(slots=True)
+class _Hard:
+    """In how many people's SMS a character stands that some carriers can't show, and where first."""
+
+    people: int = 0
+    named: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Found:
     too_long: list[str] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
     blank: Counter[str] = field(default_factory=Counter)
-    hard: Counter[str] = field(default_factory=Counter)
+    hard: dict[str, "_Hard"] = field(default_factory=dict)
     without_amount: int = 0
     cells: Counter[str] = field(default_factory=Counter)
     longest: dict[str, int] = field(default_factory=dict)
@@ -142,12 +151,22 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
     if length > LIMIT:
         result.too_long += 1
         if len(found.too_long) < _NAMED:
-            found.too_long.append(f"{row.reference or f'{row.sheet_row}行目'}（{length}文字）")
-    found.hard.update(hard_to_show(text))
+            found.too_long.append(f"{_where(row)}（{length}文字）")
+    for character in hard_to_show(text):
+        hard = found.hard.setdefault(character, _Hard())
+        hard.people += 1
+        if len(hard.named) < _NAMED:
+            hard.named.append(_where(row))
     if campaign.payment_required and row.amount_yen is None:
         found.without_amount += 1
     used = template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text)
     found.blank.update(name for name in used if name not in BUILT_IN and not cells[name].strip())
+
+
+def _where(row: Row[Any]) -> str:
+    """Name a row as the clerk finds it in the list."""
+    at = f"{row.sheet_row}行目" if row.sheet_row else ""
+    return f"{row.reference}（{at}）" if row.reference and at else row.reference or at or f"#{row.id}"
 
 
 def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
@@ -202,9 +221,22 @@ def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[
 
 def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
     warnings = []
-    if found.hard:
-        shown = "、".join(found.hard)
-        warnings.append(f"携帯会社によっては表示されない文字があります：{shown}（のべ{found.hard.total():,}文字）。")
+    written = set(hard_to_show(campaign.sms_text))
+    if written:
+        shown = "".join(character for character in found.hard if character in written)
+        warnings.append(
+            f"SMS本文の「{shown}」は、au（KDDI）など携帯会社によっては表示されません。ほかの文字に書き換えてください。"
+        )
+    merged = sorted((item for item in found.hard.items() if item[0] not in written), key=lambda item: -item[1].people)
+    for character, hard in merged[:_CHARACTERS]:
+        rest = f"ほか{hard.people - len(hard.named):,}件" if hard.people > len(hard.named) else ""
+        warnings.append(
+            f"差込項目の「{character}」は、au（KDDI）など携帯会社によっては表示されません："
+            f"{'、'.join(hard.named)}{rest}。名簿の文字を置き換えるか、このまま送るか決めてください。"
+        )
+    if len(merged) > _CHARACTERS:
+        others = "".join(character for character, _ in merged[_CHARACTERS:])
+        warnings.append(f"ほかに、携帯会社によっては表示されない文字が{len(others)}種類あります：{others[:50]}")
     for name, count in found.blank.items():
         warnings.append(f"差込項目 {{{name}}} が空欄の送信先が{count:,}件あります。")
     if (

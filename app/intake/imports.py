@@ -3,10 +3,11 @@
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, func, select, text
 
 from app import audit, queues
 from app.campaigns import lifecycle, template
@@ -181,41 +182,48 @@ def discard(import_id: int, *, user_id: int) -> int:
     return removed
 
 
-def faults(import_id: int, limit: int = 50) -> list[ImportFault]:
-    """Give what was found in the first faulty rows, errors before the rest."""
-    return list(
-        db.session.scalars(
-            select(ImportFault)
-            .where(ImportFault.import_id == import_id)
-            .order_by(ImportFault.level != "error", ImportFault.sheet_row, ImportFault.id)
-            .limit(limit)
-        )
-    )
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A sheet row with what was found in it; `cells` are there where it was kept out."""
+
+    sheet_row: int
+    faults: tuple[Fault, ...]
+    cells: tuple[str, ...] = field(default=(), repr=False)
+
+
+def found_rows(import_id: int, limit: int = 50) -> list[FoundRow]:
+    """Give the first rows in which something was found, those that were kept out before the rest."""
+    harmless = func.bool_and(ImportFault.level != "error")
+    chosen = db.session.scalars(
+        select(ImportFault.sheet_row)
+        .where(ImportFault.import_id == import_id)
+        .group_by(ImportFault.sheet_row)
+        .order_by(harmless, ImportFault.sheet_row)
+        .limit(limit)
+    ).all()
+    found = _by_row(select(ImportFault).where(ImportFault.import_id == import_id, ImportFault.sheet_row.in_(chosen)))
+    by_row = {item.sheet_row: item for item in found}
+    return [by_row[sheet_row] for sheet_row in chosen]
 
 
 def rejects(import_id: int, encoding: str) -> Iterator[bytes]:
     """Give the rejected rows as a CSV file with a reason column, to correct and upload again."""
     row = db.session.get_one(Import, import_id)
-    yield from rejects_csv(row.header, _rejected_rows(import_id), encoding)
+    bad = select(ImportFault).where(ImportFault.import_id == import_id, ImportFault.level == "error")
+    rejected = (Rejected(item.sheet_row, list(item.cells), item.faults) for item in _by_row(bad))
+    yield from rejects_csv(row.header, rejected, encoding)
 
 
-def _rejected_rows(import_id: int) -> Iterator[Rejected]:
-    cells: list[str] = []
-    found: list[Fault] = []
-    for item in db.session.scalars(
-        select(ImportFault)
-        .where(ImportFault.import_id == import_id, ImportFault.level == "error")
-        .order_by(ImportFault.sheet_row, ImportFault.id)
-        .execution_options(yield_per=1000)
-    ):
-        if item.row_sealed is not None and found:
-            yield Rejected(found[0].sheet_row, cells, tuple(found))
-            found = []
-        if item.row_sealed is not None:
-            cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
-        found.append(Fault(item.sheet_row, item.column_name, Level(item.level), item.code, item.message))
-    if found:
-        yield Rejected(found[0].sheet_row, cells, tuple(found))
+def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
+    ordered = faults.order_by(ImportFault.sheet_row, ImportFault.id).execution_options(yield_per=1000)
+    for sheet_row, items in itertools.groupby(db.session.scalars(ordered), lambda item: item.sheet_row):
+        cells: list[str] = []
+        found: list[Fault] = []
+        for item in items:
+            if item.row_sealed is not None:
+                cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
+            found.append(Fault(item.sheet_row, item.column_name, Level(item.level), item.code, item.message))
+        yield FoundRow(sheet_row, tuple(found), tuple(cells))
 
 
 def _check_open(campaign: Campaign) -> None:

@@ -12,10 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app import tenancy
+from app.campaigns import overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
@@ -190,13 +192,14 @@ class _Run:
             text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}
         )
         self._connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": self._import_id})
+        notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)
         done = self._connection.execute(
             text(
-                f"UPDATE import SET state = 'done', finished_at = now(), {sets}"  # noqa: S608 - names from above
+                f"UPDATE import SET state = 'done', finished_at = now(), notices = :notices, {sets}"  # noqa: S608 - names from above
                 " WHERE id = :id AND state = 'running'"
             ),
-            {**self._counts, "id": self._import_id},
+            {**self._counts, "notices": Jsonb(notices), "id": self._import_id},
         ).rowcount
         if not done:
             raise _Cancelled

@@ -1,9 +1,10 @@
 """A tenant's contracts with SMS services and payment sites."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,19 +16,24 @@ from app.models.tenant import Tenant
 class SmsAccount(TenantOwned, Model):
     """A contract with an SMS service. `credentials_sealed` is a JSON object.
 
-    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit. `failures`,
-    `trips`, `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
+    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit.
+    `price_yen` is what one SMS costs by the contract, for estimates; it may have two decimals. `failures`, `trips`,
+    `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
     """
 
     __tablename__ = "sms_account"
-    __table_args__ = owned(CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"))
+    __table_args__ = owned(
+        CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"),
+        CheckConstraint("price_yen BETWEEN 0 AND 1000", name="price_yen"),
+    )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     name: Mapped[str] = mapped_column(Text)
     provider: Mapped[str] = mapped_column(Text)
     sender: Mapped[str] = mapped_column(Text, server_default="")
     rate_per_s: Mapped[int | None]
+    price_yen: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(server_default=text("true"))

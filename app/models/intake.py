@@ -15,6 +15,8 @@ class Import(TenantOwned, Model):
     """取込: one uploaded file.
 
     mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消.
+
+    `notices` say in Japanese who of a taken list is written to by other campaigns too.
     """
 
     __tablename__ = "import"
@@ -41,6 +43,7 @@ class Import(TenantOwned, Model):
     warnings: Mapped[int] = mapped_column(server_default="0")
     bytes_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
     problem: Mapped[str] = mapped_column(Text, server_default="")
+    notices: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Time | None]

@@ -15,7 +15,8 @@ from sqlalchemy import select, text
 
 from admin_views import campaign_flow
 from app import tenancy
-from app.extensions import db
+from app.campaigns.people import fields_place
+from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
 from jobs.intake import rehearse
 from tests import factories
@@ -308,3 +309,42 @@ def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, ch
     recorded = ask(select(AuditEntry.detail).where(AuditEntry.act == "export_status"))
     assert recorded == [({"people": 3, "encoding": "xlsx", "page": "opened"},)]
     assert clerk.post(f"/admin/campaign/{campaign}/status.csv", {**wanted, "sms": "'; --"}).status_code == 404
+
+
+def test_the_check_names_characters_that_some_phones_do_not_show_with_their_rows(
+    clerk, campaign, change, ask, ours, app
+):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        rows = db.session.scalars(
+            select(Recipient).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
+        ).all()
+        for sheet_row, (row, name) in enumerate(zip(rows, ["髙橋 ①", "髙田", "佐藤"], strict=True), 2):
+            row.fields_sealed = vault.seal(f'{{"氏名": "{name}"}}', fields_place(ours.tenant, row.id))
+            row.sheet_row, row.reference = sheet_row, f"K{sheet_row}"
+        db.session.commit()
+    change("UPDATE campaign SET sms_text = '☎{氏名}様 {リンク}' WHERE id = :id", id=campaign)
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    page = clerk.get(f"/admin/campaign/{campaign}/check/").get_data(as_text=True)
+    assert "SMS本文の「☎」は" in page
+    assert "差込項目の「髙」は、au（KDDI）など携帯会社によっては表示されません：K2（2行目）、K3（3行目）。" in page
+    assert "差込項目の「①」は、au（KDDI）など携帯会社によっては表示されません：K2（2行目）。" in page
+
+
+def test_anybodys_texts_can_be_looked_at_before_sending(clerk, campaign, change, ask):
+    change(
+        "UPDATE recipient SET sheet_row = 10 + id - (SELECT min(id) FROM recipient WHERE campaign_id = :id)"
+        " WHERE campaign_id = :id",
+        id=campaign,
+    )
+    change("UPDATE sms_account SET price_yen = 8.5")
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    address = f"/admin/campaign/{campaign}/check/"
+    (reference,) = ask(select(Recipient.reference).where(Recipient.sheet_row == 11))[0]
+    for wanted in ("11", "１１", reference):
+        page = clerk.get(address, query_string={"row": wanted}).get_data(as_text=True)
+        assert f"「{wanted}」の人" in page
+        assert f"{reference}　090-****" in page
+    page = clerk.get(address, query_string={"row": "99"}).get_data(as_text=True)
+    assert "「99」の送信先はありません" in page
+    assert clerk.get(address, query_string={"row": "9" * 90}).status_code == 200
+    assert "約26円（3通×8.5円。" in page
