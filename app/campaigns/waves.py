@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, select, text
 
 from app import queues, tenancy
 from app.config import settings
+from app.delivery.log import NO_RECEIPT
 from app.extensions import db
 from app.models import Campaign, Wave
 from app.tracking.moves import Executor, Only, move_all, move_campaign
@@ -130,10 +131,11 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
             SELECT NOT EXISTS (SELECT FROM wave WHERE campaign_id = :id AND finished_at IS NULL)
             AND NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
             AND NOT EXISTS (
-                SELECT FROM recipient WHERE campaign_id = :id AND sms_state IN ('queued', 'sending', 'unknown')
+                SELECT FROM recipient WHERE campaign_id = :id
+                AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
             )
         """),
-        {"id": campaign_id},
+        {"id": campaign_id, "silent": NO_RECEIPT},
     ).scalar_one()
     return bool(done) and move_campaign(
         executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import queues, tenancy
-from app.delivery import held, reports, silence
+from app.delivery import again, held, reports, silence
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import Recipient
@@ -214,3 +214,16 @@ def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet, monkeypatch: pyte
     delivery.poll(job.tenant_id)
     assert queues.waiting("jobs.delivery.poll") == {(job.tenant_id,)}
     assert job.states() == {"accepted": 3}
+
+
+def test_who_is_silent_does_not_keep_a_campaign_from_being_completed_again(quiet: Quiet) -> None:
+    job = quiet()
+    hours_pass(job, 72)
+    poll(job)
+    user_id = factories.user(job.tenant_id, "clerk")
+    with tenancy.tenant(job.tenant_id):
+        assert again.resend(job.campaign_id, user_id=user_id) == 1
+    assert job.state() == "sending"
+    job.send()
+    assert states(job) == ["delivered", "accepted", "unknown"]
+    assert job.state() == "completed"
