@@ -25,7 +25,8 @@ from admin_views.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
 from app.campaigns.segments import LIMIT, units
-from app.identity.normalise import QUESTION_KIND_LABELS, QuestionKind
+from app.identity.bad_input import BadInput
+from app.identity.normalise import KANA_LABELS, QUESTION_KIND_LABELS, Kana, QuestionKind, normalise
 from app.models import Campaign, PaymentAccount, Question, SmsAccount
 from app.tracking.clock import TOKYO
 
@@ -53,6 +54,12 @@ class QuestionForm(Form):
     label = line("質問文", most=60)
     kind = SelectField("答えの種類", choices=select_options(QUESTION_KIND_LABELS.items()))
     column_name = line("正解の列名", most=100)
+    kana = SelectField(
+        "ひらがなとカタカナ",
+        default=Kana.AS_WRITTEN,
+        choices=select_options(KANA_LABELS.items()),
+        description="漢字の名前は「区別する」、ふりがなの名前は「同じとみなす」が適しています。空白や全角・半角の違いは、どちらでも区別しません。",
+    )
     choices = text("選択肢", most=1000)
 
     def validate_label(self, field: Any) -> None:
@@ -64,8 +71,15 @@ class QuestionForm(Form):
         """Refuse a choice of nothing."""
         if self.kind.data != QuestionKind.CHOICE or not self.label.data:
             return
-        if len(_lines(field.data)) < _FEWEST_CHOICES:
+        kana = Kana.KANA if self.kana.data == Kana.KANA else Kana.AS_WRITTEN
+        try:
+            alike = [normalise(QuestionKind.CHOICE, one, kana=kana) for one in _lines(field.data)]
+        except BadInput as bad:
+            raise ValidationError(f"選択肢のうち、使えないものがあります：{bad.message_ja}") from None
+        if len(alike) < _FEWEST_CHOICES:
             raise ValidationError(f"選択肢を1行に1つずつ、{_FEWEST_CHOICES}つ以上入力してください。")
+        if len(set(alike)) < len(alike):
+            raise ValidationError("同じとみなされる選択肢があります。1つを残して消してください。")
 
 
 class CampaignForm(Form):
@@ -278,5 +292,6 @@ def _write_questions(campaign: Campaign, entries: list[dict[str, str]]) -> None:
         question = campaign.questions[position - 1]
         question.position = position
         question.label, question.kind, question.column_name = entry["label"], entry["kind"], entry["column_name"]
+        question.kana = entry["kana"] if entry["kind"] in {QuestionKind.TEXT, QuestionKind.CHOICE} else Kana.AS_WRITTEN
         question.choices = "\n".join(_lines(entry["choices"])) if entry["kind"] == QuestionKind.CHOICE else ""
     del campaign.questions[len(entries) :]

@@ -90,7 +90,7 @@ def _of_campaign(old: Campaign) -> dict[str, Any]:
         "sms_account_id": old.sms_account_id if old.sms_account and old.sms_account.active else _only(SmsAccount),
         "payment_account_id": (old.payment_account_id if old.payment_account and old.payment_account.active else None),
         "questions": [
-            {"label": q.label, "kind": q.kind, "column_name": q.column_name, "choices": q.choices}
+            {"label": q.label, "kind": q.kind, "column_name": q.column_name, "kana": q.kana, "choices": q.choices}
             for q in old.questions
         ],
     }

@@ -15,7 +15,7 @@ from admin_views.campaign_form import CampaignForm, least_units
 from admin_views.filters import Choice, Days, states_of
 from admin_views.keyset import COUNTED_TO
 from app import links
-from app.campaigns import lifecycle
+from app.campaigns import lifecycle, rehearsal
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import DAYTIME, Policy, Window, describe
 from app.extensions import db
@@ -141,6 +141,13 @@ class CampaignView(SecureModelView):
                 _check_still_open(form, model)
             lifecycle.touch(model)
         super().on_model_change(form, model, is_created)
+
+    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Warn of questions that could be guessed, while they can still be changed."""
+        super().after_model_change(form, model, is_created)
+        if not form.questions_locked:
+            for warning in rehearsal.weak_questions(model):
+                flash(warning, "warning")
 
     def get_save_return_url(self, model: Any, is_created: bool = False) -> str:  # noqa: FBT001, FBT002 - Flask-Admin's hook
         """Go on to the campaign's page."""

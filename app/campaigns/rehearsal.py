@@ -19,7 +19,9 @@ from app.campaigns import overlap, people, template
 from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
-from app.models import Campaign, Question, Recipient
+from app.identity.normalise import QuestionKind
+from app.identity.weakness import weak
+from app.models import Campaign, Recipient
 from app.tracking.moves import Executor
 
 _PAGE_ROWS = 5_000
@@ -245,13 +247,10 @@ def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]
         and template.COMPANY not in template.fields_in(campaign.sms_text)
     ):
         warnings.append("SMS本文に会社名がありません。詐欺と間違われないよう {会社名} を入れることをおすすめします。")
-    return warnings + weak_questions(campaign.questions)
+    return warnings + weak_questions(campaign)
 
 
-def weak_questions(questions: list[Question]) -> list[str]:
-    """Warn of questions that let a stranger guess: none at all, or a single one of four digits."""
-    if not questions:
-        return ["設問がありません。リンクを知っている人は誰でもページを読めます。"]
-    if len(questions) == 1 and questions[0].kind in {"last4", "choice"}:
-        return ["設問が1つだけで、推測されやすい内容です。もう1問加えることをおすすめします。"]
-    return []
+def weak_questions(campaign: Campaign) -> list[str]:
+    """Warn of questions that let a stranger guess, in Japanese."""
+    asked = [(QuestionKind(item.kind), len(set(item.choices.split("\n")))) for item in campaign.questions]
+    return weak(asked, campaign.max_failures)

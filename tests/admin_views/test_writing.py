@@ -307,3 +307,34 @@ def test_an_empty_list_says_what_to_do(app, browser_of):
     with app.app_context():
         clerk = factories.user(factories.tenant(), "clerk")
     assert "「新しい配信をつくる」から始めてください" in _words(browser_of(clerk).get("/admin/campaign/"))
+
+
+def test_a_name_in_kana_is_asked_as_set(app, browser_of, ours):
+    names = {"questions-0-label": "お名前（カナ）", "questions-0-kind": "text", "questions-0-kana": "kana"}
+    saved = browser_of(ours.clerk).post("/admin/campaign/new/", _form(**names) | {"questions-1-kana": "kana"})
+    assert saved.status_code == 302
+    assert [question.kana for question in _stored(app, ours).questions] == ["kana", "kana"]
+    # a kind that has no letters has no such setting
+    browser_of(ours.clerk).post("/admin/campaign/new/", _form(**names) | {"questions-0-kind": "date"})
+    assert [question.kana for question in _stored(app, ours).questions] == ["as_written", "as_written"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ({"questions-1-choices": "はい\r\nハイ", "questions-1-kana": "kana"}, "同じとみなされる選択肢があります"),
+        ({"questions-1-choices": "ＡＢ\r\nab"}, "同じとみなされる選択肢があります"),
+        ({"questions-1-choices": f"はい\r\n{'い' * 101}"}, "長すぎます"),
+        ({"questions-1-kana": "romaji"}, "選択肢から選び直してください"),
+    ],
+)
+def test_choices_that_nobody_could_tell_apart_are_refused(browser_of, ours, typed, advice):
+    assert advice in _words(browser_of(ours.clerk).post("/admin/campaign/new/", _form(**typed)))
+
+
+def test_a_weak_set_is_warned_about_when_it_is_written(browser_of, ours):
+    clerk = browser_of(ours.clerk)
+    alone = _form(**{"questions-0-label": "契約番号下4桁", "questions-0-kind": "last4"}) | _no_question(1)
+    saved = clerk.post("/admin/campaign/new/", alone, follow_redirects=True)
+    assert "約2,000人に1人の割合でページが開きます" in _words(saved)
+    assert "推測されやすい" not in _words(clerk.post("/admin/campaign/new/", _form(), follow_redirects=True))
