@@ -109,7 +109,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "ご登録の内容と同じになるように入力してください。全角・半角やハイフンの違いは気にせず入力できます。",
         "Please enter what the company has on file. Spaces, hyphens and full-width characters don't matter.",
     ),
-    "required": ("必須", "Required"),
+    "required": ("※必須", "(required)"),
     "calendar": ("年の数え方", "Calendar"),
     "western": ("西暦", "Western"),
     "year": ("年", "Year"),

@@ -31,7 +31,7 @@ def test_from_the_link_to_the_message(
 
     browser.press(**ANSWERS)
     assert (browser.path, browser.title) == ("/p", "お支払いのご案内 | みどり信販")
-    assert sent.person.fields["氏名"] + "様\nご契約についてのお知らせです。" in browser.text
+    assert sent.person.fields["氏名"] + "様<br>ご契約についてのお知らせです。" in browser.text
     assert state(sent) == ("viewed", 0)
     assert events(sent) == [
         ("page", "opened", "person"),
@@ -223,7 +223,7 @@ def test_answers_are_typed_as_a_choice_too(send: Callable[..., Sent], browser: B
 def test_a_message_is_text_and_nothing_else(send: Callable[..., Sent], browser: Browser) -> None:
     sent = send(page_text="<script>alert(1)</script>\n{氏名}様 https://example.jp/ をご覧ください", questions=())
     browser.open(sent.link).press()
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;\n" in browser.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;<br>" in browser.text
     assert "<script" not in browser.text
     assert 'href="https://example.jp' not in browser.text
 
