@@ -29,7 +29,7 @@ from admin_views.auth import to_sign_in
 from admin_views.filters import Filter
 from app import audit, tenancy
 from app.extensions import db
-from app.models import Tenant
+from app.models import PaymentAccount, Tenant
 
 _LONGEST_SEARCH = 100
 
@@ -57,6 +57,14 @@ class Form(BaseForm):  # type: ignore[misc]
         super().process(formdata, *args, **kwargs)
 
 
+def pays_in_test() -> bool:
+    """Say whether the company in scope has a payment contract in use that is for tests: every page tells so."""
+    if tenancy.current().tenant_id is None:
+        return False
+    used = scoping.rows(PaymentAccount).filter(PaymentAccount.active, PaymentAccount.test_mode)
+    return bool(db.session.query(used.exists()).scalar())
+
+
 class SecureView(BaseView):  # type: ignore[misc]
     """What all views share, tables or not: who may open them, and what is said when something fails."""
 
@@ -68,7 +76,7 @@ class SecureView(BaseView):  # type: ignore[misc]
 
     def render(self, template: str, **kwargs: Any) -> str:
         """Render a page."""
-        return str(super().render(template, **kwargs))
+        return str(super().render(template, pays_in_test=pays_in_test, **kwargs))
 
     def is_accessible(self) -> bool:
         """Ask the table of access."""

@@ -22,7 +22,8 @@ def page(template: str, *, status: int = 200, standing: Link | None = None, **co
     """Render a page, in the campaign's language where the person is known, else in the browser's."""
     who = standing.common.face if standing else None
     language = who.language if who else request.accept_languages.best_match(texts.LANGUAGES, "ja")
-    return Response(_html(template, who, language, standing=standing, **context), status)
+    test = standing is not None and standing.common.test
+    return Response(_html(template, who, language, standing=standing, test=test, **context), status)
 
 
 def notice(name: str, *, status: int = 200, standing: Link | None = None, more: tuple[str, ...] = ()) -> Response:
@@ -32,13 +33,13 @@ def notice(name: str, *, status: int = 200, standing: Link | None = None, more: 
 
 def welcome(link: Link) -> Response:
     """Give a link's first page. A whole list opens it at once, so it is made once per company and form."""
-    html = _welcome(link.common.face, link.common.asks)
+    html = _welcome(link.common.face, link.common.asks, link.common.test)
     return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
 
 
 @lru_cache(maxsize=1024)
-def _welcome(who: Face, asks: bool) -> str:  # noqa: FBT001 - what the page depends on
-    return _html("welcome", who, who.language, asks=asks, until=_UNTIL)
+def _welcome(who: Face, asks: bool, test: bool) -> str:  # noqa: FBT001 - what the page depends on
+    return _html("welcome", who, who.language, asks=asks, test=test, until=_UNTIL)
 
 
 def sample(who: Face, css: str) -> Response:

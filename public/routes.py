@@ -126,9 +126,7 @@ def show(standing: Standing) -> Response:
         return _questions(standing)
     title, text = visit.view(standing)
     state, attempt = _payment(standing)
-    return page(
-        "message", standing=standing, title=title, text=text, state=state, attempt=attempt, test=_in_test(standing)
-    )
+    return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
 
 
 @bp.post("/p/answers")
@@ -183,7 +181,7 @@ def start_payment(standing: Standing) -> Response:
     if outcome is pay.Outcome.UNAVAILABLE:
         # with an attempt under way, or one that the site can't be asked about, money may have come
         sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
-        return page("unavailable", status=503, standing=standing, sure=sure, test=_in_test(standing))
+        return page("unavailable", status=503, standing=standing, sure=sure)
     return _go("public.hand_over" if outcome is pay.Outcome.READY else "public.show")
 
 
@@ -194,7 +192,7 @@ def hand_over(standing: Standing) -> Response:
     url = attempts.open_url(standing.recipient_id) if _proved(standing) else None
     if url is None:
         return _go("public.show")
-    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname, test=_in_test(standing))
+    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname)
     # at once, so that the way back leads past this page
     response.headers["Refresh"] = f"0;url={url}"
     return response
@@ -217,14 +215,13 @@ def returned(standing: Standing) -> Response:
         state, attempt = _payment(standing)
     looks = request.args.get("looks", 0, type=int)
     if state == "started" and "back" not in request.args:
-        test = _in_test(standing)
-        response = page("waiting", standing=standing, still_looking=looks < _LOOKS, over=over, test=test)
+        response = page("waiting", standing=standing, still_looking=looks < _LOOKS, over=over)
         if looks < _LOOKS:
             response.headers["Refresh"] = f"{_LOOK_AGAIN_S};url={url_for('public.returned', looks=looks + 1)}"
         return response
     if state in {"", "unpaid", "started"}:
         return _go("public.show")
-    return page("result", standing=standing, state=state, attempt=attempt, over=over, test=_in_test(standing))
+    return page("result", standing=standing, state=state, attempt=attempt, over=over)
 
 
 # --- parts ---
@@ -296,10 +293,6 @@ def _typed(number: int, question: Asked) -> tuple[str, ...]:
 def _calendars(standing: Standing) -> tuple[str, ...]:
     """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
     return (check.WESTERN, *check.ERAS) if standing.common.face.language == "ja" else ()
-
-
-def _in_test(standing: Standing) -> bool:
-    return standing.payment is not PaymentState.NONE and attempts.in_test(standing.campaign_id)
 
 
 def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:

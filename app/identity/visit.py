@@ -25,9 +25,10 @@ from app.tracking.states import PAGE, PageState, PaymentState
 _LINK = "r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state"
 _COMMON = """
     t.name, t.contact_phone, t.contact_hours, t.about, t.look, c.page_language, c.max_failures,
-    EXISTS (SELECT FROM question q WHERE q.campaign_id = c.id), c.checks_stopped_at IS NOT NULL
+    EXISTS (SELECT FROM question q WHERE q.campaign_id = c.id), c.checks_stopped_at IS NOT NULL,
+    c.payment_required AND EXISTS (SELECT FROM payment_account a WHERE a.id = c.payment_account_id AND a.test_mode)
 """
-_LINK_COLUMNS, _COMMON_COLUMNS = 6, 9
+_LINK_COLUMNS, _COMMON_COLUMNS = 6, 10
 _LIVES = "r.link_expires_at > now() AND r.page_state NOT IN ('expired', 'revoked')"
 
 # put together of our own words alone
@@ -69,13 +70,15 @@ class Face:
 class Common:
     """What all people of a campaign have in common.
 
-    `asks` says whether questions come before the message, `stopped` whether nobody's answers are taken for now.
+    `asks` says whether questions come before the message, `stopped` whether nobody's answers are taken for now, `test`
+    whether payments are made with a test contract, where no money moves.
     """
 
     face: Face
     max_failures: int
     asks: bool
     stopped: bool
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,8 @@ def _common_of(campaign_id: int) -> Common:
 
 def _common(row: Sequence[Any]) -> Common:
     # in the order of _COMMON
-    *face, max_failures, asks, stopped = row
-    return Common(Face(*face), max_failures, asks, stopped)
+    *face, max_failures, asks, stopped, test = row
+    return Common(Face(*face), max_failures, asks, stopped, test)
 
 
 def begin(link: Link) -> None:

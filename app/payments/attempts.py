@@ -50,20 +50,6 @@ def that_counts(recipient_id: int) -> Attempt | None:
     return None if row is None else Attempt(**row._asdict() | {"state": PaymentState(row.state)})
 
 
-def in_test(campaign_id: int) -> bool:
-    """Say whether a campaign's payments are made with a test contract, where no money moves."""
-    with tenancy.transaction() as connection:
-        return bool(
-            connection.execute(
-                text("""
-                    SELECT a.test_mode FROM campaign c JOIN payment_account a ON a.id = c.payment_account_id
-                    WHERE c.id = :id
-                """),
-                {"id": campaign_id},
-            ).scalar()
-        )
-
-
 def open_url(recipient_id: int) -> str | None:
     """Give the address of the payment page that is under way, or None."""
     with tenancy.transaction() as connection:

@@ -198,10 +198,14 @@ def test_differences_are_counted_for_managers_and_closed(app, browser_of, ours, 
     assert words not in browser.get("/admin/").get_data(as_text=True)
 
 
-def test_a_test_contract_says_so_on_a_campaigns_pages(app, browser_of, ours):
+def test_a_test_contract_says_so_on_every_page(app, browser_of, ours, operator):
     browser = browser_of(ours.manager)
     page = f"/admin/campaign/{ours.campaign}/"
-    assert "テスト決済" in browser.get(page).get_data(as_text=True)
+    every = ("/admin/", "/admin/campaign/", "/admin/recipient/", "/admin/payment/", "/admin/payment_account/")
+    for path in every:
+        assert "テスト決済の契約あり" in browser.get(path).get_data(as_text=True), path
+    assert "テスト決済：お金は動きません" in browser.get(page).get_data(as_text=True)
+    assert "テスト決済" not in browser_of(operator).get("/admin/").get_data(as_text=True)
     with app.app_context(), tenancy.tenant(ours.tenant):
         db.session.get_one(PaymentAccount, ours.payment_account).test_mode = False
         db.session.commit()

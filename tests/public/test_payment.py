@@ -253,8 +253,12 @@ def test_after_the_link_the_proof_is_still_asked_for(shop: Shop, reader: Browser
     assert reader.open("/p/return").page.status_code == 404
 
 
-def test_a_test_contract_says_so_wherever_money_is_spoken_of(shop: Shop, reader: Browser) -> None:
+def test_a_test_contract_says_so_on_every_page(shop: Shop, reader: Browser, app: Flask) -> None:
     words = "テスト決済：お金は動きません。"
+    stranger = Browser(app.test_client())
+    assert words in stranger.open(shop.sent.link).text
+    assert words in stranger.press().text
+    assert words in stranger.press(q2="9999").text
     assert words in reader.open("/p").text
     assert words in reader.press().text
     assert words in reader.open("/p/return").text
