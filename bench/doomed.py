@@ -1,8 +1,9 @@
 """A real program of the product that something befalls at one point of its way.
 
 `python -m bench.doomed ACT POINT PASSES worker delivery` runs `flask --app wsgi worker delivery`, and at the so many-th
-pass of the point kills its own process with -9 (`kill`). The points are seen from outside the product, by what it tells
-PostgreSQL and by the moment before a request's first byte: no line of the product knows of them.
+pass of the point kills its own process with -9 (`kill`), or puts its clock an hour ahead (`jump+1h`) or back
+(`jump-1h`) and goes on. The points are seen from outside the product, by what it tells PostgreSQL and by the moment
+before a request's first byte: no line of the product knows of them.
 
 | point | where |
 |---|---|
@@ -19,9 +20,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
+import time_machine
 from flask.cli import main
 
 from app.outbound.curl import Engine
@@ -31,6 +35,7 @@ _LEASE = "SET fence = fence + 1"
 _CLAIM = "INSERT INTO send_log"
 _RECORD = "UPDATE send_log"
 
+JUMPED = "the clock has jumped"  # what a worker's log says of it
 POINTS = ("leased", "claiming", "claimed", "sending", "recording", "recorded")
 
 _statements: dict[int, set[str]] = {}  # of each connection's open transaction
@@ -60,7 +65,13 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-_ACTS: dict[str, Callable[[], None]] = {"kill": _kill}
+def _jump(hours: int) -> None:
+    """Put this process's wall clock wrong; what runs evenly (time.monotonic) goes on as it did."""
+    time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True).start()
+    print(JUMPED, flush=True)
+
+
+_ACTS: dict[str, Callable[[], None]] = {"kill": _kill, "jump+1h": partial(_jump, 1), "jump-1h": partial(_jump, -1)}
 
 
 def _watch_database(fate: _Fate) -> None:

@@ -2,25 +2,44 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from bench.ground import Ground
+from bench.doomed import JUMPED, POINTS
+from bench.ground import Ground, Sent
 from bench.report import Run
+from dev.process import stop
 
-_ALL = ("web", "tracking", "delivery", "scheduler")
+Cell = Callable[[Ground], Run]
+
 # how long the carrier takes for its answer to a send while something is to break in between
-_SLOWLY = {"value": 300, "on": "karaden.create"}
+_SLOWLY = {"value": 2_000, "on": "karaden.create"}
+# how long a carrier fails, and a server is away; seconds
+_OUTAGE_S = 20.0
+_AWAY_S = 2.0
+# at which pass of its point a worker dies: in the middle of the campaign
+_PASSES = {"leased": 1, "sending": 300}
 
 
-def killed(point: str, passes: int) -> Callable[[Ground], Run]:
-    """Kill the delivery worker -9 at a point of its way; another one is started at once, as by a supervisor."""
+@contextmanager
+def _in_mid_campaign(ground: Ground) -> Iterator[Sent]:
+    """Begin with a campaign of which a quarter is sent and the rest is not."""
+    ground.run("web", "tracking", "delivery", "scheduler")
+    ground.sandbox.switches(latency_ms=_SLOWLY)
+    campaign = ground.campaign()
+    campaign.launch()
+    ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
+    yield campaign
+
+
+def _worker_killed(point: str) -> Cell:
+    """Kill the delivery worker -9 at a point of its way; another is started at once, as a supervisor does."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         ground.sandbox.switches(latency_ms=_SLOWLY)
         campaign = ground.campaign()
-        worker = ground.start("bench.doomed", "kill", point, str(passes), "worker", "delivery", log="doomed")
-        ground.await_workers(2)
+        worker = ground.doomed("kill", point, _PASSES.get(point, 2))
         campaign.launch()
         if worker.wait(60) != -signal.SIGKILL:
             raise RuntimeError(f"the worker ended by itself; see {ground.stack.log('doomed')}")
@@ -31,35 +50,113 @@ def killed(point: str, passes: int) -> Callable[[Ground], Run]:
     return cell
 
 
-def flushed(ground: Ground) -> Run:
-    """Empty Redis while the campaign is being sent."""
-    ground.run(*_ALL)
-    ground.sandbox.switches(latency_ms=_SLOWLY)
-    campaign = ground.campaign()
-    campaign.launch()
-    ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
-    with ground.redis() as client:
+def _redis_flushed(ground: Ground) -> Run:
+    """Empty Redis: jobs, workers' names, the accounts' pace."""
+    with _in_mid_campaign(ground) as campaign, ground.redis() as client:
         client.flushall()
-    return campaign.verdict(time.monotonic())
+        return campaign.verdict(time.monotonic())
 
 
-def failing(**switches: object) -> Callable[[Ground], Run]:
-    """Let the carrier fail for some time, in the middle of a campaign."""
+def _redis_restarted(ground: Ground) -> Run:
+    """Kill Redis -9 and start it again after two seconds."""
+    with _in_mid_campaign(ground) as campaign:
+        ground.stack.kill("valkey")
+        time.sleep(_AWAY_S)
+        ground.stack.restart("valkey")
+        return campaign.verdict(time.monotonic())
+
+
+def _postgres_restarted(ground: Ground) -> Run:
+    """Stop PostgreSQL at once (immediate: no goodbye, recovery from its log), start it again after two seconds."""
+    with _in_mid_campaign(ground) as campaign:
+        stop(ground.stack.processes()["postgres"], first=signal.SIGQUIT)
+        time.sleep(_AWAY_S)
+        ground.stack.restart("postgres")
+        return campaign.verdict(time.monotonic())
+
+
+def _carrier_fails(**switches: object) -> Cell:
+    """Let every send fail from the launch on for 20 seconds."""
 
     def cell(ground: Ground) -> Run:
-        ground.run(*_ALL)
+        ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
         ground.sandbox.switches(**switches)
         campaign.launch()
-        ground.until(lambda: ground.requests() - ground.requests("answered") > ground.rows // 10, "a tenth failed")
+        ground.until(lambda: ground.requests() > 0, "a send failed")
+        time.sleep(_OUTAGE_S)
         ground.sandbox.switches()
         return campaign.verdict(time.monotonic())
 
     return cell
 
 
-CELLS: Mapping[str, Callable[[Ground], Run]] = {
-    "killed_claimed": killed("claimed", 2),
-    "redis_flushed": flushed,
-    "answers_500": failing(error_before={"rate": 0.5, "on": "karaden.create"}),
+def _receipts(switch: str) -> Cell:
+    """Let each receipt come otherwise than it should; nothing else is wrong, so the time is the campaign's own."""
+
+    def cell(ground: Ground) -> Run:
+        ground.run("web", "tracking", "delivery", "scheduler")
+        campaign = ground.campaign()
+        ground.sandbox.switches(**{switch: True})
+        since = time.monotonic()
+        campaign.launch()
+        return campaign.verdict(since)
+
+    return cell
+
+
+def _clock_jumps(hours: int) -> Cell:
+    """Put the clock of the worker's machine wrong in mid-campaign, while the carrier breaks some connections."""
+
+    def cell(ground: Ground) -> Run:
+        ground.run("web", "tracking", "scheduler")
+        campaign = ground.campaign()
+        ground.sandbox.switches(latency_ms=_SLOWLY, reset_before_body={"next": 15, "on": "karaden.create"})
+        ground.doomed(f"jump{hours:+d}h", "claimed", 1)
+        campaign.launch()
+        ground.until(lambda: JUMPED in ground.stack.log("doomed").read_text("utf-8"), "its clock jumps")
+        return campaign.verdict(time.monotonic())
+
+    return cell
+
+
+def _two_schedulers(ground: Ground) -> Run:
+    """Run two schedulers; empty Redis and kill the one that leads, so that only the other can put the jobs back."""
+    ground.run("web", "tracking", "delivery", "scheduler")
+    leads = ground.stack.log("scheduler")
+    ground.until(lambda: "scheduler leads" in leads.read_text("utf-8"), "the first scheduler leads")
+    ground.start("flask", "--app", "wsgi", "scheduler", log="second")
+    waits = ground.stack.log("second")
+    ground.until(lambda: "scheduler waits" in waits.read_text("utf-8"), "the second one waits")
+    ground.sandbox.switches(latency_ms=_SLOWLY)
+    campaign = ground.campaign()
+    campaign.launch()
+    ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
+    with ground.redis() as client:
+        client.flushall()
+    ground.stack.kill("scheduler")
+    return campaign.verdict(time.monotonic())
+
+
+def _on_create(name: str, value: object = True) -> Cell:  # noqa: FBT002 - a switch's value
+    return _carrier_fails(**{name: {"value": value, "on": "karaden.create"}})
+
+
+CELLS: Mapping[str, Cell] = {
+    **{f"killed_{point}": _worker_killed(point) for point in POINTS},
+    "redis_flushed": _redis_flushed,
+    "redis_restarted": _redis_restarted,
+    "postgres_restarted": _postgres_restarted,
+    "carrier_429": _on_create("too_many_requests"),
+    "carrier_500": _on_create("error_before"),
+    "carrier_500_taken": _on_create("error_after"),
+    "carrier_slow": _on_create("latency_ms", 25_000),
+    "carrier_reset_before": _on_create("reset_before_body"),
+    "carrier_reset_after": _on_create("reset_after_body"),
+    "receipts_doubled": _receipts("receipts_doubled"),
+    "receipts_reversed": _receipts("receipts_reversed"),
+    "receipts_early": _receipts("receipts_early"),
+    "clock_forward": _clock_jumps(1),
+    "clock_back": _clock_jumps(-1),
+    "two_schedulers": _two_schedulers,
 }

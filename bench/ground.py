@@ -45,6 +45,7 @@ class Ground:
         with self.redis() as client:
             client.delete("rq:workers")
         for name in programs:
+            self.stack.log(name).unlink(missing_ok=True)
             self.stack.restart(name)
         self.await_workers(len(set(programs) & set(QUEUES)))
 
@@ -57,6 +58,15 @@ class Ground:
         """Start one more Python program (`-m` and its arguments); it is stopped with the others."""
         process = spawn([sys.executable, "-m", *command], log=self.stack.log(log), env=self.stack.env, cwd=ROOT)
         self._others.append(process)
+        return process
+
+    def doomed(self, act: str, point: str, passes: int) -> "subprocess.Popen[bytes]":
+        """Start a delivery worker that something befalls at a point of its way (`bench.doomed`); it waits for jobs."""
+        with self.redis() as client:
+            before = client.scard("rq:workers")
+        self.stack.log("doomed").unlink(missing_ok=True)
+        process = self.start("bench.doomed", act, point, str(passes), "worker", "delivery", log="doomed")
+        self.await_workers(before + 1)
         return process
 
     def end(self) -> None:
@@ -107,12 +117,18 @@ class Sent:
         `since` is when what went wrong was over (`time.monotonic()`). `lost` are people to whom nothing went,
         `duplicated` the SMS beyond one for each, `unknown_left` the people whose SMS isn't known to have arrived.
         """
-        with database(self.ground.stack) as connection:
-            while (left := self._left(connection)) and time.monotonic() < since + _LIMIT_S:
+        ground, deadline = self.ground, since + _LIMIT_S
+        with database(ground.stack) as connection:
+            if not self._left(connection):
+                raise RuntimeError("the campaign was over before anything broke")
+            while (left := self._left(connection)) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             recovery_s = time.monotonic() - since
+            # a receipt that comes late or twice must not undo anything
+            ground.until(lambda: not self._receipts_under_way(connection), "every receipt has come", _LIMIT_S)
+            left = self._left(connection)
             rows = connection.execute("SELECT id FROM recipient WHERE campaign_id = %s", [self.id]).fetchall()
-        messages = self.ground.sandbox.messages()
+        messages = ground.sandbox.messages()
         reached = {int(tag.split(".")[1]) for message in messages for tag in message["tags"]}
         people = {recipient_id for (recipient_id,) in rows}
         numbers = Counter(message["to"] for message in messages)
@@ -125,6 +141,11 @@ class Sent:
             "unknown_left": left,
             "recovery_s": round(recovery_s, 1),
         }
+
+    def _receipts_under_way(self, connection: psycopg.Connection) -> bool:
+        row = connection.execute("SELECT count(*) FROM receipt WHERE applied_at IS NULL").fetchone()
+        assert row is not None  # noqa: S101 - an aggregate
+        return bool(row[0]) or bool(self.ground.sandbox.summary()["sent"].get("receipts_pending"))
 
     def _left(self, connection: psycopg.Connection) -> int:
         """Count people short of an end; at least one as long as the campaign itself isn't completed."""
