@@ -4,6 +4,7 @@ A receipt that isn't signed only says "look again": its message is fetched from 
 What names no attempt of ours, or can't be read at all, is kept with a word that says so.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from app.vault import CannotOpen, Place
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
 
 _BATCH = 200
+_SHIFT_S = 10.0
 # so long a message that the provider told of may be missing from its own answers before its receipt is put aside
 _PATIENCE = timedelta(days=1)
 
@@ -68,7 +70,11 @@ def keep(account_id: int, body: bytes) -> bool:
 
 
 def apply_waiting(tenant_id: int) -> None:
-    """Apply every receipt of the tenant that waits; what can't be settled now waits for the next time."""
+    """Apply every receipt of the tenant that waits; what can't be settled now waits for the next time.
+
+    After a shift another job goes on: of a large campaign receipts come for hours, and others wait for this worker.
+    """
+    ends = time.monotonic() + _SHIFT_S
     after_id = 0
     while not stopping.asked.is_set():
         with tenancy.transaction() as connection:
@@ -80,6 +86,10 @@ def apply_waiting(tenant_id: int) -> None:
         told = _read(tenant_id, batch, outcomes)
         with tenancy.transaction() as connection:
             _apply(connection, batch, told, outcomes)
+        if time.monotonic() >= ends:
+            if outcomes:  # else the carrier has no answers: the sweep comes again later
+                queues.enqueue("jobs.tracking.apply_receipts", tenant_id, once=True)
+            return
 
 
 def _next(connection: Connection, after_id: int) -> Sequence[_Waiting]:

@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from app import tenancy
-from app.delivery import books, log, reports, routes, slices
+from app import queues, tenancy
+from app.delivery import books, log, receipts, reports, routes, slices
 from app.delivery.books import Result
 from app.delivery.log import Told
 from app.extensions import vault
@@ -134,6 +134,22 @@ def test_doubled_and_reversed_receipts_change_nothing_more(
     assert job.states() == {"delivered": 20}
     assert all(job.events(person.id) == ["queued", "sending", "accepted", "delivered"] for person in job.people)
     assert waiting(job) == 0
+
+
+def test_receipts_without_end_leave_the_worker_to_others(
+    pushed: Callable[..., Job], door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pushed(5)
+    job.send()
+    door.wait(5)
+    monkeypatch.setattr(receipts, "_BATCH", 2)
+    monkeypatch.setattr(receipts, "_SHIFT_S", 0.0)
+    tracking.apply_receipts(job.tenant_id)
+    assert waiting(job) == 3
+    assert queues.waiting("jobs.tracking.apply_receipts") == {(job.tenant_id,)}
+    for _ in range(3):
+        tracking.apply_receipts(job.tenant_id)
+    assert job.states() == {"delivered": 5}
 
 
 def test_a_receipt_that_comes_before_our_own_answer_counts(

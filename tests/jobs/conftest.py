@@ -47,7 +47,10 @@ class Program:
 def start(
     app: Flask, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> Iterator[Callable[..., Program]]:
-    """Start `flask --app wsgi …` with short leases and frequent sweeps; what still runs at the end is stopped."""
+    """Start `flask --app wsgi …` with short leases and frequent sweeps; what still runs at the end is stopped.
+
+    `dies` names the point of its way at which it kills itself (`bench.doomed`).
+    """
     del app
     env = {
         **os.environ,
@@ -62,11 +65,10 @@ def start(
     }
     with ExitStack() as running:
 
-        def run(*arguments: str, **more: str) -> Program:
+        def run(*arguments: str, dies: str = "", **more: str) -> Program:
             log = tmp_path / f"{'-'.join(arguments)}-{time.monotonic_ns()}.log"
-            process = spawn(
-                [sys.executable, "-m", "flask", "--app", "wsgi", *arguments], log=log, env={**env, **more}, cwd=ROOT
-            )
+            program = ["bench.doomed", "kill", dies, "1"] if dies else ["flask", "--app", "wsgi"]
+            process = spawn([sys.executable, "-m", *program, *arguments], log=log, env={**env, **more}, cwd=ROOT)
             running.callback(stop, process)
             return Program(process, log)
 

@@ -1,5 +1,6 @@
 """Workers as processes: what they send, how they end, and what is left when they are killed."""
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import redis as redis_package
 
 from app import queues
 from app.extensions import redis_client
+from bench.doomed import POINTS
 from dev.process import kill_tree
 from dev.valkey import start_valkey
 from sandbox.harness import Sandbox
@@ -70,22 +72,26 @@ def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
     assert received(sandbox).total() == len(received(sandbox)) == 2000
 
 
-def test_a_worker_killed_in_mid_slice_costs_no_one_the_sms_and_sends_none_twice(
+def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send_none_twice(
     launched: Launched, start: Start, until: Until, sandbox: Sandbox
 ) -> None:
-    job = launched(600)
-    sandbox.switches(latency_ms=100)
-    enqueue()
-    worker = start("worker", "delivery")
-    until(lambda: requests(sandbox) > 100)
-    worker.kill()
-    assert job.states()["sending"] > 0
-    sandbox.switches()
+    """The short cut of `make drill`."""
+    job = launched(240, slice_rows=10)
+    sandbox.switches(latency_ms={"value": 100, "on": "karaden.create"})
+    doomed = [start("worker", "delivery", dies=point) for point in POINTS]
+    until(lambda: len(redis_workers()) == len(doomed))
+    for _ in doomed:
+        enqueue()
+    until(lambda: all(worker.process.poll() is not None for worker in doomed))
+    assert {worker.process.returncode for worker in doomed} == {-signal.SIGKILL}
+    left = job.states()
+    assert left["sending"] > 0
+    assert left["queued"] > 0
     for arguments in (("worker", "delivery"), ("worker", "tracking"), ("scheduler",)):
         start(*arguments)
     until(lambda: job.state() == "completed", limit_s=40)
     assert done(job)()
-    assert received(sandbox).total() == len(received(sandbox)) == 600
+    assert received(sandbox).total() == len(received(sandbox)) == 240
     assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND state IN ('sending', 'unknown')")
 
 
