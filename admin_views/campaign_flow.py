@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from flask import abort, flash, jsonify, redirect, request, url_for
 
-from admin_views import flow_lists, flow_live, flow_preview, flow_status
+from admin_views import flow_lists, flow_live, flow_one, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
@@ -19,7 +19,7 @@ from app import queues
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
-from app.intake import imports
+from app.intake import imports, single
 from app.models import Campaign, Import
 from app.tracking import export
 from app.tracking.figures import figures
@@ -64,6 +64,29 @@ class CampaignFlow(FlowView):
     def _refused_upload(self, campaign_id: int, problem: str) -> Page:
         campaign = one_campaign(campaign_id)
         return self.page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign), problem=problem), 422
+
+    @expose(f"{ONE}/list/one", methods=["GET", "POST"])
+    def add_one(self, campaign_id: int) -> Page:
+        """Add one recipient without a file; then the form waits for the next."""
+        campaign = one_campaign(campaign_id)
+        if lifecycle.content_locked(campaign):
+            return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
+        try:
+            if request.method == "GET":
+                return self.page("flow/list_one.html", campaign, "list", **flow_one.page(campaign, {}))
+            typed = flow_one.read(campaign, request.form)
+            added = single.add(campaign_id, typed, user_id=staff().id)
+        except imports.Refused as refused:
+            db.session.rollback()
+            return self._refused_upload(campaign_id, refused.message_ja)
+        except single.BadRow as bad:
+            db.session.rollback()
+            campaign = one_campaign(campaign_id)
+            return self.page("flow/list_one.html", campaign, "list", **flow_one.page(campaign, typed, bad.faults)), 422
+        flash("送信先を1件加えました。", "success")
+        for words in added.warnings:
+            flash(words, "warning")
+        return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
 
     @expose(f"{_LIST}/")
     def one_list(self, campaign_id: int, import_id: int) -> Page:

@@ -93,3 +93,26 @@ def same_files(campaign: Campaign) -> list[str]:
 
 def _word(row: Row[tuple[str, ...]]) -> str:
     return CAMPAIGN.words[CampaignState(row.state)]
+
+
+def same_person(executor: Executor, tenant_id: int, campaign_id: int, phone_index: bytes) -> list[str]:
+    """Say which other campaigns under way write to one number too."""
+    found = executor.execute(
+        text("""
+            SELECT DISTINCT c.id, c.name, c.state FROM recipient o JOIN campaign c ON c.id = o.campaign_id
+            WHERE o.tenant_id = :tenant_id AND o.phone_index = :phone AND c.id <> :id
+            AND (c.state = ANY(:states) OR c.completed_at > :since) ORDER BY c.id DESC LIMIT :most
+        """),
+        {
+            "id": campaign_id,
+            "tenant_id": tenant_id,
+            "phone": phone_index,
+            "states": list(_UNDER_WAY),
+            "since": datetime.now(UTC) - _RECENT,
+            "most": _NAMED,
+        },
+    ).all()
+    return [
+        f"この電話番号は、配信「{row.name}」（{_word(row)}）の送信先でもあります。続けて届いてよいか確かめてください。"
+        for row in found
+    ]
