@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flask import g
+
 from admin_views import show
 from admin_views.base import SecureModelView
 from admin_views.filters import Choice, Days
@@ -99,9 +101,13 @@ def actor_name(actor: str) -> str:
     kind, _, number = actor.partition(":")
     if kind != "user":
         return {"system": "システム", "person": "本人", "provider": "外部サービス"}.get(kind, kind)
-    user_id = as_id(number)
-    user = rows(User).filter(User.id == user_id).one_or_none() if user_id else None
-    return user.name if user else "運営"
+    # a page names the same few people again and again
+    names: dict[str, str] = g.setdefault("actor_names", {})
+    if number not in names:
+        user_id = as_id(number)
+        user = rows(User).filter(User.id == user_id).one_or_none() if user_id else None
+        names[number] = user.name if user else "運営"
+    return names[number]
 
 
 def _target(_view: Any, _context: Any, entry: Any, _name: str) -> str:

@@ -155,7 +155,7 @@ class SmsChoice(Choice):
         if value != SmsState.UNDELIVERED:
             return None
         model = self.column.class_
-        return Way((model.id,), (model.undelivered_at.is_not(None), self.check(model, value)))
+        return Way((model.id,), (model.undelivered_at.is_not(None), self.check(model, value)), dear=True)
 
     def bounds(self, value: str) -> Bounds | None:
         """Look at the slices that aren't done."""

@@ -17,6 +17,8 @@ from admin_views.scoping import as_id
 from app.extensions import db
 
 COUNTED_TO = 10_000
+# the same along a way whose rows have to be visited to be counted
+COUNTED_DEARLY_TO = 1_000
 # rows that one page may pass over that don't answer to its filters; more are looked at on the next one
 WALKED_TO = 50_000
 
@@ -38,12 +40,14 @@ class BadCursor(ValueError):  # noqa: N818 - it names what was found
 class Way:
     """How a list is walked. An index serves `keys`, the last of which is unique, and `conditions`, in this order.
 
-    `join` leads from the list's table to that of the keys where it is another one.
+    `join` leads from the list's table to that of the keys where it is another one. `dear` says that the index alone
+    can't count: the rows behind it have to be visited.
     """
 
     keys: tuple[Any, ...]
     conditions: tuple[Any, ...] = ()
     descending: bool = True
+    dear: bool = False
     join: Callable[[Any], Any] | None = None
 
     def within(self, *conditions: Any) -> "Way":
@@ -169,18 +173,19 @@ def _edge(reading: Reading, steps: _Steps) -> tuple[str, bool]:
 
 
 def _count(reading: Reading) -> tuple[int, bool]:
-    """Count what answers among the first COUNTED_TO rows of the way; say whether those are all."""
+    """Count what answers among the first rows of the way; say whether those are all."""
     steps = _Steps(reading.way, None, backwards=False)
-    query = steps.query(reading.query).limit(COUNTED_TO + 1)
+    most = COUNTED_DEARLY_TO if reading.way.dear else COUNTED_TO
+    query = steps.query(reading.query).limit(most + 1)
     if not reading.checks:
         rows = query.with_entities(reading.way.keys[-1]).subquery()
         found = int(db.session.query(func.count()).select_from(rows).scalar() or 0)
-        return min(found, COUNTED_TO), found <= COUNTED_TO
+        return min(found, most), found <= most
     walked = query.subquery()
     entity = aliased(reading.model, walked)
     answering = func.count().filter(*[check(entity) for check in reading.checks])
     passed, found = db.session.query(func.count(), answering).select_from(walked).one()
-    return int(found), passed <= COUNTED_TO
+    return int(found), passed <= most
 
 
 def _cursor(values: Sequence[Any], way: Way) -> str:

@@ -58,7 +58,7 @@ def _along_attempts() -> Way:
     """Walk people by the time of their last attempt: the attempts' index holds it, no index of people does."""
     latest = (SendLog.recipient_id == Recipient.id) & (SendLog.attempt == Recipient.sms_attempt)
     mine = SendLog.tenant_id == tenancy.current().tenant_id
-    return Way((SendLog.started_at, SendLog.id), (mine,), join=lambda query: query.join(SendLog, latest))
+    return Way((SendLog.started_at, SendLog.id), (mine,), dear=True, join=lambda query: query.join(SendLog, latest))
 
 
 def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:

@@ -9,6 +9,7 @@ from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question
 from app.models.delivery import Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
+from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
 from app.models.intake import Import, ImportChunk, ImportFault
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
@@ -22,6 +23,10 @@ __all__ = [
     "AuditEntry",
     "Campaign",
     "Event",
+    "Export",
+    "ExportLayout",
+    "ExportPiece",
+    "ExportPlan",
     "Import",
     "ImportChunk",
     "ImportFault",
