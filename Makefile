@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots a11y bench-page bench-send bench-import bench-export drill clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots a11y bench-page bench-send bench-import bench-export drill bench-admin clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -69,6 +69,9 @@ bench-export: $(STAMP) ## the status file of a million people, from its first by
 
 drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became of every SMS (DRILL_CELLS='redis_flushed …')
 	$(PY) -m bench.drill $(DRILL_CELLS)
+
+bench-admin: $(STAMP) ## the back office's lists with 10,000 and 1,000,000 rows, over HTTP (BENCH_ARGS=rows)
+	$(PY) -m bench.admin $(BENCH_ARGS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e $(LIGHTHOUSE)/node_modules

@@ -191,13 +191,17 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
             order = keyset.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
         search = search if self._search_supported else None
         ids = self.search_ids(search) if search else None
-        way, checks = listing.plan(self.model, ids, order, asked)
+        way, checks = listing.plan(self.model, ids, order, self.usual_way(), asked)
         if search and ids is None:
             checks.append(listing.containing(self._search_fields_of_model(), search))
         beside = [pair[0] for pair in self._list_columns if pair[0] in inspect(self.model).relationships]
         reading = keyset.Reading(self.get_query(), self.model, way, checks, [*beside, *self.read_beside])
         found = listing.show(reading, page_size or keyset.COUNTED_TO)
         return found.count, found.rows
+
+    def usual_way(self) -> keyset.Way:
+        """Give the order in which a list stands when nothing else is asked for: the newest rows first."""
+        return keyset.Way((self.model.id,))
 
     def search_ids(self, search: str) -> list[int] | None:
         """Give the rows that an index finds by a text, None where the columns themselves are to be looked through."""

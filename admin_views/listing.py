@@ -33,11 +33,16 @@ def show(reading: Reading, size: int) -> Listing:
     return listing
 
 
-def plan(model: type[Any], ids: Sequence[int] | None, order: Way | None, asked: Asked) -> tuple[Way, list[Check]]:
-    """Choose the way and what is checked on it. `ids` are the rows that a search found, None without a search."""
+def plan(
+    model: type[Any], ids: Sequence[int] | None, order: Way | None, usual: Way, asked: Asked
+) -> tuple[Way, list[Check]]:
+    """Choose the way and what is checked on it.
+
+    `ids` are the rows that a search found, None without a search; `order` is the one asked for, `usual` the list's own.
+    """
     if ids is not None:
-        order = (order or Way((model.id,))).within(model.id.in_(ids))
-    leader, way = _lead(model, asked) if order is None else (None, order)
+        order = (order or usual).within(model.id.in_(ids))
+    leader, way = _lead(usual, asked) if order is None else (None, order)
     checks: list[Check] = []
     for item, value in asked:
         if item is leader:
@@ -49,10 +54,10 @@ def plan(model: type[Any], ids: Sequence[int] | None, order: Way | None, asked: 
     return way, checks
 
 
-def _lead(model: type[Any], asked: Asked) -> tuple[Filter | None, Way]:
+def _lead(usual: Way, asked: Asked) -> tuple[Filter | None, Way]:
     ways = [(item.rank, n, item, way) for n, (item, value) in enumerate(asked) if (way := item.way(value)) is not None]
     ranked = sorted((rank, n, item, way) for rank, n, item, way in ways if rank is not None)
-    return (ranked[0][2], ranked[0][3]) if ranked else (None, Way((model.id,)))
+    return (ranked[0][2], ranked[0][3]) if ranked else (None, usual)
 
 
 def _check(item: Filter, value: Any) -> Check:
