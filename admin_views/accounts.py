@@ -10,7 +10,7 @@ from wtforms import BooleanField, Field, PasswordField, StringField
 from wtforms.validators import ValidationError
 
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import RowField, at_most, line, one_line, required
+from admin_views.fields import RowField, at_most, line, no_card_number, one_line, required
 from admin_views.users import companies
 from app import tenancy
 from app.accounts import credentials_of, seal_credentials
@@ -93,7 +93,7 @@ def form_for(base: type[AccountForm], provider: Provider) -> type[AccountForm]:
             if item.secret
             else StringField(
                 item.label,
-                [required("入力してください。"), at_most(_LONGEST), _plain_ascii],
+                [required("入力してください。"), at_most(_LONGEST), _plain_ascii, no_card_number],
                 filters=[one_line],
                 description=item.help,
             )

@@ -13,6 +13,9 @@ from app.payments.base import BadSignature, UnclearCharge
 
 bp = Blueprint("payment_callbacks", __name__)
 
+# the sites' largest events hold a few kilobytes; PayPay's are not signed, so that anybody can send one
+_BODY_LIMIT = 256 * 1024
+
 _log = structlog.get_logger()
 
 
@@ -22,6 +25,7 @@ def webhook(account_id: int) -> Response:
     tenant_id = _owner(account_id)
     if tenant_id is None:
         return Response(status=404)
+    request.max_content_length = _BODY_LIMIT
     with tenancy.tenant(tenant_id):
         try:
             provider, account = site.open_account(account_id)

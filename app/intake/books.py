@@ -33,6 +33,7 @@ _MOST_COLUMNS = 16_384  # Excel's
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
 _BROKEN = "Excelブックが壊れているため読めません。" + _SAVE_AS_CSV
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+_EXACT = 2**53
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}")
 # a number shown with zeros in front: 0000, 000-0000-0000
 _ZEROS = re.compile("0{2,}(?:-0+)*")
@@ -388,4 +389,5 @@ def _number(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.15g}"  # noqa: PLR2004 - Excel's
+    # Excel itself keeps 15 digits; a whole number that others wrote in full is told in full, a card's for one
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else f"{value:.15g}"

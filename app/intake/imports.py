@@ -16,6 +16,7 @@ from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind
 from app.intake import chunks, load
+from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.mapping import ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
@@ -23,6 +24,11 @@ from app.intake.reader import Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
+
+_CARD_IN_HEADER = (
+    "見出しの行に、クレジットカード番号とみられる数字があります。1行目を項目名にし、"
+    "カード番号を消してから、もう一度アップロードしてください。"
+)
 
 
 class Refused(Exception):  # noqa: N818 - it says what was done
@@ -67,7 +73,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     row = Import(
         tenant_id=tenant_id,
         campaign_id=campaign_id,
-        filename=filename.replace("\0", "")[-200:] or "名簿.csv",
+        filename=mask_card_numbers(filename.replace("\0", ""))[-200:] or "名簿.csv",
         content_digest=b"",
         created_by=user_id,
     )
@@ -90,6 +96,9 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     db.session.commit()
     try:
         table = table_of(row)
+        if any(map(holds_card_number, table.header)):
+            # as in a list without a headline: its first row would be kept in plain
+            raise BadInput("card_number", _CARD_IN_HEADER)
         row.header, row.encoding = list(table.header), table.encoding
         row.mapping = propose_mapping(
             table.header, questions_of(campaign), payment_required=campaign.payment_required

@@ -98,6 +98,14 @@ def test_garbage_is_refused_and_never_our_fault(
     assert kept(database) == []
 
 
+def test_more_than_any_site_says_is_not_taken(
+    client: FlaskClient, database: psycopg.Connection, account_id: int
+) -> None:
+    body = b"{" + b" " * 300_000 + b"}"
+    assert push(client, account_id, body, signed(account_id, body)).status_code == 413
+    assert kept(database) == []
+
+
 def test_nothing_of_a_webhook_is_logged(
     client: FlaskClient, account_id: int, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

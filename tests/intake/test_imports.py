@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from openpyxl import Workbook
 from sqlalchemy import func, select
 
 from app import tenancy
@@ -60,6 +61,37 @@ def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Impo
 
 def counts(row: Import) -> tuple[str, int, int, int, int]:
     return row.state, row.rows_added, row.rows_known, row.rows_rejected, row.rows_ignored
+
+
+CARD = "４１１１－１１１１－１１１１－１１１１"
+
+
+def test_no_card_number_comes_in_by_a_headline_or_a_files_name(campaign: Campaign) -> None:
+    headless = LIST.partition("\r\n")[2].replace("山田 太郎", CARD)
+    with pytest.raises(Refused) as refused:
+        upload(campaign, headless.encode())
+    assert "クレジットカード番号" in refused.value.message_ja
+    assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
+    row = upload(campaign, LIST.encode(), f"{CARD}の名簿.csv")
+    assert row.filename == f"{'*' * 12}1111の名簿.csv"
+
+
+def test_no_card_number_comes_in_by_a_book(campaign: Campaign) -> None:
+    """A number typed as a number, a text in full width, and one in a column that nothing uses."""
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    header, *lines = [line.split(",") for line in LIST.strip().split("\r\n")]
+    sheet.append([*header, "備考"])
+    for line, remark in zip(lines, (4242424242424242, CARD, "なし"), strict=True):
+        sheet.append([*line, remark])
+    made = io.BytesIO()
+    book.save(made)
+    row = upload(campaign, made.getvalue(), "名簿.xlsx")
+    assert counts(row)[1:4] == (0, 0, 3)  # the third has no mobile number
+    faults = db.session.scalars(select(ImportFault).where(ImportFault.import_id == row.id)).all()
+    assert [fault.code for fault in faults].count("card_number") == 2
+    assert not any("4242" in fault.message for fault in faults)
 
 
 def test_good_rows_arrive_sealed_and_digested(campaign: Campaign) -> None:
