@@ -1,0 +1,177 @@
+"""What needs doing now, per role: each says why, and leads to where it is done."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import url_for
+from sqlalchemy import func, select
+
+from admin_views import flow_live, flow_preview
+from admin_views.access import may_open, staff
+from admin_views.keyset import COUNTED_TO
+from admin_views.scoping import rows
+from app.campaigns import timing
+from app.delivery.progress import progress, rate_per_s
+from app.extensions import db
+from app.models import Campaign, Event, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
+from app.tenancy.staff import Role
+from app.tracking.states import SMS, CampaignState, SmsState, TenantState
+
+_NAMED = 3
+_UNDER_WAY = 10  # campaigns are looked at more closely
+_STUCK_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One thing to do: why, and where."""
+
+    text: str
+    button: str
+    url: str
+
+
+def _count(query: object) -> int:
+    limited = query.limit(COUNTED_TO).subquery()  # type: ignore[attr-defined]
+    return db.session.scalar(select(func.count()).select_from(limited)) or 0
+
+
+def for_company() -> list[Todo]:
+    """Say what a company's managers and clerks have to do."""
+    todos = _sms_accounts()
+    if rows(Campaign).filter(Campaign.payment_required).first() and not rows(PaymentAccount).first():
+        todos.append(
+            _missing_account("payment_account", "支払いを案内する配信がありますが、決済アカウントがありません。")
+        )
+    for upload in rows(Import).filter(Import.state == "mapping").order_by(Import.id.desc()).limit(3):
+        url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
+        todos.append(Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url))
+    todos += [*_approvals(), *_stopped_checks(), *_paused(), *_under_way(), *_failed_imports()]
+    for campaign in _came_back():
+        url = url_for("flow.overview", campaign_id=campaign.id)
+        todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
+    problems = rows(Payment).filter(Payment.problem != "")
+    if (count := _count(problems)) and (first := problems.order_by(Payment.id).first()):
+        url = url_for("payment.index_view", look="1")
+        if count == 1:
+            url = url_for("recipient.details_view", id=first.recipient_id)
+        todos.append(Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", url))
+    if may_open("payment_difference"):
+        differences = rows(PaymentDifference).filter(PaymentDifference.settled_at.is_(None))
+        if count := _count(differences):
+            url = url_for("payment_difference.index_view", open="1")
+            todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
+    return todos
+
+
+def _approvals() -> Iterator[Todo]:
+    waiting = rows(Campaign).filter(Campaign.state == CampaignState.APPROVAL).order_by(Campaign.id)
+    may = staff().role == Role.MANAGER
+    for campaign in waiting.limit(_NAMED):
+        url = url_for("flow.overview", campaign_id=campaign.id)
+        words = "は、送信の承認を待っています。"
+        yield Todo(f"配信「{campaign.name}」{words}", "内容を見て承認する" if may else "内容を見る", url)
+
+
+def _stopped_checks() -> Iterator[Todo]:
+    stopped = rows(Campaign).filter(Campaign.checks_stopped_at.is_not(None)).order_by(Campaign.id.desc())
+    for campaign in stopped.limit(_NAMED):
+        url = url_for("flow.overview", campaign_id=campaign.id)
+        yield Todo(f"配信「{campaign.name}」は、間違った回答が多すぎるため受け付けを止めました。", "わけを見る", url)
+
+
+def _paused() -> Iterator[Todo]:
+    for campaign in rows(Campaign).filter(Campaign.state == CampaignState.PAUSED).order_by(Campaign.id).limit(_NAMED):
+        url = url_for("flow.status", campaign_id=campaign.id)
+        yield Todo(f"配信「{campaign.name}」は一時停止中です。", "状況を見て再開する", url)
+
+
+def _under_way() -> Iterator[Todo]:
+    """Look into what is being sent: whose outcome nobody can tell, and what doesn't move."""
+    now = datetime.now(UTC)
+    going = rows(Campaign).filter(Campaign.state.in_((CampaignState.SENDING, CampaignState.PAUSED)))
+    for campaign in going.order_by(Campaign.launched_at.desc()).limit(_UNDER_WAY):
+        count = progress(campaign)
+        unknown = flow_live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
+        if count.held:
+            text = f"配信「{campaign.name}」に、結果の分からないSMSが{count.held:,}件あります。"
+            whose = (
+                "送信済みとするか送り直すかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
+            )
+            yield Todo(f"{text}{whose}", "一覧を見る", unknown)
+        elif other := count.figures.sms[SmsState.UNKNOWN]:
+            text = f"配信「{campaign.name}」の{other:,}件は、届いたかを送信サービスに照会しています。"
+            yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)
+        if count.waiting and _stuck(campaign, now):
+            url = url_for("flow.status", campaign_id=campaign.id)
+            text = f"配信「{campaign.name}」は、送信できる時間なのに進んでいません（残り{count.waiting:,}件）。"
+            yield Todo(f"{text}10分待っても進まなければ、運営担当者にお知らせください。", "状況を見る", url)
+
+
+def _stuck(campaign: Campaign, now: datetime) -> bool:
+    if campaign.state != CampaignState.SENDING or campaign.launched_at is None:
+        return False
+    opens = timing.plan(campaign, 1, now - _STUCK_AFTER).begins_at
+    long_open = opens is not None and opens <= max(campaign.launched_at, now - _STUCK_AFTER)
+    return long_open and campaign.launched_at <= now - _STUCK_AFTER and not rate_per_s(campaign, now)
+
+
+def _failed_imports() -> Iterator[Todo]:
+    """Name lists that couldn't be read, of campaigns that are still being prepared."""
+    failed = (
+        rows(Import)
+        .join(Campaign, Campaign.id == Import.campaign_id)
+        .filter(Import.state == "failed", Campaign.state == CampaignState.DRAFT)
+    )
+    latest = select(func.max(Import.id)).where(Import.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery()
+    for upload in failed.filter(Import.id == latest).order_by(Import.id.desc()).limit(_NAMED):
+        url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
+        yield Todo(f"名簿「{upload.filename}」を取り込めませんでした。", "わけを見る", url)
+
+
+def _sms_accounts() -> list[Todo]:
+    if not rows(SmsAccount).filter(SmsAccount.active).first():
+        return [_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。")]
+    todos = []
+    for account in rows(SmsAccount).filter(SmsAccount.active, SmsAccount.trips > 0).limit(_NAMED):
+        text = f"SMSアカウント「{account.name}」は、送信サービスがSMSを受け付けないため、送信を見合わせています。"
+        if may_open("sms_account"):
+            todos.append(Todo(text, "わけを見る", url_for("sms_account.edit_view", id=account.id)))
+        else:
+            todos.append(Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", ""))
+    return todos
+
+
+def _came_back() -> list[Campaign]:
+    """Give the drafts that were scheduled and could not start."""
+    returned = (
+        rows(Event)
+        .filter(Event.recipient_id.is_(None), Event.track == "campaign", Event.detail["reason"].astext == "changed")
+        .with_entities(Event.campaign_id)
+    )
+    drafts = rows(Campaign).filter(Campaign.state == CampaignState.DRAFT, Campaign.id.in_(returned))
+    return [campaign for campaign in drafts.order_by(Campaign.id).limit(_NAMED) if flow_preview.came_back(campaign)]
+
+
+def _missing_account(endpoint: str, text: str) -> Todo:
+    if may_open(endpoint):
+        return Todo(text, "登録する", url_for(f"{endpoint}.index_view"))
+    return Todo(f"{text}自社の管理者に登録を依頼してください。", "", "")
+
+
+def for_operator() -> list[Todo]:
+    """Say what those who run the installation have to do."""
+    todos = []
+    waiting = rows(Tenant).filter(Tenant.state == TenantState.REVIEW)
+    if count := _count(waiting):
+        url = url_for("tenant.index_view", state=str(TenantState.REVIEW))
+        todos.append(Todo(f"審査中の企業が{count:,}社あります。", "審査する企業を見る", url))
+    staffed = select(User.tenant_id).where(User.role == Role.MANAGER, User.active, User.tenant_id.is_not(None))
+    todos += [
+        Todo(f"企業「{company.name}」に管理者がいません。", "利用者を登録する", url_for("user.create_view"))
+        for company in rows(Tenant).filter(Tenant.id.not_in(staffed)).order_by(Tenant.id).limit(3)
+    ]
+    if not rows(Tenant).first():
+        todos.append(Todo("企業がまだ登録されていません。", "企業を登録する", url_for("tenant.create_view")))
+    return todos

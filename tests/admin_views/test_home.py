@@ -1,0 +1,158 @@
+"""ホーム names what needs doing, each with the way there, and the day and the month in numbers."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from app.campaigns.windows import DAYS
+from app.tracking.clock import TOKYO
+from tests import factories
+
+
+def todos(page):
+    """Give (text, address) of each thing to do."""
+    found = re.findall(r'<li class="todo">\s*<span>(.*?)</span>(?:\s*<a [^>]*href="([^"]+)")?', page, re.DOTALL)
+    return {text: url.replace("&amp;", "&") for text, url in found}
+
+
+@pytest.fixture
+def home(browser_of):
+    return lambda user: browser_of(user).get("/admin/").get_data(as_text=True)
+
+
+def one(found, words):
+    """Give the address of the one thing to do that says so."""
+    urls = [url for text, url in found.items() if words in text]
+    assert len(urls) == 1, (words, found)
+    return urls[0]
+
+
+@pytest.fixture
+def sent(app, ours, database):
+    """A campaign sent an hour ago: the first person's outcome is unknown."""
+    with app.app_context():
+        factories.launch(ours.tenant, ours.campaign)
+    database.execute("UPDATE campaign SET launched_at = now() - interval '1 hour'")
+    database.execute("UPDATE recipient SET sms_state = 'delivered'")
+
+    def unknown(since):
+        database.execute(
+            "UPDATE recipient SET sms_state = 'unknown', sms_attempt = 1 WHERE id = %s", [ours.people[0].id]
+        )
+        attempt(database, ours, ours.people[0].id, "unknown", datetime.now(UTC) - since)
+
+    return unknown
+
+
+def attempt(database, ours, person, state, at, number=1):
+    database.execute(
+        "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
+        " VALUES (%s, %s, %s, %s, %s, 1, %s, %s)",
+        [ours.tenant, ours.campaign, person, ours.sms_account, number, state, at],
+    )
+
+
+def test_where_all_is_well_nothing_is_to_be_done(home, ours):
+    assert todos(home(ours.clerk)) == {}
+    assert "対応が必要なものはありません" in home(ours.clerk)
+
+
+def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, sent, browser_of):
+    sent(timedelta(hours=25))
+    url = one(todos(home(ours.manager)), "送信済みとするか送り直すかを決めてください")
+    assert "結果の分からないSMSが1件" in home(ours.clerk)
+    assert "管理者が決めます" in home(ours.clerk)
+    listed = browser_of(ours.manager).get(url).get_data(as_text=True)
+    assert len(re.findall(r"/admin/recipient/details/\?id=", listed)) == 1
+
+
+def test_an_outcome_that_is_asked_about_wants_nothing_but_time(home, ours, sent):
+    sent(timedelta(minutes=5))
+    assert one(todos(home(ours.clerk)), "照会しています。いまは待つだけで構いません")
+
+
+def test_what_does_not_move_is_told(home, ours, sent, database, redis):
+    database.execute("UPDATE recipient SET sms_state = 'queued'")
+    url = one(todos(home(ours.clerk)), "進んでいません（残り3件）")
+    assert url == f"/admin/campaign/{ours.campaign}/status/"
+    redis.flushdb()
+    attempt(database, ours, ours.people[0].id, "accepted", datetime.now(UTC))
+    assert todos(home(ours.clerk)) == {}
+
+
+@pytest.mark.parametrize(
+    "change", ["launched_at = now() - interval '9 minutes'", "starts_at = now() + interval '1 hour'"]
+)
+def test_what_may_not_have_begun_is_not_stuck(home, ours, sent, database, change):
+    database.execute("UPDATE recipient SET sms_state = 'queued'")
+    database.execute(f"UPDATE campaign SET {change}")  # noqa: S608
+    assert todos(home(ours.clerk)) == {}
+
+
+def test_outside_the_hours_nothing_is_stuck(home, ours, sent, database):
+    opens = (datetime.now(TOKYO).hour + 3) % 24
+    days = {day: [f"{opens:02d}:00", f"{opens:02d}:59"] for day in DAYS}
+    window = {"days": days, "holidays": True}
+    database.execute("UPDATE tenant SET send_window = %s WHERE id = %s", [Jsonb(window), ours.tenant])
+    database.execute("UPDATE recipient SET sms_state = 'queued'")
+    assert todos(home(ours.clerk)) == {}
+
+
+def test_what_is_paused_waits_for_approval_or_takes_no_answers_is_told(home, ours, database):
+    database.execute("UPDATE campaign SET state = 'paused', launched_at = now(), checks_stopped_at = now()")
+    found = todos(home(ours.clerk))
+    assert one(found, "一時停止中です") == f"/admin/campaign/{ours.campaign}/status/"
+    assert one(found, "受け付けを止めました") == f"/admin/campaign/{ours.campaign}/"
+    database.execute("UPDATE campaign SET state = 'approval', launched_at = NULL, checks_stopped_at = NULL")
+    for user, words in ((ours.manager, "内容を見て承認する"), (ours.clerk, "内容を見る")):
+        assert one(todos(home(user)), "承認を待っています") == f"/admin/campaign/{ours.campaign}/"
+        assert words in home(user)
+
+
+def test_a_list_that_could_not_be_read_is_told_until_another_came(home, ours, database):
+    def upload(state):
+        database.execute(
+            "INSERT INTO import (tenant_id, campaign_id, state, filename, content_digest)"
+            " VALUES (%s, %s, %s, 'a.csv', '')",
+            [ours.tenant, ours.campaign, state],
+        )
+
+    upload("failed")
+    assert one(todos(home(ours.clerk)), "取り込めませんでした")
+    upload("done")
+    assert todos(home(ours.clerk)) == {}
+
+
+def test_the_day_and_the_month_are_japans(home, ours, database, browser_of):
+    midnight = datetime.now(TOKYO).replace(hour=0, minute=0, second=0, microsecond=0)
+    month = midnight.replace(day=1)
+    states = ("delivered", "undelivered", "accepted", "unknown", "queued")
+    for number, state in enumerate(states, start=1):
+        attempt(database, ours, ours.people[0].id, state, midnight, number)
+    attempt(database, ours, ours.people[1].id, "delivered", month - timedelta(seconds=1))
+    attempt(database, ours, ours.people[2].id, "delivered", midnight - timedelta(seconds=1))
+    database.execute(
+        "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
+        " amount_yen, paid_at) VALUES (%s, %s, %s, %s, 1, 'x', 'paid', 12000, %s)",
+        [ours.tenant, ours.campaign, ours.people[0].id, ours.payment_account, midnight],
+    )
+    page = home(ours.clerk)
+    rows = re.findall(r'<tr><th scope="row">(今日|今月)</th>(.*?)</tr>', page, re.DOTALL)
+    numbers = {
+        word: [int(n.replace(",", "")) for n in re.findall(r">([\d,]+)(?:</a>件|円)<", cells)] for word, cells in rows
+    }
+    more = 1 if midnight.day > 1 else 0  # the second before today's midnight is this month's, but for the first
+    assert numbers == {"今日": [3, 1, 1, 1, 12_000], "今月": [3 + more, 1 + more, 1, 1, 12_000]}
+    for url in re.findall(r'<td class="number[^"]*"><a href="([^"]+)"', page):
+        assert browser_of(ours.clerk).get(url.replace("&amp;", "&")).status_code == 200
+
+
+def test_nobody_sees_another_companys(home, ours, theirs, database):
+    database.execute("UPDATE campaign SET state = 'paused', launched_at = now() WHERE tenant_id = %s", [theirs.tenant])
+    attempt(database, theirs, theirs.people[0].id, "delivered", datetime.now(UTC))
+    page = home(ours.clerk)
+    assert todos(page) == {}
+    assert "あおば" not in page
+    assert re.findall(r'<td class="number"><a href="[^"]+">(\d+)</a>', page)[:2] == ["0", "0"]
