@@ -185,7 +185,11 @@ def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[
 
 
 def _date(calendar: str, year: str, month: str, day: str) -> str:
-    digits = unicodedata.normalize("NFKC", year).strip().removesuffix("年")
+    digits = "".join(filter(_seen, unicodedata.normalize("NFKC", year))).removesuffix("年")
     if calendar in ERAS and (digits == "元" or (digits.isdecimal() and len(digits) != _YEAR_DIGITS)):
         year = calendar + digits
     return join_date(year, month, day)
+
+
+def _seen(sign: str) -> bool:
+    return sign.isprintable() and not sign.isspace()

@@ -41,7 +41,10 @@ _SHORT_YEAR = re.compile(r"'?[0-9]{1,3}[-/.年][0-9]{1,2}" + _MONTH_AND_DAY)
 
 _TIME_OF_DAY = re.compile(r"(?:\s+|T)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?\s*$")  # databases export it
 _WEEKDAY = re.compile(r"\([月火水木金土日](?:曜日?)?\)$")
-_SPACE = re.compile(r"[\s\u200b\ufeff]+")
+# White space, and what can't be seen at all: zero-width signs, directions that come with a copied text, and variation
+# selectors, which phones can't type.
+UNSEEN = "\\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef"
+_SPACE = re.compile(f"[{UNSEEN}]+")
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—―−⁻⁃ー─━", "-"))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from app.identity.bad_input import BadInput
-from app.identity.dates import parse_date
+from app.identity.dates import UNSEEN, parse_date
 
 _MAX_ANSWER = 100  # characters: longer than any name or contract number, short enough to be no attack
 
@@ -51,12 +51,15 @@ class BadAnswer(BadInput):
 
 
 # What people put between digits: spaces and, from whatever keyboard, anything that looks like a hyphen. After NFKC.
-BETWEEN_DIGITS = " \t\r\n\u00a0\u200b\ufeff-‐‑‒–—―−⁻⁃ー─━"
+_HYPHENS = "-‐‑‒–—―−⁻⁃─━"
+_LONG_VOWEL = "ー"
+BETWEEN_DIGITS = " \t\r\n\u00a0\u200b\ufeff" + _HYPHENS + _LONG_VOWEL
 _NO_SEPARATORS = dict.fromkeys(map(ord, BETWEEN_DIGITS))
 _NO_POSTAL_MARK = {ord("〒"): None, ord("〠"): None}
 
-# White space, and what can't be seen at all: zero-width signs and variation selectors, which phones can't type.
-_UNSEEN = re.compile("[\\s\u00ad\u180e\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]+")
+_UNSEEN = re.compile(f"[{UNSEEN}]+")
+# in a text: hyphens and the dot between the parts of a foreign name; the long vowel where there is no kana to lengthen
+_BETWEEN_LETTERS = re.compile(f"[{UNSEEN}{re.escape(_HYPHENS)}・]+|(?<![\u3041-\u30ffー]){_LONG_VOWEL}+")
 
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
 
@@ -64,8 +67,9 @@ _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 
 def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> str:
     """Give the form of an answer that is digested and compared.
 
-    text, choice: NFKC, without spaces, case-folded; 髙 and 高 stay two letters. date: ISO 8601. digits: ASCII digits,
-    leading zeros kept. postcode: 7 digits. last4: 4 digits. With `choices`, a choice must be one of them.
+    text, choice: NFKC, case-folded, without spaces, hyphens and ・; 髙 and 高 stay two letters, and サトー and サト too
+    unless hiragana and katakana are one. date: ISO 8601. digits: ASCII digits, leading zeros kept. postcode: 7 digits.
+    last4: 4 digits. With `choices`, a choice must be one of them.
     Raises BadAnswer.
     """
     if len(raw) > _MAX_ANSWER:
@@ -91,10 +95,13 @@ def _date(raw: str) -> str:
 
 
 def _text(raw: str, kana: Kana) -> str:
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
-    text = _UNSEEN.sub("", text)
+    # what stands between letters goes first, so that a letter and its mark meet; NFKC makes spaces of its own
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw))
+    text = unicodedata.normalize("NFKC", text.casefold())
+    text = unicodedata.normalize("NFKC", _BETWEEN_LETTERS.sub("", text))
     if kana is Kana.KANA:
-        text = text.translate(_HIRAGANA_TO_KATAKANA)
+        # banks' lists write the long vowel as a hyphen, and many people leave it out
+        text = text.translate(_HIRAGANA_TO_KATAKANA).replace(_LONG_VOWEL, "")
     if not text:
         raise BadAnswer("empty", "空です。入力してください。")
     return text
@@ -108,10 +115,9 @@ def _choice(raw: str, kana: Kana, choices: Sequence[str]) -> str:
 
 
 def _digits(raw: str) -> str:
-    text = raw if raw.isascii() else unicodedata.normalize("NFKC", raw)
-    if text.isascii() and text.isdigit():
-        return text
-    text = text.translate(_NO_SEPARATORS)
+    if raw.isascii() and raw.isdigit():
+        return raw
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw)).translate(_NO_SEPARATORS)
     if not text:
         raise BadAnswer("empty", "空です。数字で入力してください。")
     if not (text.isascii() and text.isdigit()):

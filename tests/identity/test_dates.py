@@ -46,6 +46,8 @@ FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
         "S310904",
         "㍼31年9月4日",
         " 1956-09-04 ",
+        "\u202a1956/9/4\u202c",
+        "\u200e昭和31\u2060年9月4日",
     ],
 )
 def test_one_day_in_every_form_people_write_it(written):

@@ -35,7 +35,15 @@ def test_what_must_not_matter_does_not(kind, expected, forms):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("髙橋", "高橋"), ("渡邉", "渡辺"), ("さとう", "サトウ"), ("ハナコ", "ハナゴ"), ("ー", "一")]
+    ("one", "other"),
+    [
+        ("髙橋", "高橋"),
+        ("渡邉", "渡辺"),
+        ("さとう", "サトウ"),
+        ("ハナコ", "ハナゴ"),
+        ("サー", "サ一"),
+        ("サトー", "サト"),
+    ],
 )
 def test_different_letters_stay_different(one, other):
     assert normalise(TEXT, one) != normalise(TEXT, other)
@@ -114,3 +122,85 @@ def test_four_digits_keep_their_zeros(digits):
 def test_every_kind_has_a_word_for_screens():
     assert set(QUESTION_KIND_LABELS) == set(QuestionKind)
     assert set(KANA_LABELS) == set(Kana)
+
+
+# --- whatever people do ---
+
+UNSEEN_OR_SPACE = [" ", "　", "\t", "\u200b", "\u200e", "\u202a", "\u202c", "\u2060", "\ufeff", "\u00a0"]
+HYPHENS = ["-", "‐", "‑", "–", "—", "―", "−", "－", "ー", "ｰ", "─", "━", "﹣"]
+FULL_WIDTH = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)})
+KANA_TEXT = st.text(st.sampled_from("あいうがぎぱぴっゃょんをアイウガギパピッャョンヲヴヵ"), min_size=1, max_size=20)
+NAMES = st.text(st.characters(categories=["Lo", "Ll", "Lu"]), min_size=1, max_size=30)
+
+
+def strewn(text, signs, data):
+    """Give `text` with signs put in anywhere, at its ends too."""
+    pieces = [data.draw(st.text(st.sampled_from(signs), max_size=2)) for _ in range(len(text) + 1)]
+    return "".join(piece + letter for piece, letter in zip(pieces, [*text, ""], strict=True))
+
+
+@given(st.sampled_from(QuestionKind), st.text(max_size=100), st.sampled_from(Kana))
+def test_the_form_of_a_form_is_itself(kind, raw, kana):
+    once = _outcome(kind, raw, kana)
+    if not isinstance(once, BadAnswer) and len(once) <= 100:
+        assert normalise(kind, once, kana=kana) == once
+
+
+@given(st.from_regex(r"[0-9]{1,20}", fullmatch=True), st.data())
+def test_digits_are_read_however_they_are_spaced_and_wide(digits, data):
+    typed = strewn(
+        data.draw(st.sampled_from([digits, digits.translate(FULL_WIDTH)])), [*UNSEEN_OR_SPACE, *HYPHENS], data
+    )
+    if len(typed) <= 100:
+        assert normalise(DIGITS, typed) == digits
+
+
+@given(st.from_regex(r"[0-9]{7}", fullmatch=True), st.data())
+def test_a_postcode_is_read_with_its_mark_or_without(digits, data):
+    mark = data.draw(st.sampled_from(["", "〒", "〒 ", "〠"]))
+    typed = mark + strewn(
+        data.draw(st.sampled_from([digits, digits.translate(FULL_WIDTH)])), ["-", "－", "ー", " "], data
+    )
+    assert normalise(POSTCODE, typed) == digits
+
+
+@given(NAMES, st.sampled_from(Kana), st.data())
+def test_space_and_what_cannot_be_seen_do_not_matter_in_a_text(name, kana, data):
+    plain = _outcome(TEXT, name, kana)
+    typed = strewn(name, UNSEEN_OR_SPACE, data)
+    if len(typed) <= 100:
+        other = _outcome(TEXT, typed, kana)
+        assert isinstance(plain, BadAnswer) if isinstance(other, BadAnswer) else other == plain
+
+
+@given(st.from_regex(r"[A-Za-z0-9]{1,20}", fullmatch=True), st.data())
+def test_a_contracts_number_is_read_with_hyphens_or_without_in_any_case_and_width(number, data):
+    typed = strewn(data.draw(st.sampled_from([number, number.translate(FULL_WIDTH)])), [*HYPHENS, " "], data)
+    if len(typed) <= 100:
+        assert normalise(TEXT, typed) == normalise(TEXT, number) == number.lower()
+
+
+@given(KANA_TEXT, st.data())
+def test_kana_are_read_in_either_script_with_any_long_vowel(name, data):
+    katakana = "".join(chr(ord(c) + 0x60) if "ぁ" <= c <= "ゖ" else c for c in name)
+    typed = strewn(name, HYPHENS, data)
+    if len(typed) <= 100:
+        assert normalise(TEXT, typed, kana=Kana.KANA) == katakana == normalise(TEXT, katakana, kana=Kana.KANA)
+
+
+@pytest.mark.parametrize(
+    ("expected", "forms"),
+    [
+        ("ガギ", ["ガギ", "カ゛キ゛", "ｶﾞｷﾞ", "カ\u3099キ\u3099", "カ ゛キ ゛", "ｶ ﾞｷﾞ"]),
+        ("サトー", ["サトー", "ｻﾄｰ", "サ トー"]),
+        ("ジャンピエール", ["ジャン・ピエール", "ジャン ピエール", "ジャン-ピエール", "ｼﾞｬﾝ･ﾋﾟｴｰﾙ", "ジャン・ ピエール"]),
+        ("ab12", ["AB-12", "ａｂー１２", "Ab 12", "ab‐12"]),
+        ("09012345678", ["\u202a090-1234-5678\u202c"]),
+    ],
+)
+def test_the_forms_of_one_text(expected, forms):
+    assert {normalise(TEXT, form) for form in forms} == {expected}
+
+
+def test_where_kana_are_one_a_hyphen_for_the_long_vowel_does_not_matter():
+    assert len({normalise(TEXT, form, kana=Kana.KANA) for form in ["サトー", "ｻﾄ-", "さとー", "サト－", "サト"]}) == 1

@@ -146,6 +146,9 @@ def test_what_cannot_be_read_costs_no_attempt(
     "typed",
     [
         {"q1_calendar": "昭和", "q1_year": "55"},
+        {"q1_calendar": "昭和", "q1_year": "\u200e ５５ 年", "q1_month": "０１", "q1_day": "\u202a2\u202c"},
+        {"q1_calendar": "昭和", "q1_year": "昭和55"},
+        {"q2": "０１－２３"},
         {"q1_year": "昭和55年", "q1_month": "1月", "q1_day": "２日"},
         {"q1_calendar": "平成", "q1_year": "1980"},
         {"q1_year": "１９８０", "q1_month": "01", "q1_day": "02", "q2": "０１２３"},
