@@ -26,8 +26,8 @@ from tests.clock import TOKYO, Clock
 
 # how a carrier may meet a request; see `Carrier.create`
 BEHAVIOURS = (
-    "ok", "ok", "ok", "slow", "early_receipt", "refused", "vacant", "429", "500", "reset", "500_accepted",
-    "reset_accepted", "late", "unseen", "never_left", "account",
+    "ok", "late", "unseen", "slow", "early_receipt", "refused", "vacant", "429", "500", "reset", "500_accepted",
+    "reset_accepted", "never_left", "account",
 )  # fmt: skip
 
 

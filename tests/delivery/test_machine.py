@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,14 @@ import pytest
 import redis as redis_package
 from flask import Flask
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from app import config, tenancy
 from app.campaigns import lifecycle, waves
@@ -38,14 +46,13 @@ from tests.conftest import _empty
 from tests.delivery import outside
 from tests.delivery.outside import BEHAVIOURS, DEADLY, SLEEPY, Carrier, FakeEngine, Fate, Worker
 
-PEOPLE = 5
-START = "2036-12-28T12:00:00"
+PEOPLE = 7
+START = "2036-12-28T07:59:59"
 DEADLINE = "2037-01-08T20:00:00"
 STEPS: tuple[dict[str, float] | str, ...] = (
-    {"seconds": 1}, {"seconds": 21}, {"seconds": 61}, {"seconds": 141}, {"minutes": 10}, {"hours": 1}, {"hours": 25},
-    {"hours": 73}, "20:59:59", "21:00:00", "07:59:59", "08:00:00",
+    {"seconds": 1}, {"seconds": 21}, {"seconds": 61}, {"seconds": 61}, {"minutes": 3}, {"minutes": 10}, {"hours": 1},
+    {"hours": 25}, {"hours": 73}, "20:59:59", "21:00:00", "08:00:00", "08:00:00",
 )  # fmt: skip
-
 # long enough for whatever waits: a rest, the night, a retry, a look-up, a receipt that never comes
 TO_REST: tuple[dict[str, float], ...] = (
     *[{"minutes": 6.0}] * 2, {"minutes": 20.0}, {"hours": 1.0}, *[{"hours": 13.0}] * 10, *[{"hours": 73.0}] * 2,
@@ -57,7 +64,7 @@ FATES = (
     | st.builds(Fate, st.sampled_from(DEADLY), _NUMBER, st.just(True))  # noqa: FBT003 - a strategy's value
     | st.builds(Fate, st.sampled_from(SLEEPY), _NUMBER, st.just(False))  # noqa: FBT003 - the same
 )
-MEETINGS = st.lists(st.sampled_from(BEHAVIOURS), max_size=8)
+MEETINGS = st.lists(st.sampled_from(BEHAVIOURS), min_size=3, max_size=8)
 
 
 class Ground:
@@ -109,6 +116,11 @@ class Delivery(RuleBasedStateMachine):
         self.as_sent: set[int] = set()
         self.reminders = 1
 
+    @initialize(step=st.sampled_from(["07:59:59", "08:00:00", "12:00:00", "20:59:58", "20:59:58"]))
+    def day_begins(self, step: str) -> None:
+        """Let a worker come by for the first time at this time of the day."""
+        self.clock.to(f"{START[:10]}T{step}")
+
     # --- workers ---
 
     @rule(meetings=MEETINGS, fate=FATES)
@@ -119,15 +131,11 @@ class Delivery(RuleBasedStateMachine):
         self._run(turns.serve, meetings, fate)
         assert may_send or len(self.carrier.ledger) + len(self.carrier.under_way) == before
 
-    @rule(meetings=MEETINGS, fate=FATES)
-    def sweep(self, meetings: list[str], fate: Fate | None) -> None:
-        """Let another worker do what the sweep puts back on its queue."""
-        self._run(self._swept, meetings, fate)
-
-    @rule(fate=FATES)
-    def go_on_with_a_wave(self, fate: Fate | None) -> None:
-        """Let another worker move those whom somebody decided to write to again, or no more."""
-        self._run(partial(campaigns.wave, self.tenant_id, self.campaign_id), [], fate)
+    @rule(meetings=MEETINGS, fate=FATES, wave=st.booleans())
+    def do_jobs(self, *, meetings: list[str], fate: Fate | None, wave: bool) -> None:
+        """Let another worker do what the sweep puts back on its queue, or move those whom somebody decided about."""
+        job = partial(campaigns.wave, self.tenant_id, self.campaign_id) if wave else self._swept
+        self._run(job, meetings, fate)
 
     @precondition(lambda self: self.sleepers)
     @rule(kills=st.booleans())
@@ -138,16 +146,17 @@ class Delivery(RuleBasedStateMachine):
 
     # --- time and the carrier ---
 
-    @rule(step=st.sampled_from(STEPS))
-    def time_passes(self, step: dict[str, float] | str) -> None:
-        """Let it become later."""
+    @rule(step=st.sampled_from(STEPS), swept=st.booleans())
+    def time_passes(self, *, step: dict[str, float] | str, swept: bool) -> None:
+        """Let it become later; in most of the world a sweep has run then."""
         if isinstance(step, dict):
             self.clock.ahead(**step)
         else:
-            today = self.clock.now.astimezone(TOKYO).date()
-            at = japan(f"{today}T{step}")
-            self.clock.to(at) if at > self.clock.now else self.clock.ahead(seconds=(at - self.clock.now).seconds)
+            at = japan(f"{self.clock.now.astimezone(TOKYO).date()}T{step}")
+            self.clock.to(at if at > self.clock.now else at + timedelta(days=1))
         self.carrier.time_passed()
+        if swept:
+            self._run(self._swept, [], None)
 
     @rule(
         number=st.integers(0, 30),
@@ -172,45 +181,32 @@ class Delivery(RuleBasedStateMachine):
 
     # --- people of the back office ---
 
-    @rule(act=st.sampled_from([lifecycle.pause, lifecycle.resume, lifecycle.resume]))
-    def pause_or_resume(self, act: Callable[..., bool]) -> None:
-        """Let a clerk pause the campaign or go on."""
-        with tenancy.tenant(self.tenant_id):
-            act(self.campaign_id, user_id=self.user_id)
-
-    @precondition(lambda self: len(self.carrier.ledger) > 1)
-    @rule(really=st.integers(0, 4))
-    def cancel(self, really: int) -> None:
-        """Let a clerk give the campaign up, in few examples."""
-        if not really:
-            with tenancy.tenant(self.tenant_id):
+    @rule(
+        act=st.sampled_from(["pause", "resume", "resume", "decide", "decide", "resend", "remind", "cancel"]),
+        number=st.integers(0, PEOPLE - 1),
+        sure=st.booleans(),
+    )
+    def somebody_acts(self, *, act: str, number: int, sure: bool) -> None:
+        """Let a clerk or a manager do something to the campaign, or decide about somebody who is held."""
+        with tenancy.tenant(self.tenant_id), contextlib.suppress(NotReady):
+            if act in {"pause", "resume"}:
+                getattr(lifecycle, act)(self.campaign_id, user_id=self.user_id)
+            elif act == "decide":
+                self._decide(self.people[number], as_sent=sure)
+            elif act == "resend":  # to those whose first SMS is dead
+                again.resend(self.campaign_id, user_id=self.user_id)
+            elif act == "remind" and sure:
+                again.remind(self.campaign_id, "unopened", user_id=self.user_id, number=self.reminders)
+                self.reminders += 1
+            elif act == "cancel" and sure and number == 0:
                 lifecycle.cancel(self.campaign_id, user_id=self.user_id)
 
-    @rule(number=st.integers(0, PEOPLE - 1), as_sent=st.booleans())
-    def decide(self, *, number: int, as_sent: bool) -> None:
-        """Let a manager decide about somebody who is held."""
-        person = self.people[number]
-        with tenancy.tenant(self.tenant_id):
-            if held.settle_unknown(person, as_sent=as_sent, user_id=self.user_id):
-                if as_sent:
-                    self.as_sent.add(person)
-                else:
-                    self.decided[person] += 1
-
-    @rule()
-    def resend(self) -> None:
-        """Let a clerk send again to those the campaign did not reach: their first SMS is dead."""
-        with contextlib.suppress(NotReady), tenancy.tenant(self.tenant_id):
-            again.resend(self.campaign_id, user_id=self.user_id)
-
-    @rule(really=st.integers(0, 2))
-    def remind(self, really: int) -> None:
-        """Let a clerk send a reminder: one SMS more for each who gets one."""
-        if really:
-            return
-        with contextlib.suppress(NotReady), tenancy.tenant(self.tenant_id):
-            again.remind(self.campaign_id, "unopened", user_id=self.user_id, number=self.reminders)
-            self.reminders += 1
+    def _decide(self, person: int, *, as_sent: bool) -> None:
+        if held.settle_unknown(person, as_sent=as_sent, user_id=self.user_id):
+            if as_sent:
+                self.as_sent.add(person)
+            else:
+                self.decided[person] += 1
 
     # --- what must hold ---
 
@@ -373,3 +369,46 @@ def test_no_path_leads_to_a_second_sms(ground: Ground) -> None:
 @pytest.mark.slow
 def test_no_path_leads_to_a_second_sms_however_long_one_looks(ground: Ground) -> None:
     play(ground, examples=300, steps=40, same_each_time=False)
+
+
+@pytest.fixture
+def delivery_at_noon(ground: Ground) -> Iterator[Delivery]:
+    """The machine, played by hand from 12:00 on; at the end nobody must be lost."""
+    played = type("Machine", (Delivery,), {"ground": ground})()
+    played.day_begins("12:00:00")
+    yield played
+    played.teardown()
+
+
+@pytest.mark.parametrize("point", SLEEPY)
+def test_who_wakes_after_its_lease_sends_nothing(delivery_at_noon: Delivery, point: str) -> None:
+    played = delivery_at_noon
+    played.work(meetings=["ok"] * 8, fate=Fate(point, 2, kills=False))
+    slept = len(played.carrier.ledger)
+    played.time_passes(step={"seconds": 61}, swept=True)
+    played.time_passes(step={"minutes": 3}, swept=True)
+    played.work(meetings=["ok"] * 8, fate=None)
+    assert len(played.carrier.ledger) == PEOPLE > slept
+    played.wake(kills=False)
+    played.no_reference_and_nobody_has_a_second_sms()
+    assert len(played.carrier.ledger) == PEOPLE
+
+
+@pytest.mark.parametrize("how", ["late", "unseen"])
+def test_what_cannot_be_seen_yet_is_not_sent_again(delivery_at_noon: Delivery, how: str) -> None:
+    played = delivery_at_noon
+    played.work(meetings=[how] * 8, fate=None)
+    for _ in range(6):
+        played.time_passes(step={"seconds": 21}, swept=True)
+        played.work(meetings=["ok"] * 8, fate=None)
+        played.no_reference_and_nobody_has_a_second_sms()
+    played.time_passes(step={"minutes": 10}, swept=True)
+    assert len(played.carrier.ledger) == PEOPLE
+
+
+def test_closing_time_in_the_middle_of_a_turn(delivery_at_noon: Delivery) -> None:
+    played = delivery_at_noon
+    played.clock.to(f"{START[:10]}T20:59:58")
+    played.work(meetings=["slow"] * 8, fate=None)
+    assert len(played.carrier.ledger) == 1
+    played.nothing_leaves_outside_its_hours()
