@@ -1,8 +1,10 @@
 """Each payment site's page on a phone: the card is declined, then paid; a slip is ordered and paid later."""
 
+import os
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.e2e
 __all__ = ["listener", "shops"]
 
 _WAIT_MS = 20_000
+TEST = "テスト決済：お金は動きません。"
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,11 @@ def phone(browser: Browser) -> Iterator[Page]:
 
 
 def to_the_site(phone: Page, web: str, stand: Stand) -> None:
-    """From the link in the SMS to the payment site's page."""
+    """From the link in the SMS to the payment site's page; each page says that this contract is for tests."""
     phone.goto(f"{web}/{stand.person.token}")
+    expect(phone.get_by_text(TEST)).to_be_visible()
     phone.locator("main form button").click()
+    expect(phone.get_by_text(TEST)).to_be_visible()
     phone.get_by_text("西暦", exact=True).click()
     for part, value in (("year", "1980"), ("month", "1"), ("day", "2")):
         phone.locator(f"[name=q1_{part}]").fill(value)
@@ -69,6 +74,23 @@ def to_the_site(phone: Page, web: str, stand: Stand) -> None:
 def fits(phone: Page) -> None:
     """Nothing is wider than the phone."""
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def receipt(phone: Page, stand: Stand) -> None:
+    """When it was paid, how much, and under which number."""
+    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
+    shown = dict(zip(*(phone.locator(f"dl.facts {part}").all_inner_texts() for part in ("dt", "dd")), strict=True))
+    assert shown["お支払い金額"] == "12,000円"
+    assert re.fullmatch(r"20\d\d年\d+月\d+日.*\d+時\d\d分", shown["お支払い日時"])
+    assert shown["受付番号"] == stand.payment()["reference"]
+    expect(phone.get_by_text(TEST)).to_be_visible()
+    fits(phone)
+
+
+def shot(phone: Page, name: str) -> None:
+    """Keep a picture where one is asked for (TODOKE_SHOTS)."""
+    if folder := os.environ.get("TODOKE_SHOTS"):
+        phone.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def choose(phone: Page, choice: str) -> None:
@@ -90,13 +112,28 @@ def test_declined_then_paid(
     choose(phone, "declined")
     expect(phone.get_by_role("alert")).to_be_visible()
     fits(phone)
+    site = phone.url
+    # away for a moment: our page says where things stand, and leads on to the same page of the site
+    phone.goto(f"{web}/p")
+    expect(phone.get_by_text("お支払いの手続きが途中です")).to_be_visible()
+    fits(phone)
+    shot(phone, f"{provider}-started")
+    phone.get_by_role("button", name="支払いを続ける").click()
+    expect(phone.get_by_text("¥12,000").first).to_be_visible()
+    assert phone.url == site
     choose(phone, TRAITS[provider].at_once)
     phone.wait_for_url(re.compile(f"^{web}/p/return"))
-    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
-    expect(phone.get_by_text("12,000円")).to_be_visible()
-    expect(phone.get_by_text("テスト決済：お金は動きません。")).to_be_visible()
-    fits(phone)
+    receipt(phone, stand)
+    shot(phone, f"{provider}-paid")
     assert stand.state() == "paid"
+    # until the link lapses it shows the receipt, and no way to pay again; the back button leads to no second charge
+    phone.goto(f"{web}/{stand.person.token}")
+    phone.locator("main form button").click()
+    receipt(phone, stand)
+    expect(phone.get_by_role("button", name=re.compile("支払"))).to_have_count(0)
+    phone.goto(site)
+    expect(phone.locator("button[name=choice]")).to_have_count(0)
+    assert [one["state"] for one in stand.at_site()] == ["paid"]
 
 
 @pytest.mark.parametrize("provider", [name for name, traits in TRAITS.items() if traits.later])
@@ -116,9 +153,36 @@ def test_ordered_then_paid_later(
     phone.goto(f"{web}/p/return")
     expect(phone.get_by_role("heading", name="ご入金をお待ちしています")).to_be_visible()
     expect(phone.get_by_text("お支払いの締め切り")).to_be_visible()
+    expect(phone.get_by_role("button", name=re.compile("支払"))).to_have_count(0)
     fits(phone)
+    shot(phone, f"{provider}-pending")
     stand.settle("paid")
     stand.come_back()
     phone.goto(f"{web}/p/return")
-    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
+    receipt(phone, stand)
     assert stand.state() == "paid"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_page_whose_time_is_over_leads_on(
+    provider: str,
+    app: Flask,
+    database: psycopg.Connection,
+    shops: Sandbox,
+    listener: RawServer,
+    web: str,
+    phone: Page,
+) -> None:
+    """Whoever comes too late finds a new page at the next press, and pays once."""
+    stand = make_stand(provider, app, database, shops, listener)
+    to_the_site(phone, web, stand)
+    first = phone.url
+    database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
+    phone.goto(f"{web}/p")
+    phone.get_by_role("button", name="支払いを続ける").click()
+    expect(phone.get_by_text("¥12,000").first).to_be_visible()
+    assert phone.url != first
+    choose(phone, TRAITS[provider].at_once)
+    phone.wait_for_url(re.compile(f"^{web}/p/return"))
+    expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
+    assert [one["state"] for one in stand.at_site()].count("paid") == 1

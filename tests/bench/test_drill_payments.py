@@ -1,0 +1,90 @@
+"""The payment drill's judge: it sees what is lost, charged or told twice, and what differs by a yen."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app.config import Settings
+from bench import drill_payments
+from bench.drill_payments import Shop, holds
+from bench.ground import Ground
+from sandbox.harness import Sandbox, running_sandbox
+from tests.outbound.rawserver import RawServer
+from tests.payments.stand import Stand, make_stand
+from tests.payments.test_conformance import listener, shops
+
+__all__ = ["listener", "shops"]
+
+
+@pytest.fixture(scope="module")
+def running_site() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stand(app: Flask, database: psycopg.Connection, shops: Sandbox, listener: RawServer) -> Stand:
+    made = make_stand("komoju", app, database, shops, listener)
+    made.press()
+    made.choose("credit_card")
+    return made
+
+
+@pytest.fixture
+def verdict(stand: Stand, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(drill_payments, "_LIMIT_S", 0.0)
+    monkeypatch.setattr(drill_payments, "PAYMENTS", 1)
+    stack = SimpleNamespace(env={"DATABASE_OWNER_URL": settings.database_owner_url})
+    ground = cast("Ground", SimpleNamespace(stack=stack, sandbox=stand.sandbox))
+
+    def judge() -> tuple[int, int, int, int, bool]:
+        run = Shop(ground, [{"id": stand.person.id}]).verdict()
+        fields = ("payments", "lost", "duplicated", "yen_difference")
+        payments, lost, duplicated, yen = (int(str(run[name])) for name in fields)
+        return payments, lost, duplicated, yen, holds(run)
+
+    return judge
+
+
+def test_both_books_alike_hold(stand: Stand, verdict: Any) -> None:
+    assert verdict() == (1, 1, 0, 12_000, False)  # nobody has told us yet
+    stand.confirm()
+    assert verdict() == (1, 0, 0, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen"),
+    [
+        ("UPDATE recipient SET payment_state = 'started'", (1, 1, 0, 12_000, False)),
+        ("UPDATE payment SET state = 'expired'", (1, 1, 0, 12_000, False)),
+        ("UPDATE payment SET problem = 'paid twice'", (1, 1, 0, 12_000, False)),
+        ("UPDATE payment SET amount_yen = 11999", (1, 1, 0, 12_000, False)),
+        (
+            """
+            INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)
+            SELECT tenant_id, campaign_id, recipient_id, track, state, at, actor FROM event WHERE state = 'paid'
+            """,
+            (1, 0, 1, 0, False),
+        ),
+    ],
+)
+def test_what_is_wrong_here_is_seen(stand: Stand, verdict: Any, damage: str, seen: tuple[Any, ...]) -> None:
+    stand.confirm()
+    stand.database.execute(damage)
+    assert verdict() == seen
+
+
+def test_a_second_charge_at_the_site_is_seen(stand: Stand, verdict: Any) -> None:
+    stand.confirm()
+    # as if the database had forgotten: the person is led to another page, and pays there
+    stand.database.execute("UPDATE payment SET state = 'expired', reference = reference || '.x'")
+    stand.database.execute("UPDATE recipient SET payment_state = 'expired'")
+    stand.press()
+    stand.choose("credit_card")
+    stand.database.execute("UPDATE payment SET state = 'paid'")
+    stand.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    assert verdict()[:3] == (1, 0, 1)
