@@ -106,7 +106,10 @@ def _receipts(switch: str) -> Cell:
 
 
 def _clock_jumps(hours: int) -> Cell:
-    """Put the clock of the worker's machine wrong in mid-campaign, while the carrier breaks some connections."""
+    """Put the clock of the worker's machine wrong as its first people are claimed; another machine's is right.
+
+    The carrier broke some connections before: what became of those must not be judged by the wrong clock.
+    """
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
@@ -115,6 +118,7 @@ def _clock_jumps(hours: int) -> Cell:
         ground.doomed(f"jump{hours:+d}h", "claimed", 1)
         campaign.launch()
         ground.until(lambda: JUMPED in ground.stack.log("doomed").read_text("utf-8"), "its clock jumps")
+        ground.stack.restart("delivery")
         return campaign.verdict(time.monotonic())
 
     return cell

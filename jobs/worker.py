@@ -3,6 +3,8 @@
 On one queue RQ moves a job to its own list in the same step in which it takes it (LMOVE), so a crash in between loses
 nothing. Jobs run in the worker's own process: a fork and its imports for each would cost more than most jobs do, and a
 killed worker leaves no orphan behind that goes on sending. All that RQ could still lose, the sweep puts back.
+
+When an SMS may leave is read off this machine's clock, so a worker whose clock is wrong begins no job.
 """
 
 import time
@@ -13,8 +15,10 @@ from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
-from app import queues
+from app import queues, tenancy
 from app.delivery import stopping
 from app.extensions import redis_client
 
@@ -24,6 +28,9 @@ _MAINTENANCE_S = 30
 # how long it waits between tries to reach Redis; seconds
 _RECONNECT_S = 2.0
 _LONGEST_WAIT_S = 5.0
+# how much this machine's clock and the database's may differ, and how often a wrong one is looked at again; seconds
+_CLOCKS_DIFFER_S = 60.0
+_CLOCK_WAIT_S = 5.0
 
 _log = structlog.get_logger()
 
@@ -38,9 +45,24 @@ class Worker(SimpleWorker):
         stopping.asked.set()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
-        """Run one job."""
+        """Run one job, once this machine's clock is right."""
+        while _clock_is_wrong() and not stopping.asked.wait(_CLOCK_WAIT_S):
+            pass
         with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
             return super().perform_job(job, queue, execution)
+
+
+def _clock_is_wrong() -> bool:
+    """Hold this machine's clock against the database's."""
+    try:
+        with tenancy.platform(), tenancy.transaction() as connection:
+            off_s = time.time() - float(connection.execute(text("SELECT extract(epoch FROM now())")).scalar_one())
+    except SQLAlchemyError:
+        return False  # the job itself will say that the database is away
+    if abs(off_s) <= _CLOCKS_DIFFER_S:
+        return False
+    _log.error("no work: the clocks of this machine and of the database differ", seconds=round(off_s))
+    return True
 
 
 def run(queue_name: str) -> None:

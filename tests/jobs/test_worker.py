@@ -95,6 +95,23 @@ def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send
     assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND state IN ('sending', 'unknown')")
 
 
+def test_a_worker_whose_clock_is_wrong_begins_nothing_more(
+    launched: Launched, start: Start, until: Until, sandbox: Sandbox
+) -> None:
+    first, second = launched(10), launched(10)
+    second.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", second.campaign_id)
+    enqueue()
+    worker = start("worker", "delivery", jumps="recorded")
+    until(done(first))
+    second.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s", second.campaign_id)
+    enqueue()
+    until(lambda: "no work: the clocks" in worker.told())
+    assert second.states() == {"queued": 10}
+    assert len(received(sandbox)) == 10
+    assert worker.end() == 0
+    assert second.states() == {"queued": 10}
+
+
 def test_an_emptied_redis_costs_time_alone(
     launched: Launched, start: Start, until: Until, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
