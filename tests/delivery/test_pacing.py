@@ -77,15 +77,32 @@ def test_another_company_does_not_wait_for_a_slow_account(launched: Launched, sa
 
 def test_permits_that_are_given_back_are_had_again(app: Flask) -> None:
     warm(7)
-    pace = Pace(7, 3)
+    pace = Pace(7, 12)
     permits = [pace.take() for _ in range(4)]
     assert [permit is not None for permit in permits] == [True, True, True, False]
     for permit in permits[:2]:
         assert isinstance(permit, Permit)
         pace.give_back(permit)
     pace.close()
-    other = Pace(7, 3)
+    other = Pace(7, 12)
     assert [other.take() is not None for _ in range(3)] == [True, True, False]
+
+
+def test_permits_are_spread_over_the_second(app: Flask) -> None:
+    """A full burst at once would be two within a second at the carrier if the first met a delay."""
+    warm(7)
+    pace = Pace(7, 40)
+    taken: list[float] = []
+    began = time.monotonic()
+    while (at := time.monotonic() - began) < 2.4:
+        permit = pace.take()
+        if permit is None:
+            time.sleep(0.002)
+        elif pace.leaves(permit):
+            taken.append(at)
+    assert sum(at < 0.29 for at in taken) <= 10
+    assert most_in_a_second(taken) <= 40
+    assert len(taken) > 60, "and it is not much slower for that"
 
 
 def test_a_permit_of_a_worker_that_died_counts_until_it_cannot_be_used_any_more(app: Flask) -> None:
