@@ -16,6 +16,7 @@ from admin_views.audit import AuditView
 from admin_views.campaign_flow import CampaignFlow
 from admin_views.campaign_life import CampaignLife
 from admin_views.campaigns import CampaignView
+from admin_views.exports import ExportView, LayoutView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.page_look import PageLookView
@@ -47,6 +48,8 @@ def register(app: Flask) -> None:
         PaymentView(),
         PaymentDifferenceView(),
         PaymentActs(),
+        ExportView(),
+        LayoutView(),
         TenantView(),
         PageLookView(),
         UserView(),

@@ -31,6 +31,8 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "payment": _COMPANY,
     "payment_difference": _MANAGER,
     "payment_acts": _MANAGER,
+    "export": _COMPANY,
+    "export_layout": _COMPANY,
 }
 
 

@@ -5,7 +5,7 @@ with a server error, and tells statements with their values when a write fails. 
 own filters (their options are made once, for everybody), its exports, its bulk delete.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import flask_admin
@@ -215,6 +215,10 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         """Give the page that is being shown."""
         shown: keyset.Listing = g.listing
         return shown
+
+    def asked_for(self, search: str | None, filters: Mapping[str, str]) -> dict[str, str]:
+        """Give what a list is narrowed by, as its address holds it."""
+        return {**filters, **({"search": search} if search else {})}
 
     def page_url(self, url: str, **place: str) -> str:
         """Give the address of another page of a list."""

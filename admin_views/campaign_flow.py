@@ -23,6 +23,7 @@ from app.intake import imports, single
 from app.models import Campaign, Import
 from app.tracking import export
 from app.tracking.figures import figures
+from app.tracking.selection import Selection
 from app.tracking.states import CAMPAIGN, CampaignState
 
 # a check of so many people takes about a second: longer ones are a job
@@ -309,7 +310,7 @@ class CampaignFlow(FlowView):
         ending = "xlsx" if form == "xlsx" else "csv"
         name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.{ending}"
         return flow_status.download(
-            lambda: export.status_file(campaign_id, form, chosen), name, f"status-{campaign_id}.{ending}"
+            lambda: export.status_file(Selection(campaign_id, chosen), form), name, f"status-{campaign_id}.{ending}"
         )
 
 

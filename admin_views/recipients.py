@@ -61,6 +61,23 @@ def _along_attempts() -> Way:
     return Way((SendLog.started_at, SendLog.id), (mine,), dear=True, join=lambda query: query.join(SendLog, latest))
 
 
+def search_people(search: str) -> list[int]:
+    """Find people by their reference, their number or its last four digits; each is a look into an index."""
+    tenant_id = tenancy.current().tenant_id
+    plain = unicodedata.normalize("NFKC", search).strip()
+    ways = [Recipient.reference == text for text in {search, plain}]
+    if tenant_id is not None and _LAST_FOUR.fullmatch(plain):
+        ways.append(Recipient.phone_last4_index == vault.last4_index(tenant_id, plain))
+    with suppress(BadInput):
+        if tenant_id is not None:
+            ways.append(Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search)))
+    found: set[int] = set()
+    for way in ways:
+        ids = rows(Recipient).filter(way).with_entities(Recipient.id)
+        found.update(row[0] for row in ids.order_by(Recipient.id.desc()).limit(_FOUND_AT_MOST))
+    return sorted(found)
+
+
 def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:
     return Markup('<a class="text-nowrap" href="{}">{}</a>').format(
         url_for("recipient.details_view", id=person.id), person
@@ -153,20 +170,8 @@ class RecipientView(SecureModelView):
         return True
 
     def search_ids(self, search: str) -> list[int]:
-        """Find people by their reference, their number or its last four digits; each is a look into an index."""
-        tenant_id = tenancy.current().tenant_id
-        plain = unicodedata.normalize("NFKC", search).strip()
-        ways = [Recipient.reference == text for text in {search, plain}]
-        if tenant_id is not None and _LAST_FOUR.fullmatch(plain):
-            ways.append(Recipient.phone_last4_index == vault.last4_index(tenant_id, plain))
-        with suppress(BadInput):
-            if tenant_id is not None:
-                ways.append(Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search)))
-        found: set[int] = set()
-        for way in ways:
-            ids = rows(Recipient).filter(way).with_entities(Recipient.id)
-            found.update(row[0] for row in ids.order_by(Recipient.id.desc()).limit(_FOUND_AT_MOST))
-        return sorted(found)
+        """Find people."""
+        return search_people(search)
 
     @expose("/details/")
     def details_view(self) -> BaseResponse | str:

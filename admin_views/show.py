@@ -39,6 +39,11 @@ def day(value: date | None) -> str:
     return value.strftime("%Y/%m/%d") if value else NOTHING
 
 
+def day_of(written: str) -> date | None:
+    """Read a day as a filter holds it; None for none."""
+    return date.fromisoformat(written) if written else None
+
+
 def yen(amount: int | None) -> str:
     """Give an amount of money."""
     return f"{amount:,}円" if amount is not None else NOTHING

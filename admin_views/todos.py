@@ -14,7 +14,7 @@ from admin_views.scoping import rows
 from app.campaigns import timing
 from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
-from app.models import Campaign, Event, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
+from app.models import Campaign, Event, Export, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
 from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
@@ -47,7 +47,7 @@ def for_company() -> list[Todo]:
     for upload in rows(Import).filter(Import.state == "mapping").order_by(Import.id.desc()).limit(3):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
         todos.append(Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url))
-    todos += [*_approvals(), *_stopped_checks(), *_paused(), *_under_way(), *_failed_imports()]
+    todos += [*_approvals(), *_stopped_checks(), *_paused(), *_under_way(), *_failed_imports(), *_files()]
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
@@ -141,6 +141,17 @@ def _sms_accounts() -> list[Todo]:
         else:
             todos.append(Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", ""))
     return todos
+
+
+def _files() -> Iterator[Todo]:
+    """Tell of files that were ordered: those that wait to be fetched, and those being made."""
+    url = url_for("export.index_view")
+    mine = rows(Export).filter(Export.created_by == staff().id, Export.taken_at.is_(None)).order_by(Export.id.desc())
+    for row in mine.filter(Export.state == "done").limit(_NAMED):
+        yield Todo(f"ファイル「{row.filename}」ができました。", "受け取る", url)
+    for row in mine.filter(Export.state.in_(("queued", "running"))).limit(_NAMED):
+        share = f"{100 * row.rows_done // row.rows_total}%" if row.rows_total else "待っています"
+        yield Todo(f"ファイル「{row.filename}」を作っています（{share}）。", "進み具合を見る", url)
 
 
 def _came_back() -> list[Campaign]:

@@ -22,6 +22,9 @@ NAMES = (INTAKE, DELIVERY, TRACKING)
 JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
     "jobs.intake.rehearse": (INTAKE, 3600),
+    # not beside receipts: a long file must not hold those up
+    "jobs.tracking.make_export": (INTAKE, 3600),
+    "jobs.tracking.order_daily": (INTAKE, 600),
     "jobs.campaigns.start": (TRACKING, 3600),
     "jobs.campaigns.wave": (TRACKING, 600),
     "jobs.delivery.send": (DELIVERY, 600),

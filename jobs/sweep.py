@@ -6,6 +6,7 @@ import structlog
 
 from app import queues, tenancy
 from app.delivery import due
+from app.tracking import files
 
 _log = structlog.get_logger()
 
@@ -13,6 +14,7 @@ _log = structlog.get_logger()
 def sweep() -> None:
     """Rebuild the queues: after lost jobs, killed workers, an emptied Redis. Twice is harmless."""
     with tenancy.platform():
+        files.expire()
         _put_back(due.work())
 
 

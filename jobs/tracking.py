@@ -1,7 +1,8 @@
-"""Jobs of tracking: what providers pushed becomes states."""
+"""Jobs of tracking: what providers pushed becomes states, what managers ordered becomes files."""
 
 from app import queues, tenancy
 from app.delivery import receipts
+from app.tracking import files
 
 
 def apply_receipts(tenant_id: int) -> None:
@@ -9,3 +10,15 @@ def apply_receipts(tenant_id: int) -> None:
     queues.begun("jobs.tracking.apply_receipts", tenant_id)
     with tenancy.tenant(tenant_id):
         receipts.apply_waiting(tenant_id)
+
+
+def make_export(tenant_id: int, export_id: int) -> None:
+    """Make a file."""
+    with tenancy.tenant(tenant_id):
+        files.make(export_id)
+
+
+def order_daily(tenant_id: int) -> None:
+    """Order the files that are made each day."""
+    with tenancy.tenant(tenant_id):
+        files.order_daily()

@@ -51,6 +51,17 @@ _STATEMENTS = {
         OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
         ORDER BY id
     """,
+    "jobs.tracking.make_export": """
+        SELECT tenant_id, id FROM export
+        WHERE state = 'queued'
+        OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
+        ORDER BY id
+    """,
+    # from six in the morning on
+    "jobs.tracking.order_daily": """
+        SELECT DISTINCT tenant_id FROM export_plan
+        WHERE made_on < (now() AT TIME ZONE 'Asia/Tokyo' - interval '6 hours')::date
+    """,
     # once each night, when Japan's day is over and late events have come
     "jobs.payments.reconcile_day": """
         SELECT DISTINCT tenant_id FROM payment_account

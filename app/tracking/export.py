@@ -1,13 +1,14 @@
-"""The status of a campaign's people as a file: three states, the time of every step, their lists' own columns.
+"""The status of people as a file: three states, the time of every step, their lists' own columns.
 
-In: a campaign, and states to narrow it to. Out: pieces of a CSV or xlsx file. What can't happen here: memory that grows
+In: whom it is about, the columns, a form. Out: pieces of a CSV or xlsx file. What can't happen here: memory that grows
 with the list, a transaction that stays open while somebody downloads slowly, a cell that a spreadsheet runs, an answer.
 """
 
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import select, text
@@ -16,126 +17,150 @@ from app import tenancy
 from app.campaigns.people import open_fields, open_phone
 from app.intake.mapping import REASON_COLUMN
 from app.models import Import, Recipient
+from app.tracking import columns
 from app.tracking.cells import neutralise
-from app.tracking.states import PAGE, PAYMENT, SMS
+from app.tracking.columns import Column
+from app.tracking.selection import Selection
 from app.tracking.xlsx import workbook
 
 ENCODINGS = {"cp932": "Excel用（Shift_JIS）", "utf-8-sig": "UTF-8（BOM付き）"}
 FORMATS = {**ENCODINGS, "xlsx": "Excelブック（.xlsx）"}
 
-Chosen = Mapping[str, str]
-"""The state that people must stand in, by track: sms, page, payment. A track that isn't named narrows nothing."""
-
 _PAGE_ROWS = 1_000
-_AMOUNT = "金額（円）"
-_TRACKS = (SMS, PAGE, PAYMENT)
-
-_TIMES: tuple[tuple[str, str], ...] = (
-    ("送信待ち日時", "queued_at"),
-    ("送信日時", "sent_at"),
-    ("受付日時", "accepted_at"),
-    ("到達日時", "delivered_at"),
-    ("不達日時", "undelivered_at"),
-    ("開封日時", "opened_at"),
-    ("認証日時", "verified_at"),
-    ("閲覧日時", "viewed_at"),
-    ("ロック日時", "locked_at"),
-    ("支払手続日時", "pay_started_at"),
-    ("入金待ち日時", "pay_pending_at"),
-    ("支払日時", "paid_at"),
-    ("リンク有効期限", "link_expires_at"),
-)
-_STANDING = (
-    "管理番号",
-    "送信先電話番号",
-    "SMS状態",
-    "ページ状態",
-    "支払状態",
-    _AMOUNT,
-    "携帯会社",
-    "SMS結果コード",
-)
+_REPLACED = "〓"
 
 # CP932 has its own code points for these; without this a wave dash from a Mac would become 〓
 _TO_CP932 = str.maketrans({"〜": "～", "−": "－", "‖": "∥", "—": "―", "¢": "￠", "£": "￡", "¬": "￢", "\u00a0": " "})
 
+Pages = Iterator[list[list[str]]]
+
 
 def _geta(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - registered for encoding alone
-    return "〓" * (error.end - error.start), error.end
+    return _REPLACED * (error.end - error.start), error.end
 
 
 codecs.register_error("geta", _geta)
 
 
-def status_file(campaign_id: int, form: str, chosen: Chosen | None = None) -> Iterator[bytes]:
-    """Give the file piece by piece in one of `FORMATS`, times in Asia/Tokyo.
+def status_file(
+    selection: Selection,
+    form: str,
+    keys: Sequence[str] | None = None,
+    *,
+    told: Counter[str] | None = None,
+) -> Iterator[bytes]:
+    """Give the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
 
-    CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓.
+    CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓. `keys` names the columns
+    (`app.tracking.columns`). `told` counts the rows given so far, and the characters replaced.
     """
-    own = _own_columns(campaign_id)
-    header = [*_STANDING, *(word for word, _ in _TIMES), *own]
-    pages = _pages(campaign_id, own, chosen or {})
-    return workbook("状況", header, pages, numbers={_AMOUNT}) if form == "xlsx" else _csv(header, pages, form)
+    counted = told if told is not None else Counter[str]()
+    own = own_columns(selection.campaign_id) if selection.campaign_id is not None else []
+    usual = columns.USUAL if selection.campaign_id is not None else columns.USUAL_OF_ALL
+    wanted = columns.resolve(usual if keys is None else keys, own)
+    pages = _pages(selection, wanted, counted)
+    header = [column.word for column in wanted]
+    if form == "xlsx":
+        return workbook("状況", header, pages, numbers={column.word for column in wanted if column.number})
+    return _csv(wanted, pages, _encoder(form, counted), bom=form == "utf-8-sig")
 
 
-def _csv(header: list[str], pages: Iterator[list[list[str]]], encoding: str) -> Iterator[bytes]:
+def _csv(wanted: Sequence[Column], pages: Pages, encoded: Callable[[str], bytes], *, bom: bool) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    if encoding == "utf-8-sig":
-        yield codecs.BOM_UTF8
-    writer.writerow(map(neutralise, header))
-    yield _encoded(buffer, encoding)
+    risky = [place for place, column in enumerate(wanted) if not column.plain]
+    writer.writerow([neutralise(column.word) for column in wanted])
+    yield (codecs.BOM_UTF8 if bom else b"") + encoded(_taken(buffer))
     for page in pages:
-        writer.writerows(map(neutralise, cells) for cells in page)
-        yield _encoded(buffer, encoding)
+        for cells in page:
+            for place in risky:
+                cells[place] = neutralise(cells[place])
+        writer.writerows(page)
+        yield encoded(_taken(buffer))
 
 
-def _encoded(buffer: io.StringIO, encoding: str) -> bytes:
+def _taken(buffer: io.StringIO) -> str:
     content = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
-    if encoding == "cp932":
-        return content.translate(_TO_CP932).encode("cp932", errors="geta")
-    return content.encode()
+    return content
 
 
-def _pages(campaign_id: int, own: list[str], chosen: Chosen) -> Iterator[list[list[str]]]:
-    states = {f"{track.name}_state": chosen[track.name] for track in _TRACKS if track.name in chosen}
-    narrowed = "".join(f" AND {column} = :{column}" for column in states)
-    times = ", ".join(
-        f"coalesce(to_char({column} AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI:SS'), '')" for _, column in _TIMES
-    )
+def _encoder(encoding: str, told: Counter[str]) -> Callable[[str], bytes]:
+    def cp932(content: str) -> bytes:
+        written = content.translate(_TO_CP932).encode("cp932", errors="geta")
+        geta = _REPLACED.encode("cp932")
+        if geta in written:
+            # an upper bound is no lie here: a 〓 that the list holds itself is taken off
+            told["replaced"] += written.decode("cp932").count(_REPLACED) - content.count(_REPLACED)
+        return written
+
+    return cp932 if encoding == "cp932" else str.encode
+
+
+def count(selection: Selection) -> int:
+    """Count the people of a file."""
+    condition, values = selection.condition(tenant_id())
+    with tenancy.transaction() as connection:
+        statement = text(f"SELECT count(*) FROM recipient r WHERE {condition}")  # noqa: S608 - made by Selection
+        return int(connection.execute(statement, values).scalar_one())
+
+
+def count_up_to(selection: Selection, most: int) -> int:
+    """Count the people of a file, no further than `most`."""
+    condition, values = selection.condition(tenant_id())
+    rows = f"SELECT FROM recipient r WHERE {condition} LIMIT :most"
+    with tenancy.transaction() as connection:
+        statement = text(f"SELECT count(*) FROM ({rows}) few")  # noqa: S608 - see above
+        return int(connection.execute(statement, {**values, "most": most}).scalar_one())
+
+
+def tenant_id() -> int:
+    """Give the scope's tenant: the platform takes no files."""
+    mine = tenancy.current().tenant_id
+    assert mine is not None  # noqa: S101 - see above
+    return mine
+
+
+def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -> Pages:
+    condition, values = selection.condition(tenant_id())
+    cells = ", ".join(column.sql for column in wanted)
     statement = text(
-        "SELECT id, tenant_id, phone_sealed, fields_sealed, reference, sms_state, page_state, payment_state,"  # noqa: S608
-        f" coalesce(amount_yen::text, ''), carrier, sms_code, {times} FROM recipient"  # names from above
-        f" WHERE campaign_id = :campaign_id AND id > :after{narrowed} ORDER BY id LIMIT {_PAGE_ROWS}"
+        "SELECT r.id, r.tenant_id, r.phone_sealed, r.fields_sealed"  # noqa: S608 - names and conditions are ours
+        f"{', ' if cells else ''}{cells} FROM recipient r"
+        f" WHERE {condition} AND r.id > :after ORDER BY r.id LIMIT {_PAGE_ROWS}"
     )
+    phones = [place for place, column in enumerate(wanted) if column.key == columns.PHONE]
+    own = [
+        (place, column.key.removeprefix(columns.OWN))
+        for place, column in enumerate(wanted)
+        if column.key.startswith(columns.OWN)
+    ]
     after = 0
     while True:
         with tenancy.transaction() as connection:
-            page = connection.execute(statement, {"campaign_id": campaign_id, "after": after, **states}).all()
+            page = connection.execute(statement, {**values, "after": after}).all()
         if not page:
             return
-        yield [_cells(row, own) for row in page]
+        told["rows"] += len(page)
+        yield [_cells(row, phones, own) for row in page]
         after = page[-1][0]
 
 
-def _cells(row: Any, own: list[str]) -> list[str]:  # noqa: ANN401 - a row of _pages
-    recipient_id, tenant_id, phone, sealed, reference, sms, page, payment, *rest = row
-    fields = open_fields(tenant_id, recipient_id, sealed)
-    return [
-        reference,
-        _hyphenated(open_phone(tenant_id, recipient_id, phone)),
-        SMS.words[sms],
-        PAGE.words[page],
-        PAYMENT.words[payment],
-        *rest,
-        *[fields.get(name, "") for name in own],
-    ]
+def _cells(row: Any, phones: list[int], own: list[tuple[int, str]]) -> list[str]:  # noqa: ANN401 - a row of _pages
+    cells: list[str]
+    recipient_id, tenant_id, phone, sealed, *cells = row
+    for place in phones:
+        cells[place] = _hyphenated(open_phone(tenant_id, recipient_id, phone))
+    if own:
+        fields = open_fields(tenant_id, recipient_id, sealed)
+        for place, name in own:
+            cells[place] = fields.get(name, "")
+    return cells
 
 
-def _own_columns(campaign_id: int) -> list[str]:
+def own_columns(campaign_id: int) -> list[str]:
     """List the columns that the campaign's lists brought and that are kept: those of its uploads, and its first row's.
 
     No row but the first is read: a million of them must not delay the first byte.
@@ -152,8 +177,8 @@ def _own_columns(campaign_id: int) -> list[str]:
             .order_by(Recipient.id)
             .limit(1)
         ).one_or_none()
-    kept = open_fields(*first) if first else {}
-    names = dict.fromkeys(kept)
+    kept: dict[str, str] = open_fields(*first) if first else {}
+    names: dict[str, None] = dict.fromkeys(kept)
     for header, mapping in uploads:
         answers = set(mapping["answers"]) - kept.keys()
         names |= dict.fromkeys(name for name in header if name not in {mapping["phone"], REASON_COLUMN, *answers})

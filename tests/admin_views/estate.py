@@ -17,9 +17,11 @@ from app.campaigns import rehearsal
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
-from app.models import Campaign, Import, Payment, PaymentDifference, Reminder, SendLog
+from app.models import Campaign, Export, ExportLayout, Import, Payment, PaymentDifference, Reminder, SendLog
 from app.payments.reconcile import Kind
+from app.tracking import files
 from app.tracking.moves import STEP_TIMES
+from app.tracking.selection import Selection
 from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS
 from tests import factories
 from tests.admin_views.conftest import House, furnish
@@ -43,6 +45,7 @@ class Estate(House):
     lists: list[tuple[int, int]] = field(default_factory=list)
     payments: list[int] = field(default_factory=list)
     differences: list[int] = field(default_factory=list)
+    exports: list[int] = field(default_factory=list)
 
 
 def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
@@ -59,8 +62,34 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
             audit.record(db.session, actor=f"user:{estate.clerk}", act=act, target=target, detail=detail)
         db.session.commit()
         _people_of(estate)
+        estate.exports = _files(estate)
     _states(owner, estate)
     return estate
+
+
+def _files(estate: Estate) -> list[int]:
+    """Make a file in every state, one with characters that its encoding lacks, a layout, a plan for each day."""
+    made = [
+        Export(
+            tenant_id=estate.tenant,
+            campaign_id=estate.campaign,
+            filename="状況.csv",
+            form="cp932",
+            selection=Selection(estate.campaign).to_json(),
+            created_by=estate.clerk,
+            state=state,
+            rows_total=10,
+            rows_done=5,
+            replaced=max(place - 2, 0),
+            finished_at=datetime.now(UTC) if state == "done" else None,
+        )
+        for place, state in enumerate(("queued", "running", "done", "done", "failed", "cancelled", "expired"))
+    ]
+    db.session.add_all(made)
+    db.session.add(ExportLayout(tenant_id=estate.tenant, name="経理", form="xlsx", columns=["reference", "+氏名", "*"]))
+    db.session.commit()
+    files.plan_daily(estate.campaign, "cp932", None, user_id=estate.clerk)
+    return [row.id for row in made]
 
 
 def empty(app: Flask, _owner: psycopg.Connection | None = None) -> Estate:

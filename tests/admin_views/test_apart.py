@@ -377,7 +377,21 @@ QUERIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("view", ["campaign", "recipient", "send_log", "import", "audit", "user", "sms_account"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "campaign",
+        "recipient",
+        "send_log",
+        "import",
+        "audit",
+        "user",
+        "sms_account",
+        "payment",
+        "export",
+        "export-layout",
+    ],
+)
 def test_no_address_of_a_list_is_an_error(browser, view):
     for query in QUERIES:
         assert browser.get(f"/admin/{view}/?{query}").status_code in {200, 302, 404}, query

@@ -78,6 +78,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "payment_id": estate.payments,
         "tenant_id": [estate.tenant],
         "difference_id": estate.differences,
+        "export_id": estate.exports,
         "which": ["unopened", "unpaid"],
         "how": ["sent", "again"],
     }

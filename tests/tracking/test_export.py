@@ -17,6 +17,7 @@ from app.models import Import
 from app.tracking.export import status_file
 from app.tracking.figures import figures
 from app.tracking.moves import Step, move
+from app.tracking.selection import Selection
 from app.tracking.states import PAGE, PageState, SmsState
 from tests import factories
 
@@ -37,7 +38,7 @@ def launched(app: Flask) -> Iterator[tuple[int, list[factories.Person]]]:
 
 
 def table(campaign_id: int, encoding: str) -> list[dict[str, str]]:
-    content = b"".join(status_file(campaign_id, encoding))
+    content = b"".join(status_file(Selection(campaign_id), encoding))
     return list(csv.DictReader(io.StringIO(content.decode(encoding), newline="")))
 
 
@@ -79,7 +80,7 @@ def test_cells_are_harmless_and_letters_of_other_lands_are_told(
 
 def test_the_file_is_windows_text(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, _ = launched
-    utf8 = b"".join(status_file(campaign_id, "utf-8-sig"))
+    utf8 = b"".join(status_file(Selection(campaign_id), "utf-8-sig"))
     assert utf8.startswith(b"\xef\xbb\xbf")
     assert utf8.count(b"\xef\xbb\xbf") == 1
     assert utf8.count(b"\r\n") == 4
@@ -89,7 +90,7 @@ def test_another_tenants_campaign_is_empty(app: Flask, launched: tuple[int, list
     campaign_id, _ = launched
     del app
     other = tenancy.current()
-    content = b"".join(status_file(campaign_id + 999, "utf-8-sig"))
+    content = b"".join(status_file(Selection(campaign_id + 999), "utf-8-sig"))
     assert content.count(b"\r\n") == 1
     assert other == tenancy.current()
 
@@ -108,7 +109,9 @@ def test_figures_count_every_state_and_the_funnel(launched: tuple[int, list[fact
 
 def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, people = launched
-    rows = list(openpyxl.load_workbook(io.BytesIO(b"".join(status_file(campaign_id, "xlsx"))))["状況"].values)
+    rows = list(
+        openpyxl.load_workbook(io.BytesIO(b"".join(status_file(Selection(campaign_id), "xlsx"))))["状況"].values
+    )
     said = table(campaign_id, "utf-8-sig")
     assert rows[0] == tuple(said[0])
     amount = rows[0].index("金額（円）")
@@ -124,7 +127,7 @@ def test_a_file_can_be_narrowed_to_states(launched: tuple[int, list[factories.Pe
     db.session.commit()
 
     def references(**chosen: str) -> list[str]:
-        content = b"".join(status_file(campaign_id, "utf-8-sig", chosen)).decode("utf-8-sig")
+        content = b"".join(status_file(Selection(campaign_id, chosen), "utf-8-sig")).decode("utf-8-sig")
         return [row["管理番号"] for row in csv.DictReader(io.StringIO(content, newline=""))]
 
     assert references(page="opened") == [people[1].reference]

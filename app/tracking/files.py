@@ -1,0 +1,280 @@
+"""Files that take a while: ordered by a person or the day, made by a job, kept sealed, fetched, forgotten.
+
+In: whom a file is about, its columns and form. Out: a row that tells how far it is, and the file piece by piece. What
+can't happen here: a plain file that lies around (pieces are sealed, in the database, and go after `KEPT`), two workers
+upon one file, a file that says it is whole and isn't.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from app import audit, queues, tenancy
+from app.extensions import db, vault
+from app.models import Campaign, Export, ExportPlan
+from app.tracking import export
+from app.tracking.clock import TOKYO
+from app.tracking.selection import Selection
+from app.vault import Place
+
+KEPT = timedelta(days=7)
+# from this many people on the back office offers to make the file beside one's other work
+LARGE = 100_000
+
+_JOB = "jobs.tracking.make_export"
+_PIECE_BYTES = 1 << 20
+_TELL_EVERY_S = 1.0
+_LOCK_SPACE = 7_230_004
+# nobody wants a file each day of a campaign that was over so long ago
+_DAILY_UNTIL = timedelta(days=90)
+# when a day begins: files are made from six o'clock on
+_MORNING = timedelta(hours=6)
+
+
+class _Stopped(Exception):  # noqa: N818 - it says what happened
+    """Somebody cancelled the file while it was made."""
+
+
+def order(
+    selection: Selection, form: str, keys: Sequence[str] | None, filename: str, *, user_id: int, daily: bool = False
+) -> int:
+    """Order a file; give its id. Commits."""
+    row = Export(
+        tenant_id=export.tenant_id(),
+        campaign_id=selection.campaign_id,
+        filename=filename,
+        form=form,
+        selection=selection.to_json(),
+        columns=list(keys) if keys is not None else None,
+        daily=daily,
+        created_by=user_id,
+    )
+    db.session.add(row)
+    db.session.flush()
+    tenant_id, export_id = row.tenant_id, row.id
+    audit.record(
+        db.session,
+        actor="system" if daily else f"user:{user_id}",
+        act="order_export",
+        target=f"export:{export_id}",
+        detail={"encoding": form, "campaign": selection.campaign_id},
+    )
+    db.session.commit()
+    queues.enqueue(_JOB, tenant_id, export_id)
+    return export_id
+
+
+def make(export_id: int) -> None:
+    """Make a file that was ordered. Called again after a crash it begins anew; commits as it goes."""
+    with db.engine.connect() as held, held.begin():
+        values = {"space": _LOCK_SPACE, "id": export_id % 2**31}
+        if not held.execute(text("SELECT pg_try_advisory_xact_lock(:space, :id)"), values).scalar():
+            return  # another worker is at it
+        row = db.session.get_one(Export, export_id, populate_existing=True)
+        if row.state not in {"queued", "running"}:
+            return
+        selection = Selection.from_json(row.selection)
+        form, keys = row.form, row.columns
+        db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
+        row.state, row.started_at, row.rows_done, row.byte_count = "running", datetime.now(UTC), 0, 0
+        row.beat_at = row.started_at
+        row.rows_total = export.count(selection)
+        db.session.commit()
+        told: Counter[str] = Counter()
+        try:
+            size = _write(export_id, export.status_file(selection, form, keys, told=told), told)
+        except _Stopped:
+            _end(export_id, "cancelled", told, 0)
+        except Exception:
+            db.session.rollback()
+            _end(export_id, "failed", told, 0)
+            raise
+        else:
+            _end(export_id, "done", told, size)
+
+
+def _write(export_id: int, pieces: Iterator[bytes], told: Counter[str]) -> int:
+    """Keep the pieces, a megabyte each; give their size. Raises _Stopped."""
+    waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
+    for piece in pieces:
+        waiting += piece
+        while len(waiting) >= _PIECE_BYTES:
+            _keep(export_id, position, bytes(waiting[:_PIECE_BYTES]))
+            del waiting[:_PIECE_BYTES]
+            position, size = position + 1, size + _PIECE_BYTES
+        if time.monotonic() - said > _TELL_EVERY_S:
+            said = time.monotonic()
+            _tell(export_id, told)
+    if waiting:
+        _keep(export_id, position, bytes(waiting))
+    return size + len(waiting)
+
+
+def _keep(export_id: int, position: int, data: bytes) -> None:
+    tenant_id = export.tenant_id()
+    with tenancy.transaction() as connection:
+        piece_id = connection.execute(text("SELECT nextval(pg_get_serial_sequence('export_piece', 'id'))")).scalar_one()
+        connection.execute(
+            text("""
+                INSERT INTO export_piece (id, tenant_id, export_id, position, data_sealed)
+                OVERRIDING SYSTEM VALUE VALUES (:id, :tenant_id, :export_id, :position, :sealed)
+            """),
+            {
+                "id": piece_id,
+                "tenant_id": tenant_id,
+                "export_id": export_id,
+                "position": position,
+                "sealed": vault.seal(data, _place(tenant_id, piece_id)),
+            },
+        )
+
+
+def _tell(export_id: int, told: Counter[str]) -> None:
+    """Tell how far it is, and hear whether to go on."""
+    with tenancy.transaction() as connection:
+        state = connection.execute(
+            text("UPDATE export SET rows_done = :rows, beat_at = now() WHERE id = :id RETURNING state"),
+            {"rows": told["rows"], "id": export_id},
+        ).scalar_one()
+    if state != "running":
+        raise _Stopped
+
+
+def _end(export_id: int, state: str, told: Counter[str], size: int) -> None:
+    with tenancy.transaction() as connection:
+        ended = connection.execute(
+            text("""
+                UPDATE export SET state = :state, rows_done = :rows, replaced = :replaced, byte_count = :size,
+                    finished_at = now()
+                WHERE id = :id AND state = 'running'
+            """),
+            {"state": state, "rows": told["rows"], "replaced": told["replaced"], "size": size, "id": export_id},
+        ).rowcount
+        if state != "done" or not ended:
+            connection.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
+
+
+def cancel(export_id: int) -> bool:
+    """Give up a file that isn't there yet, or throw one away; say whether there was one. Commits."""
+    done = db.session.execute(
+        text("""
+            UPDATE export SET state = 'cancelled', finished_at = coalesce(finished_at, now())
+            WHERE id = :id AND state IN ('queued', 'running', 'done')
+        """),
+        {"id": export_id},
+    ).rowcount  # type: ignore[attr-defined]
+    db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
+    db.session.commit()
+    return bool(done)
+
+
+def pieces(export_id: int) -> Iterator[bytes]:
+    """Give a file that is there, piece by piece; no transaction stays open in between."""
+    position = 0
+    while True:
+        with tenancy.transaction() as connection:
+            row = connection.execute(
+                text("""
+                    SELECT p.id, p.tenant_id, p.data_sealed FROM export_piece p JOIN export e ON e.id = p.export_id
+                    WHERE p.export_id = :id AND p.position = :position AND e.state = 'done'
+                """),
+                {"id": export_id, "position": position},
+            ).one_or_none()
+        if row is None:
+            return
+        yield vault.open(row.data_sealed, _place(row.tenant_id, row.id))
+        position += 1
+
+
+def taken(row: Export, *, user_id: int) -> None:
+    """Put on record that somebody fetched a file. Commits."""
+    row.taken_at = datetime.now(UTC)
+    audit.record(
+        db.session,
+        actor=f"user:{user_id}",
+        act="export_status",
+        target=f"export:{row.id}",
+        detail={"rows": row.rows_done, "encoding": row.form},
+    )
+    db.session.commit()
+
+
+def expire() -> None:
+    """Throw away files whose time is over. Needs the platform's scope; commits."""
+    with tenancy.transaction() as connection:
+        over = connection.scalars(
+            text("""
+                UPDATE export SET state = 'expired' WHERE state = 'done' AND finished_at < :before RETURNING id
+            """),
+            {"before": datetime.now(UTC) - KEPT},
+        ).all()
+        if over:
+            connection.execute(text("DELETE FROM export_piece WHERE export_id = ANY(:ids)"), {"ids": list(over)})
+
+
+# --- each day ---
+
+
+def plan_daily(campaign_id: int, form: str, keys: Sequence[str] | None, *, user_id: int) -> None:
+    """Have a campaign's file made each morning, the first one tomorrow. Commits."""
+    row = plan_of(campaign_id) or ExportPlan(tenant_id=export.tenant_id(), campaign_id=campaign_id)
+    row.form, row.columns, row.created_by = form, list(keys) if keys is not None else None, user_id
+    row.made_on = datetime.now(TOKYO).date()
+    db.session.add(row)
+    db.session.commit()
+
+
+def stop_daily(campaign_id: int) -> bool:
+    """Have it made no more; say whether it was. Commits."""
+    row = plan_of(campaign_id)
+    if row is not None:
+        db.session.delete(row)
+    db.session.commit()
+    return row is not None
+
+
+def plan_of(campaign_id: int) -> ExportPlan | None:
+    """Give what is made each day of a campaign."""
+    return db.session.query(ExportPlan).filter(ExportPlan.campaign_id == campaign_id).one_or_none()
+
+
+def order_daily() -> None:
+    """Order the files of the tenant whose day has come. A second call of the day finds none."""
+    today = (datetime.now(TOKYO) - _MORNING).date()
+    due = db.session.query(ExportPlan).filter(ExportPlan.made_on < today).with_for_update(skip_locked=True).all()
+    for plan_id in [plan.id for plan in due]:
+        plan = db.session.get_one(ExportPlan, plan_id, populate_existing=True, with_for_update=True)
+        if plan.made_on is None or plan.made_on >= today or plan.created_by is None:
+            continue
+        plan.made_on = today
+        campaign = db.session.get_one(Campaign, plan.campaign_id)
+        if campaign.completed_at and campaign.completed_at < datetime.now(UTC) - _DAILY_UNTIL:
+            db.session.delete(plan)
+            continue
+        # committed together with the day: a crash in between orders it once or not at all, never twice
+        order(
+            Selection(campaign.id),
+            plan.form,
+            plan.columns,
+            filename(f"{campaign.name}_状況", plan.form, datetime.now(UTC)),
+            user_id=plan.created_by,
+            daily=True,
+        )
+    db.session.commit()
+
+
+def filename(title: str, form: str, at: datetime) -> str:
+    """Name a file, with the time in Tokyo."""
+    return f"{title}_{at.astimezone(TOKYO):%Y%m%d-%H%M}.{ending(form)}"
+
+
+def ending(form: str) -> str:
+    """Give the ending of a form's files."""
+    return "xlsx" if form == "xlsx" else "csv"
+
+
+def _place(tenant_id: int, piece_id: int) -> Place:
+    return Place(tenant_id, "export_piece", "data_sealed", piece_id)

@@ -1,0 +1,208 @@
+"""Files made by a job: sealed, whole or not there, begun anew after a crash, forgotten; one each day if planned."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app import tenancy
+from app.extensions import db
+from app.models import Export
+from app.tracking import columns, export, files
+from app.tracking.selection import Selection
+from jobs import tracking
+from tests import factories
+
+
+@pytest.fixture
+def tenant(app: Flask) -> Iterator[int]:
+    with app.app_context():
+        yield factories.tenant()
+
+
+@pytest.fixture
+def campaign(tenant: int) -> int:
+    made = factories.campaign(tenant, sms_account_id=factories.sms_account(tenant))
+    factories.people(tenant, made, 3)
+    return made
+
+
+@pytest.fixture
+def user(tenant: int) -> int:
+    return factories.user(tenant, "manager")
+
+
+def ordered(tenant: int, campaign: int, user: int, form: str = "utf-8-sig") -> int:
+    with tenancy.tenant(tenant):
+        return files.order(Selection(campaign), form, None, "状況.csv", user_id=user)
+
+
+def row_of(tenant: int, export_id: int) -> Export:
+    with tenancy.tenant(tenant):
+        row = db.session.get_one(Export, export_id)
+        db.session.expunge(row)
+        return row
+
+
+def content_of(tenant: int, export_id: int) -> bytes:
+    with tenancy.tenant(tenant):
+        return b"".join(files.pieces(export_id))
+
+
+def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_PIECE_BYTES", 100)
+    export_id = ordered(tenant, campaign, user)
+    assert row_of(tenant, export_id).state == "queued"
+    assert content_of(tenant, export_id) == b""
+    tracking.make_export(tenant, export_id)
+    row = row_of(tenant, export_id)
+    assert (row.state, row.rows_done, row.rows_total) == ("done", 3, 3)
+    with tenancy.tenant(tenant):
+        wanted = b"".join(export.status_file(Selection(campaign), "utf-8-sig"))
+    assert content_of(tenant, export_id) == wanted
+    assert row.byte_count == len(wanted)
+    stored = database.execute("SELECT data_sealed FROM export_piece WHERE export_id = %s", [export_id]).fetchall()
+    assert len(stored) > 3
+    assert not any("佐藤".encode() in piece for (piece,) in stored)
+
+
+def test_a_second_call_changes_nothing_and_one_after_a_crash_begins_anew(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection
+) -> None:
+    export_id = ordered(tenant, campaign, user)
+    tracking.make_export(tenant, export_id)
+    whole = content_of(tenant, export_id)
+    tracking.make_export(tenant, export_id)
+    assert content_of(tenant, export_id) == whole
+    # a worker died: the row says running, half of the pieces are there
+    database.execute("UPDATE export SET state = 'running', rows_done = 1 WHERE id = %s", [export_id])
+    assert content_of(tenant, export_id) == b""
+    tracking.make_export(tenant, export_id)
+    assert content_of(tenant, export_id) == whole
+
+
+def test_a_file_that_fails_leaves_no_piece(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_rest: object) -> Iterator[bytes]:
+        yield b"x" * (3 << 20)
+        raise ValueError("half way")
+
+    monkeypatch.setattr(export, "status_file", broken)
+    export_id = ordered(tenant, campaign, user)
+    with pytest.raises(ValueError, match="half way"):
+        tracking.make_export(tenant, export_id)
+    assert row_of(tenant, export_id).state == "failed"
+    assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
+
+
+def test_a_file_cancelled_while_it_is_made_stops(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = ordered(tenant, campaign, user)
+
+    def slow(*_args: object, **_rest: object) -> Iterator[bytes]:
+        yield b"x" * (1 << 20)
+        database.execute("UPDATE export SET state = 'cancelled' WHERE id = %s", [export_id])
+        yield b"y"
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(files, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(export, "status_file", slow)
+    tracking.make_export(tenant, export_id)
+    assert row_of(tenant, export_id).state == "cancelled"
+    assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
+
+
+def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int, database: psycopg.Connection) -> None:
+    old, new = ordered(tenant, campaign, user), ordered(tenant, campaign, user)
+    for export_id in (old, new):
+        tracking.make_export(tenant, export_id)
+    database.execute("UPDATE export SET finished_at = now() - interval '8 days' WHERE id = %s", [old])
+    with tenancy.platform():
+        files.expire()
+    assert (row_of(tenant, old).state, row_of(tenant, new).state) == ("expired", "done")
+    assert content_of(tenant, old) == b""
+    assert content_of(tenant, new)
+
+
+def test_characters_that_cp932_lacks_are_counted(
+    tenant: int, campaign: int, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "open_fields", lambda *_place: {"氏名": "𠮷田〓", "備考": "〜"})
+    export_id = ordered(tenant, campaign, user, "cp932")
+    tracking.make_export(tenant, export_id)
+    assert row_of(tenant, export_id).replaced == 3  # one for each person; 〓 of the list's own is none
+    assert "〓田〓" in content_of(tenant, export_id).decode("cp932")
+
+
+def test_each_morning_one_file(tenant: int, campaign: int, user: int, database: psycopg.Connection) -> None:
+    def orders() -> int:
+        with tenancy.tenant(tenant):
+            return db.session.query(Export).filter(Export.daily).count()
+
+    with tenancy.tenant(tenant):
+        files.plan_daily(campaign, "xlsx", None, user_id=user)
+    tracking.order_daily(tenant)
+    assert orders() == 0  # the first one comes tomorrow
+    database.execute("UPDATE export_plan SET made_on = made_on - 2")
+    tracking.order_daily(tenant)
+    tracking.order_daily(tenant)
+    assert orders() == 1
+    with tenancy.tenant(tenant):
+        assert files.stop_daily(campaign)
+        assert not files.stop_daily(campaign)
+
+
+def test_nobody_gets_files_of_a_campaign_long_over(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection
+) -> None:
+    with tenancy.tenant(tenant):
+        files.plan_daily(campaign, "xlsx", None, user_id=user)
+    database.execute("UPDATE export_plan SET made_on = made_on - 2")
+    over = datetime.now(UTC) - timedelta(days=100)
+    database.execute("UPDATE campaign SET completed_at = %s WHERE id = %s", [over, campaign])
+    tracking.order_daily(tenant)
+    with tenancy.tenant(tenant):
+        assert files.plan_of(campaign) is None
+        assert db.session.query(Export).count() == 0
+
+
+def rows(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def test_columns_stand_as_a_layout_says(tenant: int, campaign: int) -> None:
+    keys = ["+氏名", "sms_state", "+無い列", columns.REST, "gone", "reference", "sms_state"]
+    with tenancy.tenant(tenant):
+        header, first, *_ = rows(b"".join(export.status_file(Selection(campaign), "utf-8-sig", keys)))
+    assert header == ["氏名", "SMS状態", "無い列", "生年月日", "契約番号下4桁", "管理番号"]
+    assert (first[1], first[2]) == ("未送信", "")
+
+
+def test_a_column_of_the_list_called_like_ours_is_told_apart(
+    tenant: int, campaign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "open_fields", lambda *_place: {"管理番号": "=1", "SMS状態": "x"})
+    with tenancy.tenant(tenant):
+        header, first, *_ = rows(b"".join(export.status_file(Selection(campaign), "utf-8-sig")))
+    assert len(header) == len(set(header))
+    assert dict(zip(header, first, strict=True))["管理番号（名簿）"] == "'=1"
+
+
+def test_whom_a_file_is_about_survives_the_way_to_the_job() -> None:
+    today = datetime.now(UTC).date()
+    whole = Selection(7, {"sms": "queued"}, "au", today, today, (1, 2))
+    assert Selection.from_json(whole.to_json()) == whole
+    assert Selection.from_json(Selection().to_json()) == Selection()
+
+
+@pytest.mark.parametrize("word", [*[column.word for column in columns.COLUMNS], columns.REST_WORDS, "氏名", "+"])
+def test_columns_and_their_words_are_one_to_one(word: str) -> None:
+    assert columns.word_of(columns.key_of(word)) == word
