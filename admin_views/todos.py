@@ -14,7 +14,18 @@ from admin_views.scoping import rows
 from app.campaigns import timing
 from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
-from app.models import Campaign, Event, Export, Import, Payment, PaymentAccount, PaymentDifference, SmsAccount, Tenant, User
+from app.models import (
+    Campaign,
+    Event,
+    Export,
+    Import,
+    Payment,
+    PaymentAccount,
+    PaymentDifference,
+    SmsAccount,
+    Tenant,
+    User,
+)
 from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
