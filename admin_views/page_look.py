@@ -22,6 +22,7 @@ from app.models import Tenant
 from app.tenancy import look, sample
 
 STANDARD = "#0017c1"  # public/static/page.css without a company's own
+_FORM_BYTES = 1_000_000  # and some more, so that a picture a little too large is told so in its place
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -96,8 +97,10 @@ class PageLookView(SecureView):
         super().__init__("受信者の画面", endpoint="page_look")
 
     def create_blueprint(self, admin: Any) -> Blueprint:
-        """Tell whoever sends a picture that is far too large what to do."""
+        """Let a picture through, and tell whoever sends one that is far too large what to do."""
         blueprint: Blueprint = super().create_blueprint(admin)
+        # before anything reads the form, the check of its token too
+        blueprint.url_value_preprocessor(_allow_picture)
         blueprint.register_error_handler(413, _too_large)
         return blueprint
 
@@ -152,6 +155,10 @@ def _sample(tenant: Tenant, form: LookForm) -> sample.Sample:
     return sample.Sample(
         tenant.name, tenant.contact_phone, tenant.contact_hours, about, form.chosen_colour, form.picture
     )
+
+
+def _allow_picture(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    request.max_content_length = look.LOGO_UPLOAD_BYTES + _FORM_BYTES
 
 
 def _too_large(_error: Exception) -> Response:

@@ -57,7 +57,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "TRUSTED_HOSTS": list(settings.trusted_hosts),
-        "MAX_CONTENT_LENGTH": 3_000_000,  # a logo with its form; the upload of lists raises it for itself
+        "MAX_CONTENT_LENGTH": 1_000_000,  # where files are uploaded, the view raises it for itself
         "MAX_FORM_MEMORY_SIZE": 1_000_000,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # an error's text must not show a statement's parameters: they are people's details
@@ -74,6 +74,8 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "BABEL_DEFAULT_TIMEZONE": "Asia/Tokyo",
         "RATELIMIT_STORAGE_URI": settings.redis_url,
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        # one that is silent counts as away: nobody waits for it
+        "RATELIMIT_STORAGE_OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         "RATELIMIT_KEY_PREFIX": "todoke",
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
     }

@@ -1,10 +1,12 @@
 """Over real HTTP on the real server with its threads: attempts at once, time that tells nothing, links alike."""
 
 import itertools
+import socket
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +26,11 @@ from tests.public.test_doors import check_headers
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where the web server listens."""
-    del product  # the database is migrated
+@contextmanager
+def web(environment: dict[str, str], folder: Path) -> Iterator[int]:
+    """Run the web server; give its port."""
     chosen = free_port()
-    log = tmp_path_factory.mktemp("web") / "web.log"
+    log = folder / "web.log"
     process = spawn(serve("wsgi:app", chosen), log=log, env=environment, cwd=ROOT)
     ready = partial(answers, f"http://127.0.0.1:{chosen}/healthz")
     try:
@@ -37,6 +38,14 @@ def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.T
         yield chosen
     finally:
         stop(process)
+
+
+@pytest.fixture(scope="module")
+def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Where the web server listens."""
+    del product  # the database is migrated
+    with web(environment, tmp_path_factory.mktemp("web")) as chosen:
+        yield chosen
 
 
 @pytest.fixture
@@ -242,3 +251,18 @@ def test_errors_carry_the_headers_too(sent: Sent, visit: Callable[[], Visitor]) 
     assert elsewhere.status == 400
     check_headers(Headers(elsewhere.headers))
     assert "みどり" not in elsewhere.text
+
+
+def test_a_redis_that_is_silent_keeps_nobody_waiting_and_limits_go_on(
+    sent: Sent, environment: dict[str, str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        with web(environment | {"REDIS_URL": away}, tmp_path) as port:
+            visitor = Visitor(port)
+            began = time.monotonic()
+            assert visitor.ask("POST", sent.link).status == 303
+            assert time.monotonic() - began < 10
+            statuses = [visitor.ask("POST", "/verify", {"company": "x", "number": "1"}).status for _ in range(21)]
+            assert statuses == [200] * 20 + [429]
+            visitor.close()
