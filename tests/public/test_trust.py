@@ -1,5 +1,6 @@
 """What makes a page believable: whose it is, its looks, whom to ask, and a check of the sender."""
 
+import html
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -125,6 +126,28 @@ def test_another_number_is_not_confirmed_and_says_whom_to_ask(sending: None, bro
     assert (browser.page.status_code, browser.title) == (200, "この会社の送信元とは確認できませんでした")
     assert "公式サイトなどに載っている電話番号" in browser.text
     assert "03-1234-5678" not in browser.text
+
+
+def test_what_is_not_confirmed_tells_nothing_of_who_has_which_number(
+    sending: None, app: Flask, database: psycopg.Connection
+) -> None:
+    with app.app_context():
+        silent = factories.tenant("だまり商事")  # agreed to no such question
+        factories.sms_account(silent)
+    database.execute("UPDATE sms_account SET sender = '0120-000-109' WHERE tenant_id = %s", [silent])
+    asked = [
+        ("みどり信販", "0120000102"),  # the company is one of ours, the number nobody's
+        ("みどり信販", "0120000109"),  # and somebody else's
+        ("だまり商事", "0120000109"),
+        ("ない会社だ", "0120000101"),
+        ("みどり信販'--", "0120000101"),
+    ]
+    pages = set()
+    for company, number in asked:
+        answer = app.test_client().post("/verify", data={"company": company, "number": number})
+        page = html.unescape(answer.text).replace(f'value="{company}"', "").replace(f'value="{number}"', "")
+        pages.add((answer.status_code, tuple(h for h in answer.headers if h[0] != "Content-Length"), page))
+    assert len(pages) == 1
 
 
 def test_half_a_question_is_asked_again(sending: None, browser: Browser) -> None:
