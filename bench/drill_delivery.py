@@ -75,16 +75,16 @@ def _postgres_restarted(ground: Ground) -> Run:
         return campaign.verdict(time.monotonic())
 
 
-def _carrier_fails(**switches: object) -> Cell:
-    """Let every send fail from the launch on for 20 seconds."""
+def _carrier_fails(name: str, value: object = True, outage_s: float = _OUTAGE_S) -> Cell:  # noqa: FBT002 - a switch's
+    """Let every send fail from the launch on, for 20 seconds or longer."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.switches(**switches)
+        ground.sandbox.switches(**{name: {"value": value, "on": "karaden.create"}})
         campaign.launch()
         ground.until(lambda: ground.requests() > 0, "a send failed")
-        time.sleep(_OUTAGE_S)
+        time.sleep(outage_s)
         ground.sandbox.switches()
         return campaign.verdict(time.monotonic())
 
@@ -142,21 +142,18 @@ def _two_schedulers(ground: Ground) -> Run:
     return campaign.verdict(time.monotonic())
 
 
-def _on_create(name: str, value: object = True) -> Cell:  # noqa: FBT002 - a switch's value
-    return _carrier_fails(**{name: {"value": value, "on": "karaden.create"}})
-
-
 CELLS: Mapping[str, Cell] = {
     **{f"killed_{point}": _worker_killed(point) for point in POINTS},
     "redis_flushed": _redis_flushed,
     "redis_restarted": _redis_restarted,
     "postgres_restarted": _postgres_restarted,
-    "carrier_429": _on_create("too_many_requests"),
-    "carrier_500": _on_create("error_before"),
-    "carrier_500_taken": _on_create("error_after"),
-    "carrier_slow": _on_create("latency_ms", 25_000),
-    "carrier_reset_before": _on_create("reset_before_body"),
-    "carrier_reset_after": _on_create("reset_after_body"),
+    "carrier_429": _carrier_fails("too_many_requests"),
+    "carrier_429_for_long": _carrier_fails("too_many_requests", outage_s=180),
+    "carrier_500": _carrier_fails("error_before"),
+    "carrier_500_taken": _carrier_fails("error_after"),
+    "carrier_slow": _carrier_fails("latency_ms", 25_000),
+    "carrier_reset_before": _carrier_fails("reset_before_body"),
+    "carrier_reset_after": _carrier_fails("reset_after_body"),
     "receipts_doubled": _receipts("receipts_doubled"),
     "receipts_reversed": _receipts("receipts_reversed"),
     "receipts_early": _receipts("receipts_early"),

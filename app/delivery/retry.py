@@ -9,7 +9,8 @@ MAX_TRIES = 5
 GIVE_UP_AFTER = timedelta(hours=1)
 
 _FIRST_PAUSE_S = 30.0
-_LONGEST_PAUSE_S = 900.0
+# A provider that is back is used again within a minute: the breaker tries it with one message, which is no load.
+_LONGEST_PAUSE_S = 60.0
 _LONGEST_WISH_S = 3600.0  # a provider that asks for more has made a mistake
 
 

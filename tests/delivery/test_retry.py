@@ -21,7 +21,7 @@ def test_giving_up_takes_both_tries_and_time(tries: int, minutes: int, expected:
 @given(st.integers(1, 10_000), st.none() | st.floats(0, 1e9))
 def test_a_pause_is_never_shorter_than_asked_nor_endless(tries: int, wish: float | None) -> None:
     pause = pause_s(tries, wish)
-    assert min(wish or 0, 3600) <= pause <= max(900, min(wish or 0, 3600))
+    assert min(wish or 0, 3600) <= pause <= max(60, min(wish or 0, 3600))
 
 
 def test_pauses_are_spread_over_the_whole_span() -> None:
@@ -34,4 +34,8 @@ def test_pauses_are_spread_over_the_whole_span() -> None:
 
 def test_pauses_grow() -> None:
     assert max(pause_s(1) for _ in range(200)) <= 30
-    assert max(pause_s(4) for _ in range(200)) > 60
+    assert 45 < max(pause_s(2) for _ in range(200)) <= 60
+
+
+def test_a_provider_that_was_away_for_long_is_tried_within_a_minute() -> None:
+    assert max(pause_s(100) for _ in range(200)) <= 60
