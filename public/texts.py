@@ -265,6 +265,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "お支払いの申し込みを受け付けました。決済サービスの案内に従って、お支払いください。ご入金が確認できると、このページに表示します。",
         "Your order was received. Please pay as the payment service told you. This page shows when the money has come.",
     ),
+    "slip": ("払込番号とお支払い方法を見る", "See how to pay"),
     "pay_by": ("お支払いの締め切り", "Pay by"),
     "paid_title": ("お支払いが完了しました", "Payment complete"),
     "paid": ("お支払いありがとうございました。", "Thank you for your payment."),

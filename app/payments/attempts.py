@@ -1,6 +1,6 @@
 """What is on record of one person's payment: the attempt that counts, and the address of the one under way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -15,7 +15,8 @@ from app.vault import Place
 class Attempt:
     """One attempt to pay. `problem` is not empty when a person must look at it first (要確認).
 
-    `by_hand`: the money came another way, and somebody of the company recorded it.
+    `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the site shows
+    what a pending one is paid with, if it told.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Attempt:
     pay_by: datetime | None
     paid_at: datetime | None
     by_hand: bool
+    slip_url: str | None = field(default=None, repr=False)
 
 
 def url_place(tenant_id: int, payment_id: int) -> Place:
@@ -36,18 +38,28 @@ def url_place(tenant_id: int, payment_id: int) -> Place:
 
 
 def that_counts(recipient_id: int) -> Attempt | None:
-    """Give the attempt that tells how the payment stands: a paid one, else one to be looked at, else the last."""
+    """Give the attempt that tells how the payment stands.
+
+    A paid one, else one given back, else one to be looked at, else the one under way, else the last.
+    """
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
                 SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at,
-                       payment_account_id IS NULL AS by_hand
+                       payment_account_id IS NULL AS by_hand, tenant_id, url_sealed
                 FROM payment WHERE recipient_id = :id
-                ORDER BY state IN ('paid', 'refunded') DESC, problem <> '' DESC, attempt DESC LIMIT 1
+                ORDER BY state = 'paid' DESC, state = 'refunded' DESC, problem <> '' DESC,
+                         state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
             """),
             {"id": recipient_id},
         ).first()
-    return None if row is None else Attempt(**row._asdict() | {"state": PaymentState(row.state)})
+    if row is None:
+        return None
+    told = row._asdict() | {"state": PaymentState(row.state)}
+    tenant_id, sealed = told.pop("tenant_id"), told.pop("url_sealed")
+    if row.state == PaymentState.PENDING and sealed is not None:
+        told["slip_url"] = vault.open_text(sealed, url_place(tenant_id, row.id))
+    return Attempt(**told)
 
 
 def open_url(recipient_id: int) -> str | None:

@@ -64,6 +64,7 @@ class ChargeStatus(StrEnum):
 class Charge:
     """One charge as the provider tells it. Amounts are in the currency's smallest unit (for jpy: whole yen).
 
+    `url` is where the person goes on: the open page, or what a pending one is paid with (the numbers for the konbini).
     `provider_id` is what `fetch` takes; `payment_id` is the provider's id of the money itself, once there is some;
     `amount_refunded` is how much of it was given back so far (a charge is REFUNDED when all of it was), None where a
     list doesn't tell.

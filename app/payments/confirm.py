@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Row, text
 
 from app import tenancy
 from app.accounts import Unusable
+from app.extensions import vault
 from app.outbound.curl import perform
 from app.payments import site
-from app.payments.attempts import set_problem
+from app.payments.attempts import set_problem, url_place
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
@@ -117,6 +118,8 @@ def end(payment_id: int) -> None:
 def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
     """Ask about one charge. Raises NoAnswer."""
     charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    if charge.url is not None and not site.trusted(charge.url, account):
+        charge = replace(charge, url=None)
     over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
     if charge.status is ChargeStatus.OPEN and over and not provider.tells_end:
         return replace(charge, status=ChargeStatus.EXPIRED)
@@ -237,6 +240,7 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
     entered = connection.execute(
         text("""
             UPDATE payment SET state = :to, method = coalesce(:method, method), pay_by = coalesce(:pay_by, pay_by),
+                   url_sealed = CASE WHEN :to = 'pending' THEN CAST(:url AS bytea) ELSE url_sealed END,
                    paid_at = CASE WHEN :to = 'paid' THEN CAST(:at AS timestamptz) ELSE paid_at END
             WHERE id = :id AND state = ANY(:sources) RETURNING id
         """),
@@ -246,6 +250,7 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
             "sources": sources,
             "method": charge.method,
             "pay_by": charge.pay_by,
+            "url": _slip(payment, charge) if to is PaymentState.PENDING else None,
             "at": at,
         },
     ).first()
@@ -265,6 +270,11 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
         return
     detail = {"payment_id": payment.id, "attempt": payment.attempt, "method": charge.method or ""}
     move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
+
+
+def _slip(payment: _Payment, charge: Charge) -> bytes | None:
+    """Seal the address of what a pending payment is paid with."""
+    return None if charge.url is None else vault.seal(charge.url, url_place(payment.tenant_id, payment.id))
 
 
 def resolve(connection: Connection, recipient_id: int) -> None:

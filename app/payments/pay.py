@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import Connection, Row, text
@@ -282,7 +281,7 @@ def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | N
             text("SELECT tenant_id, recipient_id, attempt FROM payment WHERE id = :id"), {"id": begun.payment_id}
         ).one()
         connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id})
-        usable = charge.url is not None and _trusted(charge.url, account)
+        usable = charge.url is not None and site.trusted(charge.url, account)
         kept = connection.execute(
             text("""
                 UPDATE payment SET provider_id = :provider_id, url_sealed = coalesce(url_sealed, :url),
@@ -308,11 +307,6 @@ def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | N
     if not usable:
         _log.error("payment site gave no usable address", payment_id=begun.payment_id)
     return Outcome.READY if usable else Outcome.UNAVAILABLE
-
-
-def _trusted(url: str, account: PaymentAccount) -> bool:
-    """Say whether a browser may be led there; plain http only beside a sandbox that speaks it."""
-    return urlsplit(url).scheme in {"https", urlsplit(account.base_url).scheme}
 
 
 def _give_up(payment_id: int, code: str) -> None:

@@ -4,6 +4,8 @@ In: an account's id and what to ask. Out: a `Charge`, or `NoAnswer`. What can't 
 the site is asked.
 """
 
+from urllib.parse import urlsplit
+
 from sqlalchemy.orm import Session
 
 from app import accounts
@@ -33,6 +35,11 @@ def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccou
     with Session(db.engine) as session:
         row = session.get_one(AccountRow, payment_account_id)
         return PROVIDERS[row.provider], accounts.for_payment(row)
+
+
+def trusted(url: str, account: PaymentAccount) -> bool:
+    """Say whether a browser may be led there; plain http only beside a sandbox that speaks it."""
+    return urlsplit(url).scheme in {"https", urlsplit(account.base_url).scheme}
 
 
 def ask(provider: PaymentProvider, asked: Request) -> Charge:

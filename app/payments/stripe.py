@@ -245,7 +245,9 @@ def _charge(session: Json) -> Charge:
         payment_id=identifier(payment, "id") or identifier(session, "payment_intent"),
         amount_refunded=whole(latest, "amount_refunded") or 0,
         method=_method(session, payment, latest),
-        url=text(session, "url") if status is ChargeStatus.OPEN else None,
+        url={ChargeStatus.OPEN: text(session, "url"), ChargeStatus.PENDING: text(konbini, "hosted_voucher_url")}.get(
+            status
+        ),
         expires_at=seconds(session, "expires_at"),
         pay_by=seconds(konbini, "expires_at") if status is ChargeStatus.PENDING else None,
         paid_at=seconds(latest, "created") if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,

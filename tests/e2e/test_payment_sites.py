@@ -156,6 +156,9 @@ def test_ordered_then_paid_later(
     expect(phone.get_by_role("button", name=re.compile("支払"))).to_have_count(0)
     fits(phone)
     shot(phone, f"{provider}-pending")
+    if provider == "stripe":  # the one that tells where its slip is
+        phone.get_by_role("link", name="払込番号とお支払い方法を見る").click()
+        assert phone.url.endswith("/slip")
     stand.settle("paid")
     stand.come_back()
     phone.goto(f"{web}/p/return")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.payments import acts, by_hand
+from app import tenancy
+from app.payments import acts, attempts, by_hand
 from app.payments.acts import Refused
 from app.payments.by_hand import Money
 from app.tracking.states import PaymentState
@@ -167,6 +168,10 @@ def test_taken_back_beside_a_slip_the_person_waits_for_it_again(buyer: Buyer) ->
     settle(buyer, despite_open=True)
     assert take_back(buyer) is PaymentState.PENDING
     assert (buyer.state(), buyer.states()) == ("pending", ["pending", "cancelled"])
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        counts = attempts.that_counts(buyer.person.id)
+    assert counts is not None
+    assert (counts.attempt, counts.state, counts.pay_by is not None) == (1, PaymentState.PENDING, True)
     assert str(buyer.press()) == "closed"
     buyer.choose("lapsed", slip=True)
     buyer.confirm(0)

@@ -78,6 +78,18 @@ def test_konbini_waits_until_the_money_comes(buyer: Buyer) -> None:
     assert buyer.events() == [("started", "person"), ("pending", "provider"), ("paid", "provider")]
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "ftp://slip.example/", "", None])
+def test_a_slips_address_that_no_browser_should_open_is_not_kept(
+    buyer: Buyer, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer.press()
+    buyer.choose("konbini")
+    told = replace(truth(buyer), url=url)
+    monkeypatch.setattr(site, "ask", lambda *_args: told)
+    buyer.confirm()
+    assert (buyer.state(), buyer.payments()[0]["url_sealed"]) == ("pending", None)
+
+
 def test_a_slip_that_lapses_may_be_tried_again(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("konbini")

@@ -212,6 +212,9 @@ def test_the_attempt_that_counts(new_buyer: Callable[[], Buyer], app: Flask) -> 
     assert counts() == (2, PaymentState.STARTED)
     buyer.database.execute("UPDATE payment SET state = 'paid' WHERE attempt = 1")
     assert counts() == (1, PaymentState.PAID)
+    # of two payments the one that was not given back is the receipt
+    buyer.database.execute("UPDATE payment SET state = 'refunded' WHERE attempt = 2")
+    assert counts() == (1, PaymentState.PAID)
 
 
 def test_a_page_about_to_end_is_ended_and_gives_way(buyer: Buyer) -> None:

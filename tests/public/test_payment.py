@@ -153,6 +153,10 @@ def test_konbini_waits_with_its_deadline(shop: Shop, reader: Browser) -> None:
     assert reader.title == "ご入金をお待ちしています | みどり信販"
     assert "お支払いの締め切り" in reader.text
     assert "支払いに進む" not in reader.text
+    # whoever closed the site's page finds the numbers for the konbini again
+    slip = f'href="{shop.site.url}/pay/{shop.session()}/slip" rel="noreferrer">払込番号とお支払い方法を見る'
+    assert slip in reader.text
+    assert slip in reader.open("/p").text
     shop.choose("paid", slip=True)
     shop.later()
     reader.open("/p/return")
