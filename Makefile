@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots a11y bench-page bench-send bench-import bench-export drill bench-admin clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-import bench-export drill bench-admin clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -51,6 +51,9 @@ lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade
 
 screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots
+
+pages: $(STAMP) ## a picture of every state of the recipients' pages, for docs/pages.md (needs Debian's chromium)
+	$(PY) -m dev.pages
 
 a11y: $(STAMP) $(LIGHTHOUSE)/node_modules ## every state of the recipients' pages before axe-core and Lighthouse (needs chromium, nodejs, npm; BENCH_ARGS=states)
 	$(PY) -m bench.a11y $(BENCH_ARGS)

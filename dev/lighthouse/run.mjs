@@ -1,7 +1,7 @@
 // Lighthouse over pages that are told one a line on standard input, as JSON:
 //   {"name", "url", "method", "body", "cookies": [{name, value, url}], "hold"}
 // It opens each in a browser context of its own, a POST by sending the same form again, and answers with one line:
-//   {"name", "accessibility", "performance", "failing": [audit ids], "error"}
+//   {"name", "title", "accessibility", "performance", "failing": [audit ids], "error"}
 // `hold` takes the Refresh header off the answer: the page stands still while it is judged.
 // CHROME_PATH names the browser; the phone and the slow line are Lighthouse's own mobile settings.
 
@@ -67,9 +67,9 @@ async function judge(browser, told) {
       .map(({id}) => lhr.audits[id])
       .filter(({score}) => score !== null && score < 1)
       .map(({id}) => id);
-    return {name: told.name, ...scores, failing, error: lhr.runtimeError?.message ?? ''};
+    return {name: told.name, title: await page.title(), ...scores, failing, error: lhr.runtimeError?.message ?? ''};
   } catch (fault) {
-    return {name: told.name, accessibility: null, performance: null, failing: [], error: String(fault)};
+    return {name: told.name, title: '', accessibility: null, performance: null, failing: [], error: String(fault)};
   } finally {
     await context.close();
   }

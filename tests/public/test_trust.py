@@ -182,3 +182,9 @@ def test_security_txt_names_whom_to_tell(app: Flask, tuned: Callable[..., None],
 
 def test_without_a_contact_there_is_no_security_txt(app: Flask) -> None:
     assert app.test_client().get("/.well-known/security.txt").status_code == 404
+
+
+def test_verify_leads_to_security_txt_where_there_is_one(app: Flask, tuned: Callable[..., None]) -> None:
+    assert "security.txt" not in app.test_client().get("/verify").text
+    tuned(security_contact="mailto:security@todoke.example")
+    assert 'href="/.well-known/security.txt"' in app.test_client().get("/verify").text
