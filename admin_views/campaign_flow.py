@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from flask import abort, flash, jsonify, redirect, request, url_for
 
-from admin_views import flow_lists, flow_live, flow_one, flow_preview, flow_status
+from admin_views import flow_approval, flow_lists, flow_live, flow_one, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
@@ -42,7 +42,10 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         scheduled = flow_preview.when(campaign) if campaign.state == CampaignState.SCHEDULED else None
         returned = flow_preview.came_back(campaign)
-        return self.page("flow/overview.html", campaign, "", scheduled=scheduled, returned=returned)
+        sent_back = flow_approval.returned(campaign)
+        return self.page(
+            "flow/overview.html", campaign, "", scheduled=scheduled, returned=returned, sent_back=sent_back
+        )
 
     # --- 名簿 ---
 
@@ -200,6 +203,8 @@ class CampaignFlow(FlowView):
         return self._send_page(one_campaign(campaign_id), [])
 
     def _send_page(self, campaign: Campaign, problems: list[str]) -> Page:
+        if campaign.state == CampaignState.APPROVAL:
+            return redirect(url_for("life.approval", campaign_id=campaign.id), 303)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
         checked = rehearsal.current(campaign)
@@ -212,6 +217,7 @@ class CampaignFlow(FlowView):
             previews=flow_preview.previews(campaign, checked)[:1] if checked else [],
             problems=problems,
             when=flow_preview.when(campaign),
+            needs_approval=lifecycle.needs_approval(campaign),
         )
         return (page, 409) if request.method == "POST" else page
 
@@ -227,7 +233,11 @@ class CampaignFlow(FlowView):
                 return self._send_page(campaign, not_ready.problems)
             flash("この配信はすでに送信を開始しています。二重には送信されません。", "warning")
         else:
-            flash(flow_preview.launched_words(one_campaign(campaign_id)), "success")
+            campaign = one_campaign(campaign_id)
+            if campaign.state == CampaignState.APPROVAL:
+                flash("承認を依頼しました。管理者が承認すると送信されます。", "success")
+                return redirect(url_for("life.approval", campaign_id=campaign_id), 303)
+            flash(flow_preview.launched_words(campaign), "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     # --- 状況 ---

@@ -6,16 +6,17 @@ many, with which words and when; what a second press would do twice is refused b
 
 from flask import abort, flash, redirect, request, url_for
 
-from admin_views import flow_again, flow_preview, flow_status
+from admin_views import flow_again, flow_approval, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
-from app.campaigns import lifecycle
+from app.campaigns import approval, lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.delivery import again, trial
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
+from app.tracking.states import CampaignState
 
 _WHICH = f"{ONE}/remind/<which>"
 
@@ -32,6 +33,58 @@ class CampaignLife(FlowView):
         else:
             flash("この配信は予約されていないか、すでに送信が始まっています。", "warning")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/approval/")
+    def approval(self, campaign_id: int) -> Page:
+        """Show a second person exactly what was checked."""
+        campaign = one_campaign(campaign_id)
+        if campaign.state != CampaignState.APPROVAL:
+            return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+        return self.page("flow/approve.html", campaign, "send", **flow_approval.page(campaign))
+
+    @expose(f"{ONE}/approve", methods=["POST"])
+    def approve(self, campaign_id: int) -> Page:
+        """Let it go as it was checked; a second press finds it gone."""
+        ours(campaign_id)
+        digest = request.form.get("digest", "")
+        try:
+            approval.approve(campaign_id, user_id=staff().id, role=staff().role, digest=digest)
+        except NotReady as not_ready:
+            return self._approval_refused(campaign_id, not_ready.problems)
+        flash(f"承認しました。{flow_preview.launched_words(one_campaign(campaign_id))}", "success")
+        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/send-back", methods=["POST"])
+    def send_back(self, campaign_id: int) -> Page:
+        """Make it a draft again, with a reason for whoever asked."""
+        ours(campaign_id)
+        reason = request.form.get("reason", "")[:2000]
+        try:
+            approval.send_back(campaign_id, user_id=staff().id, role=staff().role, reason=reason)
+        except NotReady as not_ready:
+            return self._approval_refused(campaign_id, not_ready.problems, reason)
+        flash("差し戻しました。依頼した人の画面に理由が表示されます。", "success")
+        return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/take-back", methods=["POST"])
+    def take_back(self, campaign_id: int) -> Page:
+        """Take one's own request back."""
+        ours(campaign_id)
+        try:
+            approval.take_back(campaign_id, user_id=staff().id)
+        except NotReady as not_ready:
+            return self._approval_refused(campaign_id, not_ready.problems)
+        flash("承認の依頼を取り下げ、下書きに戻しました。", "success")
+        return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+
+    def _approval_refused(self, campaign_id: int, problems: list[str], typed: str = "") -> Page:
+        campaign = one_campaign(campaign_id)
+        if campaign.state != CampaignState.APPROVAL:
+            for problem in problems:
+                flash(problem, "warning")
+            return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
+        context = flow_approval.page(campaign, typed)
+        return self.page("flow/approve.html", campaign, "send", problems=problems, **context), 409
 
     @expose(f"{ONE}/resume-checks", methods=["GET", "POST"])
     def resume_checks(self, campaign_id: int) -> Page:

@@ -1,6 +1,6 @@
 """The way through a campaign as visible steps, 文面 to 結果, and the one thing to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import url_for
@@ -71,11 +71,14 @@ def _standing(
         earlier = list(_NAMES)[: list(_NAMES).index(key)]
         waits = any(item.step in earlier for item in missing)
         return ("later" if waits else "todo"), "これから" if waits else f"あと{len(lacks)}点", lacks
-    if campaign.state == CampaignState.SCHEDULED:
-        return ("todo", "予約済み", ()) if key == "send" else ("later", "これから", ())
     if campaign.state in _BEFORE_LAUNCH:
+        words = {CampaignState.APPROVAL: "承認待ち", CampaignState.SCHEDULED: "予約済み"}
         ready = key == "send" and not missing
-        return ("todo", "送信できます", ()) if ready else ("later", "これから", ())
+        return (
+            ("todo", words.get(CampaignState(campaign.state), "送信できます"), ())
+            if ready
+            else ("later", "これから", ())
+        )
     return _standing_after_launch(key, campaign)
 
 
@@ -89,16 +92,27 @@ def _standing_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tupl
     return "done", "ダウンロードできます", ()
 
 
+_WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
+    CampaignState.PAUSED: lambda _, __, url: Action("送信を一時停止しています。", "状況を見て再開する", url),
+    CampaignState.SENDING: lambda _, people, url: Action(f"{people:,}件の送信を進めています。", "状況を見る", url),
+    CampaignState.APPROVAL: lambda campaign, people, _: Action(
+        f"{people:,}件の送信が、管理者の承認を待っています。",
+        "承認する内容を見る",
+        url_for("life.approval", campaign_id=campaign.id),
+    ),
+    CampaignState.SCHEDULED: lambda campaign, people, _: Action(
+        f"{japan_minutes(campaign.starts_at)}に、{people:,}件の送信を始める予約をしています。",
+        "予約の内容を見る",
+        url_for("flow.overview", campaign_id=campaign.id),
+    ),
+}
+
+
 def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
     """Say what to do next."""
     by_key = {step.key: step for step in now}
-    if campaign.state == CampaignState.PAUSED:
-        return Action("送信を一時停止しています。", "状況を見て再開する", by_key["status"].url)
-    if campaign.state == CampaignState.SENDING:
-        return Action(f"{people:,}件の送信を進めています。", "状況を見る", by_key["status"].url)
-    if campaign.state == CampaignState.SCHEDULED:
-        booked = f"{japan_minutes(campaign.starts_at)}に、{people:,}件の送信を始める予約をしています。"
-        return Action(booked, "予約の内容を見る", url_for("flow.overview", campaign_id=campaign.id))
+    if campaign.state in _WAITS:
+        return _WAITS[CampaignState(campaign.state)](campaign, people, by_key["status"].url)
     if campaign.state == CampaignState.CANCELLED and not launched(campaign):
         return Action("この配信は送信前に取り消されました。", "配信の一覧へ", url_for("campaign.index_view"))
     if campaign.state not in _BEFORE_LAUNCH:

@@ -65,6 +65,12 @@ class TenantForm(Form):
         description="超えた分は翌日（日本時間）に送ります。空なら、上限はありません。",
     )
 
+    approval_above = IntegerField(
+        "承認が要らない件数の上限",
+        [Optional(), NumberRange(0, 10_000_000, "0以上、10,000,000以下で入力してください。")],
+        description="これを超える件数の配信は、依頼した人と別の管理者が承認してから送信されます。空なら、承認は要りません。",
+    )
+
     def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
         super().__init__(formdata, obj=obj, hours=hours_typed(obj.send_window if obj else None), **kwargs)
         allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))

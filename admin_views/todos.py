@@ -78,9 +78,9 @@ def for_company() -> list[Todo]:
 
 def _approvals() -> Iterator[Todo]:
     waiting = rows(Campaign).filter(Campaign.state == CampaignState.APPROVAL).order_by(Campaign.id)
-    may = staff().role == Role.MANAGER
     for campaign in waiting.limit(_NAMED):
-        url = url_for("flow.overview", campaign_id=campaign.id)
+        may = staff().role == Role.MANAGER and campaign.asked_by != staff().id
+        url = url_for("life.approval", campaign_id=campaign.id)
         words = "は、送信の承認を待っています。"
         yield Todo(f"配信「{campaign.name}」{words}", "内容を見て承認する" if may else "内容を見る", url)
 

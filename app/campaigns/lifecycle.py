@@ -136,7 +136,7 @@ def import_running(campaign_id: int) -> bool:
 
 
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
-    """Send exactly what was checked under `digest`, now or at its start. Commits.
+    """Send exactly what was checked under `digest`, now or at its start, or ask for its approval. Commits.
 
     Raises NotReady; a second press finds it launched.
     """
@@ -152,21 +152,42 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     if problems:
         db.session.rollback()
         raise NotReady(problems)
-    now = datetime.now(UTC)
     actor = f"user:{user_id}"
     campaign.launched_by = user_id
+    campaign.returned_reason, campaign.returned_by = "", None
+    if not needs_approval(campaign):
+        release(campaign, actor=actor, detail={"digest": digest})
+        return
+    campaign.asked_by, campaign.asked_at, campaign.asked_digest = user_id, datetime.now(UTC), digest
     detail: dict[str, object] = {"people": people_count(campaign_id), "digest": digest}
-    if campaign.starts_at is not None and campaign.starts_at > now:
+    move_campaign(db.session, campaign_id, CampaignState.APPROVAL, at=campaign.asked_at, actor=actor, detail=detail)
+    audit.record(db.session, actor=actor, act="ask_approval", target=f"campaign:{campaign_id}", detail=detail)
+    db.session.commit()
+
+
+def needs_approval(campaign: Campaign) -> bool:
+    """Say whether so many people get this that a second person must approve it."""
+    limit = campaign.tenant.approval_above
+    return limit is not None and people_count(campaign.id) > limit
+
+
+def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: str = "") -> None:
+    """Send a campaign that is locked and ready, now or at its start. Commits. `act` is its name in the audit."""
+    now = datetime.now(UTC)
+    tenant_id, campaign_id = campaign.tenant_id, campaign.id
+    detail["people"] = people_count(campaign_id)
+    later = campaign.starts_at is not None and campaign.starts_at > now
+    total = 0
+    if later and campaign.starts_at is not None:
         detail["starts_at"] = campaign.starts_at.isoformat()
         move_campaign(db.session, campaign_id, CampaignState.SCHEDULED, at=now, actor=actor, detail=detail)
-        audit.record(db.session, actor=actor, act="schedule", target=f"campaign:{campaign_id}", detail=detail)
-        db.session.commit()
-        return
-    total = _begin(campaign, now, actor)
-    audit.record(db.session, actor=actor, act="launch", target=f"campaign:{campaign_id}", detail=detail)
-    tenant_id = campaign.tenant_id
+    else:
+        total = _begin(campaign, now, actor)
+    act = act or ("schedule" if later else "launch")
+    audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=detail)
     db.session.commit()
-    waves.go(tenant_id, campaign_id, total)
+    if not later:
+        waves.go(tenant_id, campaign_id, total)
 
 
 def start(campaign_id: int) -> bool:

@@ -18,7 +18,8 @@ class Campaign(TenantOwned, Model):
 
     `revision` rises with each change of content.
 
-    `rehearsal` is the last check over every row, bound to the content by its digest.
+    `rehearsal` is the last check over every row, bound to the content by its digest. What a second person must approve
+    has `asked_digest`; `returned_reason` says why it was sent back.
 
     While `checks_stopped_at` stands nobody's answers are taken: far too many were wrong (`app.identity.guard`). Those
     given before `checks_watched_from` no longer count.
@@ -70,6 +71,12 @@ class Campaign(TenantOwned, Model):
     rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     created_at: Mapped[CreatedAt]
+    asked_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    asked_at: Mapped[Time | None]
+    asked_digest: Mapped[str] = mapped_column(Text, server_default="")
+    approved_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    returned_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    returned_reason: Mapped[str] = mapped_column(Text, server_default="")
     launched_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     launched_at: Mapped[Time | None]
     completed_at: Mapped[Time | None]

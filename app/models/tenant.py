@@ -15,6 +15,7 @@ class Tenant(Model):
 
     `send_window` is what `app.campaigns.windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
     calendar; `served_at` is when a worker last took a slice of this company's: whoever waited longest comes next.
+    A campaign of more than `approval_above` people needs a second person's approval; null: none does.
 
     `about`, `colour` (#rrggbb or empty) and `logo` (a PNG that `app.tenancy.look` made) are shown to recipients too;
     `look` is the digest of the last two. `verifiable`: its senders' numbers may be asked about by anyone.
@@ -23,6 +24,7 @@ class Tenant(Model):
     __tablename__ = "tenant"
     __table_args__ = (
         CheckConstraint("daily_cap > 0", name="daily_cap"),
+        CheckConstraint("approval_above >= 0", name="approval_above"),
         CheckConstraint("colour ~ '^(#[0-9a-f]{6})?$'", name="colour"),
         CheckConstraint("octet_length(logo) <= 12288", name="logo"),
         Index("ix_tenant_look", "look", postgresql_where=text("look <> ''")),
@@ -41,6 +43,7 @@ class Tenant(Model):
     verifiable: Mapped[bool] = mapped_column(server_default=text("false"))
     send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     daily_cap: Mapped[int | None]
+    approval_above: Mapped[int | None]
     served_at: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 

@@ -107,7 +107,7 @@ def test_what_is_paused_waits_for_approval_or_takes_no_answers_is_told(home, our
     assert one(found, "受け付けを止めました") == f"/admin/campaign/{ours.campaign}/"
     database.execute("UPDATE campaign SET state = 'approval', launched_at = NULL, checks_stopped_at = NULL")
     for user, words in ((ours.manager, "内容を見て承認する"), (ours.clerk, "内容を見る")):
-        assert one(todos(home(user)), "承認を待っています") == f"/admin/campaign/{ours.campaign}/"
+        assert one(todos(home(user)), "承認を待っています") == f"/admin/campaign/{ours.campaign}/approval/"
         assert words in home(user)
 
 

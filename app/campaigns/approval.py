@@ -1,0 +1,114 @@
+"""承認: above a company's limit a second person looks at exactly what was checked, and lets it go or sends it back.
+
+What is approved is bound to the digest of the check: whatever changes meanwhile makes the request void. What can't
+happen here: somebody approves what they asked for or uploaded, two approvals, something else sent than was approved.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from app import audit
+from app.campaigns import lifecycle, rehearsal
+from app.campaigns.lifecycle import NotReady
+from app.extensions import db
+from app.models import Campaign, Import
+from app.tenancy.staff import Role
+from app.tracking.moves import move_campaign
+from app.tracking.states import CampaignState
+
+MOST_REASON = 500  # characters
+
+_NOT_WAITING = "この配信は承認待ちではありません。ほかの人が承認したか、差し戻したか、取り下げられています。"
+_VOID = "承認を依頼したあとに会社名などの内容が変わりました。もう一度確認して、承認を依頼し直してください。"
+_CHANGED = (
+    "承認を依頼したときから内容が変わったため、承認できません。下書きに戻しました。"
+    "もう一度確認して、承認を依頼し直してください。"
+)
+
+
+def refusals(campaign: Campaign, user_id: int, role: str) -> list[str]:
+    """Say in Japanese why a user can't approve this campaign."""
+    if role != Role.MANAGER:
+        return ["承認できるのは管理者です。"]
+    if user_id == campaign.asked_by:
+        return ["ご自分で依頼した配信は承認できません。ほかの管理者に頼んでください。"]
+    uploaded = select(Import.id).where(
+        Import.campaign_id == campaign.id, Import.state == "done", Import.created_by == user_id
+    )
+    if db.session.scalar(uploaded.limit(1)) is not None:
+        return ["ご自分で名簿を取り込んだ配信は承認できません。ほかの管理者に頼んでください。"]
+    return []
+
+
+def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
+    """Let go what was asked for under `digest`: send it, or book it. Commits. Raises NotReady."""
+    campaign = _waiting(campaign_id)
+    _refuse(refusals(campaign, user_id, role))
+    checked = rehearsal.current(campaign)
+    if checked is None or checked["digest"] != campaign.asked_digest:
+        _back(campaign, "system", {"reason": "approval_void"})
+        campaign.returned_reason, campaign.returned_by = _VOID, None
+        db.session.commit()
+        raise NotReady([_CHANGED])
+    if digest != campaign.asked_digest:
+        _refuse(["画面を開いたあとに内容が変わっています。内容をもう一度確かめてから承認してください。"])
+    problems = [item.message for item in lifecycle.missing(campaign)] + lifecycle.missing_contract(campaign)
+    _refuse(problems)
+    campaign.approved_by = user_id
+    lifecycle.release(campaign, actor=f"user:{user_id}", act="approve", detail={"digest": digest})
+
+
+def send_back(campaign_id: int, *, user_id: int, role: str, reason: str) -> None:
+    """Make it a draft again with a reason for whoever asked. Commits. Raises NotReady."""
+    reason = reason.replace("\0", "").strip()
+    campaign = _waiting(campaign_id)
+    if role != Role.MANAGER:
+        _refuse(["差し戻せるのは管理者です。"])
+    if not reason:
+        _refuse(["差し戻す理由を入力してください。依頼した人に表示されます。"])
+    if len(reason) > MOST_REASON:
+        _refuse([f"理由が長すぎます。{MOST_REASON}文字までにしてください。"])
+    _back(campaign, f"user:{user_id}", {"reason": "sent_back"})
+    campaign.returned_reason, campaign.returned_by = reason, user_id
+    _record("send_back", campaign, user_id)
+
+
+def take_back(campaign_id: int, *, user_id: int) -> None:
+    """Take one's own request back. Commits. Raises NotReady."""
+    campaign = _waiting(campaign_id)
+    if campaign.asked_by != user_id:
+        _refuse(["取り下げられるのは、承認を依頼した人です。"])
+    _back(campaign, f"user:{user_id}", {"reason": "taken_back"})
+    _record("take_back", campaign, user_id)
+
+
+def _waiting(campaign_id: int) -> Campaign:
+    campaign = lifecycle.locked(campaign_id)
+    if campaign.state != CampaignState.APPROVAL:
+        _refuse([_NOT_WAITING])
+    return campaign
+
+
+def _back(campaign: Campaign, actor: str, detail: dict[str, object]) -> None:
+    move_campaign(
+        db.session,
+        campaign.id,
+        CampaignState.DRAFT,
+        at=datetime.now(UTC),
+        actor=actor,
+        detail=detail,
+        source=CampaignState.APPROVAL,
+    )
+
+
+def _record(act: str, campaign: Campaign, user_id: int) -> None:
+    detail = {"digest": campaign.asked_digest}
+    audit.record(db.session, actor=f"user:{user_id}", act=act, target=f"campaign:{campaign.id}", detail=detail)
+    db.session.commit()
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
+        db.session.rollback()
+        raise NotReady(found)
