@@ -74,6 +74,8 @@ def _tenant(code: str, name: str, phone: str, hours: str) -> Tenant:
             name=name,
             contact_phone=phone,
             contact_hours=hours,
+            about=f"{name}は、ご契約やご依頼のお手続きのために、SMSをお送りしています。",
+            verifiable=True,
             state="active",
             send_window=ALWAYS.to_json(),  # a demo is given at any hour
         )

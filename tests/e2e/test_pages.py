@@ -18,7 +18,7 @@ from tests.e2e.w3m import W3m
 
 pytestmark = pytest.mark.e2e
 
-NO_STATE = BY_NAME["welcome"]
+FIRST = BY_NAME["welcome"]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_axe_would_find_something(visits: Visits, browser: Browser) -> None:
 
 def test_the_whole_way_at_320_px_without_script(visits: Visits, browser: Browser) -> None:
     narrow = {"width": fit.NARROW_PX, "height": PHONE["height"]}
-    with visits.at(browser, NO_STATE, script=False, viewport=narrow) as visit:
+    with visits.at(browser, FIRST, script=False, viewport=narrow) as visit:
         page = visit.page
         _fits(visit)
         visit.press()
@@ -101,7 +101,7 @@ def test_what_is_wrong_is_told_first_and_leads_to_its_place(visits: Visits, brow
 def test_which_answer_was_wrong_is_not_told(visits: Visits, browser: Browser) -> None:
     seen = []
     for changed in ({"q2": "999-9999"}, {"q1_day": "3"}):
-        with visits.at(browser, NO_STATE) as visit:
+        with visits.at(browser, FIRST) as visit:
             visit.press()
             visit.answer(**changed)
             expect(visit.page.get_by_role("alert")).to_contain_text("あと4回まで入力できます")
@@ -134,7 +134,7 @@ def test_on_paper_there_is_what_counts_and_nothing_to_press(
 
 
 def test_the_whole_way_in_w3m(visits: Visits, browser: Browser, stack: Stack) -> None:
-    with visits.at(browser, NO_STATE) as visit:
+    with visits.at(browser, FIRST) as visit:
         link = f"{stack.web_url}/{visit.token}"
     with tempfile.TemporaryDirectory(prefix="todoke-w3m-") as folder, W3m(link, Path(folder)) as w3m:
         w3m.wait("みどり損害保険からのお知らせ", "0120-000-101", "このSMSが届いた理由")
