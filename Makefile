@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-import bench-export drill bench-admin clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-admin clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -63,6 +63,9 @@ bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,0
 
 bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client and one job per person (BENCH_ARGS=messages)
 	$(PY) -m bench.send $(BENCH_ARGS)
+
+bench-fair: $(STAMP) ## how long ten people wait behind a campaign of a million (BENCH_ARGS=rows)
+	$(PY) -m bench.fair $(BENCH_ARGS)
 
 bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS="rows xlsx")
 	$(PY) -m bench.imports $(BENCH_ARGS)

@@ -1,17 +1,19 @@
-"""What a clerk does before a bench sends, in a process of its own: `python -m bench.clerk prepare|launch|lease …`."""
+"""What a clerk does before a bench sends, in a process of its own: `python -m bench.clerk prepare|launch|lease …`.
+
+BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
+"""
 
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import select
-
 from app import create_app, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.delivery import slices
 from app.extensions import db
-from app.models import Campaign, Tenant
+from app.models import Campaign
 from bench.imports import import_list
+from bench.lists import company
 
 
 def prepare(path: Path) -> int:
@@ -48,10 +50,7 @@ def _launch(campaign_id: int) -> None:
 
 
 def _scope() -> AbstractContextManager[object]:
-    with tenancy.platform():
-        tenant_id = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).first()
-    assert tenant_id is not None  # noqa: S101 - seeded before
-    return tenancy.tenant(tenant_id)
+    return tenancy.tenant(company())
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ import time
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import select
 
 from app import create_app, tenancy
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
-from app.models import Import, Tenant
-from bench.lists import draft, write_book, write_list
+from app.models import Import
+from bench.lists import company, draft, write_book, write_list
 from bench.report import report
 from dev.stack import Stack, remove
 
@@ -68,9 +67,7 @@ def _child(stack: Stack, path: Path) -> dict[str, float]:
 def import_list(path: Path) -> dict[str, float]:
     """Store a list and run its import in this process; give its campaign, people, seconds and the process's memory."""
     with create_app().app_context():
-        with tenancy.platform():
-            tenant_id = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).first()
-        assert tenant_id is not None  # noqa: S101 - seeded before
+        tenant_id = company()
         with tenancy.tenant(tenant_id):
             campaign = draft(tenant_id, "ベンチ")
             campaign_id = campaign.id

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import os
 import random
 import zipfile
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from xml.sax.saxutils import escape
 
 from sqlalchemy import select
 
+from app import tenancy
 from app.campaigns import lifecycle
 from app.extensions import db
-from app.models import Campaign, PaymentAccount, Question, SmsAccount, User
+from app.models import Campaign, PaymentAccount, Question, SmsAccount, Tenant, User
 
 HEADER = "管理番号,携帯電話番号,氏名,フリガナ,住所,請求金額,支払期限,生年月日,契約番号下4桁"
 # one row in so many has a number that no SMS can be sent to
@@ -36,6 +38,13 @@ _BOOK_PARTS = {
     "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_NS}/package/2006/relationships"><Relationship Id="rId1" '
     f'Type="{_NS}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
 }
+
+
+def company() -> int:
+    """Give the company that BENCH_COMPANY counts to (from 0, the default) among those that were seeded."""
+    with tenancy.platform():
+        ids = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).all()
+    return ids[int(os.environ.get("BENCH_COMPANY", "0"))]
 
 
 def write_list(path: Path, rows: int) -> None:
