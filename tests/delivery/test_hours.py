@@ -10,9 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from app import tenancy
 from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
-from app.delivery import caps, routes, turns
+from app.delivery import caps, reports, routes, turns
+from app.delivery.log import Told
+from app.sms.base import Report, ReportState
+from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.clock import TOKYO, Clock, japan, standing_clock
 from tests.launched import Job
@@ -215,6 +219,28 @@ def test_whom_no_opening_awaits_has_expired(
     assert requests(sandbox) == 0
     assert job.events(job.people[0].id) == ["queued", "expired"]
     assert job.state() == "completed"
+
+
+def test_a_try_that_comes_due_in_the_night_leaves_in_the_morning(
+    daytime: Callable[..., Job], clock: Clock, sandbox: Sandbox
+) -> None:
+    job = daytime(2, retry_times=1, retry_after_minutes=30)
+    clock.to("2036-11-24T20:50:00")
+    turns.take()
+    report = Report("id", ReportState.UNDELIVERED, code="unconnected")
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
+    for when in ("2036-11-24T21:30:00", "2036-11-25T07:59:59"):
+        clock.to(when)
+        delivery.reconcile(job.tenant_id)
+        while turns.take():
+            pass
+        assert requests(sandbox) == 2
+        assert job.states() == {"queued": 2}
+    clock.to("2036-11-25T08:00:00")
+    turns.take()
+    assert job.states() == {"accepted": 2}
+    assert requests(sandbox) == 4
 
 
 def test_dunning_stays_out_of_the_night_whatever_both_say(

@@ -152,6 +152,28 @@ def test_receipts_without_end_leave_the_worker_to_others(
     assert job.states() == {"delivered": 5}
 
 
+def test_workers_that_apply_the_same_receipts_at_once_make_each_step_once(
+    pushed: Callable[..., Job], door: Door, app: Flask
+) -> None:
+    job = pushed(40)
+    job.send()
+    door.wait(40)
+
+    def work() -> None:
+        with app.app_context():
+            apply(job)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert waiting(job) == 0
+    assert job.states() == {"delivered": 40}
+    assert all(job.events(person.id) == ["queued", "sending", "accepted", "delivered"] for person in job.people)
+    assert len(job.rows("SELECT 1 FROM receipt WHERE %s > 0")) == 40
+
+
 def test_a_receipt_that_comes_before_our_own_answer_counts(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door, app: Flask
 ) -> None:
