@@ -1,5 +1,6 @@
 """The extensions, created here and bound in `create_app`."""
 
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 import redis
@@ -77,6 +78,18 @@ class RedisClient:
         self.connection = redis.Redis.from_url(url)
 
 
+def counted_address() -> str:
+    """Give what limits count by: the client's address, of IPv6 the network that one customer has."""
+    told = get_remote_address()
+    try:
+        address = ip_address(told)
+    except ValueError:
+        return told  # a proxy's own way of writing it
+    if isinstance(address, IPv4Address):
+        return told
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+
+
 db = SQLAlchemy(model_class=Base)
 if TYPE_CHECKING:
     Model = Base
@@ -87,6 +100,6 @@ migrate = Migrate()
 login = QuickLogin()
 babel = Babel()
 csrf = QuickCSRF()
-limiter = QuickLimiter(get_remote_address)
+limiter = QuickLimiter(counted_address)
 redis_client = RedisClient()
 vault = Vault()

@@ -197,6 +197,20 @@ def test_over_https_cookies_are_host_bound_and_forms_need_no_referrer(
     assert browser.page.headers["Strict-Transport-Security"].startswith("max-age=")
 
 
+def test_one_ipv6_network_is_one_address(app: Flask, redis: redis_package.Redis) -> None:
+    for address in (
+        "2001:db8:1:2::1",
+        "2001:db8:1:2:ffff::9",
+        "2001:db8:1:3::1",
+        "::ffff:192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.1:80",
+    ):
+        app.test_client().post("/abcdefghijkmnpqr", environ_base={"REMOTE_ADDR": address})
+    counted = {key.decode().split("todoke/")[1].partition("/public.")[0] for key in redis.scan_iter("LIMITS:*")}
+    assert counted == {"2001:db8:1:2::/64", "2001:db8:1:3::/64", "192.0.2.1", "192.0.2.1:80"}
+
+
 @pytest.mark.parametrize(("hops", "counted"), [(0, "127.0.0.1"), (1, "10.0.0.3"), (2, "10.0.0.2")])
 def test_only_what_our_own_proxies_say_is_believed(
     other: Callable[..., Flask], redis: redis_package.Redis, hops: int, counted: str
