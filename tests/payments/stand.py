@@ -40,6 +40,9 @@ class Traits:
     later: str | None
     forge: Callable[[Headers, bytes], Webhook]
     events: int = 1  # how many a payment at once is told by
+    ends_pages: bool = True  # whether an open page can be ended by API
+    takes_slips_back: bool = True  # whether money of a slip can be given back by API
+    refund_call: str = "refund_create"  # what the sandbox calls the request that gives money back
 
     def keys(self, account_id: int) -> tuple[str, str]:
         """Give what the sandbox knows an account by, and the secret of its webhooks."""
@@ -81,6 +84,8 @@ TRAITS = {
         "credit_card",
         "konbini",
         _other_body,
+        takes_slips_back=False,
+        refund_call="payment_refund",
     ),
     "paypay": Traits(
         {"merchant_id": "merchant-1"},
@@ -88,6 +93,7 @@ TRAITS = {
         "paypay",
         None,
         _other_merchant,
+        ends_pages=False,
     ),
 }
 
