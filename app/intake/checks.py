@@ -133,6 +133,8 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     read, faults = _read(sheet_row, cells, rules)
     if may_hold_card_number(together):
         faults.extend(_card_faults(sheet_row, cells, rules))
+    if "#" in together:
+        faults.extend(_excel_errors(sheet_row, cells, rules))
     if faults:
         return _rejected((sheet_row, cells), [*faults, *_text_faults(sheet_row, cells, rules)])
 
@@ -189,6 +191,18 @@ def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
     for position, cell in enumerate(cells):
         if position not in rules.not_for_cards and holds_card_number(cell):
             yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", message)
+
+
+# as Excel in Japan shows them; the reason column of our own file is passed over
+_EXCEL_ERRORS = frozenset("#N/A #REF! #VALUE! #NAME? #DIV/0! #NUM! #NULL! #SPILL! #CALC! #GETTING_DATA".split())
+
+
+def _excel_errors(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
+    message = "Excelのエラー値（#N/Aなど）です。このままでは送れません。元の数式を直し、正しい値にしてください。"
+    for position in rules.texts:
+        told = position in rules.merged or position == rules.reference  # in other columns they reach nobody
+        if told and cells[position].strip() in _EXCEL_ERRORS:
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, "excel_error", message)
 
 
 def _text_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:

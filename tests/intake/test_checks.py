@@ -146,6 +146,15 @@ def test_nothing_else_is_flagged(cells):
     assert _passed(_row(**cells), _rules()).faults == ()
 
 
+def test_what_excel_could_not_compute_is_sent_to_nobody():
+    rules = _rules()
+    outcome = check_row(_row(氏名=" #N/A"), rules)
+    assert isinstance(outcome, Rejected)
+    assert ("氏名", Level.ERROR, "excel_error") in _faults(outcome)
+    assert ("管理番号", Level.ERROR, "excel_error") in _faults(check_row(_row(管理番号="#REF!"), rules))
+    assert _passed(_row(備考="#N/A", 氏名="山田 #1"), rules).faults == ()
+
+
 def test_the_sign_our_files_put_before_formulas_is_taken_off():
     outcome = _passed(_row(電話番号="'+819012345678", 氏名="'=1+1", 備考="'引用'"), _rules())
     assert outcome.phone == "+819012345678"
