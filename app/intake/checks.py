@@ -194,7 +194,9 @@ def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
 
 
 # as Excel in Japan shows them; the reason column of our own file is passed over
-_EXCEL_ERRORS = frozenset("#N/A #REF! #VALUE! #NAME? #DIV/0! #NUM! #NULL! #SPILL! #CALC! #GETTING_DATA".split())
+_EXCEL_ERRORS = frozenset(
+    ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA"]
+)
 
 
 def _excel_errors(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
