@@ -363,7 +363,7 @@ def play(ground: Ground, examples: int, steps: int, *, same_each_time: bool) -> 
 
 
 def test_no_path_leads_to_a_second_sms(ground: Ground) -> None:
-    play(ground, examples=8, steps=15, same_each_time=True)
+    play(ground, examples=6, steps=15, same_each_time=True)
 
 
 @pytest.mark.slow
