@@ -103,6 +103,15 @@ def test_guessing_over_many_links_stops_the_checks(crowd: Callable[[int], Crowd]
     assert people.state() == ("paused", True)
 
 
+def test_guessing_once_at_each_of_many_links_stops_the_checks_too(crowd: Callable[[int], Crowd]) -> None:
+    people = crowd(130)
+    people.open_and_answer(40, RIGHT)
+    kinds = people.open_and_answer(60, WRONG)
+    assert people.state() == ("paused", True)
+    assert kinds.count(VerdictKind.WRONG) < 30
+    assert kinds[-1] is VerdictKind.CLOSED
+
+
 def test_many_locks_among_very_many_people_are_the_usual(crowd: Callable[[int], Crowd]) -> None:
     people = crowd(240)
     people.open_and_answer(210, RIGHT)
