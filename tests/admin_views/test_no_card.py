@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,14 @@ from admin_views.fields import no_card_number
 
 # what keeps a card's number out in another way: a telephone number that can be dialled, a mail address, a time of day
 _OWN_RULE = {"japanese_phone", "email", "_clock"}
+# what a browser fetches or sends to, elsewhere; and a field for a card
+_FOREIGN = re.compile(
+    r"""<(?:script|img|iframe|source|embed|object|use|form|link)\b[^>]*?\s(?:src|href|action|data)=["'](?:https?:)?//[^"']*""",
+    re.IGNORECASE,
+)
+_CARD = re.compile(
+    r"""<input\b[^>]*?(?:name|autocomplete|id)=["'](?:[^"']*(?:card|cvc|cvv)[^"']*|cc-[^"']*)["']""", re.IGNORECASE
+)
 
 
 def forms() -> Iterator[type[Any]]:
@@ -49,3 +58,30 @@ def test_every_text_is_searched_for_card_numbers() -> None:
                 open_doors.append(f"{form.__name__}.{name}")
     assert looked_at > 15
     assert open_doors == []
+
+
+def test_the_search_finds_what_must_not_be_there() -> None:
+    bad = (
+        '<script src="https://js.example/"></script><img alt="" src=\'//cdn.example/a.png\'>'
+        '<form method="post" action="https://pay.example/"><input name="card_number"><input autocomplete="cc-number">'
+    )
+    assert (len(_FOREIGN.findall(bad)), len(_CARD.findall(bad))) == (3, 2)
+    assert _FOREIGN.findall('<a href="https://pay.example/">go</a><script src="/admin/static/a.js"></script>') == []
+
+
+def test_no_page_takes_a_card_or_fetches_from_elsewhere(browser_of: Any, ours: Any) -> None:
+    browser = browser_of(ours.manager)
+    pages = ["/admin/", *(f"/admin/{name}/" for name in ("campaign", "recipient", "payment", "payment_difference"))]
+    pages += [
+        f"/admin/payment-act/settle/{ours.people[0].id}",
+        f"/admin/recipient/details/?id={ours.people[0].id}",
+        f"/admin/payment_account/edit/?id={ours.payment_account}",
+        "/admin/payment_account/new/?provider=stripe",
+    ]
+    for path in pages:
+        answer = browser.get(path)
+        html = answer.get_data(as_text=True)
+        assert answer.status_code == 200, path
+        assert _FOREIGN.findall(html) == [], path
+        assert _CARD.findall(html) == [], path
+        assert "http" not in answer.headers["Content-Security-Policy"], path
