@@ -49,7 +49,7 @@ format: $(STAMP) ## let ruff mend and format the code
 lock: $(STAMP) ## solve both locks anew from pyproject.toml (LOCK_ARGS=--upgrade takes newer versions)
 	$(PY) -m dev.lock $(LOCK_ARGS)
 
-screenshots: $(STAMP) ## the pictures of the README, from a product started for them (needs Debian's chromium)
+screenshots: $(STAMP) ## the pictures of the README and the clerks' guide, from a product started for them (needs Debian's chromium)
 	$(PY) -m dev.screenshots
 
 pages: $(STAMP) ## a picture of every state of the recipients' pages, for docs/pages.md (needs Debian's chromium)

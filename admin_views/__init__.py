@@ -17,6 +17,7 @@ from admin_views.campaign_flow import CampaignFlow
 from admin_views.campaign_life import CampaignLife
 from admin_views.campaigns import CampaignView
 from admin_views.exports import ExportView, LayoutView
+from admin_views.guide import GuideView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.page_look import PageLookView
@@ -57,6 +58,7 @@ def register(app: Flask) -> None:
         PaymentAccountView(),
         AuditView(),
         PasswordView(),
+        GuideView(),
     ):
         if view.endpoint not in ACCESS:
             raise LookupError(f"access.ACCESS says nothing of {view.endpoint}")

@@ -1,7 +1,7 @@
-"""`make screenshots`: the README's pictures, taken from a product started for them.
+"""`make screenshots`: the pictures of the README and of the clerks' guide, taken from a product started for them.
 
-In: the demo's own data. Out: docs/images/back-office.png and docs/images/phone-page.png. The pictures are taken on
-the way a clerk and a person really go; a step that has changed fails here.
+In: the demo's own data. Out: docs/images/back-office.png, phone-page.png, and guide-*.png of a clerk's day. The
+pictures are taken on the way a clerk and a person really go; a step that has changed fails here.
 """
 
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from dev import clerks_day
 from dev.browser import DESK, PHONE, chromium
 from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
@@ -31,6 +32,7 @@ def main() -> int:
             campaign = _back_office(browser, stack)
             _phone(browser, stack)
             _picture(campaign, "back-office")
+            clerks_day.spend(browser, stack, _picture)
     except DevError as fault:
         print(fault, file=sys.stderr)
         return 1
