@@ -208,6 +208,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "pay_button": ("支払いに進む", "Continue to payment"),
     "pay_again": ("もう一度支払う", "Try to pay again"),
+    "try_again": ("もう一度試す", "Try again"),
     "pay_go_on": ("支払いを続ける", "Continue to payment"),
     "pay_lead": (
         "決済サービスのページに移動します。お支払いが終わると、このページに戻ります。",
@@ -241,14 +242,14 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "unavailable": (
         (
             "決済サービスに接続できませんでした。お支払いは行われていません。"
-            "数分たってから、もう一度ボタンを押してください。"
+            "数分たってから、下のボタンを押してください。"
         ),
         "The payment service could not be reached. Nothing was paid. Please try again in a few minutes.",
     ),
     "unavailable_unsure": (
         (
             "決済サービスに接続できず、前回のお支払いの結果を確かめられませんでした。"
-            "お支払いを済ませた場合は、もう一度支払わないでください。数分たってから、もう一度ボタンを押してください。"
+            "お支払いを済ませた場合は、もう一度支払わないでください。数分たってから、下のボタンを押してください。"
         ),
         "Your last payment could not be checked. If you have paid, don't pay again. Please try again in a few minutes.",
     ),
