@@ -15,11 +15,13 @@ from app.tenancy.staff import Role
 def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:
     """Give what the page shows."""
     checked = rehearsal.current(campaign)
+    when = flow_preview.when(campaign)
     refusals = approval.refusals(campaign, staff().id, staff().role)
     return {
         "checked": checked,
         "previews": flow_preview.previews(campaign, checked) if checked else [],
-        "when": flow_preview.when(campaign),
+        "when": when,
+        "when_terms": [(name, words.replace("送信のボタンを押した", "承認した")) for name, words in when.terms],
         "asked": f"{name_of(campaign.asked_by)}（{show.jst(campaign.asked_at)}）",
         "refusals": refusals,
         "mine": campaign.asked_by == staff().id,

@@ -57,6 +57,9 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
     with app.app_context(), tenancy.tenant(estate.tenant):
         rehearsal.rehearse(estate.campaigns["checked"])
         rehearsal.rehearse(estate.campaigns["scheduled"])
+        asked = rehearsal.rehearse(estate.campaigns["approval"])
+        waiting = db.session.get_one(Campaign, estate.campaigns["approval"])
+        waiting.asked_by, waiting.asked_at, waiting.asked_digest = estate.clerk, datetime.now(UTC), asked.digest
         for act in ACTS:
             target, detail = f"campaign:{estate.campaign}", {"people": 3, "encoding": "cp932", "fields": ["name"]}
             audit.record(db.session, actor=f"user:{estate.clerk}", act=act, target=target, detail=detail)
