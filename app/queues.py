@@ -33,7 +33,8 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.payments.apply_notices": (TRACKING, 3600),
     "jobs.payments.poll": (TRACKING, 3600),
-    "jobs.payments.reconcile_day": (TRACKING, 3600),
+    # beside imports, not beside receipts: a large contract's night asks for long
+    "jobs.payments.reconcile_day": (INTAKE, 3600),
 }
 
 # how long a promise "this job is waiting" holds if the job is lost, seconds

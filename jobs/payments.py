@@ -8,7 +8,9 @@ def apply_notices(tenant_id: int) -> None:
     """Act upon the webhooks that wait."""
     queues.begun("jobs.payments.apply_notices", tenant_id)
     with tenancy.tenant(tenant_id):
-        notices.apply(tenant_id)
+        more = notices.apply(tenant_id)
+    if more:
+        queues.enqueue("jobs.payments.apply_notices", tenant_id, once=True)
 
 
 def poll(tenant_id: int) -> None:

@@ -1,12 +1,16 @@
 """Webhooks that came, and those that didn't."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pytest
 
 from app import tenancy
+from app.extensions import redis_client
 from app.payments import notices
 from app.payments.base import WebhookEvent
+from app.payments.site import NoAnswer
 from jobs import payments as jobs
 from tests.payments.shop import Buyer
 
@@ -151,3 +155,46 @@ def test_an_account_without_credentials_stops_no_other(buyer: Buyer, new_buyer) 
         age(one, "10 minutes")
         poll(one)
     assert (buyer.state(), other.state()) == ("started", "paid")
+
+
+def test_a_site_that_hangs_rests_and_holds_nobody_up(
+    new_buyer: Callable[[], Buyer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two questions without an answer are enough: the others wait, and so does the next job, for a while."""
+    buyer = new_buyer()
+    buyer.press()
+    provider_id = buyer.sessions()[0].id
+    buyer.choose("card")
+    store(buyer, "evt_1", provider_id)
+    asked: list[int] = []
+
+    def unanswered(payment_id: int) -> None:
+        asked.append(payment_id)
+        raise NoAnswer("timeout")
+
+    monkeypatch.setattr(notices, "confirm", unanswered)
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        asking = notices._Asking()
+        outcomes = [asking.confirm(number, buyer.account_id) for number in range(1, 6)]
+        assert (outcomes, asked) == ([""] * 5, [1, 2])
+        assert not notices.apply(buyer.tenant_id)
+        assert asked == [1, 2]
+        # another contract's site is asked
+        assert notices._Asking().confirm(7, buyer.account_id + 1) == ""
+        assert asked == [1, 2, 7]
+        redis_client.connection.delete(f"todoke:silent:payment:{buyer.account_id}")
+    monkeypatch.undo()
+    apply(buyer)
+    assert buyer.state() == "paid"
+
+
+def test_more_than_there_is_time_for_is_gone_on_with(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
+    buyer.press()
+    provider_id = buyer.sessions()[0].id
+    for number in range(3):
+        store(buyer, f"evt_{number}", provider_id)
+    monkeypatch.setattr(notices, "_BATCH", 2)
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        assert notices.apply(buyer.tenant_id)
+        assert not notices.apply(buyer.tenant_id)
+    assert all(applied for _, _, applied in outcomes(buyer.database))
