@@ -74,7 +74,7 @@ def _waited(connection: psycopg.Connection, big: int, campaign_id: int) -> Run:
     """Say how long the ten waited, and how many of the million still did."""
     row = connection.execute(
         """
-        SELECT (SELECT count(*) FROM recipient WHERE campaign_id = %s AND sms_state = 'queued'),
+        SELECT (SELECT count(*) FROM recipient WHERE campaign_id = %s AND sms_state IN ('draft', 'queued')),
             (SELECT extract(epoch FROM max(r.accepted_at) - min(c.launched_at))
                 FROM recipient r JOIN campaign c ON c.id = r.campaign_id
                 WHERE c.id = %s AND r.sms_state IN ('accepted', 'delivered'))
