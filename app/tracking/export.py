@@ -26,7 +26,7 @@ from app.tracking.xlsx import workbook
 ENCODINGS = {"cp932": "Excel用（Shift_JIS）", "utf-8-sig": "UTF-8（BOM付き）"}
 FORMATS = {**ENCODINGS, "xlsx": "Excelブック（.xlsx）"}
 
-_PAGE_ROWS = 1_000
+_PAGE_ROWS = 500
 _REPLACED = "〓"
 
 # CP932 has its own code points for these; without this a wave dash from a Mac would become 〓

@@ -25,7 +25,7 @@ KEPT = timedelta(days=7)
 LARGE = 100_000
 
 _JOB = "jobs.tracking.make_export"
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 18
 _TELL_EVERY_S = 1.0
 _LOCK_SPACE = 7_230_004
 # nobody wants a file each day of a campaign that was over so long ago
@@ -97,7 +97,7 @@ def make(export_id: int) -> None:
 
 
 def _write(export_id: int, pieces: Iterator[bytes], told: Counter[str]) -> int:
-    """Keep the pieces, a megabyte each; give their size. Raises _Stopped."""
+    """Keep the pieces, all of one size but the last; give their size. Raises _Stopped."""
     waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
     for piece in pieces:
         waiting += piece
