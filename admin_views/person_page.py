@@ -8,13 +8,26 @@ from markupsafe import Markup
 from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
+from app.delivery import log
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
 from app.tracking.moves import STEP_TIMES
-from app.tracking.states import PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
+from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
 
-_MOST_EVENTS = 200
+LATEST_EVENTS = 200
+_MOST_EVENTS = 5_000
+
+# Codes of our own in the send log; a provider's stand as they are.
+_CODES = {
+    log.NOT_SENT: "送信前に中断",
+    log.ABSENT: "送信サービスに記録なし",
+    log.WORKER_LOST: "結果の記録前に中断",
+    "by_hand:sent": "管理者が送信済みとした",
+    "by_hand:again": "管理者が再送とした",
+}
+_BEGINNINGS = {log.GAVE_UP: "受け付けられず断念", log.ACCOUNT: "アカウントの問題"}
+_AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送"}
 
 # Events that change no state, by track and kind.
 _KINDS = {
@@ -76,14 +89,23 @@ def facts(person: Recipient) -> list[tuple[str, str]]:
         *found,
         ("リンクの有効期限", show.jst(person.link_expires_at)),
         ("名簿の行", f"{person.sheet_row}行目" if person.sheet_row else show.NOTHING),
-        ("携帯会社", person.carrier or show.NOTHING),
+        ("携帯会社", CARRIERS.get(person.carrier, person.carrier) or show.NOTHING),
     ]
 
 
-def timeline(person: Recipient) -> list[Moment]:
-    """Give what happened, the latest first."""
-    found = rows(Event).filter(Event.recipient_id == person.id).order_by(Event.id.desc()).limit(_MOST_EVENTS)
-    return [_moment(event) for event in found]
+def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], bool]:
+    """Give what happened, the latest first, and say whether there is more than that."""
+    most = _MOST_EVENTS if whole else LATEST_EVENTS
+    found = rows(Event).filter(Event.recipient_id == person.id).order_by(Event.id.desc()).limit(most + 1).all()
+    return [_moment(event) for event in found[:most]], len(found) > most
+
+
+def code_words(code: str) -> str:
+    """Say why an attempt ended so: our own codes in words, a provider's as it is."""
+    start, _, rest = code.partition(":")
+    if words := _BEGINNINGS.get(f"{start}:"):
+        return f"{words}（{rest}）" if rest else words
+    return _CODES.get(code, code) or show.NOTHING
 
 
 def _moment(event: Event) -> Moment:
@@ -92,6 +114,11 @@ def _moment(event: Event) -> Moment:
     detail = event.detail or {}
     if event.state == "wrong_answer" and "attempt" in detail:
         what = f"{what}（{detail['attempt']}/{detail['of']}回目）"
+    elif event.track == "sms":
+        told = [_AGAIN[detail["again"]]] if detail.get("again") in _AGAIN else []
+        told += [f"{detail['attempt']}回目"] if "attempt" in detail else []
+        told += [code_words(str(detail["code"]))] if detail.get("code") else []
+        what = f"{what}（{'、'.join(told)}）" if told else what
     return Moment(show.jst_exact(event.at), track.label if track else event.track, what, actor_name(event.actor))
 
 
@@ -103,8 +130,8 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
             "attempt": row.attempt,
             "started": show.jst_exact(row.started_at),
             "state": show.badge(row.state, show.word(SMS, row.state)),
-            "code": row.code or show.NOTHING,
-            "carrier": row.carrier or show.NOTHING,
+            "code": code_words(row.code),
+            "carrier": CARRIERS.get(row.carrier, row.carrier) or show.NOTHING,
             "settled": show.jst_exact(row.settled_at),
         }
         for row in found

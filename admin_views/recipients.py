@@ -179,6 +179,7 @@ class RecipientView(SecureModelView):
         return self._page(self.get_one(request.args.get("id")))
 
     def _page(self, person: Recipient, phone: str = "") -> str:
+        happened, more = person_page.timeline(person, whole=request.args.get("all") == "1")
         return self.render(
             self.details_template,
             person=person,
@@ -187,7 +188,8 @@ class RecipientView(SecureModelView):
             may_reveal=staff().role == Role.MANAGER,
             may_pay_act=may_open("payment_acts"),
             facts=person_page.facts(person),
-            timeline=person_page.timeline(person),
+            timeline=happened,
+            more_happened=more,
             attempts=person_page.attempts(person),
             payments=person_page.payments(person),
             states=person_page.states(person),

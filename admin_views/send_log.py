@@ -5,7 +5,7 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup
 
-from admin_views import show
+from admin_views import person_page, show
 from admin_views.base import SecureModelView
 from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.keyset import Way
@@ -46,7 +46,7 @@ class SendLogView(SecureModelView):
         "settled_at": lambda _v, _c, attempt, _n: show.jst_exact(attempt.settled_at),
         "recipient": _person,
         "state": show.state_of(SMS),
-        "code": lambda _v, _c, attempt, _n: attempt.code or show.NOTHING,
+        "code": lambda _v, _c, attempt, _n: person_page.code_words(attempt.code),
         "carrier": show.words_of(CARRIERS),
     }
     number_columns = ("attempt", "units")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from admin_views import keyset
+from admin_views.person_page import code_words
 from app import tenancy
 from app.extensions import db, vault
 from app.models import SendLog
@@ -293,3 +294,35 @@ def test_the_last_four_digits_stand_nowhere_in_the_clear(app, ours, database):
     with app.app_context():
         assert stored == vault.last4_index(ours.tenant, ours.people[0].phone)
     assert ours.people[0].phone[-4:].encode() not in stored
+
+
+def test_a_persons_page_tells_all_that_happened_however_much(app, clerk, ours, database):
+    person = ours.people[0]
+    database.execute(
+        "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)"
+        " SELECT %s, %s, %s, 'page', 'fetched', TIMESTAMPTZ '2026-11-23 15:00:01Z' + n * interval '1 s', 'person'"
+        " FROM generate_series(0, 204) n",
+        [ours.tenant, ours.campaign, person.id],
+    )
+    page = open_(clerk, f"/admin/recipient/details/?id={person.id}")
+    assert "新しい200件を表示しています" in page
+    assert "2026/11/24 00:00:01" not in page
+    page = open_(clerk, f"/admin/recipient/details/?id={person.id}&all=1")
+    assert "件を表示しています" not in page
+    assert "2026/11/24 00:00:01" in page
+    assert "2026/11/24 00:03:25" in page
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("", "―"),
+        ("E001", "E001"),
+        ("worker_lost", "結果の記録前に中断"),
+        ("gave_up:500", "受け付けられず断念（500）"),
+        ("account:", "アカウントの問題"),
+        ("by_hand:sent", "管理者が送信済みとした"),
+    ],
+)
+def test_why_an_attempt_ended_so_is_said_in_words(code, words):
+    assert code_words(code) == words
