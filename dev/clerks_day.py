@@ -55,21 +55,20 @@ def list_of(people: int = PEOPLE, *, wrong: bool, only: frozenset[int] | None = 
 
 def spend(browser: Browser, stack: Stack, show: Show) -> Day:
     """Go through the day; `show` is called at each place of the guide with the page and the picture's name."""
-    clerk = next(account for account in stack.accounts if account["role"] == "clerk")
-    context = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo")
-    page = context.new_page()
-    page.set_default_timeout(_WAIT_MS)
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    operator = _sign_in(browser, stack, "operator", complaints)
+    _limit(operator, stack)
+    operator.context.close()
+    page = _sign_in(browser, stack, "clerk", complaints)
+    context = page.context
     try:
-        page.goto(f"{stack.web_url}/admin/login")
-        for name in ("tenant_code", "email", "password"):
-            page.locator(f"#{name}").fill(clerk[name])
-        page.get_by_role("button", name="サインイン").click()
         campaign_id = _write(page, show)
         _bring_list(page, show)
-        _send(page, show)
+        _ask(page, show)
+        manager = _sign_in(browser, stack, "manager", complaints)
+        _approve(manager, show)
+        manager.context.close()
+        page.goto(f"{stack.web_url}/admin/campaign/{campaign_id}/status/")
         _watch(page, stack, campaign_id, show)
         _look_up(page, show)
         content = _export(page, stack, campaign_id, show)
@@ -77,6 +76,39 @@ def spend(browser: Browser, stack: Stack, show: Show) -> Day:
         context.close()
     # an upload that is refused answers 422, which Chromium tells on the console
     return Day(campaign_id, content, [text for text in complaints if "status of 422" not in text])
+
+
+def _sign_in(browser: Browser, stack: Stack, role: str, complaints: list[str]) -> Page:
+    """Give the first one of a role a browser of their own."""
+    account = next(account for account in stack.accounts if account["role"] == role)
+    page = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo").new_page()
+    page.set_default_timeout(_WAIT_MS)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{stack.web_url}/admin/login")
+    for name in ("tenant_code", "email", "password"):
+        page.locator(f"#{name}").fill(account[name])
+    page.get_by_role("button", name="サインイン").click()
+    expect(page.get_by_role("heading", name="ホーム")).to_be_visible()
+    return page
+
+
+def _limit(page: Page, stack: Stack) -> None:
+    """Let the company's larger campaigns need a second person."""
+    page.goto(f"{stack.web_url}/admin/tenant/edit/?id=1")
+    page.locator("#approval_above").fill(str(PEOPLE - 1))
+    page.get_by_role("button", name="保存する").click()
+    expect(page.get_by_text("保存しました").first).to_be_visible()
+
+
+def _approve(page: Page, show: Show) -> None:
+    """Find the request on the home page, look at what was checked, approve it."""
+    page.get_by_role("link", name="内容を見て承認する").click()
+    approve = page.get_by_role("button", name=f"{PEOPLE}件の送信を承認する")
+    expect(approve).to_be_visible()
+    show(page, "guide-approval")
+    approve.click()
+    expect(page.get_by_text("承認しました").first).to_be_visible()
 
 
 def _write(page: Page, show: Show) -> int:
@@ -120,17 +152,18 @@ def _upload(page: Page, name: str, content: bytes) -> None:
     page.locator("form:has(input[type=file]) button[type=submit]").first.click()
 
 
-def _send(page: Page, show: Show) -> None:
-    """Check every row, look, send."""
+def _ask(page: Page, show: Show) -> None:
+    """Check every row, look, ask for approval."""
     page.get_by_role("navigation", name="配信の手順").get_by_role("link", name=re.compile("確認")).click()
     page.get_by_role("button", name=f"{PEOPLE}件を確認する").click()
     expect(page.get_by_role("link", name=f"{PEOPLE}件の送信へ進む")).to_be_visible()
     show(page, "guide-check")
     page.get_by_role("link", name=f"{PEOPLE}件の送信へ進む").click()
-    expect(page.get_by_role("button", name=f"{PEOPLE}件を送信")).to_be_visible()
+    ask = page.get_by_role("button", name=f"{PEOPLE}件の承認を依頼")
+    expect(ask).to_be_visible()
     show(page, "guide-send")
-    page.get_by_role("button", name=f"{PEOPLE}件を送信").click()
-    expect(page).to_have_url(re.compile("/status/"))
+    ask.click()
+    expect(page.get_by_text("承認待ち").first).to_be_visible()
 
 
 def _watch(page: Page, stack: Stack, campaign_id: int, show: Show) -> None:

@@ -1,4 +1,4 @@
-"""A clerk's day: wrong file, corrected file, watching, looking up one person who calls, export."""
+"""A clerk's day: wrong file, corrected file, approval by a manager, watching, looking up who calls, export."""
 
 import csv
 import io
