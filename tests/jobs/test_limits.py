@@ -62,7 +62,8 @@ def test_four_processes_never_pass_an_accounts_rate_in_any_second(
     assert len(times) / span > rate / 2, "slower than it may be, but not by much"
     fences = job.rows("SELECT count(*) AS n FROM slice WHERE campaign_id = %s AND fence > 0")[0]["n"]
     assert fences > 1
-    assert len({message["to"] for message in sandbox.messages()}) == len(times)
+    messages = sandbox.messages()  # the workers go on meanwhile
+    assert len({message["to"] for message in messages}) == len(messages) >= len(times)
 
 
 @pytest.mark.slow
