@@ -145,7 +145,10 @@ def test_429_is_tried_again_later_and_then_arrives(launched: Launched, sandbox: 
     assert job.state() == "completed"
 
 
-def test_a_carrier_that_takes_nothing_does_not_use_up_the_list(launched: Launched, sandbox: Sandbox) -> None:
+def test_a_carrier_that_takes_nothing_does_not_use_up_the_list(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned
+) -> None:
+    tuned(send_connections=50)  # so many may be under way when it is seen
     job = launched(500)
     sandbox.switches(too_many_requests=True, retry_after_s=60)
     send(job)
