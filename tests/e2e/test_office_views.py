@@ -182,11 +182,11 @@ def test_a_dismissed_confirmation_leaves_everything_as_it_is(
     assert database.execute(state, [running[1]]).fetchone() == ("cancelled",)
 
     # what weighs more is asked on a page of its own; going back is no answer
-    busy = estate.campaigns["busy"]
-    for act in ("cancel", "resume"):
-        page.goto(f"{served}/admin/campaign/{busy}/{act}")
+    for act, state_before in (("cancel", "sending"), ("resume", "paused")):
+        campaign = estate.campaigns[state_before]
+        page.goto(f"{served}/admin/campaign/{campaign}/{act}")
         page.get_by_role("link", name="やめて戻る").click()
-        assert database.execute("SELECT state FROM campaign WHERE id = %s", [busy]).fetchone() == ("sending",)
+        assert database.execute("SELECT state FROM campaign WHERE id = %s", [campaign]).fetchone() == (state_before,)
     done, upload = estate.lists[0]
     page.goto(f"{served}/admin/campaign/{done}/list/{upload}/discard")
     page.get_by_role("link", name="やめて戻る").click()
