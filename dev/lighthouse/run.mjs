@@ -15,6 +15,7 @@ const config = {
     onlyCategories: ['accessibility', 'performance'],
     ignoreStatusCode: true, // a page that says what went wrong is judged like any other
     skipAudits: ['bf-cache'], // it goes away and comes back, which an answer to a form does not survive
+    extraHeaders: {'Accept-Language': 'ja-JP'}, // where no person is known, the browser's language counts
     disableStorageReset: true, // the cookie is how a page knows its person
   },
 };
