@@ -8,6 +8,7 @@ from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal, waves
 from app.extensions import db
 from app.models import Campaign
+from jobs import sweep
 from tests import factories
 from tests.jobs.conftest import Program
 from tests.launched import Job
@@ -41,7 +42,7 @@ def test_a_killed_worker_loses_and_doubles_nobody(
         assert db.session.get_one(Campaign, job.campaign_id).state == "sending"
     queues.queue(queues.TRACKING).empty()
     job.change("UPDATE wave SET stepped_at = now() - interval '1 minute'")
-    queues.enqueue("jobs.sweep.sweep")
+    sweep.sweep()
     start("worker", "tracking", SLICE_ROWS="500")
     until(lambda: job.states() == {"queued": PEOPLE})
     events = job.rows(
