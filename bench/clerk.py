@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from app import create_app, tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, rehearsal, waves
 from app.delivery import slices
 from app.extensions import db
 from app.models import Campaign
@@ -47,6 +47,7 @@ def _launch(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
     lifecycle.launch(campaign_id, user_id=campaign.created_by, digest=rehearsal.digest(campaign))
+    waves.run(campaign_id)  # no worker of the tracking queue runs beside a bench
 
 
 def _scope() -> AbstractContextManager[object]:
