@@ -66,6 +66,9 @@ def _flask_config(settings: Settings) -> dict[str, object]:
             "pool_size": settings.database_pool,
             "max_overflow": 5,
             "pool_pre_ping": True,
+            # Of a prepared statement PostgreSQL makes, at its eleventh time, one plan for any values: it joins each of
+            # a batch with each, where it believes that a new list's tables hold a row or two.
+            "connect_args": {"prepare_threshold": None},
         },
         "SESSION_COOKIE_SECURE": settings.https,
         "SESSION_COOKIE_HTTPONLY": True,

@@ -41,7 +41,13 @@ class TokenConverter(BaseConverter):
     regex = "[1-9A-HJ-NP-Za-km-z]{12,32}"
 
 
-@bp.get("/look/<digest>.css")
+class LookConverter(BaseConverter):
+    """What can be the digest of a company's look."""
+
+    regex = "[0-9a-f]{20}"
+
+
+@bp.get("/look/<look:digest>.css")
 def look_static(digest: str) -> Response:
     """Give the style sheet with a company's colour and logo."""
     return look.sheet(digest) or abort(404)

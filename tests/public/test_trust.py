@@ -77,8 +77,9 @@ def test_a_companys_look_is_one_style_sheet_kept_for_good(looked: Sent, browser:
     assert address in browser.text
 
 
-def test_a_look_that_nobody_has_is_not_found(app: Flask) -> None:
-    answer = app.test_client().get(f"/look/{'0' * 20}.css")
+@pytest.mark.parametrize("digest", ["0" * 20, "%00", "x", "0" * 5000])
+def test_a_look_that_nobody_has_is_not_found(app: Flask, digest: str) -> None:
+    answer = app.test_client().get(f"/look/{digest}.css")
     assert answer.status_code == 404
     check_headers(answer.headers)
 

@@ -157,3 +157,14 @@ def test_a_campaign_moves_with_its_event(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
     assert (campaign.state, campaign.launched_at) == ("sending", NOW)
     assert events() == [(None, "campaign", "sending", "user:1")]
+
+
+@pytest.mark.usefixtures("campaign_id")
+def test_a_batch_is_planned_for_its_own_values_however_many_went_before() -> None:
+    """A plan for any values joins each of a batch with each; PostgreSQL would go over to one at the eleventh time."""
+    steps = [Step(one, NOW) for one in ids()]
+    with tenancy.transaction() as connection:
+        for _ in range(12):
+            move(connection, SMS, SmsState.QUEUED, steps, actor="system")
+        plans = "SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements"
+        assert connection.exec_driver_sql(plans).scalar_one() == 0
