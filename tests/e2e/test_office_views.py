@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Browser, Dialog, Page, expect
 from werkzeug.serving import make_server
 
 from app.tenancy.staff import Role
@@ -25,7 +25,7 @@ from tests.admin_views.tour import ROLES, tour
 
 pytestmark = pytest.mark.e2e
 
-TABLET = {"width": 820, "height": 1180}
+TABLET = {"width": 768, "height": 1024}
 _WAIT_MS = 20_000
 # where pictures of every page go, for whoever wants to look at them
 _PICTURES = os.environ.get("OFFICE_PICTURES", "")
@@ -147,7 +147,44 @@ def test_a_visitor_would_see_it(browser: Browser) -> None:
     visitor.judge("bad")
     visitor.context.close()
     text = _report(visitor.faults)
-    assert all(word in text for word in ("html-has-lang", "label", "console: no", "runs over at 820 px"))
+    assert all(word in text for word in ("html-has-lang", "label", "console: no", "runs over at 768 px"))
+
+
+def test_the_menu_is_one_line_whose_group_opens_by_keyboard(
+    app: Flask,
+    database: psycopg.Connection,
+    browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
+    operator: int,  # noqa: F811 - a fixture
+    browser: Browser,
+    served: str,
+) -> None:
+    estate = empty(app, database)
+    visitor = Visitor(browser, served, _cookies(browser_of, estate, operator, Role.MANAGER))
+    page = visitor.page
+    page.goto(f"{served}/admin/")
+    menu = page.get_by_role("navigation", name="メインメニュー")
+    group = menu.locator("summary")
+    for size in (TABLET, DESK):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        line = [menu.get_by_role("link", name=name, exact=True) for name in ("ホーム", "配信", "支払い", "ファイル")]
+        tops = {box["y"] for box in (place.bounding_box() for place in [*line, group]) if box}
+        assert len(tops) == 1, f"more than one line at {size['width']} px"
+        visitor.judge(f"closed at {size['width']}")
+    users = menu.get_by_role("link", name="利用者", exact=True)
+    expect(users).to_be_hidden()
+    group.focus()
+    page.keyboard.press("Enter")
+    expect(users).to_be_visible()
+    visitor.judge("open")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "レイアウト"
+    users.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="利用者")).to_be_visible()
+    expect(users).to_be_visible()
+    expect(users).to_have_attribute("aria-current", "page")
+    assert visitor.faults == {}, _report(visitor.faults)
+    visitor.context.close()
 
 
 def test_a_dismissed_confirmation_leaves_everything_as_it_is(
