@@ -20,6 +20,7 @@ from admin_views.exports import ExportView, LayoutView
 from admin_views.guide import GuideView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
+from admin_views.myself import MyselfView
 from admin_views.page_look import PageLookView
 from admin_views.password import PasswordView
 from admin_views.payment_accounts import PaymentAccountView
@@ -60,6 +61,7 @@ def register(app: Flask) -> None:
         SmsAccountView(),
         PaymentAccountView(),
         AuditView(),
+        MyselfView(),
         PasswordView(),
         GuideView(),
     ):

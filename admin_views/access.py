@@ -16,6 +16,7 @@ _ALL = frozenset(Role)
 ACCESS: Mapping[str, frozenset[Role]] = {
     "admin": _ALL,
     "password": _ALL,
+    "myself": _ALL,
     "guide": _ALL,
     "tenant": _OPERATOR,
     "page_look": _OPERATOR | _MANAGER,

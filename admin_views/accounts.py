@@ -106,6 +106,7 @@ class AccountView(SecureModelView):
 
     form: Any = AccountForm
     providers: Mapping[str, Any] = {}
+    asks_again = True
     can_create = True
     can_edit = True
     column_searchable_list = ("name",)

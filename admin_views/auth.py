@@ -1,11 +1,10 @@
 """Sign-in and sign-out, and the scope that every request of the back office runs in.
 
-In: a signed cookie. Out: the request with its user and an open scope: the user's company, or the platform for
-operators. What can't happen here: a request of a user in another scope than the user's own, a session that goes on
-after `staff_idle_minutes` without a click, after `LONGEST`, or after its user, company, password or role changed.
+In: a signed cookie that holds a session's key. Out: the request with its user and an open scope: the user's company,
+or the platform for operators. What can't happen here: a request of a user in another scope than the user's own, a page
+for who has passed only the first of two steps.
 """
 
-import time
 from contextlib import ExitStack
 
 from flask import Blueprint, Flask, Response, abort, flash, g, redirect, render_template, request, session, url_for
@@ -17,21 +16,33 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views import errors
 from admin_views.look import PREFIX
 from app import tenancy
-from app.config import settings
-from app.extensions import limiter, login
-from app.tenancy.staff import SignInRefused, Staff, recall, sign_in
+from app.extensions import db, limiter, login
+from app.tenancy import sessions
+from app.tenancy.sessions import Device
+from app.tenancy.sign_in import Begun, SignInRefused, second_step, sign_in
+from app.tenancy.staff import Staff
 
-LONGEST_S = 12 * 3600
 _LONGEST_TYPED = 300  # characters; more is no sign-in
+_GUESSES = "20 per minute; 200 per hour"
 
 REFUSED = (
     "サインインできませんでした。企業コード・メールアドレス・パスワードをもう一度お確かめください。"
     "続けて間違えると15分間サインインできなくなります。その場合は時間をおいてからお試しください。"
 )
+CODE_REFUSED = (
+    "確認できませんでした。認証アプリに今表示されている6桁の数字を入力してください。一度使ったコードは使えません。"
+    "続けて間違えると15分間サインインできなくなります。"
+)
+TOO_LATE = "時間が過ぎたため、はじめからサインインしてください。"
 ENDED = "しばらく操作がなかったか、設定が変わったため、サインアウトしました。もう一度サインインしてください。"
+SET_UP = "二段階認証の設定が必要です。設定が終わると、ほかの画面を開けます。"
 
 # These are reached without a session, and without a scope of one.
-_OPEN = frozenset({"auth.sign_in_page", "look.static", "admin.static"})
+_OPEN = frozenset({"auth.sign_in_page", "auth.code_page", "look.static", "admin.static"})
+# What is open to who has to set up a second factor first.
+_SETTING_UP = frozenset({
+    "myself.index", "myself.begin_factor", "myself.factor", "auth.logout", "guide.index", "guide.picture",
+})  # fmt: skip
 
 bp = Blueprint("auth", __name__, url_prefix=PREFIX)
 bp.register_error_handler(HTTPException, errors.page)
@@ -50,44 +61,28 @@ def register(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _enter() -> None:
+def _enter() -> BaseResponse | None:
     path = request.path
     if not path.startswith(PREFIX) or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
-        return
+        return None
     if request.endpoint in _OPEN:
-        return
+        return None
     if b"\0" in request.query_string or b"%00" in request.query_string:
         abort(404)
-    remembered = _remembered()
-    if remembered is None:
-        return
-    tenant_id, user_id, epoch = remembered
-    g.scope = ExitStack()
-    g.scope.enter_context(tenancy.tenant(tenant_id) if tenant_id else tenancy.platform())
-    g.staff = recall(user_id, epoch)
-    if g.staff is None:
-        _end()
-    elif request.headers.get("Sec-Fetch-Dest") != "empty":
-        # what a script asks by itself is no sign of life
-        session["seen"] = int(time.time())
-
-
-def _remembered() -> tuple[int, int, int] | None:
-    """Give (company or 0, user, epoch) of a session that is not too old."""
     if "_user_id" not in session:
         return None
-    now = time.time()
-    idle_s = settings().staff_idle_minutes * 60
-    if now - session.get("seen", 0) > idle_s or now - session.get("began", 0) > LONGEST_S:
-        _end()
-        return None
-    tenant_id, user_id, epoch = session["_user_id"].split(".")
-    return int(tenant_id), int(user_id), int(epoch)
-
-
-def _end() -> None:
-    session.clear()
-    flash(ENDED, "warning")
+    g.scope = ExitStack()
+    tenant_id = session.get("scope", 0)
+    g.scope.enter_context(tenancy.tenant(tenant_id) if tenant_id else tenancy.platform())
+    # what a script asks by itself is no sign of life
+    g.staff = sessions.recall(session.get("key", ""), click=request.headers.get("Sec-Fetch-Dest") != "empty")
+    if g.staff is None:
+        session.clear()
+        flash(ENDED, "warning")
+    elif g.staff.must_add_factor and request.endpoint not in _SETTING_UP:
+        flash(SET_UP, "warning")
+        return redirect(url_for("myself.index"), 303)
+    return None
 
 
 def _leave(_error: BaseException | None) -> None:
@@ -103,7 +98,7 @@ def _user(remembered: str) -> Staff | None:
 
 
 @bp.route("/login", methods=["GET", "POST"])
-@limiter.limit("20 per minute; 200 per hour", methods=["POST"])
+@limiter.limit(_GUESSES, methods=["POST"])
 def sign_in_page() -> BaseResponse | str:
     """Show the sign-in, and take it."""
     target = request.values.get("next", "")
@@ -111,24 +106,66 @@ def sign_in_page() -> BaseResponse | str:
     problem = ""
     if request.method == "POST":
         try:
-            user = _signed_in(values)
+            begun = _signed_in(values)
         except SignInRefused:
             problem = REFUSED
         else:
             # nothing of before the sign-in lives on: not a planted cookie, not its CSRF token
             session.clear()
-            login_user(user)
-            session["began"] = session["seen"] = int(time.time())
-            return redirect(target if _is_ours(target) else url_for("admin.index"), 303)
+            if begun.passed:
+                return _welcome(begun, target)
+            session["half"] = begun.key
+            return redirect(url_for("auth.code_page", next=target or None), 303)
     del values["password"]
     return render_template("admin/login.html", problem=problem, values=values, next=target)
 
 
-def _signed_in(values: dict[str, str]) -> Staff:
+@bp.route("/login/code", methods=["GET", "POST"])
+@limiter.limit(_GUESSES, methods=["POST"])
+def code_page() -> BaseResponse | str:
+    """Ask for the second factor, and take it."""
+    target = request.values.get("next", "")
+    key = session.get("half", "")
+    with tenancy.platform():
+        waits = bool(key) and sessions.half_open(key) is not None
+    if not waits:
+        session.pop("half", None)
+        flash(TOO_LATE, "warning")
+        return redirect(url_for("auth.sign_in_page", next=target or None), 303)
+    problem = ""
+    if request.method == "POST":
+        try:
+            with tenancy.platform():
+                begun = second_step(key, request.form.get("code", "")[:_LONGEST_TYPED])
+        except SignInRefused:
+            problem = CODE_REFUSED
+        else:
+            session.clear()
+            return _welcome(begun, target)
+    return render_template("admin/login_code.html", problem=problem, next=target)
+
+
+def _welcome(begun: Begun, target: str) -> BaseResponse:
+    """Give the browser its session."""
+    with tenancy.tenant(begun.tenant_id) if begun.tenant_id else tenancy.platform():
+        staff = sessions.recall(begun.key, click=True)
+    if staff is None:  # ended a moment ago
+        return redirect(url_for("auth.sign_in_page"), 303)
+    session["scope"], session["key"] = begun.tenant_id, begun.key
+    login_user(staff)
+    return redirect(target if _is_ours(target) else url_for("admin.index"), 303)
+
+
+def _signed_in(values: dict[str, str]) -> Begun:
     if any("\0" in value for value in values.values()):
         raise SignInRefused
     with tenancy.platform():
-        return sign_in(values["tenant_code"], values["email"], values["password"])
+        return sign_in(values["tenant_code"], values["email"], values["password"], device())
+
+
+def device() -> Device:
+    """Say from where this request comes."""
+    return Device(request.user_agent.string, request.remote_addr or "")
 
 
 def _is_ours(target: str) -> bool:
@@ -138,6 +175,9 @@ def _is_ours(target: str) -> bool:
 @bp.post("/logout")
 def logout() -> BaseResponse:
     """End this session."""
+    if g.get("staff") is not None:
+        sessions.end(g.staff.session_id)
+        db.session.commit()
     session.clear()
     flash("サインアウトしました。", "success")
     return redirect(url_for("auth.sign_in_page"), 303)

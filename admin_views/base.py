@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
-from admin_views import errors, keyset, listing, scoping, show
+from admin_views import again, errors, keyset, listing, scoping, show
 from admin_views.access import may_open, staff
 from admin_views.auth import to_sign_in
 from admin_views.filters import Filter
@@ -32,6 +32,7 @@ from app.extensions import db
 from app.models import PaymentAccount, Tenant
 
 _LONGEST_SEARCH = 100
+_WRITES = frozenset({"create_view", "edit_view"})
 
 _log = structlog.get_logger()
 
@@ -124,6 +125,9 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     column_default_sort: Any = ("id", True)
     column_type_formatters: Any = dict(show.TYPES)
     column_type_formatters_detail: Any = dict(show.TYPES)
+
+    # its rows decide who may do what: whoever writes them proves first who he is
+    asks_again = False
 
     # what a list says: at its top, and when it has nothing to show
     intro = ""
@@ -255,6 +259,8 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         refused = super()._handle_view(name, **kwargs)
         if refused is None and not self._offers(name):
             abort(404)
+        if refused is None and self.asks_again and name in _WRITES and request.method == "POST":
+            return again.ask(self)
         return refused
 
     def _offers(self, name: str) -> bool:

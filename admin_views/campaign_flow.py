@@ -12,6 +12,7 @@ from flask import abort, flash, jsonify, redirect, request, url_for
 
 from admin_views import flow_approval, flow_lists, flow_live, flow_one, flow_preview, flow_status
 from admin_views.access import staff
+from admin_views.again import sure, sure_file
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
 from admin_views.flow_steps import launched
@@ -150,6 +151,7 @@ class CampaignFlow(FlowView):
         return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
 
     @expose(f"{_LIST}/rejects.csv", methods=["POST"])
+    @sure_file
     def rejects(self, campaign_id: int, import_id: int) -> Page:
         """Give the rejected rows as a file to correct and upload again."""
         campaign, row = one_import(campaign_id, import_id)
@@ -222,6 +224,7 @@ class CampaignFlow(FlowView):
         return (page, 409) if request.method == "POST" else page
 
     @expose(f"{ONE}/send/", methods=["POST"])
+    @sure
     def launch(self, campaign_id: int) -> Page:
         """Send what was checked. A second press finds it under way and leads to the figures."""
         ours(campaign_id)
@@ -262,6 +265,7 @@ class CampaignFlow(FlowView):
         return self._turn(campaign_id, lifecycle.pause, "送信を一時停止しました。まだ送っていない分は待っています。")
 
     @expose(f"{ONE}/resume", methods=["GET", "POST"])
+    @sure
     def resume(self, campaign_id: int) -> Page:
         """Go on sending, once confirmed."""
         if request.method == "GET":
@@ -307,6 +311,7 @@ class CampaignFlow(FlowView):
         )
 
     @expose(f"{ONE}/status.csv", methods=["POST"])
+    @sure_file
     def status_csv(self, campaign_id: int) -> Page:
         """Give the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
         campaign = one_campaign(campaign_id)

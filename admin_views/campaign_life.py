@@ -8,6 +8,7 @@ from flask import abort, flash, redirect, request, url_for
 
 from admin_views import flow_again, flow_approval, flow_preview, flow_status
 from admin_views.access import staff
+from admin_views.again import sure
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
 from app.campaigns import approval, lifecycle
@@ -43,6 +44,7 @@ class CampaignLife(FlowView):
         return self.page("flow/approve.html", campaign, "send", **flow_approval.page(campaign))
 
     @expose(f"{ONE}/approve", methods=["POST"])
+    @sure
     def approve(self, campaign_id: int) -> Page:
         """Let it go as it was checked; a second press finds it gone."""
         ours(campaign_id)
@@ -106,6 +108,7 @@ class CampaignLife(FlowView):
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/trial", methods=["POST"])
+    @sure
     def trial(self, campaign_id: int) -> Page:
         """Send one SMS to the number typed, once."""
         ours(campaign_id)
@@ -120,6 +123,7 @@ class CampaignLife(FlowView):
         return redirect(f"{url_for('flow.check', campaign_id=campaign_id)}#trial", 303)
 
     @expose(f"{ONE}/resend", methods=["GET", "POST"])
+    @sure
     def resend(self, campaign_id: int) -> Page:
         """Send again to those it didn't reach, once confirmed."""
         if request.method == "GET":
@@ -144,6 +148,7 @@ class CampaignLife(FlowView):
         return self._remind_page(campaign, which, campaign.sms_text, again.problems(campaign))
 
     @expose(_WHICH, methods=["POST"])
+    @sure
     def send_reminder(self, campaign_id: int, which: str) -> Page:
         """Send a reminder; a second press finds it sent."""
         _asked(campaign_id, which)

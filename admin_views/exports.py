@@ -12,6 +12,7 @@ from wtforms.validators import ValidationError
 
 from admin_views import flow_status, show
 from admin_views.access import staff
+from admin_views.again import sure, sure_file
 from admin_views.base import Form, Page, SecureModelView, expose
 from admin_views.fields import line, required, select_options, text
 from admin_views.filters import Choice
@@ -144,6 +145,7 @@ class ExportView(SecureModelView):
         )
 
     @expose("/now", methods=["POST"])
+    @sure_file
     def now(self) -> Page:
         """Stream a file; that somebody took it is recorded first."""
         selection, _ = asked()
@@ -164,6 +166,7 @@ class ExportView(SecureModelView):
         )
 
     @expose("/make", methods=["POST"])
+    @sure
     def make(self) -> Page:
         """Order a file."""
         selection, _ = asked()
@@ -174,6 +177,7 @@ class ExportView(SecureModelView):
         return redirect(url_for("export.index_view"), 303)
 
     @expose("/daily", methods=["POST"])
+    @sure
     def daily(self) -> Page:
         """Have a campaign's file made each morning, or no more."""
         selection, _ = asked()
@@ -189,6 +193,7 @@ class ExportView(SecureModelView):
         return redirect(url_for("export.new", campaign=selection.campaign_id), 303)
 
     @expose(f"{_ONE}/file", methods=["POST"])
+    @sure_file
     def file(self, export_id: int) -> Page:
         """Hand over a file that is there."""
         row = self.get_one(export_id)

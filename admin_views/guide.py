@@ -49,6 +49,7 @@ ANCHORS = {
     "payment_account": "管理者の画面",
     "audit": "管理者の画面",
     "password": "サインイン",
+    "myself": "サインイン",
     "tenant": "運営担当者の画面",
     "page_look": "受信者の画面の色・ロゴ（管理者）",
 }

@@ -1,11 +1,9 @@
 """パスワードの変更: everybody's own."""
 
-import time
 from typing import Any
 
-from flask import flash, redirect, request, session, url_for
+from flask import flash, redirect, request, url_for
 from flask_admin.helpers import get_form_data
-from flask_login import login_user
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import PasswordField
 from wtforms.validators import ValidationError
@@ -17,7 +15,7 @@ from app import audit
 from app.extensions import db, limiter
 from app.models import User
 from app.tenancy import passwords
-from app.tenancy.staff import recall, set_password
+from app.tenancy.sign_in import SignInRefused, confirm, set_password
 
 
 class PasswordForm(Form):
@@ -37,8 +35,10 @@ class PasswordForm(Form):
 
     def validate_old(self, field: Any) -> None:
         """Refuse who isn't the user."""
-        if not passwords.matches(self.user.password_hash, field.data[: passwords.LONGEST + 1]):
-            raise ValidationError("いまのパスワードが違います。")
+        try:
+            confirm(staff(), field.data)
+        except SignInRefused:
+            raise ValidationError("いまのパスワードが違います。続けて間違えると15分間確認できなくなります。") from None
 
     def validate_new(self, field: Any) -> None:
         """Refuse a weak password."""
@@ -58,6 +58,10 @@ class PasswordView(SecureView):
     def __init__(self) -> None:
         super().__init__("パスワードの変更", endpoint="password")
 
+    def is_visible(self) -> bool:
+        """Stay out of the menu: 自分の設定 leads here."""
+        return False
+
     @expose("/", methods=["GET", "POST"])
     @limiter.limit("10 per minute", methods=["POST"])
     def index(self) -> BaseResponse | str:
@@ -65,14 +69,9 @@ class PasswordView(SecureView):
         user = db.session.get_one(User, staff().id)
         form = PasswordForm(get_form_data(), user)
         if request.method == "POST" and form.validate():
-            set_password(user, form.new.data or "")
+            set_password(user, form.new.data or "", but=staff().session_id)
             audit.record(db.session, actor=staff().actor, act="password", target=f"user:{user.id}")
             db.session.commit()
-            # this one goes on, under a new session
-            began = session["began"]
-            session.clear()
-            login_user(recall(user.id, user.session_epoch))
-            session["began"], session["seen"] = began, int(time.time())
             flash("パスワードを変更しました。ほかの端末のサインインは終了しました。", "success")
-            return redirect(url_for("admin.index"), 303)
-        return self.render("office/form.html", form=form, return_url=url_for("admin.index"))
+            return redirect(url_for("myself.index"), 303)
+        return self.render("office/form.html", form=form, return_url=url_for("myself.index"))

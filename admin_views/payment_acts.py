@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from wtforms import BooleanField, PasswordField, RadioField
 from wtforms.validators import StopValidation, ValidationError
 
-from admin_views import show
+from admin_views import again, show
 from admin_views.access import staff
 from admin_views.base import Form, SecureView, expose
 from admin_views.fields import line, required, select_options, text
@@ -19,11 +19,11 @@ from admin_views.scoping import rows
 from app.extensions import db, limiter
 from app.identity.bad_input import BadInput
 from app.intake.amounts import to_yen
-from app.models import Payment, PaymentDifference, Recipient, User
+from app.models import Payment, PaymentDifference, Recipient
 from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import BY_HAND, Money
-from app.tenancy import passwords
+from app.tenancy.sign_in import SignInRefused, confirm
 from app.tracking.states import PAYMENT, PaymentState
 
 _ONE = "/<int(max=9223372036854775807):payment_id>"
@@ -42,9 +42,10 @@ class SureForm(Form):
 
     def validate_password(self, given: Any) -> None:
         """Refuse who isn't the user."""
-        user = db.session.get_one(User, staff().id)
-        if not passwords.matches(user.password_hash, given.data[: passwords.LONGEST + 1]):
-            raise ValidationError("パスワードが違います。")
+        try:
+            confirm(staff(), given.data)
+        except SignInRefused:
+            raise ValidationError(again.REFUSED) from None
 
 
 def _readable(_form: Any, given: Any) -> None:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views import person_page, show
 from admin_views.access import may_open, staff
+from admin_views.again import sure
 from admin_views.base import SecureModelView, expose
 from admin_views.filters import Choice, Days, RowChoice, SmsChoice, states_of
 from admin_views.keyset import Way
@@ -198,6 +199,7 @@ class RecipientView(SecureModelView):
         )
 
     @expose(f"{_ONE}/reveal", methods=["POST"])
+    @sure
     def reveal(self, recipient_id: int) -> BaseResponse | str:
         """Show a number in full, once, on the page that answers; put on record who asked."""
         if staff().role != Role.MANAGER:
@@ -208,6 +210,7 @@ class RecipientView(SecureModelView):
         return self._page(person, national(open_phone(person)))
 
     @expose(f"{_ONE}/unlock", methods=["POST"])
+    @sure
     def unlock(self, recipient_id: int) -> BaseResponse:
         """Let a person who is locked out try again."""
         person = self.get_one(recipient_id)
@@ -218,6 +221,7 @@ class RecipientView(SecureModelView):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/settle/<how>", methods=["GET", "POST"])
+    @sure
     def settle(self, recipient_id: int, how: str) -> BaseResponse | str:
         """Take a manager's word for what became of an SMS that nobody can tell, once confirmed."""
         if staff().role != Role.MANAGER:

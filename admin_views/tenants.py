@@ -71,6 +71,11 @@ class TenantForm(Form):
         description="これを超える件数の配信は、依頼した人と別の管理者が承認してから送信されます。空なら、承認は要りません。",
     )
 
+    second_factor_required = BooleanField(
+        "二段階認証を必須にする",
+        description="利用者は、次にサインインしたときに設定します。設定が終わるまで、ほかの画面は開けません。",
+    )
+
     def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
         super().__init__(formdata, obj=obj, hours=hours_typed(obj.send_window if obj else None), **kwargs)
         allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))
@@ -98,6 +103,7 @@ class TenantView(SecureModelView):
     """企業."""
 
     form = TenantForm
+    asks_again = True
     can_create = True
     can_edit = True
     column_list = ("code", "name", "state", "contact_phone", "contact_hours", "page_look", "created_at")

@@ -15,8 +15,9 @@ from admin_views.scoping import rows
 from app import tenancy
 from app.extensions import db
 from app.models import Tenant, User
-from app.tenancy import passwords
-from app.tenancy.staff import ROLE_WORDS, Role, end_sessions, set_password
+from app.tenancy import passwords, second_factor, sessions
+from app.tenancy.sign_in import set_password
+from app.tenancy.staff import ROLE_WORDS, Role
 
 _COMPANY_ROLES = (Role.MANAGER, Role.CLERK)
 
@@ -41,6 +42,10 @@ class UserForm(Form):
     )
     password = PasswordField("パスワード")
     active = BooleanField("サインインできる", default=True, description="外すと、すぐにサインアウトされます。")
+    forget_factor = BooleanField(
+        "二段階認証を解除する",
+        description="スマートフォンも回復コードもなくした人のために使います。本人であることを確かめてから解除してください。",
+    )
 
     def __init__(self, formdata: Any = None, obj: User | None = None, **kwargs: Any) -> None:
         super().__init__(formdata, obj=obj, **kwargs)
@@ -55,6 +60,9 @@ class UserForm(Form):
         )
         if obj is not None or scope is not None:
             del self.tenant_id
+        self._may_forget = obj is not None and obj.totp_since is not None and not self._is_self()
+        if not self._may_forget:
+            del self.forget_factor
 
     def validate_email(self, field: Any) -> None:
         """Refuse an address that the same company has already."""
@@ -96,18 +104,22 @@ class UserForm(Form):
         obj.name, obj.email = self.name.data, self.email.data
         obj.role, obj.active = self.role.data, self.active.data
         if self.password.data:
-            set_password(obj, self.password.data)
+            set_password(obj, self.password.data, but=staff().session_id if self._is_self() else None)
         elif decides != (obj.role, obj.email, obj.active) and not self._is_self():
-            end_sessions(obj)
+            sessions.end_all(obj.id)
+        if self._may_forget and self.forget_factor.data:
+            second_factor.switch_off(obj)
+            sessions.end_all(obj.id)
 
 
 class UserView(SecureModelView):
     """利用者."""
 
     form = UserForm
+    asks_again = True
     can_create = True
     can_edit = True
-    column_list = ("tenant", "name", "email", "role", "active", "last_login_at", "created_at")
+    column_list = ("tenant", "name", "email", "role", "active", "totp_since", "last_login_at", "created_at")
     column_searchable_list = ("name", "email")
     column_filters = [
         Choice(User.role, "役割", "role", lambda: [(str(role), word) for role, word in ROLE_WORDS.items()]),
@@ -118,12 +130,14 @@ class UserView(SecureModelView):
         "email": "メールアドレス",
         "role": "役割",
         "active": "状態",
+        "totp_since": "二段階認証",
         "last_login_at": "最終サインイン",
         "created_at": "登録日時",
     }
     column_formatters = {
         "role": show.words_of(ROLE_WORDS),
         "active": show.yes_or_no("有効", "無効"),
+        "totp_since": lambda _v, _c, user, _n: "使用中" if user.totp_since else "なし",
         "tenant": lambda _v, _c, user, _n: user.tenant.name if user.tenant else "運営",
     }
     intro = "サインインできる人です。退職や異動のときは、編集して「サインインできる」を外してください。"

@@ -88,6 +88,7 @@ class Vault:
                 "token-digest",
                 "content",
                 "receipt",
+                "recovery",
             )
         }
         self._token_chars = token_chars
@@ -172,6 +173,10 @@ class Vault:
     def content_digest(self, tenant_id: int, content: bytes) -> bytes:
         """Digest (32 bytes) by which a file or a pushed body is recognised when it comes again."""
         return self._digest("content", _ONE.pack(8, tenant_id) + _sized(content))
+
+    def recovery_digest(self, user_id: int, code: str) -> bytes:
+        """Digest (32 bytes) by which one of a user's recovery codes is recognised."""
+        return self._digest("recovery", _ONE.pack(8, user_id) + _sized(code.encode()))
 
     # --- links ---
 

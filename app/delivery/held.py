@@ -63,11 +63,12 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
             FOR NO KEY UPDATE
         """),
         values,
-    ).scalar_one()
+    ).scalar()
     attempt = db.session.execute(
         text(f"SELECT r.sms_attempt {_HELD} AND r.id = :id FOR NO KEY UPDATE OF r"),
         values,
     ).scalar()
+    # who was never sent to stands in no slice and is not held either
     if attempt is None or (state == CampaignState.CANCELLED and not as_sent):
         db.session.rollback()
         return False

@@ -14,6 +14,7 @@ from app.models.intake import Import, ImportChunk, ImportFault
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
 from app.models.reminder import Reminder
+from app.models.staff_session import StaffSession
 from app.models.tenant import Tenant
 from app.models.trial import TrialMessage
 from app.models.user import User
@@ -42,6 +43,7 @@ __all__ = [
     "SendingDay",
     "Slice",
     "SmsAccount",
+    "StaffSession",
     "Tenant",
     "TrialMessage",
     "User",

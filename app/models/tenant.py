@@ -16,6 +16,7 @@ class Tenant(Model):
     `send_window` is what `app.campaigns.windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
     calendar; `served_at` is when a worker last took a slice of this company's: whoever waited longest comes next.
     A campaign of more than `approval_above` people needs a second person's approval; null: none does.
+    With `second_factor_required` its users reach nothing before they have set one up.
 
     `about`, `colour` (#rrggbb or empty) and `logo` (a PNG that `app.tenancy.look` made) are shown to recipients too;
     `look` is the digest of the last two. `verifiable`: its senders' numbers may be asked about by anyone.
@@ -44,6 +45,7 @@ class Tenant(Model):
     send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     daily_cap: Mapped[int | None]
     approval_above: Mapped[int | None]
+    second_factor_required: Mapped[bool] = mapped_column(server_default=text("false"))
     served_at: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 

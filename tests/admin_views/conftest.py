@@ -1,7 +1,6 @@
 """Two companies with everything in them, and browsers in which somebody of the back office is signed in."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from werkzeug.test import TestResponse
 from app import tenancy
 from app.extensions import db
 from app.models import User
+from app.tenancy import sessions
 from tests import factories
 
 
@@ -78,14 +78,17 @@ def operator(app: Flask) -> int:
 @pytest.fixture
 def browser_of(app: Flask) -> Callable[[int], Browser]:
     """Give a browser in which a user is signed in, without the time that a password takes."""
+    return lambda user_id: signed_in(app, user_id)
 
-    def sign_in(user_id: int) -> Browser:
-        client = app.test_client()
-        with app.app_context(), tenancy.platform():
-            user = db.session.get_one(User, user_id)
-            remembered = f"{user.tenant_id or 0}.{user.id}.{user.session_epoch}"
-        with client.session_transaction("/admin/") as session:
-            session.update(_user_id=remembered, _fresh=True, began=int(time.time()), seen=int(time.time()))
-        return Browser(client)
 
-    return sign_in
+def signed_in(app: Flask, user_id: int) -> Browser:
+    """Begin a session and give its key to a browser."""
+    client = app.test_client()
+    with app.app_context(), tenancy.platform():
+        user = db.session.get_one(User, user_id)
+        key = sessions.begin(user, sessions.Device("Chrome/1 Windows", "192.0.2.1"), passed=True)
+        scope = user.tenant_id or 0
+        db.session.commit()
+    with client.session_transaction("/admin/") as session:
+        session.update(_user_id=str(user_id), _fresh=True, scope=scope, key=key)
+    return Browser(client)

@@ -17,8 +17,9 @@ from app.campaigns import rehearsal
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
-from app.models import Campaign, Export, ExportLayout, Import, Payment, PaymentDifference, Reminder, SendLog
+from app.models import Campaign, Export, ExportLayout, Import, Payment, PaymentDifference, Reminder, SendLog, User
 from app.payments.reconcile import Kind
+from app.tenancy import second_factor
 from app.tracking import files
 from app.tracking.moves import STEP_TIMES
 from app.tracking.selection import Selection
@@ -54,6 +55,10 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
         estate = Estate(**vars(furnish("みどり信販", people=_PEOPLE)))
         estate.campaigns = _campaigns(estate)
         estate.lists = _lists(estate)
+    with app.app_context(), tenancy.platform():
+        for user in db.session.query(User):
+            second_factor.offer(user)
+        db.session.commit()
     with app.app_context(), tenancy.tenant(estate.tenant):
         rehearsal.rehearse(estate.campaigns["checked"])
         rehearsal.rehearse(estate.campaigns["scheduled"])

@@ -5,7 +5,6 @@ held open, so that each wall is seen to stand by itself.
 """
 
 import re
-import time
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -23,7 +22,7 @@ from app import create_app, tenancy
 from app.extensions import db
 from app.models import Campaign, Question, Recipient, SmsAccount, User
 from app.tenancy.staff import Role
-from tests.admin_views.conftest import Browser
+from tests.admin_views.conftest import Browser, signed_in
 
 # Flask-Admin's own select, which the product doesn't use
 pytestmark = pytest.mark.filterwarnings("ignore:Yielding raw tuples:DeprecationWarning")
@@ -97,10 +96,7 @@ def browser(app, probes, ours, theirs, request, monkeypatch):
     monkeypatch.setattr(
         access, "ACCESS", {**access.ACCESS, "probe": frozenset({Role.MANAGER}), "read_only": frozenset({Role.MANAGER})}
     )
-    client = probes.test_client()
-    with client.session_transaction("/admin/") as session:
-        now = int(time.time())
-        session.update(_user_id=f"{ours.tenant}.{ours.manager}.0", _fresh=True, began=now, seen=now)
+    client = signed_in(probes, ours.manager).client
     with probes.app_context():
         engine = db.engine
     if request.param == "both walls":

@@ -1,22 +1,27 @@
 """No English on any page: every view is rendered, empty and full and with its errors, and read word by word."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from admin_views.access import ACCESS
+from admin_views.again import FRESH
 from admin_views.audit import ACTS
 from admin_views.person_page import _KINDS
 from app.tenancy.staff import Role
 from tests.admin_views.estate import empty, furnish_all
+from tests.admin_views.test_second_factor import Door, set_up
 from tests.admin_views.tour import ONLY_LEAD_ON, ROLES, posts, rules, tour
 
 # Names, units and what people type; nothing that is said to them.
 ALLOWED = {
     "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
     "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
+    "Google", "Microsoft", "Authenticator", "QR", "IP", "Chrome", "Windows",
     "whsec", "card", "konbini", "paypay", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
 }  # fmt: skip
 _SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")
@@ -125,6 +130,29 @@ def test_no_error_page_speaks_english(browser_of, client, ours, url):
     for answer in (browser_of(ours.clerk).get(f"/admin{url}"), client.get(f"/admin{url}"), client.post(f"/admin{url}")):
         if answer.status_code >= 400:
             assert english_in(answer.get_data(as_text=True)) == []
+
+
+def test_no_step_of_the_second_factor_speaks_english(app, browser_of, ours):
+    browser = browser_of(ours.clerk)
+    phone, _ = set_up(browser)
+    door = Door(app, ours.clerk)
+    answers = [
+        browser.get("/admin/myself/"),
+        browser.post("/admin/myself/factor/codes"),
+        door.password(),
+        door.client.get("/admin/login/code"),
+        door.typed("1"),
+    ]
+    stale = browser_of(ours.manager)
+    with time_machine.travel(datetime.now(UTC) + FRESH + timedelta(seconds=1), tick=True):
+        answers += [
+            stale.post("/admin/myself/factor/begin"),
+            stale.post("/admin/myself/factor/begin", {"again_password": "x"}),
+        ]
+    pages = [answer.get_data(as_text=True) for answer in answers if answer.status_code == 200]
+    assert len(pages) == 6
+    assert [english_in(page) for page in pages] == [[]] * 6
+    assert phone.secret not in "".join(pages)
 
 
 def test_no_message_after_an_act_speaks_english(browser_of, ours):

@@ -19,9 +19,8 @@ def _row(app, model, row_id):
 
 def _acts(app, house):
     with app.app_context(), tenancy.platform():
-        return [
-            (row.act, row.actor) for row in db.session.query(AuditEntry).filter(AuditEntry.tenant_id == house.tenant)
-        ]
+        kept = db.session.query(AuditEntry).filter(AuditEntry.tenant_id == house.tenant).order_by(AuditEntry.id)
+        return [(row.act, row.actor) for row in kept]
 
 
 @pytest.fixture

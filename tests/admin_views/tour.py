@@ -79,6 +79,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "tenant_id": [estate.tenant],
         "difference_id": estate.differences,
         "export_id": estate.exports,
+        "session_id": [2**40],
         "which": ["unopened", "unpaid"],
         "how": ["sent", "again"],
     }
