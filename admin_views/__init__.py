@@ -33,7 +33,7 @@ from admin_views.tenants import TenantView
 from admin_views.users import UserView
 
 # what is set once in a while stands behind one entry of the menu: the day's work fits in one line
-_SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "payment_account", "audit", "password"}
+_SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "payment_account", "audit", "myself"}
 
 
 def register(app: Flask) -> None:

@@ -74,4 +74,5 @@ class PasswordView(SecureView):
             db.session.commit()
             flash("パスワードを変更しました。ほかの端末のサインインは終了しました。", "success")
             return redirect(url_for("myself.index"), 303)
-        return self.render("office/form.html", form=form, return_url=url_for("myself.index"))
+        home = url_for("myself.index")
+        return self.render("office/form.html", form=form, return_url=home, nav_url=home)

@@ -46,3 +46,14 @@ def test_every_entry_marks_itself_alone_as_the_page_that_is_open(browser_of, our
         within = url in _links(group)
         assert (" open>" in _menu(page)[1]) == within, "the group stands open where one is inside it"
         assert ('<summary aria-current="true">' in page) == within
+
+
+def test_a_page_that_is_no_entry_marks_the_one_it_belongs_to(browser_of, ours):
+    browser = browser_of(ours.manager)
+    for url, entry in (
+        ("/admin/password/", "/admin/myself/"),
+        (f"/admin/campaign/{ours.campaign}/", "/admin/campaign/"),
+    ):
+        page = browser.get(url).get_data(as_text=True)
+        assert re.findall(r'href="([^"]+)" aria-current="page"', page) == [entry]
+        assert (" open>" in _menu(page)[1]) == (entry == "/admin/myself/")
