@@ -21,6 +21,7 @@ _MOST_EVENTS = 5_000
 # Codes of our own in the send log; a provider's stand as they are.
 _CODES = {
     log.NOT_SENT: "送信前に中断",
+    log.NEEDLESS: "開封または支払済みなどのため、リマインドは送らず",
     log.ABSENT: "送信サービスに記録なし",
     log.WORKER_LOST: "結果の記録前に中断",
     "by_hand:sent": "管理者が送信済みとした",

@@ -26,8 +26,18 @@ AT_ONCE = 5_000
 
 _CANCELLED_AT_ONCE = 5_000
 
-# Who can still use the link. Who is at the payment site, or holds a slip for the convenience store, is left in peace.
-_LINK_LIVES = "page_state NOT IN ('locked', 'revoked', 'expired') AND link_expires_at > now()"
+# Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment site, or holds a slip for the
+# convenience store, is left in peace.
+REMINDED = {
+    "unopened": "page_state = 'unopened'",
+    "unpaid": """
+        payment_state IN ('unpaid', 'failed', 'expired', 'cancelled')
+        AND page_state NOT IN ('locked', 'revoked', 'expired')
+    """,
+}
+_NEEDLESS = " OR ".join(f"(m.which = '{which}' AND NOT ({condition}))" for which, condition in REMINDED.items())
+# true of a recipient who waits for a reminder that they need no more
+NEEDLESS = f"EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS}))"
 CONDITIONS = {
     "launch": "true",
     "cancel": "true",
@@ -35,8 +45,8 @@ CONDITIONS = {
     "resend": """
         (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)) AND page_state <> 'revoked'
     """,
-    "unopened": f"page_state = 'unopened' AND {_LINK_LIVES}",
-    "unpaid": f"payment_state IN ('unpaid', 'failed', 'expired', 'cancelled') AND {_LINK_LIVES}",
+    # who can still use the link
+    **{which: f"{condition} AND link_expires_at > now()" for which, condition in REMINDED.items()},
 }
 SOURCES = {
     "launch": (SmsState.DRAFT,),

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from app import links
+from app.campaigns import waves
 from app.delivery import caps, log, retries, retry
 from app.delivery.slices import Lease
 from app.sms.base import Outcome, OutcomeKind
@@ -19,6 +21,7 @@ _STATES = {
     OutcomeKind.REFUSED: SmsState.UNDELIVERED,
     OutcomeKind.UNKNOWN: SmsState.UNKNOWN,
 }
+_CLAIMED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +61,17 @@ def claim(
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
-    for the slice's next lease.
+    for the slice's next lease. Whose reminder became needless while they waited stand again as before it.
     """
     now = datetime.now(UTC)
-    rows = connection.execute(
-        text("""
-            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
-                (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text
-            FROM recipient
-            WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
-            ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
-        """),
-        {"campaign_id": held.campaign_id, "after_id": after_id, "last_id": held.last_id, "limit": limit},
-    ).all()
-    if not rows:
-        return []
+    rows: Sequence[Row[Any]] = []
+    while not rows:
+        waiting = _waiting(connection, held, after_id, limit)
+        if not waiting:
+            return []
+        after_id = waiting[-1].id
+        _spare(connection, [row for row in waiting if row.needless], now)
+        rows = [row for row in waiting if not row.needless]
     expires_at = links.expiry(validity, now)
     steps = [
         Step(
@@ -84,7 +83,7 @@ def claim(
         for row in rows
     ]
     moved = move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
-    claims = [Claim(*row) for row in rows if row.id in moved]
+    claims = [Claim(*row[:_CLAIMED]) for row in rows if row.id in moved]
     log.begin(
         connection,
         [(item.recipient_id, item.attempt) for item in claims],
@@ -95,6 +94,29 @@ def claim(
         at=now,
     )
     return claims
+
+
+def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> Sequence[Row[Any]]:
+    """Lock the next people who wait: first the columns of a Claim, then whether they need their reminder no more."""
+    return connection.execute(
+        text(f"""
+            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
+                (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
+                {waves.NEEDLESS} AS needless,
+                delivered_at IS NOT NULL AS arrived
+            FROM recipient
+            WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
+            ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+        """),  # noqa: S608 - our own words
+        {"campaign_id": held.campaign_id, "after_id": after_id, "last_id": held.last_id, "limit": limit},
+    ).all()
+
+
+def _spare(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> None:
+    """Send no reminder to those who paid or opened while they waited for it, at night perhaps."""
+    for to, arrived in ((SmsState.DELIVERED, True), (SmsState.ACCEPTED, False)):
+        steps = [Step(row.id, now, {"code": log.NEEDLESS}) for row in rows if row.arrived is arrived]
+        move(connection, SMS, to, steps, actor="system", sources=[SmsState.QUEUED], timed=False)
 
 
 def expire(connection: Connection, held: Lease) -> None:

@@ -21,6 +21,14 @@ _STATES = {
     ReportState.UNDELIVERED: SmsState.UNDELIVERED,
     ReportState.CANCELLED: SmsState.CANCELLED,
 }
+# who waits to be written to again gets that SMS, whatever becomes of the one before, unless it arrived after all
+_LEFT = (SmsState.SENDING, SmsState.ACCEPTED, SmsState.UNKNOWN)
+_FROM = {
+    SmsState.ACCEPTED: _LEFT,
+    SmsState.CANCELLED: _LEFT,
+    SmsState.UNDELIVERED: _LEFT,
+    SmsState.DELIVERED: (*_LEFT, SmsState.UNDELIVERED, SmsState.QUEUED),
+}
 
 
 def apply(connection: Connection, told: Sequence[Told]) -> None:
@@ -56,7 +64,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
             # "still processing" is no news of what was accepted days ago
             and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == log.NO_RECEIPT)
         }
-        moved = move(connection, SMS, to, list(steps.values()), actor="provider")
+        moved = move(connection, SMS, to, list(steps.values()), actor="provider", sources=_FROM[to])
         if to is SmsState.UNDELIVERED:
             retries.plan(connection, moved)
         if group:

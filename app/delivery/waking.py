@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.accounts import Unusable
+from app.campaigns import waves
 from app.delivery import routes
 from app.delivery.slices import Range
 from app.tracking.moves import Step, move, move_campaign
@@ -29,7 +30,7 @@ def wake() -> None:
 
 
 def _wake(part: Range) -> int:
-    """Wake the people of one slice; give how many wait now."""
+    """Wake the people of one slice but those who paid meanwhile, or need their reminder no more; give how many wait."""
     try:
         may_leave = routes.opens_at(routes.route(part.campaign_id), datetime.now(UTC)) is not None
     except (Unusable, CannotOpen):
@@ -42,11 +43,11 @@ def _wake(part: Range) -> int:
         ).scalar_one()
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         rows = connection.execute(
-            text("""
-                SELECT id, sms_attempt FROM recipient
+            text(f"""
+                SELECT id, sms_attempt, payment_state = 'paid' OR {waves.NEEDLESS} AS needless FROM recipient
                 WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
                 ORDER BY id FOR NO KEY UPDATE
-            """),
+            """),  # noqa: S608 - our own words
             values,
         ).all()
         ids = [row.id for row in rows]
@@ -54,7 +55,7 @@ def _wake(part: Range) -> int:
         if not may_leave or state == CampaignState.CANCELLED:
             return 0
         now = datetime.now(UTC)
-        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows]
+        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows if not row.needless]
         moved = move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNDELIVERED])
         if moved:
             connection.execute(

@@ -88,11 +88,13 @@ def move(
     actor: str,
     fence: int | None = None,
     sources: Sequence[StrEnum] | None = None,
+    timed: bool = True,
 ) -> set[int]:
     """Move recipients to `to` where the vocabulary allows it; give the ids of those that moved.
 
     The others stand as they were: somebody was faster, or the move is not allowed. With `fence`, only rows that still
-    carry it. `sources` narrows the states to leave from further than the vocabulary does.
+    carry it. `sources` narrows the states to leave from further than the vocabulary does. Without `timed` the step's
+    own time stands as it was: somebody goes back to where they stood before.
     """
     if not steps:
         return set()
@@ -101,7 +103,7 @@ def move(
         allowed = [state for state in allowed if state in {str(source) for source in sources}]
     names = list(steps[0].columns)
     sets = [f"{track.name}_state = :to"]
-    if time_column := STEP_TIMES.get((track.name, to)):
+    if timed and (time_column := STEP_TIMES.get((track.name, to))):
         kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
         sets.append(f"{time_column} = {kept}")
     sets += [f"{name} = u.{name}" for name in names]

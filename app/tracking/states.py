@@ -106,8 +106,9 @@ SMS = Track(
     _moves(
         {
             _S.DRAFT: {_S.QUEUED, _S.CANCELLED},
-            # delivered: a late receipt of an earlier attempt; who got the SMS needs no other
-            _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED, _S.DELIVERED},
+            # delivered: a late receipt of an earlier attempt; who got the SMS needs no other. Either: a reminder that
+            # nobody needs any more, and so as it was before
+            _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED, _S.DELIVERED, _S.ACCEPTED},
             # a refusal is undelivered; "try later" goes back to queued; a receipt may come before our own response
             _S.SENDING: {_S.ACCEPTED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.DELIVERED},
             _S.ACCEPTED: {_S.DELIVERED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.CANCELLED},

@@ -316,3 +316,54 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
         db.session.commit()
         assert completion.result(timeout=10) is False
     assert job.state() == "sending"
+
+
+@pytest.mark.parametrize(
+    ("which", "meanwhile"),
+    [
+        ("unpaid", "payment_state = 'paid', paid_at = now()"),
+        ("unpaid", "page_state = 'locked'"),
+        ("unopened", "page_state = 'opened', opened_at = now()"),
+    ],
+)
+def test_who_paid_or_opened_while_they_waited_is_not_reminded(
+    sent: Callable[..., Job], sandbox: Sandbox, which: str, meanwhile: str
+) -> None:
+    job = sent(4)
+    job.change("UPDATE recipient SET payment_state = 'unpaid'")
+    before = {person.id: job.person(person.id)["delivered_at"] for person in job.people}
+    unheard, arrived, *due = (person.id for person in job.people)
+    job.change("UPDATE recipient SET sms_state = 'accepted', delivered_at = NULL WHERE id = %s", unheard)
+    assert remind(job, which) == 4
+    job.change(f"UPDATE recipient SET {meanwhile} WHERE id IN (%s, %s)", unheard, arrived)  # noqa: S608 - our own words
+    send(job)
+    assert len(sandbox.messages()) == 4 + len(due)
+    assert job.person(unheard)["sms_state"] == "accepted"
+    assert (job.person(arrived)["sms_state"], job.person(arrived)["delivered_at"]) == ("delivered", before[arrived])
+    assert job.events(arrived)[-2:] == ["queued", "delivered"]
+    assert job.state() == "completed"
+
+
+def test_where_nobody_needs_the_reminder_any_more_the_campaign_is_done(
+    sent: Callable[..., Job], sandbox: Sandbox
+) -> None:
+    job = sent(3)
+    assert remind(job) == 3
+    job.change("UPDATE recipient SET page_state = 'opened'")
+    send(job)
+    assert len(sandbox.messages()) == 3
+    assert (job.state(), job.states()) == ("completed", {"delivered": 3})
+
+
+@pytest.mark.parametrize("state", [ReportState.PROCESSING, ReportState.UNDELIVERED, ReportState.CANCELLED])
+def test_what_a_late_receipt_says_keeps_nobody_from_being_written_to_again(
+    sent: Callable[..., Job], sandbox: Sandbox, state: ReportState
+) -> None:
+    job = sent(1)
+    [person] = job.people
+    undelivered(job, ["unconnected"])
+    assert resend(job) == 1
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        reports.apply(connection, [Told(person.id, 1, Report("x", state), datetime.now(UTC))])
+    send(job)
+    assert len(sandbox.messages()) == 2

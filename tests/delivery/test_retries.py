@@ -57,6 +57,19 @@ def test_who_was_switched_off_is_tried_again_after_the_wait(launched: Launched, 
     assert job.person(job.people[0].id)["retry_at"] is None
 
 
+def test_who_paid_meanwhile_is_not_tried_again(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(2)
+    job.send()
+    told(job, "unconnected")
+    job.change("UPDATE recipient SET payment_state = 'paid' WHERE id = %s", job.people[0].id)
+    time_passes(job)
+    delivery.reconcile(job.tenant_id)
+    job.send()
+    assert [job.person(person.id)["sms_state"] for person in job.people] == ["undelivered", "accepted"]
+    assert received(sandbox) == 3
+    assert job.person(job.people[0].id)["retry_at"] is None
+
+
 def test_it_is_tried_as_often_as_the_campaign_says(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1, retry_times=2, retry_after_minutes=5)
     for attempt in range(1, 5):
