@@ -145,7 +145,7 @@ def _fetched(
             raise UnclearAnswer("mismatch")
         return report
 
-    answers = ask(requests, read)
+    answers = ask(requests, read).found
     fetched = {}
     now = datetime.now(UTC)
     for item in batch:

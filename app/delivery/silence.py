@@ -20,7 +20,7 @@ from app.accounts import Unusable
 from app.delivery import log, reports, routes, stopping
 from app.delivery.asking import ask
 from app.delivery.log import Told
-from app.outbound import Response
+from app.outbound import Request, Response
 from app.sms.base import Report, ReportState, UnclearAnswer
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState
@@ -73,6 +73,7 @@ class _Silent:
 def poll(tenant_id: int) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
     ends = time.monotonic() + _SHIFT_S
+    mute: set[int] = set()
     for part in _due():
         after_id = part.first_id - 1
         while batch := _next(part, after_id):
@@ -81,7 +82,7 @@ def poll(tenant_id: int) -> None:
             if time.monotonic() >= ends:
                 queues.enqueue("jobs.delivery.poll", tenant_id)
                 return
-            _settle(batch, _ask(part, batch))
+            _settle(batch, _ask(part, batch, mute))
             after_id = batch[-1].recipient_id
         _rearm(part)
 
@@ -122,24 +123,19 @@ def _next(part: _Part, after_id: int) -> Sequence[_Silent]:
         return [_Silent(*row) for row in rows]
 
 
-def _ask(part: _Part, batch: Sequence[_Silent]) -> dict[_Silent, Report | None]:
-    """Give what the provider says: a report, None for "I have no such message"; who got no clear answer is missing."""
+def _ask(part: _Part, batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent, Report | None]:
+    """Give what the provider says: a report, None for "I have no such message"; who got no clear answer is missing.
+
+    An account whose provider gives no answer at all is put among the `mute` ones, which are not asked.
+    """
     found: dict[_Silent, Report | None] = {}
-    for account_id in sorted({item.account_id for item in batch}):
+    for account_id in sorted({item.account_id for item in batch} - mute):
         try:
             account = routes.account(account_id)
         except (Unusable, CannotOpen) as fault:
             _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
             continue
-        requests = {}
-        for item in batch:
-            if item.account_id != account_id:
-                continue
-            reference = routes.reference(part.key, item.recipient_id, item.attempt)
-            if item.provider_id is not None:
-                requests[item] = account.provider.detail(account.opened, item.provider_id)
-            elif (lookup := account.provider.lookup(account.opened, reference)) is not None:
-                requests[item] = lookup
+        requests = {item: _question(part, item, account) for item in batch if item.account_id == account_id}
 
         def read(item: _Silent, response: Response, account: routes.Account = account) -> Report | None:
             if item.provider_id is None:
@@ -150,8 +146,18 @@ def _ask(part: _Part, batch: Sequence[_Silent]) -> dict[_Silent, Report | None]:
                 raise UnclearAnswer("mismatch")
             return report
 
-        found |= ask(requests, read)
+        asked = ask({item: request for item, request in requests.items() if request is not None}, read)
+        found |= asked.found
+        if asked.silent:
+            mute.add(account_id)
     return found
+
+
+def _question(part: _Part, item: _Silent, account: routes.Account) -> Request | None:
+    """Ask by the provider's id where it gave one, else by our reference where it can be asked so."""
+    if item.provider_id is not None:
+        return account.provider.detail(account.opened, item.provider_id)
+    return account.provider.lookup(account.opened, routes.reference(part.key, item.recipient_id, item.attempt))
 
 
 def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> None:

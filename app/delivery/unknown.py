@@ -5,6 +5,7 @@ Neither: it stays unknown and is asked about again, ever less often; without a l
 """
 
 import random
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from app.vault import CannotOpen
 
 _FIRST = 16
 _CHUNK = 500
+# A job ends after so long, seconds, and another goes on: others wait on the same queue, of other companies too.
+_SHIFT_S = 30.0
 # how much rarer than its age a message is asked about again
 _RARER = 60
 _SHORTEST_WAIT = timedelta(seconds=30)
@@ -54,10 +57,14 @@ class _Open:
 
 def reconcile() -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
+    ends = time.monotonic() + _SHIFT_S
     waking.wake()
     _revive_stalled()
     while not stopping.asked.is_set() and (part := slices.to_check()):
         _check(part)
+        if time.monotonic() >= ends:
+            queues.enqueue("jobs.delivery.reconcile", part.tenant_id, once=True)
+            return
 
 
 def next_check(since: datetime, now: datetime, settle: timedelta) -> datetime:
@@ -140,7 +147,7 @@ def _look_up(account_id: int, chunk: Sequence[_Open]) -> tuple[dict[_Open, Repor
     def read(item: _Open, response: Response) -> Report | None:
         return account.provider.found(response, item.reference)
 
-    answers = ask({item: request for item, request in requests.items() if request is not None}, read)
+    answers = ask({item: request for item, request in requests.items() if request is not None}, read).found
     found = {item: report for item, report in answers.items() if report is not None}
     return found, [item for item in answers if item not in found]
 

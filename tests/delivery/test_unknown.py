@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from app import tenancy
+from app import queues, tenancy
 from app.delivery import books, routes, slices, unknown
 from app.delivery.books import Result
 from app.delivery.slices import LeaseLost
@@ -371,3 +371,20 @@ def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched
     settled(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 4}
+
+
+def test_a_job_leaves_what_is_left_to_the_next_one(
+    launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' receipts and payments wait on the same queue, behind a carrier that hangs perhaps."""
+    job = launched(6, slice_rows=2)
+    sandbox.switches(reset_after_body=True)
+    send(job)
+    sandbox.switches()
+    make_due(job)
+    queues.queue("tracking").empty()
+    monkeypatch.setattr(unknown, "_SHIFT_S", 0)
+    queues.begun("jobs.delivery.reconcile", job.tenant_id)
+    delivery.reconcile(job.tenant_id)
+    assert lookups(sandbox) == 2
+    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
