@@ -10,7 +10,6 @@ from sqlalchemy.schema import SchemaItem
 Time = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
-Big = Annotated[int, mapped_column(BigInteger)]
 
 
 class TenantOwned:
