@@ -141,6 +141,8 @@ def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
         parts.append(show.yen(detail["yen"]))
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
+    if detail.get("by") == "recovery":
+        parts.append("回復コードを使用")
     if "reason" in detail:
         parts.append(f"理由：{detail['reason']}")
     parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))

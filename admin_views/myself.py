@@ -15,7 +15,7 @@ from app import audit
 from app.extensions import db, limiter
 from app.models import StaffSession, User
 from app.tenancy import second_factor, sessions
-from app.tenancy.staff import Role
+from app.tenancy.staff import Role, factor_required
 
 _ONE = "/session/<int(max=9223372036854775807):session_id>/end"
 _LONGEST_TYPED = 40
@@ -99,8 +99,8 @@ class MyselfView(SecureView):
     def factor_off(self) -> BaseResponse:
         """Do without a second factor, where the company allows it."""
         user = _me()
-        if user.tenant is not None and user.tenant.second_factor_required:
-            flash("二段階認証はこの企業で必須のため、解除できません。", "warning")
+        if factor_required(user):
+            flash("二段階認証は必須のため、解除できません。", "warning")
         else:
             second_factor.switch_off(user)
             self._record("factor_off")

@@ -168,6 +168,9 @@ class Settings:
 
     page_minutes: int = _setting(_whole(5, 240), "30", "a recipient's page session, minutes")
     staff_idle_minutes: int = _setting(_whole(5, 720), "60", "a back office session without a click, minutes")
+    operator_second_factor: str = _setting(
+        _one_of("optional", "required"), "optional", "whether operators reach nothing before they have a second factor"
+    )
     guard_people: int = _setting(
         _whole(10, 10_000), "50", "people who opened links within an hour from which a campaign's failures are judged"
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import joinedload
 
 from app.config import settings
@@ -28,6 +28,8 @@ _KEY_BYTES = 32
 # a click within this time of the last one that was put down isn't
 _SEEN_EVERY = timedelta(seconds=30)
 _LONGEST_AGENT = 300
+# how long an old session says from where somebody came
+_KEPT = timedelta(days=30)
 _MOST_SHOWN = 200
 
 
@@ -40,8 +42,12 @@ class Device:
 
 
 def begin(user: User, device: Device, *, passed: bool) -> str:
-    """Begin a session and give its key; not `passed`, it waits for the second factor. The caller commits."""
+    """Begin a session and give its key; not `passed`, it waits for the second factor. The caller commits.
+
+    The user's sessions of long ago are forgotten.
+    """
     now = datetime.now(UTC)
+    db.session.execute(delete(StaffSession).where(StaffSession.user_id == user.id, StaffSession.began_at < now - _KEPT))
     key = secrets.token_urlsafe(_KEY_BYTES)
     row = StaffSession(
         tenant_id=user.tenant_id,

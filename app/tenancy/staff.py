@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.config import settings
 from app.models import StaffSession, Tenant, User
 
 
@@ -31,8 +32,8 @@ class Company:
 class Staff:
     """A user who is signed in. `tenant` is None for operators.
 
-    `confirmed_at` is when he last proved who he is; `must_add_factor`: his company wants a second factor of everybody,
-    and he has none yet.
+    `confirmed_at` is when he last proved who he is; `must_add_factor`: his company, or for operators the
+    installation, wants a second factor of everybody, and he has none yet.
     """
 
     id: int
@@ -69,6 +70,13 @@ def company_of(tenant: Tenant) -> Company:
     return Company(tenant.id, tenant.code, tenant.name)
 
 
+def factor_required(user: User) -> bool:
+    """Say whether a user's company, or for operators the installation, wants a second factor."""
+    if user.tenant is not None:
+        return user.tenant.second_factor_required
+    return settings().operator_second_factor == "required"
+
+
 def staff_of(user: User, session: StaffSession) -> Staff:
     """Give the user of a session that is open."""
     has_factor = user.totp_since is not None
@@ -81,5 +89,5 @@ def staff_of(user: User, session: StaffSession) -> Staff:
         session_id=session.id,
         confirmed_at=session.confirmed_at or session.began_at,
         second_factor=has_factor,
-        must_add_factor=not has_factor and user.tenant is not None and user.tenant.second_factor_required,
+        must_add_factor=factor_required(user) and not has_factor,
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pyotp
 import pytest
@@ -264,3 +265,12 @@ def test_a_manager_takes_it_from_who_lost_phone_and_codes(
     # not his own: whoever sits at his screen could
     set_up(manager)
     assert "forget_factor" not in manager.get(f"/admin/user/edit/?id={ours.manager}").get_data(as_text=True)
+
+
+def test_an_installation_may_require_it_of_operators(
+    browser_of: BrowserOf, operator: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = browser_of(operator)
+    assert browser.get("/admin/tenant/").status_code == 200
+    monkeypatch.setattr("app.tenancy.staff.settings", lambda: SimpleNamespace(operator_second_factor="required"))
+    assert browser.get("/admin/tenant/").headers["Location"] == "/admin/myself/"

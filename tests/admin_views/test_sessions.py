@@ -94,6 +94,16 @@ def test_the_database_holds_no_key(browser_of: BrowserOf, ours: House, app: Flas
         assert key.encode() not in bytes(row.key_digest)
 
 
+def test_old_sessions_are_forgotten(app: Flask, browser_of: BrowserOf, ours: House) -> None:
+    browser_of(ours.clerk)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=29), tick=True):
+        browser_of(ours.clerk)
+    assert len(session_ids(app, ours.clerk)) == 2
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=31), tick=True):
+        browser_of(ours.clerk)
+    assert len(session_ids(app, ours.clerk)) == 2
+
+
 @pytest.mark.parametrize(
     ("agent", "word"),
     [

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.e2e
 _OLD = "0007"
 _PEOPLE = """
     SELECT count(*), md5(string_agg(
-        concat_ws('|', id, tenant_id, reference, encode(phone_index, 'hex'), encode(phone_last4_index, 'hex'), sms_state),
+        concat_ws(
+            '|', id, tenant_id, reference, encode(phone_index, 'hex'), encode(phone_last4_index, 'hex'), sms_state
+        ),
         ';' ORDER BY id
     )) FROM recipient
 """
