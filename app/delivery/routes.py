@@ -59,6 +59,15 @@ def opens_at(way: Route, at: datetime) -> datetime | None:
     return None if opening is None or links.expiry(way.validity, opening) <= opening else opening
 
 
+def closes_at(way: Route, at: datetime) -> datetime | None:
+    """Say until when an SMS that may leave at `at` may: the hours end, or the link does. None: it may not."""
+    closes = way.policy.closes_at(at)
+    ends = way.validity["link_until"]
+    if closes is None or not isinstance(ends, datetime):
+        return closes
+    return min(closes, ends) if at < ends else None
+
+
 def account(account_id: int) -> Account:
     """Open an account for look-ups. Raises Unusable. Ends the session's transaction."""
     row = db.session.get_one(SmsAccount, account_id)

@@ -167,8 +167,8 @@ class _Shift:
         with tenancy.tenant(held.tenant_id):
             try:
                 way = routes.route(held.campaign_id)
-                closes_at = way.policy.closes_at(datetime.now(UTC))
-                if closes_at is None or routes.opens_at(way, datetime.now(UTC)) is None:
+                closes_at = routes.closes_at(way, datetime.now(UTC))
+                if closes_at is None:
                     give_back(held, way)
                     return
             except (Unusable, CannotOpen) as fault:

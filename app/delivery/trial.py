@@ -34,6 +34,7 @@ from app.vault import Place
 MOST_A_DAY = 20
 
 BUSY = "busy"
+CLOSED = "closed"
 
 # how long a clerk may wait for an account that sends at its rate, seconds
 _PATIENCE_S = 10.0
@@ -58,7 +59,7 @@ class Trial:
 def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request.
 
-    BUSY: the account's rate left no room for it, and nothing was sent.
+    BUSY: the account's rate left no room for it, and nothing was sent. CLOSED: nor was it, as the hours ended.
     """
     try:
         to = to_e164(phone)
@@ -76,9 +77,13 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     message = SmsMessage(to, body, f"{campaign.key}.t{row_id}")
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
+    policy = policy_of(campaign, campaign.tenant)
     db.session.commit()
     if _may_leave(account_id, rate):
-        outcome = provider.outcome(perform(provider.send(opened, message)))
+        answer = perform(provider.send(opened, message), before_call=lambda: policy.open_at(datetime.now(UTC)))
+        outcome = provider.outcome(answer)
+        if outcome == Outcome(OutcomeKind.LATER, "held"):
+            outcome = Outcome(OutcomeKind.LATER, CLOSED)
     else:
         outcome = Outcome(OutcomeKind.LATER, BUSY)
     if outcome.references and message.reference not in outcome.references:
@@ -86,7 +91,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     row = db.session.get_one(TrialMessage, row_id)
     row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
     db.session.commit()
-    return BUSY if outcome.code == BUSY else _STATES[outcome.kind]
+    return outcome.code if outcome.code in {BUSY, CLOSED} else _STATES[outcome.kind]
 
 
 def _may_leave(account_id: int, rate: int | None) -> bool:

@@ -135,8 +135,11 @@ class Turn:
         if claim.recipient_id not in self._connecting:
             self._connecting.add(claim.recipient_id)
             return True
-        if self._pace is not None and not self._pace.leaves(self._permits.pop(claim.recipient_id)):
-            return False
+        if self._pace is not None:
+            # none, where the turn was over when it was asked for: a pause that was taken back since
+            permit = self._permits.pop(claim.recipient_id, None)
+            if permit is None or not self._pace.leaves(permit):
+                return False
         self._left.add(claim.recipient_id)
         return True
 

@@ -80,7 +80,9 @@ def _check(part: Range) -> None:
         waiting, now = _unknown(connection, part)
     requeued = sum(_ask(part, account_id, mine, now) for account_id, mine in waiting.items())
     with tenancy.transaction() as connection:
-        _lock(connection, part)
+        if _lock(connection, part) == CampaignState.CANCELLED:
+            # whom a worker let wait again after the cancelling, and died before it gave the slice back
+            slices.cancel_waiting(connection, part)
         left, now = _unknown(connection, part)
         settle = timedelta(seconds=settings().unknown_settle_s)
         at = min((next_check(item.since, now, settle) for mine in left.values() for item in mine), default=None)

@@ -40,7 +40,7 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without an answer. `reason` is a short word for logs: refused, dns, tls, timeout, reset, empty."""
+    """A request without an answer. `reason` is a short word for logs: refused, dns, tls, timeout, reset, held."""
 
     reach: Reach
     reason: str

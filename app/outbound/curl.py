@@ -155,6 +155,8 @@ class _Exchange:
 
     def answer(self, error: int) -> Answer:
         """Read what came; `error` is libcurl's, 0 for none."""
+        if self.held:
+            return Failure(Reach.NEVER_LEFT, "held")
         if error:
             words, reach = (_AFTER, Reach.UNKNOWN) if self.left else (_BEFORE, Reach.NEVER_LEFT)
             return Failure(reach, words.get(error, f"curl_{error}"))
@@ -188,18 +190,25 @@ def _headers(lines: list[bytes]) -> dict[str, str] | None:
 _mine = threading.local()
 
 
-def perform(request: Request) -> Answer:
-    """Do one request and wait for its answer. Connections are kept alive per thread."""
+def perform(request: Request, before_call: Callable[[], bool] | None = None) -> Answer:
+    """Do one request and wait for its answer. Connections are kept alive per thread.
+
+    `before_call` is asked at the last moment before the first byte leaves; where it says no, nothing does: `held`.
+    """
     exchange = _exchange_of_this_thread()
+    exchange.before_call = before_call
     try:
         exchange.load(request)
     except _Malformed:
         return Failure(Reach.NEVER_LEFT, "malformed")
+    code = 0
     try:
         exchange.curl.perform()
     except pycurl.error as error:
-        return exchange.answer(int(error.args[0]))
-    return exchange.answer(0)
+        code = int(error.args[0])
+    if exchange.raised is not None:
+        raise exchange.raised
+    return exchange.answer(code)
 
 
 def _exchange_of_this_thread() -> _Exchange:

@@ -153,6 +153,30 @@ def test_what_was_leased_and_claimed_in_time_does_not_leave_too_late(
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("struck", "sent"), [("2036-11-24T11:59:59.999999", 1), ("2036-11-24T12:00:00", 0)])
+def test_no_link_leaves_that_is_over_by_then(
+    daytime: Callable[..., Job],
+    clock: Clock,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    struck: str,
+    sent: int,
+) -> None:
+    job = daytime(1, link_minutes=None, link_until=japan("2036-11-24T12:00:00"))
+    clock.to("2036-11-24T11:59:59")
+    real = routes.request
+
+    def strikes(*arguments: Any) -> Any:
+        clock.to(struck)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "request", strikes)
+        turns.take()
+    assert requests(sandbox) == sent
+    assert job.states() == ({"accepted": 1} if sent else {"expired": 1})
+
+
 def test_closing_time_in_mid_slice_stops_before_the_next_call(
     daytime: Callable[..., Job], clock: Clock, sandbox: Sandbox, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis as redis_package
 from flask import Flask, current_app
 
-from app.delivery import turn, turns
+from app import tenancy
+from app.delivery import routes, slices, turn, turns
 from app.delivery.pacing import Pace, Permit
 from app.extensions import redis_client
 from sandbox.harness import Sandbox
@@ -141,3 +142,23 @@ def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox, monk
     assert sandbox.ledger("karaden") == []
     assert job.states() == {"queued": 5}
     assert job.slice()["leased_until"] is None
+
+
+def test_who_got_no_permit_for_a_pause_does_not_leave_when_it_ends(launched: Launched) -> None:
+    job = launched(1)
+    job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
+    with tenancy.platform():
+        held = slices.lease()
+    assert held is not None
+    with tenancy.tenant(job.tenant_id):
+        way = routes.route(job.campaign_id)
+        taken = turn.Turn(held, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
+        taken.read()
+        [claim] = taken.batch
+        held.may_send = False
+        assert taken.permitted(claim), "there is nothing to wait for"
+        held.may_send = True
+        assert [taken.may_call(claim), taken.may_call(claim)] == [True, False]
+        taken.skipped(claim)
+        taken.close()
+    assert job.states() == {"queued": 1}

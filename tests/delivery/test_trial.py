@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from app import links, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
+from app.campaigns.windows import DAYS
 from app.delivery import trial
 from app.delivery.pacing import Pace
 from app.extensions import db
@@ -141,3 +144,23 @@ def test_a_trial_counts_toward_the_accounts_rate(
     with tenancy.tenant(draft[0]):
         states = db.session.scalars(select(TrialMessage.state).order_by(TrialMessage.id)).all()
         assert states == ["accepted", "undelivered"]
+
+
+def test_a_trial_that_waited_past_closing_time_does_not_leave(
+    draft: tuple[int, int, int], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = {day: ["09:00", "18:00"] for day in DAYS}
+    change(draft, send_window={"days": hours, "holidays": True})
+    with time_machine.travel(datetime(2026, 11, 24, 8, 59, 55, tzinfo=UTC), tick=False) as clock:
+        real = trial._may_leave
+
+        def waits(*arguments: Any) -> bool:
+            clock.move_to(datetime(2026, 11, 24, 9, tzinfo=UTC))
+            return real(*arguments)
+
+        monkeypatch.setattr(trial, "_may_leave", waits)
+        assert send(draft) == trial.CLOSED
+    assert sandbox.ledger("karaden") == []
+    with tenancy.tenant(draft[0]):
+        row = db.session.scalars(select(TrialMessage)).one()
+        assert (row.state, row.code) == ("undelivered", "closed")

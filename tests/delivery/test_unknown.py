@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from app import queues, tenancy
+from app.campaigns import lifecycle
 from app.delivery import books, routes, slices, unknown
 from app.delivery.books import Result
 from app.delivery.slices import LeaseLost
@@ -230,7 +231,7 @@ def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox
     assert job.states() == {"sending": 10, "queued": 20}, "the lease still holds"
     die(job)
     delivery.reconcile(job.tenant_id)
-    assert job.states() == {"unknown": 10, "queued": 20}
+    assert job.states() == {"unknown": 10, ("cancelled" if state == "cancelled" else "queued"): 20}
     assert job.attempts() == {("unknown", "worker_lost"): 10}
     settled(job)
     delivery.reconcile(job.tenant_id)
@@ -388,3 +389,16 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
     delivery.reconcile(job.tenant_id)
     assert lookups(sandbox) == 2
     assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
+
+
+def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_cancelled(launched: Launched) -> None:
+    job = launched(3)
+    held, claims = claim(job)
+    with tenancy.tenant(job.tenant_id):
+        assert lifecycle.cancel(job.campaign_id, user_id=1)
+        with slices.holding(held) as connection:
+            now = datetime.now(UTC)
+            books.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in claims])
+    die(job)
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"cancelled": 3}

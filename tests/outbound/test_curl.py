@@ -367,3 +367,15 @@ def test_ok_is_what_the_raw_server_says() -> None:
     with RawServer() as server, socket.create_connection(("127.0.0.1", server.port)) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert sock.recv(1000) == OK
+
+
+def test_what_may_not_leave_at_the_last_moment_does_not() -> None:
+    with RawServer() as server:
+        request = Request("POST", server.url, body=b"x")
+        assert perform(request, lambda: False) == Failure(Reach.NEVER_LEFT, "held")
+        assert server.requests == []
+        with pytest.raises(ZeroDivisionError):
+            perform(request, lambda: bool(1 / 0))
+        assert server.requests == []
+        answer = perform(request)
+        assert isinstance(answer, Response)
