@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app import links
-from app.campaigns import lifecycle, people, rehearsal, timing
+from app.campaigns import lifecycle, people, rehearsal, template, timing
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import describe, policy_of
@@ -18,7 +18,7 @@ from app.config import settings
 from app.delivery import trial
 from app.extensions import db
 from app.intake.phones import mask
-from app.models import Campaign, Event, Recipient
+from app.models import Campaign, Event, Import, Recipient
 from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
 
@@ -39,6 +39,11 @@ class Preview:
     text: str
     amount: str
     due: str
+
+    @property
+    def wide(self) -> int:
+        """How many characters count for two."""
+        return self.units - len(self.sms)
 
     @property
     def fits(self) -> bool:
@@ -68,6 +73,17 @@ def one_preview(campaign: Campaign, wanted: str) -> tuple[list[Preview], str]:
     if shown is None:
         return [], f"「{wanted}」の送信先はありません。管理番号か、名簿の行番号（見出しが1行目）を入力してください。"
     return [shown], ""
+
+
+def longest_of(campaign: Campaign, upload: Import) -> Preview | None:
+    """Show whoever of a taken list gets the longest SMS; None where it takes the check to say so.
+
+    That is where the text merges other fields than when the list came, and for lists of before this was looked for.
+    """
+    known = upload.longest
+    if known is None or known["merged"] != template.merged(campaign.sms_text):
+        return None
+    return _preview(campaign, known["recipient_id"], f"{known['sheet_row']:,}行目")
 
 
 def cost(campaign: Campaign, people_count: int) -> str:

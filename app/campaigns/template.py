@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -28,7 +29,16 @@ def key(name: str) -> str:
 
 def fields_in(text: str) -> list[str]:
     """List the merge fields of a text, each once, in order; built-in ones too."""
-    return list(dict.fromkeys(key(name) for name in _FIELD.findall(text)))
+    return list(dict.fromkeys(_every_field(text)))
+
+
+def merged(text: str) -> dict[str, int]:
+    """Count how often a text merges each field that differs from person to person."""
+    return dict(Counter(name for name in _every_field(text) if name not in BUILT_IN))
+
+
+def _every_field(text: str) -> list[str]:
+    return [key(name) for name in _FIELD.findall(text)]
 
 
 def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = str) -> str:

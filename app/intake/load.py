@@ -192,16 +192,36 @@ def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
     return vault.seal(_as_json(cells), row_place(tenant_id, fault_id))
 
 
+def standing(connection: Connection, target: Target, row: CheckedRow) -> int | None:
+    """Give the id of the recipient that stands there for a row, by this import or one before; None for nobody."""
+    key = _identity_key(target, row, _says(row, _as_json(row.fields)))
+    found: int | None = connection.execute(
+        text("SELECT id FROM recipient WHERE campaign_id = :campaign_id AND identity_key = :key"),
+        {"campaign_id": target.campaign_id, "key": key},
+    ).scalar_one_or_none()
+    return found
+
+
+def _says(row: CheckedRow, fields: str) -> str:
+    # nothing before `fields` can hold the separator but the reference, and that stands in `fields` once more
+    return "\x1f".join((row.phone, row.reference or "", str(row.amount_yen), str(row.due_date), *row.answers, fields))
+
+
+def _identity_key(target: Target, row: CheckedRow, says: str) -> bytes:
+    return vault.identity_key(
+        target.tenant_id, target.campaign_id, f"r{row.reference}" if row.reference else f"w{says}"
+    )
+
+
 def _values(
     target: Target, row_id: int, row: CheckedRow, fields: str, phone_sealed: bytes, fields_sealed: bytes
 ) -> tuple[Any, ...]:
     tenant_id = target.tenant_id
-    # nothing before `fields` can hold the separator but the reference, and that stands in `fields` once more
-    says = "\x1f".join((row.phone, row.reference or "", str(row.amount_yen), str(row.due_date), *row.answers, fields))
+    says = _says(row, fields)
     return (
         row_id,
         row.sheet_row,
-        vault.identity_key(tenant_id, target.campaign_id, f"r{row.reference}" if row.reference else f"w{says}"),
+        _identity_key(target, row, says),
         vault.row_digest(tenant_id, says),
         row.reference or "",
         phone_sealed,

@@ -23,6 +23,7 @@ from app.extensions import db
 from app.identity.bad_input import BadInput
 from app.intake import chunks, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
+from app.intake.longest import Longest
 from app.intake.mapping import ColumnMapping
 from app.intake.reader import Row
 from app.intake.rules import make_rules
@@ -114,6 +115,7 @@ class _Run:
             today=datetime.now(TOKYO).date(),
         )
         self._reference_column = mapping.reference
+        self._longest = Longest(campaign.sms_text, (column for column, _ in self._rules.fields))
         self._target = load.Target(
             row.tenant_id, campaign.id, row.id, [item.id for item in campaign.questions], campaign.payment_required
         )
@@ -154,6 +156,9 @@ class _Run:
             for outcome in outcomes
         ]
         load.write_faults(self._connection, self._tenant_id, self._import_id, told)
+        for outcome in told:
+            if isinstance(outcome, CheckedRow):
+                self._longest.see(outcome)
         self._count(told, loaded)
 
     def _contradiction(self, sheet_row: int) -> Fault:
@@ -193,13 +198,15 @@ class _Run:
         )
         self._connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": self._import_id})
         notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
+        longest = self._longest.told(self._connection, self._target)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)
         done = self._connection.execute(
             text(
-                f"UPDATE import SET state = 'done', finished_at = now(), notices = :notices, {sets}"  # noqa: S608 - names from above
+                f"UPDATE import SET state = 'done', finished_at = now(), notices = :notices,"  # noqa: S608 - names from above
+                f" longest = :longest, {sets}"
                 " WHERE id = :id AND state = 'running'"
             ),
-            {**self._counts, "notices": Jsonb(notices), "id": self._import_id},
+            {**self._counts, "notices": Jsonb(notices), "longest": longest and Jsonb(longest), "id": self._import_id},
         ).rowcount
         if not done:
             raise _Cancelled

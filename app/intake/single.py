@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, insert, select, text
 
 from app import tenancy
@@ -16,6 +17,7 @@ from app.campaigns import overlap
 from app.extensions import db, vault
 from app.intake import imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
+from app.intake.longest import Longest
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.intake.reader import LIMITS
 from app.intake.rules import make_rules
@@ -103,6 +105,7 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
         raise BadRow([Fault(_ROW, mapping.phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
     target_of = (campaign.tenant_id, campaign.id)
     question_ids, payment_required = [item.id for item in campaign.questions], campaign.payment_required
+    longest = Longest(campaign.sms_text, outcome.fields)
     db.session.rollback()
     with tenancy.transaction() as connection:
         state = connection.execute(
@@ -121,6 +124,11 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
         if loaded.known:
             known = "同じ内容の送信先が、すでにこの配信にあります。"
             raise BadRow([Fault(_ROW, mapping.reference or mapping.phone, Level.ERROR, "known", known)])
+        longest.see(outcome)
+        connection.execute(
+            text("UPDATE import SET longest = :longest WHERE id = :id"),
+            {"longest": Jsonb(longest.told(connection, target)), "id": import_id},
+        )
         connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
         told = [fault.message_ja for fault in outcome.faults] + twice
         told += overlap.same_person(connection, *target_of, vault.phone_index(target_of[0], outcome.phone))

@@ -16,7 +16,8 @@ class Import(TenantOwned, Model):
 
     mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消.
 
-    `notices` say in Japanese who of a taken list is written to by other campaigns too.
+    `notices` say in Japanese who of a taken list is written to by other campaigns too. `longest` tells whose SMS of a
+    taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).
     """
 
     __tablename__ = "import"
@@ -44,6 +45,7 @@ class Import(TenantOwned, Model):
     bytes_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
     problem: Mapped[str] = mapped_column(Text, server_default="")
     notices: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    longest: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Time | None]

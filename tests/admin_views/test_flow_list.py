@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import io
 import json
 import re
@@ -18,7 +19,8 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from app import config, tenancy
 from app.extensions import db
-from app.models import AuditEntry, Import, ImportChunk, Recipient
+from app.intake import single
+from app.models import AuditEntry, Campaign, Import, ImportChunk, Recipient
 from jobs.intake import run_import
 from tests import factories
 from tests.admin_views.conftest import Browser, House
@@ -370,3 +372,47 @@ def test_people_of_a_campaign_under_way_are_told_with_the_list(app, clerk, ours,
     assert "この名簿の1件は、配信「先の配信」（送信中）の送信先と同じ電話番号です" in page
     again = imported(app, ours, clerk, campaign, HEAD + GOOD)
     assert "<strong>2行</strong>はすでに取り込み済みの行でした" in again
+
+
+def test_the_outcome_shows_the_longest_sms_of_the_list(app, clerk, ours, campaign):
+    long = GOOD.replace("鈴木 一郎", f"鈴木{'一' * 5}😀郎")
+    page = take(app, clerk, ours.tenant, upload(clerk, campaign, (HEAD + long).encode()).location)
+    sms = html.unescape(one(r'<p class="bubble">(.*?)</p>', page))
+    assert f"鈴木{'一' * 5}😀郎様" in sms
+    assert re.search(r"https://\S+/\*+", sms), "the link is that person's secret"
+    length = len(sms) + 1  # the emoji is two
+    assert length <= 70
+    assert f"3行目の人のSMSが最も長く、<strong>{length}文字</strong>です。70文字に収まっています" in page
+    assert "絵文字など1文字は、1文字を2文字と数えます" in page
+
+
+def test_the_longest_sms_follows_the_text_and_is_left_to_the_check_once_other_fields_are_merged(
+    app, clerk, ours, campaign
+):
+    url = upload(clerk, campaign, HEAD + GOOD.replace("鈴木 一郎", "鈴木 一太郎")).location
+    take(app, clerk, ours.tenant, url)
+
+    def rewrite(sms_text: str) -> str:
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            db.session.get_one(Campaign, campaign).sms_text = sms_text
+            db.session.commit()
+        page: str = clerk.get(url).get_data(as_text=True)
+        return page
+
+    page = rewrite(f"{{氏名}}様{'、' * 70}{{リンク}}")
+    assert "3行目の人のSMSが最も長く" in page
+    over = one(r"70文字を(\d+)文字超えているため、このままでは送れません", page)
+    assert int(over) == len(html.unescape(one(r'<p class="bubble">(.*?)</p>', page))) - 70 > 0
+    for text in ("{管理番号} {氏名}様 {リンク}", "お知らせです {リンク}", "{住所} {氏名}様 {リンク}"):
+        page = rewrite(text)
+        assert "「確認」で全員のSMSを組み立てて調べます" in page
+        assert 'class="bubble"' not in page
+
+
+def test_a_recipient_typed_in_shows_the_sms_that_makes(app, clerk, ours, campaign, ask):
+    data = dict(zip(HEAD.strip().split(","), GOOD.splitlines()[0].split(","), strict=True))
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        made = single.add(campaign, data, user_id=ours.clerk)
+    page = clerk.get(f"/admin/campaign/{campaign}/list/{made.import_id}/").get_data(as_text=True)
+    assert "この人のSMSは<strong>" in page
+    assert "佐藤 花子様" in page
