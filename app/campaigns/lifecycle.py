@@ -242,7 +242,10 @@ def pause(campaign_id: int, *, user_id: int) -> bool:
 
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
-    """Go on sending what still waits. Says whether it was paused. Commits."""
+    """Go on sending what still waits. Says whether it was paused, and takes people's answers. Commits."""
+    if locked(campaign_id).checks_stopped_at is not None:
+        db.session.rollback()
+        return False
     if not _turn(campaign_id, CampaignState.PAUSED, CampaignState.SENDING, "resume", user_id):
         return False
     queues.enqueue("jobs.delivery.send", once=True)

@@ -41,6 +41,8 @@ def problems(campaign: Campaign) -> list[str]:
         return ["送信を一時停止しています。先に送信を再開してください。"]
     if campaign.state not in {CampaignState.SENDING, CampaignState.COMPLETED}:
         return ["この配信は送信を始めていないか、取り消されているため、送り直せません。"]
+    if campaign.checks_stopped_at is not None:
+        return ["質問への回答の受け付けが止まっています。名簿の正解などを確かめ、先に受け付けを再開してください。"]
     now = datetime.now(UTC)
     return (
         waves.problems(campaign.id)

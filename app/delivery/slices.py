@@ -27,7 +27,10 @@ _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
 
-_MAY_SEND = f"c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}"
+# nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
+_MAY_SEND = f"""
+    c.state = 'sending' AND c.checks_stopped_at IS NULL AND t.state IN ('trial', 'active') AND NOT {RESTS}
+"""
 
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id

@@ -19,6 +19,8 @@ Json = Mapping[str, Any]
 
 _ID: Final = re.compile(r"[0-9A-Za-z_.~-]{1,255}", re.ASCII)
 _WORD: Final = re.compile(r"[0-9A-Za-z_.-]{1,60}", re.ASCII)
+# PostgreSQL takes no NUL, and half a surrogate pair is no text
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 # Another try may pass: the key is mended, the limit is over, the first request has ended, the site is up again.
 _PASSING: Final = frozenset(
     {
@@ -53,9 +55,9 @@ def several(found: Json, name: str) -> list[Json]:
 
 
 def text(found: Json, name: str) -> str | None:
-    """Give a text that is not empty."""
+    """Give a text that is not empty and can be stored."""
     value = found.get(name)
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and not _UNSTORABLE.search(value) else None
 
 
 def identifier(found: Json, name: str) -> str | None:
@@ -90,9 +92,9 @@ def moment(found: Json, name: str) -> datetime | None:
     value = found.get(name)
     try:
         read = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        return read.astimezone(UTC) if read is not None and read.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return read.astimezone(UTC) if read is not None and read.tzinfo is not None else None
 
 
 def listed_in(setting: str, default: str) -> list[str]:

@@ -117,6 +117,7 @@ def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
         ("UPDATE campaign SET deadline_at = now() - interval '1 minute'", "締切が過ぎて"),
         ("UPDATE campaign SET link_minutes = NULL, link_until = now() - interval '1 minute'", "有効期限が過ぎて"),
         ("UPDATE tenant SET state = 'suspended'", "利用中ではない"),
+        ("UPDATE campaign SET checks_stopped_at = now()", "回答の受け付けが止まって"),
         ("UPDATE sms_account SET active = false", "停止中"),
     ],
 )

@@ -19,6 +19,7 @@ from flask import current_app
 from app import tenancy
 from app.campaigns import lifecycle
 from app.delivery import slices, stopping
+from app.identity import guard
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
@@ -473,3 +474,19 @@ def test_an_answer_that_names_another_message_proves_nothing(launched: Launched,
         thread.join()
         server.server_close()
     assert job.attempts() == {("accepted", "waiting"): 1, ("unknown", "mismatch"): 4}
+
+
+def test_while_the_page_takes_no_answers_nobody_gets_a_link_to_it(launched: Launched, sandbox: Sandbox) -> None:
+    """Also when a try that came due woke a campaign that was completed as the checks were stopped."""
+    job = launched(3)
+    job.change("UPDATE campaign SET checks_stopped_at = now()")
+    job.send()
+    job.change("UPDATE campaign SET state = 'paused'")
+    with tenancy.tenant(job.tenant_id):
+        assert not lifecycle.resume(job.campaign_id, user_id=1)
+    assert requests(sandbox) == 0
+    with tenancy.tenant(job.tenant_id):
+        assert guard.resume(job.tenant_id, job.campaign_id, user_id=1)
+        assert lifecycle.resume(job.campaign_id, user_id=1)
+    job.send()
+    assert job.states() == {"accepted": 3}
