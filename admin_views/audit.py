@@ -41,6 +41,7 @@ ACTS = {
     "order_export": "ファイルの作成の依頼",
     "reveal_phone": "電話番号の表示",
     "unlock": "ロックの解除",
+    "revoke_link": "リンクの無効化",
     "refund_payment": "返金",
     "cancel_payment": "支払い手続きの取消",
     "settle_payment": "消込",

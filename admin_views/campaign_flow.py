@@ -271,7 +271,7 @@ class CampaignFlow(FlowView):
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
             if campaign.checks_stopped_at is not None:
-                return redirect(url_for("life.resume_checks", campaign_id=campaign_id), 303)
+                return self.confirm(*flow_status.resume_checks_question(campaign))
             fits = campaign.state == CampaignState.PAUSED
             return self.confirm(*flow_status.resume_question(campaign)) if fits else self._needless(campaign)
         return self._turn(campaign_id, lifecycle.resume, "送信を再開しました。")

@@ -9,6 +9,7 @@ from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.delivery import log
+from app.identity import revoke
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
@@ -21,6 +22,7 @@ _MOST_EVENTS = 5_000
 # Codes of our own in the send log; a provider's stand as they are.
 _CODES = {
     log.NOT_SENT: "送信前に中断",
+    revoke.CODE: "リンクを無効にしたため",
     log.NEEDLESS: "開封または支払済みなどのため、リマインドは送らず",
     log.ABSENT: "送信サービスに記録なし",
     log.WORKER_LOST: "結果の記録前に中断",

@@ -22,6 +22,7 @@ from app.campaigns import people
 from app.delivery import held
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
+from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
 from app.models import Campaign, Recipient, SendLog
@@ -218,6 +219,19 @@ class RecipientView(SecureModelView):
             flash("ロックを解除しました。受信者は、同じリンクからもう一度回答できます。", "success")
         else:
             flash("この送信先はロックされていません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/revoke", methods=["GET", "POST"])
+    @sure
+    def revoke(self, recipient_id: int) -> BaseResponse | str:
+        """End a person's link for good, once confirmed."""
+        person = self.get_one(recipient_id)
+        if request.method == "GET" and person.page_state != PageState.REVOKED:
+            return self.render("office/revoke.html", person=person)
+        if request.method == "POST" and revoke(person.id, actor=staff().actor, at=datetime.now(UTC)):
+            flash("リンクを無効にしました。このリンクからはもう何も表示されません。", "success")
+        else:
+            flash("このリンクは、すでに無効です。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/settle/<how>", methods=["GET", "POST"])

@@ -12,6 +12,7 @@ from app import links
 from app.campaigns import waves
 from app.delivery import caps, log, retries, retry
 from app.delivery.slices import Lease
+from app.identity.revoke import CODE as REVOKED
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState
@@ -97,13 +98,13 @@ def claim(
 
 
 def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> Sequence[Row[Any]]:
-    """Lock the next people who wait: first the columns of a Claim, then whether they need their reminder no more."""
+    """Lock the next people who wait: first the columns of a Claim, then whether nothing is to be sent after all."""
     return connection.execute(
         text(f"""
             SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                {waves.NEEDLESS} AS needless,
-                delivered_at IS NOT NULL AS arrived
+                page_state = 'revoked' OR {waves.NEEDLESS} AS needless,
+                page_state = 'revoked' AS revoked, delivered_at IS NOT NULL AS arrived
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
@@ -113,9 +114,12 @@ def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> 
 
 
 def _spare(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> None:
-    """Send no reminder to those who paid or opened while they waited for it, at night perhaps."""
-    for to, arrived in ((SmsState.DELIVERED, True), (SmsState.ACCEPTED, False)):
-        steps = [Step(row.id, now, {"code": log.NEEDLESS}) for row in rows if row.arrived is arrived]
+    """Send no reminder to those who paid or opened while they waited, at night perhaps, and no link that was ended."""
+    groups: dict[SmsState, list[Step]] = defaultdict(list)
+    for row in rows:
+        to = SmsState.CANCELLED if row.revoked else SmsState.DELIVERED if row.arrived else SmsState.ACCEPTED
+        groups[to].append(Step(row.id, now, {"code": REVOKED if row.revoked else log.NEEDLESS}))
+    for to, steps in groups.items():
         move(connection, SMS, to, steps, actor="system", sources=[SmsState.QUEUED], timed=False)
 
 

@@ -189,6 +189,7 @@ def test_their_person_their_accounts_and_their_users_open_nowhere(browser, their
     assert browser.get(f"/admin/recipient/details/?id={person.id}").status_code == 404
     assert browser.post(f"/admin/recipient/{person.id}/reveal").status_code == 404
     assert browser.post(f"/admin/recipient/{person.id}/unlock").status_code == 404
+    assert browser.post(f"/admin/recipient/{person.id}/revoke").status_code == 404
     assert browser.get(f"/admin/sms_account/edit/?id={theirs.sms_account}").status_code == 404
     assert browser.get(f"/admin/payment_account/edit/?id={theirs.payment_account}").status_code == 404
     assert browser.get(f"/admin/user/edit/?id={theirs.clerk}").status_code == 404

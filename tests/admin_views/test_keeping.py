@@ -14,7 +14,7 @@ from app.models import AuditEntry, PaymentAccount, Recipient, SmsAccount, Tenant
 from app.sms.base import Outcome, OutcomeKind
 from app.tenancy import passwords
 from app.tracking.moves import Step, move, note
-from app.tracking.states import PAGE, PageState
+from app.tracking.states import PAGE, SMS, PageState, SmsState
 from tests import factories
 
 NEW_PASSWORD = "むらさきの雨がふる町で歩く"
@@ -325,6 +325,25 @@ def locked(app, ours):
              recipient_id=person.id, at=now, actor="person", detail={"attempt": 5, "of": 5})  # fmt: skip
         db.session.commit()
     return person
+
+
+def test_a_clerk_ends_a_link_for_good(app, browser_of, ours):
+    person = ours.people[0]
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        move(db.session, SMS, SmsState.QUEUED, [Step(person.id, datetime.now(UTC))], actor="system")
+        db.session.commit()
+    clerk = browser_of(ours.clerk)
+    assert "リンクを無効にする" in _words(clerk.get(f"/admin/recipient/details/?id={person.id}"))
+    assert "元には戻せません" in _words(clerk.get(f"/admin/recipient/{person.id}/revoke"))
+    done = clerk.post(f"/admin/recipient/{person.id}/revoke", follow_redirects=True)
+    assert "リンクを無効にしました" in _words(done)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(Recipient, person.id)
+        assert (row.page_state, row.sms_state) == ("revoked", "cancelled")
+    assert _acts(app, ours) == [("revoke_link", f"user:{ours.clerk}", f"recipient:{person.id}")]
+    for again in (clerk.get, clerk.post):
+        assert "すでに無効です" in _words(again(f"/admin/recipient/{person.id}/revoke", follow_redirects=True))
+    assert len(_acts(app, ours)) == 1
 
 
 def test_a_clerk_lets_a_locked_person_try_again(app, browser_of, ours, locked):

@@ -138,6 +138,7 @@ def sensitive(house: House) -> list[tuple[str, int, dict[str, str]]]:
         ("/admin/export/1/file", house.clerk, {}),
         (f"/admin/recipient/{person}/reveal", house.manager, {}),
         (f"/admin/recipient/{person}/unlock", house.clerk, {}),
+        (f"/admin/recipient/{person}/revoke", house.clerk, {}),
         (f"/admin/recipient/{person}/settle/again", house.manager, {}),
         (f"/admin/user/edit/?id={house.clerk}", house.manager, {"name": "別の名前", "active": "y"}),
         ("/admin/user/new/", house.manager, {"name": "新しい人"}),

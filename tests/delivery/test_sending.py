@@ -20,6 +20,7 @@ from app import tenancy
 from app.campaigns import lifecycle
 from app.delivery import slices, stopping
 from app.identity import guard
+from app.identity.revoke import revoke
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
@@ -490,3 +491,18 @@ def test_while_the_page_takes_no_answers_nobody_gets_a_link_to_it(launched: Laun
         assert lifecycle.resume(job.campaign_id, user_id=1)
     job.send()
     assert job.states() == {"accepted": 3}
+
+
+def test_a_link_that_was_ended_is_sent_to_nobody(launched: Launched, sandbox: Sandbox) -> None:
+    """Neither to whoever waits, nor to those whom a look-up lets wait again after it was ended."""
+    job = launched(3)
+    waits, returns, other = (person.id for person in job.people)
+    with tenancy.tenant(job.tenant_id):
+        assert revoke(waits, actor="user:1", at=datetime.now(UTC))
+    assert job.person(waits)["sms_state"] == "cancelled"
+    job.change("UPDATE recipient SET page_state = 'revoked' WHERE id = %s", returns)
+    job.send()
+    assert job.states() == {"cancelled": 2, "accepted": 1}
+    assert job.person(other)["sms_state"] == "accepted"
+    assert requests(sandbox) == 1
+    assert job.state() == "completed"

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from flask import Flask
 
+from app import tenancy
 from app.identity.normalise import QuestionKind
+from app.identity.revoke import revoke
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
 
@@ -187,6 +189,21 @@ def test_after_an_unlock_the_questions_come_again(sent: Sent, browser: Browser, 
     database.execute("UPDATE recipient SET page_state = 'opened' WHERE id = %s", [sent.person.id])
     browser.open("/p")
     assert browser.title == "ご本人の確認 | みどり信販"
+
+
+def test_a_link_that_staff_ended_opens_nowhere_and_shows_nothing_more(sent: Sent, app: Flask, browser: Browser) -> None:
+    browser.open(sent.link).press().press(**ANSWERS)
+    with app.app_context(), tenancy.tenant(sent.tenant_id):
+        assert revoke(sent.person.id, actor="user:1", at=datetime.now(UTC))
+        assert not revoke(sent.person.id, actor="user:1", at=datetime.now(UTC))
+    for address in ("/p", sent.link):
+        browser.open(address)
+        assert browser.page.status_code in {200, 404}
+        assert "佐藤" not in browser.text
+    assert (browser.page.status_code, browser.title) == (
+        404,
+        Browser(app.test_client()).open("/abcdefghijkmnpqr").title,
+    )
 
 
 def test_coming_back_by_the_link_asks_nothing_twice_in_one_browser(sent: Sent, browser: Browser) -> None:
