@@ -28,8 +28,9 @@ _MAINTENANCE_S = 30
 # how long it waits between tries to reach Redis; seconds
 _RECONNECT_S = 2.0
 _LONGEST_WAIT_S = 5.0
-# how much this machine's clock and the database's may differ, and how often a wrong one is looked at again; seconds
-_CLOCKS_DIFFER_S = 60.0
+# how much this machine's clock and the database's may differ, and how often a wrong one is looked at again; seconds.
+# By so much an SMS may leave after the hours have ended.
+_CLOCKS_DIFFER_S = 5.0
 _CLOCK_WAIT_S = 5.0
 
 _log = structlog.get_logger()

@@ -44,7 +44,8 @@ def _wake(part: Range) -> int:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         rows = connection.execute(
             text(f"""
-                SELECT id, sms_attempt, payment_state = 'paid' OR {waves.NEEDLESS} AS needless FROM recipient
+                SELECT id, sms_attempt, payment_state = 'paid' OR page_state = 'revoked' OR {waves.NEEDLESS} AS needless
+                FROM recipient
                 WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
                 ORDER BY id FOR NO KEY UPDATE
             """),  # noqa: S608 - our own words

@@ -57,11 +57,12 @@ def test_who_was_switched_off_is_tried_again_after_the_wait(launched: Launched, 
     assert job.person(job.people[0].id)["retry_at"] is None
 
 
-def test_who_paid_meanwhile_is_not_tried_again(launched: Launched, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("meanwhile", ["payment_state = 'paid'", "page_state = 'revoked'"])
+def test_who_paid_meanwhile_is_not_tried_again(launched: Launched, sandbox: Sandbox, meanwhile: str) -> None:
     job = launched(2)
     job.send()
     told(job, "unconnected")
-    job.change("UPDATE recipient SET payment_state = 'paid' WHERE id = %s", job.people[0].id)
+    job.change(f"UPDATE recipient SET {meanwhile} WHERE id = %s", job.people[0].id)  # noqa: S608 - our own words
     time_passes(job)
     delivery.reconcile(job.tenant_id)
     job.send()

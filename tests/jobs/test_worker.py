@@ -3,17 +3,21 @@
 import signal
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_package
+import time_machine
+from flask import Flask
 
 from app import queues
 from app.extensions import redis_client
 from bench.doomed import POINTS
 from dev.process import kill_tree
 from dev.valkey import start_valkey
+from jobs import worker as jobs_worker
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
 from tests.launched import Job
@@ -110,6 +114,14 @@ def test_a_worker_whose_clock_is_wrong_begins_nothing_more(
     assert len(received(sandbox)) == 10
     assert worker.end() == 0
     assert second.states() == {"queued": 10}
+
+
+@pytest.mark.parametrize(("off_s", "wrong"), [(0, False), (3, False), (-3, False), (10, True), (-10, True)])
+def test_a_clock_that_is_seconds_off_is_wrong(app: Flask, off_s: int, wrong: bool) -> None:  # noqa: FBT001
+    """At 21:00 nobody gets an SMS for it."""
+    right = datetime.now(UTC)
+    with app.app_context(), time_machine.travel(right + timedelta(seconds=off_s)):
+        assert jobs_worker._clock_is_wrong() is wrong
 
 
 def test_an_emptied_redis_costs_time_alone(
