@@ -119,7 +119,7 @@ def test_every_view_is_fit_for_everybody(
     company: Callable[..., Estate],
 ) -> None:
     estate = company(app, database)
-    visitor = Visitor(browser, served, _cookies(browser_of, estate, operator, role))
+    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, role))
     for _, url in tour(app, estate, role, filters=False):
         visitor.look(url)
     for url in ("/admin/nothing", "/admin/campaign/999999999/"):
@@ -132,7 +132,7 @@ def test_every_view_is_fit_for_everybody(
     assert visitor.faults == {}, _report(visitor.faults)
 
 
-def _cookies(browser_of: Callable[[int], Any], estate: Estate, operator: int, role: Role) -> dict[str, str]:  # noqa: F811
+def cookies_of(browser_of: Callable[[int], Any], estate: Estate, operator: int, role: Role) -> dict[str, str]:  # noqa: F811
     user = {"operator": operator, "manager": estate.manager, "clerk": estate.clerk}[role]
     cookies = browser_of(user).client._cookies.values()
     assert cookies
@@ -159,7 +159,7 @@ def test_the_menu_is_one_line_whose_group_opens_by_keyboard(
     served: str,
 ) -> None:
     estate = empty(app, database)
-    visitor = Visitor(browser, served, _cookies(browser_of, estate, operator, Role.MANAGER))
+    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, Role.MANAGER))
     page = visitor.page
     page.goto(f"{served}/admin/")
     menu = page.get_by_role("navigation", name="メインメニュー")
@@ -196,7 +196,7 @@ def test_a_dismissed_confirmation_leaves_everything_as_it_is(
     served: str,
 ) -> None:
     estate = furnish_all(app, database)
-    visitor = Visitor(browser, served, _cookies(browser_of, estate, operator, Role.CLERK))
+    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, Role.CLERK))
     page = visitor.page
     state = "SELECT state FROM import WHERE id = %s"
     running = database.execute("SELECT campaign_id, id FROM import WHERE state = 'running'").fetchone()
