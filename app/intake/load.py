@@ -120,9 +120,12 @@ def land(connection: Connection, target: Target, rows: int) -> Loaded:
     if added < rows:
         contradicting = list(
             connection.scalars(
+                # row by row (OFFSET keeps it so): a join would read the whole campaign for each batch
                 text("""
-                    SELECT a.sheet_row FROM arriving a
-                    JOIN recipient r ON r.campaign_id = :campaign_id AND r.identity_key = a.identity_key
+                    SELECT a.sheet_row FROM arriving a CROSS JOIN LATERAL (
+                        SELECT id, row_digest FROM recipient
+                        WHERE campaign_id = :campaign_id AND identity_key = a.identity_key OFFSET 0
+                    ) AS r
                     WHERE r.id <> a.id AND r.row_digest <> a.row_digest ORDER BY a.sheet_row
                 """),
                 {"campaign_id": target.campaign_id},

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from openpyxl import Workbook
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app import tenancy
 from app.campaigns import lifecycle
@@ -22,6 +22,7 @@ from app.intake.imports import Refused
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
 from tests import factories
+from tests.plans import explained, touched
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 
@@ -264,3 +265,29 @@ def test_the_dirty_sample_is_told_exactly(campaign: Campaign) -> None:
     assert found == {sheet_row: (said["column"], said["level"]) for sheet_row, said in truth.items()}
     errors = sum(said["level"] == "error" for said in truth.values())
     assert (row.rows_read, row.rows_added, row.rows_rejected, row.rows_ignored) == (60, 60 - errors - 1, errors, 1)
+
+
+def test_a_row_that_is_there_already_is_found_without_reading_the_others(app: Flask) -> None:
+    """Of a million rows a few stand twice in each batch: that must not mean a million rows for each batch."""
+    with app.app_context():
+        tenant_id = factories.tenant()
+        made = factories.campaign(tenant_id)
+        factories.people(tenant_id, made, 1500)
+        known = 30
+        target = load.Target(tenant_id, made, 1, [1, 2], payment_required=False)
+        columns = "sheet_row, identity_key, reference, phone_sealed, phone_index, fields_sealed, phone_last4_index"
+        with tenancy.tenant(tenant_id), tenancy.transaction() as connection:
+            load.prepare(connection, target)
+            connection.execute(
+                text(f"""
+                    INSERT INTO arriving (id, token_digest, row_digest, answer_0, answer_1, {columns})
+                    SELECT -id, sha256(token_digest), 'other', 'a', 'b', {columns} FROM recipient
+                    ORDER BY id LIMIT :known
+                """),  # noqa: S608 - our own words
+                {"known": known},
+            )
+            with explained() as plans:
+                load.land(connection, target, known)
+            contradictions = plans[1]
+            assert touched(contradictions) >= known
+            assert touched(contradictions) < 10 * known

@@ -1,14 +1,11 @@
 """Moves on the real database: the state, its time and its event together, or nothing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-import sqlalchemy.event
 from flask import Flask
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from app import tenancy
 from app.extensions import db
@@ -16,6 +13,7 @@ from app.models import Campaign, Event, Recipient
 from app.tracking.moves import Only, Step, move, move_all, move_campaign
 from app.tracking.states import PAGE, SMS, CampaignState, PageState, SmsState
 from tests import factories
+from tests.plans import explained, touched
 
 NOW = datetime(2026, 11, 23, 3, 4, 5, tzinfo=UTC)
 
@@ -122,33 +120,6 @@ def test_the_work_of_a_move_grows_with_its_people_and_no_faster(app: Flask) -> N
                 move(db.session, SMS, SmsState.SENDING, [Step(one, NOW) for one in chosen], actor="system")
             assert [touched(plan) > people for plan in plans] == [True, True]
             assert [touched(plan) < 20 * people for plan in plans] == [True, True]
-
-
-@contextmanager
-def explained() -> Iterator[list[dict[str, Any]]]:
-    """Run what is executed by EXPLAIN ANALYZE, which carries it out; collect the plans."""
-    plans: list[dict[str, Any]] = []
-
-    def explain(connection: Connection, *args: Any) -> tuple[str, Any]:
-        statement, parameters = args[1], args[2]
-        if statement.startswith("EXPLAIN"):
-            return statement, parameters
-        row = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
-        plans.append(row[0]["Plan"])
-        return "SELECT 0", {}
-
-    engine = db.session.connection().engine
-    sqlalchemy.event.listen(engine, "before_cursor_execute", explain, retval=True)
-    try:
-        yield plans
-    finally:
-        sqlalchemy.event.remove(engine, "before_cursor_execute", explain)
-
-
-def touched(plan: dict[str, Any]) -> float:
-    """Count the rows that a plan's nodes gave or threw away."""
-    rows = plan["Actual Rows"] + sum(count for name, count in plan.items() if name.startswith("Rows Removed by"))
-    return float(rows * plan["Actual Loops"] + sum(touched(part) for part in plan.get("Plans", [])))
 
 
 def test_a_campaign_moves_with_its_event(campaign_id: int) -> None:
