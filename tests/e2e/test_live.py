@@ -3,6 +3,7 @@
 Headless Chromium shows every tab it has, so that a page is hidden is said to it by the test; all else is as it is.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,10 +58,10 @@ class Watcher:
         plans: list[float] = self.page.evaluate("window.plans")
         return plans
 
-    def lets_pass(self, wait_ms: float) -> None:
+    def lets_pass(self, wait_ms: int) -> None:
         """Let time pass on the page, and nothing be asked in it."""
         before = self.asked
-        self.page.clock.run_for(int(wait_ms))
+        self.page.clock.run_for(wait_ms)
         self.page.evaluate("0")
         assert self.asked == before, f"asked within {wait_ms} ms"
 
@@ -78,7 +79,7 @@ class Watcher:
 
     def waits(self, wait_ms: float) -> float:
         """See that it asks after this time and no sooner; give how long it waits then, in ms."""
-        self.lets_pass(wait_ms - 1)
+        self.lets_pass(math.ceil(wait_ms) - 1)
         return self.is_answered(lambda: self.page.clock.run_for(1))
 
     def hides(self, *, hidden: bool) -> None:
