@@ -72,10 +72,12 @@ class RedisClient:
     """The process's Redis client, bound in `create_app`."""
 
     connection: "redis.Redis"
+    # one that is silent for so long counts as away, seconds; RQ's workers wait longer, by their own setting
+    silent_s = 5.0
 
     def bind(self, url: str) -> None:
         """Make the client; nothing is connected until it is used."""
-        self.connection = redis.Redis.from_url(url)
+        self.connection = redis.Redis.from_url(url, socket_connect_timeout=self.silent_s, socket_timeout=self.silent_s)
 
 
 def counted_address() -> str:
