@@ -33,11 +33,13 @@ _CHARACTERS = 10
 class Rehearsal:
     """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
+    `company` is the company's name as it was checked: a later one may be longer than the SMS has room for.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
     reminder's text is measured by it.
     """
 
     digest: str
+    company: str = ""
     at: str = ""
     people: int = 0
     longest_units: int = 0
@@ -95,10 +97,15 @@ def current(campaign: Campaign) -> dict[str, Any] | None:
     return stored if stored and stored["digest"] == digest(campaign) else None
 
 
+def company(campaign: Campaign) -> str:
+    """Give the company's name as a launched campaign's SMS bear it: the one that was checked."""
+    return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
+
+
 def rehearse(campaign_id: int) -> Rehearsal:
     """Render every row, store what was found with the campaign, and give it. Commits."""
     campaign = db.session.get_one(Campaign, campaign_id)
-    result = Rehearsal(digest=digest(campaign))
+    result = Rehearsal(digest=digest(campaign), company=campaign.tenant.name)
     found = _Found()
     for recipient in _rows(db.session, campaign_id):
         _rehearse_one(campaign, recipient, result, found)
@@ -181,7 +188,7 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
         return found
     columns = (campaign.rehearsal or {}).get("columns", {})
     values = {name: "x" * length for name, length in columns.items()}
-    values |= {template.LINK: "x" * links.length(), template.COMPANY: campaign.tenant.name}
+    values |= {template.LINK: "x" * links.length(), template.COMPANY: company(campaign)}
     try:
         length = units(template.render(sms_text, values))
     except MissingField as missing:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app import links
 from app.accounts import Unusable, for_sms
-from app.campaigns import people
+from app.campaigns import people, rehearsal
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import Policy, policy_of
@@ -88,7 +88,7 @@ def route(campaign_id: int) -> Route:
     found = Route(
         tenant_id=row.tenant_id,
         key=row.key,
-        company=row.tenant.name,
+        company=rehearsal.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
         account=_opened(row.sms_account),

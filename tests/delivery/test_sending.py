@@ -17,7 +17,7 @@ import pytest
 from flask import current_app
 
 from app import tenancy
-from app.campaigns import lifecycle
+from app.campaigns import lifecycle, rehearsal
 from app.delivery import slices, stopping
 from app.identity import guard
 from app.identity.revoke import revoke
@@ -506,3 +506,18 @@ def test_a_link_that_was_ended_is_sent_to_nobody(launched: Launched, sandbox: Sa
     assert job.person(other)["sms_state"] == "accepted"
     assert requests(sandbox) == 1
     assert job.state() == "completed"
+
+
+def test_what_was_checked_is_sent_also_when_the_company_is_renamed_meanwhile(
+    launched: Launched, sandbox: Sandbox
+) -> None:
+    """A longer name would make some SMS too long, and refuse them for good."""
+    job = launched(2, sms_text="【{会社名}】{氏名}様 {リンク}")
+    with tenancy.tenant(job.tenant_id):
+        rehearsal.rehearse(job.campaign_id)
+    job.change(
+        "UPDATE tenant SET name = %s WHERE id = %s", "みどり信販フィナンシャルホールディングス" * 3, job.tenant_id
+    )
+    job.send()
+    assert job.states() == {"accepted": 2}
+    assert {message["body"].partition("】")[0] for message in sandbox.messages()} == {"【みどり信販"}
