@@ -158,7 +158,8 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
     log.end(connection, ended)
-    caps.add(connection, held.tenant_id, -sum(item.state is SmsState.CANCELLED for item in ended))
+    never_left = [(item.recipient_id, item.attempt) for item in ended if item.state is SmsState.CANCELLED]
+    caps.give_back(connection, held.tenant_id, never_left)
     retries.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
 

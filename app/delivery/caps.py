@@ -4,10 +4,12 @@ A claim counts from the moment it is committed, so that many workers together ne
 leave is given back. The day's row is locked after the slice and before the people.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection, text
 
+from app.tracking import bulk
 from app.tracking.clock import TOKYO
 
 
@@ -35,15 +37,33 @@ def left(connection: Connection, tenant_id: int, cap: int) -> int:
 
 
 def add(connection: Connection, tenant_id: int, number: int) -> None:
-    """Count claims; with a negative number, those that provably did not leave. Nothing happens on a day not counted."""
+    """Count claims. Nothing happens on a day not counted."""
     if number:
         connection.execute(
-            text("""
-                UPDATE sending_day SET messages = greatest(0, messages + :number)
-                WHERE tenant_id = :tenant_id AND day = :day
-            """),
+            text("UPDATE sending_day SET messages = messages + :number WHERE tenant_id = :tenant_id AND day = :day"),
             {"tenant_id": tenant_id, "day": datetime.now(UTC).astimezone(TOKYO).date(), "number": number},
         )
+
+
+def give_back(connection: Connection, tenant_id: int, attempts: Sequence[tuple[int, int]]) -> None:
+    """Take attempts, (recipient id, attempt) each, that provably did not leave off the days on which they began."""
+    if not attempts:
+        return
+    table, values = bulk.table(
+        {"id": ("bigint", [one for one, _ in attempts]), "attempt": ("integer", [number for _, number in attempts])}
+    )
+    connection.execute(
+        text(f"""
+            UPDATE sending_day d SET messages = greatest(0, d.messages - n.messages)
+            FROM (
+                SELECT CAST(l.started_at AT TIME ZONE 'Asia/Tokyo' AS date) AS day, count(*) AS messages
+                FROM send_log l JOIN {table} AS u ON u.id = l.recipient_id AND u.attempt = l.attempt
+                WHERE l.recipient_id BETWEEN :u_first AND :u_last GROUP BY 1
+            ) AS n
+            WHERE d.tenant_id = :tenant_id AND d.day = n.day
+        """),  # noqa: S608 - our own words
+        values | {"tenant_id": tenant_id},
+    )
 
 
 def tomorrow(now: datetime) -> datetime:

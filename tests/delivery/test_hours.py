@@ -319,6 +319,31 @@ def test_what_never_left_does_not_count_against_the_cap(
     assert job.states() == {"accepted": 5}
 
 
+def test_what_did_not_leave_before_midnight_is_given_back_to_its_own_day(
+    clock: Clock, launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = launched(3)
+    job.change("UPDATE tenant SET daily_cap = 5 WHERE id = %s", job.tenant_id)
+    clock.to("2036-11-24T23:59:59")
+    real = routes.request
+
+    def strikes(*arguments: Any) -> Any:
+        """Midnight comes, and another worker has sent four by then."""
+        clock.to("2036-11-25T00:00:01")
+        job.change(
+            "INSERT INTO sending_day (tenant_id, day, messages) VALUES (%s, '2036-11-25', 4) ON CONFLICT DO NOTHING",
+            job.tenant_id,
+        )
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "request", strikes)
+        turns.take()
+    assert requests(sandbox) == 0
+    days = job.rows("SELECT day, messages FROM sending_day WHERE %s > 0 ORDER BY day")
+    assert [(row["day"].day, row["messages"]) for row in days] == [(24, 0), (25, 4)]
+
+
 def test_a_cap_set_in_the_course_of_the_day_counts_what_left_before(launched: Launched) -> None:
     job = launched(6, slice_rows=3)
     turns.take()
