@@ -144,18 +144,20 @@ class RowChoice(Choice):
 class SmsChoice(Choice):
     """A person's SMS state, which stands in no index: sending changes it three times a message.
 
-    The undelivered are found by the time at which they became so. Whoever waits, is being written to or is asked about
+    The undelivered and the unknown are found by the time at which they became so. Whoever waits or is being written to
     belongs to a slice that says so.
     """
 
-    _OPEN = frozenset({SmsState.QUEUED, SmsState.SENDING, SmsState.UNKNOWN})
+    _OPEN = frozenset({SmsState.QUEUED, SmsState.SENDING})
+    _TIMES: Mapping[str, str] = {SmsState.UNDELIVERED: "undelivered_at", SmsState.UNKNOWN: "unknown_at"}
 
     def way(self, value: str) -> Way | None:
-        """Walk those who ever were undelivered."""
-        if value != SmsState.UNDELIVERED:
+        """Walk those who ever stood in the state."""
+        if value not in self._TIMES:
             return None
         model = self.column.class_
-        return Way((model.id,), (model.undelivered_at.is_not(None), self.check(model, value)), dear=True)
+        ever = getattr(model, self._TIMES[value]).is_not(None)
+        return Way((model.id,), (ever, self.check(model, value)), dear=True)
 
     def bounds(self, value: str) -> Bounds | None:
         """Look at the slices that aren't done."""

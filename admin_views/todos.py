@@ -12,6 +12,7 @@ from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.campaigns import timing
+from app.delivery import held
 from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
 from app.models import (
@@ -22,6 +23,7 @@ from app.models import (
     Payment,
     PaymentAccount,
     PaymentDifference,
+    Recipient,
     SmsAccount,
     Tenant,
     User,
@@ -30,7 +32,7 @@ from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
 _NAMED = 3
-_UNDER_WAY = 10  # campaigns are looked at more closely
+_LOOKED_INTO = 10  # campaigns are looked at more closely
 _STUCK_AFTER = timedelta(minutes=10)
 
 
@@ -58,7 +60,15 @@ def for_company() -> list[Todo]:
     for upload in rows(Import).filter(Import.state == "mapping").order_by(Import.id.desc()).limit(3):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
         todos.append(Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url))
-    todos += [*_approvals(), *_stopped_checks(), *_paused(), *_under_way(), *_failed_imports(), *_files()]
+    todos += [
+        *_approvals(),
+        *_stopped_checks(),
+        *_paused(),
+        *_unknown(),
+        *_standing_still(),
+        *_failed_imports(),
+        *_files(),
+    ]
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
@@ -98,25 +108,31 @@ def _paused() -> Iterator[Todo]:
         yield Todo(f"配信「{campaign.name}」は一時停止中です。", "状況を見て再開する", url)
 
 
-def _under_way() -> Iterator[Todo]:
-    """Look into what is being sent: whose outcome nobody can tell, and what doesn't move."""
-    now = datetime.now(UTC)
-    going = rows(Campaign).filter(Campaign.state.in_((CampaignState.SENDING, CampaignState.PAUSED)))
-    for campaign in going.order_by(Campaign.launched_at.desc()).limit(_UNDER_WAY):
-        count = progress(campaign)
+def _unknown() -> Iterator[Todo]:
+    """Tell of people whose outcome nobody knows, also in campaigns that are over: a silent message is noticed late."""
+    people = rows(Recipient).filter(Recipient.unknown_at.is_not(None), Recipient.sms_state == SmsState.UNKNOWN)
+    some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
+    for campaign in some.order_by(Campaign.launched_at.desc()).limit(_LOOKED_INTO):
         unknown = flow_live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
-        if count.held:
-            text = f"配信「{campaign.name}」に、結果の分からないSMSが{count.held:,}件あります。"
+        if undecided := held.count(campaign):
+            text = f"配信「{campaign.name}」に、結果の分からないSMSが{undecided:,}件あります。"
             whose = (
                 "送信済みとするか送り直すかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
             )
             yield Todo(f"{text}{whose}", "一覧を見る", unknown)
-        elif other := count.figures.sms[SmsState.UNKNOWN]:
-            text = f"配信「{campaign.name}」の{other:,}件は、届いたかを送信サービスに照会しています。"
+        elif asked_about := held.unknown(campaign):
+            text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
             yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)
-        if count.waiting and _stuck(campaign, now):
+
+
+def _standing_still() -> Iterator[Todo]:
+    """Look for what is being sent and doesn't move; all people are counted only there."""
+    now = datetime.now(UTC)
+    going = rows(Campaign).filter(Campaign.state == CampaignState.SENDING)
+    for campaign in going.order_by(Campaign.launched_at.desc()).limit(_LOOKED_INTO):
+        if _stuck(campaign, now) and (waiting := progress(campaign).waiting):
             url = url_for("flow.status", campaign_id=campaign.id)
-            text = f"配信「{campaign.name}」は、送信できる時間なのに進んでいません（残り{count.waiting:,}件）。"
+            text = f"配信「{campaign.name}」は、送信できる時間なのに進んでいません（残り{waiting:,}件）。"
             yield Todo(f"{text}10分待っても進まなければ、運営担当者にお知らせください。", "状況を見る", url)
 
 

@@ -21,8 +21,8 @@ _PER_SLICE = 5_000
 _RECIPIENTS = f"""
     INSERT INTO recipient (id, tenant_id, campaign_id, identity_key, row_digest, reference, phone_sealed, phone_index,
         phone_last4_index, fields_sealed, token_digest, amount_yen, due_date, link_expires_at, sms_attempt, carrier,
-        sms_state, page_state, payment_state, queued_at, sent_at, accepted_at, delivered_at, undelivered_at, opened_at,
-        verified_at, viewed_at, locked_at, pay_started_at, paid_at)
+        sms_state, page_state, payment_state, queued_at, sent_at, accepted_at, delivered_at, undelivered_at, unknown_at,
+        opened_at, verified_at, viewed_at, locked_at, pay_started_at, paid_at)
     OVERRIDING SYSTEM VALUE
     SELECT one.id, c.tenant_id, c.id, substr(digest, 1, 16), substr(digest, 17, 16), reference, phone_sealed,
         phone_index, last4_index, fields_sealed, digest, 10000 + p % 90000, DATE '2026-12-25',
@@ -33,7 +33,8 @@ _RECIPIENTS = f"""
         CASE WHEN p % 5 = 2 THEN 'viewed' WHEN p % 10 = 4 THEN 'opened' WHEN p % 100 = 6 THEN 'locked'
             ELSE 'unopened' END,
         CASE WHEN p % 10 = 2 THEN 'paid' WHEN p % 50 = 7 THEN 'started' ELSE 'unpaid' END,
-        at, at, at, at, CASE WHEN p % 20 = 3 THEN at END, CASE WHEN p % 5 = 2 OR p % 10 = 4 THEN at END,
+        at, at, at, at, CASE WHEN p % 20 = 3 THEN at END,
+        CASE WHEN p > total - {_PER_SLICE} AND p % 50 = 7 THEN at END, CASE WHEN p % 5 = 2 OR p % 10 = 4 THEN at END,
         CASE WHEN p % 5 = 2 THEN at END, CASE WHEN p % 5 = 2 THEN at END, CASE WHEN p % 100 = 6 THEN at END,
         CASE WHEN p % 10 = 2 OR p % 50 = 7 THEN at END, CASE WHEN p % 10 = 2 THEN at END
     FROM (

@@ -26,22 +26,36 @@ _AGAIN = "by_hand:again"
 
 _HELD = """
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
-    WHERE r.campaign_id = :campaign_id AND r.sms_state = 'unknown'
+    WHERE r.tenant_id = :tenant_id AND r.unknown_at IS NOT NULL
+    AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown'
     AND coalesce(l.answered_at, l.started_at) <= :asked_since
 """
 
 
 def count(campaign: Campaign) -> int:
     """Count the campaign's people about whom somebody has to decide."""
-    values = {"campaign_id": campaign.id, "asked_since": _asked_since(campaign)}
+    values = {**_of(campaign), "asked_since": _asked_since(campaign)}
     return int(db.session.execute(text(f"SELECT count(*) {_HELD}"), values).scalar_one())
+
+
+def unknown(campaign: Campaign) -> int:
+    """Count the campaign's people whose SMS has no known outcome, held ones too; through an index, at any time."""
+    statement = """
+        SELECT count(*) FROM recipient WHERE tenant_id = :tenant_id AND unknown_at IS NOT NULL
+        AND campaign_id = :campaign_id AND sms_state = 'unknown'
+    """
+    return int(db.session.execute(text(statement), _of(campaign)).scalar_one())
+
+
+def _of(campaign: Campaign) -> dict[str, object]:
+    return {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id}
 
 
 def is_held(person: Recipient) -> bool:
     """Say whether somebody has to decide about this person."""
     if person.sms_state != SmsState.UNKNOWN:
         return False
-    values = {"campaign_id": person.campaign_id, "asked_since": _asked_since(person.campaign), "id": person.id}
+    values = {**_of(person.campaign), "asked_since": _asked_since(person.campaign), "id": person.id}
     return db.session.execute(text(f"SELECT 1 {_HELD} AND r.id = :id"), values).first() is not None
 
 
@@ -52,7 +66,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     """
     person = db.session.get_one(Recipient, recipient_id, populate_existing=True)
     campaign_id, asked_since = person.campaign_id, _asked_since(person.campaign)
-    values = {"campaign_id": campaign_id, "asked_since": asked_since, "id": recipient_id}
+    values = {**_of(person.campaign), "asked_since": asked_since, "id": recipient_id}
     # campaign, slice, people: the order in which all are locked
     state = db.session.execute(
         text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values

@@ -48,6 +48,7 @@ class Recipient(TenantOwned, Model):
             postgresql_where=text("payment_state NOT IN ('none', 'unpaid')"),
         ),
         Index("ix_recipient_undelivered", "tenant_id", "id", postgresql_where=text("undelivered_at IS NOT NULL")),
+        Index("ix_recipient_unknown", "tenant_id", "id", postgresql_where=text("unknown_at IS NOT NULL")),
         Index("ix_recipient_retry_at", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "60"}},
     )
@@ -88,6 +89,7 @@ class Recipient(TenantOwned, Model):
     accepted_at: Mapped[Time | None]
     delivered_at: Mapped[Time | None]
     undelivered_at: Mapped[Time | None]
+    unknown_at: Mapped[Time | None]
     opened_at: Mapped[Time | None]
     verified_at: Mapped[Time | None]
     viewed_at: Mapped[Time | None]

@@ -30,6 +30,7 @@ STEP_TIMES: Mapping[tuple[str, str], str] = {
     ("sms", SmsState.ACCEPTED): "accepted_at",
     ("sms", SmsState.DELIVERED): "delivered_at",
     ("sms", SmsState.UNDELIVERED): "undelivered_at",
+    ("sms", SmsState.UNKNOWN): "unknown_at",
     ("page", PageState.OPENED): "opened_at",
     ("page", PageState.VERIFIED): "verified_at",
     ("page", PageState.VIEWED): "viewed_at",

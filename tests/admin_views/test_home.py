@@ -39,7 +39,8 @@ def sent(app, ours, database):
 
     def unknown(since):
         database.execute(
-            "UPDATE recipient SET sms_state = 'unknown', sms_attempt = 1 WHERE id = %s", [ours.people[0].id]
+            "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = %s",
+            [ours.people[0].id],
         )
         attempt(database, ours, ours.people[0].id, "unknown", datetime.now(UTC) - since)
 
@@ -59,8 +60,12 @@ def test_where_all_is_well_nothing_is_to_be_done(home, ours):
     assert "対応が必要なものはありません" in home(ours.clerk)
 
 
-def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, sent, browser_of):
+@pytest.mark.parametrize("state", ["sending", "completed"])
+def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, sent, browser_of, database, state):
+    """A carrier that is silent about a message is noticed after three days: the campaign is over by then."""
     sent(timedelta(hours=25))
+    database.execute("UPDATE campaign SET state = %s WHERE id = %s", [state, ours.campaign])
+    database.execute("UPDATE slice SET due_at = NULL, check_at = NULL, receipts_due_at = NULL")
     url = one(todos(home(ours.manager)), "送信済みとするか送り直すかを決めてください")
     assert "結果の分からないSMSが1件" in home(ours.clerk)
     assert "管理者が決めます" in home(ours.clerk)

@@ -395,7 +395,10 @@ def test_a_paused_campaign_offers_nothing_of_it(clerk: Browser, sent: int, chang
 def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]) -> int:
     """Somebody whose SMS has had no known fate for two days."""
     recipient_id = ask(select(Recipient.id).where(Recipient.campaign_id == sent).order_by(Recipient.id))[1][0]
-    change("UPDATE recipient SET sms_state = 'unknown', sms_attempt = 1 WHERE id = :id", id=recipient_id)
+    change(
+        "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = :id",
+        id=recipient_id,
+    )
     change("UPDATE campaign SET state = 'sending' WHERE id = :id", id=sent)
     change(
         "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"

@@ -225,6 +225,13 @@ def test_people_are_found_by_every_state(clerk, ours, moved, query, who):
     assert seen(open_(clerk, f"/admin/recipient/?{query}&campaign={ours.campaign}")) == wanted
 
 
+def test_whom_nobody_can_tell_of_is_found_when_his_slice_is_done(clerk, ours, moved, database):
+    """A provider that never told is asked no more after weeks, and a person still has to decide: 照会中 names him."""
+    del moved
+    database.execute("UPDATE slice SET due_at = NULL, check_at = NULL, receipts_due_at = NULL")
+    assert seen(open_(clerk, "/admin/recipient/?sms=unknown")) == [ours.people[2].reference]
+
+
 def test_people_are_found_by_the_day_of_their_sms(clerk, ours, moved):
     del moved
     japan = datetime.now(UTC) + timedelta(hours=9)
