@@ -36,7 +36,7 @@ _LEAST_LEFT = timedelta(minutes=2)
 _LEAST_LEFT_UNENDED = timedelta(seconds=15)
 
 _TRIES = 3
-_PAUSE_S = 0.7
+_PAUSE_S = 0.2
 # after this much waiting no further try is made: a person is waiting too
 _PATIENCE_S = 8.0
 # for so long an attempt without an answer is left to the press that made it: two phones, or a finger too quick
@@ -74,12 +74,13 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
     asked: set[int] = set()
     tries = 0
     while tries < _TRIES and time.monotonic() < patient_until:
+        _pause(tries)
         _refresh(recipient_id)
         found = _begin(recipient_id, generation)
         if isinstance(found, Outcome):
             return found
         if found.young and not found.fresh and found.payment_id not in asked:
-            _pause()
+            _pause(1)
             continue
         asked.add(found.payment_id)
         tries += 1
@@ -105,7 +106,6 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
                 _give_up(found.payment_id, fault.code)
                 if found.fresh:
                     return Outcome.UNAVAILABLE
-            _pause()
             continue
         if (outcome := _keep(found, charge, account)) is not None:
             return outcome
@@ -121,8 +121,8 @@ def _without_page(payment_id: int) -> bool:
         return found.scalar_one() is None
 
 
-def _pause() -> None:
-    time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
+def _pause(times: int) -> None:
+    time.sleep(times * _PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
 
 
 def _refresh(recipient_id: int) -> None:
