@@ -23,7 +23,6 @@ from app.extensions import csrf, db
 from app.intake import imports, single
 from app.models import Campaign, Import
 from app.tracking import export
-from app.tracking.figures import figures
 from app.tracking.selection import Selection
 from app.tracking.states import CAMPAIGN, CampaignState
 
@@ -307,7 +306,6 @@ class CampaignFlow(FlowView):
             "flow/result.html",
             campaign,
             "result",
-            now=figures(campaign_id),
             formats=export.FORMATS,
             choices=flow_status.state_choices(campaign),
         )

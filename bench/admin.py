@@ -81,6 +81,8 @@ def _day(chance: random.Random) -> str:
 Page = Callable[[Product, random.Random], str]
 _PEOPLE = "/admin/recipient/"
 PAGES: Mapping[str, Page] = {
+    "home": lambda _p, _c: "/admin/",
+    "status": lambda p, c: f"/admin/campaign/{c.choice(p.campaigns)}/status/",
     "people": lambda _p, _c: _PEOPLE,
     "people, next": lambda p, c: f"{_PEOPLE}?after={p.first + c.randrange(p.rows)}",
     "people, last": lambda _p, _c: f"{_PEOPLE}?end=1",
