@@ -319,9 +319,7 @@ class CampaignFlow(FlowView):
         if form not in export.FORMATS:
             abort(404)
         chosen = flow_status.chosen_states(request.form)
-        on_record(
-            "export_status", campaign, {"people": lifecycle.people_count(campaign_id), "encoding": form, **chosen}
-        )
+        on_record("export_status", campaign, {"encoding": form, **chosen})
         ending = "xlsx" if form == "xlsx" else "csv"
         name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.{ending}"
         return flow_status.download(

@@ -13,8 +13,11 @@ _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
 @contextmanager
-def explained() -> Iterator[list[dict[str, Any]]]:
-    """Run what is executed by EXPLAIN ANALYZE, which carries it out; collect the plans."""
+def explained(*, instead: bool = True) -> Iterator[list[dict[str, Any]]]:
+    """Run what is executed by EXPLAIN ANALYZE, which carries it out; collect the plans.
+
+    `instead` of it, and its answer is lost; or besides, for what only reads.
+    """
     plans: list[dict[str, Any]] = []
 
     def explain(connection: Connection, *args: Any) -> tuple[str, Any]:
@@ -23,7 +26,7 @@ def explained() -> Iterator[list[dict[str, Any]]]:
             return statement, parameters
         row = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
         plans.append(row[0]["Plan"])
-        return "SELECT 0", {}
+        return ("SELECT 0", {}) if instead else (statement, parameters)
 
     engine = db.session.connection().engine
     sqlalchemy.event.listen(engine, "before_cursor_execute", explain, retval=True)

@@ -140,6 +140,8 @@ def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -
     after = 0
     while True:
         with tenancy.transaction() as connection:
+            # an index gives the order; without statistics the planner would read and sort all that is left each time
+            connection.execute(text("SELECT set_config('enable_sort', 'off', true)"))
             page = connection.execute(statement, {**values, "after": after}).all()
         if not page:
             return

@@ -14,12 +14,14 @@ from app import tenancy
 from app.campaigns.people import fields_place
 from app.extensions import db, vault
 from app.models import Import
+from app.tracking import export
 from app.tracking.export import status_file
 from app.tracking.figures import figures
 from app.tracking.moves import Step, move
 from app.tracking.selection import Selection
 from app.tracking.states import PAGE, PageState, SmsState
 from tests import factories
+from tests.plans import explained, touched
 
 
 @pytest.fixture
@@ -119,6 +121,20 @@ def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person
     for row, cells in zip(rows[1:], said, strict=True):
         assert tuple("" if cell is None else str(cell) for cell in row) == tuple(cells.values())
     assert people[0].fields["氏名"] in rows[1]
+
+
+def test_the_work_of_a_file_grows_with_its_people_and_no_faster(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list just taken in has no statistics, and a planner may sort all that is left for each page of it."""
+    people = 2000
+    monkeypatch.setattr(export, "_PAGE_ROWS", 100)
+    with app.app_context():
+        tenant_id = factories.tenant()
+        campaign_id = factories.campaign(tenant_id)
+        factories.people(tenant_id, campaign_id, people)
+        with tenancy.tenant(tenant_id), explained(instead=False) as plans:
+            content = b"".join(status_file(Selection(campaign_id), "cp932"))
+    assert content.count(b"\r\n") == people + 1
+    assert people < sum(map(touched, plans)) < 6 * people
 
 
 def test_a_file_can_be_narrowed_to_states(launched: tuple[int, list[factories.Person]]) -> None:
