@@ -28,7 +28,7 @@ def explained(*, instead: bool = True) -> Iterator[list[dict[str, Any]]]:
         plans.append(row[0]["Plan"])
         return ("SELECT 0", {}) if instead else (statement, parameters)
 
-    engine = db.session.connection().engine
+    engine = db.engine
     sqlalchemy.event.listen(engine, "before_cursor_execute", explain, retval=True)
     try:
         yield plans
