@@ -164,15 +164,15 @@ def test_nobody_sees_another_companys(home, ours, theirs, database):
     assert re.findall(r'<td class="number"><a href="[^"]+">(\d+)</a>', page)[:2] == ["0", "0"]
 
 
-def test_thousands_of_old_campaigns_are_not_looked_through(app, home, ours, database):
+def test_thousands_of_old_campaigns_are_not_looked_through(app, browser_of, ours, database):
     database.execute("""
         INSERT INTO campaign (key, tenant_id, name, sms_text, page_title, page_text, link_minutes, state, created_by)
         SELECT 'old' || n, tenant_id, name, sms_text, page_title, page_text, link_minutes, 'completed', created_by
         FROM campaign, generate_series(1, 3000) n
     """)
     database.execute("ANALYZE campaign")
-    home(ours.clerk)
+    browser = browser_of(ours.clerk)
     with app.app_context(), explained(instead=False) as plans:
-        home(ours.clerk)
+        assert browser.get("/admin/").status_code == 200
     assert len(plans) > 10
     assert sum(map(touched, plans)) < 1000
