@@ -53,7 +53,7 @@ def _count(query: object) -> int:
 def for_company() -> list[Todo]:
     """Say what a company's managers and clerks have to do."""
     todos = _sms_accounts()
-    if rows(Campaign).filter(Campaign.payment_required).first() and not rows(PaymentAccount).first():
+    if not rows(PaymentAccount).first() and rows(Campaign).filter(Campaign.payment_required).first():
         todos.append(
             _missing_account("payment_account", "支払いを案内する配信がありますが、決済アカウントがありません。")
         )
