@@ -1,7 +1,7 @@
-"""Jobs of tracking: what providers pushed becomes states, what managers ordered becomes files."""
+"""Jobs of tracking: what providers pushed and time brought becomes states, what managers ordered becomes files."""
 
 from app import queues, tenancy
-from app.delivery import receipts
+from app.delivery import lapsing, receipts
 from app.tracking import files
 
 
@@ -10,6 +10,12 @@ def apply_receipts(tenant_id: int) -> None:
     queues.begun("jobs.tracking.apply_receipts", tenant_id)
     with tenancy.tenant(tenant_id):
         receipts.apply_waiting(tenant_id)
+
+
+def expire_links(tenant_id: int) -> None:
+    """Let people stand as expired whose link is over."""
+    with tenancy.tenant(tenant_id):
+        lapsing.expire_links(tenant_id)
 
 
 def make_export(tenant_id: int, export_id: int) -> None:

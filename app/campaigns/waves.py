@@ -27,12 +27,13 @@ AT_ONCE = 5_000
 _CANCELLED_AT_ONCE = 5_000
 
 # Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment site, or holds a slip for the
-# convenience store, is left in peace.
+# convenience store, is left in peace. An expired page is no reason: who has one is chosen no more (CONDITIONS), and who
+# waits already gets a link that lives.
 REMINDED = {
-    "unopened": "page_state = 'unopened'",
+    "unopened": "(page_state = 'unopened' OR (page_state = 'expired' AND opened_at IS NULL))",
     "unpaid": """
         payment_state IN ('unpaid', 'failed', 'expired', 'cancelled')
-        AND page_state NOT IN ('locked', 'revoked', 'expired')
+        AND page_state NOT IN ('locked', 'revoked')
     """,
 }
 _NEEDLESS = " OR ".join(f"(m.which = '{which}' AND NOT ({condition}))" for which, condition in REMINDED.items())

@@ -15,7 +15,7 @@ from app.delivery.slices import Lease
 from app.identity.revoke import CODE as REVOKED
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking.moves import Step, move
-from app.tracking.states import SMS, SmsState
+from app.tracking.states import PAGE, SMS, PageState, SmsState
 
 _STATES = {
     OutcomeKind.ACCEPTED: SmsState.ACCEPTED,
@@ -62,7 +62,8 @@ def claim(
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
-    for the slice's next lease. Whose reminder became needless while they waited stand again as before it.
+    for the slice's next lease. Whose reminder became needless while they waited stand again as before it. A page that
+    had expired is unopened again: its link lives anew.
     """
     now = datetime.now(UTC)
     rows: Sequence[Row[Any]] = []
@@ -84,6 +85,8 @@ def claim(
         for row in rows
     ]
     moved = move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
+    lapsed = [Step(row.id, now) for row in rows if row.lapsed and row.id in moved]
+    move(connection, PAGE, PageState.UNOPENED, lapsed, actor="system", sources=[PageState.EXPIRED])
     claims = [Claim(*row[:_CLAIMED]) for row in rows if row.id in moved]
     log.begin(
         connection,
@@ -98,13 +101,13 @@ def claim(
 
 
 def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> Sequence[Row[Any]]:
-    """Lock the next people who wait: first the columns of a Claim, then whether nothing is to be sent after all."""
+    """Lock the next people who wait: first the columns of a Claim, then what else to know of them."""
     return connection.execute(
         text(f"""
             SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
                 page_state = 'revoked' OR {waves.NEEDLESS} AS needless,
-                page_state = 'revoked' AS revoked, delivered_at IS NOT NULL AS arrived
+                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed, delivered_at IS NOT NULL AS arrived
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED

@@ -44,6 +44,7 @@ _STATEMENTS = {
         )
     """,
     "jobs.delivery.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
+    "jobs.tracking.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",
     "jobs.tracking.apply_receipts": "SELECT DISTINCT tenant_id FROM receipt WHERE applied_at IS NULL",
     "jobs.intake.run_import": """
         SELECT tenant_id, id FROM import

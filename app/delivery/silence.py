@@ -38,7 +38,7 @@ _CHUNK = 500
 _SHIFT_S = 30.0
 
 # who opened the link got the SMS, whatever the provider says
-_OPENED = "(r.page_state NOT IN ('unopened', 'expired'))"
+_OPENED = "(CASE r.page_state WHEN 'expired' THEN r.opened_at IS NOT NULL ELSE r.page_state <> 'unopened' END)"
 
 _SILENT = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt

@@ -26,6 +26,8 @@ from app.tracking.states import SMS, CampaignState, SmsState
 _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
+# how long after a lease to look for links that ended: what it claims gets new ones (`app.delivery.lapsing`); seconds
+_LINKS_S = 300
 
 # nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
 _MAY_SEND = f"""
@@ -44,7 +46,8 @@ _LEASE = text(f"""
     UPDATE slice
     SET fence = fence + 1, leased_until = now() + make_interval(secs => :lease_s),
         check_at = now() + make_interval(secs => :lease_s),
-        receipts_due_at = coalesce(receipts_due_at, now() + make_interval(secs => :receipts_s))
+        receipts_due_at = coalesce(receipts_due_at, now() + make_interval(secs => :receipts_s)),
+        links_end_at = least(links_end_at, now() + make_interval(secs => :links_s))
     WHERE id = (
         SELECT s.id {_DUE}
         ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
@@ -105,7 +108,12 @@ def lease() -> Lease | None:
     """
     started = clock()
     with tenancy.transaction() as connection:
-        values = {"lease_s": settings().lease_s, "skew_s": _CLOCK_SKEW_S, "receipts_s": _RECEIPTS_S}
+        values = {
+            "lease_s": settings().lease_s,
+            "skew_s": _CLOCK_SKEW_S,
+            "receipts_s": _RECEIPTS_S,
+            "links_s": _LINKS_S,
+        }
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
             return None

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from sqlalchemy import text
+
 from app import audit
 from app.extensions import db
 from app.tracking.moves import Step, move
@@ -10,6 +12,15 @@ from app.tracking.states import PAGE, PageState
 
 def unlock(recipient_id: int, *, actor: str, at: datetime) -> bool:
     """Ask a locked person the questions again, with no failure counted. Commits. Says whether it was locked."""
+    # nobody looks for the end of a locked person's link (`app.delivery.lapsing`): from now on somebody must. The slice
+    # is locked before its people, as elsewhere.
+    db.session.execute(
+        text("""
+            UPDATE slice s SET links_end_at = least(s.links_end_at, r.link_expires_at) FROM recipient r
+            WHERE r.id = :id AND s.campaign_id = r.campaign_id AND r.id BETWEEN s.first_id AND s.last_id
+        """),
+        {"id": recipient_id},
+    )
     moved = move(
         db.session,
         PAGE,

@@ -16,7 +16,8 @@ class Slice(TenantOwned, Model):
 
     `check_at` says when to look for people whose SMS has no known outcome: set while the slice is leased, for its
     worker may die, and as long as there are any. Nobody has to search a million people for a few. `receipts_due_at`
-    says when to look for people whose SMS was accepted and never told of again.
+    says when to look for people whose SMS was accepted and never told of again, `links_end_at` for those whose link is
+    over.
     """
 
     __tablename__ = "slice"
@@ -26,6 +27,7 @@ class Slice(TenantOwned, Model):
         Index("ix_slice_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_slice_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         Index("ix_slice_receipts_due_at", "receipts_due_at", postgresql_where=text("receipts_due_at IS NOT NULL")),
+        Index("ix_slice_links_end_at", "links_end_at", postgresql_where=text("links_end_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 
@@ -36,6 +38,7 @@ class Slice(TenantOwned, Model):
     due_at: Mapped[Time | None]
     check_at: Mapped[Time | None]
     receipts_due_at: Mapped[Time | None]
+    links_end_at: Mapped[Time | None]
     leased_until: Mapped[Time | None]
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
 

@@ -36,7 +36,7 @@ from app.campaigns import lifecycle, waves
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYTIME
 from app.config import Settings
-from app.delivery import again, asking, due, held, receipts, sending, silence, slices, stopping, turn, turns
+from app.delivery import again, asking, due, held, lapsing, receipts, sending, silence, slices, stopping, turn, turns
 from app.extensions import db
 from app.models import Recipient
 from jobs import campaigns, delivery, tracking
@@ -49,6 +49,8 @@ from tests.delivery.outside import BEHAVIOURS, DEADLY, SLEEPY, Carrier, FakeEngi
 PEOPLE = 7
 START = "2036-12-28T07:59:59"
 DEADLINE = "2037-01-08T20:00:00"
+# a few of its days pass in a long play, all of them while everything comes to rest
+LINK_DAYS = 5
 STEPS: tuple[dict[str, float] | str, ...] = (
     {"seconds": 1}, {"seconds": 21}, {"seconds": 61}, {"seconds": 61}, {"minutes": 3}, {"minutes": 10}, {"hours": 1},
     {"hours": 25}, {"hours": 73}, "20:59:59", "21:00:00", "08:00:00", "08:00:00",
@@ -103,7 +105,7 @@ class Delivery(RuleBasedStateMachine):
             sms_account_id=self.account_id,
             send_window=DAYTIME.to_json(),
             deadline_at=japan(DEADLINE),
-            link_minutes=30 * 24 * 60,
+            link_minutes=LINK_DAYS * 24 * 60,
             retry_times=2,
             retry_after_minutes=30,
         )
@@ -226,6 +228,11 @@ class Delivery(RuleBasedStateMachine):
             assert 8 <= at.hour < 21, at
             assert at < japan(DEADLINE)
 
+    @invariant()
+    def no_link_that_lives_is_ended(self) -> None:
+        """Whoever was sent to again has a link that leads somewhere."""
+        assert not self._rows("SELECT 1 FROM recipient WHERE page_state = 'expired' AND link_expires_at > clock.now()")
+
     def teardown(self) -> None:
         """Let everything come to rest, and look for everybody."""
         try:
@@ -275,6 +282,9 @@ class Delivery(RuleBasedStateMachine):
                 if not self._allowed()[person["id"]]:
                     assert not ends & {"", "delivered"}, "an SMS arrived that nobody knows of"
         assert not self._rows("SELECT 1 FROM slice WHERE leased_until > clock.now()")
+        assert not self._rows(
+            "SELECT 1 FROM recipient WHERE page_state = 'unopened' AND link_expires_at <= clock.now()"
+        ), "nobody opened anything: a link that is over stands so"
 
     # --- how it is done ---
 
@@ -293,6 +303,7 @@ class Delivery(RuleBasedStateMachine):
             "jobs.delivery.reconcile": delivery.reconcile,
             "jobs.delivery.poll": delivery.poll,
             "jobs.tracking.apply_receipts": tracking.apply_receipts,
+            "jobs.tracking.expire_links": tracking.expire_links,
         }
         for name, due_now in wanted:
             for ids in due_now if name in jobs else ():
@@ -338,7 +349,7 @@ def ground(
         monkeypatch.setattr(module, "Engine", FakeEngine)
     # a process's own clock goes with the other two
     own = SimpleNamespace(monotonic=time.time, time=time.time)
-    for module in (turn, turns, silence):
+    for module in (turn, turns, silence, lapsing):
         monkeypatch.setattr(module, "time", own)
     monkeypatch.setattr(slices, "clock", time.time)
     monkeypatch.setattr(waves, "AT_ONCE", 0)  # each act's people are moved by a job, which may die

@@ -151,12 +151,21 @@ def test_a_person_decides(quiet: Quiet, sandbox: Sandbox, *, as_sent: bool, stat
     assert asked(sandbox) == asked_before + sent
 
 
-def test_who_opened_the_link_got_the_sms(quiet: Quiet) -> None:
+@pytest.mark.parametrize(
+    ("page", "state"),
+    [
+        ("page_state = 'viewed'", "accepted"),
+        ("page_state = 'expired', opened_at = now()", "accepted"),
+        ("page_state = 'expired'", "unknown"),
+    ],
+)
+def test_who_opened_the_link_got_the_sms(quiet: Quiet, page: str, state: str) -> None:
+    """Also where the link has ended since."""
     job = quiet()
-    job.change("UPDATE recipient SET page_state = 'viewed' WHERE id = %s", job.people[2].id)
+    job.change(f"UPDATE recipient SET {page} WHERE id = %s", job.people[2].id)  # noqa: S608
     hours_pass(job, 72)
     poll(job)
-    assert states(job) == ["delivered", "undelivered", "accepted"]
+    assert states(job) == ["delivered", "undelivered", state]
 
 
 def test_a_carrier_that_gives_no_answer_is_asked_for_a_day_before_a_person_is_told(
