@@ -5,7 +5,7 @@ or the platform for operators. What can't happen here: a request of a user in an
 for who has passed only the first of two steps.
 """
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from flask import Blueprint, Flask, Response, abort, flash, g, redirect, render_template, request, session, url_for
 from flask_admin.helpers import is_safe_url
@@ -72,8 +72,7 @@ def _enter() -> BaseResponse | None:
     if "_user_id" not in session:
         return None
     g.scope = ExitStack()
-    tenant_id = session.get("scope", 0)
-    g.scope.enter_context(tenancy.tenant(tenant_id) if tenant_id else tenancy.platform())
+    g.scope.enter_context(_scope(session.get("scope", 0)))
     # what a script asks by itself is no sign of life
     g.staff = sessions.recall(session.get("key", ""), click=request.headers.get("Sec-Fetch-Dest") != "empty")
     if g.staff is None:
@@ -83,6 +82,11 @@ def _enter() -> BaseResponse | None:
         flash(SET_UP, "warning")
         return redirect(url_for("myself.index"), 303)
     return None
+
+
+def _scope(tenant_id: int) -> AbstractContextManager[object]:
+    """Give a company's scope, for 0 the platform's."""
+    return tenancy.tenant(tenant_id) if tenant_id else tenancy.platform()
 
 
 def _leave(_error: BaseException | None) -> None:
@@ -147,7 +151,7 @@ def code_page() -> BaseResponse | str:
 
 def _welcome(begun: Begun, target: str) -> BaseResponse:
     """Give the browser its session."""
-    with tenancy.tenant(begun.tenant_id) if begun.tenant_id else tenancy.platform():
+    with _scope(begun.tenant_id):
         staff = sessions.recall(begun.key, click=True)
     if staff is None:  # ended a moment ago
         return redirect(url_for("auth.sign_in_page"), 303)

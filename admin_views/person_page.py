@@ -26,8 +26,8 @@ _CODES = {
     log.NEEDLESS: "開封または支払済みなどのため、リマインドは送らず",
     log.ABSENT: "送信サービスに記録なし",
     log.WORKER_LOST: "結果の記録前に中断",
-    "by_hand:sent": "管理者が送信済みとした",
-    "by_hand:again": "管理者が再送とした",
+    log.AS_SENT: "管理者が送信済みとした",
+    log.AGAIN: "管理者が再送とした",
 }
 _BEGINNINGS = {log.GAVE_UP: "受け付けられず断念", log.ACCOUNT: "アカウントの問題"}
 _AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送"}

@@ -1,10 +1,10 @@
 """Chromium as Debian packs it, driven by Playwright: for the browser run and the pictures."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from dev.process import DevError
 
@@ -24,3 +24,11 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def sign_in(page: Page, web_url: str, account: Mapping[str, str]) -> None:
+    """Sign in to the back office as one of a stack's accounts."""
+    page.goto(f"{web_url}/admin/login")
+    for name in ("tenant_code", "email", "password"):
+        page.locator(f"#{name}").fill(account[name])
+    page.get_by_role("button", name="サインイン").click()

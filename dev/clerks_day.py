@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from dev.browser import DESK
+from dev.browser import DESK, sign_in
 from dev.process import DevError
 from dev.stack import Stack
 
@@ -85,10 +85,7 @@ def _sign_in(browser: Browser, stack: Stack, role: str, complaints: list[str]) -
     page.set_default_timeout(_WAIT_MS)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{stack.web_url}/admin/login")
-    for name in ("tenant_code", "email", "password"):
-        page.locator(f"#{name}").fill(account[name])
-    page.get_by_role("button", name="サインイン").click()
+    sign_in(page, stack.web_url, account)
     expect(page.get_by_role("heading", name="ホーム")).to_be_visible()
     return page
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from dev import clerks_day
-from dev.browser import DESK, PHONE, chromium
+from dev.browser import DESK, PHONE, chromium, sign_in
 from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
 
@@ -46,10 +46,7 @@ def _back_office(browser: Browser, stack: Stack) -> Page:
     clerk = next(account for account in stack.accounts if account["role"] == "clerk")
     page = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo").new_page()
     page.set_default_timeout(_WAIT_MS)
-    page.goto(f"{stack.web_url}/admin/login")
-    for name in ("tenant_code", "email", "password"):
-        page.locator(f"#{name}").fill(clerk[name])
-    page.get_by_role("button", name="サインイン").click()
+    sign_in(page, stack.web_url, clerk)
     page.goto(f"{stack.web_url}/admin/campaign/1/check/")
     page.get_by_role("button", name=re.compile("件を確認する")).click()
     page.get_by_role("link", name=re.compile("送信へ進む")).click()

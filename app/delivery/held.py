@@ -22,7 +22,6 @@ from app.vault import CannotOpen
 
 _ASKED_FOR = timedelta(hours=24)
 
-_AGAIN = "by_hand:again"
 
 _HELD = """
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
@@ -88,7 +87,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
         return False
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    to, code = (SmsState.ACCEPTED, log.AS_SENT) if as_sent else (SmsState.QUEUED, _AGAIN)
+    to, code = (SmsState.ACCEPTED, log.AS_SENT) if as_sent else (SmsState.QUEUED, log.AGAIN)
     step = Step(recipient_id, now, {"attempt": attempt, "code": code}, {"sms_code": code})
     move(db.session, SMS, to, [step], actor=actor, sources=[SmsState.UNKNOWN])
     connection = db.session.connection()

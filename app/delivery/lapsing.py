@@ -8,12 +8,12 @@ waits for an SMS (it brings a new one) or is at the payment site.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import stopping
+from app.delivery.slices import Range
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState
 
@@ -32,14 +32,6 @@ _LINKS = """
 _KEPT = "(r.sms_state IN ('draft', 'queued', 'sending') OR r.payment_state IN ('started', 'pending'))"
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    slice_id: int
-    campaign_id: int
-    first_id: int
-    last_id: int
-
-
 def expire_links(tenant_id: int) -> None:
     """Let the tenant's people stand as expired whose link is over. Commits step by step."""
     ends = time.monotonic() + _SHIFT_S
@@ -52,19 +44,19 @@ def expire_links(tenant_id: int) -> None:
         _rearm(part)
 
 
-def _due(tenant_id: int) -> Sequence[_Part]:
+def _due(tenant_id: int) -> Sequence[Range]:
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text("""
-                SELECT id, campaign_id, first_id, last_id FROM slice
+                SELECT id, tenant_id, campaign_id, first_id, last_id, fence FROM slice
                 WHERE tenant_id = :tenant_id AND links_end_at <= now() ORDER BY links_end_at, id
             """),
             {"tenant_id": tenant_id},
         )
-        return [_Part(*row) for row in rows]
+        return [Range(*row) for row in rows]
 
 
-def _values(part: _Part) -> dict[str, object]:
+def _values(part: Range) -> dict[str, object]:
     return {
         "campaign_id": part.campaign_id,
         "first_id": part.first_id,
@@ -73,7 +65,7 @@ def _values(part: _Part) -> dict[str, object]:
     }
 
 
-def _step(part: _Part, after_id: int) -> int | None:
+def _step(part: Range, after_id: int) -> int | None:
     """Move the next people; give the last one's id, None when there are no more.
 
     Their rows are locked while one looks: nobody is given a new link, or begins to pay, between the look and the move.
@@ -93,7 +85,7 @@ def _step(part: _Part, after_id: int) -> int | None:
     return rows[-1].id if rows else None
 
 
-def _rearm(part: _Part) -> None:
+def _rearm(part: Range) -> None:
     """Say when to look at the slice again: when the next link ends that may, or never. Claims lock the slice too."""
     with tenancy.transaction() as connection:
         leased = connection.scalar(

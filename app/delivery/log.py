@@ -16,6 +16,7 @@ ABSENT = "absent"  # looked up and provably not at the provider
 WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
 NO_RECEIPT = "no_receipt"  # accepted, and the provider never told what became of it
 AS_SENT = "by_hand:sent"  # a person decided that it counts as sent
+AGAIN = "by_hand:again"  # a person decided that it is sent again
 NEEDLESS = "needless"  # a reminder that did not leave: its person opened or paid meanwhile
 GAVE_UP = "gave_up:"  # begins the code of a message that provably never got in, however often it was tried
 ACCOUNT = "account:"  # begins the code of a refusal that is the account's fault, not the message's

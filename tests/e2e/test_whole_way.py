@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.campaigns.segments import LIMIT, units
-from dev.browser import DESK, PHONE
+from dev.browser import DESK, PHONE, sign_in
 from dev.stack import Stack
 
 pytestmark = pytest.mark.e2e
@@ -50,10 +50,7 @@ class Office:
         self.complaints: list[str] = []
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{stack.web_url}/admin/login")
-        for name in ("tenant_code", "email", "password"):
-            self.page.locator(f"#{name}").fill(account[name])
-        self.page.get_by_role("button", name="サインイン").click()
+        sign_in(self.page, stack.web_url, account)
         expect(self.page.get_by_role("navigation").first).to_be_visible()
 
     def _listen(self, message: Any) -> None:
