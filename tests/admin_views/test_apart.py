@@ -317,6 +317,15 @@ def test_a_new_row_is_ours_whatever_the_form_says(browser, database, ours, their
     assert database.execute("SELECT tenant_id FROM app_user WHERE name = '新人'").fetchone() == (ours.tenant,)
 
 
+@pytest.fixture
+def far_ids(database):
+    """Give campaigns ids that no page's words hold by chance."""
+    database.execute(
+        "SELECT setval(pg_get_serial_sequence('campaign', 'id'), greatest(7000000, max(id))) FROM campaign"
+    )
+
+
+@pytest.mark.usefixtures("far_ids")
 def test_a_refused_write_tells_nothing_of_the_row_it_met(browser, database, theirs):
     key = database.execute("SELECT key FROM campaign WHERE id = %s", [theirs.campaign]).fetchone()[0]
     page = _text(browser.post("/admin/probe/new/", {"name": "秘密の名前", "key": key, "max_failures": "5"}))
