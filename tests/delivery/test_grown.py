@@ -1,0 +1,148 @@
+"""The work of a campaign is that of its own people, however many others the house holds and whatever statistics say.
+
+PostgreSQL learns of new rows long after they came: to its planner a list just taken in is empty, in a house full of
+others. A plan that then goes through those, or through the list for each of its people, takes a hundred times as long.
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from app import tenancy
+from app.campaigns import lifecycle, rehearsal
+from app.delivery import due, lapsing, receipts, silence, turns
+from app.extensions import db
+from app.intake import imports, running
+from app.intake.mapping import ColumnMapping
+from app.models import Campaign, Import
+from app.tenancy import lookup
+from app.tracking.export import status_file
+from app.tracking.figures import figures
+from app.tracking.selection import Selection
+from bench import crowd
+from sandbox.harness import Sandbox
+from tests import factories
+
+_OTHERS = 20_000
+_PEOPLE = 100
+# of any table, whatever is done; sending reads a person's row nine times
+_MOST_READ = 20 * _PEOPLE
+
+_HEADER = "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁"
+_READ = """
+    SELECT relname, seq_tup_read + (
+        SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes i WHERE i.relid = t.relid
+    ) FROM pg_stat_user_tables t
+"""
+_CONNECTED = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A company whose clerk has a draft, beside campaigns of `_OTHERS` people."""
+
+    tenant_id: int
+    user_id: int
+    account_id: int
+    campaign_id: int
+    database: psycopg.Connection
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Fail if the product reads more of any table meanwhile than the campaign's own people explain."""
+        before = self._reads()
+        yield
+        db.session.remove()
+        db.engine.dispose()  # at the latest when it ends a connection tells what it read
+        lookup.close()
+        while self.database.execute(_CONNECTED).fetchone():
+            time.sleep(0.01)
+        read = {table: now - before[table] for table, now in self._reads().items()}
+        assert {table: rows for table, rows in read.items() if rows > _MOST_READ} == {}
+        assert any(read.values())
+
+    def _reads(self) -> dict[str, int]:
+        return {table: int(rows) for table, rows in self.database.execute(_READ)}
+
+    def states(self) -> dict[str, int]:
+        """Count the campaign's people by SMS state."""
+        counts = self.database.execute(
+            "SELECT sms_state, count(*) FROM recipient WHERE campaign_id = %s GROUP BY 1", [self.campaign_id]
+        )
+        return dict(counts.fetchall())
+
+
+@pytest.fixture
+def house(tuned: Callable[..., None], database: psycopg.Connection, environment: Mapping[str, str]) -> House:
+    tuned()
+    tenant_id = factories.tenant(code="grown")
+    user_id, account_id = factories.user(tenant_id), factories.sms_account(tenant_id)
+    payment_account_id = factories.payment_account(tenant_id)
+    crowd.fill(environment, "grown", _OTHERS)
+    # what is under way of theirs is not the question
+    database.execute("UPDATE slice SET check_at = NULL")
+    database.execute("UPDATE recipient SET unknown_at = NULL WHERE unknown_at IS NOT NULL")
+    campaign_id = factories.campaign(
+        tenant_id, sms_account_id=account_id, payment_account_id=payment_account_id, created_by=user_id
+    )
+    return House(tenant_id, user_id, account_id, campaign_id, database)
+
+
+def take_in(house: House) -> None:
+    """Take the list in, as a clerk does: rows that stand there already are found."""
+    lines = (f"N{n},090-1234-{1000 + n},山田 太郎,1000,2099-12-26,1978/09/02,0489" for n in range(_PEOPLE))
+    content = "\r\n".join([_HEADER, *lines]).encode()
+    with tenancy.tenant(house.tenant_id):
+        import_id = imports.store(house.campaign_id, "名簿.csv", io.BytesIO(content), user_id=house.user_id)
+        row = db.session.get_one(Import, import_id)
+        imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+        running.run(import_id)
+
+
+def launch(house: House) -> None:
+    with tenancy.tenant(house.tenant_id):
+        assert rehearsal.rehearse(house.campaign_id).problems == []
+        campaign = db.session.get_one(Campaign, house.campaign_id)
+        lifecycle.launch(house.campaign_id, user_id=house.user_id, digest=rehearsal.digest(campaign))
+
+
+def push_receipts(house: House, sandbox: Sandbox) -> None:
+    with tenancy.platform():
+        for message in sandbox.messages():
+            told = {"object": "message", "result": "done", "status": "done", "sent_result": "received"}
+            body = told | {"id": message["id"], "tags": message["tags"]}
+            assert receipts.keep(house.account_id, json.dumps(body).encode())
+
+
+def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: Sandbox) -> None:
+    with house.watched():
+        take_in(house)
+    with house.watched():
+        take_in(house)
+    with house.watched():
+        launch(house)
+    assert house.states() == {"queued": _PEOPLE}
+    with house.watched():
+        turns.take()
+    assert house.states() == {"accepted": _PEOPLE}
+    push_receipts(house, sandbox)
+    with house.watched(), tenancy.tenant(house.tenant_id):
+        receipts.apply_waiting(house.tenant_id)
+        silence.poll(house.tenant_id)
+    assert house.states() == {"delivered": _PEOPLE}
+    with house.watched(), tenancy.tenant(house.tenant_id):
+        assert figures(house.campaign_id).people == _PEOPLE
+        assert sum(map(len, status_file(Selection(house.campaign_id), "cp932"))) > _PEOPLE
+    house.database.execute("UPDATE recipient SET link_expires_at = now() WHERE campaign_id = %s", [house.campaign_id])
+    house.database.execute("UPDATE slice SET links_end_at = now() WHERE campaign_id = %s", [house.campaign_id])
+    with house.watched(), tenancy.tenant(house.tenant_id):
+        lapsing.expire_links(house.tenant_id)
+    with house.watched(), tenancy.platform():
+        assert list(due.urgent())
+        assert list(due.work())
