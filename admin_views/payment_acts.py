@@ -16,6 +16,7 @@ from admin_views.base import Form, SecureView, expose
 from admin_views.fields import line, required, select_options, text
 from admin_views.person_page import problem_words
 from admin_views.scoping import rows
+from app.delivery.again import unpaid_after_all
 from app.extensions import db, limiter
 from app.identity.bad_input import BadInput
 from app.intake.amounts import to_yen
@@ -24,7 +25,7 @@ from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import BY_HAND, Money
 from app.tenancy.sign_in import SignInRefused, confirm
-from app.tracking.states import PAYMENT, PaymentState
+from app.tracking.states import PAYMENT, PaymentState, SmsState
 
 _ONE = "/<int(max=9223372036854775807):payment_id>"
 _LIMIT = "10 per minute"
@@ -182,6 +183,8 @@ class PaymentActs(SecureView):
         words: tuple[str, ...] = (
             "決済サイトを通さずに入金されたことを記録します。受信者のページは「支払済」になります。",
         )
+        if person.sms_state in {SmsState.DRAFT, SmsState.QUEUED}:
+            words += ("まだ送っていないSMSは、送られません。",)
         if under_way.first() is not None:
             words += ("注意：この送信先には、進行中の支払い手続きがあります。二重に支払われるおそれがあります。",)
         facts = [("送信先", str(person)), ("請求金額", show.yen(person.amount_yen))]
@@ -207,7 +210,9 @@ class PaymentActs(SecureView):
 
         def do() -> str:
             state = by_hand.take_back(payment_id, form.reason.data, actor=staff().actor)
-            return f"消込を取り消しました。いまの状態は「{PAYMENT.words[state]}」です。"
+            waits = unpaid_after_all(payment.recipient_id, actor=staff().actor)
+            more = "支払済のため送らなかったSMSは、これから送られます。" if waits else ""
+            return f"消込を取り消しました。いまの状態は「{PAYMENT.words[state]}」です。{more}"
 
         return self._ask(_Act("消込の取消", words, "消込を取り消す", _person(payment), _facts(payment)), form, do)
 

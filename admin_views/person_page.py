@@ -8,28 +8,16 @@ from markupsafe import Markup
 from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
-from app.delivery import log
-from app.identity import revoke
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
+from app.tracking import codes
 from app.tracking.moves import STEP_TIMES
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
 
 LATEST_EVENTS = 200
 _MOST_EVENTS = 5_000
 
-# Codes of our own in the send log; a provider's stand as they are.
-_CODES = {
-    log.NOT_SENT: "送信前に中断",
-    revoke.CODE: "リンクを無効にしたため",
-    log.NEEDLESS: "開封または支払済みなどのため、リマインドは送らず",
-    log.ABSENT: "送信サービスに記録なし",
-    log.WORKER_LOST: "結果の記録前に中断",
-    log.AS_SENT: "管理者が送信済みとした",
-    log.AGAIN: "管理者が再送とした",
-}
-_BEGINNINGS = {log.GAVE_UP: "受け付けられず断念", log.ACCOUNT: "アカウントの問題"}
 _AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送"}
 
 # Events that change no state, by track and kind.
@@ -103,14 +91,6 @@ def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], b
     return [_moment(event) for event in found[:most]], len(found) > most
 
 
-def code_words(code: str) -> str:
-    """Say why an attempt ended so: our own codes in words, a provider's as it is."""
-    start, _, rest = code.partition(":")
-    if words := _BEGINNINGS.get(f"{start}:"):
-        return f"{words}（{rest}）" if rest else words
-    return _CODES.get(code, code) or show.NOTHING
-
-
 def _moment(event: Event) -> Moment:
     track = TRACKS.get(event.track)
     what = _KINDS.get((event.track, event.state)) or (show.word(track, event.state) if track else event.state)
@@ -120,7 +100,7 @@ def _moment(event: Event) -> Moment:
     elif event.track == "sms":
         told = [_AGAIN[detail["again"]]] if detail.get("again") in _AGAIN else []
         told += [f"{detail['attempt']}回目"] if "attempt" in detail else []
-        told += [code_words(str(detail["code"]))] if detail.get("code") else []
+        told += [codes.words(str(detail["code"]))] if detail.get("code") else []
         what = f"{what}（{'、'.join(told)}）" if told else what
     return Moment(show.jst_exact(event.at), track.label if track else event.track, what, actor_name(event.actor))
 
@@ -133,7 +113,7 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
             "attempt": row.attempt,
             "started": show.jst_exact(row.started_at),
             "state": show.badge(row.state, show.word(SMS, row.state)),
-            "code": code_words(row.code),
+            "code": codes.words(row.code) or show.NOTHING,
             "carrier": CARRIERS.get(row.carrier, row.carrier) or show.NOTHING,
             "settled": show.jst_exact(row.settled_at),
         }

@@ -5,12 +5,13 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup
 
-from admin_views import person_page, show
+from admin_views import show
 from admin_views.base import SecureModelView
 from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.keyset import Way
 from admin_views.recipients import campaign_name, latest_campaigns
 from app.models import SendLog
+from app.tracking import codes
 from app.tracking.states import CARRIERS, SMS
 
 
@@ -46,7 +47,7 @@ class SendLogView(SecureModelView):
         "settled_at": lambda _v, _c, attempt, _n: show.jst_exact(attempt.settled_at),
         "recipient": _person,
         "state": show.state_of(SMS),
-        "code": lambda _v, _c, attempt, _n: person_page.code_words(attempt.code),
+        "code": lambda _v, _c, attempt, _n: codes.words(attempt.code) or show.NOTHING,
         "carrier": show.words_of(CARRIERS),
     }
     number_columns = ("attempt", "units")

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Row, select, text
 
 from app import queues, tenancy
 from app.config import settings
-from app.delivery.log import NO_RECEIPT
 from app.extensions import db
 from app.models import Campaign, Wave
+from app.tracking import codes, standing
 from app.tracking.moves import Executor, Only, move_all, move_campaign
 from app.tracking.states import CampaignState, SmsState
 
@@ -37,14 +37,19 @@ REMINDED = {
     """,
 }
 _NEEDLESS = " OR ".join(f"(m.which = '{which}' AND NOT ({condition}))" for which, condition in REMINDED.items())
-# true of a recipient who waits for a reminder that they need no more
-NEEDLESS = f"EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS}))"
+# true of a recipient to whom nothing more is sent, though they wait: who paid, by any way, whose link was ended, and
+# who needs the reminder no more that they wait for
+UNWANTED = f"""
+    (payment_state = 'paid' OR page_state = 'revoked'
+    OR EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS})))
+"""
 CONDITIONS = {
     "launch": "true",
     "cancel": "true",
     # nobody whose number the provider refused for good
     "resend": """
-        (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)) AND page_state <> 'revoked'
+        (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up))
+        AND page_state <> 'revoked' AND payment_state <> 'paid'
     """,
     # who can still use the link
     **{which: f"{condition} AND link_expires_at > now()" for which, condition in REMINDED.items()},
@@ -146,7 +151,7 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
                 AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
             )
         """),
-        {"id": campaign_id, "silent": NO_RECEIPT},
+        {"id": campaign_id, "silent": codes.NO_RECEIPT},
     ).scalar_one()
     return bool(done) and move_campaign(
         executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"
@@ -215,9 +220,14 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
             """),
             {"tenant_id": wave.tenant_id, "campaign_id": wave.campaign_id, "now": now, **span},
         )
+    if wave.kind == "cancel":
+        only = Only("id BETWEEN :first AND :last", span)
+        return standing.let_go(
+            connection, codes.CALLED_OFF, campaign_id=wave.campaign_id, at=now, actor=wave.actor, only=only
+        )
     moved = move_all(
         connection,
-        SmsState.CANCELLED if wave.kind == "cancel" else SmsState.QUEUED,
+        SmsState.QUEUED,
         campaign_id=wave.campaign_id,
         sources=SOURCES[wave.kind],
         at=now,

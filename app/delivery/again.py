@@ -11,15 +11,15 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from app import audit
+from app import audit, queues
 from app.campaigns import lifecycle, rehearsal, timing, waves
 from app.campaigns.lifecycle import NotReady
-from app.delivery import log
 from app.extensions import db
-from app.models import Campaign, Reminder
+from app.models import Campaign, Recipient, Reminder
 from app.sms import PROVIDERS
-from app.tracking.moves import move_campaign
-from app.tracking.states import CampaignState
+from app.tracking import codes
+from app.tracking.moves import Step, move, move_campaign
+from app.tracking.states import SMS, CampaignState, SmsState
 
 WHICH: Mapping[str, str] = {"unopened": "まだ開いていない人", "unpaid": "まだ支払っていない人"}
 
@@ -108,6 +108,44 @@ def remind(campaign_id: int, which: str, *, user_id: int, number: int, sms_text:
     return _send(campaign, "remind", count, which=which, detail=detail, user_id=user_id, reminder_id=reminder.id)
 
 
+def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
+    """Let someone wait again who got no SMS because they counted as paid, which was taken back (消込の取消).
+
+    Says whether they do. Commits.
+    """
+    campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
+    values = {"campaign_id": campaign.id, "id": recipient_id}
+    slice_id = db.session.scalar(
+        text("""
+            SELECT id FROM slice WHERE campaign_id = :campaign_id AND :id BETWEEN first_id AND last_id
+            FOR NO KEY UPDATE
+        """),
+        values,
+    )
+    never_sent = db.session.scalar(
+        text(f"""
+            SELECT sms_attempt = 0 AND NOT {waves.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
+        """),  # noqa: S608 - our own words
+        values,
+    )
+    steps = [Step(recipient_id, datetime.now(UTC))] if never_sent and campaign.state != CampaignState.CANCELLED else []
+    if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor, sources=[SmsState.CANCELLED]):
+        db.session.rollback()
+        return False
+    db.session.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
+    move_campaign(
+        db.session,
+        campaign.id,
+        CampaignState.SENDING,
+        at=datetime.now(UTC),
+        actor=actor,
+        source=CampaignState.COMPLETED,
+    )
+    db.session.commit()
+    queues.enqueue("jobs.delivery.send", once=True)
+    return True
+
+
 def _locked(campaign_id: int) -> Campaign:
     campaign = lifecycle.locked(campaign_id)
     _refuse(problems(campaign))
@@ -143,7 +181,7 @@ def _passing(campaign: Campaign) -> dict[str, Any]:
     """Give the codes of those undelivered whom another SMS may reach."""
     account = campaign.sms_account
     passing = PROVIDERS[account.provider].passing if account else frozenset[str]()
-    return {"passing": sorted(passing), "gave_up": log.GAVE_UP}
+    return {"passing": sorted(passing), "gave_up": codes.GAVE_UP}
 
 
 def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) -> Count:

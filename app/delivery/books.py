@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, text
 
 from app import links
 from app.campaigns import waves
-from app.delivery import caps, log, retries, retry
+from app.delivery import caps, log, retries, retry, slices
 from app.delivery.slices import Lease
-from app.identity.revoke import CODE as REVOKED
 from app.sms.base import Outcome, OutcomeKind
-from app.tracking.moves import Step, move
+from app.tracking import codes, standing
+from app.tracking.moves import Only, Step, move
 from app.tracking.states import PAGE, SMS, PageState, SmsState
 
 _STATES = {
@@ -62,8 +62,8 @@ def claim(
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
-    for the slice's next lease. Whose reminder became needless while they waited stand again as before it. A page that
-    had expired is unopened again: its link lives anew.
+    for the slice's next lease. Who paid while they waited, or needs no reminder any more, is let go. A page that had
+    expired is unopened again: its link lives anew.
     """
     now = datetime.now(UTC)
     rows: Sequence[Row[Any]] = []
@@ -72,8 +72,8 @@ def claim(
         if not waiting:
             return []
         after_id = waiting[-1].id
-        _spare(connection, [row for row in waiting if row.needless], now)
-        rows = [row for row in waiting if not row.needless]
+        _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted], now)
+        rows = [row for row in waiting if not row.unwanted]
     expires_at = links.expiry(validity, now)
     steps = [
         Step(
@@ -106,8 +106,7 @@ def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> 
         text(f"""
             SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                page_state = 'revoked' OR {waves.NEEDLESS} AS needless,
-                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed, delivered_at IS NOT NULL AS arrived
+                {waves.UNWANTED} AS unwanted, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
@@ -116,28 +115,18 @@ def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> 
     ).all()
 
 
-def _spare(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> None:
-    """Send no reminder to those who paid or opened while they waited, at night perhaps, and no link that was ended."""
-    groups: dict[SmsState, list[Step]] = defaultdict(list)
-    for row in rows:
-        to = SmsState.CANCELLED if row.revoked else SmsState.DELIVERED if row.arrived else SmsState.ACCEPTED
-        groups[to].append(Step(row.id, now, {"code": REVOKED if row.revoked else log.NEEDLESS}))
-    for to, steps in groups.items():
-        move(connection, SMS, to, steps, actor="system", sources=[SmsState.QUEUED], timed=False)
+def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:
+    """Let those go who paid or opened while they waited, at night perhaps, or whose link was ended."""
+    for code, revoked in ((codes.REVOKED, True), (codes.NEEDLESS, False)):
+        ids = [row.id for row in rows if row.revoked is revoked]
+        if ids:
+            only = Only("id = ANY(:ids)", {"ids": ids})
+            standing.let_go(connection, code, campaign_id=campaign_id, at=now, actor="system", only=only)
 
 
 def expire(connection: Connection, held: Lease) -> None:
     """End whoever still waits in the slice: their links would be dead on arrival."""
-    now = datetime.now(UTC)
-    rows = connection.scalars(
-        text("""
-            SELECT id FROM recipient
-            WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND sms_state = 'queued' ORDER BY id
-        """),
-        {"campaign_id": held.campaign_id, "first_id": held.first_id, "last_id": held.last_id},
-    )
-    steps = [Step(recipient_id, now) for recipient_id in rows]
-    move(connection, SMS, SmsState.EXPIRED, steps, actor="system", sources=[SmsState.QUEUED])
+    slices.let_go(connection, held, codes.TOO_LATE, SmsState.EXPIRED)
 
 
 def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
@@ -176,12 +165,12 @@ def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState
     """Give the person's next state, the attempt's state, and the code of both."""
     outcome = item.outcome
     if outcome is None:
-        return SmsState.QUEUED, SmsState.CANCELLED, log.NOT_SENT
+        return SmsState.QUEUED, SmsState.CANCELLED, codes.NOT_SENT
     if outcome.kind is not OutcomeKind.LATER:
         state = _STATES[outcome.kind]
         return state, state, outcome.code
     if outcome.account_fault:
-        return SmsState.QUEUED, SmsState.CANCELLED, log.ACCOUNT + outcome.code
+        return SmsState.QUEUED, SmsState.CANCELLED, codes.ACCOUNT + outcome.code
     if before and retry.give_up(before.count + 1, before.first_at, item.at):
-        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, log.GAVE_UP + outcome.code
+        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, codes.GAVE_UP + outcome.code
     return SmsState.QUEUED, SmsState.CANCELLED, outcome.code

@@ -16,6 +16,7 @@ from app.delivery import log, slices
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.sms import PROVIDERS
+from app.tracking import codes
 from app.tracking.moves import Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -87,7 +88,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
         return False
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    to, code = (SmsState.ACCEPTED, log.AS_SENT) if as_sent else (SmsState.QUEUED, log.AGAIN)
+    to, code = (SmsState.ACCEPTED, codes.AS_SENT) if as_sent else (SmsState.QUEUED, codes.AGAIN)
     step = Step(recipient_id, now, {"attempt": attempt, "code": code}, {"sms_code": code})
     move(db.session, SMS, to, [step], actor=actor, sources=[SmsState.UNKNOWN])
     connection = db.session.connection()

@@ -7,19 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app.sms.base import Report
-from app.tracking import bulk
+from app.tracking import bulk, codes
 from app.tracking.states import SMS, SmsState
-
-# Codes of our own, beside the provider's.
-NOT_SENT = "not_sent"  # claimed, but its request never left
-ABSENT = "absent"  # looked up and provably not at the provider
-WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
-NO_RECEIPT = "no_receipt"  # accepted, and the provider never told what became of it
-AS_SENT = "by_hand:sent"  # a person decided that it counts as sent
-AGAIN = "by_hand:again"  # a person decided that it is sent again
-NEEDLESS = "needless"  # a reminder that did not leave: its person opened or paid meanwhile
-GAVE_UP = "gave_up:"  # begins the code of a message that provably never got in, however often it was tried
-ACCOUNT = "account:"  # begins the code of a refusal that is the account's fault, not the message's
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +158,6 @@ def tries(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, Tri
             ), 0)
             GROUP BY l.recipient_id
         """),
-        {"ids": list(recipient_ids), "not_sent": NOT_SENT, "account": ACCOUNT},
+        {"ids": list(recipient_ids), "not_sent": codes.NOT_SENT, "account": codes.ACCOUNT},
     )
     return {row.id: Tries(row.number, row.first_at) for row in rows}

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from app.delivery import log, retries
 from app.delivery.log import Told
 from app.sms.base import ReportState
+from app.tracking import codes
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState
 
@@ -62,7 +63,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
             if item.attempt > people[item.recipient_id].before_reminder
             and (to is SmsState.DELIVERED or item.attempt == people[item.recipient_id].sms_attempt)
             # "still processing" is no news of what was accepted days ago
-            and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == log.NO_RECEIPT)
+            and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == codes.NO_RECEIPT)
         }
         moved = move(connection, SMS, to, list(steps.values()), actor="provider", sources=_FROM[to])
         if to is SmsState.UNDELIVERED:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-from app.delivery import log
 from app.sms import PROVIDERS
+from app.tracking import codes
 
 # spreads those who failed together, seconds
 _JITTER_S = 300
@@ -42,7 +42,7 @@ def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
         {
             "ids": ids,
             "jitter_s": _JITTER_S,
-            "gave_up": log.GAVE_UP,
+            "gave_up": codes.GAVE_UP,
             "providers": [name for name, provider in PROVIDERS.items() for _ in provider.passing],
             "codes": [code for provider in PROVIDERS.values() for code in provider.passing],
         },

@@ -17,11 +17,12 @@ from sqlalchemy import Connection, text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.delivery import log, reports, routes, stopping
+from app.delivery import reports, routes, stopping
 from app.delivery.asking import ask
 from app.delivery.log import Told
 from app.outbound import Request, Response
 from app.sms.base import Report, ReportState, UnclearAnswer
+from app.tracking import codes
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState
 from app.vault import CannotOpen
@@ -104,8 +105,8 @@ def _values(part: _Part, now: datetime) -> dict[str, object]:
         "campaign_id": part.campaign_id,
         "first_id": part.first_id,
         "last_id": part.last_id,
-        "as_sent": log.AS_SENT,
-        "no_receipt": log.NO_RECEIPT,
+        "as_sent": codes.AS_SENT,
+        "no_receipt": codes.NO_RECEIPT,
         "asked_since": now - _ASKED_FOR,
     }
 
@@ -183,7 +184,7 @@ def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> 
             elif not opened[item.recipient_id] and (item in answers or item.accepted_at <= now - AFTER - _PATIENCE):
                 silent.append(item)
         reports.apply(connection, told)
-        code = log.NO_RECEIPT
+        code = codes.NO_RECEIPT
         steps = [
             Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in silent
         ]

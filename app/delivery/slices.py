@@ -18,7 +18,8 @@ from app.campaigns import waves
 from app.config import settings
 from app.delivery import log
 from app.delivery.breaker import RESTS
-from app.tracking.moves import Only, Step, move, move_all
+from app.tracking import codes, standing
+from app.tracking.moves import Only, Step, move
 from app.tracking.states import SMS, CampaignState, SmsState
 
 # What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:
@@ -171,7 +172,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
                 "campaign_id": held.campaign_id,
                 "first_id": held.first_id,
                 "last_id": held.last_id,
-                "no_receipt": log.NO_RECEIPT,
+                "no_receipt": codes.NO_RECEIPT,
             },
         ).one()
         connection.execute(
@@ -231,15 +232,20 @@ def to_check() -> Range | None:
 
 
 def cancel_waiting(connection: Connection, part: Range) -> None:
-    """Cancel who waits again in a slice of a campaign that was given up."""
-    move_all(
+    """Let go of who waits again in a slice of a campaign that was given up."""
+    let_go(connection, part, codes.CALLED_OFF)
+
+
+def let_go(connection: Connection, part: Range, code: str, to: SmsState = SmsState.CANCELLED) -> None:
+    """Let a slice's people wait no more (`app.tracking.standing`)."""
+    standing.let_go(
         connection,
-        SmsState.CANCELLED,
+        code,
         campaign_id=part.campaign_id,
-        sources=[SmsState.QUEUED],
         at=datetime.now(UTC),
         actor="system",
         only=Only("id BETWEEN :first_id AND :last_id", {"first_id": part.first_id, "last_id": part.last_id}),
+        to=to,
     )
 
 
@@ -255,13 +261,13 @@ def _take_over_people(connection: Connection, taken: Range) -> None:
         {"campaign_id": taken.campaign_id, "first_id": taken.first_id, "last_id": taken.last_id},
     ).all()
     steps = [
-        Step(row.id, now, {"code": log.WORKER_LOST}, {"fence": taken.fence, "sms_code": log.WORKER_LOST})
+        Step(row.id, now, {"code": codes.WORKER_LOST}, {"fence": taken.fence, "sms_code": codes.WORKER_LOST})
         for row in rows
     ]
     move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.SENDING])
     log.end(
         connection,
-        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, log.WORKER_LOST, now) for row in rows],
+        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, codes.WORKER_LOST, now) for row in rows],
     )
 
 

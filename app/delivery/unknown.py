@@ -24,6 +24,7 @@ from app.delivery.log import Told
 from app.delivery.slices import Range
 from app.outbound import Response
 from app.sms.base import Report
+from app.tracking import codes
 from app.tracking.moves import Step, move, move_campaign, note
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -128,7 +129,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[_Open]
             "campaign_id": part.campaign_id,
             "first_id": part.first_id,
             "last_id": part.last_id,
-            "no_receipt": log.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
+            "no_receipt": codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
         },
     )
     found: dict[int, list[_Open]] = defaultdict(list)
@@ -214,7 +215,7 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], no
         groups[SmsState.UNDELIVERED if done else SmsState.QUEUED].append(item)
     for to, items in groups.items():
         gave_up = to is SmsState.UNDELIVERED
-        code = log.GAVE_UP + log.ABSENT if gave_up else log.ABSENT
+        code = codes.GAVE_UP + codes.ABSENT if gave_up else codes.ABSENT
         steps = [
             Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in items
         ]

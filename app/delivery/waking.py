@@ -44,7 +44,7 @@ def _wake(part: Range) -> int:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         rows = connection.execute(
             text(f"""
-                SELECT id, sms_attempt, payment_state = 'paid' OR page_state = 'revoked' OR {waves.NEEDLESS} AS needless
+                SELECT id, sms_attempt, {waves.UNWANTED} AS unwanted
                 FROM recipient
                 WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
                 ORDER BY id FOR NO KEY UPDATE
@@ -56,7 +56,7 @@ def _wake(part: Range) -> int:
         if not may_leave or state == CampaignState.CANCELLED:
             return 0
         now = datetime.now(UTC)
-        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows if not row.needless]
+        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows if not row.unwanted]
         moved = move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNDELIVERED])
         if moved:
             connection.execute(

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from app import audit
 from app.extensions import db
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, SMS, PageState, SmsState
-
-CODE = "revoked"
+from app.models import Recipient
+from app.tracking import codes, standing
+from app.tracking.moves import Only, Step, move
+from app.tracking.states import PAGE, PageState
 
 
 def revoke(recipient_id: int, *, actor: str, at: datetime) -> bool:
@@ -15,8 +15,9 @@ def revoke(recipient_id: int, *, actor: str, at: datetime) -> bool:
     if not move(db.session, PAGE, PageState.REVOKED, [Step(recipient_id, at)], actor=actor):
         db.session.rollback()
         return False
-    waits = [Step(recipient_id, at, {"code": CODE})]
-    move(db.session, SMS, SmsState.CANCELLED, waits, actor=actor, sources=[SmsState.DRAFT, SmsState.QUEUED])
+    campaign_id = db.session.get_one(Recipient, recipient_id).campaign_id
+    one = Only("id = :id", {"id": recipient_id})
+    standing.let_go(db.session, codes.REVOKED, campaign_id=campaign_id, at=at, actor=actor, only=one)
     audit.record(db.session, actor=actor, act="revoke_link", target=f"recipient:{recipient_id}")
     db.session.commit()
     return True

@@ -211,9 +211,13 @@ def move_all(
     at: datetime,
     actor: str,
     only: Only | None = None,
+    timed: bool = True,
 ) -> int:
-    """Move a campaign's recipients that stand in one of `sources` along the SMS track; give their number."""
-    column = STEP_TIMES.get(("sms", to))
+    """Move a campaign's recipients that stand in one of `sources` along the SMS track; give their number.
+
+    Without `timed` the step's own time stands as it was, as in `move`.
+    """
+    column = STEP_TIMES.get(("sms", to)) if timed else None
     more = f", {column} = :at" if column else ""
     chosen = only or Only()
     if chosen.reminder_id is not None:

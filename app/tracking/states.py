@@ -106,9 +106,9 @@ SMS = Track(
     _moves(
         {
             _S.DRAFT: {_S.QUEUED, _S.CANCELLED},
-            # delivered: a late receipt of an earlier attempt; who got the SMS needs no other. Either: a reminder that
-            # nobody needs any more, and so as it was before
-            _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED, _S.DELIVERED, _S.ACCEPTED},
+            # delivered: a late receipt of an earlier attempt; who got the SMS needs no other. This and the last two
+            # also: as it was before, for whom another SMS does not leave after all
+            _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED, _S.DELIVERED, _S.UNDELIVERED, _S.ACCEPTED},
             # a refusal is undelivered; "try later" goes back to queued; a receipt may come before our own response
             _S.SENDING: {_S.ACCEPTED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.DELIVERED},
             _S.ACCEPTED: {_S.DELIVERED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.CANCELLED},
@@ -117,7 +117,8 @@ SMS = Track(
             _S.UNDELIVERED: {_S.DELIVERED, _S.QUEUED},
             # a reminder to someone it reached already
             _S.DELIVERED: {_S.QUEUED},
-            _S.CANCELLED: set(),
+            # who got no SMS because they had paid, which was a mistake in the books
+            _S.CANCELLED: {_S.QUEUED},
             _S.EXPIRED: set(),
         }
     ),

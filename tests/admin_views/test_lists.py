@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from admin_views import keyset
-from admin_views.person_page import code_words
 from app import tenancy
 from app.extensions import db, vault
 from app.models import SendLog
@@ -318,18 +317,3 @@ def test_a_persons_page_tells_all_that_happened_however_much(app, clerk, ours, d
     assert "件を表示しています" not in page
     assert "2026/11/24 00:00:01" in page
     assert "2026/11/24 00:03:25" in page
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        ("", "―"),
-        ("E001", "E001"),
-        ("worker_lost", "結果の記録前に中断"),
-        ("gave_up:500", "受け付けられず断念（500）"),
-        ("account:", "アカウントの問題"),
-        ("by_hand:sent", "管理者が送信済みとした"),
-    ],
-)
-def test_why_an_attempt_ended_so_is_said_in_words(code, words):
-    assert code_words(code) == words

@@ -8,6 +8,9 @@ import pytest
 from app import tenancy
 from app.extensions import db
 from app.models import AuditEntry, Payment, PaymentAccount, PaymentDifference, Recipient
+from app.tracking import codes
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, SmsState
 from tests import factories
 from tests.admin_views.test_japanese import english_in
 
@@ -96,6 +99,29 @@ def test_a_manager_takes_a_wrong_one_back(app, browser_of, ours, theirs):
     assert "take-back" not in page
     assert "消込（ほかの方法で入金済み）" in page
     assert "消し込みで支払済" in browser.post(found[0], wrong).get_data(as_text=True)
+
+
+def test_it_is_said_what_becomes_of_an_sms_that_waits(app, browser_of, ours):
+    """Who paid gets none; when that is taken back, it leaves after all."""
+    person = ours.people[0].id
+    with app.app_context():
+        factories.launch(ours.tenant, ours.campaign)
+    browser = browser_of(ours.manager)
+    url, data = _settling(ours)
+    assert "まだ送っていないSMSは、送られません" in browser.get(url).get_data(as_text=True)
+    browser.post(url, data)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        step = Step(person, datetime.now(UTC), {"code": codes.NEEDLESS})
+        move(db.session, SMS, SmsState.CANCELLED, [step], actor="system")
+        db.session.commit()
+    page = browser.get(f"/admin/recipient/details/?id={person}").get_data(as_text=True)
+    assert "支払済みまたは開封済みなどのため、送らず" in page
+    found = re.search(r"/admin/payment-act/\d+/take-back", page)
+    assert found is not None
+    wrong = {"reason": "別の契約だった", "password": factories.PASSWORD}
+    told = browser.post(found[0], wrong, follow_redirects=True).get_data(as_text=True)
+    assert "支払済のため送らなかったSMSは、これから送られます" in told
+    assert _row(app, Recipient, person).sms_state == "queued"
 
 
 @pytest.mark.parametrize(

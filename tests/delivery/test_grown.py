@@ -16,7 +16,7 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import due, lapsing, receipts, silence, turns
+from app.delivery import again, due, lapsing, receipts, silence, turns
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
@@ -139,6 +139,12 @@ def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: 
     with house.watched(), tenancy.tenant(house.tenant_id):
         assert figures(house.campaign_id).people == _PEOPLE
         assert sum(map(len, status_file(Selection(house.campaign_id), "cp932"))) > _PEOPLE
+    with house.watched(), tenancy.tenant(house.tenant_id):
+        number = again.next_number(house.campaign_id)
+        assert again.remind(house.campaign_id, "unopened", user_id=house.user_id, number=number) == _PEOPLE
+    with house.watched(), tenancy.tenant(house.tenant_id):
+        assert lifecycle.cancel(house.campaign_id, user_id=house.user_id)
+    assert house.states() == {"delivered": _PEOPLE}
     house.database.execute("UPDATE recipient SET link_expires_at = now() WHERE campaign_id = %s", [house.campaign_id])
     house.database.execute("UPDATE slice SET links_end_at = now() WHERE campaign_id = %s", [house.campaign_id])
     with house.watched(), tenancy.tenant(house.tenant_id):
