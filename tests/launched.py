@@ -3,6 +3,7 @@
 A folder's conftest takes them over by importing them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,16 @@ def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable
     config.install(settings)
 
 
+def requests(sandbox: Sandbox) -> int:
+    """Count what the carrier was asked, sending and looking up."""
+    return len(sandbox.ledger("karaden"))
+
+
+def received(sandbox: Sandbox) -> Counter[str]:
+    """Count the SMS that each phone got; numbers as the carrier writes them."""
+    return Counter(message["to"] for message in sandbox.messages())
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A launched campaign."""
@@ -62,6 +73,11 @@ class Job:
         """Serve as many turns as the campaign has slices."""
         for _ in self.slices:
             turns.take()
+
+    def make_due(self) -> None:
+        """Let a rest of any account and what this campaign's slices wait for be over."""
+        self.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
+        self.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", self.campaign_id)
 
     def states(self) -> dict[str, int]:
         """Count people by SMS state."""

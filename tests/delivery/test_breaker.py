@@ -13,7 +13,7 @@ from app.delivery.breaker import Breaker
 from app.sms.base import Outcome, OutcomeKind
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.launched import Job
+from tests.launched import Job, requests
 
 Launched = Callable[..., Job]
 
@@ -32,15 +32,6 @@ def job(launched: Launched) -> Iterator[Job]:
 
 def account(job: Job) -> dict[str, Any]:
     return job.rows("SELECT a.* FROM sms_account a JOIN campaign c ON c.sms_account_id = a.id WHERE c.id = %s")[0]
-
-
-def rest_is_over(job: Job) -> None:
-    job.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
-    job.change("UPDATE slice SET due_at = now() WHERE due_at IS NOT NULL")
-
-
-def requests(sandbox: Sandbox) -> int:
-    return len(sandbox.ledger("karaden"))
 
 
 def test_it_opens_when_nothing_is_taken(job: Job) -> None:
@@ -177,14 +168,14 @@ def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sa
     sandbox.switches(too_many_requests=True)
     turns.take()
     for trip in (2, 3):
-        rest_is_over(job)
+        job.make_due()
         before = requests(sandbox)
         turns.take()
         assert requests(sandbox) == before + 1
         assert account(job)["trips"] == trip
         assert job.states() == {"queued": 200}
     sandbox.switches()
-    rest_is_over(job)
+    job.make_due()
     turns.take()
     assert job.states() == {"accepted": 1, "queued": 199}
     while turns.take():

@@ -19,14 +19,10 @@ from app.sms.base import Report, ReportState
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.clock import TOKYO, Clock, japan, standing_clock
-from tests.launched import Job
+from tests.launched import Job, requests
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
-
-
-def requests(sandbox: Sandbox) -> int:
-    return len(sandbox.ledger("karaden"))
 
 
 @pytest.fixture

@@ -1,74 +1,27 @@
 """A slice is sent once, whatever the carrier answers and whatever a person decides meanwhile."""
 
 import json
-import signal
-import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import FrameType
-from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 import pytest
-from flask import current_app
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import slices, stopping
 from app.identity import guard
 from app.identity.revoke import revoke
 from sandbox.harness import Sandbox
-from tests import factories
-from tests.launched import Job
+from tests.launched import Job, received, requests
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
 
 
-def send(job: Job) -> None:
-    job.send()
-
-
-def make_due(job: Job) -> None:
-    job.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
-    job.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", job.campaign_id)
-
-
-def received(sandbox: Sandbox) -> Counter[str]:
-    return Counter(message["to"] for message in sandbox.messages())
-
-
-def requests(sandbox: Sandbox) -> int:
-    return len(sandbox.ledger("karaden"))
-
-
-@contextmanager
-def meanwhile(action: Callable[[], Any], *, when: Callable[[], bool]) -> Iterator[None]:
-    """Do something in another thread as soon as `when` is true."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            if when():
-                action()
-                return
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_every_person_gets_one_sms_with_their_own_link(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(500, slice_rows=200)
-    send(job)
+    job.send()
     links = {"0" + person.phone[3:]: f"https://todoke.example/{person.token}" for person in job.people}
     assert {message["to"]: message["body"].split("。")[1] for message in sandbox.messages()} == links
     assert received(sandbox) == Counter(links.keys())
@@ -84,7 +37,7 @@ def test_every_person_gets_one_sms_with_their_own_link(launched: Launched, sandb
 def test_an_attempt_is_written_with_what_it_was(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1)
     before = datetime.now(UTC)
-    send(job)
+    job.send()
     row = job.rows("SELECT * FROM send_log WHERE campaign_id = %s")[0]
     message = sandbox.messages()[0]
     assert row["provider_id"] == message["id"]
@@ -99,8 +52,8 @@ def test_an_attempt_is_written_with_what_it_was(launched: Launched, sandbox: San
 
 def test_a_slice_sent_again_finds_nothing_to_do(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(20)
-    send(job)
-    send(job)
+    job.send()
+    job.send()
     assert requests(sandbox) == 20
 
 
@@ -108,7 +61,7 @@ def test_a_slice_sent_again_finds_nothing_to_do(launched: Launched, sandbox: San
 def test_nothing_is_sent_unless_the_campaign_is_sending(launched: Launched, sandbox: Sandbox, state: str) -> None:
     job = launched(5)
     job.change("UPDATE campaign SET state = %s WHERE id = %s", state, job.campaign_id)
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 5}
 
@@ -116,7 +69,7 @@ def test_nothing_is_sent_unless_the_campaign_is_sending(launched: Launched, sand
 def test_nothing_is_sent_for_a_suspended_company(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
     job.change("UPDATE tenant SET state = 'suspended' WHERE id = %s", job.tenant_id)
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 5}
 
@@ -124,21 +77,21 @@ def test_nothing_is_sent_for_a_suspended_company(launched: Launched, sandbox: Sa
 def test_a_slice_is_not_sent_before_its_time(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
     job.change("UPDATE slice SET due_at = now() + interval '1 minute' WHERE campaign_id = %s", job.campaign_id)
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
 
 
 def test_429_is_tried_again_later_and_then_arrives(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100)
     sandbox.switches(too_many_requests={"next": 10}, retry_after_s=7)
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 90, "queued": 10}
     assert job.attempts()["cancelled", "http_429"] == 10
     assert job.slice()["due_at"] - datetime.now(UTC) > timedelta(seconds=5)
-    send(job)
+    job.send()
     assert requests(sandbox) == 100, "not before its time"
-    make_due(job)
-    send(job)
+    job.make_due()
+    job.send()
     assert job.states() == {"accepted": 100}
     assert set(received(sandbox).values()) == {1}
     late = job.rows("SELECT recipient_id FROM send_log WHERE campaign_id = %s AND attempt = 2")
@@ -153,15 +106,15 @@ def test_a_carrier_that_takes_nothing_does_not_use_up_the_list(
     tuned(send_connections=50)  # so many may be under way when it is seen
     job = launched(500)
     sandbox.switches(too_many_requests=True, retry_after_s=60)
-    send(job)
+    job.send()
     assert requests(sandbox) < 150, "it stopped soon"
     assert job.states() == {"queued": 500}
     assert job.slice()["due_at"] - datetime.now(UTC) > timedelta(seconds=50)
     sandbox.switches()
-    make_due(job)
-    send(job)
+    job.make_due()
+    job.send()
     assert job.states() == {"accepted": 1, "queued": 499}, "one is tried first"
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 500}
     assert set(received(sandbox).values()) == {1}
 
@@ -173,8 +126,8 @@ def test_a_wrong_account_stops_the_slice_and_costs_nobody_the_sms(
     job = launched(300)
     job.change("UPDATE sms_account SET settings = settings || %s WHERE id = %s", '{"tenant_id": "x"}', job.account_id)
     for _ in range(7):  # more often than a message may be tried
-        make_due(job)
-        send(job)
+        job.make_due()
+        job.send()
     assert requests(sandbox) <= 7 * 20
     assert job.states() == {"queued": 300}
     assert {code for _, code in job.attempts()} == {"account:invalid_tenant", "not_sent"}
@@ -185,8 +138,8 @@ def test_what_was_the_accounts_fault_or_never_left_is_no_try(launched: Launched,
     job = launched(2)
     job.change("UPDATE sms_account SET settings = settings || %s WHERE id = %s", '{"tenant_id": "x"}', job.account_id)
     for _ in range(6):
-        make_due(job)
-        send(job)
+        job.make_due()
+        job.send()
     job.change("UPDATE send_log SET code = 'not_sent' WHERE attempt <= 3")
     job.change("UPDATE send_log SET started_at = started_at - interval '2 hours'")
     job.change(
@@ -195,8 +148,8 @@ def test_what_was_the_accounts_fault_or_never_left_is_no_try(launched: Launched,
         job.account_id,
     )
     sandbox.switches(too_many_requests=True)
-    make_due(job)
-    send(job)
+    job.make_due()
+    job.send()
     assert job.states() == {"queued": 2}
 
 
@@ -213,7 +166,7 @@ def test_an_account_that_cannot_be_used_leaves_everybody_waiting(
 ) -> None:
     job = launched(5)
     job.change(spoil, job.account_id)
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 5}
     assert job.slice()["leased_until"] is None
@@ -224,12 +177,12 @@ def test_a_message_is_given_up_after_many_tries_and_an_hour(launched: Launched, 
     job = launched(2)
     sandbox.switches(too_many_requests=True)
     for _ in range(6):
-        make_due(job)
-        send(job)
+        job.make_due()
+        job.send()
     assert job.states() == {"queued": 2}, "many tries within a few seconds are not enough"
     job.change("UPDATE send_log SET started_at = started_at - interval '61 minutes' WHERE attempt = 1")
-    make_due(job)
-    send(job)
+    job.make_due()
+    job.send()
     assert job.states() == {"undelivered": 2}
     assert job.attempts() == {("cancelled", "http_429"): 12, ("undelivered", "gave_up:http_429"): 2}
     assert job.state() == "completed"
@@ -241,7 +194,7 @@ def test_a_message_is_given_up_after_many_tries_and_an_hour(launched: Launched, 
 )
 def test_what_cannot_be_one_sms_is_never_sent(launched: Launched, sandbox: Sandbox, text: str, code: str) -> None:
     job = launched(3, sms_text=text)
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"undelivered": 3}
     assert job.attempts() == {("undelivered", code): 3}
@@ -250,7 +203,7 @@ def test_what_cannot_be_one_sms_is_never_sent(launched: Launched, sandbox: Sandb
 
 def test_a_foreign_number_is_never_sent_to(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1, phones=["+12125550123"])
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.attempts() == {("undelivered", "bad_number"): 1}
 
@@ -258,7 +211,7 @@ def test_a_foreign_number_is_never_sent_to(launched: Launched, sandbox: Sandbox)
 def test_a_person_who_cannot_be_opened_waits_and_the_others_get_theirs(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(10)
     job.change("UPDATE recipient SET phone_sealed = fields_sealed WHERE id = %s", job.people[3].id)
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 9, "queued": 1}
     assert requests(sandbox) == 9
     assert job.slice()["due_at"] > datetime.now(UTC)
@@ -267,214 +220,11 @@ def test_a_person_who_cannot_be_opened_waits_and_the_others_get_theirs(launched:
 
 def test_nobody_gets_a_link_that_has_ended(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(7, link_minutes=None, link_until=datetime.now(UTC) - timedelta(seconds=1))
-    send(job)
+    job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"expired": 7}
     assert job.events(job.people[0].id) == ["queued", "expired"]
     assert job.state() == "completed"
-
-
-def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(
-    launched: Launched, sandbox: Sandbox, tuned: Tuned
-) -> None:
-    tuned(send_connections=30, send_timeout_s=1)
-    job = launched(300)
-    sandbox.switches(hang=True)
-    send(job)
-    assert job.states()["unknown"] <= 60
-    assert job.states()["queued"] >= 240
-
-
-@pytest.mark.parametrize("fault", ["error_before", "error_after", "reset_before_body", "reset_after_body", "hang"])
-def test_what_may_have_left_is_unknown_and_not_sent_again(launched: Launched, sandbox: Sandbox, fault: str) -> None:
-    job = launched(60)
-    sandbox.switches(**{fault: {"next": 12}})
-    send(job)
-    assert job.states() == {"accepted": 48, "unknown": 12}
-    assert sum(n for (state, _), n in job.attempts().items() if state == "unknown") == 12
-    sent = received(sandbox)
-    assert len(sent) == (48 if fault in {"error_before", "reset_before_body"} else 60)
-    sandbox.switches()
-    send(job)
-    assert received(sandbox) == sent
-    assert job.state() == "sending"
-    assert job.slice()["due_at"] is None
-    assert job.slice()["check_at"] <= datetime.now(UTC)
-
-
-def test_a_carrier_that_cannot_be_reached_leaves_everybody_waiting(launched: Launched, tuned: Tuned) -> None:
-    tuned(karaden_api_base="http://127.0.0.1:9/karaden/api")
-    job = launched(200)
-    send(job)
-    assert job.states() == {"queued": 200}
-    assert {code for _, code in job.attempts()} <= {"refused", "not_sent"}
-
-
-def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sandbox: Sandbox, tuned: Tuned) -> None:
-    tuned(send_connections=10)
-    job = launched(1000)
-    sandbox.switches(latency_ms=20)
-
-    def pause() -> None:
-        job.change("UPDATE campaign SET state = 'paused' WHERE id = %s", job.campaign_id)
-
-    with meanwhile(pause, when=lambda: requests(sandbox) > 60):
-        send(job)
-    early = received(sandbox)
-    assert 60 < len(early) < 1000
-    assert job.states() == {"accepted": len(early), "queued": 1000 - len(early)}
-    assert job.slice()["leased_until"] is None
-    sandbox.switches()
-    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
-    send(job)
-    assert job.states() == {"accepted": 1000}
-    assert set(received(sandbox).values()) == {1}
-
-
-def test_a_cancelled_campaign_writes_to_nobody_else(launched: Launched, sandbox: Sandbox, tuned: Tuned) -> None:
-    tuned(send_connections=10)
-    job = launched(1000)
-    user_id = factories.user(job.tenant_id)
-    sandbox.switches(latency_ms=20)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def cancel() -> None:
-        with app.app_context(), tenancy.tenant(job.tenant_id):
-            assert lifecycle.cancel(job.campaign_id, user_id=user_id)
-
-    with meanwhile(cancel, when=lambda: requests(sandbox) > 60):
-        send(job)
-    sent = received(sandbox)
-    assert 60 < len(sent) < 1000
-    assert job.states() == {"accepted": len(sent), "cancelled": 1000 - len(sent)}
-    assert job.slice()["due_at"] is None
-
-
-def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
-    launched: Launched, sandbox: Sandbox, tuned: Tuned
-) -> None:
-    tuned(send_connections=10)
-    job = launched(1000)
-    sandbox.switches(latency_ms=20)
-    with meanwhile(stopping.asked.set, when=lambda: requests(sandbox) > 60):
-        send(job)
-    early = len(received(sandbox))
-    assert 60 < early < 1000
-    assert job.states() == {"accepted": early, "queued": 1000 - early}
-    assert job.slice()["leased_until"] is None
-    stopping.asked.clear()
-    sandbox.switches()
-    send(job)
-    assert job.states() == {"accepted": 1000}
-    assert set(received(sandbox).values()) == {1}
-
-
-class TimeIsOver(Exception):  # noqa: N818 - it says what happened
-    pass
-
-
-def test_a_job_stopped_by_force_counts_what_was_under_way_as_unknown(
-    launched: Launched, sandbox: Sandbox, tuned: Tuned
-) -> None:
-    tuned(send_connections=10)
-    job = launched(300)
-    sandbox.switches(hang={"next": 10})
-
-    def over(_number: int, _frame: FrameType | None) -> None:
-        raise TimeIsOver
-
-    previous = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, 0.7)
-    try:
-        with pytest.raises(TimeIsOver):
-            send(job)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert job.states() == {"unknown": 10, "queued": 290}
-    assert job.slice()["leased_until"] is None
-    assert len(received(sandbox)) == 10
-
-
-def test_two_workers_on_one_slice_send_once(launched: Launched, sandbox: Sandbox) -> None:
-    job = launched(300)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def work() -> None:
-        with app.app_context():
-            send(job)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert job.states() == {"accepted": 300}
-    assert received(sandbox).total() == 300
-    assert job.slice()["fence"] == 1
-
-
-def test_a_lease_that_cannot_be_renewed_stops_the_calls_in_time(
-    launched: Launched, sandbox: Sandbox, tuned: Tuned
-) -> None:
-    tuned(send_connections=5)
-    job = launched(400)
-    sandbox.switches(latency_ms=30)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def take_over() -> None:
-        with app.app_context(), tenancy.tenant(job.tenant_id):
-            taken = None
-            while taken is None or taken.fence == 1:  # the worker may renew in between
-                job.change(
-                    "UPDATE slice SET leased_until = now() - interval '1 second', check_at = now() WHERE id = %s",
-                    job.slices[0],
-                )
-                taken = slices.to_check()
-
-    with meanwhile(take_over, when=lambda: requests(sandbox) > 40):
-        send(job)
-    assert requests(sandbox) < 200
-    states = job.states()
-    assert set(states) == {"accepted", "unknown", "queued"}
-    # whoever was under way when the lease was lost is asked about, whatever the late worker learnt
-    assert states["unknown"] >= 1
-    assert job.slice()["fence"] == 2
-
-
-class WrongAnswers(BaseHTTPRequestHandler):
-    """Answers each request with the message of the first, as a confused proxy on the way might."""
-
-    protocol_version = "HTTP/1.1"
-    first: ClassVar[list[str]] = []
-
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.first.append(form["tags[]"][0])
-        message = {"object": "message", "id": "x", "tags": self.first[:1], "status": "waiting", "sent_result": "none"}
-        body = json.dumps(message).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        pass
-
-
-def test_an_answer_that_names_another_message_proves_nothing(launched: Launched, tuned: Tuned) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), WrongAnswers)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        tuned(karaden_api_base=f"http://127.0.0.1:{server.server_port}", send_connections=1)
-        job = launched(5)
-        send(job)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    assert job.attempts() == {("accepted", "waiting"): 1, ("unknown", "mismatch"): 4}
 
 
 def test_while_the_page_takes_no_answers_nobody_gets_a_link_to_it(launched: Launched, sandbox: Sandbox) -> None:

@@ -1,6 +1,5 @@
 """What is unknown is asked about, and sent again only when the carrier provably does not have it."""
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +16,7 @@ from app.sms import PROVIDERS
 from app.sms.base import Outcome, OutcomeKind
 from jobs import delivery
 from sandbox.harness import Sandbox
-from tests.launched import Job
+from tests.launched import Job, received
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -26,13 +25,8 @@ SETTLE = timedelta(seconds=120)
 NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
-def send(job: Job) -> None:
-    job.send()
-
-
 def make_due(job: Job) -> None:
-    job.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
-    job.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", job.campaign_id)
+    job.make_due()
     job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s AND check_at IS NOT NULL", job.campaign_id)
 
 
@@ -40,10 +34,6 @@ def settled(job: Job) -> None:
     """Let the settle time pass."""
     job.change("UPDATE send_log SET answered_at = answered_at - interval '1 hour' WHERE state = 'unknown'")
     make_due(job)
-
-
-def received(sandbox: Sandbox) -> Counter[str]:
-    return Counter(message["to"] for message in sandbox.messages())
 
 
 def lookups(sandbox: Sandbox) -> int:
@@ -73,7 +63,7 @@ def die(job: Job) -> None:
 def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandbox, fault: str) -> None:
     job = launched(30)
     sandbox.switches(**{fault: {"next": 8}})
-    send(job)
+    job.send()
     sandbox.switches()
     delivery.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}  # the sandbox delivers at once
@@ -91,7 +81,7 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     tuned(unknown_settle_s=600)
     job = launched(30)
     sandbox.switches(**{fault: {"next": 8}})
-    send(job)
+    job.send()
     sandbox.switches()
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"accepted": 22, "unknown": 8}, "absent just now proves nothing"
@@ -101,7 +91,7 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"accepted": 22, "queued": 8}
     assert job.attempts()["cancelled", "absent"] == 8
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 30}
     assert len(received(sandbox)) == 30
     assert set(received(sandbox).values()) == {1}
@@ -112,7 +102,7 @@ def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(launched: Launche
     job = launched(10)
     sandbox.switches(reset_before_body=True)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
-        send(job)
+        job.send()
     delivery.reconcile(job.tenant_id)
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
         make_due(job)
@@ -126,7 +116,7 @@ def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
     tuned(unknown_settle_s=1)
     job = launched(10)
     sandbox.switches(reset_before_body=True)
-    send(job)
+    job.send()
     sandbox.switches(latency_ms=1200)
     delivery.reconcile(job.tenant_id)
     assert lookups(sandbox) == 10
@@ -136,7 +126,7 @@ def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
 def test_a_carrier_without_an_answer_is_asked_about_a_few_only(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100)
     sandbox.switches(reset_after_body=True)
-    send(job)
+    job.send()
     left = job.states()["unknown"]
     assert left > 20
     sandbox.switches(error_before={"on": "karaden.list"})
@@ -162,7 +152,7 @@ def test_a_slice_that_is_being_looked_at_is_nobody_elses(launched: Launched) -> 
 def test_no_clear_answer_leaves_it_unknown_and_is_asked_for_again(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(10)
     sandbox.switches(reset_after_body=True)
-    send(job)
+    job.send()
     sandbox.switches(error_before={"on": "karaden.list"})
     settled(job)
     delivery.reconcile(job.tenant_id)
@@ -182,7 +172,7 @@ def test_a_provider_without_look_up_leaves_it_to_a_person(
     monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
     job = launched(5)
     sandbox.switches(reset_before_body=True)
-    send(job)
+    job.send()
     settled(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 5}
@@ -196,13 +186,13 @@ def test_absent_again_and_again_for_an_hour_is_given_up(launched: Launched, sand
     sandbox.switches(error_before={"on": "karaden.create"})
     for _ in range(5):
         make_due(job)
-        send(job)
+        job.send()
         settled(job)
         delivery.reconcile(job.tenant_id)
     assert job.states() == {"queued": 2}
     job.change("UPDATE send_log SET started_at = started_at - interval '61 minutes' WHERE attempt = 1")
     make_due(job)
-    send(job)
+    job.send()
     settled(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"undelivered": 2}
@@ -213,7 +203,7 @@ def test_absent_again_and_again_for_an_hour_is_given_up(launched: Launched, sand
 def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
     sandbox.switches(error_before=True)
-    send(job)
+    job.send()
     job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
     sandbox.switches()
     settled(job)
@@ -237,7 +227,7 @@ def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox
     delivery.reconcile(job.tenant_id)
     assert job.states() == ({"cancelled": 30} if state == "cancelled" else {"queued": 30})
     if state == "sending":
-        send(job)
+        job.send()
         assert job.states() == {"accepted": 30}
         assert received(sandbox).total() == 30
 
@@ -246,12 +236,12 @@ def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, san
     job = launched(30)
     claim(job)
     die(job)
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 20, "unknown": 10}
     assert job.slice()["check_at"] is not None
     settled(job)
     delivery.reconcile(job.tenant_id)
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 30}
     assert set(received(sandbox).values()) == {1}
 
@@ -325,7 +315,7 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
 ) -> None:
     job = launched(1)
     sandbox.switches(reset_after_body=True)
-    send(job)
+    job.send()
     sandbox.switches()
     with tenancy.tenant(job.tenant_id):
         way = routes.route(job.campaign_id)
@@ -342,7 +332,7 @@ def test_a_campaign_with_people_but_no_slice_due_is_put_right(launched: Launched
     job = launched(10)
     job.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", job.campaign_id)
     delivery.reconcile(job.tenant_id)
-    send(job)
+    job.send()
     assert job.states() == {"accepted": 10}
     assert received(sandbox).total() == 10
     job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
@@ -367,7 +357,7 @@ def test_questions_become_rarer(age: timedelta, expected: timedelta) -> None:
 def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(4)
     sandbox.switches(error_before=True)
-    send(job)
+    job.send()
     job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", job.account_id)
     settled(job)
     delivery.reconcile(job.tenant_id)
@@ -380,7 +370,7 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
     """Others' receipts and payments wait on the same queue, behind a carrier that hangs perhaps."""
     job = launched(6, slice_rows=2)
     sandbox.switches(reset_after_body=True)
-    send(job)
+    job.send()
     sandbox.switches()
     make_due(job)
     queues.queue("tracking").empty()
