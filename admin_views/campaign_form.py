@@ -156,6 +156,9 @@ class CampaignForm(Form):
         super().__init__(formdata, obj=obj, **values)
         self.company = company
         self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
+        if self.questions_locked:
+            # the page has no fields for them: nothing would come back, and nothing is no kind of answer
+            del self.questions
         if (
             obj is None
             and formdata is None

@@ -298,6 +298,23 @@ def test_a_list_that_arrives_between_reading_and_saving_keeps_its_questions(app,
     assert [q.label for q in _stored(app, ours).questions] == ["生年月日", "契約番号下4桁"]
 
 
+def test_the_words_can_change_after_the_list_came(app, browser_of, ours):
+    """Sends what a browser would: the fields that the page has, and no others."""
+    browser = browser_of(ours.clerk)
+    page = browser.get(f"/admin/campaign/edit/?id={ours.campaign}").get_data(as_text=True)
+    assert "名簿を取り込んだあとは変えられません" in page
+    fields = set(re.findall(r'<(?:input|select|textarea)[^>]*name="([^"]+)"', page))
+    before = _stored(app, ours)
+    typed = {"revision": str(before.revision), "retry_times": "3", "retry_after_minutes": "60", "profile": "normal"}
+    wanted = {name: value for name, value in _form(name="短くしました", **typed).items() if name in fields}
+    assert not [name for name in wanted if name.startswith("questions")]
+    answer = browser.post(f"/admin/campaign/edit/?id={ours.campaign}", wanted)
+    assert answer.status_code == 302, _words(answer)
+    after = _stored(app, ours)
+    assert after.name == "短くしました"
+    assert [q.label for q in after.questions] == [q.label for q in before.questions]
+
+
 def test_the_list_shows_states_and_counts(browser_of, ours):
     words = re.sub(r"\s+", " ", _words(browser_of(ours.clerk).get("/admin/campaign/")))
     assert "みどり信販の配信 下書き 3" in words
