@@ -15,6 +15,9 @@ from app.payments import base as payments
 from app.sms import base as sms
 from app.vault import Place
 
+# a question to a payment site is repeated, an SMS isn't: it needn't be waited for as long
+_PAYMENT_TIMEOUT_S = 10.0
+
 
 class Unusable(Exception):  # noqa: N818 - it says what the account is
     """An account without credentials."""
@@ -50,7 +53,10 @@ def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
         "paypay": settings().paypay_api_base,
     }
     return payments.PaymentAccount(
-        bases[row.provider], _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
+        bases[row.provider],
+        _texts(row.settings),
+        _required(row),
+        timeout_s=min(float(settings().send_timeout_s), _PAYMENT_TIMEOUT_S),
     )
 
 

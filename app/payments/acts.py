@@ -16,8 +16,7 @@ from sqlalchemy import Row, text
 from app import audit, tenancy
 from app.accounts import Unusable
 from app.outbound import Failure, Request
-from app.outbound.curl import perform
-from app.payments import site
+from app.payments import patience, site
 from app.payments.base import ChargeStatus, PaymentProvider, RefundStatus, UnclearCharge
 from app.payments.confirm import confirm, end
 from app.payments.site import NoAnswer
@@ -45,6 +44,7 @@ class Given(StrEnum):
     UNKNOWN = "unknown"  # the site gave no answer: the poll finds out, and the wish may be repeated
 
 
+@patience.person_waits()
 def refund(payment_id: int, *, actor: str) -> Given:
     """Give all of a payment back. The tenant's scope must be open; commits. Raises Refused.
 
@@ -83,7 +83,7 @@ def _give_back(provider: PaymentProvider, request: Request, payment_id: int) -> 
     for turn in range(_REFUND_TRIES):
         if turn:
             time.sleep(_REFUND_PAUSE_S)
-        answer = perform(request)
+        answer = patience.ask(request)
         if isinstance(answer, Failure):
             _log.warning("refund without an answer", payment_id=payment_id, reason=answer.reason)
             continue
@@ -150,6 +150,7 @@ def _state(payment_id: int) -> PaymentState:
     return PaymentState(found)
 
 
+@patience.person_waits()
 def cancel(payment_id: int, *, actor: str) -> PaymentState:
     """End an attempt under way at the payment site; give where it stands then. Commits. Raises Refused."""
     with tenancy.transaction() as connection:
@@ -176,6 +177,7 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
     return state
 
 
+@patience.person_waits()
 def looked_at(payment_id: int, *, actor: str) -> None:
     """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
+from app.payments import patience
 from app.payments.acts import Refused
 from app.payments.confirm import end, resolve
 from app.payments.site import NoAnswer
@@ -40,6 +41,7 @@ class Money:
     reason: str
 
 
+@patience.person_waits()
 def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> None:
     """Record that a person paid in full another way (消込). Commits. Raises Refused.
 

@@ -17,8 +17,7 @@ from sqlalchemy import Connection, Row, text
 from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
-from app.outbound.curl import perform
-from app.payments import site
+from app.payments import patience, site
 from app.payments.attempts import set_problem, url_place
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.payments.site import NoAnswer
@@ -109,7 +108,7 @@ def end(payment_id: int) -> None:
     charge = _ask(provider, account, row)
     if (request := provider.expire(account, charge)) is not None:
         # its answer counts for nothing: what became of the charge is asked
-        perform(request)
+        patience.ask(request)
         asked_at = datetime.now(UTC)
         charge = _ask(*site.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
@@ -126,6 +125,7 @@ def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> C
     return charge
 
 
+@patience.person_waits()
 def confirm_for_page(payment_id: int) -> None:
     """Confirm for a person who waits: at most once per few seconds, and a site that gives no answer changes nothing."""
     now = datetime.now(UTC)

@@ -24,7 +24,8 @@ from app.payments.site import NoAnswer
 # a notice that can't be acted upon for so long is left to the poll
 _PATIENCE = timedelta(hours=24)
 _BATCH = 500
-# a job asks for so long, seconds; a contract's site that gave so many questions in a row no answer rests for so long
+# A job asks for so long, seconds. A contract whose site gave so many questions in a row no answer rests for so long; so
+# does the site itself, for all its contracts, where it let them wait in vain: each of them would hold the worker up.
 _LONGEST_S = 60.0
 _SILENT = 2
 _REST_S = 180
@@ -61,44 +62,55 @@ class _Asking:
 
     def __init__(self) -> None:
         self._until = time.monotonic() + _LONGEST_S
-        self._unanswered: Counter[int] = Counter()
+        self._unanswered: Counter[str] = Counter()
 
     @property
     def over(self) -> bool:
         """Whether the time is over."""
         return time.monotonic() > self._until
 
-    def confirm(self, payment_id: int, payment_account_id: int) -> str:
+    def resting(self, tenant_id: int) -> list[int]:
+        """Name the tenant's contracts that are asked nothing now."""
+        with tenancy.transaction() as connection:
+            accounts = connection.execute(
+                text("SELECT id, provider FROM payment_account WHERE tenant_id = :tenant_id"), {"tenant_id": tenant_id}
+            ).all()
+        return [row.id for row in accounts if self._rests(str(row.id), row.provider)]
+
+    def confirm(self, payment_id: int, payment_account_id: int, provider: str) -> str:
         """Confirm one; give an outcome, or nothing where no answer was to be had."""
-        if self.over or self._rests(payment_account_id):
+        contract = str(payment_account_id)
+        if self.over or self._rests(contract, provider):
             return ""
         try:
             confirm(payment_id)
         except (NoAnswer, Unusable) as fault:
             _log.warning("payment not confirmed", payment_id=payment_id, reason=str(fault))
-            if not (isinstance(fault, NoAnswer) and fault.final):
-                self._unanswered[payment_account_id] += 1
-                self._rest(payment_account_id)
+            if isinstance(fault, NoAnswer) and fault.code == "timeout":
+                self._rest(provider)
+            elif not (isinstance(fault, NoAnswer) and fault.final):
+                self._rest(contract)
             return ""
-        self._unanswered[payment_account_id] = 0
+        self._unanswered[contract] = self._unanswered[provider] = 0
         return "confirmed"
 
-    def _rests(self, payment_account_id: int) -> bool:
-        if self._unanswered[payment_account_id] >= _SILENT:
+    def _rests(self, *whose: str) -> bool:
+        if any(self._unanswered[one] >= _SILENT for one in whose):
             return True
         with suppress(RedisError):
-            return bool(redis_client.connection.exists(_resting(payment_account_id)))
+            return bool(redis_client.connection.exists(*map(_resting, whose)))
         return False
 
-    def _rest(self, payment_account_id: int) -> None:
-        """Tell other jobs too; without Redis each finds out for itself."""
-        if self._unanswered[payment_account_id] >= _SILENT:
+    def _rest(self, whose: str) -> None:
+        """Count one more without an answer. Tell other jobs too; without Redis each finds out for itself."""
+        self._unanswered[whose] += 1
+        if self._unanswered[whose] >= _SILENT:
             with suppress(RedisError):
-                redis_client.connection.set(_resting(payment_account_id), "1", ex=_REST_S)
+                redis_client.connection.set(_resting(whose), "1", ex=_REST_S)
 
 
-def _resting(payment_account_id: int) -> str:
-    return f"todoke:silent:payment:{payment_account_id}"
+def _resting(whose: str) -> str:
+    return f"todoke:silent:payment:{whose}"
 
 
 def apply(tenant_id: int) -> bool:
@@ -106,21 +118,23 @@ def apply(tenant_id: int) -> bool:
 
     Say whether more of them wait than there was time for.
     """
+    asking = _Asking()
+    resting = asking.resting(tenant_id)
     with tenancy.transaction() as connection:
         waiting = connection.execute(
             text("""
-                SELECT n.id, n.received_at, n.payment_account_id, p.id AS payment_id
-                FROM payment_notice n
+                SELECT n.id, n.received_at, n.payment_account_id, p.id AS payment_id, a.provider
+                FROM payment_notice n JOIN payment_account a ON a.id = n.payment_account_id
                 LEFT JOIN payment p ON p.payment_account_id = n.payment_account_id AND p.provider_id = n.provider_id
-                WHERE n.tenant_id = :tenant_id AND n.applied_at IS NULL ORDER BY n.id LIMIT :batch
+                WHERE n.tenant_id = :tenant_id AND n.applied_at IS NULL AND n.payment_account_id <> ALL(:resting)
+                ORDER BY n.id LIMIT :batch
             """),
-            {"tenant_id": tenant_id, "batch": _BATCH},
+            {"tenant_id": tenant_id, "batch": _BATCH, "resting": resting},
         ).all()
     outcomes: dict[int, str] = {}
-    asking = _Asking()
     for notice in waiting:
         if notice.payment_id is not None and notice.payment_id not in outcomes:
-            outcomes[notice.payment_id] = asking.confirm(notice.payment_id, notice.payment_account_id)
+            outcomes[notice.payment_id] = asking.confirm(notice.payment_id, notice.payment_account_id, notice.provider)
         outcome = outcomes[notice.payment_id] if notice.payment_id is not None else "none of our payments"
         if not outcome and notice.received_at < datetime.now(UTC) - _PATIENCE:
             outcome = "left to the poll"
@@ -135,6 +149,8 @@ def poll(tenant_id: int) -> None:
     The longer a payment waits, the rarer it is asked about: each 5 minutes at first, each 2 hours at last.
     """
     now = datetime.now(UTC)
+    asking = _Asking()
+    resting = asking.resting(tenant_id)
     with tenancy.transaction() as connection:
         connection.execute(
             text("""
@@ -145,21 +161,21 @@ def poll(tenant_id: int) -> None:
         )
         due = connection.execute(
             text("""
-                SELECT id, payment_account_id FROM payment
-                WHERE tenant_id = :tenant_id AND provider_id IS NOT NULL
-                  AND (state IN ('started', 'pending')
-                       OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem = ''))
-                  AND coalesce(checked_at, created_at) < :now - least(
-                      greatest((:now - coalesce(refund_asked_at, created_at)) / 12, interval '5 minutes'),
+                SELECT p.id, p.payment_account_id, a.provider
+                FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
+                WHERE p.tenant_id = :tenant_id AND p.provider_id IS NOT NULL AND p.payment_account_id <> ALL(:resting)
+                  AND (p.state IN ('started', 'pending')
+                       OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND p.problem = ''))
+                  AND coalesce(p.checked_at, p.created_at) < :now - least(
+                      greatest((:now - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '5 minutes'),
                       interval '2 hours'
                   )
-                ORDER BY checked_at NULLS FIRST LIMIT :batch
+                ORDER BY p.checked_at NULLS FIRST LIMIT :batch
             """),
-            {"tenant_id": tenant_id, "now": now, "batch": _BATCH},
+            {"tenant_id": tenant_id, "now": now, "batch": _BATCH, "resting": resting},
         ).all()
-    asking = _Asking()
     for row in due:
-        asking.confirm(row.id, row.payment_account_id)
+        asking.confirm(row.id, row.payment_account_id, row.provider)
 
 
 def _applied(notice_id: int, outcome: str) -> None:

@@ -19,8 +19,7 @@ from sqlalchemy import Connection, Row, text
 from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
-from app.outbound.curl import perform
-from app.payments import site
+from app.payments import patience, site
 from app.payments.attempts import url_place
 from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.payments.confirm import confirm, end, record
@@ -68,6 +67,7 @@ class _Begun:
     young: bool
 
 
+@patience.person_waits()
 def start(recipient_id: int, generation: int, *, return_url: str, back_url: str) -> Outcome:
     """Bring one payment page to stand open. The tenant's scope must be open; commits."""
     patient_until = time.monotonic() + _PATIENCE_S
@@ -106,12 +106,14 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
                 _give_up(found.payment_id, fault.code)
                 if found.fresh:
                     return Outcome.UNAVAILABLE
+            # where nobody was asked, nobody is asked again now
+            tries = _TRIES if fault.code == patience.SILENT else tries
             continue
         if (outcome := _keep(found, charge, account)) is not None:
             return outcome
         # the attempt was over before its page came: nobody is led there, and where the site can, it ends
         if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
-            perform(request)
+            patience.ask(request)
     return Outcome.UNAVAILABLE
 
 

@@ -12,7 +12,7 @@ from app import accounts
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
 from app.outbound import Failure, Request, Response
-from app.outbound.curl import perform
+from app.payments import patience
 from app.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
 from app.payments.providers import PROVIDERS
 
@@ -47,7 +47,7 @@ def ask(provider: PaymentProvider, asked: Request) -> Charge:
     answers: list[Response] = []
     question = asked
     while len(answers) < _MOST_QUESTIONS:
-        answer = perform(question)
+        answer = patience.ask(question)
         if isinstance(answer, Failure):
             raise NoAnswer(answer.reason)
         answers.append(answer)

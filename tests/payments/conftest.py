@@ -10,7 +10,7 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.payments import pay
+from app.payments import patience, pay
 from sandbox.harness import Sandbox, running_sandbox
 from tests.payments.shop import Buyer, make_buyer
 
@@ -29,6 +29,7 @@ def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pyt
     monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
     monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
+    patience.forget()
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=1))
     return running_site
 

@@ -108,10 +108,17 @@ class Buyer:
         )
 
 
-def make_buyer(app: Flask, database: psycopg.Connection, site: Sandbox) -> Buyer:
+def make_buyer(
+    app: Flask,
+    database: psycopg.Connection,
+    site: Sandbox,
+    tenant_id: int | None = None,
+    account_id: int | None = None,
+) -> Buyer:
+    """Make one more buyer, of a company or with a contract that is there already where it is named."""
     with app.app_context():
-        tenant_id = factories.tenant()
-        account_id = factories.payment_account(tenant_id)
+        tenant_id = tenant_id or factories.tenant()
+        account_id = account_id or factories.payment_account(tenant_id)
         campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)
         person = factories.people(tenant_id, campaign_id, 1)[0]
     made = Buyer(app, database, site, tenant_id, account_id, campaign_id, person)

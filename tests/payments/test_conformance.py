@@ -17,7 +17,7 @@ from flask import Flask
 from app import config
 from app.config import Settings
 from app.outbound import Request
-from app.payments import acts, pay
+from app.payments import acts, patience, pay
 from app.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from app.payments.pay import Outcome
 from app.payments.providers import PROVIDERS
@@ -307,6 +307,7 @@ def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: py
     monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
     monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
+    patience.forget()
     bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}
     config.install(replace(settings, **bases, send_timeout_s=5))
     yield running_site

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from flask import Flask
 
 from app import tenancy
 from app.extensions import redis_client
@@ -12,7 +13,8 @@ from app.payments import notices
 from app.payments.base import WebhookEvent
 from app.payments.site import NoAnswer
 from jobs import payments as jobs
-from tests.payments.shop import Buyer
+from sandbox.harness import Sandbox
+from tests.payments.shop import Buyer, make_buyer
 
 
 def store(buyer: Buyer, event_id: str, provider_id: str | None, reference: str | None = None) -> bool:
@@ -175,17 +177,43 @@ def test_a_site_that_hangs_rests_and_holds_nobody_up(
     monkeypatch.setattr(notices, "confirm", unanswered)
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         asking = notices._Asking()
-        outcomes = [asking.confirm(number, buyer.account_id) for number in range(1, 6)]
+        outcomes = [asking.confirm(number, buyer.account_id, "stripe") for number in range(1, 6)]
         assert (outcomes, asked) == ([""] * 5, [1, 2])
         assert not notices.apply(buyer.tenant_id)
         assert asked == [1, 2]
-        # another contract's site is asked
-        assert notices._Asking().confirm(7, buyer.account_id + 1) == ""
+        # the site's other contracts would wait in vain too; another site is asked
+        assert notices._Asking().confirm(6, buyer.account_id + 1, "stripe") == ""
+        assert notices._Asking().confirm(7, buyer.account_id + 2, "payjp") == ""
         assert asked == [1, 2, 7]
-        redis_client.connection.delete(f"todoke:silent:payment:{buyer.account_id}")
+        redis_client.connection.delete("todoke:silent:payment:stripe")
     monkeypatch.undo()
     apply(buyer)
     assert buyer.state() == "paid"
+
+
+def test_a_contract_without_answers_holds_up_no_other(
+    site: Sandbox, app: Flask, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much of one contract waits, another contract of the same company is asked about."""
+    first = make_buyer(app, database, site)
+    five = [first, *(make_buyer(app, database, site, first.tenant_id, first.account_id) for _ in range(4))]
+    other = make_buyer(app, database, site, first.tenant_id)
+    for one in (*five, other):
+        one.press()
+        one.choose("card")
+        store(one, f"evt_{one.person.id}", one.payments()[0]["provider_id"])
+    database.execute("UPDATE payment_account SET credentials_sealed = NULL WHERE id = %s", [first.account_id])
+    monkeypatch.setattr(notices, "_BATCH", 3)
+    for look in (apply, poll):
+        age(other, "10 minutes")
+        for one in five:
+            one.database.execute("UPDATE payment SET checked_at = NULL WHERE recipient_id = %s", [one.person.id])
+        look(other)
+        look(other)
+        assert other.state() == "paid"
+        redis_client.connection.delete(f"todoke:silent:payment:{first.account_id}")
+        database.execute("UPDATE payment SET state = 'started' WHERE recipient_id = %s", [other.person.id])
+        other.set("payment_state = 'started'")
 
 
 def test_more_than_there_is_time_for_is_gone_on_with(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:

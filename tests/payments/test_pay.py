@@ -10,7 +10,7 @@ from flask import Flask
 from app import tenancy
 from app.extensions import db
 from app.models import PaymentAccount
-from app.payments import attempts
+from app.payments import attempts, patience
 from app.payments.pay import Outcome
 from app.tracking.states import PaymentState
 from tests.payments.shop import Buyer
@@ -90,6 +90,7 @@ def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(buyer: Buyer)
     assert buyer.press() is Outcome.UNAVAILABLE
     assert datetime.now(UTC) - began < timedelta(seconds=4)
     buyer.site.switches()
+    patience.forget()  # its rest is over
     assert buyer.press() is Outcome.READY
     assert len(buyer.sessions()) == 1
 

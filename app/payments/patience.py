@@ -1,0 +1,92 @@
+"""How long, and how many, people wait for a payment site that gives no answer.
+
+In: a request to a site. Out: its answer, or a failure: `SILENT` where nobody was asked. What can't happen here: a site
+that hangs keeping all of the web server's few threads, and with them every company's pages.
+
+Only who waits at a screen (`person_waits`) is hurried; jobs have the account's own time limit. What is known of a site
+is known to this process alone: another one finds out as soon.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from app.outbound import Answer, Failure, Reach, Request
+from app.outbound.curl import perform
+
+# a person waits for one answer so long, seconds; the sites' own take one or two
+_LONGEST_S = 8.0
+# while somebody has waited so long, so many may wait at once: half of a web process's threads
+_SLOW_S = 2.0
+_MOST = 2
+# a site that let so many wait in vain, one after the other, is asked nothing for so long, and then by one alone
+_IN_VAIN = 2
+_REST_S = 15.0
+
+SILENT = "silent"  # the reason of a failure where nobody was asked
+
+_hurried: ContextVar[bool] = ContextVar("todoke_person_waits", default=False)
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who waits for one site: since when, by time.monotonic()."""
+
+    waiting: list[float] = field(default_factory=list)
+    in_vain: int = 0
+    rests_until: float = 0.0
+
+    def full(self, now: float) -> bool:
+        """Say whether nobody else may wait now."""
+        if now < self.rests_until:
+            return True
+        if self.in_vain >= _IN_VAIN:
+            return bool(self.waiting)
+        return len(self.waiting) >= _MOST and now - self.waiting[0] > _SLOW_S
+
+
+_lock = threading.Lock()
+_lines: dict[str, _Line] = {}
+
+
+@contextmanager
+def person_waits() -> Iterator[None]:
+    """Say that somebody waits at a screen for whatever is asked within."""
+    token = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(token)
+
+
+def ask(request: Request) -> Answer:
+    """Do one request to a payment site, unless a person waits for it and others wait in vain already."""
+    if not _hurried.get():
+        return perform(request)
+    since = time.monotonic()
+    with _lock:
+        line = _lines.setdefault(urlsplit(request.url).netloc, _Line())
+        if line.full(since):
+            return Failure(Reach.NEVER_LEFT, SILENT)
+        line.waiting.append(since)
+    in_vain = False
+    try:
+        answer = perform(replace(request, timeout_s=min(request.timeout_s, _LONGEST_S)))
+        in_vain = isinstance(answer, Failure) and answer.reason == "timeout"
+        return answer
+    finally:
+        with _lock:
+            line.waiting.remove(since)
+            line.in_vain = line.in_vain + 1 if in_vain else 0
+            if line.in_vain >= _IN_VAIN:
+                line.rests_until = time.monotonic() + _REST_S
+
+
+def forget() -> None:
+    """Know nothing of any site any more."""
+    with _lock:
+        _lines.clear()

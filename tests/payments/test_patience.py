@@ -1,0 +1,108 @@
+"""People who wait for a payment site that hangs are few, and wait shortly."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.outbound import Failure, Request, Response
+from app.payments import patience
+from app.payments.patience import SILENT, person_waits
+from app.payments.pay import Outcome
+from sandbox.harness import Sandbox
+from tests.outbound.rawserver import Peer, RawServer
+from tests.payments.shop import Buyer
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_LONGEST_S", 0.6), ("_SLOW_S", 0.2), ("_REST_S", 0.5)):
+        monkeypatch.setattr(patience, name, value)
+
+
+@pytest.fixture
+def hanging() -> Iterator[RawServer]:
+    with RawServer(*[hang] * 20) as server:
+        yield server
+
+
+def hang(peer: Peer) -> None:
+    while peer.read():
+        pass
+
+
+def answer(peer: Peer) -> None:
+    peer.answer(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def told(url: str) -> str:
+    """Ask as somebody at a screen does; give what came of it."""
+    with person_waits():
+        got = patience.ask(Request("GET", url))
+    return "answered" if isinstance(got, Response) else got.reason
+
+
+def at_once(url: str, count: int) -> list[str]:
+    """Let so many ask one after the other, each a little later, while nobody has an answer yet."""
+    found: list[str] = []
+
+    def ask() -> None:
+        found.append(told(url))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.15)
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_a_hanging_site_keeps_few_waiting_and_then_nobody(hanging: RawServer) -> None:
+    found = at_once(hanging.url, 6)
+    assert sorted(set(found)) == [SILENT, "timeout"]
+    assert found.count("timeout") <= 3
+    begun = time.monotonic()
+    assert told(hanging.url) == SILENT
+    assert time.monotonic() - begun < 0.1
+
+
+def test_after_a_rest_one_alone_tries(hanging: RawServer) -> None:
+    assert [told(hanging.url), told(hanging.url), told(hanging.url)] == ["timeout", "timeout", SILENT]
+    time.sleep(0.55)
+    assert sorted(at_once(hanging.url, 3)) == [SILENT, SILENT, "timeout"]
+
+
+def test_one_answer_and_all_is_well() -> None:
+    with RawServer(hang, hang, answer, answer, answer) as server:
+        assert [told(server.url), told(server.url)] == ["timeout", "timeout"]
+        time.sleep(0.55)
+        assert [told(server.url) for _ in range(3)] == ["answered"] * 3
+
+
+def test_another_site_is_none_of_it(hanging: RawServer) -> None:
+    assert [told(hanging.url) for _ in range(3)] == ["timeout", "timeout", SILENT]
+    with RawServer(answer) as other:
+        assert told(other.url) == "answered"
+
+
+def test_a_job_has_time(hanging: RawServer) -> None:
+    assert [told(hanging.url) for _ in range(3)] == ["timeout", "timeout", SILENT]
+    got = patience.ask(Request("GET", hanging.url, timeout_s=0.8))
+    assert isinstance(got, Failure)
+    assert got.reason == "timeout"
+
+
+def test_who_presses_pay_is_told_at_once(new_buyer: Callable[[], Buyer], site: Sandbox) -> None:
+    buyers = [new_buyer() for _ in range(3)]
+    site.switches(hang={"on": "stripe.session_create"})
+    assert [buyer.press() for buyer in buyers[:2]] == [Outcome.UNAVAILABLE] * 2
+    begun = time.monotonic()
+    assert buyers[2].press() is Outcome.UNAVAILABLE
+    assert time.monotonic() - begun < 0.3
+    # nothing was lost by it: once the site answers, each has a page
+    site.switches()
+    time.sleep(0.55)
+    assert [buyer.press() for buyer in buyers] == [Outcome.READY] * 3
+    assert all(buyer.states() == ["started"] for buyer in buyers)
