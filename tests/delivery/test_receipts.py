@@ -56,7 +56,7 @@ class Door:
         self._server.server_close()
 
     def wait(self, count: int) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while len(self.answers) < count:
             assert time.monotonic() < deadline, f"{len(self.answers)} of {count} receipts came"
             time.sleep(0.01)

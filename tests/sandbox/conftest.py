@@ -40,7 +40,7 @@ class Listener:
         return [json.loads(body) for _, body in self.got]
 
 
-def until(true: Callable[[], object], seconds: float = 5) -> None:
+def until(true: Callable[[], object], seconds: float = 30) -> None:
     """Wait for something that happens by itself."""
     end = time.monotonic() + seconds
     while not true():

@@ -79,7 +79,7 @@ def test_webhooks_overtake_each_other_on_demand(sandbox: Sandbox, listener: List
         choose(opened(sandbox, metadata={"at": str(at)})["session_url"], "credit_card")
     order = [json.loads(body)["data"]["metadata"]["at"] for _, body in listener.wait(8)]
     assert sorted(order) != order
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(("switch", "status"), [("too_many_requests", 429), ("error_before", 500)])

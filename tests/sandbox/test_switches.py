@@ -65,7 +65,7 @@ def test_resets_are_real(sandbox: Sandbox, switch: str, *, accepted: bool) -> No
 def test_hang_accepts_and_never_answers(sandbox: Sandbox) -> None:
     sandbox.switches(hang=True)
     with pytest.raises(TimeoutError):
-        post(sandbox, timeout=0.3)
+        post(sandbox, timeout=1)
     assert fates(sandbox) == [("hang", None, True)]
 
 
@@ -73,7 +73,7 @@ def test_latency_and_jitter(sandbox: Sandbox) -> None:
     sandbox.switches(latency_ms=200)
     start = time.monotonic()
     assert post(sandbox) == 200
-    assert 0.2 <= time.monotonic() - start < 1
+    assert 0.2 <= time.monotonic() - start < 5
     sandbox.switches(jitter_ms=200, seed=1)
     times = []
     for _ in range(5):
