@@ -33,7 +33,7 @@ class Program:
         """End it as a failing machine would."""
         kill_tree(self.process)
 
-    def end(self, limit_s: float = 10) -> int:
+    def end(self, limit_s: float = 60) -> int:
         """Ask it to end; give its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(limit_s)
@@ -58,9 +58,9 @@ def start(
         "KARADEN_API_BASE": sandbox.karaden_base,
         "BATCH_ROWS": "50",
         "SEND_CONNECTIONS": "10",
-        "SEND_TIMEOUT_S": "1",
+        "SEND_TIMEOUT_S": "2",
         "LEASE_S": "5",
-        "UNKNOWN_SETTLE_S": "2",
+        "UNKNOWN_SETTLE_S": "4",
         "SWEEP_S": "1",
     }
     with ExitStack() as running:
@@ -80,7 +80,7 @@ def start(
 def until() -> Callable[..., None]:
     """Wait for a condition, at most so long."""
 
-    def wait(condition: Callable[[], bool], limit_s: float = 30) -> None:
+    def wait(condition: Callable[[], bool], limit_s: float = 120) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, "it did not come to that"

@@ -45,7 +45,7 @@ def test_it_schedules_again_after_losing_its_session_or_redis(
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7230002 AND granted"
     ).fetchall()
     assert ended == [(True,)]
+    until(lambda: program.told().count("scheduler leads") == 2)
     redis.flushall()
     until(lambda: queues.queue(queues.DELIVERY).count == 1)
-    assert program.told().count("scheduler leads") == 2
     assert program.end() == 0

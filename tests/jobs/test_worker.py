@@ -93,7 +93,7 @@ def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send
     assert left["queued"] > 0
     for arguments in (("worker", "delivery"), ("worker", "tracking"), ("scheduler",)):
         start(*arguments)
-    until(lambda: job.state() == "completed", limit_s=40)
+    until(lambda: job.state() == "completed")
     assert done(job)()
     assert received(sandbox).total() == len(received(sandbox)) == 240
     assert not job.rows("SELECT 1 FROM send_log WHERE campaign_id = %s AND state IN ('sending', 'unknown')")

@@ -26,11 +26,11 @@ def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pyt
     """The payment site, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
     del app
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(pay, "_PATIENCE_S", 5.0)
     monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     patience.forget()
-    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=1))
+    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
     return running_site
 
 

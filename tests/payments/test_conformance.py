@@ -304,7 +304,7 @@ def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: py
     del app
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
     monkeypatch.setattr(acts, "_REFUND_PAUSE_S", 0.02)
-    monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(pay, "_PATIENCE_S", 5.0)
     monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     patience.forget()

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.payments.pay import Outcome
 from tests.payments.shop import BACK, RETURN, Buyer
 
-_WAIT_S = 20
+_WAIT_S = 60
 _CONFIRM = "confirm.confirm({id})"
 _PRESS = f"pay.start({{person}}, 1, return_url='{RETURN}', back_url='{BACK}')"
 
@@ -89,7 +89,7 @@ def test_killed_between_the_charge_and_our_commit(
 def test_killed_between_the_sites_page_and_our_commit(
     buyer: Buyer, environment: dict[str, str], holder: Callable[[], psycopg.Connection]
 ) -> None:
-    buyer.site.switches(latency_ms=1_000)
+    buyer.site.switches(latency_ms=2_000)
     with child(buyer, environment, _PRESS.format(person=buyer.person.id)):
         _until(buyer.payments, "the attempt on record")
         lock = holder()

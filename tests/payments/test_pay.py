@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
 
-from app import tenancy
+from app import config, tenancy
 from app.extensions import db
 from app.models import PaymentAccount
-from app.payments import attempts, patience
+from app.payments import attempts, patience, pay
 from app.payments.pay import Outcome
 from app.tracking.states import PaymentState
 from tests.payments.shop import Buyer
@@ -84,11 +85,15 @@ def test_a_site_that_is_away_is_told_and_tried_again_later(buyer: Buyer) -> None
     assert len(buyer.sessions()) == len(buyer.payments()) == 1
 
 
-def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(buyer: Buyer) -> None:
+def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    config.install(replace(config.settings(), send_timeout_s=1))
     buyer.site.switches(hang={"value": True, "on": "stripe.session_create"})
     began = datetime.now(UTC)
     assert buyer.press() is Outcome.UNAVAILABLE
-    assert datetime.now(UTC) - began < timedelta(seconds=4)
+    assert datetime.now(UTC) - began < timedelta(seconds=8)
     buyer.site.switches()
     patience.forget()  # its rest is over
     assert buyer.press() is Outcome.READY

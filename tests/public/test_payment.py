@@ -64,7 +64,7 @@ def shop(
 ) -> Shop:
     running_site.reset()
     monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
-    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=2))
+    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
     sent = send()
     with app.app_context():
         account_id = factories.payment_account(sent.tenant_id)
