@@ -18,7 +18,7 @@ from app.accounts import Unusable
 from app.outbound import Failure, Request
 from app.payments import patience, site
 from app.payments.base import ChargeStatus, PaymentProvider, RefundStatus, UnclearCharge
-from app.payments.confirm import confirm, end
+from app.payments.confirm import brings_money, confirm, end
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
@@ -50,27 +50,29 @@ def refund(payment_id: int, *, actor: str) -> Given:
 
     Pressed again while the first refund's end is not known, it repeats that one.
     """
-    asked_before, number, row = _want_refund(payment_id, actor)
+    asked_before, number, row, at = _want_refund(payment_id, actor)
     try:
         provider, account = site.open_account(row.payment_account_id)
         charge = site.ask(provider, provider.fetch(account, row.provider_id))
     except (NoAnswer, Unusable) as fault:
         _log.warning("refund not begun", payment_id=payment_id, reason=str(fault))
         if not asked_before:
-            _unwant(payment_id)
+            _unwant(payment_id, at)
         raise Refused(_AWAY) from None
     if charge.status is ChargeStatus.PAID and (charge.amount, charge.amount_refunded) != (row.amount_yen, 0):
-        _unwant(payment_id)
+        _unwant(payment_id, at)
         raise Refused("決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。")
     request = provider.refund(account, charge, row.amount_yen, f"{row.reference}.r{number}")
     if charge.status is ChargeStatus.PAID and request is None:
-        _unwant(payment_id)
+        _unwant(payment_id, at)
         raise Refused(_UNABLE)
     taken = True
     if charge.status is ChargeStatus.PAID and request is not None:
         status = _give_back(provider, request, payment_id)
         if status is RefundStatus.FAILED:
-            _unwant(payment_id)
+            if _state_now(payment_id) is PaymentState.REFUNDED:
+                return Given.DONE
+            _unwant(payment_id, at)
             raise Refused("決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。")
         taken = status is not None
     if _state_now(payment_id) is PaymentState.REFUNDED:
@@ -96,8 +98,12 @@ def _give_back(provider: PaymentProvider, request: Request, payment_id: int) -> 
     return None
 
 
-def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any]]:
-    """Put the wish on record before the site is asked: what is asked twice is asked with one key."""
+def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], datetime]:
+    """Put the wish on record before the site is asked: what is asked twice is asked with one key.
+
+    Gives whether it was wished before, the refund's number, the payment, and the time by which this wish is known.
+    """
+    now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
@@ -115,10 +121,10 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any]]:
         number = row.refund_attempt + (0 if asked_before else 1)
         connection.execute(
             text("""
-                UPDATE payment SET refund_asked_at = coalesce(refund_asked_at, :now), refund_attempt = :number
+                UPDATE payment SET refund_asked_at = :now, refund_attempt = :number
                 WHERE id = :id
             """),
-            {"id": payment_id, "now": datetime.now(UTC), "number": number},
+            {"id": payment_id, "now": now, "number": number},
         )
         audit.record(
             connection,
@@ -127,12 +133,16 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any]]:
             target=f"recipient:{row.recipient_id}",
             detail={"payment_id": payment_id, "yen": row.amount_yen},
         )
-    return asked_before, number, row
+    return asked_before, number, row, now
 
 
-def _unwant(payment_id: int) -> None:
+def _unwant(payment_id: int, at: datetime) -> None:
+    """Take a wish back, unless somebody wished it again meanwhile."""
     with tenancy.transaction() as connection:
-        connection.execute(text("UPDATE payment SET refund_asked_at = NULL WHERE id = :id"), {"id": payment_id})
+        connection.execute(
+            text("UPDATE payment SET refund_asked_at = NULL WHERE id = :id AND refund_asked_at = :at"),
+            {"id": payment_id, "at": at},
+        )
 
 
 def _state_now(payment_id: int) -> PaymentState:
@@ -181,11 +191,12 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
 def looked_at(payment_id: int, *, actor: str) -> None:
     """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
 
-    An attempt that was under way is over with it, and the person may pay anew; should the site still tell of money
-    that doesn't fit, the alarm comes again.
+    An attempt that was under way is over with it, and the person may pay anew, unless its money is there by now, as
+    ordered. Should money that doesn't fit be told of later, the alarm comes again.
     """
+    paid = False
     try:
-        end(payment_id)
+        paid = brings_money(payment_id, end(payment_id))
     except (NoAnswer, Unusable) as fault:
         _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
     now = datetime.now(UTC)
@@ -207,10 +218,10 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         connection.execute(
             text("""
                 UPDATE payment SET problem = '', refund_asked_at = NULL,
-                       state = CASE WHEN state IN ('started', 'pending') THEN 'cancelled' ELSE state END
+                       state = CASE WHEN state IN ('started', 'pending') AND NOT :paid THEN 'cancelled' ELSE state END
                 WHERE id = :id
             """),
-            {"id": payment_id},
+            {"id": payment_id, "paid": paid},
         )
         note(
             connection,
@@ -223,10 +234,12 @@ def looked_at(payment_id: int, *, actor: str) -> None:
             actor=actor,
             detail=detail,
         )
-        if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
+        if row.state in {PaymentState.STARTED, PaymentState.PENDING} and not paid:
             sources = [PaymentState.STARTED, PaymentState.PENDING]
             steps = [Step(row.recipient_id, now, detail)]
             move(connection, PAYMENT, PaymentState.CANCELLED, steps, actor=actor, sources=sources)
         audit.record(
             connection, actor=actor, act="close_problem", target=f"recipient:{row.recipient_id}", detail=detail
         )
+    if paid:
+        _state_now(payment_id)

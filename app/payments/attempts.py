@@ -63,12 +63,13 @@ def that_counts(recipient_id: int) -> Attempt | None:
 
 
 def open_url(recipient_id: int) -> str | None:
-    """Give the address of the payment page that is under way, or None."""
+    """Give the address of the payment page that is under way; None where there is none, or something to look at."""
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
                 SELECT id, tenant_id, url_sealed FROM payment
-                WHERE recipient_id = :id AND state = 'started' AND problem = '' AND url_sealed IS NOT NULL
+                WHERE recipient_id = :id AND state = 'started' AND url_sealed IS NOT NULL
+                AND NOT EXISTS (SELECT FROM payment WHERE recipient_id = :id AND problem <> '')
             """),
             {"id": recipient_id},
         ).first()

@@ -87,11 +87,11 @@ def confirm(payment_id: int) -> Charge | None:
     return charge
 
 
-def end(payment_id: int) -> None:
+def end(payment_id: int) -> Charge | None:
     """Have the payment site end an attempt that nobody is to pay any more, where it can; record what it then says.
 
     Money that came before the end is taken as money. An attempt without a page is dropped: should the site's answer
-    still come, its page is nobody's. Raises NoAnswer, Unusable.
+    still come, its page is nobody's. Gives what the site said, None without a page. Raises NoAnswer, Unusable.
     """
     with tenancy.transaction() as connection:
         connection.execute(
@@ -102,7 +102,7 @@ def end(payment_id: int) -> None:
             text("SELECT payment_account_id, provider_id, expires_at FROM payment WHERE id = :id"), {"id": payment_id}
         ).one()
     if row.provider_id is None:
-        return
+        return None
     provider, account = site.open_account(row.payment_account_id)
     asked_at = datetime.now(UTC)
     charge = _ask(provider, account, row)
@@ -112,6 +112,15 @@ def end(payment_id: int) -> None:
         asked_at = datetime.now(UTC)
         charge = _ask(*site.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
+    return charge
+
+
+def brings_money(payment_id: int, charge: Charge | None) -> bool:
+    """Say whether a charge is this payment's money, as it was ordered."""
+    if charge is None or charge.status not in {ChargeStatus.PAID, ChargeStatus.REFUNDED}:
+        return False
+    with tenancy.transaction() as connection:
+        return not _differences(_locked(connection, payment_id), charge)
 
 
 def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
@@ -295,6 +304,14 @@ def _another(connection: Connection, payment: _Payment, which: str) -> bool:
         {"recipient_id": payment.recipient_id, "id": payment.id, "attempt": payment.attempt},
     )
     return found.first() is not None
+
+
+def set_aside(payment_id: int, problem: str) -> None:
+    """Put an attempt under way aside for a person to look at."""
+    with tenancy.transaction() as connection:
+        payment = _locked(connection, payment_id)
+        if payment.state in {PaymentState.STARTED, PaymentState.PENDING}:
+            _put_aside(connection, payment, problem, datetime.now(UTC))
 
 
 def _put_aside(connection: Connection, payment: _Payment, problem: str, now: datetime) -> None:

@@ -174,8 +174,8 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
             return Outcome.CLOSED
         last = connection.execute(
             text("""
-                SELECT id, attempt, reference, state, provider_id, url_sealed, problem, amount_yen, expires_at,
-                       created_at, max(attempt) OVER () AS newest
+                SELECT id, attempt, reference, state, provider_id, url_sealed, amount_yen, expires_at, created_at,
+                       max(attempt) OVER () AS newest, bool_or(problem <> '') OVER () AS looked_at
                 FROM payment WHERE recipient_id = :id
                 -- money by hand that was taken back is newer than an attempt that it left open
                 ORDER BY state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
@@ -197,7 +197,7 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
 
 def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: datetime) -> _Begun | Outcome | None:
     """Say what the last attempt allows; None when it is over and the next may begin."""
-    if last.problem or last.state == PaymentState.PENDING:
+    if last.looked_at or last.state == PaymentState.PENDING:
         return Outcome.CLOSED
     if last.state != PaymentState.STARTED:
         return None

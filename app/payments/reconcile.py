@@ -3,7 +3,7 @@
 In: a site's list of a day's charges (`PaymentProvider.day`), and our payments of that day. Out: payments confirmed anew
 where the two differ, and what still differs then, as rows of `payment_difference` for a person. What can't happen here:
 a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's taken for
-ours; a difference told twice.
+ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
 """
 
 import re
@@ -22,8 +22,9 @@ from app.outbound import Failure
 from app.outbound.curl import perform
 from app.payments import site
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
-from app.payments.confirm import CURRENCY, confirm
+from app.payments.confirm import CURRENCY, confirm, set_aside
 from app.payments.site import NoAnswer
+from app.tenancy import lookup
 from app.tracking.clock import TOKYO
 from app.tracking.states import PaymentState
 
@@ -33,6 +34,12 @@ _DAYS_BACK = (1, 2, 3, 7, 14, 30, 60)
 _MOST_PAGES = 2000
 # a contract's night is cut short after this: the days that are left are looked at again in the nights to come
 _LONGEST = timedelta(minutes=40)
+
+# so long after its end an attempt that nobody paid is over for good
+_SETTLED = timedelta(hours=1)
+
+# two accounts, or two companies, may share one contract's keys: each finds the other's payments in the site's list
+_ANYBODYS = "SELECT true FROM payment WHERE reference = %s"
 
 _OUR_REFERENCE = re.compile(r"[0-9A-Za-z_-]+\.\d+\.p\d+")
 _MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
@@ -48,6 +55,7 @@ class Kind(StrEnum):
     STATE = "state"  # the site has the money, our payment says otherwise
     AMOUNT = "amount"
     PART_REFUND = "part_refund"  # the site gave a part back
+    REFUND = "refund"  # ours was given back, the site has the money all the same
     MISSING = "missing"  # our payment has the money, the site knows nothing of it
 
 
@@ -56,6 +64,10 @@ WORDS = {
     Kind.STATE: "決済サイトでは入金済みですが、Todokeでは支払済になっていません。送信先の画面で確かめてください。",
     Kind.AMOUNT: "金額が決済サイトと違います。決済サイトで確かめてください。",
     Kind.PART_REFUND: "決済サイトで一部だけ返金されています。差額の扱いをご本人に確かめてください。",
+    Kind.REFUND: (
+        "Todokeでは返金済ですが、決済サイトでは返金されていません。"
+        "決済サイトで確かめ、ご本人にお金が戻るようにしてください。"
+    ),
     Kind.MISSING: "Todokeでは支払済ですが、決済サイトに見つかりません。決済サイトで確かめてください。",
 }
 
@@ -92,6 +104,8 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
 def compare_day(tenant_id: int, account_id: int, day: date) -> None:
     """Compare one contract's books of one day in Japan."""
     try:
+        provider, account = site.open_account(account_id)
+        listless = provider.day(account, day) is None
         listed = _compare_list(tenant_id, account_id, day)
     except (NoAnswer, Unusable) as fault:
         _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
@@ -100,12 +114,23 @@ def compare_day(tenant_id: int, account_id: int, day: date) -> None:
     with tenancy.transaction() as connection:
         ours = connection.execute(
             text("""
-                SELECT id, recipient_id, reference, amount_yen FROM payment
+                SELECT id, recipient_id, reference, amount_yen, state FROM payment
                 WHERE payment_account_id = :account_id AND created_at >= :begin AND created_at < :end
-                AND state IN ('started', 'pending', 'paid') AND provider_id IS NOT NULL
-                AND NOT reference = ANY(:listed) ORDER BY id
+                AND provider_id IS NOT NULL AND NOT reference = ANY(:listed)
+                AND (state IN ('started', 'pending', 'paid')
+                     -- where nothing is listed, one that ended is asked about once more, long after its end
+                     OR (:listless AND state IN ('failed', 'expired', 'cancelled')
+                         AND coalesce(checked_at, '-infinity') < coalesce(expires_at, created_at) + :settled))
+                ORDER BY id
             """),
-            {"account_id": account_id, "begin": begin, "end": end, "listed": sorted(listed)},
+            {
+                "account_id": account_id,
+                "begin": begin,
+                "end": end,
+                "listed": sorted(listed),
+                "listless": listless,
+                "settled": _SETTLED,
+            },
         ).all()
     for row in ours:
         try:
@@ -113,7 +138,11 @@ def compare_day(tenant_id: int, account_id: int, day: date) -> None:
             if told is not None and told.status in _MONEY and told.reference == row.reference:
                 _compare(tenant_id, account_id, day, told)
         except (NoAnswer, Unusable) as fault:
-            if isinstance(fault, NoAnswer) and fault.final:
+            if not (isinstance(fault, NoAnswer) and fault.final):
+                continue
+            if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
+                set_aside(row.id, "unknown to the site")
+            elif row.state == PaymentState.PAID:
                 found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
                 _tell(tenant_id, account_id, day, Kind.MISSING, found)
 
@@ -164,11 +193,11 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
     row = _ours(account_id, charge.reference)
     found: dict[str, Any] = {"reference": charge.reference, "theirs_yen": charge.amount}
     if row is None:
-        _tell(tenant_id, account_id, day, Kind.UNKNOWN, found)
+        if lookup.first(_ANYBODYS, charge.reference) is None:
+            _tell(tenant_id, account_id, day, Kind.UNKNOWN, found)
         return
-    agrees = row.state == PaymentState.REFUNDED or (
-        row.state == PaymentState.PAID and charge.status is ChargeStatus.PAID and charge.amount_refunded is not None
-    )
+    told_as = PaymentState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentState.PAID
+    agrees = charge.amount_refunded is not None and row.state == told_as
     if not agrees and row.provider_id is not None:
         told = confirm(row.id)
         # a list that tells less than the whole, or something older
@@ -182,6 +211,7 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
         Kind.STATE: not agrees,
         Kind.AMOUNT: charge.amount != row.amount_yen or (charge.currency or CURRENCY).lower() != CURRENCY,
         Kind.PART_REFUND: not refunded and bool(charge.amount_refunded),
+        Kind.REFUND: row.state == PaymentState.REFUNDED and not refunded and charge.amount_refunded == 0,
     }
     for kind, differs in kinds.items():
         if differs:

@@ -13,6 +13,7 @@ from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import Money
 from app.payments.pay import Outcome
+from tests.payments.shop import choose
 from tests.payments.stand import Stand
 
 AMOUNT = 12_000
@@ -186,6 +187,23 @@ def lost_for_a_day(stand: Stand) -> None:
     assert (stand.steps(), differences(stand)) == (["started", "paid"], [])
 
 
+def paid_after_its_end(stand: Stand) -> None:
+    """The clock said that the page was over, and the money came all the same, without a word: the night finds it."""
+    stand.sandbox.switches(webhooks_off=True)
+    stand.press()
+    url = stand.url()
+    stand.database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
+    if stand.provider.tells_end:  # what it would have been told
+        stand.database.execute("UPDATE payment SET state = 'expired'")
+        stand.database.execute("UPDATE recipient SET payment_state = 'expired'")
+    else:
+        stand.confirm()
+    assert stand.state() == "expired"
+    choose(url, stand.traits.at_once)
+    night(stand)
+    assert (stand.state(), differences(stand)) == ("paid", [])
+
+
 def given_back_at_the_desk(stand: Stand) -> None:
     """A refund that the site's own desk made, without a word to us."""
     stand.sandbox.switches(webhooks_off=True)
@@ -242,6 +260,7 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "paid before the cancel": paid_before_the_cancel,
     "by hand, taken back": by_hand_and_back,
     "webhook lost for a day": lost_for_a_day,
+    "paid after its end": paid_after_its_end,
     "given back at the site": given_back_at_the_desk,
     "part given back at the site": part_given_back_at_the_desk,
     "money without a payment": money_without_a_payment,

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.payments import acts, notices
+from app.payments import acts, notices, site
 from app.payments.acts import Given, Refused
+from app.payments.base import RefundStatus
+from app.payments.site import NoAnswer
 from app.tracking.states import PaymentState
 from tests.payments.shop import Buyer
 
@@ -109,6 +111,35 @@ def test_a_refund_that_never_gets_done_is_looked_at(buyer: Buyer) -> None:
     assert (buyer.state(), buyer.events()[-1]) == ("paid", ("needs_review", "provider"))
 
 
+def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two managers: the first one's question is lost while the second one's refund is taken on and waits."""
+    payment_id = paid(buyer)
+    asking, going_on = threading.Event(), threading.Event()
+    ask = site.ask
+
+    def lose_the_first(*args: Any) -> Any:
+        if threading.current_thread() is first:
+            asking.set()
+            assert going_on.wait(5)
+            raise NoAnswer("timeout")
+        return ask(*args)
+
+    def press() -> None:
+        with suppress(Refused):
+            act(buyer, acts.refund, payment_id)
+
+    monkeypatch.setattr(site, "ask", lose_the_first)
+    monkeypatch.setattr(acts, "_give_back", lambda *_args: RefundStatus.PENDING)
+    first = threading.Thread(target=press)
+    first.start()
+    assert asking.wait(5)
+    assert act(buyer, acts.refund, payment_id) is Given.PENDING
+    going_on.set()
+    first.join()
+    payment = buyer.payments()[0]
+    assert (payment["refund_asked_at"] is not None, payment["refund_attempt"]) == (True, 1)
+
+
 # --- cancel ---
 
 
@@ -150,6 +181,29 @@ def test_an_attempt_looked_at_is_over_and_the_person_may_pay_anew(buyer: Buyer) 
     assert str(buyer.press()) == "ready"
     with pytest.raises(Refused, match="確認の必要なことがありません"):
         act(buyer, acts.looked_at, newest(buyer))
+
+
+def test_money_that_came_meanwhile_is_taken_when_the_problem_is_closed(buyer: Buyer) -> None:
+    """Else the page would ask them to pay again."""
+    buyer.press()
+    buyer.choose("konbini")
+    buyer.confirm()
+    buyer.database.execute("UPDATE payment SET problem = 'pending beside another attempt'")
+    buyer.choose("paid", slip=True)
+    buyer.confirm()
+    assert buyer.states() == ["pending"]
+    act(buyer, acts.looked_at, newest(buyer))
+    assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("paid", ["paid"], "")
+
+
+def test_money_that_does_not_fit_stays_closed_once_looked_at(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.database.execute("UPDATE payment SET amount_yen = 11000")
+    buyer.confirm()
+    assert buyer.payments()[0]["problem"] == "mismatch: amount"
+    act(buyer, acts.looked_at, newest(buyer))
+    assert (buyer.states(), buyer.payments()[0]["problem"]) == (["cancelled"], "")
 
 
 def test_money_stays_when_its_problem_is_closed(buyer: Buyer) -> None:

@@ -19,6 +19,7 @@ from tests.payments.shop import Buyer
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_LONGEST_S", 0.6), ("_SLOW_S", 0.2), ("_REST_S", 0.5)):
         monkeypatch.setattr(patience, name, value)
+    patience.forget()  # a port may be given out again
 
 
 @pytest.fixture

@@ -245,3 +245,15 @@ def test_a_page_ends_with_the_link(buyer: Buyer) -> None:
     buyer.press()
     left = buyer.payments()[0]["expires_at"] - datetime.now(UTC)
     assert timedelta(minutes=43) < left <= timedelta(minutes=45)
+
+
+def test_no_page_while_an_older_attempt_is_looked_at(buyer: Buyer) -> None:
+    """A tab that was open before, with its button: the money of the older attempt may be there."""
+    buyer.press()
+    buyer.database.execute("UPDATE payment SET state = 'expired'")
+    assert buyer.press() is Outcome.READY
+    buyer.database.execute("UPDATE payment SET problem = 'mismatch: amount' WHERE attempt = 1")
+    assert (buyer.press(), buyer.url()) == (Outcome.CLOSED, None)
+    buyer.database.execute("UPDATE payment SET state = 'failed' WHERE attempt = 2")
+    assert buyer.press() is Outcome.CLOSED
+    assert len(buyer.payments()) == 2

@@ -1,17 +1,31 @@
 """The nights: a payment site's books beside ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from flask import Flask
 
 from app import queues, tenancy
+from app.accounts import seal_credentials
 from app.delivery import due
-from app.payments import reconcile
+from app.extensions import db
+from app.models import PaymentAccount
+from app.payments import acts, reconcile
+from app.payments.pay import Outcome
 from app.tracking.clock import TOKYO
 from jobs import payments as jobs
-from tests.payments.shop import Buyer
+from sandbox.harness import Sandbox
+from tests.payments.shop import Buyer, choose, make_buyer
+
+
+@contextmanager
+def app_scope(buyer: Buyer) -> Iterator[None]:
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        yield
 
 
 def night(buyer: Buyer, days: int = 1) -> None:
@@ -116,6 +130,53 @@ def test_money_that_the_site_knows_nothing_of_is_told(buyer: Buyer) -> None:
     buyer.site.reset()
     night(buyer)
     assert found(buyer) == [("missing", 12_000, None, "")]
+
+
+@pytest.mark.parametrize("whose", ["ours", "another company's"])
+def test_what_was_paid_by_another_contract_here_is_no_difference(
+    whose: str, site: Sandbox, app: Flask, database: psycopg.Connection
+) -> None:
+    """Cards by one account and konbini by another, both with the same keys: each sees both."""
+    one = make_buyer(app, database, site)
+    other = make_buyer(app, database, site, one.tenant_id if whose == "ours" else None)
+    with app.app_context(), tenancy.tenant(other.tenant_id):
+        account = db.session.get_one(PaymentAccount, other.account_id)
+        keys = {"secret_key": f"sk_test_{one.account_id}", "webhook_secret": "whsec_1"}
+        seal_credentials(account, keys)
+        db.session.commit()
+    for buyer in (one, other):
+        buyer.press()
+        choose(f"{site.url}/pay/{buyer.payments()[0]['provider_id']}", "card")
+        buyer.confirm()
+    for buyer in (one, other):
+        night(buyer)
+    assert found(one) == []
+
+
+def test_an_attempt_that_the_site_knows_nothing_of_is_looked_at_and_nobody_is_told_of_money(buyer: Buyer) -> None:
+    """The keys were replaced by another contract's, perhaps: until a person says so, nobody can pay."""
+    buyer.press()
+    buyer.site.reset()
+    night(buyer)
+    assert (found(buyer), buyer.payments()[0]["problem"]) == ([], "unknown to the site")
+    assert buyer.events()[-1] == ("needs_review", "provider")
+    with app_scope(buyer):
+        acts.looked_at(buyer.payments()[0]["id"], actor="user:1")
+    assert buyer.press() is Outcome.READY
+
+
+def test_a_refund_that_came_back_is_told(buyer: Buyer) -> None:
+    """The bank could not credit it: the site has the money again, and the person was told that they would get it."""
+    buyer.press()
+    buyer.choose("card")
+    buyer.confirm()
+    buyer.database.execute("UPDATE payment SET state = 'refunded'")
+    buyer.set("payment_state = 'refunded'")
+    night(buyer)
+    assert found(buyer) == [("refund", 12_000, 12_000, "")]
+    buyer.stripe().v1.refunds.create({"payment_intent": str(buyer.sessions()[0].payment_intent)})
+    night(buyer, 2)
+    assert found(buyer) == [("refund", 12_000, 12_000, "system")]
 
 
 def test_a_person_closes_a_difference_once(buyer: Buyer) -> None:
