@@ -125,7 +125,7 @@ def test_a_permit_of_a_worker_that_died_counts_until_it_cannot_be_used_any_more(
     other = Pace(7, 1)
     while other.take() is None:
         time.sleep(0.02)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     assert time.monotonic() - began >= 3
 
 

@@ -142,7 +142,7 @@ def test_a_fault_of_ours_is_told_without_its_cause(sent: Sent, app: Flask, monke
     answer = app.test_client().get(sent.link)
     assert answer.status_code == 500
     assert "ただいまページを表示できません" in answer.text
-    assert "1234" not in answer.text
+    assert "090-1234-5678" not in answer.text
     check_headers(answer.headers)
 
 
