@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from dev.process import DevError
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1280, "height": 860}
+_EXPECT_MS = 30_000  # how long what should be seen may take on a busy machine
 
 
 @contextmanager
@@ -18,6 +19,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         raise DevError("Chromium is missing. On Debian: apt-get install chromium fonts-noto-cjk")
+    expect.set_options(timeout=_EXPECT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program)
         try:

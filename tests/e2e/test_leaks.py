@@ -120,7 +120,7 @@ def _send(clerk: Office, known: list[Person]) -> list[str]:
     before = len(ask(stack, "/_sandbox/messages"))
     clerk.upload(int(found[1]), content.encode("cp932"), PEOPLE)
     clerk.send(int(found[1]), PEOPLE)
-    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) >= before + PEOPLE, "a hundred SMS", limit_s=120)
+    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) >= before + PEOPLE, "a hundred SMS")
     links = {message["to"]: message["body"].rpartition("/")[2] for message in ask(stack, "/_sandbox/messages")[before:]}
     return [links[person.number] if person.number in links else links[f"+81{person.number[1:]}"] for person in known]
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 FIRST_MS = 2_000
 LAST_MS = 30_000
-_WAIT_S = 10
+_WAIT_S = 30
 _HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));

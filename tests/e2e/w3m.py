@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_LIMIT_S = 20
+_LIMIT_S = 60
 # higher than any of our pages, so that all of a page is on the screen
 _COLUMNS, _LINES = 90, 120
 
