@@ -98,7 +98,10 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     assert job.state() == "completed"
 
 
-def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(launched: Launched, sandbox: Sandbox) -> None:
+def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned
+) -> None:
+    tuned(unknown_settle_s=600)
     job = launched(10)
     sandbox.switches(reset_before_body=True)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
@@ -113,11 +116,11 @@ def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(launched: Launche
 def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
     launched: Launched, sandbox: Sandbox, tuned: Tuned
 ) -> None:
-    tuned(unknown_settle_s=1)
+    tuned(unknown_settle_s=2, send_timeout_s=10)
     job = launched(10)
     sandbox.switches(reset_before_body=True)
     job.send()
-    sandbox.switches(latency_ms=1200)
+    sandbox.switches(latency_ms=2100)
     delivery.reconcile(job.tenant_id)
     assert lookups(sandbox) == 10
     assert job.states() == {"unknown": 10}
