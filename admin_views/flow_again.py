@@ -8,6 +8,7 @@ from flask import url_for
 from admin_views.flow_status import Confirmation
 from app.campaigns import timing
 from app.campaigns.segments import LIMIT
+from app.campaigns.windows import at_night
 from app.delivery import again
 from app.delivery.again import Count
 from app.models import Campaign
@@ -79,7 +80,9 @@ def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
 def starting(campaign: Campaign) -> str:
     """Say when an SMS that is sent now would leave."""
     now = datetime.now(UTC)
-    begins = timing.plan(campaign, 1, now).begins_at
+    planned = timing.plan(campaign, 1, now)
+    begins = planned.begins_at
     if begins is None or begins <= now:
-        return "ボタンを押すと、すぐに送信が始まります。"
+        night = "いまは夜間・早朝（21:00〜8:00）です。" if begins and at_night(planned.policy, begins, begins) else ""
+        return f"{night}ボタンを押すと、すぐに送信が始まります。"
     return f"いまは送信時間帯の外です。{japan_minutes(begins)}に送信が始まります。"

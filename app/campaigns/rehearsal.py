@@ -210,9 +210,10 @@ def text_problems(campaign: Campaign) -> list[str]:
 def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
     problems = []
     if result.too_long:
+        more = "など" if result.too_long > len(found.too_long) else ""
         problems.append(
-            f"SMSが{LIMIT}文字を超える送信先が{result.too_long:,}件あります（最長{result.longest_units}文字："
-            f"{'、'.join(found.too_long)}）。本文を短くしてください。"
+            f"SMSが{LIMIT}文字を超える送信先が{result.too_long:,}件あります（最長{result.longest_units}文字）："
+            f"{'、'.join(found.too_long)}{more}。SMS本文を短くするか、名簿の文字を短くして取り込み直してください。"
         )
     for name, count in found.missing.items():
         problems.append(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.campaigns.windows import Policy, expected_finish, policy_of
+from app.campaigns.windows import Policy, at_night, expected_finish, policy_of
 from app.models import Campaign
 from app.tracking.clock import japan_minutes
 
@@ -64,4 +64,10 @@ def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:
     until = campaign.link_until
     if until is not None and planned.finishes_at is not None and until <= planned.finishes_at:
         found.append("送り終わる前にリンクの有効期限が来る見込みです。間に合わない分は送信されません。")
+    begins = planned.begins_at
+    if begins is not None and at_night(planned.policy, begins, planned.finishes_at or campaign.deadline_at or begins):
+        found.append(
+            "夜間・早朝（21:00〜8:00）にもSMSが届く見込みです。"
+            "急がないときは、「送信を始める日時」か「送信時間帯」を変えてください。"
+        )
     return found

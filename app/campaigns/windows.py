@@ -160,6 +160,18 @@ def expected_finish(
     return at if left <= 0 else None
 
 
+def at_night(policy: Policy, begins: datetime, finishes: datetime) -> bool:
+    """Say whether some of the SMS that leave between two moments (aware) leave outside 8:00-21:00."""
+    daytime = Policy(DAYTIME)
+    at: datetime | None = begins
+    while at is not None and at <= finishes and (closes := policy.closes_at(at)) is not None:
+        evening = daytime.closes_at(at)
+        if evening is None or evening < min(closes, finishes):
+            return True
+        at = policy.next_opening(closes)
+    return False
+
+
 def describe(policy: Policy) -> str:
     """Say in Japanese when SMS may leave: 「月〜金 9:00〜20:00、土日 10:00〜17:00（祝日は送りません）」."""
     window = policy.window

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal, timing
 from app.campaigns.lifecycle import NotReady
-from app.campaigns.windows import DAYTIME
+from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, SmsAccount, Tenant
 from app.tracking.clock import TOKYO
@@ -202,6 +202,16 @@ def test_rate_and_cap_tell_when_it_is_done(campaign: Campaign) -> None:
     campaign.deadline_at = EVENING
     assert timing.plan(campaign, 100, NOON).finishes_at is None
     assert "締切までに全件を送り終えられない" in timing.warnings(campaign, 100, NOON)[0]
+    db.session.rollback()
+
+
+@pytest.mark.parametrize(("window", "told"), [(DAYTIME, False), (ALWAYS, True)])
+def test_an_sms_at_night_is_told_before_the_button(campaign: Campaign, window: Window, told: bool) -> None:
+    """A company may send at any hour; whoever presses the button at half past ten is to know what it means."""
+    campaign.starts_at = None
+    campaign.tenant.send_window = window.to_json()
+    assert any("夜間・早朝" in words for words in timing.warnings(campaign, 100, EVENING)) is told
+    assert not timing.warnings(campaign, 100, NOON)
     db.session.rollback()
 
 

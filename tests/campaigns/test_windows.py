@@ -14,6 +14,7 @@ from app.campaigns.windows import (
     DAYTIME,
     Policy,
     Window,
+    at_night,
     describe,
     expected_finish,
     is_holiday,
@@ -103,6 +104,24 @@ def test_with_holidays_on_new_years_day_is_a_friday():
 )
 def test_holidays_of_japan(day, expected):
     assert is_holiday(day) is expected
+
+
+@pytest.mark.parametrize(
+    ("window", "begins", "finishes", "expected"),
+    [
+        (ALWAYS, "2026-11-24T20:59:00", "2026-11-24T20:59:59", False),
+        (ALWAYS, "2026-11-24T20:59:00", "2026-11-24T21:00:00", False),  # the last one leaves before
+        (ALWAYS, "2026-11-24T20:59:00", "2026-11-24T21:00:01", True),
+        (ALWAYS, "2026-11-24T22:30:00", "2026-11-24T22:30:00", True),
+        (ALWAYS, "2026-11-24T07:59:59", "2026-11-24T07:59:59", True),
+        (ALWAYS, "2026-11-24T08:00:00", "2026-11-24T08:00:00", False),
+        (DAYTIME, "2026-11-24T20:00:00", "2026-11-27T10:00:00", False),  # rests each night
+        (Window(((6 * 60, 20 * 60),) * 7), "2026-11-24T19:00:00", "2026-11-24T19:59:00", False),
+        (Window(((6 * 60, 20 * 60),) * 7), "2026-11-24T19:00:00", "2026-11-25T06:01:00", True),  # the next morning
+    ],
+)
+def test_what_leaves_at_night_is_known_before(window, begins, finishes, expected):
+    assert at_night(Policy(window), at(begins), at(finishes)) is expected
 
 
 def test_a_window_to_24_00_passes_midnight_without_a_gap():
