@@ -114,7 +114,7 @@ class CampaignView(SecureModelView):
     def edit_form(self, obj: Any = None) -> CampaignForm:
         """Make the form of a draft; what is sent already can only be looked at."""
         if lifecycle.content_locked(obj):
-            flash("送信を始めた配信の内容は変えられません。", "warning")
+            flash(lifecycle.why_locked(obj.state), "warning")
             abort(redirect(url_for("flow.overview", campaign_id=obj.id), 303))
         return CampaignForm(get_form_data(), obj, _company())
 

@@ -46,7 +46,7 @@ class FlowView(SecureView):
             state_badge=show.badge(campaign.state, word),
             launched=launched(campaign),
             can_cancel=flow_status.can_cancel(campaign),
-            locked=lifecycle.content_locked(campaign),
+            locked=lifecycle.why_locked(campaign.state) if lifecycle.content_locked(campaign) else "",
             terms=flow_preview.terms(campaign),
             nav_url=url_for("campaign.index_view"),
             **context,

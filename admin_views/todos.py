@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flask import url_for
 from sqlalchemy import func, select
@@ -57,15 +58,13 @@ def for_company() -> list[Todo]:
         todos.append(
             _missing_account("payment_account", "支払いを案内する配信がありますが、決済アカウントがありません。")
         )
-    for upload in rows(Import).filter(Import.state == "mapping").order_by(Import.id.desc()).limit(3):
-        url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
-        todos.append(Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url))
     todos += [
         *_approvals(),
         *_stopped_checks(),
         *_paused(),
         *_unknown(),
         *_standing_still(),
+        *_unmapped(),
         *_failed_imports(),
         *_files(),
     ]
@@ -144,13 +143,24 @@ def _stuck(campaign: Campaign, now: datetime) -> bool:
     return long_open and campaign.launched_at <= now - _STUCK_AFTER and not rate_per_s(campaign, now)
 
 
-def _failed_imports() -> Iterator[Todo]:
-    """Name lists that couldn't be read, of campaigns that are still being prepared."""
-    failed = (
+def _of_drafts(state: str) -> Any:
+    """Give the lists in a state, of campaigns that are still being prepared: elsewhere none can be taken any more."""
+    return (
         rows(Import)
         .join(Campaign, Campaign.id == Import.campaign_id)
-        .filter(Import.state == "failed", Campaign.state == CampaignState.DRAFT)
+        .filter(Import.state == state, Campaign.state == CampaignState.DRAFT)
     )
+
+
+def _unmapped() -> Iterator[Todo]:
+    for upload in _of_drafts("mapping").order_by(Import.id.desc()).limit(_NAMED):
+        url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
+        yield Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url)
+
+
+def _failed_imports() -> Iterator[Todo]:
+    """Name lists that couldn't be read."""
+    failed = _of_drafts("failed")
     latest = select(func.max(Import.id)).where(Import.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery()
     for upload in failed.filter(Import.id == latest).order_by(Import.id.desc()).limit(_NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)

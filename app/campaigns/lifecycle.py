@@ -68,6 +68,23 @@ def content_locked(campaign: Campaign) -> bool:
     return campaign.state != CampaignState.DRAFT
 
 
+_LOCKED = {
+    CampaignState.APPROVAL: (
+        "承認を待っている間は、内容と名簿を変えられません。直すときは、依頼した人が取り下げるか、管理者が差し戻してください。"
+    ),
+    CampaignState.SCHEDULED: (
+        "送信を予約している間は、内容と名簿を変えられません。直すときは、先に予約を取りやめてください。"
+    ),
+    CampaignState.CANCELLED: "取り消した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。",
+}
+
+
+def why_locked(state: str) -> str:
+    """Say in Japanese why a campaign in this state can't change any more, and what to do instead."""
+    begun = "送信を開始した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。"
+    return _LOCKED.get(CampaignState(state), begun)
+
+
 def questions_locked(campaign: Campaign) -> bool:
     """Say whether questions may no longer change: digests of answers were made, or are being made, for them."""
     return content_locked(campaign) or has_people(campaign.id) or import_running(campaign.id)

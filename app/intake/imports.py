@@ -18,13 +18,14 @@ from app.identity.normalise import Kana, QuestionKind
 from app.intake import chunks, load
 from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.checks import Fault, Level, Rejected
-from app.intake.mapping import ColumnMapping, Question
+from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
 from app.intake.reader import Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
 
+_LOOKED_BACK = 20  # earlier files of a campaign
 _CARD_IN_HEADER = (
     "見出しの行に、クレジットカード番号とみられる数字があります。1行目を項目名にし、"
     "カード番号を消してから、もう一度アップロードしてください。"
@@ -100,15 +101,36 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
             # as in a list without a headline: its first row would be kept in plain
             raise BadInput("card_number", _CARD_IN_HEADER)
         row.header, row.encoding = list(table.header), table.encoding
-        row.mapping = propose_mapping(
-            table.header, questions_of(campaign), payment_required=campaign.payment_required
-        ).to_json()
+        row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
     except BadInput as bad:
         db.session.delete(row)
         db.session.commit()
         raise Refused(bad.message_ja) from None
     db.session.commit()
     return row.id
+
+
+def _proposed(row: Import) -> ColumnMapping:
+    campaign = row.campaign
+    return propose_mapping(row.header, questions_of(campaign), payment_required=campaign.payment_required)
+
+
+def _chosen_before(row: Import) -> ColumnMapping | None:
+    """Give what somebody chose for the same columns of an earlier file: a corrected one must not fall back to a guess.
+
+    What is fitting no longer, as other questions are asked, is nobody's choice.
+    """
+    columns = set(row.header) - {REASON_COLUMN}
+    earlier = db.session.scalars(
+        select(Import)
+        .where(Import.campaign_id == row.campaign_id, Import.id != row.id, Import.byte_count > 0)
+        .where(Import.state != "mapping", Import.mapping.is_not(None))
+        .order_by(Import.id.desc())
+        .limit(_LOOKED_BACK)
+    )
+    alike = (before for before in earlier if set(before.header) - {REASON_COLUMN} == columns)
+    chosen = next((ColumnMapping.from_json(before.mapping or {}) for before in alike), None)
+    return chosen if chosen is not None and not problems(row.id, chosen) else None
 
 
 def _read_piece(stream: BinaryIO) -> bytes:
@@ -237,7 +259,7 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
 
 def _check_open(campaign: Campaign) -> None:
     if lifecycle.content_locked(campaign):
-        raise Refused("送信を開始した配信には取り込めません。新しい配信を作ってください。")
+        raise Refused(lifecycle.why_locked(campaign.state))
 
 
 def table_of(row: Import) -> Table:

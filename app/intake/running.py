@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app import tenancy
-from app.campaigns import overlap
+from app.campaigns import lifecycle, overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
@@ -192,7 +192,7 @@ class _Run:
             text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": self._campaign_id}
         ).scalar_one()
         if state != CampaignState.DRAFT:
-            raise imports.Refused("送信を開始した配信には取り込めません。新しい配信を作ってください。")
+            raise imports.Refused(lifecycle.why_locked(state))
         self._connection.execute(
             text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}
         )

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, insert, select, text
 
 from app import tenancy
-from app.campaigns import overlap
+from app.campaigns import lifecycle, overlap
 from app.extensions import db, vault
 from app.intake import imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
@@ -59,7 +59,7 @@ def form_of(campaign: Campaign) -> Form:
     last = db.session.scalar(
         select(Import)
         .where(Import.campaign_id == campaign.id, Import.state == "done", Import.rows_added > 0)
-        .order_by(Import.id.desc())
+        .order_by((Import.byte_count > 0).desc(), Import.id.desc())  # a file's columns before those of a form
         .limit(1)
     )
     questions = imports.questions_of(campaign)
@@ -77,7 +77,7 @@ def form_of(campaign: Campaign) -> Form:
         raise imports.Refused("この配信の送信先は、1件ずつ入力できません。名簿のファイルを取り込んでください。")
     answers = tuple(column for column in mapping.answers if column)
     needed = {mapping.phone, *answers, *merged, mapping.amount if campaign.payment_required else None}
-    if last is not None:
+    if last is not None and last.byte_count:
         needed.add(mapping.reference)
     return Form(tuple(header), mapping, frozenset(name for name in needed if name))
 
@@ -112,8 +112,8 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
             text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id}
         ).scalar_one()
         if state != CampaignState.DRAFT:
-            raise imports.Refused("送信を開始した配信には取り込めません。新しい配信を作ってください。")
-        import_id = _put_down(connection, target_of, form.header, mapping, len(outcome.faults), user_id)
+            raise imports.Refused(lifecycle.why_locked(state))
+        import_id = _put_down(connection, target_of, form.header, form.mapping, len(outcome.faults), user_id)
         target = load.Target(*target_of, import_id, question_ids, payment_required)
         twice = _same_number(connection, target_of, outcome.phone)
         load.prepare(connection, target)

@@ -168,7 +168,10 @@ def test_content_stands_still_while_it_waits(clerk, manager, campaign, look):
     assert clerk.post(f"{base}/list/one", {"cell_0": "090-1234-5678"}).status_code == 303
     assert clerk.get(f"{base}/send/").location.endswith("/approval/")
     assert "承認を待っています" in clerk.get(f"{base}/").get_data(as_text=True)
-    clerk.post(f"/admin/campaign/edit/?id={campaign}", {"sms_text": "ほか {リンク}"})
+    told = clerk.post(f"/admin/campaign/edit/?id={campaign}", {"sms_text": "ほか {リンク}"}, follow_redirects=True)
+    for page in (told, clerk.get(f"{base}/list/")):  # nothing was sent, and nobody is told so
+        assert "承認を待っている間は、内容と名簿を変えられません" in page.get_data(as_text=True)
+        assert "送信を開始した" not in page.get_data(as_text=True)
     page = manager.get(f"{base}/approval/").get_data(as_text=True)
     assert "ほか" not in page.split('class="bubble"')[1][:80]
     assert look() == before

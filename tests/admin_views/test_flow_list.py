@@ -282,9 +282,9 @@ def test_after_the_launch_no_list_is_taken(app, clerk, ours, campaign, ask):
     assert 'id="file"' not in clerk.get(f"/admin/campaign/{campaign}/list/").get_data(as_text=True)
     refused = upload(clerk, campaign, HEAD + MENDED)
     assert refused.status_code == 422
-    assert "送信を開始した配信には取り込めません" in refused.get_data(as_text=True)
+    assert "送信を開始した配信の内容と名簿は変えられません" in refused.get_data(as_text=True)
     form = chosen(clerk.get(waiting).get_data(as_text=True))
-    assert "送信を開始した配信には取り込めません" in clerk.post(waiting, form).get_data(as_text=True)
+    assert "送信を開始した配信の内容と名簿は変えられません" in clerk.post(waiting, form).get_data(as_text=True)
     assert ask(people_of(campaign)) == [(2,)]
 
 

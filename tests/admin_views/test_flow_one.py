@@ -148,6 +148,13 @@ def test_the_lists_columns_are_asked_for_and_a_second_sms_is_warned_of(app, cler
     assert len(people(app, ours, campaign)) == 2
 
 
+def test_who_has_no_number_takes_it_from_nobody_who_comes_later(app, clerk, ours, campaign):
+    assert clerk.post(address(campaign), typed("080-1234-5678", "", *TYPED[2:])).status_code == 303
+    assert clerk.post(address(campaign), typed(*TYPED)).status_code == 303
+    assert [person["reference"] for person in people(app, ours, campaign)] == ["", "K1"]
+    assert clerk.post(address(campaign), typed("070-1234-5678", "", *TYPED[2:])).status_code == 303
+
+
 def test_nobody_is_added_once_sending_has_begun_nor_to_another_companys_campaign(app, clerk, ours, theirs, campaign):
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)

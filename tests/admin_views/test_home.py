@@ -127,6 +127,12 @@ def test_a_list_that_could_not_be_read_is_told_until_another_came(home, ours, da
 
     upload("failed")
     assert one(todos(home(ours.clerk)), "取り込めませんでした")
+    upload("mapping")
+    assert one(todos(home(ours.clerk)), "列の確認待ちです")
+    database.execute("UPDATE campaign SET state = 'completed'")
+    assert todos(home(ours.clerk)) == {}  # no list is taken any more: there is nothing to do about it
+    database.execute("UPDATE campaign SET state = 'draft'")
+    database.execute("UPDATE import SET state = 'cancelled' WHERE state = 'mapping'")
     upload("done")
     assert todos(home(ours.clerk)) == {}
 

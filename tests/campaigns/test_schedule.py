@@ -206,7 +206,7 @@ def test_rate_and_cap_tell_when_it_is_done(campaign: Campaign) -> None:
 
 
 @pytest.mark.parametrize(("window", "told"), [(DAYTIME, False), (ALWAYS, True)])
-def test_an_sms_at_night_is_told_before_the_button(campaign: Campaign, window: Window, told: bool) -> None:
+def test_an_sms_at_night_is_told_before_the_button(campaign: Campaign, window: Window, *, told: bool) -> None:
     """A company may send at any hour; whoever presses the button at half past ten is to know what it means."""
     campaign.starts_at = None
     campaign.tenant.send_window = window.to_json()

@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,34 @@ def test_no_card_number_comes_in_by_a_book(campaign: Campaign) -> None:
     faults = db.session.scalars(select(ImportFault).where(ImportFault.import_id == row.id)).all()
     assert [fault.code for fault in faults].count("card_number") == 2
     assert not any("4242" in fault.message for fault in faults)
+
+
+def test_a_corrected_file_keeps_the_columns_that_somebody_chose(campaign: Campaign) -> None:
+    """Two columns could be the number: which one it is was said once, and the second file says nothing else."""
+    two = LIST.replace("電話番号", "携帯番号,電話番号", 1)
+    head, *rows = two.strip().split("\r\n")
+    wide = [
+        ",".join([row.split(",")[0], f"070-5555-000{place}", *row.split(",")[1:]]) for place, row in enumerate(rows)
+    ]
+    content = "\r\n".join([head, *wide]).encode()
+    first = db.session.get_one(
+        Import, imports.store(campaign.id, "名簿.csv", io.BytesIO(content), user_id=author(campaign))
+    )
+    proposed = ColumnMapping.from_json(first.mapping or {})
+    assert proposed.phone == "携帯番号"
+    chosen = replace(proposed, phone="電話番号", reference=None)
+    imports.start(first.id, chosen)
+    running.run(first.id)
+    db.session.expire_all()
+    assert first.rows_rejected == 1
+    fixed = b"".join(imports.rejects(first.id, "cp932")).replace(b"03-1234-5678", b"090-3333-5678")
+    second = imports.store(campaign.id, "修正.csv", io.BytesIO(fixed), user_id=author(campaign))
+    assert ColumnMapping.from_json(db.session.get_one(Import, second).mapping or {}) == chosen
+    # another headline, or another question: nobody has chosen anything for that
+    other = imports.store(
+        campaign.id, "別.csv", io.BytesIO(content.replace("氏名".encode(), "名前".encode())), user_id=author(campaign)
+    )
+    assert ColumnMapping.from_json(db.session.get_one(Import, other).mapping or {}).phone == "携帯番号"
 
 
 def test_good_rows_arrive_sealed_and_digested(campaign: Campaign) -> None:
