@@ -116,7 +116,7 @@ def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(
 def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
     launched: Launched, sandbox: Sandbox, tuned: Tuned
 ) -> None:
-    tuned(unknown_settle_s=2, send_timeout_s=10)
+    tuned(unknown_settle_s=2, send_timeout_s=4)
     job = launched(10)
     sandbox.switches(reset_before_body=True)
     job.send()
