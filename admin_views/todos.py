@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import url_for
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from admin_views import flow_live, flow_preview
 from admin_views.access import may_open, staff
@@ -35,6 +36,7 @@ from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 _NAMED = 3
 _LOOKED_INTO = 10  # campaigns are looked at more closely
 _STUCK_AFTER = timedelta(minutes=10)
+_LATELY = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,37 @@ def for_company() -> list[Todo]:
         if count == 1:
             url = url_for("recipient.details_view", id=first.recipient_id)
         todos.append(Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", url))
+    if (count := _count(_without_page())) and may_open("payment_account"):
+        todos.append(
+            Todo(
+                f"24時間以内に、決済ページを開けなかった方が{count:,}人います。"
+                "決済アカウントのキーや支払方法が正しいか、利用中かを確かめてください。",
+                "決済アカウントを確かめる",
+                url_for("payment_account.index_view"),
+            )
+        )
     if may_open("payment_difference"):
         differences = rows(PaymentDifference).filter(PaymentDifference.settled_at.is_(None))
         if count := _count(differences):
             url = url_for("payment_difference.index_view", open="1")
             todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
     return todos
+
+
+def _without_page() -> Any:
+    """Find who pressed pay today and never got a payment page: a wrong key or setting, or a site that is away."""
+    now = datetime.now(UTC)
+    got_one = aliased(Payment)
+    return (
+        rows(Payment)
+        .filter(Payment.created_at.between(now - _LATELY, now - _STUCK_AFTER))
+        .filter(Payment.payment_account_id.is_not(None), Payment.provider_id.is_(None))
+        .filter(
+            ~select(got_one.id)
+            .where(got_one.recipient_id == Payment.recipient_id, got_one.attempt > Payment.attempt)
+            .exists()
+        )
+    )
 
 
 def _approvals() -> Iterator[Todo]:

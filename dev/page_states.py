@@ -39,6 +39,16 @@ def _unavailable_after(visit: Visit) -> None:
     visit.press()
 
 
+def _refused(visit: Visit) -> None:
+    visit.change("UPDATE payment_account SET active = {id} < 0")
+    visit.read()
+    visit.press()
+
+
+def _in_use(visit: Visit) -> None:
+    visit.change("UPDATE payment_account SET active = {id} > 0")
+
+
 def _available(visit: Visit) -> None:
     visit.switch({})
 
@@ -227,6 +237,14 @@ STATES = (
         "手続きの途中で、決済サービスにつながらないとき",
         "The payment site can't be reached and may have been paid: it says so",
         undo=_available,
+    ),
+    State(
+        "unavailable-refused",
+        _refused,
+        "unavailable_refused",
+        "決済の契約が使えないとき",
+        "The payment site refuses, or the contract isn't used any more: only the company can mend it",
+        undo=_in_use,
     ),
     State("go", _go, "go_title", "決済ページへ移動する間", "On the way to the payment site"),
     State(

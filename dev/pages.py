@@ -56,6 +56,7 @@ CHAPTERS = {
         "lapsed",
         "unavailable",
         "unavailable-unsure",
+        "unavailable-refused",
         "review",
         "pay-over",
         "returned",

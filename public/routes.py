@@ -131,7 +131,7 @@ def show(standing: Standing) -> Response:
     if not _proved(standing):
         return _questions(standing)
     title, text = visit.view(standing)
-    state, attempt = _payment(standing)
+    standing, state, attempt = _asked(standing, visit.by_id)
     return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
 
 
@@ -141,6 +141,9 @@ def answer(standing: Standing) -> Response:
     """Take the answers to all questions at once."""
     if _proved(standing):
         return _go("public.show")
+    if standing.page is PageState.UNOPENED:
+        # the form is older than the link's new life: an SMS was sent again after its end
+        visit.begin(standing)
     asked = check.questions(standing.campaign_id)
     typed = [_typed(number, question) for number, question in enumerate(asked, start=1)]
     verdict = check.check(standing.tenant_id, standing.recipient_id, standing.generation, asked, typed)
@@ -184,6 +187,8 @@ def start_payment(standing: Standing) -> Response:
         return_url=base + url_for("public.returned"),
         back_url=base + url_for("public.returned", back=1),
     )
+    if outcome is pay.Outcome.REFUSED:
+        return page("unavailable", status=503, standing=standing, refused=True)
     if outcome is pay.Outcome.UNAVAILABLE:
         # with an attempt under way, or one that the site can't be asked about, money may have come
         sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
@@ -214,11 +219,7 @@ def returned(standing: Standing) -> Response:
     over = standing.expires_at <= datetime.now(UTC)
     if not (_freshly_proved() if over else _proved(standing)):
         return _go("public.show")
-    state, attempt = _payment(standing)
-    if attempt is not None and state in {"started", "pending"}:
-        confirm_for_page(attempt.id)
-        standing = visit.by_return(standing.recipient_id, standing.generation) or standing
-        state, attempt = _payment(standing)
+    standing, state, attempt = _asked(standing, visit.by_return)
     looks = request.args.get("looks", 0, type=int)
     if state == "started" and "back" not in request.args:
         response = page("waiting", standing=standing, still_looking=looks < _LOOKS, over=over)
@@ -299,6 +300,18 @@ def _typed(number: int, question: Asked) -> tuple[str, ...]:
 def _calendars(standing: Standing) -> tuple[str, ...]:
     """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
     return (check.WESTERN, *check.ERAS) if standing.common.face.language == "ja" else ()
+
+
+def _asked(
+    standing: Standing, find: Callable[[int, int], Standing | None]
+) -> tuple[Standing, str, attempts.Attempt | None]:
+    """Ask the payment site about what is under way; say where the person, and the payment, stand then."""
+    state, attempt = _payment(standing)
+    if attempt is not None and state in {"started", "pending"}:
+        confirm_for_page(attempt.id)
+        standing = find(standing.recipient_id, standing.generation) or standing
+        state, attempt = _payment(standing)
+    return standing, state, attempt
 
 
 def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:

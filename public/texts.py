@@ -253,6 +253,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         ),
         "Your last payment could not be checked. If you have paid, don't pay again. Please try again in a few minutes.",
     ),
+    "unavailable_refused": (
+        "ただいま、このページからはお支払いいただけません。お支払いは行われていません。お手数ですが、{company}へお問い合わせください。",
+        "Payments can't be made from this page right now. Nothing was paid. Please contact {company}.",
+    ),
     "go_title": ("決済ページへ移動します", "Going to the payment page"),
     "go": (
         "自動で移動します。移動しないときは、下のボタンを押してください。",

@@ -50,6 +50,7 @@ class Outcome(StrEnum):
     READY = "ready"  # a page stands open
     CLOSED = "closed"  # nothing to pay, or not now: the message page says why
     UNAVAILABLE = "unavailable"  # the payment site gave no page; later it may
+    REFUSED = "refused"  # the site gives none, or the contract is not used any more: only the company can mend it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             provider, account = site.open_account(found.payment_account_id)
         except Unusable as fault:
             _log.error("payment account unusable", reason=str(fault))
-            return Outcome.UNAVAILABLE
+            return Outcome.REFUSED
         order = Order(
             reference=found.reference,
             amount_yen=found.amount_yen,
@@ -105,7 +106,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             if fault.final:
                 _give_up(found.payment_id, fault.code)
                 if found.fresh:
-                    return Outcome.UNAVAILABLE
+                    return Outcome.REFUSED
             # where nobody was asked, nobody is asked again now
             tries = _TRIES if fault.code == patience.SILENT else tries
             continue
@@ -191,7 +192,7 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
             attempt = last.newest + 1
             _abandon(connection, last)
         if not person.active:
-            return Outcome.UNAVAILABLE
+            return Outcome.REFUSED
         return _new_attempt(connection, person, attempt, provider, now)
 
 

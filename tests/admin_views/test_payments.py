@@ -1,7 +1,7 @@
 """Money in the back office: who may act, the password, what is shown and what is put on record."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -235,3 +235,19 @@ def test_a_test_contract_says_so_on_every_page(app, browser_of, ours, operator):
         db.session.get_one(PaymentAccount, ours.payment_account).test_mode = False
         db.session.commit()
     assert "テスト決済" not in browser.get(page).get_data(as_text=True)
+
+
+def test_who_got_no_payment_page_is_told_of_at_home(browser_of, ours, theirs, attempt):
+    """A key that was renewed at the payment site alone: nobody could pay, and nobody would have known."""
+    words = "決済ページを開けなかった方が1人います"
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    attempt(state="failed", created_at=earlier)
+    attempt(state="expired", created_at=earlier, attempt=2, reference="k.1.p2")
+    home = browser_of(ours.manager).get("/admin/").get_data(as_text=True)
+    assert words in home
+    assert "/admin/payment_account/" in home
+    assert words not in browser_of(ours.clerk).get("/admin/").get_data(as_text=True)
+    assert words not in browser_of(theirs.manager).get("/admin/").get_data(as_text=True)
+    # another press led to a page
+    attempt(state="started", created_at=earlier, attempt=3, reference="k.1.p3", provider_id="cs_1")
+    assert words not in browser_of(ours.manager).get("/admin/").get_data(as_text=True)

@@ -184,10 +184,10 @@ def test_no_payment_begins_where_none_may(buyer: Buyer, standing: str) -> None:
 
 def test_a_contract_that_is_stopped_or_empty_takes_no_payment(buyer: Buyer) -> None:
     buyer.database.execute("UPDATE payment_account SET active = false")
-    assert buyer.press() is Outcome.UNAVAILABLE
+    assert buyer.press() is Outcome.REFUSED
     assert buyer.payments() == []
     buyer.database.execute("UPDATE payment_account SET active = true, credentials_sealed = NULL")
-    assert buyer.press() is Outcome.UNAVAILABLE
+    assert buyer.press() is Outcome.REFUSED
     assert buyer.sessions() == []
     assert buyer.state() == "unpaid"
 

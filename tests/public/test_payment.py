@@ -188,8 +188,8 @@ def test_who_may_have_paid_is_not_told_that_nothing_was_paid(shop: Shop, reader:
     reader.press()
     shop.choose("card")
     shop.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
-    reader.open("/p")
     shop.site.switches(error_before={"value": True, "on": "stripe"})
+    reader.open("/p")
     reader.press()
     assert reader.page.status_code == 503
     assert "お支払いは行われていません" not in reader.text
@@ -299,3 +299,43 @@ def test_a_message_without_payment_has_no_place_to_pay(send: Callable[..., Sent]
     browser.open(send().link).press().press(**ANSWERS)
     assert "お支払い金額" not in browser.text
     assert browser.open("/p/return").path == "/p"
+
+
+def test_who_paid_in_another_browser_is_told_so_by_the_link(shop: Shop, reader: Browser, app: Flask) -> None:
+    """PayPay's app may come back in another browser, which knows nobody, and no webhook came yet."""
+    reader.press()
+    shop.choose("card")
+    shop.later()
+    other = Browser(app.test_client()).open(shop.sent.link).press().press(**ANSWERS)
+    assert "お支払いが完了しました" in other.text
+    assert "支払いを続ける" not in other.text
+    assert shop.state() == "paid"
+
+
+def test_money_of_a_slip_is_looked_for_when_the_message_is_opened(shop: Shop, reader: Browser) -> None:
+    reader.press()
+    shop.choose("konbini")
+    shop.later()
+    assert "ご入金をお待ちしています" in reader.open("/p").text
+    shop.choose("paid", slip=True)
+    shop.later()
+    assert "お支払いが完了しました" in reader.open("/p").text
+
+
+def test_a_site_that_refuses_for_good_is_not_to_be_tried_again(shop: Shop, reader: Browser) -> None:
+    """A typing error in the account's methods, say: to wait some minutes helps nobody."""
+    shop.database.execute("""UPDATE payment_account SET settings = '{"methods": "credit"}'""")
+    reader.press()
+    assert reader.page.status_code == 503
+    assert "みどり信販へお問い合わせください" in reader.text
+    assert "お支払いは行われていません" in reader.text
+    assert "数分たってから" not in reader.text
+    assert "もう一度試す" not in reader.text
+    assert 'href="/p"' in reader.text
+
+
+def test_a_contract_that_is_not_used_any_more_is_not_to_be_tried_again(shop: Shop, reader: Browser) -> None:
+    shop.database.execute("UPDATE payment_account SET active = false")
+    reader.press()
+    assert "みどり信販へお問い合わせください" in reader.text
+    assert "数分たってから" not in reader.text

@@ -206,6 +206,17 @@ def test_a_link_that_staff_ended_opens_nowhere_and_shows_nothing_more(sent: Sent
     )
 
 
+def test_a_form_that_was_open_while_the_link_lived_anew_is_taken(sent: Sent, browser: Browser, database, state) -> None:
+    """The link ended unread and another SMS gave it a new end: the tab of the first time still holds the questions."""
+    browser.open(sent.link).press()
+    database.execute("UPDATE recipient SET page_state = 'unopened' WHERE id = %s", [sent.person.id])
+    browser.press(**WRONG)
+    assert (browser.page.status_code, state(sent)) == (422, ("opened", 1))
+    database.execute("UPDATE recipient SET page_state = 'unopened', failed_attempts = 0")
+    browser.press(**ANSWERS)
+    assert (browser.path, state(sent)) == ("/p", ("viewed", 0))
+
+
 def test_coming_back_by_the_link_asks_nothing_twice_in_one_browser(sent: Sent, browser: Browser) -> None:
     browser.open(sent.link).press().press(**ANSWERS)
     browser.open(sent.link).press()
