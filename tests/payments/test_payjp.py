@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from app.payments.base import (
     ChargeStatus,
     Order,
     PaymentAccount,
-    RefundStatus,
     UnclearCharge,
     WebhookEvent,
 )
@@ -336,67 +335,6 @@ def test_without_a_token_on_record_nothing_is_ours() -> None:
 def test_an_event_that_cant_be_read_says_so(body: bytes) -> None:
     with pytest.raises(UnclearCharge):
         told(body)
-
-
-# -- ending, giving back, listing -------------------------------------------------------------------------------------
-
-PAID = Charge("cs_test_1", "abc.12.p1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pfw_1")
-
-
-def test_an_open_session_can_be_ended() -> None:
-    request = payjp.expire(account(), replace(PAID, status=ChargeStatus.OPEN))
-    assert request is not None
-    assert (request.method, request.url) == ("POST", "https://api.pay.jp/v2/checkout/sessions/cs_test_1/expire")
-    assert payjp.expire(account(), PAID) is None
-
-
-def test_a_refund_is_asked_for_once() -> None:
-    request = payjp.refund(account(), PAID, 500, "abc.12.p1.r1")
-    assert request == payjp.refund(account(), PAID, 500, "abc.12.p1.r1")
-    assert request is not None
-    read = payjpv2.PaymentRefundCreateRequest.from_json(request.body.decode())
-    assert read is not None
-    assert (read.payment_flow_id, read.amount) == ("pfw_1", 500)
-    assert json.loads(request.body)["metadata"] == {"reference": "abc.12.p1", "refund": "abc.12.p1.r1"}
-    for charge_ in (replace(PAID, payment_id=None), replace(PAID, status=ChargeStatus.REFUNDED)):
-        assert payjp.refund(account(), charge_, 500, "r") is None
-
-
-@pytest.mark.parametrize(
-    ("status", "read"),
-    [
-        ("succeeded", RefundStatus.DONE),
-        ("pending", RefundStatus.PENDING),
-        ("requires_action", RefundStatus.PENDING),
-        ("failed", RefundStatus.FAILED),
-        ("canceled", RefundStatus.FAILED),
-    ],
-)
-def test_a_refunds_answer(status: str, read: RefundStatus) -> None:
-    body = {"object": "payment_refund", "id": "re_1", "status": status, "amount": 500}
-    assert payjp.refunded(answers(body)[0]).status is read
-    for broken in (body | {"status": "?"}, body | {"amount": True}, {"object": "payment_flow"}):
-        with pytest.raises(UnclearCharge):
-            payjp.refunded(answers(broken)[0])
-
-
-def test_a_day_is_picked_from_the_list() -> None:
-    """The 23rd in Japan is from 15:00 UTC of the 22nd."""
-    day = date(2026, 11, 23)
-    times = ("2026-11-23T15:00:00Z", "2026-11-23T14:59:59Z", "2026-11-22T15:00:00Z", "2026-11-22T14:59:59Z")
-    flows = [flow(id=f"pfw_{at}", created_at=made) for at, made in enumerate(times)]
-    page = payjp.listed(day, answers({"object": "list", "has_more": True, "data": flows})[0])
-    assert ([one.payment_id for one in page.charges], page.cursor) == (["pfw_1", "pfw_2"], None)
-    page = payjp.listed(day, answers({"object": "list", "has_more": True, "data": flows[:2]})[0])
-    assert page.cursor == "pfw_1"
-    assert payjp.day(account(), day, "pfw_1").url.endswith("/v2/payment_flows?limit=100&starting_after=pfw_1")
-    assert payjp.listed(day, answers({"object": "list", "has_more": False, "data": flows[:2]})[0]).cursor is None
-    strangers = [flow(metadata={}), flow(status="requires_action"), {"object": "payment_flow"}]
-    page = payjp.listed(day, answers({"object": "list", "data": strangers})[0])
-    assert [(one.reference, one.status) for one in page.charges] == [
-        (None, ChargeStatus.PAID),
-        ("abc.12.p1", ChargeStatus.OPEN),
-    ]
 
 
 def test_nothing_secret_is_shown() -> None:
