@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sandbox.harness import Sandbox
 from sandbox.pages import tappable
 from tests.sandbox.conftest import LINKS, TENANT, until
-from tests.sandbox.test_stripe import choose, opened
+from tests.sandbox.stripe_shop import choose, opened
 
 TEXT = "【さくら保険】<お支払い>\nhttps://todoke.example/r/AbC?x=1&y=2。ご確認ください"
 
