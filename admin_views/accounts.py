@@ -1,5 +1,6 @@
 """What the forms of SMS and payment accounts share: fields that the adapter names, secrets that never come back."""
 
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -10,10 +11,20 @@ from wtforms import BooleanField, Field, PasswordField, StringField
 from wtforms.validators import ValidationError
 
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import RowField, at_most, line, no_card_number, one_line, required
+from admin_views.fields import (
+    Check,
+    ChoicesField,
+    RowField,
+    at_most,
+    line,
+    no_card_number,
+    one_line,
+    required,
+)
 from admin_views.users import companies
 from app import tenancy
 from app.accounts import credentials_of, seal_credentials
+from app.outbound import AccountField
 from app.payments.base import PaymentProvider
 from app.sms.base import SmsProvider
 
@@ -43,6 +54,8 @@ class AccountForm(Form):
         for item, field in self.of_provider():
             if item.secret and item.name in sealed:
                 field.description = f"設定済み。変えるときだけ入力してください。{item.help}"
+            elif item.secret:
+                field.flags.required = True
         if obj is not None or tenancy.current().tenant_id is not None:
             del self.tenant_id
 
@@ -58,7 +71,11 @@ class AccountForm(Form):
         for name in ("name", "active", "sender", "rate_per_s", "test_mode"):
             if name in self:
                 setattr(obj, name, self[name].data)
-        obj.settings = {item.name: field.data for item, field in self.of_provider() if not item.secret}
+        obj.settings = {
+            item.name: field.text if isinstance(field, ChoicesField) else field.data
+            for item, field in self.of_provider()
+            if not item.secret
+        }
 
     def secrets(self) -> dict[str, str]:
         """Give the secrets that were typed."""
@@ -79,25 +96,40 @@ def _secret_needed(form: Any, field: Any) -> None:
         raise ValidationError("入力してください。")
 
 
+def _whole(least: int, most: int) -> Check:
+    def check(_form: Any, field: Any) -> None:
+        typed = field.data
+        if typed and not (typed.isascii() and typed.isdigit() and least <= int(typed[:9]) <= most):
+            raise ValidationError(f"{least}から{most}までの数字で入力してください。")
+
+    return check
+
+
+def _field_of(item: AccountField) -> Any:
+    if item.secret:
+        return PasswordField(
+            item.label,
+            [_secret_needed, at_most(_LONGEST), _plain_ascii],
+            filters=[lambda typed: (typed or "").strip()],
+            description=item.help,
+        )
+    if item.choices:
+        return ChoicesField(
+            item.label, required("1つ以上選んでください。"), offered=item.choices, description=item.help
+        )
+    needed = [required("入力してください。")] if item.whole is None else [_whole(*item.whole)]
+    return StringField(
+        item.label,
+        [*needed, at_most(_LONGEST), _plain_ascii, no_card_number],
+        filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed))],
+        description=item.help,
+    )
+
+
 def form_for(base: type[AccountForm], provider: Provider) -> type[AccountForm]:
     """Make the form of one provider's accounts."""
     attributes: dict[str, Any] = {"provider": provider}
-    for item in provider.fields:
-        attributes[_PREFIX + item.name] = (
-            PasswordField(
-                item.label,
-                [_secret_needed, at_most(_LONGEST), _plain_ascii],
-                filters=[lambda typed: (typed or "").strip()],
-                description=item.help,
-            )
-            if item.secret
-            else StringField(
-                item.label,
-                [required("入力してください。"), at_most(_LONGEST), _plain_ascii, no_card_number],
-                filters=[one_line],
-                description=item.help,
-            )
-        )
+    attributes |= {_PREFIX + item.name: _field_of(item) for item in provider.fields}
     return type(f"{base.__name__}For{provider.name.title()}", (base,), attributes)
 
 

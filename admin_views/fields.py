@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import phonenumbers
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length, StopValidation, ValidationError
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from admin_views.scoping import as_id
 from app.intake.cards import holds_card_number
@@ -86,6 +87,32 @@ def phone_line(label: str, *checks: Any, help: str = "") -> Any:  # noqa: A002 -
         filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed)).replace("ー", "-")],
         description=help,
     )
+
+
+class ChoicesField(SelectMultipleField):
+    """Boxes to tick; `text` is what is kept: the chosen words in the order offered, with commas between."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+    def __init__(self, label: str, *checks: Any, offered: Mapping[str, str], **rest: Any):
+        super().__init__(label, list(checks), choices=select_options(offered.items()), validate_choice=False, **rest)
+        self.offered = tuple(offered)
+
+    def process_data(self, value: str | None) -> None:
+        """Take what was kept; what is offered no longer is ticked no longer."""
+        kept = (value or "").replace(" ", "").split(",")
+        self.data = [word for word in self.offered if word in kept]
+
+    def pre_validate(self, _form: Any) -> None:
+        """Refuse what is not on offer."""
+        if set(self.data or ()) - set(self.offered):
+            raise ValidationError("選択肢から選び直してください。")
+
+    @property
+    def text(self) -> str:
+        """Give what is kept."""
+        return ",".join(word for word in self.offered if word in (self.data or ()))
 
 
 class RowField(SelectField):

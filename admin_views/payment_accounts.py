@@ -1,14 +1,20 @@
 """決済アカウント: contracts with payment sites."""
 
+import re
 from typing import Any
 
 from wtforms import BooleanField
+from wtforms.validators import ValidationError
 
 from admin_views import show
 from admin_views.accounts import AccountForm, AccountView
+from app.accounts import credentials_of
 from app.config import settings
 from app.models import PaymentAccount
 from app.payments.providers import PROVIDERS
+
+# as payment sites that tell it begin the keys of their two environments
+_MODE = re.compile(r"[a-z]+_(?P<mode>test|live)_")
 
 
 class PaymentAccountForm(AccountForm):
@@ -17,6 +23,16 @@ class PaymentAccountForm(AccountForm):
     test_mode = BooleanField(
         "テスト用の契約", description="決済サイトのテスト環境のキーを使う場合に選びます。お金は動きません。"
     )
+
+    def validate_test_mode(self, field: Any) -> None:
+        """Refuse a contract for tests that would move money, and one in earnest that wouldn't."""
+        stored = credentials_of(self._obj) if self._obj is not None else {}
+        found = [_MODE.match(key) for key in {**stored, **self.secrets()}.values()]
+        modes = {match["mode"] for match in found if match}
+        if "test" in modes and not field.data:
+            raise ValidationError("キーはテスト環境のものです。ここを選ぶか、本番のキーを入力してください。")
+        if "live" in modes and field.data:
+            raise ValidationError("キーは本番のものです。ここを外すか、テスト環境のキーを入力してください。")
 
 
 class PaymentAccountView(AccountView):

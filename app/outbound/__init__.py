@@ -51,9 +51,15 @@ Answer = Response | Failure
 
 @dataclass(frozen=True, slots=True)
 class AccountField:
-    """One field of an account's form in the back office. `secret` ones are encrypted and never shown again."""
+    """One field of an account's form in the back office. `secret` ones are encrypted and never shown again.
+
+    `choices` (the provider's word -> label) are ticked, one at least, and kept with commas between; `whole` is the
+    least and the most of a whole number that may stay empty.
+    """
 
     name: str
     label: str
     secret: bool = False
     help: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    whole: tuple[int, int] | None = None

@@ -65,6 +65,15 @@ _LOCALES: Final = frozenset({"ja", "en", "ko"})
 _NO_REFUND: Final = frozenset({"konbini", "bank_transfer", "pay_easy"})
 
 
+_METHODS: Final[Mapping[str, str]] = {
+    "credit_card": "カード",
+    "konbini": "コンビニ",
+    "paypay": "PayPay",
+    "bank_transfer": "銀行振込",
+    "pay_easy": "Pay-easy",
+}
+
+
 class _Komoju:
     """The adapter; see `PaymentProvider` for each method."""
 
@@ -73,19 +82,9 @@ class _Komoju:
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_ で始まるキーです。"),
         AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="Webhook設定のSecret Tokenです。"),
-        AccountField(
-            "methods",
-            "支払方法",
-            help="credit_card, konbini, paypay, bank_transfer, pay_easy をカンマ区切りで入力します。空欄はカードです。",
-        ),
+        AccountField("methods", "支払方法", choices=_METHODS, help="KOMOJUの管理画面で有効にしたものを選びます。"),
     )
-    methods: Mapping[str, str] = {
-        "credit_card": "カード",
-        "konbini": "コンビニ",
-        "paypay": "PayPay",
-        "bank_transfer": "銀行振込",
-        "pay_easy": "Pay-easy",
-    }
+    methods = _METHODS
     lifetime_s = (1, SESSION_S)
     tells_end = True
 

@@ -65,6 +65,9 @@ _REFUND_STATUS: Final = {
 }
 
 
+_METHODS: Final[Mapping[str, str]] = {"card": "カード", "paypay": "PayPay", "apple_pay": "Apple Pay"}
+
+
 class _Payjp:
     """The adapter; see `PaymentProvider` for each method."""
 
@@ -73,11 +76,9 @@ class _Payjp:
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_live_ または sk_test_ で始まるキーです。"),
         AccountField("webhook_token", "Webhookトークン", secret=True, help="管理画面のWebhook設定にある文字列です。"),
-        AccountField(
-            "methods", "支払方法", help="card, paypay, apple_pay をカンマ区切りで入力します。空欄はカードです。"
-        ),
+        AccountField("methods", "支払方法", choices=_METHODS, help="PAY.JPの管理画面で有効にしたものを選びます。"),
     )
-    methods: Mapping[str, str] = {"card": "カード", "paypay": "PayPay", "apple_pay": "Apple Pay"}
+    methods = _METHODS
     # up to 24 hours from when PAY.JP makes the session: a minute of room for clocks and the way there
     lifetime_s = (120, 86_340)
     tells_end = True

@@ -57,6 +57,9 @@ _PAGE: Final = 100  # the most that a list gives at once
 _PENDING_REFUNDS: Final = frozenset({"pending", "requires_action"})  # konbini: the person names a bank account first
 
 
+_METHODS: Final[Mapping[str, str]] = {"card": "カード", "konbini": "コンビニ", "paypay": "PayPay"}
+
+
 class _StripeCheckout:
     """The adapter; see `PaymentProvider` for each method."""
 
@@ -65,10 +68,15 @@ class _StripeCheckout:
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_ または rk_ で始まるキーです。"),
         AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="whsec_ で始まる文字列です。"),
-        AccountField("methods", "支払方法", help="card, konbini, paypay をカンマ区切りで入力します。例：card,konbini"),
-        AccountField("konbini_days", "コンビニ払いの期限（日数）", help="1から60までの日数です。空欄は3日です。"),
+        AccountField("methods", "支払方法", choices=_METHODS, help="Stripeの管理画面で有効にしたものを選びます。"),
+        AccountField(
+            "konbini_days",
+            "コンビニ払いの期限（日数）",
+            help="1から60までの日数です。空欄は3日です。",
+            whole=_KONBINI_DAYS_LIMITS,
+        ),
     )
-    methods: Mapping[str, str] = {"card": "カード", "konbini": "コンビニ", "paypay": "PayPay"}
+    methods = _METHODS
     # Stripe takes 1,800 to 86,400 s from when it creates the session: a minute of room for clocks and the way there.
     lifetime_s = (1_860, 86_340)
     tells_end = True

@@ -22,7 +22,7 @@ ALLOWED = {
     "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
     "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
     "Google", "Microsoft", "Authenticator", "QR", "IP", "Chrome", "Windows",
-    "whsec", "card", "konbini", "paypay", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
+    "whsec", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
 }  # fmt: skip
 _SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")
 _DATA = re.compile(

@@ -289,6 +289,56 @@ def test_a_payment_account_tells_where_its_webhooks_go(app, browser_of, ours):
     assert "sk_live_1" not in page
 
 
+STRIPE = {
+    "name": "本番", "active": "y", "provider_secret_key": "sk_live_1", "provider_webhook_secret": "whsec_1",
+    "provider_methods": ["konbini", "card"], "provider_konbini_days": "",
+}  # fmt: skip
+
+
+def test_ways_to_pay_are_ticked_and_a_term_may_stay_empty(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    page = manager.get("/admin/payment_account/new/?provider=stripe").get_data(as_text=True)
+    assert re.findall(r'<label class="form-check-label" for="provider_methods-\d">(.*?)</label>', page) == [
+        "カード", "コンビニ", "PayPay",
+    ]  # fmt: skip
+    assert manager.post("/admin/payment_account/new/?provider=stripe", STRIPE).status_code == 302
+    row = _one(app, PaymentAccount, name="本番")
+    assert row.settings == {"methods": "card,konbini", "konbini_days": ""}
+    page = manager.get(f"/admin/payment_account/edit/?id={row.id}").get_data(as_text=True)
+    ticked = re.findall(r'<input[^>]*name="provider_methods"[^>]*>', page)
+    assert ["checked" in box for box in ticked] == [True, True, False]
+    changed = {**STRIPE, "provider_secret_key": "", "provider_webhook_secret": "", "provider_konbini_days": "７"}
+    assert manager.post(f"/admin/payment_account/edit/?id={row.id}", changed).status_code == 302
+    assert _one(app, PaymentAccount, name="本番").settings["konbini_days"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"provider_methods": []}, "1つ以上選んでください"),
+        ({"provider_methods": ["cardd"]}, "選択肢から選び直してください"),
+        ({"provider_konbini_days": "61"}, "1から60までの数字で入力してください"),
+        ({"provider_konbini_days": "0"}, "1から60までの数字で入力してください"),
+        ({"provider_konbini_days": "三日"}, "1から60までの数字で入力してください"),
+        ({"provider_secret_key": "sk_test_1"}, "キーはテスト環境のものです"),
+        ({"test_mode": "y"}, "キーは本番のものです"),
+        ({"provider_secret_key": ""}, "入力してください"),
+    ],
+)
+def test_a_contract_that_would_take_no_money_or_real_money_as_a_test_is_refused(app, browser_of, ours, changes, says):
+    answer = browser_of(ours.manager).post("/admin/payment_account/new/?provider=stripe", {**STRIPE, **changes})
+    assert answer.status_code == 200
+    assert says in _words(answer)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        assert db.session.query(PaymentAccount).count() == 1
+
+
+def test_a_stored_key_for_tests_keeps_its_contract_one_for_tests(browser_of, ours):
+    data = {"name": "デモ", "active": "y", "provider_methods": "card"}
+    answer = browser_of(ours.manager).post(f"/admin/payment_account/edit/?id={ours.payment_account}", data)
+    assert "キーはテスト環境のものです" in _words(answer)
+
+
 # --- people ---
 
 
