@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app import tenancy
@@ -86,6 +88,59 @@ def operator(app: Flask) -> int:
 def browser_of(app: Flask) -> Callable[[int], Browser]:
     """Give a browser in which a user is signed in, without the time that a password takes."""
     return lambda user_id: signed_in(app, user_id)
+
+
+@pytest.fixture
+def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
+    return browser_of(ours.clerk)
+
+
+@pytest.fixture
+def manager(browser_of: Callable[[int], Browser], ours: House) -> Browser:
+    return browser_of(ours.manager)
+
+
+@pytest.fixture
+def campaign(app: Flask, ours: House) -> int:
+    """A campaign without payment, ready to be checked; three people."""
+    with app.app_context():
+        made = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="満期のご案内")
+        factories.people(ours.tenant, made, 3)
+        return made
+
+
+@pytest.fixture
+def ask(app: Flask, ours: House) -> Callable[[Any], list[Any]]:
+    """Give what the database answers; open for the question alone, so that no request shares the test's session."""
+
+    def ask(statement: Any) -> list[Any]:
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            return [tuple(row) for row in db.session.execute(statement)]
+
+    return ask
+
+
+@pytest.fixture
+def change(app: Flask) -> Callable[..., None]:
+    """Change something behind the pages' back."""
+
+    def change(statement: str, **values: Any) -> None:
+        with app.app_context(), tenancy.platform():
+            db.session.execute(text(statement), values)
+            db.session.commit()
+
+    return change
+
+
+def words(browser: Browser, url: str) -> str:
+    """Give what a page says, without its tags."""
+    answer = browser.get(url)
+    assert answer.status_code == 200, url
+    return plain(answer.get_data(as_text=True))
+
+
+def plain(page: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
 
 
 def signed_in(app: Flask, user_id: int) -> Browser:

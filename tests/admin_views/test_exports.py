@@ -15,11 +15,6 @@ from jobs import tracking
 from tests import factories
 
 
-@pytest.fixture
-def clerk(browser_of, ours):
-    return browser_of(ours.clerk)
-
-
 def references(answer):
     assert answer.status_code == 200
     table = csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig"), newline=""))

@@ -1,20 +1,12 @@
 """Checks that broke off: told on every page of the campaign, resumed by a person, on record."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
-import pytest
 from sqlalchemy import select, text
 
 from app import tenancy
 from app.extensions import db
 from app.models import AuditEntry, Campaign
-from tests.admin_views.conftest import Browser, House
-
-
-@pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
 
 
 def stop(app, ours):

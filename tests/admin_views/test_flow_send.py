@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
@@ -11,7 +10,7 @@ from urllib.parse import unquote
 import openpyxl
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from admin_views import campaign_flow
 from app import tenancy
@@ -24,40 +23,12 @@ from tests.admin_views.conftest import Browser, House
 
 
 @pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
-
-
-@pytest.fixture
 def campaign(app: Flask, ours: House) -> int:
     """A campaign without payment, ready to be checked; three people."""
     with app.app_context():
         made = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="訪問/日時のご連絡")
         factories.people(ours.tenant, made, 3)
         return made
-
-
-@pytest.fixture
-def ask(app: Flask, ours: House) -> Callable[[Any], list[Any]]:
-    """Give what the database answers; open for the question alone, so that no request shares the test's session."""
-
-    def ask(statement: Any) -> list[Any]:
-        with app.app_context(), tenancy.tenant(ours.tenant):
-            return [tuple(row) for row in db.session.execute(statement)]
-
-    return ask
-
-
-@pytest.fixture
-def change(app: Flask, ours: House) -> Callable[..., None]:
-    """Change something behind the pages' back."""
-
-    def change(statement: str, **values: Any) -> None:
-        with app.app_context(), tenancy.tenant(ours.tenant):
-            db.session.execute(text(statement), values)
-            db.session.commit()
-
-    return change
 
 
 def page_of(browser: Browser, url: str) -> str:

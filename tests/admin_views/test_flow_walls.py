@@ -1,7 +1,6 @@
 """A campaign's pages: shut to other companies by every address, and free of anything the policy forbids."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -11,14 +10,9 @@ from app import tenancy
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Import, Recipient
 from tests import factories
-from tests.admin_views.conftest import Browser, House
+from tests.admin_views.conftest import House
 
 BY_HAND = re.compile(r"""\son\w+\s*=|\sstyle\s*=|javascript:|<style|<script(?![^>]*\ssrc=)""", re.IGNORECASE)
-
-
-@pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
 
 
 def listed(app: Flask, house: House, campaign: int, state: str = "done") -> int:

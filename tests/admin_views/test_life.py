@@ -1,75 +1,25 @@
-"""Hours, booking, trial, sending again, reminders and decisions, by clicks."""
+"""Hours, booking and trial, by clicks."""
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from html import unescape
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app import tenancy
 from app.campaigns.windows import DAYS
 from app.extensions import db
-from app.models import Campaign, Recipient, Reminder, SmsAccount, Tenant, TrialMessage
+from app.models import Campaign, SmsAccount, Tenant, TrialMessage
 from app.tracking.clock import TOKYO
-from tests import factories
-from tests.admin_views.conftest import Browser, House
+from tests.admin_views.conftest import Browser, House, plain, words
 from tests.admin_views.test_writing import _form
 
 WORKDAYS = {f"hours-{day}_{end}": time for day in DAYS[:5] for end, time in (("from", "09:00"), ("to", "18:00"))}
 REST = {f"hours-{day}_{end}": "" for day in DAYS[5:] for end in ("from", "to")}
 HOURS = {"hours-choice": "own", **WORKDAYS, **REST}
-
-
-@pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
-
-
-@pytest.fixture
-def manager(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.manager)
-
-
-@pytest.fixture
-def campaign(app: Flask, ours: House) -> int:
-    """A campaign without payment, ready to be checked; three people."""
-    with app.app_context():
-        made = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="満期のご案内")
-        factories.people(ours.tenant, made, 3)
-        return made
-
-
-@pytest.fixture
-def ask(app: Flask, ours: House) -> Callable[[Any], list[Any]]:
-    def ask(statement: Any) -> list[Any]:
-        with app.app_context(), tenancy.tenant(ours.tenant):
-            return [tuple(row) for row in db.session.execute(statement)]
-
-    return ask
-
-
-@pytest.fixture
-def change(app: Flask, ours: House) -> Callable[..., None]:
-    def change(statement: str, **values: Any) -> None:
-        with app.app_context(), tenancy.platform():
-            db.session.execute(text(statement), values)
-            db.session.commit()
-
-    return change
-
-
-def words(browser: Browser, url: str) -> str:
-    answer = browser.get(url)
-    assert answer.status_code == 200, url
-    return plain(answer.get_data(as_text=True))
-
-
-def plain(page: str) -> str:
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
 
 
 def local(at: datetime) -> str:
@@ -281,172 +231,3 @@ def test_a_trial_is_offered_after_the_check_and_says_what_it_came_to(
     assert "受け付けられませんでした" in plain(told)
     assert "090-****-2222" in told
     assert ask(select(TrialMessage.state)) == [("undelivered",)]
-
-
-# --- again ---
-
-
-@pytest.fixture
-def sent(app: Flask, ours: House, campaign: int, change: Callable[..., None]) -> int:
-    """A campaign that was sent: one opened, one did not, one could not be reached for a passing cause."""
-    with app.app_context():
-        factories.launch(ours.tenant, campaign)
-    change("UPDATE slice SET due_at = NULL WHERE campaign_id = :id", id=campaign)
-    change("UPDATE campaign SET state = 'completed', completed_at = now() WHERE id = :id", id=campaign)
-    change(
-        "UPDATE recipient SET sms_state = 'delivered', sent_at = now(), link_expires_at = now() + interval '14 days'"
-        " WHERE campaign_id = :id",
-        id=campaign,
-    )
-    change(
-        "UPDATE recipient SET sms_state = 'undelivered', sms_code = 'unconnected'"
-        " WHERE id = (SELECT min(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
-    change(
-        "UPDATE recipient SET page_state = 'opened' WHERE id = (SELECT max(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
-    return campaign
-
-
-def states(campaign: int) -> Any:
-    return select(Recipient.sms_state).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
-
-
-def test_the_unreached_are_written_to_again_once_confirmed(
-    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]]
-) -> None:
-    status = clerk.get(f"/admin/campaign/{sent}/status/").get_data(as_text=True)
-    url = f"/admin/campaign/{sent}/resend"
-    assert f'href="{url}"' in status
-    asked = words(clerk, url)
-    assert "1件に送り直す" in asked
-    assert "すぐに送信が始まります" in asked
-    assert ask(states(sent)) == [("undelivered",), ("delivered",), ("delivered",)]
-    after = plain(clerk.post(url, follow_redirects=True).get_data(as_text=True))
-    assert "1件の再送を始めました" in after
-    assert ask(states(sent)) == [("queued",), ("delivered",), ("delivered",)]
-    again = plain(clerk.post(url, follow_redirects=True).get_data(as_text=True))
-    assert "送り直す相手はいません" in again
-
-
-def reminder_form(browser: Browser, url: str) -> dict[str, str]:
-    page = browser.get(url).get_data(as_text=True)
-    number = re.search(r'name="number" value="(\d+)"', page)
-    typed = re.search(r'<textarea[^>]*name="sms_text"[^>]*>(.*?)</textarea>', page, re.DOTALL)
-    assert number, plain(page)
-    assert typed
-    return {"number": number[1], "sms_text": unescape(typed[1])}
-
-
-def test_who_has_not_opened_is_reminded_once(clerk: Browser, sent: int, ask: Callable[[Any], list[Any]]) -> None:
-    url = f"/admin/campaign/{sent}/remind/unopened"
-    asked = words(clerk, url)
-    assert "まだ開いていない人1件に、SMSをもう一度送りますか" in asked
-    assert "このうち1件には、24時間以内にSMSを送っています" in asked
-    form = reminder_form(clerk, url)
-    assert form["sms_text"] == factories.SMS_TEXT
-    assert clerk.post(url, form).status_code == 303
-    second = clerk.post(url, form)
-    assert second.status_code == 422
-    assert "ほかの人がリマインドを送ったか" in second.get_data(as_text=True)
-    assert ask(states(sent)) == [("undelivered",), ("queued",), ("delivered",)]
-    assert ask(select(Reminder.number, Reminder.people, Reminder.sms_text)) == [(1, 1, factories.SMS_TEXT)]
-    status = words(clerk, f"/admin/campaign/{sent}/status/")
-    assert "送ったリマインド" in status
-
-
-def test_a_reminders_words_are_checked_and_not_lost(
-    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]
-) -> None:
-    url = f"/admin/campaign/{sent}/remind/unopened"
-    form = reminder_form(clerk, url)
-    refused = clerk.post(url, {**form, "sms_text": "お忘れではありませんか <b>"})
-    assert refused.status_code == 422
-    page = refused.get_data(as_text=True)
-    assert "{リンク} がありません" in page
-    assert "お忘れではありませんか &lt;b&gt;" in page
-    assert ask(select(Reminder.id)) == []
-    assert clerk.post(url, {**form, "number": "１"}).status_code == 422
-    change("UPDATE recipient SET page_state = 'opened'")
-    assert "リマインドを送る相手がいません" in words(clerk, url)
-
-
-def test_only_campaigns_that_ask_for_payment_remind_of_it(clerk: Browser, sent: int, ours: House) -> None:
-    assert clerk.get(f"/admin/campaign/{sent}/remind/unpaid").status_code == 404
-    assert clerk.get(f"/admin/campaign/{sent}/remind/anybody").status_code == 404
-    assert clerk.get(f"/admin/campaign/{ours.campaign}/remind/unpaid").status_code == 200
-
-
-def test_a_paused_campaign_offers_nothing_of_it(clerk: Browser, sent: int, change: Callable[..., None]) -> None:
-    change("UPDATE campaign SET state = 'paused' WHERE id = :id", id=sent)
-    assert "もう一度送る" not in words(clerk, f"/admin/campaign/{sent}/status/")
-    assert "先に送信を再開してください" in plain(
-        clerk.get(f"/admin/campaign/{sent}/resend", follow_redirects=True).get_data(as_text=True)
-    )
-
-
-# --- held ---
-
-
-@pytest.fixture
-def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]) -> int:
-    """Somebody whose SMS has had no known fate for two days."""
-    recipient_id = ask(select(Recipient.id).where(Recipient.campaign_id == sent).order_by(Recipient.id))[1][0]
-    change(
-        "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = :id",
-        id=recipient_id,
-    )
-    change("UPDATE campaign SET state = 'sending' WHERE id = :id", id=sent)
-    change(
-        "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
-        " SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1, 1, 'unknown', now() - interval '2 days'"
-        " FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id",
-        id=recipient_id,
-    )
-    return int(recipient_id)
-
-
-def test_a_manager_decides_what_nobody_can_tell(
-    manager: Browser, clerk: Browser, sent: int, held_one: int, ask: Callable[[Any], list[Any]]
-) -> None:
-    assert "1 件 は送信事業者に照会しても結果が分かりません" in words(manager, f"/admin/campaign/{sent}/status/")
-    person = f"/admin/recipient/details/?id={held_one}"
-    assert "自社の管理者に依頼してください" in words(clerk, person)
-    assert "送信済みとする" not in words(clerk, person)
-    for how in ("sent", "again"):
-        url = f"/admin/recipient/{held_one}/settle/{how}"
-        assert f'href="{url}"' in manager.get(person).get_data(as_text=True)
-        assert clerk.get(url).status_code == 403
-        assert clerk.post(url).status_code == 403
-    assert "同じ人に2通目のSMSが届きます" in words(manager, f"/admin/recipient/{held_one}/settle/again")
-    assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("unknown",)]
-    done = manager.post(f"/admin/recipient/{held_one}/settle/sent", follow_redirects=True).get_data(as_text=True)
-    assert "送信済みとしました" in done
-    assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("accepted",)]
-    late = manager.post(f"/admin/recipient/{held_one}/settle/again", follow_redirects=True).get_data(as_text=True)
-    assert "何もしていません" in late
-    assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("accepted",)]
-
-
-def test_sending_again_is_a_managers_word_too(manager: Browser, held_one: int, ask: Callable[[Any], list[Any]]) -> None:
-    manager.post(f"/admin/recipient/{held_one}/settle/again")
-    assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("queued",)]
-    assert manager.get(f"/admin/recipient/{held_one}/settle/never").status_code == 404
-
-
-def test_another_companys_person_is_decided_by_nobody_else(
-    browser_of: Callable[[int], Browser], theirs: House, held_one: int
-) -> None:
-    browser = browser_of(theirs.manager)
-    for method in (browser.get, browser.post):
-        assert method(f"/admin/recipient/{held_one}/settle/sent").status_code == 404
-
-
-def test_whom_the_hours_cut_off_is_told_of(clerk: Browser, sent: int, change: Callable[..., None]) -> None:
-    url = f"/admin/campaign/{sent}/status/"
-    told = "は、送信できる時間帯のうちに締切かリンクの有効期限が来たため、送信されませんでした。"
-    assert told not in words(clerk, url)
-    change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id", id=sent)
-    assert f"件 {told}" in words(clerk, url)

@@ -18,11 +18,6 @@ LINK = re.compile(r'<a class="btn btn-outline-secondary" href="([^"]+)"[^>]*>([^
 
 
 @pytest.fixture
-def clerk(browser_of, ours):
-    return browser_of(ours.clerk)
-
-
-@pytest.fixture
 def crowd(app, ours):
     """All people of our company in the order of the list: the newest first."""
     with app.app_context():

@@ -22,11 +22,6 @@ def picture(form: str = "PNG", size: tuple[int, int] = (400, 120)) -> io.BytesIO
     return out
 
 
-@pytest.fixture
-def manager(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.manager)
-
-
 def send(browser: Browser, house: House, **typed: Any) -> Any:
     data = {"about": "損害保険会社です。", "own_colour": "y", "colour": "#7a0a3c", **typed}
     answer = browser.post(f"/admin/page_look/{house.tenant}/", data, content_type="multipart/form-data")
