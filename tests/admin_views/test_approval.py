@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app import tenancy
 from app.campaigns import approval, lifecycle
@@ -15,26 +15,6 @@ from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Import, Recipient
 from tests import factories
 from tests.admin_views.conftest import Browser, House
-
-
-@pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
-
-
-@pytest.fixture
-def manager(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.manager)
-
-
-@pytest.fixture
-def change(app: Flask, ours: House) -> Callable[..., None]:
-    def change(statement: str, **values: object) -> None:
-        with app.app_context(), tenancy.platform():
-            db.session.execute(text(statement), values)
-            db.session.commit()
-
-    return change
 
 
 @pytest.fixture

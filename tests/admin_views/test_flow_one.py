@@ -1,6 +1,5 @@
 """名簿：1件を入力: the same checks and digests as a file's, without one."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,15 +11,10 @@ from app.campaigns.people import open_fields, open_phone
 from app.extensions import db, vault
 from app.models import Campaign, Import, Question, Recipient
 from tests import factories
-from tests.admin_views.conftest import Browser, House
-from tests.admin_views.test_flow_list import GOOD, HEAD, imported
+from tests.admin_views.conftest import House
+from tests.admin_views.uploads import GOOD, HEAD, imported
 
 TYPED = ("090-1234-5678", "K1", "1980/1/2", "0123", "佐藤 花子")
-
-
-@pytest.fixture
-def clerk(browser_of: Callable[[int], Browser], ours: House) -> Browser:
-    return browser_of(ours.clerk)
 
 
 @pytest.fixture
