@@ -37,7 +37,7 @@ class SendLogView(SecureModelView):
         "recipient": "送信先",
         "attempt": "回数",
         "state": "結果",
-        "code": "理由コード",
+        "code": "理由",
         "carrier": "携帯会社",
         "units": "通数",
         "settled_at": "結果の日時",

@@ -3,6 +3,8 @@
 They stand in the send log, in a person's `sms_code` and in an event's detail.
 """
 
+import re
+
 NOT_SENT = "not_sent"  # claimed, but its request never left
 ABSENT = "absent"  # looked up and provably not at the provider
 WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
@@ -28,12 +30,48 @@ _WORDS = {
     TOO_LATE: "送信の期限を過ぎたため、送らず",
     REVOKED: "リンクを無効にしたため、送らず",
 }
+# what the adapters in app.sms and app.outbound hand over, where a clerk can do something with it
+_FROM_OUTSIDE = {
+    "received": "受信を確認",
+    "unconnected": "電源が入っていないか、圏外",
+    "error": "使われていない番号など、届かない番号",
+    "processing_error": "送信サービスでの処理の失敗",
+    "canceled": "送信サービスで取り消し",
+    "unknown": "携帯会社の結果が不明",
+    "waiting": "送信サービスで処理中",
+    "processing": "送信サービスで処理中",
+    "done": "送信サービスで処理済み",
+    "duplicate": "送信サービスに同じ参照番号の記録が複数",
+    "validation_error": "送信サービスが内容を受け付けず",
+    "unauthentication": "認証情報の誤り",
+    "invalid_tenant": "テナントIDの誤り",
+    "invalid_version": "送信サービスのバージョンの不一致",
+    "model_not_found": "サービスIDの誤り",
+    "unreadable": "読み取れない応答",
+    "no_id": "読み取れない応答",
+    "incomplete": "途中までの応答",
+    "mismatch": "別のSMSについての応答",
+    "timeout": "応答なし",
+    "empty": "応答なし",
+    "reset": "通信の途中で切断",
+    "truncated": "途中までの応答",
+    "too_large": "読み取れない応答",
+    "garbage": "読み取れない応答",
+    "dns": "接続先が見つからず",
+    "refused": "接続できず",
+    "tls": "安全な接続ができず",
+    "malformed": "設定の誤りで要求を作れず",
+    "held": "送信直前に中止",
+}
+_STATUS = re.compile(r"(?:http_|curl_)([0-9]{1,3})")
 _BEGINNINGS = {GAVE_UP: "受け付けられず断念", ACCOUNT: "アカウントの問題"}
 
 
 def words(code: str) -> str:
-    """Say what a code means: one of ours in Japanese, a provider's as it is, nothing for none."""
+    """Say what a code means in Japanese; one that nobody here knows as it is, nothing for none."""
     start, _, rest = code.partition(":")
     if said := _BEGINNINGS.get(f"{start}:"):
-        return f"{said}（{rest}）" if rest else said
-    return _WORDS.get(code, code)
+        return f"{said}（{words(rest)}）" if rest else said
+    if status := _STATUS.fullmatch(code):
+        return f"応答コード{status[1]}"
+    return _WORDS.get(code) or _FROM_OUTSIDE.get(start, code)

@@ -231,6 +231,11 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
         " page_state = CASE sms_state WHEN 'delivered' THEN 'unopened' ELSE page_state END WHERE campaign_id = %s",
         [estate.campaign],
     )
+    owner.execute("UPDATE send_log SET code = 'unconnected' WHERE campaign_id = %s", [estate.campaign])
+    owner.execute(
+        """UPDATE event SET detail = detail || '{"code": "account:unauthentication"}' WHERE campaign_id = %s""",
+        [estate.campaign],
+    )
     later = datetime.now(UTC) + timedelta(days=2)
     for state in CAMPAIGN.words:
         launched = at if state in {"sending", "paused", "completed"} else None

@@ -1,7 +1,13 @@
 """Why an attempt ended is said in words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from app.outbound import curl
+from app.sms import PROVIDERS
+from app.sms.karaden import _ACCOUNT_CODES
 from app.tracking import codes
 
 OURS = [code for name, code in vars(codes).items() if name.isupper() and not name.startswith("_")]
@@ -16,6 +22,11 @@ OURS = [code for name, code in vars(codes).items() if name.isupper() and not nam
         ("gave_up:500", "受け付けられず断念（500）"),
         ("account:", "アカウントの問題"),
         ("by_hand:sent", "管理者が送信済みとした"),
+        ("unconnected", "電源が入っていないか、圏外"),
+        ("gave_up:http_503", "受け付けられず断念（応答コード503）"),
+        ("account:unauthentication", "アカウントの問題（認証情報の誤り）"),
+        ("validation_error:body,to", "送信サービスが内容を受け付けず"),
+        ("http_500", "応答コード500"),
     ],
 )
 def test_why_an_attempt_ended_so_is_said_in_words(code: str, words: str) -> None:
@@ -25,3 +36,15 @@ def test_why_an_attempt_ended_so_is_said_in_words(code: str, words: str) -> None
 @pytest.mark.parametrize("code", OURS)
 def test_each_code_of_our_own_has_words(code: str) -> None:
     assert codes.words(code).isascii() is False
+
+
+WORD = re.compile(r'(?:UnclearAnswer\(|code=|OutcomeKind\.\w+, )"([a-z_]+)"')
+
+
+def test_each_code_that_an_adapter_can_hand_over_has_words() -> None:
+    """Whoever reads the send log is no programmer."""
+    root = Path(__file__).parents[2]
+    said = {word for file in (root / "app" / "sms").glob("*.py") for word in WORD.findall(file.read_text("utf-8"))}
+    assert "duplicate" in said
+    carried = {*curl._BEFORE.values(), *curl._AFTER.values(), *_ACCOUNT_CODES, *PROVIDERS["karaden"].passing}
+    assert [code for code in said | carried if codes.words(code).isascii()] == []
