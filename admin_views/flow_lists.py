@@ -110,6 +110,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "roles": roles,
         "reason_column": REASON_COLUMN,
         "unreadable": unreadable,
+        "lacking": imports.problems(row.id, ColumnMapping.from_json(row.mapping)) if row.mapping else [],
         "sheet": sheet,
         "twin": _twin(row),
         "same_files": overlap.same_files(campaign),

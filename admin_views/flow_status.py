@@ -80,7 +80,9 @@ def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before a campaign is given up."""
     now = figures(campaign.id)
     waiting = now.sms[SmsState.QUEUED] + now.sms[SmsState.DRAFT]
-    handed = now.people - waiting
+    unsent = waiting + now.sms[SmsState.CANCELLED] + now.sms[SmsState.EXPIRED]
+    # whoever waits for a reminder has got the first SMS
+    handed = max(now.people - unsent, now.funnel[0][1])
     words = [f"まだ送っていない{waiting:,}件は送られなくなります。"]
     if handed:
         words.append(f"すでに送信した{handed:,}件のSMSは取り消せません。受け取った人は引き続きページを開けます。")

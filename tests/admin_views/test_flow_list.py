@@ -44,6 +44,15 @@ def test_a_file_becomes_people(app, clerk, ours, campaign, ask):
     assert ask(select(ImportChunk.id)) == []
 
 
+def test_a_column_that_the_texts_lack_is_told_at_once_with_the_ways_out(clerk, campaign):
+    url = upload(clerk, campaign, HEAD.replace("氏名", "お名前") + GOOD).location
+    page = clerk.get(url).get_data(as_text=True)
+    assert "差込項目「氏名」の列がありません" in page
+    assert "文面の差込項目を直す" in page
+    fine = clerk.get(upload(clerk, campaign, HEAD + GOOD).location).get_data(as_text=True)
+    assert "文面の差込項目を直す" not in fine
+
+
 def test_while_it_runs_the_page_says_how_far_it_is(app, clerk, ours, campaign):
     url = upload(clerk, campaign, HEAD + GOOD).location
     clerk.post(url, chosen(clerk.get(url).get_data(as_text=True)))

@@ -179,6 +179,22 @@ def test_the_figures_tell_who_stands_where(clerk, campaign, change, redis):
     assert told["texts"]["sms.undelivered"] == "1"
     assert told["texts"]["sms.delivered"] == "1"
     assert told["texts"]["box.waiting"] == "1"
+    # whoever got an SMS has got one: the boxes say what the funnel says, also while a reminder waits
+    assert [told["texts"][key] for key in ("box.handed", "box.delivered", "funnel.0", "funnel.1")] == ["1"] * 4
+    change("UPDATE recipient SET sms_state = 'queued' WHERE campaign_id = :id AND sms_state = 'delivered'", id=campaign)
+    redis.flushdb()
+    told = clerk.get(url).get_json()
+    assert [told["texts"][key] for key in ("box.waiting", "box.handed", "box.delivered")] == ["2", "1", "1"]
+    asked = page_of(clerk, f"/admin/campaign/{campaign}/cancel")
+    assert "まだ送っていない2件は送られなくなります" in asked
+    assert "すでに送信した1件のSMSは取り消せません" in asked
+    change(
+        "UPDATE recipient SET sms_state = 'delivered' WHERE campaign_id = :id AND accepted_at IS NOT NULL", id=campaign
+    )
+    change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id AND sms_state = 'queued'", id=campaign)
+    assert "すでに送信した2件" in page_of(clerk, f"/admin/campaign/{campaign}/cancel")  # not who was never sent to
+    change("UPDATE recipient SET sms_state = 'queued' WHERE campaign_id = :id AND sms_state = 'expired'", id=campaign)
+    redis.flushdb()
     assert told["texts"]["funnel.0.share"] == "33.3%"
     assert told["values"]["funnel.0.width"] == 140
     link = re.search(r'href="([^"]+)">不達<', page)
