@@ -196,6 +196,27 @@ class Checkouts:
         self._emit(account, "charge.refunded", paid)
         return made
 
+    def refunds_waiting(self, session: Json) -> list[Json]:
+        """Give the refunds of a session that wait for the person's bank account."""
+        payment = self.payment(session)
+        paid = self._objects.get(payment["latest_charge"] or "") if payment is not None else None
+        return [one for one in paid["refunds"]["data"] if one["status"] == "requires_action"] if paid else []
+
+    def settle_refunds(self, session_id: str, *, taken: bool) -> None:
+        """Let konbini's money get to the person's bank account, or come back to the shop. Raises WrongMomentError."""
+        waiting, account = self.refunds_waiting(self._objects[session_id]), self._owners[session_id]
+        if not waiting:
+            raise WrongMomentError
+        paid = self._objects[waiting[0]["charge"]]
+        for made in waiting:
+            made["status"] = "succeeded" if taken else "failed"
+            if not taken:
+                paid["amount_refunded"] -= made["amount"]
+                paid["refunded"] = False
+            self._put(account, made)
+            self._emit(account, "refund.updated" if taken else "refund.failed", made)
+        self._put(account, paid)
+
     def load(self, record: Record) -> None:
         """Take back an object that the journal kept."""
         loaded: Json = record["object"]

@@ -175,18 +175,21 @@ class Pages:
             stores=stores,
             pay_by=moment(slip["expires_at"]) if slip else "",
             paid=session["payment_status"] == "paid",
+            refunding=bool(self._world.checkouts.refunds_waiting(session)),
             back=_success_url(session),
         )
 
     async def settle(self, request: web.Request) -> web.Response:
-        """Let the konbini's money come, or the slip lapse."""
+        """Let the konbini's money come, or the slip lapse; let money that goes back arrive, or not."""
         session = self._session(request)
         if session is None:
             return self.no_session()
         choice = (await request.post()).get("choice")
-        if choice in {"paid", "lapsed"}:
-            with suppress(WrongMomentError):  # it was settled before: the slip says how
+        with suppress(WrongMomentError):  # it was settled before: the slip says how
+            if choice in {"paid", "lapsed"}:
                 self._world.checkouts.settle_konbini(session["id"], paid=choice == "paid")
+            elif choice in {"refund_taken", "refund_lapsed"}:
+                self._world.checkouts.settle_refunds(session["id"], taken=choice == "refund_taken")
         return see_other(f"/pay/{session['id']}/slip")
 
     def _session(self, request: web.Request) -> Json | None:

@@ -298,7 +298,8 @@ def refund(paid: Json, amount: int, params: Mapping[str, Any]) -> Json:
         "reason": params.get("reason"),
         "receipt_number": None,
         "source_transfer_reversal": None,
-        "status": "succeeded",
+        # the person is asked by e-mail for the bank account that it goes to
+        "status": "requires_action" if method == "konbini" else "succeeded",
         "transfer_reversal": None,
     }
 

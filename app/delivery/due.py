@@ -73,7 +73,10 @@ _STATEMENTS = {
     "jobs.payments.apply_notices": "SELECT DISTINCT tenant_id FROM payment_notice WHERE applied_at IS NULL",
     "jobs.payments.poll": """
         SELECT DISTINCT tenant_id FROM payment
-        WHERE (state IN ('started', 'pending') OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem = ''))
+        WHERE (
+            state IN ('started', 'pending')
+            OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem <> 'refund not done')
+        )
         AND coalesce(checked_at, created_at) < now() - make_interval(secs => :poll_s)
     """,
 }

@@ -165,7 +165,7 @@ def poll(tenant_id: int) -> None:
                 FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
                 WHERE p.tenant_id = :tenant_id AND p.provider_id IS NOT NULL AND p.payment_account_id <> ALL(:resting)
                   AND (p.state IN ('started', 'pending')
-                       OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND p.problem = ''))
+                       OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND p.problem <> 'refund not done'))
                   AND coalesce(p.checked_at, p.created_at) < :now - least(
                       greatest((:now - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '5 minutes'),
                       interval '2 hours'

@@ -2,7 +2,9 @@
 
 Sources: Stripe's API reference as its Python SDK carries it, and docs.stripe.com (changelog, signatures, konbini).
 Yen has no smaller unit, so amounts are whole yen. A session lives 30 minutes to 24 hours from its creation; a konbini
-session is complete and unpaid until the money comes. `Idempotency-Key` is our reference: the same order sent again
+session is complete and unpaid until the money comes. A charge counts as refunded from when that is asked for, so its
+refunds are read themselves: one of a konbini payment waits for the person's bank account and may fail weeks later, and
+then the money is the company's again. `Idempotency-Key` is our reference: the same order sent again
 opens no second session, as long as it is the same to the letter, which is why nothing here looks at a clock.
 """
 
@@ -53,6 +55,7 @@ _KONBINI_DAYS_LIMITS: Final = (1, 60)
 _KONBINI_YEN_LIMITS: Final = (120, 300_000)  # docs.stripe.com/payments/konbini; a session beyond them is refused whole
 
 _LAPSED: Final = "payment_intent_payment_attempt_expired"  # last_payment_error.code of a konbini slip out of date
+_REFUNDS: Final = "latest_charge.refunds"
 _PAGE: Final = 100  # the most that a list gives at once
 _PENDING_REFUNDS: Final = frozenset({"pending", "requires_action"})  # konbini: the person names a bank account first
 
@@ -112,7 +115,7 @@ class _StripeCheckout:
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
         """Give the request that asks for one session with its payment and that one's latest charge."""
-        query = urlencode({"expand[0]": "payment_intent.latest_charge"})
+        query = urlencode({"expand[0]": f"payment_intent.{_REFUNDS}"})
         return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge:
@@ -149,7 +152,9 @@ class _StripeCheckout:
             "payment_intent": charge.payment_id,
             "amount": str(amount_yen),
             "reason": "requested_by_customer",
-            "metadata[reference]": reference,
+            # its own events lead to our charge, not to the refund
+            "metadata[reference]": charge.reference or "",
+            "metadata[refund]": reference,
         }
         return _post(account, "refunds", form, reference)
 
@@ -173,7 +178,7 @@ class _StripeCheckout:
             "created[gte]": str(int(begin.timestamp())),
             "created[lt]": str(int(end.timestamp())),
             "limit": str(_PAGE),
-            "expand[0]": "data.payment_intent.latest_charge",
+            "expand[0]": f"data.payment_intent.{_REFUNDS}",
         }
         return _get(account, f"checkout/sessions?{urlencode(query | ({'starting_after': cursor} if cursor else {}))}")
 
@@ -242,7 +247,9 @@ def _charge(session: Json) -> Charge:
         raise UnclearCharge("no_id")
     payment = nested(session, "payment_intent")
     latest = nested(payment, "latest_charge")
-    status = _status(session, payment, latest)
+    status, back = _status(session, payment), _given_back(latest)
+    if status is ChargeStatus.PAID and 0 < (whole(session, "amount_total") or 0) <= back:
+        status = ChargeStatus.REFUNDED
     konbini = nested(nested(payment, "next_action"), "konbini_display_details")
     return Charge(
         provider_id=provider_id,
@@ -251,7 +258,7 @@ def _charge(session: Json) -> Charge:
         amount=whole(session, "amount_total"),
         currency=text(session, "currency"),
         payment_id=identifier(payment, "id") or identifier(session, "payment_intent"),
-        amount_refunded=whole(latest, "amount_refunded") or 0,
+        amount_refunded=back,
         method=_method(session, payment, latest),
         url={ChargeStatus.OPEN: text(session, "url"), ChargeStatus.PENDING: text(konbini, "hosted_voucher_url")}.get(
             status
@@ -262,7 +269,15 @@ def _charge(session: Json) -> Charge:
     )
 
 
-def _status(session: Json, payment: Json, latest: Json) -> ChargeStatus:
+def _given_back(latest: Json) -> int:
+    """Add up what went back for certain; where not all refunds are told, what Stripe adds up, pending ones too."""
+    refunds = nested(latest, "refunds")
+    if refunds.get("object") != "list" or refunds.get("has_more") is True:
+        return whole(latest, "amount_refunded") or 0
+    return sum(whole(one, "amount") or 0 for one in several(refunds, "data") if one.get("status") == "succeeded")
+
+
+def _status(session: Json, payment: Json) -> ChargeStatus:
     """Read where a session stands. `status` is open, complete or expired; `payment_status` tells about the money."""
     status, paid = session.get("status"), session.get("payment_status")
     if (status, paid) == ("open", "unpaid"):
@@ -270,7 +285,7 @@ def _status(session: Json, payment: Json, latest: Json) -> ChargeStatus:
     if (status, paid) == ("expired", "unpaid"):
         return ChargeStatus.EXPIRED
     if (status, paid) == ("complete", "paid"):
-        return ChargeStatus.REFUNDED if latest.get("refunded") is True else ChargeStatus.PAID
+        return ChargeStatus.PAID
     if (status, paid) == ("complete", "unpaid"):
         return _unpaid(payment)
     raise UnclearCharge("contradiction")  # such as no_payment_required: nothing we ask for costs nothing

@@ -134,7 +134,7 @@ class Stand:
         choose(self.url(), choice)
 
     def settle(self, choice: str) -> None:
-        """Pay a slip, or let it lapse."""
+        """Pay a slip, or let it lapse; take its money back."""
         paths = {"stripe": "pay"}
         (payment,) = self.at_site()
         choose(f"{self.sandbox.url}/{paths.get(self.name, 'till')}/{payment['id']}/slip", choice)

@@ -153,7 +153,7 @@ def test_a_session_is_fetched_with_its_payment() -> None:
     request = stripe_checkout.fetch(account(), "cs_test_a1/../x?y")
     url = urlsplit(request.url)
     assert (request.method, url.path) == ("GET", "/v1/checkout/sessions/cs_test_a1%2F..%2Fx%3Fy")
-    assert parse_qs(url.query) == {"expand[0]": ["payment_intent.latest_charge"]}
+    assert parse_qs(url.query) == {"expand[0]": ["payment_intent.latest_charge.refunds"]}
     assert "Idempotency-Key" not in request.headers
 
 
@@ -214,11 +214,28 @@ def test_a_paid_session_says_when_and_how() -> None:
     assert got.paid_at == datetime.fromtimestamp(PAID_AT, UTC)
 
 
+def refunds(status: str, amount: int) -> dict[str, object]:
+    return {"object": "list", "data": [{"object": "refund", "amount": amount, "status": status}], "has_more": False}
+
+
+def given_back(**changes: object) -> Charge:
+    latest = LATEST | changes
+    return charge(status="complete", payment_status="paid", payment_intent=intent("succeeded", latest_charge=latest))
+
+
 def test_money_that_went_back_is_refunded_and_a_part_of_it_is_not() -> None:
-    for refunded, status in ((True, ChargeStatus.REFUNDED), (False, ChargeStatus.PAID)):
-        latest = LATEST | {"refunded": refunded, "amount_refunded": 100}
-        got = charge(status="complete", payment_status="paid", payment_intent=intent("succeeded", latest_charge=latest))
-        assert (got.status, got.paid_at) == (status, datetime.fromtimestamp(PAID_AT, UTC))
+    for back, status in ((12_300, ChargeStatus.REFUNDED), (100, ChargeStatus.PAID)):
+        for told in ({}, {"refunds": refunds("succeeded", back)}):
+            got = given_back(refunded=back == 12_300, amount_refunded=back, **told)
+            assert (got.status, got.amount_refunded) == (status, back)
+            assert got.paid_at == datetime.fromtimestamp(PAID_AT, UTC)
+
+
+@pytest.mark.parametrize("status", ["pending", "requires_action", "failed", "canceled", "something new"])
+def test_a_refund_that_is_not_done_gave_nothing_back(status: str) -> None:
+    """Of a konbini payment: the person has to name a bank account, and the charge counts as refunded before they do."""
+    got = given_back(refunded=True, amount_refunded=12_300, refunds=refunds(status, 12_300))
+    assert (got.status, got.amount_refunded) == (ChargeStatus.PAID, 0)
 
 
 def test_a_konbini_slip_waits_until_its_day() -> None:

@@ -67,7 +67,8 @@ def test_a_refund_is_asked_for_once() -> None:
         ("payment_intent", "pi_1"),
         ("amount", "500"),
         ("reason", "requested_by_customer"),
-        ("metadata[reference]", "ref-1.r1"),
+        ("metadata[reference]", "ref-1"),
+        ("metadata[refund]", "ref-1.r1"),
     ]
     for other in (replace(PAID, payment_id=None), replace(PAID, status=ChargeStatus.REFUNDED)):
         assert stripe_checkout.refund(ACCOUNT, other, 500, "r") is None
@@ -106,7 +107,7 @@ def test_a_day_is_japans() -> None:
         "created[gte]": [str(int(begin.timestamp()))],
         "created[lt]": [str(int(end.timestamp()))],
         "limit": ["100"],
-        "expand[0]": ["data.payment_intent.latest_charge"],
+        "expand[0]": ["data.payment_intent.latest_charge.refunds"],
     }
     more = parse_qs(urlsplit(stripe_checkout.day(ACCOUNT, date(2026, 11, 23), "cs_9").url).query)
     assert more["starting_after"] == ["cs_9"]

@@ -166,7 +166,7 @@ def test_an_order_is_what_the_sdk_sends(recorder: RawServer) -> None:
 
 def test_a_fetch_is_what_the_sdk_sends(recorder: RawServer) -> None:
     client, ours = both(recorder)
-    client.v1.checkout.sessions.retrieve("cs_test_1", {"expand": ["payment_intent.latest_charge"]})
+    client.v1.checkout.sessions.retrieve("cs_test_1", {"expand": ["payment_intent.latest_charge.refunds"]})
     assert isinstance(perform(stripe_checkout.fetch(ours, "cs_test_1")), Response)
     sdk, own = map(parts, recorder.requests)
     assert own == sdk

@@ -158,6 +158,22 @@ def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: Client) -> None:
     assert len(client.v1.checkout.sessions.list().data) == 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "status", "back"), [("refund_taken", "succeeded", 12_300), ("refund_lapsed", "failed", 0)]
+)
+def test_konbini_money_goes_back_once_a_bank_account_is_named(
+    client: Client, choice: str, status: str, back: int
+) -> None:
+    session = opened(client)
+    choose(session, "konbini")
+    choose(session, "paid", "/slip")
+    intent = str(read(client, session).payment_intent)
+    assert client.v1.refunds.create({"payment_intent": intent}).status == "requires_action"
+    choose(session, choice, "/slip")
+    charge = client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge.refunds"]}).latest_charge
+    assert ([one.status for one in charge.refunds.data], charge.amount_refunded) == ([status], back)
+
+
 def test_refunds(client: Client, told: Listener, stripe_schema: Callable) -> None:
     session = opened(client)
     with pytest.raises(stripe.InvalidRequestError):
