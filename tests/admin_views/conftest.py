@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app import tenancy
 from app.extensions import db
-from app.models import User
+from app.models import AuditEntry, User
 from app.tenancy import sessions
 from app.tracking import shared
 from tests import factories
@@ -130,6 +130,26 @@ def change(app: Flask) -> Callable[..., None]:
             db.session.commit()
 
     return change
+
+
+def acts(app: Flask, house: House | None = None) -> list[tuple[str, str, str]]:
+    """Give what is on record of a company, or of none: act, actor, target."""
+    with app.app_context(), tenancy.platform():
+        owner = house.tenant if house else None
+        rows = (
+            db.session.query(AuditEntry)
+            .filter(AuditEntry.tenant_id.is_not_distinct_from(owner))
+            .order_by(AuditEntry.id)
+        )
+        return [(row.act, row.actor, row.target) for row in rows]
+
+
+def only(app: Flask, model: Any, **where: Any) -> Any:
+    """Give the one row that is so."""
+    with app.app_context(), tenancy.platform():
+        row = db.session.query(model).filter_by(**where).one()
+        db.session.expunge_all()
+        return row
 
 
 def words(browser: Browser, url: str) -> str:

@@ -1,0 +1,163 @@
+"""Contracts with SMS and payment providers, as managers and operators keep them; their secrets never come back."""
+
+import re
+
+import pytest
+
+from app import tenancy
+from app.accounts import credentials_of
+from app.delivery.breaker import Breaker
+from app.extensions import db, vault
+from app.models import PaymentAccount, SmsAccount
+from app.sms.base import Outcome, OutcomeKind
+from tests.admin_views.conftest import only, plain, words
+
+KARADEN = {
+    "name": "本社 督促用",
+    "active": "y",
+    "sender": "0120-123-456",
+    "provider_tenant_id": "9d6b2c1e-0000-4000-8000-000000000001",
+    "provider_service_id": "12",
+    "provider_token": "s3cret-token",
+}
+
+
+def test_an_sms_account_is_sealed_and_its_secret_never_comes_back(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    assert manager.post("/admin/sms_account/new/?provider=karaden", KARADEN).status_code == 302
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.query(SmsAccount).filter_by(name="本社 督促用").one()
+        assert row.settings == {"tenant_id": KARADEN["provider_tenant_id"], "service_id": "12"}
+        assert credentials_of(row) == {"token": "s3cret-token"}
+        assert b"s3cret" not in bytes(row.credentials_sealed or b"")
+        account_id, key = row.id, vault.receipt_key(row.id)
+    page = manager.get(f"/admin/sms_account/edit/?id={account_id}").get_data(as_text=True)
+    assert "s3cret-token" not in page
+    assert "設定済み" in page
+    assert f"/callbacks/sms/{account_id}/{key}" in page
+    assert "s3cret" not in manager.get("/admin/sms_account/").get_data(as_text=True)
+
+
+def test_a_blank_secret_keeps_the_old_one_and_a_new_one_replaces_it(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    url = f"/admin/sms_account/edit/?id={ours.sms_account}"
+
+    def token():
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            return credentials_of(db.session.get_one(SmsAccount, ours.sms_account))["token"]
+
+    before = token()
+    assert manager.post(url, {**KARADEN, "provider_token": ""}).status_code == 302
+    assert token() == before
+    assert manager.post(url, {**KARADEN, "provider_token": " another-token\n"}).status_code == 302
+    assert token() == "another-token"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"provider_token": ""}, "入力してください。"),
+        ({"provider_token": "見せない"}, "半角の英数字と記号だけ"),
+        ({"provider_token": "a\r\nX-Header: b"}, "半角の英数字と記号だけ"),
+        ({"provider_service_id": ""}, "入力してください。"),
+        ({"name": ""}, "アカウント名を入力"),
+    ],
+)
+def test_an_account_that_cannot_work_is_refused(browser_of, ours, changes, says):
+    answer = browser_of(ours.manager).post("/admin/sms_account/new/?provider=karaden", {**KARADEN, **changes})
+    assert says in plain(answer.get_data(as_text=True))
+    assert "見せない" not in answer.get_data(as_text=True)
+
+
+def test_an_unknown_provider_is_nowhere(browser_of, ours):
+    assert browser_of(ours.manager).get("/admin/sms_account/new/?provider=pigeon").status_code == 404
+
+
+def test_an_operator_keeps_accounts_for_companies(app, browser_of, operator, ours):
+    browser = browser_of(operator)
+    assert "企業を選んでください" in plain(browser.post("/admin/sms_account/new/", KARADEN).get_data(as_text=True))
+    browser.post("/admin/sms_account/new/", {**KARADEN, "tenant_id": str(ours.tenant)})
+    assert only(app, SmsAccount, name="本社 督促用").tenant_id == ours.tenant
+    assert "みどり信販" in words(browser, "/admin/sms_account/")
+
+
+def test_a_payment_account_tells_where_its_webhooks_go(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    data = {
+        "name": "本番", "active": "y", "provider_secret_key": "sk_live_1", "provider_webhook_secret": "whsec_1",
+        "provider_methods": "card", "provider_konbini_days": "3",
+    }  # fmt: skip
+    assert manager.post("/admin/payment_account/new/?provider=stripe", data).status_code == 302
+    row = only(app, PaymentAccount, name="本番")
+    assert not row.test_mode
+    page = manager.get(f"/admin/payment_account/edit/?id={row.id}").get_data(as_text=True)
+    assert f"/callbacks/payment/{row.id}" in page
+    assert "sk_live_1" not in page
+
+
+STRIPE = {
+    "name": "本番", "active": "y", "provider_secret_key": "sk_live_1", "provider_webhook_secret": "whsec_1",
+    "provider_methods": ["konbini", "card"], "provider_konbini_days": "",
+}  # fmt: skip
+
+
+def test_ways_to_pay_are_ticked_and_a_term_may_stay_empty(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    page = manager.get("/admin/payment_account/new/?provider=stripe").get_data(as_text=True)
+    assert re.findall(r'<label class="form-check-label" for="provider_methods-\d">(.*?)</label>', page) == [
+        "カード", "コンビニ", "PayPay",
+    ]  # fmt: skip
+    assert manager.post("/admin/payment_account/new/?provider=stripe", STRIPE).status_code == 302
+    row = only(app, PaymentAccount, name="本番")
+    assert row.settings == {"methods": "card,konbini", "konbini_days": ""}
+    page = manager.get(f"/admin/payment_account/edit/?id={row.id}").get_data(as_text=True)
+    ticked = re.findall(r'<input[^>]*name="provider_methods"[^>]*>', page)
+    assert ["checked" in box for box in ticked] == [True, True, False]
+    changed = {**STRIPE, "provider_secret_key": "", "provider_webhook_secret": "", "provider_konbini_days": "７"}
+    assert manager.post(f"/admin/payment_account/edit/?id={row.id}", changed).status_code == 302
+    assert only(app, PaymentAccount, name="本番").settings["konbini_days"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"provider_methods": []}, "1つ以上選んでください"),
+        ({"provider_methods": ["cardd"]}, "選択肢から選び直してください"),
+        ({"provider_konbini_days": "61"}, "1から60までの数字で入力してください"),
+        ({"provider_konbini_days": "0"}, "1から60までの数字で入力してください"),
+        ({"provider_konbini_days": "三日"}, "1から60までの数字で入力してください"),
+        ({"provider_secret_key": "sk_test_1"}, "キーはテスト環境のものです"),
+        ({"test_mode": "y"}, "キーは本番のものです"),
+        ({"provider_secret_key": ""}, "入力してください"),
+    ],
+)
+def test_a_contract_that_would_take_no_money_or_real_money_as_a_test_is_refused(app, browser_of, ours, changes, says):
+    answer = browser_of(ours.manager).post("/admin/payment_account/new/?provider=stripe", {**STRIPE, **changes})
+    assert answer.status_code == 200
+    assert says in plain(answer.get_data(as_text=True))
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        assert db.session.query(PaymentAccount).count() == 1
+
+
+def test_a_stored_key_for_tests_keeps_its_contract_one_for_tests(browser_of, ours):
+    data = {"name": "デモ", "active": "y", "provider_methods": "card"}
+    answer = browser_of(ours.manager).post(f"/admin/payment_account/edit/?id={ours.payment_account}", data)
+    assert "キーはテスト環境のものです" in plain(answer.get_data(as_text=True))
+
+
+def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(app, browser_of, ours):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        seen = Breaker(ours.sms_account)
+        seen.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
+        seen.tell()
+    manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
+    assert "送信を見合わせています" in words(clerk, "/admin/")
+    assert f"/admin/sms_account/edit/?id={ours.sms_account}" in manager.get("/admin/").get_data(as_text=True)
+    assert "送信見合わせ中" in words(manager, "/admin/sms_account/")
+    url = f"/admin/sms_account/edit/?id={ours.sms_account}"
+    assert "unauthentication" in words(manager, url)
+    assert manager.post(url, KARADEN).status_code == 302
+    assert "送信を見合わせています" not in words(manager, "/admin/")
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(SmsAccount, ours.sms_account)
+        assert (row.trips, row.failures, row.resting_until) == (0, 0, None)
