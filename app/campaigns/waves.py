@@ -45,18 +45,19 @@ UNWANTED = f"""
 """
 CONDITIONS = {
     "launch": "true",
-    "cancel": "true",
     # nobody whose number the provider refused for good
     "resend": """
         (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up))
         AND page_state <> 'revoked' AND payment_state <> 'paid'
     """,
-    # who can still use the link
-    **{which: f"{condition} AND link_expires_at > now()" for which, condition in REMINDED.items()},
+    # who can still use the link, and has a reason to
+    **{
+        which: f"{condition} AND payment_state <> 'paid' AND link_expires_at > now()"
+        for which, condition in REMINDED.items()
+    },
 }
 SOURCES = {
     "launch": (SmsState.DRAFT,),
-    "cancel": (SmsState.DRAFT, SmsState.QUEUED),
     "resend": (SmsState.UNDELIVERED,),
     "remind": (SmsState.ACCEPTED, SmsState.DELIVERED),
 }

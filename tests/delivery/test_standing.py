@@ -129,6 +129,15 @@ def test_of_a_campaign_that_was_given_up_nobody_waits_again(billed: Job) -> None
     assert billed.states() == {"cancelled": 3}
 
 
+@pytest.mark.parametrize("which", again.WHICH)
+def test_who_paid_is_not_reminded(billed: Job, which: str) -> None:
+    """Nor counted among those who would be, though they never opened the page."""
+    billed.send()
+    paid_by_hand(billed, 0)
+    with tenancy.tenant(billed.tenant_id):
+        assert again.to_remind(db.session.get_one(Campaign, billed.campaign_id), which).people == 2
+
+
 def test_who_paid_is_not_sent_to_again(billed: Job) -> None:
     billed.send()
     billed.change("UPDATE recipient SET sms_state = 'undelivered', sms_code = 'unconnected', undelivered_at = now()")
