@@ -49,12 +49,6 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _flag(raw: str) -> bool:
-    if raw not in {"0", "1"}:
-        raise ValueError("must be 0 or 1")
-    return raw == "1"
-
-
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)
@@ -180,7 +174,6 @@ class Settings:
     guard_locked: int = _setting(
         _whole(3, 10_000), "20", "links locked within an hour at which they stop too, if these are 10 percent or more"
     )
-    webhook_tolerance_s: int = _setting(_whole(30, 900), "300", "age of a payment webhook's signature, seconds")
 
     @property
     def https(self) -> bool:

@@ -133,10 +133,6 @@ class Vault:
         """Decrypt to text. Raises CannotOpen."""
         return self.open(sealed, place).decode()
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Say whether the key that sealed it is the one that seals now; if not, it waits for re-encryption."""
-        return sealed.startswith(self._prefix)
-
     # --- digests ---
 
     def _digest(self, purpose: str, message: bytes) -> bytes:
