@@ -22,7 +22,7 @@ from admin_views.recipients import RecipientView, campaign_name, search_people
 from admin_views.scoping import as_id, rows
 from app import audit
 from app.extensions import db
-from app.models import Export, ExportLayout
+from app.models import Export, ExportLayout, Import
 from app.tracking import columns, export, files
 from app.tracking.selection import Selection
 
@@ -36,6 +36,7 @@ STATES = {
 }
 _ONE = "/<int(max=9223372036854775807):export_id>"
 _MOST_COLUMNS = 300
+_LISTS_LOOKED_AT = 200
 _DAYS = files.KEPT.days
 
 
@@ -308,3 +309,18 @@ class LayoutView(SecureModelView):
     def edit_form(self, obj: Any = None) -> LayoutForm:
         """Make the form of a layout."""
         return LayoutForm(request.form if request.method == "POST" else None, obj)
+
+    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Tell of columns that no list has brought: a name written wrongly would be an empty column, without a word."""
+        super().after_model_change(form, model, is_created)
+        latest = rows(Import).order_by(Import.id.desc()).limit(_LISTS_LOOKED_AT).with_entities(Import.header)
+        brought = {name for (header,) in latest for name in header}
+        unknown = [
+            column for key in model.columns if columns.is_own(key) and (column := columns.word_of(key)) not in brought
+        ]
+        if unknown:
+            told = "、".join(f"「{name}」" for name in unknown[:5])
+            flash(
+                f"{told}という列は、最近の名簿にありません。名簿にない列は空になります。列名を確かめてください。",
+                "warning",
+            )

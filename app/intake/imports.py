@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
+from app.intake.phones import to_e164
 from app.intake.reader import Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
@@ -29,6 +31,10 @@ _LOOKED_BACK = 20  # earlier files of a campaign
 _CARD_IN_HEADER = (
     "見出しの行に、クレジットカード番号とみられる数字があります。1行目を項目名にし、"
     "カード番号を消してから、もう一度アップロードしてください。"
+)
+_NO_HEADER = (
+    "1行目に電話番号が入っています。見出しのない名簿のようです。1行目に列の名前（電話番号、氏名など）の行を加えて、"
+    "もう一度アップロードしてください。"
 )
 
 
@@ -100,6 +106,8 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
         if any(map(holds_card_number, table.header)):
             # as in a list without a headline: its first row would be kept in plain
             raise BadInput("card_number", _CARD_IN_HEADER)
+        if any(map(_is_number, table.header)):
+            raise BadInput("no_header", _NO_HEADER)
         row.header, row.encoding = list(table.header), table.encoding
         row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
     except BadInput as bad:
@@ -108,6 +116,13 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
         raise Refused(bad.message_ja) from None
     db.session.commit()
     return row.id
+
+
+def _is_number(name: str) -> bool:
+    """Say whether a column's name is a mobile number: the first person's cells would be kept in plain as names."""
+    with suppress(BadInput):
+        return bool(to_e164(name))
+    return False
 
 
 def _proposed(row: Import) -> ColumnMapping:

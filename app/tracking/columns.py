@@ -107,6 +107,11 @@ def word_of(key: str) -> str:
     return key.removeprefix(OWN) if key.startswith(OWN) else _BY_KEY[key].word if key in _BY_KEY else key
 
 
+def is_own(key: str) -> bool:
+    """Say whether a column is one of the list's."""
+    return key.startswith(OWN)
+
+
 def key_of(word: str) -> str:
     """Give the column that people name by a word: ours, or one of the list's."""
     return REST if word == REST_WORDS else _BY_WORD.get(word) or f"{OWN}{word}"

@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from app import tenancy
 from app.extensions import db
@@ -115,6 +116,21 @@ def test_a_file_each_morning_is_planned_and_stopped(app, clerk, ours):
 def test_what_is_no_form_gives_no_file(clerk, form):
     assert clerk.post("/admin/export/now", {"form": form}).status_code == 404
     assert clerk.post("/admin/export/make", {"form": form}).status_code == 404
+
+
+def test_a_column_that_no_list_has_brought_is_told_of(clerk, ours, database):
+    database.execute(
+        "INSERT INTO import (tenant_id, campaign_id, state, filename, content_digest, header)"
+        " VALUES (%s, %s, 'done', 'a.csv', '', %s)",
+        [ours.tenant, ours.campaign, Jsonb(["電話番号", "氏名"])],
+    )
+    data = {"name": "経理", "form": "cp932", "words": "氏名\r\nSMS状態\r\n（名簿のほかの列）\r\nSMS状況"}
+    page = clerk.post("/admin/export-layout/new/", data, follow_redirects=True).get_data(as_text=True)
+    assert "「SMS状況」という列は、最近の名簿にありません" in page
+    page = clerk.post(
+        "/admin/export-layout/new/", {**data, "name": "別", "words": "氏名"}, follow_redirects=True
+    ).get_data(as_text=True)
+    assert "最近の名簿にありません" not in page
 
 
 def test_another_companys_files_layouts_and_people_are_nowhere(app, browser_of, ours, theirs, made, database):

@@ -78,6 +78,15 @@ def test_no_card_number_comes_in_by_a_headline_or_a_files_name(campaign: Campaig
     assert row.filename == f"{'*' * 12}1111の名簿.csv"
 
 
+@pytest.mark.parametrize("number", ["090-1234-5678", "０８０１２３４５６７８", "+81 70 1234 5678"])
+def test_a_list_without_a_headline_leaves_nobody_in_plain(campaign: Campaign, number: str) -> None:
+    """The first person's cells would be the columns' names, which stand readable in the table and on screens."""
+    with pytest.raises(Refused, match="見出しのない名簿"):
+        upload(campaign, f"K1,{number},山田 太郎\r\nK2,080-1234-5678,佐藤 花子\r\n".encode())
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+    assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
+
+
 def test_no_card_number_comes_in_by_a_book(campaign: Campaign) -> None:
     """A number typed as a number, a text in full width, and one in a column that nothing uses."""
     book = Workbook()
