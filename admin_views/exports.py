@@ -315,12 +315,7 @@ class LayoutView(SecureModelView):
         super().after_model_change(form, model, is_created)
         latest = rows(Import).order_by(Import.id.desc()).limit(_LISTS_LOOKED_AT).with_entities(Import.header)
         brought = {name for (header,) in latest for name in header}
-        unknown = [
-            column for key in model.columns if columns.is_own(key) and (column := columns.word_of(key)) not in brought
-        ]
-        if unknown:
+        own = [columns.word_of(key) for key in model.columns if columns.is_own(key)]
+        if unknown := [name for name in own if name not in brought]:
             told = "、".join(f"「{name}」" for name in unknown[:5])
-            flash(
-                f"{told}という列は、最近の名簿にありません。名簿にない列は空になります。列名を確かめてください。",
-                "warning",
-            )
+            flash(f"{told}という列は、最近の名簿にありません。名簿にない列は空になります。", "warning")
