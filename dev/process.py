@@ -159,13 +159,13 @@ def wait_gone(pid_file: Path, program: str, *, limit_s: float = 10) -> None:
         time.sleep(_POLL_S)
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+def port_is_free(port: int) -> bool:
     """Tell whether a server could listen on `port` now."""
     with socket.socket() as probe:
         # As servers do: a port whose last connections are only closing is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
         return True

@@ -168,7 +168,7 @@ def _odd(one: partial[int], person: Person, token: str, hidden: dict[str, str]) 
     one("POST", "/p/answers", {**hidden, person.name: person.number})
     one("POST", "/verify", {"company": person.name, "number": person.number})
     one("POST", f"/callbacks/sms/1/{token}", {"tel": person.number})
-    one("POST", "/callbacks/payments/1", {"tel": person.number, "token": token})
+    one("POST", "/callbacks/payment/1", {"tel": person.number, "token": token})
     one("POST", "/admin/login", {"tenant_code": "midori", "email": f"{person.number}@{token}", "password": person.name})
 
 
