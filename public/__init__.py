@@ -16,6 +16,7 @@ def register(app: Flask) -> None:
     # these pages send no referrer, so none can be asked for; the token in the form is what protects
     app.config["WTF_CSRF_SSL_STRICT"] = False
     app.url_map.converters["token"] = routes.TokenConverter
+    app.url_map.converters["tail"] = routes.TailConverter
     app.url_map.converters["look"] = routes.LookConverter
     app.register_blueprint(routes.bp)
     app.register_blueprint(trust.bp)

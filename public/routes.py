@@ -1,5 +1,6 @@
 """The pages' addresses. The token stands in the first one alone; from the person's own press on, a cookie says who."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -41,6 +42,17 @@ class TokenConverter(BaseConverter):
     regex = "[1-9A-HJ-NP-Za-km-z]{12,32}"
 
 
+class TailConverter(BaseConverter):
+    """What can't belong to the token before it."""
+
+    regex = "[^0-9A-Za-z].*"
+    part_isolating = False
+
+
+# behind a trial link's first letters: its zeros, and what a phone took for a part of it
+_TRIAL_REST = re.compile(rf"0*({TailConverter.regex})?\Z")
+
+
 class LookConverter(BaseConverter):
     """What can be the digest of a company's look."""
 
@@ -69,6 +81,13 @@ def welcome(token: str) -> Response:
     return pages.welcome(link)
 
 
+@bp.get("/<token:token><tail:tail>")
+def welcome_after_all(token: str, tail: str) -> Response:
+    """Lead to the link: many phones take the words that follow it in the SMS, or a full stop, for a part of it."""
+    del tail
+    return make_response(redirect(url_for("public.welcome", token=token), 303))
+
+
 @bp.post("/<token:token>")
 @csrf.exempt  # type: ignore[untyped-decorator] # the token is the secret here, and there is no session yet to protect
 def begin(token: str) -> Response:
@@ -89,7 +108,7 @@ def begin(token: str) -> Response:
 @bp.get(f"/{links.TRIAL}<zeros>")
 def trial(zeros: str) -> Response:
     """Show what a trial SMS leads to: nobody's page."""
-    return abort(404) if zeros.strip("0") else notice("trial", more=("trial_more",))
+    return notice("trial", more=("trial_more",)) if _TRIAL_REST.match(zeros) else abort(404)
 
 
 # --- the page session ---

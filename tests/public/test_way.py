@@ -217,6 +217,26 @@ def test_a_form_that_was_open_while_the_link_lived_anew_is_taken(sent: Sent, bro
     assert (browser.path, state(sent)) == ("/p", ("viewed", 0))
 
 
+@pytest.mark.parametrize(
+    "tail", ["。", "からご確認ください", ".", "/", ")", "」をご覧ください。03-1234-5678", "/index.html"]
+)
+def test_words_that_a_phone_took_for_a_part_of_the_link_do_no_harm(
+    sent: Sent, browser: Browser, app: Flask, state, tail: str
+) -> None:
+    """Android's messages make a link of whatever follows it without a space."""
+    answer = app.test_client().get(sent.link + tail)
+    assert (answer.status_code, answer.headers["Location"], state(sent)) == (303, sent.link, ("unopened", 0))
+    assert browser.open(sent.link + tail).press().path == "/p"
+    # of a link that never was nothing else is told
+    assert app.test_client().get("/" + "x" * 16 + tail).status_code == 303
+    assert "テスト送信の確認ページ" in browser.open("/trial-0000000000" + tail.partition("/")[0]).text
+
+
+def test_letters_that_follow_the_link_make_it_another_one(sent: Sent, browser: Browser) -> None:
+    assert browser.open(sent.link + "abc").page.status_code == 404
+    assert browser.open("/trial-000a").page.status_code == 404
+
+
 def test_coming_back_by_the_link_asks_nothing_twice_in_one_browser(sent: Sent, browser: Browser) -> None:
     browser.open(sent.link).press().press(**ANSWERS)
     browser.open(sent.link).press()
