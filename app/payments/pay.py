@@ -40,6 +40,8 @@ _PAUSE_S = 0.2
 _PATIENCE_S = 8.0
 # for so long an attempt without an answer is left to the press that made it: two phones, or a finger too quick
 _ANOTHERS_TURN = timedelta(seconds=2)
+# and for so long at least its order may still be placed
+_ASKED_AGAIN = timedelta(seconds=30)
 
 _log = structlog.get_logger()
 
@@ -227,8 +229,9 @@ def _abandon(connection: Connection, last: Row[Any]) -> None:
 def _new_attempt(
     connection: Connection, person: Row[Any], attempt: int, provider: PaymentProvider, now: datetime
 ) -> _Begun:
-    # the page ends with the link, or as soon after as the site allows
-    expires_at = session_end(provider, min(now + _PAGE_LIFE, person.link_expires_at), now)
+    # the page ends with the link, or as soon after as the site allows while its answer may have to be asked for again
+    soonest = now + timedelta(seconds=provider.lifetime_s[0]) + _ASKED_AGAIN
+    expires_at = session_end(provider, max(min(now + _PAGE_LIFE, person.link_expires_at), soonest), now)
     reference = f"{person.key}.{person.id}.p{attempt}"
     payment_id: int = connection.execute(
         text("""

@@ -1,6 +1,7 @@
 """Pressing pay: one page under way, whatever goes wrong and however often it is pressed."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -257,3 +258,25 @@ def test_no_page_while_an_older_attempt_is_looked_at(buyer: Buyer) -> None:
     buyer.database.execute("UPDATE payment SET state = 'failed' WHERE attempt = 2")
     assert buyer.press() is Outcome.CLOSED
     assert len(buyer.payments()) == 2
+
+
+def test_in_a_links_last_minutes_a_lost_answer_is_asked_for_again(buyer: Buyer) -> None:
+    """The shortest page a site allows is longer than the link: its order may still be placed a moment later."""
+    buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=5))
+    buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.session_create"})
+    assert buyer.press() is Outcome.READY
+    assert (len(buyer.payments()), len(buyer.sessions())) == (1, 1)
+
+
+def test_in_a_links_last_minutes_two_phones_meet_at_one_page(buyer: Buyer) -> None:
+    buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=5))
+    buyer.site.switches(latency_ms={"value": 150, "on": "stripe.session_create"})
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(buyer.press())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.03)
+    for thread in threads:
+        thread.join()
+    assert outcomes == [Outcome.READY] * 3
+    assert (len(buyer.payments()), len(buyer.sessions())) == (1, 1)
