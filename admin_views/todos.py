@@ -79,7 +79,7 @@ def for_company() -> list[Todo]:
         if count == 1:
             url = url_for("recipient.details_view", id=first.recipient_id)
         todos.append(Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", url))
-    if (count := _count(_without_page())) and may_open("payment_account"):
+    if may_open("payment_account") and (count := _count(_without_page())):
         todos.append(
             Todo(
                 f"24時間以内に、決済ページを開けなかった方が{count:,}人います。"

@@ -65,9 +65,9 @@ _REST = (
     ORDER BY s.n, r.id
     """,
     """
-    INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,
-        amount_yen, method, problem, created_at, paid_at)
-    SELECT r.tenant_id, r.campaign_id, r.id, a.id, 1, 'P' || r.id,
+    INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, provider_id,
+        state, amount_yen, method, problem, created_at, paid_at)
+    SELECT r.tenant_id, r.campaign_id, r.id, a.id, 1, 'P' || r.id, 'cs_' || r.id,
         CASE WHEN r.payment_state = 'unpaid' THEN 'expired' ELSE r.payment_state END, r.amount_yen, 'card',
         CASE WHEN r.id % 1000 = 0 THEN 'paid twice' ELSE '' END, r.sent_at, r.paid_at
     FROM recipient r JOIN made m USING (id)

@@ -44,6 +44,12 @@ class Payment(TenantOwned, Model):
         Index("ix_payment_tenant_id_state_id", "tenant_id", "state", "id"),
         Index("ix_payment_problem", "tenant_id", "id", postgresql_where=text("problem <> ''")),
         Index(
+            "ix_payment_without_page",
+            "tenant_id",
+            "created_at",
+            postgresql_where=text("provider_id IS NULL AND payment_account_id IS NOT NULL"),
+        ),
+        Index(
             "ix_payment_refund_asked_at",
             "refund_asked_at",
             postgresql_where=text("state = 'paid' AND refund_asked_at IS NOT NULL"),

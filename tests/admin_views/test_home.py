@@ -170,6 +170,28 @@ def test_nobody_sees_another_companys(home, ours, theirs, database):
     assert re.findall(r'<td class="number"><a href="[^"]+">(\d+)</a>', page)[:2] == ["0", "0"]
 
 
+def test_thousands_of_todays_payments_are_not_looked_through(app, browser_of, ours, database):
+    """For those whose payment page never came: an index names them."""
+    with app.app_context():
+        factories.people(ours.tenant, ours.campaign, 3000)
+    database.execute(
+        """
+        INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, provider_id,
+            state, amount_yen, created_at)
+        SELECT tenant_id, campaign_id, id, %s, 1, 'P' || id, 'cs_' || id, 'expired', 1, now() - interval '1 hour'
+        FROM recipient
+        """,
+        [ours.payment_account],
+    )
+    database.execute("ANALYZE payment")
+    browser = browser_of(ours.manager)
+    with app.app_context(), explained(instead=False) as plans:
+        assert browser.get("/admin/").status_code == 200
+    found = [plan for plan in plans if "ix_payment_without_page" in str(plan)]
+    assert len(found) == 1
+    assert touched(found[0]) < 100
+
+
 def test_thousands_of_old_campaigns_are_not_looked_through(app, browser_of, ours, database):
     database.execute("""
         INSERT INTO campaign (key, tenant_id, name, sms_text, page_title, page_text, link_minutes, state, created_by)
