@@ -88,7 +88,7 @@ def test_a_stopped_account_still_hears_of_money_under_way(
     assert len(kept(database)) == 1
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=st.binary(max_size=300), header=st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=60))
 def test_garbage_is_refused_and_never_our_fault(
     client: FlaskClient, database: psycopg.Connection, account_id: int, body: bytes, header: str

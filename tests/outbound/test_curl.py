@@ -258,7 +258,7 @@ def test_what_left_without_an_answer_is_unknown(send: Send, behaviour: Callable[
         assert server.connections == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=80), st.booleans())
 def test_any_bytes_for_an_answer_are_an_answer_or_unknown(data: bytes, has_status: bool) -> None:  # noqa: FBT001
     data = b"HTTP/1.1 200 OK\r\n" * has_status + data

@@ -1,6 +1,7 @@
 """Reads across companies: they can't write, share no connection, and outlive a restart of the database."""
 
 import threading
+import time
 
 import psycopg
 import pytest
@@ -51,22 +52,19 @@ def test_its_scope_is_its_own(app: Flask) -> None:
 
 
 def test_it_outlives_a_restart_of_the_database(app: Flask, database: psycopg.Connection) -> None:
-    gate = threading.Barrier(4)
-
-    def read() -> None:
-        gate.wait()
-        lookup.first("SELECT pg_sleep(0.05)")
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
+    waits = "SELECT pg_advisory_lock_shared(1)"
+    theirs = "FROM pg_stat_activity WHERE datname = current_database() AND query = %s"
+    threads = [threading.Thread(target=lookup.first, args=(waits,)) for _ in range(4)]
+    database.execute("SELECT pg_advisory_lock(1)")
     for thread in threads:
         thread.start()
+    while len(database.execute(f"SELECT {theirs} AND wait_event = 'advisory'", [waits]).fetchall()) < len(threads):
+        time.sleep(0.01)
+    database.execute("SELECT pg_advisory_unlock(1)")
     for thread in threads:
         thread.join()
-    ended = database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = 'SELECT pg_sleep(0.05)'"
-    ).fetchall()
-    assert len(ended) == 4
+    ended = database.execute(f"SELECT pg_terminate_backend(pid) {theirs}", [waits]).fetchall()
+    assert len(ended) == len(threads)
     assert lookup.first(COUNT) == (0,)
     with app.app_context(), platform(), transaction() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
