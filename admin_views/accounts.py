@@ -68,7 +68,7 @@ class AccountForm(Form):
         if obj.id is None and "tenant_id" in self:
             obj.tenant_id = self.tenant_id.data
         obj.provider = self.provider.name
-        for name in ("name", "active", "sender", "rate_per_s", "test_mode"):
+        for name in ("name", "active", "sender", "rate_per_s", "price_yen", "test_mode"):
             if name in self:
                 setattr(obj, name, self[name].data)
         obj.settings = {

@@ -11,7 +11,6 @@ from wtforms import (
     FieldList,
     FormField,
     HiddenField,
-    IntegerField,
     RadioField,
     SelectField,
 )
@@ -19,7 +18,7 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form
-from admin_views.fields import RowField, line, many_lines, required, select_options, text
+from admin_views.fields import RowField, WholeField, line, many_lines, required, select_options, text
 from admin_views.hours_form import hours_field, hours_typed
 from admin_views.scoping import rows
 from app import links
@@ -111,7 +110,7 @@ class CampaignForm(Form):
         choices=select_options([("period", "SMSの送信から"), ("until", "日時を決める")]),
         default="period",
     )
-    link_amount = IntegerField("有効期間", [Optional()], default=14)
+    link_amount = WholeField("有効期間", [Optional()], default=14)
     link_unit = SelectField("単位", choices=select_options((unit, word) for unit, (word, _) in _UNITS.items()))
     # not called link_until: WTForms would show the row's own, which is UTC
     until = DateTimeLocalField("期限の日時", [Optional()], format=_LOCAL)
@@ -142,7 +141,7 @@ class CampaignForm(Form):
         choices=select_options([(0, "再送しない"), *((n, f"{n}回まで") for n in range(1, 6))]),
         description="電源が入っていない、圏外など、時間をおけば届くことがある場合だけ送り直します。",
     )
-    retry_after_minutes = IntegerField(
+    retry_after_minutes = WholeField(
         "再送までの間隔（分）",
         [NumberRange(5, 1440, "5分から1440分（24時間）までの間で入力してください。")],
         default=60,

@@ -2,14 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import phonenumbers
-from wtforms import SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import DecimalField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length, StopValidation, ValidationError
-from wtforms.widgets import CheckboxInput, ListWidget
+from wtforms.widgets import CheckboxInput, ListWidget, TextInput
 
 from admin_views.scoping import as_id
 from app.intake.cards import holds_card_number
@@ -87,6 +87,32 @@ def phone_line(label: str, *checks: Any, help: str = "") -> Any:  # noqa: A002 -
         filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed)).replace("ー", "-")],
         description=help,
     )
+
+
+class _Number:
+    """A number typed as text: a browser's own field sends nothing for what it can't read; that would be "no limit"."""
+
+    widget: Any = TextInput()
+    process_errors: Sequence[str]
+    raw_data: list[Any] | None
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was typed, in full width and with commas too."""
+        typed = [unicodedata.normalize("NFKC", str(value)).replace(",", "").strip() for value in valuelist]
+        super().process_formdata(typed)  # type: ignore[misc]
+
+    def pre_validate(self, _form: Any) -> None:
+        """Say one thing of what is no number, not also that it is out of range."""
+        if self.process_errors and self.raw_data and str(self.raw_data[0]).strip():
+            raise StopValidation
+
+
+class WholeField(_Number, IntegerField):
+    """A whole number."""
+
+
+class AmountField(_Number, DecimalField):
+    """A number that may have a fraction."""
 
 
 class ChoicesField(SelectMultipleField):

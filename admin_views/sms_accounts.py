@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from wtforms import DecimalField, IntegerField
 from wtforms.validators import NumberRange, Optional
 
 from admin_views import show
 from admin_views.accounts import AccountForm, AccountView
-from admin_views.fields import line
+from admin_views.fields import AmountField, WholeField, line
 from app.config import settings
 from app.delivery import breaker
 from app.extensions import vault
@@ -29,13 +28,14 @@ class SmsAccountForm(AccountForm):
         most=40,
         help="受信者の携帯電話に表示される番号や名前です。送信前の確認画面に表示します。例：0120-123-456",
     )
-    rate_per_s = IntegerField(
+    rate_per_s = WholeField(
         "1秒に送る件数の上限",
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
         description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
+        render_kw={"inputmode": "numeric"},
     )
 
-    price_yen = DecimalField(
+    price_yen = AmountField(
         "SMS1通の料金（円）",
         [Optional(), NumberRange(0, 1000, "0から1000までの間で入力してください。")],
         places=2,

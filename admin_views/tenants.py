@@ -5,12 +5,12 @@ from typing import Any
 
 from flask import url_for
 from markupsafe import Markup
-from wtforms import BooleanField, IntegerField, SelectField
+from wtforms import BooleanField, SelectField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
 from admin_views.base import Form, SecureModelView
-from admin_views.fields import line, phone_line, required, select_options, text
+from admin_views.fields import WholeField, line, phone_line, required, select_options, text
 from admin_views.filters import Choice, states_of
 from admin_views.hours_form import hours_field, hours_typed
 from app.extensions import db
@@ -59,13 +59,13 @@ class TenantForm(Form):
     )
 
     hours = hours_field("送信時間帯", "毎日8:00〜21:00（祝日も）", "この企業の時間帯を決める")
-    daily_cap = IntegerField(
+    daily_cap = WholeField(
         "1日に送れる件数",
         [Optional(), NumberRange(1, 10_000_000, "1以上、10,000,000以下で入力してください。")],
         description="超えた分は翌日（日本時間）に送ります。空なら、上限はありません。",
     )
 
-    approval_above = IntegerField(
+    approval_above = WholeField(
         "承認が要らない件数の上限",
         [Optional(), NumberRange(0, 10_000_000, "0以上、10,000,000以下で入力してください。")],
         description="これを超える件数の配信は、依頼した人と別の管理者が承認してから送信されます。空なら、承認は要りません。",

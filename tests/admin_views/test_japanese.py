@@ -104,7 +104,8 @@ JUNK = {
     "sms_account_id": "x", "page_language": "x", "max_failures": "x", "validity": "x", "link_amount": "x",
     "link_unit": "x", "until": "x", "questions-0-kind": "x", "questions-0-label": "", "starts": "x", "deadline": "x",
     "questions-0-column_name": "あ" * 200, "payment_account_id": "99999999999999999999", "retry_times": "x",
-    "retry_after_minutes": "x", "hours-choice": "x", "rate_per_s": "x", "daily_cap": "x", "method": "x", "amount": "x",
+    "retry_after_minutes": "x", "hours-choice": "x", "rate_per_s": "x", "daily_cap": "x",
+    "price_yen": "x", "approval_above": "x", "method": "x", "amount": "x",
     "colour": "x", "contact_phone": "x" * 300,
 }  # fmt: skip
 

@@ -145,6 +145,17 @@ def test_a_rate_is_kept_with_the_account(app: Flask, manager: Browser, ours: Hou
     with app.app_context(), tenancy.tenant(ours.tenant):
         assert db.session.get_one(SmsAccount, ours.sms_account).rate_per_s == 20
     assert "1から1000まで" in manager.post(url, {**kept, "rate_per_s": "1001"}).get_data(as_text=True)
+    # what a field for numbers can't read is sent as nothing by the browser: here that would lift the limit
+    page = manager.get(url).get_data(as_text=True)
+    assert 'type="number"' not in page
+    refused = manager.post(url, {**kept, "rate_per_s": "20件"}).get_data(as_text=True)
+    assert "整数で入力してください" in refused
+    assert "1から1000まで" not in refused
+    assert 'value="20件"' in refused
+    assert manager.post(url, {**kept, "rate_per_s": "１,０００", "price_yen": "８．５"}).status_code == 302
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(SmsAccount, ours.sms_account)
+        assert (row.rate_per_s, str(row.price_yen)) == (1000, "8.50")
 
 
 # --- booking ---
