@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 # machines are shared: how long an example takes, or to make one, says nothing
 hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("house")
-_LOCK_LIMIT = "3s"
+_LOCK_LIMIT = "15s"
 # Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
 _TRUNCATE_BYTES = 8_000_000
 

@@ -71,7 +71,7 @@ class Worker:
             self._awake.set()
         else:
             self._thread.start()
-        if not self._changed.wait(20):
+        if not self._changed.wait(60):
             raise AssertionError("a worker hangs")
         if not self.asleep:
             self._thread.join()

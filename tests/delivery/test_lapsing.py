@@ -264,7 +264,7 @@ def test_two_at_once_move_everybody_once(sent: Launched, app: Flask, monkeypatch
     def work() -> None:
         try:
             with app.app_context():
-                both.wait(5)
+                both.wait(30)
                 tracking.expire_links(job.tenant_id)
         except BaseException as fault:  # noqa: BLE001 - told below
             faults.append(fault)
@@ -273,7 +273,7 @@ def test_two_at_once_move_everybody_once(sent: Launched, app: Flask, monkeypatch
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     look(job)
     assert not faults
     assert pages(job) == ["expired"] * 40
@@ -286,7 +286,7 @@ def somebody_changing(settings: Settings, statement: str, *values: Any) -> Itera
     """Let another transaction have changed something; it commits when the block is over."""
     with psycopg.connect(settings.database_owner_url.replace("+psycopg", "")) as other:
         # whoever waits for it would wait for ever: this thread holds both
-        other.execute("SET idle_in_transaction_session_timeout = '3s'")
+        other.execute("SET idle_in_transaction_session_timeout = '20s'")
         other.execute("SELECT set_config('app.platform', 'on', false)")
         other.execute(statement, values)
         yield

@@ -120,7 +120,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     def lose_the_first(*args: Any) -> Any:
         if threading.current_thread() is first:
             asking.set()
-            assert going_on.wait(5)
+            assert going_on.wait(30)
             raise NoAnswer("timeout")
         return ask(*args)
 
@@ -132,7 +132,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     monkeypatch.setattr(acts, "_give_back", lambda *_args: RefundStatus.PENDING)
     first = threading.Thread(target=press)
     first.start()
-    assert asking.wait(5)
+    assert asking.wait(30)
     assert act(buyer, acts.refund, payment_id) is Given.PENDING
     going_on.set()
     first.join()
