@@ -63,13 +63,16 @@ def that_counts(recipient_id: int) -> Attempt | None:
 
 
 def open_url(recipient_id: int) -> str | None:
-    """Give the address of the payment page that is under way; None where there is none, or something to look at."""
+    """Give the address of the payment page that is under way.
+
+    None where there is none, and where money came beside it or something is to be looked at.
+    """
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
                 SELECT id, tenant_id, url_sealed FROM payment
                 WHERE recipient_id = :id AND state = 'started' AND url_sealed IS NOT NULL
-                AND NOT EXISTS (SELECT FROM payment WHERE recipient_id = :id AND problem <> '')
+                AND NOT EXISTS (SELECT FROM payment WHERE recipient_id = :id AND (problem <> '' OR state = 'paid'))
             """),
             {"id": recipient_id},
         ).first()

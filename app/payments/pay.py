@@ -280,13 +280,20 @@ def _order(
 
 
 def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | None:
-    """Record the page that the site opened, with the person's step; None when the attempt is over meanwhile."""
+    """Record the page that the site opened, with the person's step.
+
+    None when the attempt is over meanwhile, or money came another way.
+    """
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("SELECT tenant_id, recipient_id, attempt FROM payment WHERE id = :id"), {"id": begun.payment_id}
         ).one()
-        connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id})
+        stands = connection.execute(
+            text("SELECT payment_state FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id}
+        ).scalar_one()
+        if stands in {PaymentState.PAID, PaymentState.REFUNDED}:
+            return None
         usable = charge.url is not None and site.trusted(charge.url, account)
         kept = connection.execute(
             text("""

@@ -1,12 +1,14 @@
 """Money that came another way: recorded in full with a reason, and taken back when it was wrong."""
 
 import threading
+import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import pytest
 
 from app import tenancy
-from app.payments import acts, attempts, by_hand, notices
+from app.payments import acts, attempts, by_hand, notices, pay
 from app.payments.acts import Refused
 from app.payments.by_hand import Money
 from app.tracking.states import PaymentState
@@ -208,3 +210,27 @@ def test_the_wrong_one_of_two_is_taken_back_and_the_other_counts(buyer: Buyer) -
     assert take_back(buyer) is PaymentState.PAID
     assert (buyer.state(), [payment["problem"] for payment in buyer.payments()]) == ("paid", ["", ""])
     assert buyer.row()["paid_at"] == buyer.payments()[0]["paid_at"]
+
+
+def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
+    """Recorded while the site is asked for a page: nobody is led there, and it is ended."""
+    buyer.site.switches(latency_ms={"value": 400, "on": "stripe.session_create"})
+    outcomes: list[pay.Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))
+    # what staff saw before had no attempt yet
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id), patch.object(by_hand, "end"):
+        thread.start()
+        while not buyer.payments():
+            time.sleep(0.01)
+        by_hand.settle(buyer.person.id, Money("cash", 12_000, "窓口で受領"), actor=MANAGER, despite_open=True)
+    thread.join()
+    assert (outcomes, buyer.url(), buyer.state()) == ([pay.Outcome.CLOSED], None, "paid")
+    assert [session.status for session in buyer.sessions()] == ["expired"]
+
+
+def test_a_page_that_cannot_be_ended_beside_the_money_is_not_led_to(buyer: Buyer) -> None:
+    buyer.press()
+    assert buyer.url() is not None
+    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    settle(buyer, despite_open=True)
+    assert (buyer.states(), buyer.url()) == (["started", "paid"], None)
