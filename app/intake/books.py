@@ -16,10 +16,10 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple
 from xml.parsers import expat
 
-from openpyxl.styles.numbers import BUILTIN_FORMATS, is_datetime
-from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
+from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 
 from app.intake.encodings import BadFile
+from app.intake.shown import Show, number_shown, show
 
 SIGNATURE = b"PK\x03\x04"
 
@@ -33,15 +33,6 @@ _MOST_COLUMNS = 16_384  # Excel's
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
 _BROKEN = "Excelブックが壊れているため読めません。" + _SAVE_AS_CSV
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-_EXACT = 2**53
-_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}")
-# a number shown with zeros in front: 0000, 000-0000-0000
-_ZEROS = re.compile("0{2,}(?:-0+)*")
-# formats that Excel in Japan has built in without writing them down: dates, but for two times of day
-_JAPANESE_DATES = {*range(27, 37), *range(50, 59)} - {32, 33}
-_JAPANESE_TIMES = {32, 33}
-
-Show = Callable[[str], str]
 
 
 class Sheet(NamedTuple):
@@ -215,8 +206,8 @@ class _SheetRows(_Handler):
         if kind == "s":
             return self._texts[int(text)]
         if kind == "n":
-            show = self._shows[int(self._style)] if self._style and self._shows else None
-            return show(text) if show else _number(text)
+            shown = self._shows[int(self._style)] if self._style and self._shows else None
+            return shown(text) if shown else number_shown(text)
         if kind == "b":
             return "TRUE" if text == "1" else "FALSE"
         return text
@@ -338,56 +329,4 @@ def _shows(book: zipfile.ZipFile, epoch: datetime) -> list[Show | None]:
     """Give for each style of cells how its numbers are shown, None where they are plain."""
     styles = _Styles()
     _parse(book, "xl/styles.xml", styles)
-    return [_show(number, styles.codes.get(number), epoch) for number in styles.formats]
-
-
-def _show(number: int, code: str | None, epoch: datetime) -> Show | None:
-    if code is None and number in _JAPANESE_TIMES:
-        return lambda text: _date(text, epoch, time_only=True)
-    if code is None and number in _JAPANESE_DATES:
-        return lambda text: _date(text, epoch, time_only=False)
-    code = code if code is not None else BUILTIN_FORMATS.get(number, "General")
-    kind = is_datetime(code)
-    if kind:
-        return lambda text: _date(text, epoch, time_only=kind == "time")
-    if _ZEROS.fullmatch(code):
-        return lambda text: _with_zeros(text, code)
-    return None
-
-
-def _date(text: str, epoch: datetime, *, time_only: bool) -> str:
-    try:
-        at = from_excel(float(text), epoch)
-    except (ValueError, OverflowError):
-        return text
-    if not isinstance(at, datetime):  # below one day it is a time
-        return f"{at:%H:%M}" if hasattr(at, "hour") else text
-    if time_only:
-        return f"{at:%H:%M}"
-    day = f"{at.year}/{at.month:02}/{at.day:02}"
-    return f"{day} {at:%H:%M}" if (at.hour, at.minute) != (0, 0) else day
-
-
-def _with_zeros(text: str, code: str) -> str:
-    shown = _number(text)
-    if not shown.isdigit():
-        return shown
-    groups = [len(zeros) for zeros in code.split("-")]
-    digits = shown.zfill(sum(groups))
-    parts = []
-    for size in reversed(groups[1:]):
-        parts.append(digits[-size:])
-        digits = digits[:-size]
-    return "-".join([digits, *reversed(parts)])
-
-
-def _number(text: str) -> str:
-    """Give a number as a cell without a format shows it; XML holds 4.4999999999999998E-2 for 0.045."""
-    if _PLAIN_NUMBER.fullmatch(text):
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    # Excel itself keeps 15 digits; a whole number that others wrote in full is told in full, a card's for one
-    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else f"{value:.15g}"
+    return [show(number, styles.codes.get(number), epoch) for number in styles.formats]
