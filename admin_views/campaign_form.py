@@ -95,7 +95,9 @@ class CampaignForm(Form):
     page_title = line("ページの題名", most=60)
     page_text = text("ページの本文", most=5000)
     page_language = SelectField("ページの言語", choices=select_options([("ja", "日本語"), ("en", "英語")]))
-    questions = FieldList(FormField(QuestionForm), min_entries=MOST_QUESTIONS, max_entries=MOST_QUESTIONS)
+    questions = FieldList(
+        FormField(QuestionForm), "本人確認の設問", min_entries=MOST_QUESTIONS, max_entries=MOST_QUESTIONS
+    )
     max_failures = SelectField(
         "間違えてよい回数",
         coerce=int,

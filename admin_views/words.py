@@ -41,6 +41,7 @@ _WTFORMS: Mapping[str, str] = {
     "Invalid choice(s): one or more data inputs could not be coerced.": "選択肢から選び直してください。",
     "Choices cannot be None.": "選択肢がありません。",
     "Not a valid integer value.": "整数で入力してください。",
+    "Not a valid decimal value.": "数字で入力してください。",
     "Not a valid datetime value.": "日時を正しく入力してください。",
     "Not a valid date value.": "日付を正しく入力してください。",
     "Not a valid week value.": "週を正しく入力してください。",

@@ -22,7 +22,7 @@ PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
 
 _COMPANIES = (
     ("midori", "みどり損害保険", "0120-000-101", "平日 9:00〜18:00"),
-    ("aoba", "あおば法律事務所", "03-0000-0202", "平日 10:00〜17:00"),
+    ("aoba", "あおば法律事務所", "0120-000-202", "平日 10:00〜17:00"),
 )
 _STAFF = (("manager", "管理 花子"), ("clerk", "事務 太郎"))
 

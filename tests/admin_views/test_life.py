@@ -152,6 +152,7 @@ def test_a_rate_is_kept_with_the_account(app: Flask, manager: Browser, ours: Hou
     assert "整数で入力してください" in refused
     assert "1から1000まで" not in refused
     assert 'value="20件"' in refused
+    assert "数字で入力してください" in manager.post(url, {**kept, "price_yen": "八円"}).get_data(as_text=True)
     assert manager.post(url, {**kept, "rate_per_s": "１,０００", "price_yen": "８．５"}).status_code == 302
     with app.app_context(), tenancy.tenant(ours.tenant):
         row = db.session.get_one(SmsAccount, ours.sms_account)

@@ -146,7 +146,7 @@ def test_questions_change_places_and_go(app, browser_of, ours):
         ({"questions-0-kind": "magic"}, "選択肢から選び直してください。"),
         ({"questions-0-label": "", "questions-0-column_name": "生年月日"}, "質問文を入力してください"),
         ({"questions-1-choices": "松"}, "2つ以上入力してください"),
-        ({"questions-1-label": "生年月日"}, "同じ質問文が2つあります"),
+        ({"questions-1-label": "生年月日"}, "本人確認の設問：同じ質問文が2つあります"),
         ({"sms_account_id": "999999"}, "選択肢から選び直してください。"),
     ],
 )
