@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from flask import Response, abort, stream_with_context, url_for
 
 from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
+from app.campaigns import timing
+from app.campaigns.windows import at_night
 from app.models import Campaign
 from app.tracking.clock import TOKYO
 from app.tracking.figures import figures
@@ -43,12 +45,16 @@ class Confirmation:
 def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before sending goes on."""
     waiting = figures(campaign.id).sms[SmsState.QUEUED]
+    now = datetime.now(UTC)
+    policy = timing.plan(campaign, 1, now).policy
+    night = policy.open_at(now) and at_night(policy, now, now)
+    warned = ("いまは夜間・早朝（21:00〜8:00）です。再開すると、すぐに届きます。",) if night else ()
     return (
         campaign,
         "status",
         Confirmation(
             title="送信を再開しますか",
-            words=(f"まだ送っていない{waiting:,}件の送信を再開します。すでに送った相手には送られません。",),
+            words=(f"まだ送っていない{waiting:,}件の送信を再開します。すでに送った相手には送られません。", *warned),
             button=f"{waiting:,}件の送信を再開する",
             url=url_for("flow.resume", campaign_id=campaign.id),
             back=url_for("flow.status", campaign_id=campaign.id),

@@ -5,6 +5,7 @@ here: a refusal that tells which part was wrong, more than `TRIES` guesses at on
 before they rest for `REST`.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -42,7 +43,7 @@ class Begun:
 
 def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begun:
     """Check a password and begin its user's session. Needs the platform's scope. Commits. Raises SignInRefused."""
-    attempt = _count_try(_BY_ADDRESS, email=email.strip(), code=tenant_code.strip())
+    attempt = _count_try(_BY_ADDRESS, email=_plain(email), code=_plain(tenant_code).lower())
     right = passwords.matches(attempt.password_hash if attempt else passwords.of_nobody(), password)
     if attempt is None or not right:
         _refuse(attempt)
@@ -55,6 +56,11 @@ def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begu
         _welcome(user, "password")
     db.session.commit()
     return Begun(key, user.tenant_id or 0, user.id, passed)
+
+
+def _plain(typed: str) -> str:
+    """Give what was typed without what a Japanese keyboard makes of it: full width, space around it."""
+    return unicodedata.normalize("NFKC", typed).strip()
 
 
 def second_step(key: str, typed: str) -> Begun:

@@ -2,21 +2,26 @@
 
 import csv
 import io
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
 import openpyxl
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select
 
 from admin_views import campaign_flow
 from app import tenancy
 from app.campaigns.people import fields_place
+from app.campaigns.windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
+from app.tracking.clock import TOKYO
 from jobs.intake import rehearse
 from tests import factories
 from tests.admin_views.conftest import Browser, House
@@ -225,6 +230,17 @@ def test_pause_resume_and_cancel(clerk, campaign, ask):
     assert "取り消しました" in cancelled
     assert ask(sms_states(campaign)) == [("cancelled",)] * 3
     assert "一時停止する" not in cancelled
+
+
+@pytest.mark.parametrize(("hour", "told"), [(23, True), (12, False)])
+def test_whoever_goes_on_sending_at_night_is_told(browser_of, ours, campaign, change, hour, told):
+    change("UPDATE tenant SET send_window = CAST(:window AS jsonb)", window=json.dumps(ALWAYS.to_json()))
+    change("UPDATE campaign SET state = 'paused', launched_at = now() WHERE id = :id", id=campaign)
+    moment = (datetime.now(TOKYO) + timedelta(days=1)).replace(hour=hour)
+    with time_machine.travel(moment, tick=True):
+        page = page_of(browser_of(ours.clerk), f"/admin/campaign/{campaign}/resume")
+    assert "送信を再開します" in page
+    assert ("いまは夜間・早朝" in page) is told
 
 
 def test_a_draft_that_is_given_up_leads_nowhere_else(clerk, campaign, ask):

@@ -45,6 +45,11 @@ def test_the_right_words_lead_in(client, clerk):
     assert "山田 花子" in client.get("/admin/").get_data(as_text=True)
 
 
+@pytest.mark.parametrize("code", ["ｍｉｄｏｒｉ－ｃｏｄｅ", "Midori-Code", "　midori-code "])
+def test_a_japanese_keyboard_or_a_phone_locks_nobody_out(client, clerk, code):
+    assert _sign_in(client, code, "ｈａｎａｋｏ＠midori.example.jp", PASSWORD).status_code == 303
+
+
 def test_an_operator_leaves_the_code_empty(app, client):
     with app.app_context():
         factories.user(None, "operator", email="ops@todoke.example")
