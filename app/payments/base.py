@@ -114,13 +114,15 @@ class WebhookEvent:
     """A verified webhook: only a trigger to fetch a charge again. `id` is the provider's, unique per account.
 
     Where an event tells of something else than the charge we know (a refund's tells of the money that moved),
-    `provider_id` is None and `reference`, ours, says which charge to fetch.
+    `provider_id` is None and `reference`, ours, says which charge to fetch. One that is not `proven` may be anybody's:
+    it is kept only where it leads to a payment of ours, and its `id` says what it is about, so that there are few.
     """
 
     id: str
     kind: str
     provider_id: str | None
     reference: str | None = None
+    proven: bool = True
 
 
 def session_end(provider: "PaymentProvider", wished: datetime, now: datetime) -> datetime:

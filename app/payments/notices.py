@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from app import tenancy
 from app.accounts import Unusable
@@ -34,16 +35,22 @@ _log = structlog.get_logger()
 
 
 def store(tenant_id: int, payment_account_id: int, event: WebhookEvent) -> bool:
-    """Keep a verified webhook; say whether it is new. The tenant's scope must be open."""
+    """Keep a verified webhook; say whether there is something to do. The tenant's scope must be open.
+
+    One that is not proven leads to another question each time it is told.
+    """
     with tenancy.transaction() as connection:
         stored = connection.execute(
             text("""
-                INSERT INTO payment_notice (tenant_id, payment_account_id, event_id, kind, provider_id)
-                VALUES (:tenant_id, :account_id, :event_id, :kind, coalesce(
-                    :provider_id,
-                    (SELECT provider_id FROM payment WHERE reference = :reference AND payment_account_id = :account_id)
-                ))
-                ON CONFLICT (payment_account_id, event_id) DO NOTHING RETURNING id
+                INSERT INTO payment_notice AS n (tenant_id, payment_account_id, event_id, kind, provider_id)
+                SELECT :tenant_id, :account_id, :event_id, :kind, coalesce(CAST(:provider_id AS text), p.provider_id)
+                FROM (SELECT) one LEFT JOIN payment p
+                    ON p.reference = CAST(:reference AS text) AND p.payment_account_id = :account_id
+                WHERE :proven OR p.id IS NOT NULL
+                ON CONFLICT (payment_account_id, event_id) DO UPDATE
+                SET received_at = now(), applied_at = NULL, outcome = ''
+                WHERE NOT :proven
+                RETURNING id
             """),
             {
                 "tenant_id": tenant_id,
@@ -52,6 +59,7 @@ def store(tenant_id: int, payment_account_id: int, event: WebhookEvent) -> bool:
                 "kind": event.kind,
                 "provider_id": event.provider_id,
                 "reference": event.reference,
+                "proven": event.proven,
             },
         )
         return stored.first() is not None
@@ -139,7 +147,7 @@ def apply(tenant_id: int) -> bool:
         if not outcome and notice.received_at < datetime.now(UTC) - _PATIENCE:
             outcome = "left to the poll"
         if outcome:
-            _applied(notice.id, outcome)
+            _applied(notice, outcome)
     return "confirmed" in outcomes.values() and (asking.over or len(waiting) == _BATCH)
 
 
@@ -178,9 +186,13 @@ def poll(tenant_id: int) -> None:
         asking.confirm(row.id, row.payment_account_id, row.provider)
 
 
-def _applied(notice_id: int, outcome: str) -> None:
+def _applied(notice: Row[Any], outcome: str) -> None:
+    """Put a notice away, unless it was told anew since."""
     with tenancy.transaction() as connection:
         connection.execute(
-            text("UPDATE payment_notice SET applied_at = :now, outcome = :outcome WHERE id = :id"),
-            {"id": notice_id, "now": datetime.now(UTC), "outcome": outcome},
+            text("""
+                UPDATE payment_notice SET applied_at = :now, outcome = :outcome
+                WHERE id = :id AND received_at = :received_at
+            """),
+            {"id": notice.id, "received_at": notice.received_at, "now": datetime.now(UTC), "outcome": outcome},
         )

@@ -138,22 +138,25 @@ class _PayPay:
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Read a webhook. Raises BadSignature, UnclearCharge.
 
-        It bears no signature: only the merchant's id is compared. It has no id either: the same body is the same event.
+        It bears no signature, only the merchant's id is compared; nor an id: what it tells of what is one event.
         """
         del headers, now
         event = content(body)
-        kind, state = word(event, "notification_type"), word(event, "state")
+        kind, state = word(event, "notification_type"), event.get("state")
         if kind is None:
             raise UnclearCharge("unreadable")
         about = kind == "Transaction"
+        if about:
+            kind = f"{kind}.{state if isinstance(state, str) and state in _STATUS else 'other'}"
         if about and not same(account.settings.get("merchant_id", ""), text(event, "merchant_id") or ""):
             raise BadSignature("merchant")
         reference = identifier(event, "merchant_order_id") if about else None
         return WebhookEvent(
-            id=hashlib.sha256(body).hexdigest(),
-            kind=f"{kind}.{state}" if state else kind,
+            id=hashlib.sha256(f"{kind} {reference}".encode()).hexdigest(),
+            kind=kind,
             provider_id=reference,
             reference=reference,
+            proven=False,
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> None:

@@ -226,3 +226,33 @@ def test_more_than_there_is_time_for_is_gone_on_with(buyer: Buyer, monkeypatch: 
         assert notices.apply(buyer.tenant_id)
         assert not notices.apply(buyer.tenant_id)
     assert all(applied for _, _, applied in outcomes(buyer.database))
+
+
+def test_what_anybody_may_have_sent_is_kept_where_it_leads_to_a_payment_and_is_few(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a site that signs nothing: no rows without end, and no genuine word lost because a forged one came first."""
+    buyer.press()
+    reference = buyer.payments()[0]["reference"]
+
+    def told(event_id: str, about: str | None) -> bool:
+        event = WebhookEvent(event_id, "Transaction.COMPLETED", None, about, proven=False)
+        with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+            return notices.store(buyer.tenant_id, buyer.account_id, event)
+
+    assert not any(told(f"evt_{number}", about) for number, about in enumerate((None, "x.1.p1", "")))
+    assert outcomes(buyer.database) == []
+    assert [told("evt", reference), told("evt", reference)] == [True, True]
+    confirm = notices.confirm
+
+    def pay_in_between(payment_id: int) -> None:
+        confirm(payment_id)
+        buyer.choose("card")
+        told("evt", reference)
+
+    monkeypatch.setattr(notices, "confirm", pay_in_between)
+    apply(buyer)
+    assert buyer.state() == "started"
+    monkeypatch.undo()
+    apply(buyer)
+    assert (buyer.state(), outcomes(buyer.database)) == ("paid", [("evt", "confirmed", True)])

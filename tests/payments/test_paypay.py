@@ -266,9 +266,12 @@ def told(**changes: object) -> WebhookEvent:
 
 
 def test_a_webhook_only_says_what_to_ask_about() -> None:
-    body = json.dumps(TOLD).encode()
-    assert told() == WebhookEvent(hashlib.sha256(body).hexdigest(), "Transaction.COMPLETED", "abc.12.p1", "abc.12.p1")
+    event_id = hashlib.sha256(b"Transaction.COMPLETED abc.12.p1").hexdigest()
+    assert told() == WebhookEvent(event_id, "Transaction.COMPLETED", "abc.12.p1", "abc.12.p1", proven=False)
     assert told().id != told(state="CANCELED").id
+    # however it is varied, there are few
+    assert told(note="x").id == told().id
+    assert len({told(state=state).id for state in ("A", "B", 1, None, ["COMPLETED"])}) == 1
 
 
 def test_a_file_that_is_ready_is_about_no_payment() -> None:
