@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import tenancy
 from app.extensions import redis_client
-from app.payments import notices
+from app.payments import confirm, notices
 from app.payments.base import WebhookEvent
 from app.payments.site import NoAnswer
 from jobs import payments as jobs
@@ -243,10 +243,10 @@ def test_what_anybody_may_have_sent_is_kept_where_it_leads_to_a_payment_and_is_f
     assert not any(told(f"evt_{number}", about) for number, about in enumerate((None, "x.1.p1", "")))
     assert outcomes(buyer.database) == []
     assert [told("evt", reference), told("evt", reference)] == [True, True]
-    confirm = notices.confirm
+    ask = confirm.confirm
 
     def pay_in_between(payment_id: int) -> None:
-        confirm(payment_id)
+        ask(payment_id)
         buyer.choose("card")
         told("evt", reference)
 
