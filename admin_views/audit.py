@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from flask import g
+from flask import g, url_for
+from markupsafe import Markup
 
 from admin_views import show
 from admin_views.base import SecureModelView
@@ -71,7 +72,10 @@ _TARGETS = {
     "sms_account": "SMSアカウント",
     "payment_account": "決済アカウント",
     "payment_difference": "支払いの差異",
+    "export_layout": "レイアウト",
 }
+# where a target is to be seen: its number stands on no other screen
+_PLACES = {"campaign": ("flow.overview", "campaign_id"), "recipient": ("recipient.details_view", "id")}
 _FIELDS = {
     "name": "名前",
     "email": "メールアドレス",
@@ -106,6 +110,11 @@ _FIELDS = {
     "send_window": "送信時間帯",
     "daily_cap": "1日の上限",
     "rate_per_s": "1秒の上限",
+    "approval_above": "承認が要らない件数の上限",
+    "price_yen": "SMS1通の料金",
+    "page_language": "ページの言語",
+    "form": "ファイルの形",
+    "columns": "列",
     "profile": "送信のきまり",
     "starts_at": "送信を始める日時",
     "deadline_at": "送信の締切",
@@ -128,9 +137,15 @@ def actor_name(actor: str) -> str:
     return names[number]
 
 
-def _target(_view: Any, _context: Any, entry: Any, _name: str) -> str:
+def _target(_view: Any, _context: Any, entry: Any, _name: str) -> Markup | str:
     kind, _, number = entry.target.partition(":")
-    return f"{_TARGETS[kind]} {number}" if kind in _TARGETS else show.NOTHING
+    if kind not in _TARGETS:
+        return show.NOTHING
+    said = f"{_TARGETS[kind]} {number}"
+    if kind not in _PLACES or entry.tenant_id is None:
+        return said
+    endpoint, argument = _PLACES[kind]
+    return Markup('<a href="{}">{}</a>').format(url_for(endpoint, **{argument: number}), said)
 
 
 def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import inspect
 
+from admin_views.audit import _FIELDS
 from app import tenancy
 from app.extensions import db
-from app.models import AuditEntry, Tenant, User
+from app.models import AuditEntry, Campaign, ExportLayout, PaymentAccount, SmsAccount, Tenant, User
 from app.tenancy import passwords
 from tests import factories
 from tests.admin_views.conftest import acts, only, plain, words
@@ -186,3 +188,31 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
     assert "山田 花子 電話番号の表示 送信先" in shown
     assert "利用者の登録" in shown
     assert "電話番号の表示" not in words(manager, "/admin/audit/?act=user.create").partition("日時")[2]
+    page = manager.get("/admin/audit/").get_data(as_text=True)
+    assert f'<a href="/admin/recipient/details/?id={ours.people[0].id}">' in page
+
+
+# what no form writes
+_UNTOLD = {
+    "id", "tenant_id", "key", "code", "look", "provider", "revision", "rehearsal", "failures", "trips", "resting_until",
+    "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
+    "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by", "asked_at",
+    "asked_digest", "approved_by", "returned_by", "returned_reason", "launched_by", "launched_at", "completed_at",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [Tenant, User, SmsAccount, PaymentAccount, Campaign, ExportLayout])
+def test_what_was_changed_has_a_word_in_the_audit(model):
+    """A limit that is lifted must not stand there as ―."""
+    assert [column.key for column in inspect(model).column_attrs if column.key not in _FIELDS.keys() | _UNTOLD] == []
+
+
+def test_who_lifts_the_limit_of_approval_is_told_of(app, browser_of, operator, ours):
+    with app.app_context(), tenancy.platform():
+        db.session.get_one(Tenant, ours.tenant).approval_above = 100
+        db.session.commit()
+    kept = {"name": "みどり信販", "state": "active", "contact_phone": "03-1234-5678", "hours-choice": "usual"}
+    answer = browser_of(operator).post(f"/admin/tenant/edit/?id={ours.tenant}", {**kept, "approval_above": ""})
+    assert answer.status_code == 302
+    assert "企業の変更" in (shown := words(browser_of(ours.manager), "/admin/audit/"))
+    assert "承認が要らない件数の上限" in shown
