@@ -6,6 +6,7 @@ a state changed by a list, which only says where to ask; a charge of the contrac
 ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
 """
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from app.tracking.states import PaymentState
 # in a night without an answer.
 _DAYS_BACK = (1, 2, 3, 7, 14, 30, 60)
 _MOST_PAGES = 2000
+_IN_VAIN = 3
 # a contract's night is cut short after this: the days that are left are looked at again in the nights to come
 _LONGEST = timedelta(minutes=40)
 
@@ -93,7 +95,7 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
             if time.monotonic() > until:
                 _log.error("night cut short", account_id=account_id, days_back=back)
                 break
-            compare_day(tenant_id, account_id, tonight - timedelta(days=back))
+            compare_day(tenant_id, account_id, tonight - timedelta(days=back), until=until)
         with tenancy.transaction() as connection:
             connection.execute(
                 text("UPDATE payment_account SET compared_on = :tonight WHERE id = :id"),
@@ -101,12 +103,15 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
             )
 
 
-def compare_day(tenant_id: int, account_id: int, day: date) -> None:
-    """Compare one contract's books of one day in Japan."""
+def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = math.inf) -> None:
+    """Compare one contract's books of one day in Japan, no longer than `until`, by time.monotonic().
+
+    Where the site lets several questions in a row wait in vain the rest is left to another night.
+    """
     try:
         provider, account = site.open_account(account_id)
         listless = provider.day(account, day) is None
-        listed = _compare_list(tenant_id, account_id, day)
+        listed = _compare_list(tenant_id, account_id, day, until)
     except (NoAnswer, Unusable) as fault:
         _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
         return
@@ -132,13 +137,19 @@ def compare_day(tenant_id: int, account_id: int, day: date) -> None:
                 "settled": _SETTLED,
             },
         ).all()
+    in_vain = 0
     for row in ours:
+        if in_vain >= _IN_VAIN or time.monotonic() > until:
+            _log.warning("day cut short", account_id=account_id, day=str(day))
+            return
         try:
             told = confirm(row.id)
+            in_vain = 0
             if told is not None and told.status in _MONEY and told.reference == row.reference:
                 _compare(tenant_id, account_id, day, told)
         except (NoAnswer, Unusable) as fault:
             if not (isinstance(fault, NoAnswer) and fault.final):
+                in_vain += 1
                 continue
             if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
                 set_aside(row.id, "unknown to the site")
@@ -147,13 +158,15 @@ def compare_day(tenant_id: int, account_id: int, day: date) -> None:
                 _tell(tenant_id, account_id, day, Kind.MISSING, found)
 
 
-def _compare_list(tenant_id: int, account_id: int, day: date) -> set[str]:
+def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> set[str]:
     """Compare what the site lists of a day; give the references that it told of. Raises NoAnswer, Unusable."""
     listed: set[str] = set()
     provider, account = site.open_account(account_id)
     for charge in _charges(provider, account_id, account, day):
         if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
             continue
+        if time.monotonic() > until:
+            raise NoAnswer("cut short")
         listed.add(charge.reference)
         if charge.status in _MONEY:
             try:

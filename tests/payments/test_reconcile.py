@@ -16,6 +16,7 @@ from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import acts, reconcile
 from app.payments.pay import Outcome
+from app.payments.site import NoAnswer
 from app.tracking.clock import TOKYO
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
@@ -206,6 +207,38 @@ def test_a_site_that_is_away_is_asked_again_the_next_night(buyer: Buyer) -> None
     assert (buyer.state(), found(buyer)) == ("paid", [])
 
 
+def test_a_site_that_hangs_takes_no_night(
+    site: Sandbox, app: Flask, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports wait on the same worker: after some questions in vain the day is left to another night."""
+    first = make_buyer(app, database, site)
+    for buyer in (first, *(make_buyer(app, database, site, first.tenant_id, first.account_id) for _ in range(7))):
+        buyer.press()
+    site.reset()
+    asked: list[int] = []
+
+    def hang(payment_id: int) -> None:
+        asked.append(payment_id)
+        raise NoAnswer("timeout")
+
+    monkeypatch.setattr(reconcile, "confirm", hang)
+    night(first)
+    assert len(asked) == 3
+
+
+def test_a_night_ends_in_the_midst_of_a_day_when_it_is_over(
+    new_buyer: Callable[[], Buyer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer = new_buyer()
+    buyer.press()
+    buyer.choose("card")
+    asked: list[int] = []
+    monkeypatch.setattr(reconcile, "confirm", asked.append)
+    with app_scope(buyer):
+        reconcile.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date(), until=0)
+    assert (asked, found(buyer)) == ([], [])
+
+
 def test_each_night_is_due_once(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     job = "jobs.payments.reconcile_day"
 
@@ -223,7 +256,7 @@ def test_each_night_is_due_once(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -
     assert row == (datetime.now(TOKYO).date(),)
     assert wanted() == []
     asked: list[int] = []
-    compare_day: Callable[..., None] = lambda *args: asked.append(args[1])  # noqa: E731 - counts
+    compare_day: Callable[..., None] = lambda *args, until: asked.append(args[1])  # noqa: ARG005, E731 - counts
     monkeypatch.setattr(reconcile, "compare_day", compare_day)
     night(buyer, 0)
     assert asked == []
