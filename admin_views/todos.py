@@ -244,7 +244,11 @@ def for_operator() -> list[Todo]:
         todos.append(Todo(f"審査中の企業が{count:,}社あります。", "審査する企業を見る", url))
     staffed = select(User.tenant_id).where(User.role == Role.MANAGER, User.active, User.tenant_id.is_not(None))
     todos += [
-        Todo(f"企業「{company.name}」に管理者がいません。", "利用者を登録する", url_for("user.create_view"))
+        Todo(
+            f"企業「{company.name}」に管理者がいません。",
+            "利用者を登録する",
+            url_for("user.create_view", company=company.id),
+        )
         for company in rows(Tenant).filter(Tenant.id.not_in(staffed)).order_by(Tenant.id).limit(3)
     ]
     if not rows(Tenant).first():

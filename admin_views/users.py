@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flask import request
+from flask_admin.helpers import get_form_data
 from sqlalchemy import func
 from wtforms import BooleanField, PasswordField, SelectField
 from wtforms.validators import ValidationError
@@ -11,7 +13,7 @@ from admin_views.access import staff
 from admin_views.base import Form, SecureModelView
 from admin_views.fields import RowField, line, required, select_options
 from admin_views.filters import Choice
-from admin_views.scoping import rows
+from admin_views.scoping import as_id, rows
 from app import tenancy
 from app.extensions import db
 from app.models import Tenant, User
@@ -147,3 +149,9 @@ class UserView(SecureModelView):
 
     def __init__(self) -> None:
         super().__init__(User, "利用者", endpoint="user")
+
+    def create_form(self, obj: Any = None) -> UserForm:
+        """Make the form of a new user; to operators, of the company's first manager where the address names one."""
+        company = as_id(request.args.get("company", "")) if staff().tenant_id is None else None
+        start = {} if company is None else {"tenant_id": company, "role": str(Role.MANAGER)}
+        return UserForm(get_form_data(), obj, **start)

@@ -204,3 +204,13 @@ def test_thousands_of_old_campaigns_are_not_looked_through(app, browser_of, ours
         assert browser.get("/admin/").status_code == 200
     assert len(plans) > 10
     assert sum(map(touched, plans)) < 1000
+
+
+def test_a_company_without_a_manager_gets_its_own(app, browser_of, operator):
+    with app.app_context():
+        company = factories.tenant("あたらしい会社")
+    browser = browser_of(operator)
+    url = one(todos(browser.get("/admin/").get_data(as_text=True)), "「あたらしい会社」に管理者がいません")
+    form = browser.get(url).get_data(as_text=True)
+    assert f'<option selected value="{company}">' in form
+    assert '<option selected value="manager">' in form
