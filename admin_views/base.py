@@ -134,6 +134,7 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     empty_text = "まだ何もありません。"
     create_label = "新しく登録する"
     search_label = ""
+    search_hint = ""  # how to search, for whom a search found nothing
     number_columns: Any = ()
     # columns that are shown only to who asks for them
     walked_to = keyset.WALKED_TO

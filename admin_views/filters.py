@@ -180,9 +180,11 @@ class Days(Filter):
         self._along = along
 
     def read(self, arguments: Mapping[str, str]) -> tuple[str, str] | None:
-        """Give both days; what is no day is told and left out."""
-        days = (_day(arguments.get("from", "")), _day(arguments.get("to", "")))
-        return days if any(days) else None
+        """Give both days, the earlier one first however they were typed; what is no day is told and left out."""
+        first, last = _day(arguments.get("from", "")), _day(arguments.get("to", ""))
+        if first and last and first > last:
+            first, last = last, first
+        return (first, last) if first or last else None
 
     def written(self, value: tuple[str, str]) -> dict[str, str]:
         """Give both days under their names."""

@@ -163,6 +163,7 @@ class RecipientView(SecureModelView):
     intro = "SMSを送る相手です。電話で問い合わせを受けたら、管理番号か電話番号で探してください。"
     empty_text = "該当する送信先がありません。条件を変えるか、配信の名簿から取り込んでください。"
     search_label = "管理番号・電話番号（全桁か下4桁）"
+    search_hint = "氏名や番号の一部では探せません。管理番号か電話番号の全体、または電話番号の下4桁を入力してください。"
 
     def __init__(self) -> None:
         super().__init__(Recipient, "送信先", endpoint="recipient")

@@ -160,6 +160,7 @@ def test_people_are_found_by_their_last_four_digits(app, clerk, ours, theirs):
     assert seen(open_(clerk, "/admin/recipient/?search=080-2222-5678")) == [made[1].reference]
     assert seen(open_(clerk, "/admin/recipient/?search=5678&sms=queued")) == []
     assert seen(open_(clerk, "/admin/recipient/?search=567")) == []
+    assert "氏名や番号の一部では探せません" in open_(clerk, "/admin/recipient/?search=山田 太郎")
 
 
 def test_a_reference_of_four_digits_is_found_beside_the_numbers(app, clerk, ours, database):
@@ -232,6 +233,7 @@ def test_people_are_found_by_the_day_of_their_sms(clerk, ours, moved):
     first, last = (japan - timedelta(days=3)).date(), (japan - timedelta(days=1)).date()
     wanted = [ours.people[number].reference for number in (1, 2, 3)]
     assert seen(open_(clerk, f"/admin/recipient/?from={first}&to={last}")) == wanted
+    assert seen(open_(clerk, f"/admin/recipient/?from={last}&to={first}")) == wanted  # typed the wrong way round
     assert seen(open_(clerk, f"/admin/recipient/?from={first}&to={last}&sms=unknown")) == [wanted[1]]
     assert len(seen(open_(clerk, f"/admin/send_log/?from={first}&to={last}&carrier=au"))) == 3
     assert seen(open_(clerk, f"/admin/recipient/?to={first - timedelta(days=30)}")) == []
