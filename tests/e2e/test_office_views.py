@@ -30,6 +30,9 @@ _WAIT_MS = 20_000
 # where pictures of every page go, for whoever wants to look at them
 _PICTURES = os.environ.get("OFFICE_PICTURES", "")
 
+Company = Callable[[Flask, psycopg.Connection], Estate]
+Enter = Callable[[Company, Role], "tuple[Estate, Visitor]"]
+
 
 @pytest.fixture
 def served(app: Flask) -> Iterator[str]:
@@ -102,24 +105,38 @@ class Visitor:
         self.judge(f"{url}!")
 
 
-def _report(faults: dict[str, list[str]]) -> str:
-    return json.dumps(faults, ensure_ascii=False, indent=1)
-
-
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("company", [empty, furnish_all], ids=["empty", "full"])
-def test_every_view_is_fit_for_everybody(
+@pytest.fixture
+def enter(
     app: Flask,
     database: psycopg.Connection,
     browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
     operator: int,  # noqa: F811 - a fixture
     browser: Browser,
     served: str,
-    role: Role,
-    company: Callable[..., Estate],
-) -> None:
-    estate = company(app, database)
-    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, role))
+) -> Iterator[Enter]:
+    """Furnish a company and let somebody of a role in; the visit is over with the test."""
+    visitors: list[Visitor] = []
+
+    def let_in(company: Company, role: Role) -> tuple[Estate, Visitor]:
+        estate = company(app, database)
+        user = {"operator": operator, "manager": estate.manager, "clerk": estate.clerk}[role]
+        cookies = browser_of(user).client._cookies.values()
+        visitors.append(Visitor(browser, served, {cookie.key: cookie.value for cookie in cookies}))
+        return estate, visitors[-1]
+
+    yield let_in
+    for visitor in visitors:
+        visitor.context.close()
+
+
+def _report(faults: dict[str, list[str]]) -> str:
+    return json.dumps(faults, ensure_ascii=False, indent=1)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("company", [empty, furnish_all], ids=["empty", "full"])
+def test_every_view_is_fit_for_everybody(app: Flask, enter: Enter, role: Role, company: Company) -> None:
+    estate, visitor = enter(company, role)
     for _, url in tour(app, estate, role, filters=False):
         visitor.look(url)
     for url in ("/admin/nothing", "/admin/campaign/999999999/"):
@@ -127,16 +144,8 @@ def test_every_view_is_fit_for_everybody(
     for endpoint, url in tour(app, estate, role, filters=False):
         if endpoint.endswith(".create_view") or endpoint == "password.index":
             visitor.fill_in_nothing(url)
-    visitor.context.close()
     assert visitor.seen > (10 if role is Role.OPERATOR or company is empty else 80)
     assert visitor.faults == {}, _report(visitor.faults)
-
-
-def cookies_of(browser_of: Callable[[int], Any], estate: Estate, operator: int, role: Role) -> dict[str, str]:  # noqa: F811
-    user = {"operator": operator, "manager": estate.manager, "clerk": estate.clerk}[role]
-    cookies = browser_of(user).client._cookies.values()
-    assert cookies
-    return {cookie.key: cookie.value for cookie in cookies}
 
 
 def test_a_visitor_would_see_it(browser: Browser) -> None:
@@ -150,16 +159,8 @@ def test_a_visitor_would_see_it(browser: Browser) -> None:
     assert all(word in text for word in ("html-has-lang", "label", "console: no", "runs over at 768 px"))
 
 
-def test_the_menu_is_one_line_whose_group_opens_by_keyboard(
-    app: Flask,
-    database: psycopg.Connection,
-    browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
-    operator: int,  # noqa: F811 - a fixture
-    browser: Browser,
-    served: str,
-) -> None:
-    estate = empty(app, database)
-    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, Role.MANAGER))
+def test_the_menu_is_one_line_whose_group_opens_by_keyboard(enter: Enter, served: str) -> None:
+    _, visitor = enter(empty, Role.MANAGER)
     page = visitor.page
     page.goto(f"{served}/admin/")
     menu = page.get_by_role("navigation", name="メインメニュー")
@@ -184,19 +185,12 @@ def test_the_menu_is_one_line_whose_group_opens_by_keyboard(
     expect(users).to_be_visible()
     expect(users).to_have_attribute("aria-current", "page")
     assert visitor.faults == {}, _report(visitor.faults)
-    visitor.context.close()
 
 
 def test_a_dismissed_confirmation_leaves_everything_as_it_is(
-    app: Flask,
-    database: psycopg.Connection,
-    browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
-    operator: int,  # noqa: F811 - a fixture
-    browser: Browser,
-    served: str,
+    enter: Enter, database: psycopg.Connection, served: str
 ) -> None:
-    estate = furnish_all(app, database)
-    visitor = Visitor(browser, served, cookies_of(browser_of, estate, operator, Role.CLERK))
+    estate, visitor = enter(furnish_all, Role.CLERK)
     page = visitor.page
     state = "SELECT state FROM import WHERE id = %s"
     running = database.execute("SELECT campaign_id, id FROM import WHERE state = 'running'").fetchone()
@@ -229,4 +223,3 @@ def test_a_dismissed_confirmation_leaves_everything_as_it_is(
     page.get_by_role("link", name="やめて戻る").click()
     assert database.execute(state, [upload]).fetchone() == ("done",)
     assert visitor.said == []
-    visitor.context.close()

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -24,12 +24,19 @@ __all__ = ["listener", "shops"]
 
 _WAIT_MS = 20_000
 TEST = "テスト決済：お金は動きません。"
+StandAt = Callable[[str], Stand]
 
 
 @pytest.fixture(scope="module")
 def running_site() -> Iterator[Sandbox]:
     with running_sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def stand_at(app: Flask, database: psycopg.Connection, shops: Sandbox, listener: RawServer) -> StandAt:
+    """Send somebody to a payment site by its name."""
+    return lambda provider: make_stand(provider, app, database, shops, listener)
 
 
 @pytest.fixture
@@ -98,16 +105,8 @@ def choose(phone: Page, choice: str) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_declined_then_paid(
-    provider: str,
-    app: Flask,
-    database: psycopg.Connection,
-    shops: Sandbox,
-    listener: RawServer,
-    web: str,
-    phone: Page,
-) -> None:
-    stand = make_stand(provider, app, database, shops, listener)
+def test_declined_then_paid(provider: str, stand_at: StandAt, web: str, phone: Page) -> None:
+    stand = stand_at(provider)
     to_the_site(phone, web, stand)
     choose(phone, "declined")
     expect(phone.get_by_role("alert")).to_be_visible()
@@ -137,16 +136,8 @@ def test_declined_then_paid(
 
 
 @pytest.mark.parametrize("provider", [name for name, traits in TRAITS.items() if traits.later])
-def test_ordered_then_paid_later(
-    provider: str,
-    app: Flask,
-    database: psycopg.Connection,
-    shops: Sandbox,
-    listener: RawServer,
-    web: str,
-    phone: Page,
-) -> None:
-    stand = make_stand(provider, app, database, shops, listener)
+def test_ordered_then_paid_later(provider: str, stand_at: StandAt, web: str, phone: Page) -> None:
+    stand = stand_at(provider)
     to_the_site(phone, web, stand)
     choose(phone, str(TRAITS[provider].later))
     stand.come_back()
@@ -168,16 +159,10 @@ def test_ordered_then_paid_later(
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_page_whose_time_is_over_leads_on(
-    provider: str,
-    app: Flask,
-    database: psycopg.Connection,
-    shops: Sandbox,
-    listener: RawServer,
-    web: str,
-    phone: Page,
+    provider: str, stand_at: StandAt, database: psycopg.Connection, web: str, phone: Page
 ) -> None:
     """Whoever comes too late finds a new page at the next press, and pays once."""
-    stand = make_stand(provider, app, database, shops, listener)
+    stand = stand_at(provider)
     to_the_site(phone, web, stand)
     first = phone.url
     phone.goto(f"{web}/p")
