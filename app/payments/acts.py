@@ -25,6 +25,10 @@ from app.tracking.states import PAYMENT, PaymentState
 
 _AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
 _UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
+_ASKED_BEFORE = (
+    "この返金は前にも依頼しています。決済サイトは、もう一度の返金を受け付けませんでした。"
+    "決済サイトの管理画面で、返金の状態を確かめてください。終わった返金は自動で反映します。"
+)
 
 _REFUND_TRIES = 2
 _REFUND_PAUSE_S = 1.0
@@ -72,6 +76,8 @@ def refund(payment_id: int, *, actor: str) -> Given:
         if status is RefundStatus.FAILED:
             if _state_now(payment_id) is PaymentState.REFUNDED:
                 return Given.DONE
+            if asked_before:
+                raise Refused(_ASKED_BEFORE)
             _unwant(payment_id, at)
             raise Refused("決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。")
         taken = status is not None

@@ -103,6 +103,20 @@ def test_a_part_given_back_elsewhere_is_left_to_a_person(buyer: Buyer) -> None:
     assert (buyer.state(), refunds(buyer)) == ("paid", [1_000])
 
 
+def test_a_refund_under_way_is_not_forgotten_because_another_is_refused(buyer: Buyer) -> None:
+    """A konbini's takes weeks; Stripe keeps our key for a day and refuses a second one."""
+    buyer.press()
+    buyer.choose("konbini")
+    buyer.choose("paid", slip=True)
+    buyer.confirm()
+    assert act(buyer, acts.refund, newest(buyer)) is Given.PENDING
+    buyer.database.execute("UPDATE payment SET refund_attempt = 2")  # another key, as if the first were forgotten
+    with pytest.raises(Refused, match="返金の状態を確かめて"):
+        act(buyer, acts.refund, newest(buyer))
+    assert buyer.payments()[0]["refund_asked_at"] is not None
+    assert refunds(buyer) == [12_000]
+
+
 def test_a_refund_that_never_gets_done_is_looked_at(buyer: Buyer) -> None:
     paid(buyer)
     buyer.database.execute("UPDATE payment SET refund_asked_at = now() - interval '11 days'")
