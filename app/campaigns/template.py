@@ -10,6 +10,8 @@ LINK = "リンク"
 COMPANY = "会社名"
 BUILT_IN = (LINK, COMPANY)
 
+# what a phone would take for a part of the link, so that it led nowhere: what a field holds is not known here
+_TOUCHED = re.compile(rf"\{{\s*{LINK}\s*\}}[0-9A-Za-z{{]")
 _FIELD = re.compile(r"\{([^{}\r\n]{1,100})\}")
 
 
@@ -67,4 +69,9 @@ def problems(text: str, *, needs_link: bool) -> list[str]:
         found.append("SMS本文に {リンク} がありません。専用ページのURLが入る位置に {リンク} と書いてください。")
     if needs_link and fields_in(text).count(LINK) and len(re.findall(r"\{\s*リンク\s*\}", text)) > 1:
         found.append("SMS本文の {リンク} は1か所だけにしてください。")
+    elif needs_link and _TOUCHED.search(text):
+        found.append(
+            "SMS本文の {リンク} に、英数字か差込項目がすぐ続いています。リンクが開けなくなることがあるため、"
+            "{リンク} の後に半角の空白か改行を入れてください。"
+        )
     return found

@@ -28,6 +28,9 @@ def test_a_missing_field_is_named() -> None:
         ("お知らせです", "{リンク} がありません"),
         ("{リンク}と{リンク}", "1か所だけ"),
         ("{氏名 {リンク}", "組み合わせ"),
+        ("{氏名}様 {リンク}0120-000-101", "すぐ続いています"),
+        ("お知らせ {リンク}{氏名}", "すぐ続いています"),
+        ("お知らせ { リンク }http", "すぐ続いています"),
         ("氏名}{リンク}", "組み合わせ"),
     ],
 )
@@ -35,8 +38,18 @@ def test_problems_of_an_sms_are_told(text: str, part: str) -> None:
     assert any(part in problem for problem in template.problems(text, needs_link=True))
 
 
-def test_a_good_sms_has_no_problem() -> None:
-    assert template.problems("{氏名}様 {リンク}", needs_link=True) == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{氏名}様 {リンク}",
+        "{リンク}",
+        "詳しくは{リンク}からご覧ください。",
+        "URL:{リンク}\n0120-000-101",
+        "{氏名}\n{リンク} {氏名}",
+    ],
+)
+def test_a_good_sms_has_no_problem(text: str) -> None:
+    assert template.problems(text, needs_link=True) == []
 
 
 @pytest.mark.parametrize(("text", "units"), [("", 0), ("あa", 2), ("ｶﾞ", 2), ("𠮷", 2), ("😀", 2), ("a\n", 2)])
