@@ -1,6 +1,5 @@
 """What no provider can tell is held until a manager decides; nothing is sent again by itself."""
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +12,7 @@ from app.models import AuditEntry, Campaign, Recipient
 from app.sms import PROVIDERS
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.launched import Job
+from tests.launched import Job, received
 
 Launched = Callable[..., Job]
 
@@ -80,12 +79,12 @@ def test_what_counts_as_sent_is_never_sent_again(unclear: Job, sandbox: Sandbox)
 
 
 def test_who_is_written_to_again_gets_one_sms_more(unclear: Job, sandbox: Sandbox) -> None:
-    before = Counter(message["to"] for message in sandbox.messages())
+    before = received(sandbox)
     assert settle(unclear, 1, as_sent=False)
     assert queues.waiting("jobs.delivery.send") == {()}
     assert not settle(unclear, 1, as_sent=False)
     unclear.send()
-    got = Counter(message["to"] for message in sandbox.messages()) - before
+    got = received(sandbox) - before
     assert got == {"0" + unclear.people[1].phone[3:]: 1}
     assert unclear.states() == {"accepted": 1, "unknown": 2}
     # what became of the first attempt is still not known, and that is what the log says

@@ -1,7 +1,6 @@
 """Workers as processes: what they send, how they end, and what is left when they are killed."""
 
 import signal
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from dev.valkey import start_valkey
 from jobs import worker as jobs_worker
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
-from tests.launched import Job
+from tests.launched import Job, received, requests
 
 Start = Callable[..., Program]
 Until = Callable[..., None]
@@ -31,14 +30,6 @@ SEND = "jobs.delivery.send"
 
 def enqueue() -> None:
     assert queues.enqueue(SEND)
-
-
-def received(sandbox: Sandbox) -> Counter[str]:
-    return Counter(message["to"] for message in sandbox.messages())
-
-
-def requests(sandbox: Sandbox) -> int:
-    return len(sandbox.ledger("karaden"))
 
 
 def done(job: Job) -> Callable[[], bool]:

@@ -214,7 +214,7 @@ def test_the_wrong_one_of_two_is_taken_back_and_the_other_counts(buyer: Buyer) -
 
 def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
     """Recorded while the site is asked for a page: nobody is led there, and it is ended."""
-    buyer.site.switches(latency_ms={"value": 400, "on": "stripe.session_create"})
+    buyer.site.switches(latency_ms={"value": 2_000, "on": "stripe.session_create"})
     outcomes: list[pay.Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))
     # what staff saw before had no attempt yet
