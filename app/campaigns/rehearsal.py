@@ -22,6 +22,8 @@ from app.extensions import db
 from app.identity.normalise import QuestionKind
 from app.identity.weakness import weak
 from app.models import Campaign, Recipient
+from app.payments.base import ANY_AMOUNT
+from app.payments.providers import PROVIDERS as PAYMENT_SITES
 from app.tracking.moves import Executor
 
 _PAGE_ROWS = 5_000
@@ -66,6 +68,9 @@ class _Found:
     blank: Counter[str] = field(default_factory=Counter)
     hard: dict[str, "_Hard"] = field(default_factory=dict)
     without_amount: int = 0
+    payable: tuple[int, int] = ANY_AMOUNT
+    not_payable: int = 0
+    not_payable_named: list[str] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     longest: dict[str, int] = field(default_factory=dict)
 
@@ -106,7 +111,7 @@ def rehearse(campaign_id: int) -> Rehearsal:
     """Render every row, store what was found with the campaign, and give it. Commits."""
     campaign = db.session.get_one(Campaign, campaign_id)
     result = Rehearsal(digest=digest(campaign), company=campaign.tenant.name)
-    found = _Found()
+    found = _Found(payable=_payable(campaign))
     for recipient in _rows(db.session, campaign_id):
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
@@ -166,10 +171,25 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
         hard.people += 1
         if len(hard.named) < _NAMED:
             hard.named.append(_where(row))
-    if campaign.payment_required and row.amount_yen is None:
-        found.without_amount += 1
+    if campaign.payment_required:
+        _look_at_amount(row, found)
     used = template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text)
     found.blank.update(name for name in used if name not in BUILT_IN and not cells[name].strip())
+
+
+def _look_at_amount(row: Row[Any], found: _Found) -> None:
+    least, most = found.payable
+    if row.amount_yen is None:
+        found.without_amount += 1
+    elif not least <= row.amount_yen <= most:
+        found.not_payable += 1
+        if len(found.not_payable_named) < _NAMED:
+            found.not_payable_named.append(f"{_where(row)}（{row.amount_yen:,}円）")
+
+
+def _payable(campaign: Campaign) -> tuple[int, int]:
+    account = campaign.payment_account
+    return PAYMENT_SITES[account.provider].bounds(account.settings) if account is not None else ANY_AMOUNT
 
 
 def _where(row: Row[Any]) -> str:
@@ -223,6 +243,13 @@ def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[
     if campaign.payment_required and found.without_amount:
         problems.append(
             f"請求金額のない送信先が{found.without_amount:,}件あります。金額の列を指定して取り込み直してください。"
+        )
+    if found.not_payable:
+        least, most = found.payable
+        problems.append(
+            f"決済アカウントで支払えるのは{least:,}円から{most:,}円までです。請求金額がその外の送信先が"
+            f"{found.not_payable:,}件あります：{'、'.join(found.not_payable_named)}。"
+            "名簿から除くか、別の支払方法の決済アカウントを選んでください。"
         )
     if not result.people:
         problems.append("送信先がありません。名簿を取り込んでください。")

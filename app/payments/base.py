@@ -48,6 +48,10 @@ class Order:
     locale: str = "ja"
 
 
+# where a site tells no bounds of its own
+ANY_AMOUNT: Final = (1, 10**9)
+
+
 class ChargeStatus(StrEnum):
     """Where a charge stands at the provider, in one vocabulary for all of them."""
 
@@ -163,6 +167,9 @@ class PaymentProvider(Protocol):
     methods: Mapping[str, str]  # the provider's word -> label on screens
     lifetime_s: tuple[int, int]  # the shortest and longest life of a session, seconds
     tells_end: bool  # whether `fetch` tells that a page's time is over; else it stays OPEN for good
+
+    def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
+        """Give the least and the most that can be paid by an account of these settings, yen, as far as it is known."""
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one.

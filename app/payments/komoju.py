@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 
 from app.outbound import AccountField, Request, Response
 from app.payments.base import (
+    ANY_AMOUNT,
     BadSignature,
     Charge,
     ChargeStatus,
@@ -87,6 +88,11 @@ class _Komoju:
     methods = _METHODS
     lifetime_s = (1, SESSION_S)
     tells_end = True
+
+    def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
+        """Give no bounds: none are told."""
+        del settings
+        return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one."""

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from app.outbound import AccountField, Request, Response
 from app.payments.base import (
+    ANY_AMOUNT,
     BadSignature,
     Charge,
     ChargeStatus,
@@ -82,6 +83,11 @@ class _Payjp:
     # up to 24 hours from when PAY.JP makes the session: a minute of room for clocks and the way there
     lifetime_s = (120, 86_340)
     tells_end = True
+
+    def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
+        """Give no bounds: none are told."""
+        del settings
+        return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one."""

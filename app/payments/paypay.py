@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from app.outbound import AccountField, Request, Response
 from app.payments.base import (
+    ANY_AMOUNT,
     BadSignature,
     Charge,
     ChargeStatus,
@@ -82,6 +83,11 @@ class _PayPay:
     methods: Mapping[str, str] = {"paypay": "PayPay"}
     lifetime_s = (30, 300)  # PayPay sets the end itself, and tells it
     tells_end = False
+
+    def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
+        """Give no bounds: none are told."""
+        del settings
+        return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that makes a code; PayPay refuses a second one for the same order."""

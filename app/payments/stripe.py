@@ -53,6 +53,7 @@ TOLERANCE_S: Final = 300  # Stripe's own for signatures; here it holds in both d
 KONBINI_DAYS: Final = 3  # Stripe's default
 _KONBINI_DAYS_LIMITS: Final = (1, 60)
 _KONBINI_YEN_LIMITS: Final = (120, 300_000)  # docs.stripe.com/payments/konbini; a session beyond them is refused whole
+_YEN_LIMITS: Final = (50, 99_999_999)  # docs.stripe.com/currencies
 
 _LAPSED: Final = "payment_intent_payment_attempt_expired"  # last_payment_error.code of a konbini slip out of date
 _REFUNDS: Final = "latest_charge.refunds"
@@ -83,6 +84,10 @@ class _StripeCheckout:
     # Stripe takes 1,800 to 86,400 s from when it creates the session: a minute of room for clocks and the way there.
     lifetime_s = (1_860, 86_340)
     tells_end = True
+
+    def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
+        """Give the least and the most that can be paid: konbini's where there is no other way."""
+        return _KONBINI_YEN_LIMITS if listed_in(settings.get("methods", ""), "card") == ["konbini"] else _YEN_LIMITS
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
         """Give the request that opens a payment page; repeating it with the same order opens no second one.

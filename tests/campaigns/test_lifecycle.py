@@ -11,7 +11,7 @@ from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
-from app.models import AuditEntry, Campaign, Event, Recipient, Slice, Tenant
+from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice, Tenant
 from tests import factories
 
 
@@ -54,6 +54,39 @@ def test_one_row_too_long_stops_the_launch(campaign: Campaign) -> None:
     with pytest.raises(NotReady, match="70文字を超える"):
         launch(campaign)
     assert states() == ["draft"] * 7
+
+
+@pytest.mark.parametrize(
+    ("methods", "amount", "says"),
+    [
+        ("konbini", 300_001, "120円から300,000円まで"),
+        ("konbini", 119, "120円から300,000円まで"),
+        ("konbini", 300_000, ""),
+        ("card,konbini", 300_001, ""),
+        ("card", 49, "50円から99,999,999円まで"),
+    ],
+)
+def test_an_amount_that_the_payment_site_refuses_stops_the_launch(
+    app: Flask, methods: str, amount: int, says: str
+) -> None:
+    """Else the person would read that they can't pay, and the company would hear of it from them."""
+    with app.app_context():
+        tenant_id = factories.tenant()
+        account_id = factories.payment_account(tenant_id)
+        made = factories.campaign(
+            tenant_id, sms_account_id=factories.sms_account(tenant_id), payment_account_id=account_id
+        )
+        people = factories.people(tenant_id, made, 2)
+        with tenancy.tenant(tenant_id):
+            db.session.get_one(PaymentAccount, account_id).settings = {"methods": methods}
+            db.session.get_one(Recipient, people[0].id).amount_yen = amount
+            db.session.commit()
+            problems = rehearsal.rehearse(made).problems
+        assert len(problems) == bool(says)
+        if says:
+            assert says in problems[0]
+            assert "1件あります" in problems[0]
+            assert f"（{amount:,}円）" in problems[0]
 
 
 def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
