@@ -161,13 +161,13 @@ def test_a_source_with_nothing_yet_is_asked_again() -> None:
 def test_waiting_costs_no_processor() -> None:
     def slow(peer: Peer) -> None:
         peer.read()
-        time.sleep(0.4)
+        time.sleep(1)
         peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with RawServer(slow) as server, Engine[int](2) as engine:
         began = time.thread_time()
         engine.run(posts(server, 1), lambda _key, _answer: None, always, unexpected)
-        assert time.thread_time() - began < 0.1
+        assert time.thread_time() - began < 0.3
 
 
 class BoomError(Exception):

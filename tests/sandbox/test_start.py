@@ -32,7 +32,7 @@ def send(sandbox: Sandbox, to: str) -> None:
 def test_production_is_refused() -> None:
     env = os.environ | {"TODOKE_ENV": "production", "SANDBOX_PORT": "0"}
     ended = subprocess.run(
-        [sys.executable, "-m", "sandbox"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "sandbox"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 2
     assert "TODOKE_ENV=production" in ended.stderr
@@ -62,7 +62,7 @@ def test_it_stops_when_its_parent_is_gone() -> None:
         "with running_sandbox() as sandbox:\n    print(sandbox.process.pid, flush=True)\n    os._exit(9)\n"
     )
     parent = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     orphan = Path(f"/proc/{int(parent.stdout)}/stat")
     until(lambda: not orphan.exists() or orphan.read_text().split()[2] == "Z")
