@@ -208,6 +208,8 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
     if row is None:
         if lookup.first(_ANYBODYS, charge.reference) is None:
             _tell(tenant_id, account_id, day, Kind.UNKNOWN, found)
+        else:
+            _agreed(account_id, charge.reference, [str(Kind.UNKNOWN)])
         return
     told_as = PaymentState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentState.PAID
     agrees = charge.amount_refunded is not None and row.state == told_as
