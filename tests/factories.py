@@ -151,7 +151,8 @@ def campaign(
 def people(tenant_id: int, campaign_id: int, count: int, *, phones: Sequence[str] = ()) -> list[Person]:
     """Put people on a campaign's list: 1980-01-02 and 0123 are the right answers of all of them.
 
-    Numbers end in 1000-9999, which the sandbox delivers; give `phones` (E.164) for others.
+    Numbers end in 1000-9999, which the sandbox delivers; give `phones` (E.164) for others. A test that looks for four
+    digits gives numbers that end below 1000: how far the numbers have come depends on the tests before.
     """
     with tenancy.tenant(tenant_id):
         row = db.session.get_one(Campaign, campaign_id)
