@@ -4,6 +4,7 @@ Ask for `app` or `client` to test the product, `database` or `redis` for what li
 programs. Commits are real: workers and other connections see them. What a test leaves open fails that test.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,8 +29,14 @@ from dev.servers import Servers, start_servers
 
 ROOT = Path(__file__).parents[1]
 
-# machines are shared: how long an example takes, or to make one, says nothing
-hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# machines are shared: how long an example takes, or to make one, says nothing. At a desk each run looks for others; in
+# CI all look at the same ones, so that what is refused is what was changed
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 hypothesis.settings.load_profile("house")
 _LOCK_LIMIT = "15s"
 # Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
