@@ -1,10 +1,10 @@
 """An Excel book (.xlsx) becomes rows of text, in one stream, as the same list saved as CSV would give them.
 
-In: a seekable stream of a ZIP with Office Open XML (ECMA-376). Out: the first visible sheet's rows. The
-libraries hold a book's texts as objects (openpyxl) or its whole sheet (calamine): a million rows would take several
-times our memory. Here the texts that cells share lie packed in one buffer, and the sheet is parsed as it is unpacked.
-What can't happen here: an entity that is expanded, memory that grows with what a small file unpacks to, a reading aid
-(フリガナ) taken for a part of the name.
+In: a seekable stream of a ZIP with Office Open XML (ECMA-376). Out: the first visible sheet's rows. The libraries hold
+a book's texts as objects (openpyxl) or its whole sheet (calamine): a million rows would take several times our memory.
+Here the texts that cells share lie packed in one buffer, and the sheet is parsed as it is unpacked. What can't happen
+here: an entity that is expanded, memory that grows with what a small file unpacks to, a reading aid (フリガナ) taken
+for a part of the name.
 """
 
 import re

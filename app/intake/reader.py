@@ -1,7 +1,7 @@
 """The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
 
-In: a seekable stream of CSV, TSV or an Excel book. Out: a `Table`. A sheet row is what Excel
-shows as one row: the header is 1, a line break inside quotes adds none, an empty line is a row.
+In: a seekable stream of CSV, TSV or an Excel book. Out: a `Table`. A sheet row is what Excel shows as one row: the
+header is 1, a line break inside quotes adds none, an empty line is a row.
 """
 
 import csv
