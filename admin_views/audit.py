@@ -59,6 +59,7 @@ ACTS = {
     "payment_account.update": "決済アカウントの変更",
     "export_layout.create": "レイアウトの作成",
     "export_layout.update": "レイアウトの変更",
+    "export_layout.delete": "レイアウトの削除",
     "campaign.create": "配信の作成",
     "campaign.update": "配信の変更",
 }

@@ -79,11 +79,12 @@ def _act(_view: Any, _context: Any, row: Export, _name: str) -> Markup | str:
     return {"queued": stop, "running": stop, "done": give + stop}.get(row.state, show.NOTHING)
 
 
-def _press(endpoint: str, row: Export, words: str, look: str) -> Markup:
+def _press(endpoint: str, row: Export | ExportLayout, words: str, look: str, confirm: str = "") -> Markup:
+    asks = Markup(' data-confirm="{}"').format(confirm) if confirm else ""
     return Markup(
-        '<form method="post" action="{}" class="row-form"><input type="hidden" name="csrf_token" value="{}">'
+        '<form method="post" action="{}" class="row-form"{}><input type="hidden" name="csrf_token" value="{}">'
         '<button type="submit" class="btn btn-sm {} text-nowrap">{}<span class="sr-only">：{}</span></button></form>'
-    ).format(url_for(endpoint, export_id=row.id), generate_csrf(), look, words, row)
+    ).format(url_for(endpoint, export_id=row.id), asks, generate_csrf(), look, words, row)
 
 
 def _note(_view: Any, _context: Any, row: Export, _name: str) -> str:
@@ -289,11 +290,24 @@ class LayoutView(SecureModelView):
     form = LayoutForm
     can_create = True
     can_edit = True
-    column_list = ("name", "form", "columns", "created_at")
-    column_labels = {"name": "レイアウト名", "form": "ファイルの形", "columns": "列", "created_at": "登録日時"}
+    column_list = ("name", "form", "columns", "created_at", "act")
+    column_labels = {
+        "name": "レイアウト名",
+        "form": "ファイルの形",
+        "columns": "列",
+        "created_at": "登録日時",
+        "act": "操作",
+    }
     column_formatters = {
         "form": show.words_of(export.FORMATS),
         "columns": lambda _v, _c, row, _n: "、".join(columns.word_of(key) for key in row.columns),
+        "act": lambda _v, _c, row, _n: _press(
+            "export_layout.remove",
+            row,
+            "削除",
+            "btn-outline-secondary",
+            f"レイアウト「{row.name}」を削除します。これまでに作ったファイルは残ります。よろしいですか。",
+        ),
     }
     intro = "ダウンロードするファイルの列と並び順を、名前をつけて保存できます。"
     empty_text = "レイアウトがまだありません。「レイアウトをつくる」から始めてください。"
@@ -319,3 +333,14 @@ class LayoutView(SecureModelView):
         if unknown := [name for name in own if name not in brought]:
             told = "、".join(f"「{name}」" for name in unknown[:5])
             flash(f"{told}という列は、最近の名簿にありません。名簿にない列は空になります。", "warning")
+
+    @expose(f"{_ONE}/remove", methods=["POST"])
+    def remove(self, export_id: int) -> Page:
+        """Delete a layout; files and daily plans that were made by it keep its columns."""
+        layout = self.get_one(export_id)
+        name, target = layout.name, f"export_layout:{layout.id}"
+        audit.record(db.session, actor=staff().actor, act="export_layout.delete", target=target)
+        db.session.delete(layout)
+        db.session.commit()
+        flash(f"レイアウト「{name}」を削除しました。", "success")
+        return redirect(url_for("export_layout.index_view"), 303)

@@ -102,6 +102,20 @@ def test_a_layout_is_saved_changed_and_used(app, clerk, ours):
     assert "氏名、管理番号" in clerk.get("/admin/export-layout/").get_data(as_text=True)
 
 
+def test_a_layout_is_deleted_after_a_question(app, browser_of, clerk, ours, theirs):
+    clerk.post("/admin/export-layout/new/", {"name": "経理", "form": "cp932", "words": "氏名"})
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        url = f"/admin/export-layout/{db.session.query(ExportLayout).one().id}/remove"
+    page = clerk.get("/admin/export-layout/").get_data(as_text=True)
+    assert "レイアウト「経理」を削除します" in page
+    assert url in page
+    assert browser_of(theirs.clerk).post(url).status_code == 404
+    assert clerk.get(url).status_code == 404
+    assert "レイアウト「経理」を削除しました" in clerk.post(url, follow_redirects=True).get_data(as_text=True)
+    assert clerk.post(url).status_code == 404
+    assert "レイアウトの削除" in browser_of(ours.manager).get("/admin/audit/").get_data(as_text=True)
+
+
 def test_a_file_each_morning_is_planned_and_stopped(app, clerk, ours):
     url = f"/admin/export/daily?campaign={ours.campaign}"
     clerk.post(url, {"form": "cp932"})
