@@ -8,7 +8,6 @@ from flask import url_for
 from admin_views.flow_status import Confirmation
 from app.campaigns import timing
 from app.campaigns.segments import LIMIT
-from app.campaigns.windows import at_night
 from app.delivery import again
 from app.delivery.again import Count
 from app.models import Campaign
@@ -80,9 +79,8 @@ def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
 def starting(campaign: Campaign) -> str:
     """Say when an SMS that is sent now would leave."""
     now = datetime.now(UTC)
-    planned = timing.plan(campaign, 1, now)
-    begins = planned.begins_at
+    begins = timing.plan(campaign, 1, now).begins_at
     if begins is None or begins <= now:
-        night = "いまは夜間・早朝（21:00〜8:00）です。" if begins and at_night(planned.policy, begins, begins) else ""
+        night = f"いまは{timing.NIGHT}です。" if timing.leaves_at_night(campaign, now) else ""
         return f"{night}ボタンを押すと、すぐに送信が始まります。"
     return f"いまは送信時間帯の外です。{japan_minutes(begins)}に送信が始まります。"

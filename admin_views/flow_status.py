@@ -11,7 +11,6 @@ from flask import Response, abort, stream_with_context, url_for
 from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
 from app.campaigns import timing
-from app.campaigns.windows import at_night
 from app.models import Campaign
 from app.tracking.clock import TOKYO
 from app.tracking.figures import figures
@@ -46,9 +45,8 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before sending goes on."""
     waiting = figures(campaign.id).sms[SmsState.QUEUED]
     now = datetime.now(UTC)
-    policy = timing.plan(campaign, 1, now).policy
-    night = policy.open_at(now) and at_night(policy, now, now)
-    warned = ("いまは夜間・早朝（21:00〜8:00）です。再開すると、すぐに届きます。",) if night else ()
+    night = timing.leaves_at_night(campaign, now)
+    warned = (f"いまは{timing.NIGHT}です。再開すると、すぐに届きます。",) if night else ()
     return (
         campaign,
         "status",

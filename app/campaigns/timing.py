@@ -10,6 +10,8 @@ from app.tracking.clock import japan_minutes
 # SMS a second that are counted on where an account has no limit of its own
 _USUAL_RATE = 200
 
+NIGHT = "夜間・早朝（21:00〜8:00）"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -31,6 +33,11 @@ def plan(campaign: Campaign, people: int, now: datetime, *, rate: float | None =
     rate = rate or (account.rate_per_s if account else None) or _USUAL_RATE
     finish = expected_finish(policy, start, people, rate, campaign.tenant.daily_cap)
     return Plan(policy, policy.next_opening(start), finish)
+
+
+def leaves_at_night(campaign: Campaign, now: datetime) -> bool:
+    """Say whether an SMS that is sent now would leave now, and at night."""
+    return at_night(policy_of(campaign, campaign.tenant), now, now)
 
 
 def problems(campaign: Campaign, now: datetime) -> list[str]:
@@ -67,7 +74,6 @@ def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:
     begins = planned.begins_at
     if begins is not None and at_night(planned.policy, begins, planned.finishes_at or campaign.deadline_at or begins):
         found.append(
-            "夜間・早朝（21:00〜8:00）にもSMSが届く見込みです。"
-            "急がないときは、「送信を始める日時」か「送信時間帯」を変えてください。"
+            f"{NIGHT}にもSMSが届く見込みです。急がないときは、「送信を始める日時」か「送信時間帯」を変えてください。"
         )
     return found

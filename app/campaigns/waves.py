@@ -37,24 +37,20 @@ REMINDED = {
     """,
 }
 _NEEDLESS = " OR ".join(f"(m.which = '{which}' AND NOT ({condition}))" for which, condition in REMINDED.items())
-# true of a recipient to whom nothing more is sent, though they wait: who paid, by any way, whose link was ended, and
-# who needs the reminder no more that they wait for
+# true of a recipient to whom nothing more is sent: who paid, by any way, and whose link was ended
+_SETTLED = "(payment_state = 'paid' OR page_state = 'revoked')"
+# of one who waits, also: who needs the reminder no more that they wait for
 UNWANTED = f"""
-    (payment_state = 'paid' OR page_state = 'revoked'
-    OR EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS})))
+    ({_SETTLED} OR EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS})))
 """
 CONDITIONS = {
     "launch": "true",
     # nobody whose number the provider refused for good
-    "resend": """
-        (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up))
-        AND page_state <> 'revoked' AND payment_state <> 'paid'
+    "resend": f"""
+        (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)) AND NOT {_SETTLED}
     """,
     # who can still use the link, and has a reason to
-    **{
-        which: f"{condition} AND payment_state <> 'paid' AND link_expires_at > now()"
-        for which, condition in REMINDED.items()
-    },
+    **{which: f"{condition} AND NOT {_SETTLED} AND link_expires_at > now()" for which, condition in REMINDED.items()},
 }
 SOURCES = {
     "launch": (SmsState.DRAFT,),

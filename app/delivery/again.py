@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 from app import audit, queues
 from app.campaigns import lifecycle, rehearsal, timing, waves
 from app.campaigns.lifecycle import NotReady
+from app.delivery import slices
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.sms import PROVIDERS
@@ -114,33 +115,18 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     Says whether they do. Commits.
     """
     campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
-    values = {"campaign_id": campaign.id, "id": recipient_id}
-    slice_id = db.session.scalar(
-        text("""
-            SELECT id FROM slice WHERE campaign_id = :campaign_id AND :id BETWEEN first_id AND last_id
-            FOR NO KEY UPDATE
-        """),
-        values,
-    )
+    slice_id = slices.lock_of(db.session, campaign.id, recipient_id)
     never_sent = db.session.scalar(
         text(f"""
             SELECT sms_attempt = 0 AND NOT {waves.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
         """),  # noqa: S608 - our own words
-        values,
+        {"id": recipient_id},
     )
     steps = [Step(recipient_id, datetime.now(UTC))] if never_sent and campaign.state != CampaignState.CANCELLED else []
     if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor, sources=[SmsState.CANCELLED]):
         db.session.rollback()
         return False
-    db.session.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
-    move_campaign(
-        db.session,
-        campaign.id,
-        CampaignState.SENDING,
-        at=datetime.now(UTC),
-        actor=actor,
-        source=CampaignState.COMPLETED,
-    )
+    slices.go_on(db.session, slice_id, campaign.id, actor=actor)
     db.session.commit()
     queues.enqueue("jobs.delivery.send", once=True)
     return True

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import slices
+from app.payments.attempts import ASKED_ABOUT
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
@@ -71,14 +72,10 @@ _STATEMENTS = {
         AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
     """,
     "jobs.payments.apply_notices": "SELECT DISTINCT tenant_id FROM payment_notice WHERE applied_at IS NULL",
-    "jobs.payments.poll": """
-        SELECT DISTINCT tenant_id FROM payment
-        WHERE (
-            state IN ('started', 'pending')
-            OR (state = 'paid' AND refund_asked_at IS NOT NULL AND problem <> 'refund not done')
-        )
+    "jobs.payments.poll": f"""
+        SELECT DISTINCT tenant_id FROM payment p WHERE {ASKED_ABOUT}
         AND coalesce(checked_at, created_at) < now() - make_interval(secs => :poll_s)
-    """,
+    """,  # noqa: S608 - our own words
 }
 
 

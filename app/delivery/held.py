@@ -17,7 +17,7 @@ from app.extensions import db
 from app.models import Campaign, Recipient
 from app.sms import PROVIDERS
 from app.tracking import codes
-from app.tracking.moves import Step, move, move_campaign
+from app.tracking.moves import Step, move
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
@@ -71,13 +71,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     state = db.session.execute(
         text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
     ).scalar_one()
-    slice_id = db.session.execute(
-        text("""
-            SELECT id FROM slice WHERE campaign_id = :campaign_id AND :id BETWEEN first_id AND last_id
-            FOR NO KEY UPDATE
-        """),
-        values,
-    ).scalar()
+    slice_id = slices.lock_of(db.session, campaign_id, recipient_id)
     attempt = db.session.execute(
         text(f"SELECT r.sms_attempt {_HELD} AND r.id = :id FOR NO KEY UPDATE OF r"),
         values,
@@ -96,9 +90,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
         log.end(connection, [log.Ended(recipient_id, attempt, SmsState.ACCEPTED, code, now)])
     else:
         # what became of the earlier attempt stays unknown: that is the truth
-        db.session.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
-        if state == CampaignState.COMPLETED:
-            move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor)
+        slices.go_on(db.session, slice_id, campaign_id, actor=actor)
     audit.record(
         db.session,
         actor=actor,

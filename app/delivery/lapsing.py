@@ -13,15 +13,13 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import stopping
-from app.delivery.slices import Range
+from app.delivery.slices import LINKS_S, Range
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState
 
 _CHUNK = 1_000
 # A job ends after so long, seconds, and the next sweep goes on: others' receipts wait on the same queue.
 _SHIFT_S = 30.0
-# while a worker holds the slice, its claims give links that nobody has seen yet
-_LEASED_S = 300
 # how soon to look again at who keeps an ended link for now
 _KEPT_S = 3600
 
@@ -86,7 +84,10 @@ def _step(part: Range, after_id: int) -> int | None:
 
 
 def _rearm(part: Range) -> None:
-    """Say when to look at the slice again: when the next link ends that may, or never. Claims lock the slice too."""
+    """Say when to look at the slice again: when the next link ends that may, or never. Claims lock the slice too.
+
+    While a worker holds it, its claims give links that nobody has seen yet.
+    """
     with tenancy.transaction() as connection:
         leased = connection.scalar(
             text("SELECT leased_until IS NOT NULL FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id}
@@ -94,7 +95,7 @@ def _rearm(part: Range) -> None:
         connection.execute(
             text(f"""
                 UPDATE slice SET links_end_at = least(
-                    CASE WHEN :leased THEN now() + make_interval(secs => :leased_s) END,
+                    CASE WHEN :leased THEN now() + make_interval(secs => :links_s) END,
                     (
                         SELECT min(CASE WHEN {_KEPT}
                             THEN greatest(r.link_expires_at, now() + make_interval(secs => :kept_s))
@@ -104,5 +105,5 @@ def _rearm(part: Range) -> None:
                 )
                 WHERE id = :id
             """),  # noqa: S608 - our own words
-            {**_values(part), "id": part.slice_id, "leased": leased, "leased_s": _LEASED_S, "kept_s": _KEPT_S},
+            {**_values(part), "id": part.slice_id, "leased": leased, "links_s": LINKS_S, "kept_s": _KEPT_S},
         )

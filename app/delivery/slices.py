@@ -19,7 +19,7 @@ from app.config import settings
 from app.delivery import log
 from app.delivery.breaker import RESTS
 from app.tracking import codes, standing
-from app.tracking.moves import Only, Step, move
+from app.tracking.moves import Executor, Only, Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
 
 # What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:
@@ -28,7 +28,7 @@ _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
 # how long after a lease to look for links that ended: what it claims gets new ones (`app.delivery.lapsing`); seconds
-_LINKS_S = 300
+LINKS_S = 300
 
 # nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
 _MAY_SEND = f"""
@@ -116,7 +116,7 @@ def lease() -> Lease | None:
             "lease_s": settings().lease_s,
             "skew_s": _CLOCK_SKEW_S,
             "receipts_s": _RECEIPTS_S,
-            "links_s": _LINKS_S,
+            "links_s": LINKS_S,
         }
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
@@ -159,7 +159,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
     with holding(held) as connection:
         # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
         if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
-            cancel_waiting(connection, held)
+            let_go(connection, held, codes.CALLED_OFF)
         left = connection.execute(
             text("""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
@@ -231,9 +231,29 @@ def to_check() -> Range | None:
     return taken
 
 
-def cancel_waiting(connection: Connection, part: Range) -> None:
-    """Let go of who waits again in a slice of a campaign that was given up."""
-    let_go(connection, part, codes.CALLED_OFF)
+def lock_of(executor: Executor, campaign_id: int, recipient_id: int) -> int | None:
+    """Lock the slice that a person stands in, after the campaign and before the person; None for none."""
+    found: int | None = executor.execute(
+        text("""
+            SELECT id FROM slice WHERE campaign_id = :campaign_id AND :id BETWEEN first_id AND last_id
+            FOR NO KEY UPDATE
+        """),
+        {"campaign_id": campaign_id, "id": recipient_id},
+    ).scalar()
+    return found
+
+
+def go_on(executor: Executor, slice_id: int | None, campaign_id: int, *, actor: str) -> None:
+    """Have a slice sent in which a person waits again; a completed campaign goes on with it."""
+    executor.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
+    move_campaign(
+        executor,
+        campaign_id,
+        CampaignState.SENDING,
+        at=datetime.now(UTC),
+        actor=actor,
+        source=CampaignState.COMPLETED,
+    )
 
 
 def let_go(connection: Connection, part: Range, code: str, to: SmsState = SmsState.CANCELLED) -> None:

@@ -83,7 +83,7 @@ def _check(part: Range) -> None:
     with tenancy.transaction() as connection:
         if _lock(connection, part) == CampaignState.CANCELLED:
             # whom a worker let wait again after the cancelling, and died before it gave the slice back
-            slices.cancel_waiting(connection, part)
+            slices.let_go(connection, part, codes.CALLED_OFF)
         left, now = _unknown(connection, part)
         settle = timedelta(seconds=settings().unknown_settle_s)
         at = min((next_check(item.since, now, settle) for mine in left.values() for item in mine), default=None)
@@ -223,7 +223,7 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], no
         ended = SmsState.UNDELIVERED if gave_up else SmsState.CANCELLED
         log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, code, now) for item in items])
     if state == CampaignState.CANCELLED:
-        slices.cancel_waiting(connection, part)
+        slices.let_go(connection, part, codes.CALLED_OFF)
         return 0
     if groups[SmsState.QUEUED]:
         connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from app import audit, queues
 from app.campaigns import lifecycle, template
@@ -26,6 +26,7 @@ from app.intake.reader import Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
+from app.tracking.states import CampaignState
 
 _LOOKED_BACK = 20  # earlier files of a campaign
 _CARD_IN_HEADER = (
@@ -270,6 +271,15 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
                 cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
             found.append(Fault(item.sheet_row, item.column_name, Level(item.level), item.code, item.message))
         yield FoundRow(sheet_row, tuple(found), tuple(cells))
+
+
+def lock_open(connection: Connection, campaign_id: int) -> None:
+    """Lock a campaign that takes people in; whoever sends it waits. Raises Refused for one that takes none any more."""
+    state = connection.execute(
+        text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id}
+    ).scalar_one()
+    if state != CampaignState.DRAFT:
+        raise Refused(lifecycle.why_locked(state))
 
 
 def _check_open(campaign: Campaign) -> None:

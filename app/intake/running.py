@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app import tenancy
-from app.campaigns import lifecycle, overlap
+from app.campaigns import overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
@@ -30,7 +30,6 @@ from app.intake.rules import make_rules
 from app.models import Import
 from app.tracking.cells import restore
 from app.tracking.clock import TOKYO
-from app.tracking.states import CampaignState
 
 _BATCH_ROWS = 2_500
 _TELL_EVERY_S = 1.0
@@ -188,11 +187,7 @@ class _Run:
             raise _Cancelled
 
     def _finish(self) -> None:
-        state = self._connection.execute(
-            text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": self._campaign_id}
-        ).scalar_one()
-        if state != CampaignState.DRAFT:
-            raise imports.Refused(lifecycle.why_locked(state))
+        imports.lock_open(self._connection, self._campaign_id)
         self._connection.execute(
             text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}
         )

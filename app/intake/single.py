@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, insert, select, text
 
 from app import tenancy
-from app.campaigns import lifecycle, overlap
+from app.campaigns import overlap
 from app.extensions import db, vault
 from app.intake import imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
@@ -23,7 +23,6 @@ from app.intake.reader import LIMITS
 from app.intake.rules import make_rules
 from app.models import Campaign, Import
 from app.tracking.clock import TOKYO
-from app.tracking.states import CampaignState
 
 _FILENAME = "画面から入力"
 _ROW = 2  # as if it were a list's first
@@ -108,11 +107,7 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
     longest = Longest(campaign.sms_text, outcome.fields)
     db.session.rollback()
     with tenancy.transaction() as connection:
-        state = connection.execute(
-            text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id}
-        ).scalar_one()
-        if state != CampaignState.DRAFT:
-            raise imports.Refused(lifecycle.why_locked(state))
+        imports.lock_open(connection, campaign_id)
         import_id = _put_down(connection, target_of, form.header, form.mapping, len(outcome.faults), user_id)
         target = load.Target(*target_of, import_id, question_ids, payment_required)
         twice = _same_number(connection, target_of, outcome.phone)

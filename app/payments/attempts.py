@@ -32,6 +32,13 @@ class Attempt:
     slip_url: str | None = field(default=None, repr=False)
 
 
+# true of a payment (p) that the site is asked about from time to time: it is open, or to be refunded
+ASKED_ABOUT = """
+    (p.state IN ('started', 'pending')
+    OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND p.problem <> 'refund not done'))
+"""
+
+
 def url_place(tenant_id: int, payment_id: int) -> Place:
     """Say where a payment page's address is sealed."""
     return Place(tenant_id, "payment", "url_sealed", payment_id)

@@ -109,8 +109,6 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
     Where the site lets several questions in a row wait in vain the rest is left to another night.
     """
     try:
-        provider, account = site.open_account(account_id)
-        listless = provider.day(account, day) is None
         listed = _compare_list(tenant_id, account_id, day, until)
     except (NoAnswer, Unusable) as fault:
         _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
@@ -132,8 +130,8 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
                 "account_id": account_id,
                 "begin": begin,
                 "end": end,
-                "listed": sorted(listed),
-                "listless": listless,
+                "listed": sorted(listed or ()),
+                "listless": listed is None,
                 "settled": _SETTLED,
             },
         ).all()
@@ -158,10 +156,15 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
                 _tell(tenant_id, account_id, day, Kind.MISSING, found)
 
 
-def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> set[str]:
-    """Compare what the site lists of a day; give the references that it told of. Raises NoAnswer, Unusable."""
+def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> set[str] | None:
+    """Compare what the site lists of a day; give the references that it told of, None where it has no list.
+
+    Raises NoAnswer, Unusable.
+    """
     listed: set[str] = set()
     provider, account = site.open_account(account_id)
+    if provider.day(account, day) is None:
+        return None
     for charge in _charges(provider, account_id, account, day):
         if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
             continue
