@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 import payjpv2
 import pytest
@@ -11,22 +10,10 @@ import pytest
 from app.outbound import Response
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, RefundStatus, UnclearCharge
 from app.payments.payjp import payjp
+from tests.payments.test_payjp import flow
 
 ACCOUNT = PaymentAccount("https://api.pay.jp/", {}, {"secret_key": "sk_test_secret"})
 PAID = Charge("cs_test_1", "abc.12.p1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pfw_1")
-
-
-def flow(**changes: object) -> dict[str, Any]:
-    return {
-        "object": "payment_flow",
-        "id": "pfw_1",
-        "status": "succeeded",
-        "amount": 12_300,
-        "amount_received": 12_300,
-        "currency": "jpy",
-        "metadata": {"reference": "abc.12.p1"},
-        "created_at": "2026-11-23T01:00:00Z",
-    } | changes
 
 
 def answer(content: object) -> Response:
