@@ -1,52 +1,114 @@
-"""Ask a provider about many attempts at once; no transaction is open meanwhile."""
+"""Ask a provider about many attempts at once; no transaction is open meanwhile.
+
+A provider that wishes to be left alone (429, or Retry-After), gives no answer, or refuses the account is not asked
+on: the rest of the questions wait, and so do those of every other job and worker about the same account (`ask_after`).
+"""
 
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Generic, NamedTuple, TypeVar
 
+from sqlalchemy import text
+
+from app import tenancy
 from app.delivery import stopping
-from app.outbound import Answer, Request, Response
+from app.outbound import Answer, Request, Response, retry_after_s
 from app.outbound.curl import Engine
 from app.sms.base import UnclearAnswer
 
 _AT_ONCE = 16  # a provider's read calls are for looking, not for load
 # after so many in a row without any answer the rest is not asked: a provider that hangs holds nobody else up
 _SILENT = 16
+# how long an account is left alone: by a provider that names no time, that gives no answer, that refuses the account
+_WAIT_S = 30.0
+_SILENT_WAIT_S = 15.0
+_REFUSED_WAIT_S = 60.0
+_LONGEST_WAIT_S = 3600.0  # a provider that asks for more has made a mistake
+_REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 
 class Asked(NamedTuple, Generic[K, T]):
-    """What was read, by what was asked. `silent`: the provider gave no answer any more, and the rest was not asked."""
+    """What was read, by what was asked.
+
+    `silent`: the provider gave no answer any more, and the rest was not asked. `wait_s`: the account must not be asked
+    again for so many seconds, and what isn't in `found` may not have been asked; 0 for an account that answers.
+    """
 
     found: dict[K, T]
     silent: bool
+    wait_s: float = 0.0
+
+
+def ask_account(account_id: int, requests: Mapping[K, Request], read: Callable[[K, Response], T]) -> Asked[K, T]:
+    """Ask as `ask` does, unless the account is to be left alone; remember for everybody how long it then is."""
+    if not requests:
+        return Asked({}, silent=False)
+    if (wait_s := rest_s(account_id)) > 0:
+        return Asked({}, silent=False, wait_s=wait_s)
+    asked = ask(requests, read)
+    if asked.wait_s:
+        with tenancy.transaction() as connection:
+            connection.execute(
+                text("""
+                    UPDATE sms_account SET ask_after = greatest(ask_after, now() + make_interval(secs => :wait_s))
+                    WHERE id = :id
+                """),
+                {"id": account_id, "wait_s": asked.wait_s},
+            )
+    return asked
+
+
+def rest_s(account_id: int) -> float:
+    """Return for how many seconds more the account must not be asked, by the database's clock."""
+    with tenancy.transaction() as connection:
+        found = connection.scalar(
+            text("SELECT extract(epoch FROM ask_after - now()) FROM sms_account WHERE id = :id"), {"id": account_id}
+        )
+    return max(0.0, float(found or 0))
 
 
 def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T]) -> Asked[K, T]:
     """Send the requests and read each answer; what failed or can't be read is not in what comes back."""
     found: dict[K, T] = {}
-    unanswered = 0
+    unanswered = refused = 0
+    wait_s = 0.0
     if not requests:
         return Asked(found, silent=False)
 
     def answered(key: K, answer: Answer) -> None:
-        nonlocal unanswered
+        nonlocal unanswered, refused, wait_s
         if not isinstance(answer, Response):
             unanswered += 1
             return
         unanswered = 0
+        wait_s = max(wait_s, _wish_s(answer))
+        refused = refused + 1 if answer.status in _REFUSALS else 0
         try:
             found[key] = read(key, answer)
         except UnclearAnswer:
             return
 
     def may_ask(_key: K) -> bool:
-        return unanswered < _SILENT and not stopping.asked.is_set()
+        return not wait_s and unanswered < _SILENT and refused < _SILENT and not stopping.asked.is_set()
 
     with Engine[K](min(_AT_ONCE, len(requests))) as engine:
         engine.run(iter(requests.items()), answered, before_call=may_ask, on_skipped=_nothing)
-    return Asked(found, silent=unanswered >= _SILENT)
+    silent = unanswered >= _SILENT
+    if silent or refused >= _SILENT:
+        wait_s = max(wait_s, _SILENT_WAIT_S if silent else _REFUSED_WAIT_S)
+    return Asked(found, silent, wait_s)
+
+
+def _wish_s(answer: Response) -> float:
+    """Return for how long the provider wishes to be left alone, seconds: 0 where it does not say so."""
+    wish_s = retry_after_s(answer.headers) if answer.status >= HTTPStatus.BAD_REQUEST else None
+    if wish_s is None:
+        return _WAIT_S if answer.status == HTTPStatus.TOO_MANY_REQUESTS else 0.0
+    # one that says "at once" is not asked at once with all the rest
+    return min(max(wish_s, 1.0), _LONGEST_WAIT_S)
 
 
 def _nothing(_skipped: object) -> None:

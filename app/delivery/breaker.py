@@ -124,5 +124,5 @@ class Breaker:
 def close(account: SmsAccount) -> None:
     """Let an account be used again at once: somebody has mended it. The caller commits."""
     account.failures = account.trips = 0
-    account.resting_until = None
+    account.resting_until = account.ask_after = None
     account.resting_code = ""

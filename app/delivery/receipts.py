@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.delivery import reports, routes, stopping
-from app.delivery.asking import ask
+from app.delivery.asking import ask_account
 from app.delivery.log import Told
 from app.extensions import vault
 from app.outbound import Response
@@ -145,7 +145,7 @@ def _fetched(
             raise UnclearAnswer("mismatch")
         return report
 
-    answers = ask(requests, read).found
+    answers = ask_account(account.id, requests, read).found
     fetched = {}
     now = datetime.now(UTC)
     for item in batch:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.delivery import reports, routes, stopping
-from app.delivery.asking import ask
+from app.delivery.asking import ask_account
 from app.delivery.log import Told
 from app.outbound import Request, Response
 from app.sms.base import Report, ReportState, UnclearAnswer
@@ -147,9 +147,10 @@ def _ask(part: _Part, batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent,
                 raise UnclearAnswer("mismatch")
             return report
 
-        asked = ask({item: request for item, request in requests.items() if request is not None}, read)
+        wanted = {item: request for item, request in requests.items() if request is not None}
+        asked = ask_account(account_id, wanted, read)
         found |= asked.found
-        if asked.silent:
+        if asked.silent or asked.wait_s:
             mute.add(account_id)
     return found
 

@@ -19,7 +19,7 @@ from app.accounts import Unusable
 from app.campaigns import waves
 from app.config import settings
 from app.delivery import log, reports, retry, routes, slices, stopping, waking
-from app.delivery.asking import ask, chunks
+from app.delivery.asking import ask_account, chunks
 from app.delivery.log import Told
 from app.delivery.slices import Range
 from app.outbound import Response
@@ -150,7 +150,8 @@ def _look_up(account_id: int, chunk: Sequence[_Open]) -> tuple[dict[_Open, Repor
     def read(item: _Open, response: Response) -> Report | None:
         return account.provider.found(response, item.reference)
 
-    answers = ask({item: request for item, request in requests.items() if request is not None}, read).found
+    wanted = {item: request for item, request in requests.items() if request is not None}
+    answers = ask_account(account_id, wanted, read).found
     found = {item: report for item, report in answers.items() if report is not None}
     return found, [item for item in answers if item not in found]
 

@@ -20,6 +20,7 @@ class SmsAccount(TenantOwned, Model):
     `price_yen` is what one SMS costs by the contract, for estimates; it may have two decimals. `failures`, `trips`,
     `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
+    Before `ask_after` nothing is asked about its messages (`app.delivery.asking`).
     """
 
     __tablename__ = "sms_account"
@@ -41,6 +42,7 @@ class SmsAccount(TenantOwned, Model):
     trips: Mapped[int] = mapped_column(server_default="0")
     resting_until: Mapped[Time | None]
     resting_code: Mapped[str] = mapped_column(Text, server_default="")
+    ask_after: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

@@ -5,8 +5,10 @@ reached the other side. What can't happen here: a request sent twice. The types 
 free of I/O; `app.outbound.curl` does the I/O.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 
@@ -47,6 +49,18 @@ class Failure:
 
 
 Answer = Response | Failure
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3) as seconds: a number, or a date to be held against the answer's own."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        return float(value)
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, OverflowError):  # not a date; one with and one without a zone; a year of no calendar
+        return None
+    return max(0.0, wait.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from app.outbound import AccountField, Answer, Failure, Reach, Request, Response
+from app.outbound import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
 from app.sms.base import (
     Outcome,
     OutcomeKind,
@@ -78,7 +77,7 @@ class _Karaden:
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Outcome(OutcomeKind.LATER, _code(answer), account_fault=True)
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=_retry_after_s(answer.headers))
+            return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=retry_after_s(answer.headers))
         return _refused(answer)
 
     def lookup(self, account: SmsAccount, reference: str) -> Request:
@@ -209,18 +208,6 @@ def _refused(response: Response) -> Outcome:
             return Outcome(OutcomeKind.LATER, told, account_fault=True)
         return Outcome(OutcomeKind.REFUSED, told)
     return Outcome(OutcomeKind.UNKNOWN, f"http_{response.status}")
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After (RFC 9110, 10.2.3) as seconds: a number, or a date to be held against the answer's own."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
-        return float(value)
-    try:
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError, OverflowError):  # not a date; one with and one without a zone; a year of no calendar
-        return None
-    return max(0.0, wait.total_seconds())
 
 
 def _content(response: Response) -> dict[str, Any]:
