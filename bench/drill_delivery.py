@@ -2,18 +2,15 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from bench.doomed import JUMPED, POINTS
-from bench.ground import Ground, Sent
+from bench.ground import Ground
 from bench.report import Run
 from dev.process import stop
 
 Cell = Callable[[Ground], Run]
 
-# how long the carrier takes for its answer to a send while something is to break in between
-_SLOWLY = {"value": 2_000, "on": "karaden.create"}
 # how long a carrier fails, and a server is away; seconds
 _OUTAGE_S = 20.0
 _AWAY_S = 2.0
@@ -21,23 +18,12 @@ _AWAY_S = 2.0
 _PASSES = {"leased": 1, "sending": 300}
 
 
-@contextmanager
-def _in_mid_campaign(ground: Ground) -> Iterator[Sent]:
-    """Begin with a campaign of which a quarter is sent and the rest is not."""
-    ground.run("web", "tracking", "delivery", "scheduler")
-    ground.sandbox.switches(latency_ms=_SLOWLY)
-    campaign = ground.campaign()
-    campaign.launch()
-    ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
-    yield campaign
-
-
 def _worker_killed(point: str) -> Cell:
     """Kill the delivery worker -9 at a point of its way; another is started at once, as a supervisor does."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
-        ground.sandbox.switches(latency_ms=_SLOWLY)
+        ground.sandbox.switches(latency_ms=ground.slowly())
         campaign = ground.campaign()
         worker = ground.doomed("kill", point, _PASSES.get(point, 2))
         campaign.launch()
@@ -52,14 +38,14 @@ def _worker_killed(point: str) -> Cell:
 
 def _redis_flushed(ground: Ground) -> Run:
     """Empty Redis: jobs, workers' names, the accounts' pace."""
-    with _in_mid_campaign(ground) as campaign, ground.redis() as client:
+    with ground.in_mid_campaign() as campaign, ground.redis() as client:
         client.flushall()
         return campaign.verdict(time.monotonic())
 
 
 def _redis_restarted(ground: Ground) -> Run:
     """Kill Redis -9 and start it again after two seconds."""
-    with _in_mid_campaign(ground) as campaign:
+    with ground.in_mid_campaign() as campaign:
         ground.stack.kill("valkey")
         time.sleep(_AWAY_S)
         ground.stack.restart("valkey")
@@ -68,23 +54,24 @@ def _redis_restarted(ground: Ground) -> Run:
 
 def _postgres_restarted(ground: Ground) -> Run:
     """Stop PostgreSQL at once (immediate: no goodbye, recovery from its log), start it again after two seconds."""
-    with _in_mid_campaign(ground) as campaign:
+    with ground.in_mid_campaign() as campaign:
         stop(ground.stack.processes()["postgres"], first=signal.SIGQUIT)
         time.sleep(_AWAY_S)
         ground.stack.restart("postgres")
         return campaign.verdict(time.monotonic())
 
 
-def _carrier_fails(name: str, value: object = True, outage_s: float = _OUTAGE_S) -> Cell:  # noqa: FBT002 - a switch's
-    """Let every send fail from the launch on, for 20 seconds or longer."""
+def _carrier_fails(name: str, late_s: float = 0, outage_s: float = _OUTAGE_S) -> Cell:
+    """Let every send fail from the launch on, or be answered late, for 20 seconds or longer."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
+        value = ground.scaled(late_s) * 1000 if late_s else True
         ground.sandbox.switches(**{name: {"value": value, "on": "karaden.create"}})
         campaign.launch()
         ground.until(lambda: ground.requests() > 0, "a send failed")
-        time.sleep(outage_s)
+        time.sleep(ground.scaled(outage_s))
         ground.sandbox.switches()
         return campaign.verdict(time.monotonic())
 
@@ -114,7 +101,7 @@ def _clock_jumps(hours: int) -> Cell:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.switches(latency_ms=_SLOWLY, reset_before_body={"next": 15, "on": "karaden.create"})
+        ground.sandbox.switches(latency_ms=ground.slowly(), reset_before_body={"next": 15, "on": "karaden.create"})
         ground.doomed(f"jump{hours:+d}h", "claimed", 1)
         campaign.launch()
         ground.until(lambda: JUMPED in ground.stack.log("doomed").read_text("utf-8"), "its clock jumps")
@@ -132,7 +119,7 @@ def _two_schedulers(ground: Ground) -> Run:
     ground.start("flask", "--app", "wsgi", "scheduler", log="second")
     waits = ground.stack.log("second")
     ground.until(lambda: "scheduler waits" in waits.read_text("utf-8"), "the second one waits")
-    ground.sandbox.switches(latency_ms=_SLOWLY)
+    ground.sandbox.switches(latency_ms=ground.slowly())
     campaign = ground.campaign()
     campaign.launch()
     ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
@@ -142,6 +129,8 @@ def _two_schedulers(ground: Ground) -> Run:
     return campaign.verdict(time.monotonic())
 
 
+# the longest of the three kinds, with the settings of production: a dead worker, a dead database, a late carrier
+FACTORS = dict.fromkeys(("killed_claimed", "postgres_restarted", "carrier_slow"), 1)
 CELLS: Mapping[str, Cell] = {
     **{f"killed_{point}": _worker_killed(point) for point in POINTS},
     "redis_flushed": _redis_flushed,
@@ -151,7 +140,7 @@ CELLS: Mapping[str, Cell] = {
     "carrier_429_for_long": _carrier_fails("too_many_requests", outage_s=180),
     "carrier_500": _carrier_fails("error_before"),
     "carrier_500_taken": _carrier_fails("error_after"),
-    "carrier_slow": _carrier_fails("latency_ms", 25_000),
+    "carrier_slow": _carrier_fails("latency_ms", late_s=25),
     "carrier_reset_before": _carrier_fails("reset_before_body"),
     "carrier_reset_after": _carrier_fails("reset_after_body"),
     "receipts_doubled": _receipts("receipts_doubled"),

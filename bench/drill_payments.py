@@ -25,7 +25,7 @@ from bench.report import Run
 from bench.send import database
 from dev.stack import ROOT, serve
 
-FIELDS = ("cell", "payments", "lost", "duplicated", "yen_difference")
+FIELDS = ("cell", "factor", "payments", "lost", "duplicated", "yen_difference")
 PAYMENTS = int(os.environ.get("DRILL_PAYMENTS", "1000"))
 _SITES = ("stripe", "payjp", "komoju", "paypay")
 _AT_ONCE = {"stripe": "card", "payjp": "card", "komoju": "credit_card", "paypay": "paypay"}
@@ -46,12 +46,17 @@ class Way:
 
 
 def paying(way: Way, **switches: object) -> Callable[[Ground], Run]:
-    """Let webhooks go wrong while people pay, who never come back from the site."""
+    """Let webhooks go wrong while people pay who never come back from the site; delays are divided by the factor."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         shop = Shop.open(ground)
-        ground.sandbox.switches(**switches)
+        ground.sandbox.switches(
+            **{
+                name: ground.scaled(value) if name.endswith("_ms") and isinstance(value, int) else value
+                for name, value in switches.items()
+            }
+        )
         with ThreadPoolExecutor(_PHONES_AT_ONCE) as crowd:
             list(crowd.map(lambda person: shop.pay(person, way), shop.people))
         if switches.get("webhooks_off"):

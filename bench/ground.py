@@ -4,20 +4,24 @@ A cell prepares, breaks something in the middle, and waits for the end. The judg
 accepted, by the reference of each message and by the number it went to.
 """
 
+import math
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import psycopg
 import redis
 
+from app.config import Settings, variable
 from bench.report import Run
 from bench.send import clerk, database, prepare
-from dev.process import spawn, stop
+from dev.process import signal_tree, spawn, stop
 from dev.stack import QUEUES, ROOT, Stack
 from sandbox.harness import Sandbox
 
@@ -27,20 +31,61 @@ ROWS = 1_102
 _LIMIT_S = 400
 _FAULT_LIMIT_S = 60
 _POLL_S = 0.05
+# what settle times and the sandbox's delays are divided by, unless a cell's module says otherwise
+FACTOR = int(os.environ.get("DRILL_FACTOR", "6"))
+# settings that the factor divides, and the least value of each
+_SCALABLE = {
+    "LEASE_S": 5,
+    "SEND_TIMEOUT_S": 1,
+    "UNKNOWN_SETTLE_S": 2,
+    "SWEEP_S": 1,
+    "GATEWAY_SETTLE_S": 2,
+    "ABSENCE_GAP_S": 1,
+    "HELD_AFTER_S": 1,
+}
+# how long the sandbox takes for an answer while something is to break in between, at factor 1 and at least
+_SLOWLY_MS = 2_000
+_LEAST_SLOWLY_MS = 1_000
 
 
 @dataclass(slots=True)
 class Ground:
-    """A prepared and seeded product, and its sandbox. Programs have the names that `Stack` gives them."""
+    """A prepared and seeded product, and its sandbox. Programs have the names that `Stack` gives them.
+
+    `factor` is the present cell's; `plain` the environment that programs get beside the scaled settings.
+    """
 
     stack: Stack
     sandbox: Sandbox
     rows: int = ROWS
+    factor: int = FACTOR
+    plain: dict[str, str] = field(default_factory=dict)
     _others: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _frozen: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def run(self, *programs: str) -> None:
-        """Let exactly these programs run, anew, each ready; and let the sandbox forget what was."""
+    def __post_init__(self) -> None:
+        """Keep the environment as it is before a cell changes it."""
+        self.plain = dict(self.plain or self.stack.env)
+
+    def scaled(self, seconds: float) -> float:
+        """Divide a time of a cell by its factor."""
+        return seconds / self.factor
+
+    def slowly(self) -> Mapping[str, object]:
+        """Return the switch `latency_ms` that leaves time for something to break in mid-request."""
+        return {"value": max(_SLOWLY_MS / self.factor, _LEAST_SLOWLY_MS), "on": "karaden.create"}
+
+    def environment(self, **own: str) -> dict[str, str]:
+        """Return the environment of this cell's programs: scaled settings, then what it sets itself."""
+        return {**self.plain, **scaled_settings(self.plain, self.factor), **own}
+
+    def run(self, *programs: str, **own: str) -> None:
+        """Let exactly these programs run, anew, each ready; and let the sandbox forget what was.
+
+        `own` are variables of the environment for all programs and clerks until the next `run`.
+        """
         self.end()
+        self.stack.env = self.environment(**own)
         self.sandbox.reset()
         with self.redis() as client:
             client.delete("rq:workers")
@@ -69,8 +114,36 @@ class Ground:
         self.await_workers(before + 1)
         return process
 
+    def restart(self, name: str, **own: str) -> None:
+        """Stop a program and start it anew; `own` are variables of the environment for it alone."""
+        if name in self.stack.programs:
+            stop(self.stack.programs[name])
+        usual = self.stack.env
+        self.stack.env = {**usual, **own}
+        try:
+            self.stack.restart(name)
+        finally:
+            self.stack.env = usual
+
+    def freeze(self, name: "str | subprocess.Popen[bytes]") -> None:
+        """Stop a program or server where it stands (SIGSTOP), with all it started; `end` thaws what is left so."""
+        process = self._process(name)
+        signal_tree(process, signal.SIGSTOP)
+        self._frozen.append(process)
+
+    def thaw(self, name: "str | subprocess.Popen[bytes]") -> None:
+        """Let a frozen program go on (SIGCONT)."""
+        process = self._process(name)
+        signal_tree(process, signal.SIGCONT)
+        self._frozen.remove(process)
+
+    def _process(self, name: "str | subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+        return self.stack.processes()[name] if isinstance(name, str) else name
+
     def end(self) -> None:
-        """Stop every program."""
+        """Stop every program, those frozen too; a frozen server goes on."""
+        while self._frozen:
+            signal_tree(self._frozen.pop(), signal.SIGCONT)
         for process in [*self.stack.programs.values(), *self._others]:
             stop(process)
         self.stack.programs.clear()
@@ -79,6 +152,16 @@ class Ground:
     def campaign(self) -> "Sent":
         """Take a list in and check it: a campaign ready to be launched."""
         return Sent(self, prepare(self.stack, self.rows))
+
+    @contextmanager
+    def in_mid_campaign(self, *programs: str, **own: str) -> "Iterator[Sent]":
+        """Begin with a campaign of which a quarter is sent, slowly, and the rest is not."""
+        self.run(*(programs or ("web", "tracking", "delivery", "scheduler")), **own)
+        self.sandbox.switches(latency_ms=self.slowly())
+        campaign = self.campaign()
+        campaign.launch()
+        self.until(lambda: self.requests() > self.rows // 4, "a quarter is sent")
+        yield campaign
 
     def requests(self, fate: str = "") -> int:
         """Count the SMS that were asked of the sandbox, or those that met this fate."""
@@ -98,6 +181,23 @@ class Ground:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not within {limit_s:.0f} s: {what}")
             time.sleep(_POLL_S)
+
+
+def scaled_settings(environ: Mapping[str, str], factor: int) -> dict[str, str]:
+    """Return the settings of time that this commit has, divided by `factor`; none at factor 1.
+
+    A request's limit is rounded down, every other time up: LEASE_S and UNKNOWN_SETTLE_S stay well above it.
+    """
+    if factor == 1:
+        return {}
+    scaled = {}
+    for item in fields(Settings):
+        name = variable(item.name)
+        if name in _SCALABLE:
+            value = int(environ.get(name) or item.metadata["default"]) / factor
+            whole = math.floor(value) if name == "SEND_TIMEOUT_S" else math.ceil(value)
+            scaled[name] = str(max(whole, _SCALABLE[name]))
+    return scaled
 
 
 @dataclass(frozen=True, slots=True)

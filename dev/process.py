@@ -64,17 +64,23 @@ def spawn(
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
     """Kill -9 a program and everything it started, also when the program itself has ended already."""
+    tree = signal_tree(process, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + _KILL_LIMIT_S
+    while not all(map(_ended, tree)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def signal_tree(process: subprocess.Popen[bytes], which: signal.Signals) -> list[psutil.Process]:
+    """Send a signal to a program and everything it started, and return whom it was sent to."""
     tree = _session(process.pid)
     if process.poll() is None:
         with contextlib.suppress(psutil.NoSuchProcess):
             tree += psutil.Process(process.pid).children(recursive=True)
     for child in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    process.wait()
-    deadline = time.monotonic() + _KILL_LIMIT_S
-    while not all(map(_ended, tree)) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
+            child.send_signal(which)
+    return tree
 
 
 def _ended(process: psutil.Process) -> bool:

@@ -1,0 +1,83 @@
+"""The drill's judge and its ground: what counts as held, and what a factor divides."""
+
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psutil
+import pytest
+
+from app.config import Settings
+from bench import drill_delivery
+from bench.drill import holds
+from bench.ground import Ground, scaled_settings
+from dev.process import signal_tree, spawn, stop
+
+RUN = {"cell": "x", "factor": 1, "messages": 9, "lost": 0, "duplicated": 0, "unknown_left": 0, "recovery_s": 89.9}
+
+
+@pytest.mark.parametrize(
+    ("run", "limit_s", "held"),
+    [
+        (RUN, 90, True),
+        (RUN | {"recovery_s": 90.1}, 90, False),
+        (RUN | {"recovery_s": 90.1}, 100, True),
+        (RUN | {"factor": 6, "recovery_s": 44.9}, 90, True),
+        (RUN | {"factor": 6, "recovery_s": 45.1}, 90, False),
+        (RUN | {"lost": 1}, 90, False),
+        (RUN | {"duplicated": 1}, 90, False),
+        (RUN | {"unknown_left": 1}, 90, False),
+        (RUN | {"recovery_s": None}, 90, False),
+    ],
+)
+def test_a_cell_holds_only_with_nobody_lost_or_doubled_and_in_its_time(run, limit_s, held):
+    assert holds(run, limit_s) is held
+
+
+def test_a_factor_divides_the_times_and_keeps_each_setting_valid(settings: Settings):
+    assert scaled_settings({}, 1) == {}
+    scaled = scaled_settings({"LEASE_S": "60"}, 6)
+    assert (scaled["LEASE_S"], scaled["SEND_TIMEOUT_S"], scaled["UNKNOWN_SETTLE_S"]) == ("10", "3", "7")
+    for factor in (2, 3, 6, 20, 100):
+        Settings.from_env(
+            {
+                "TODOKE_ENV": "test",
+                "SECRET_KEY": settings.secret_key,
+                "FIELD_KEYS": "k1:" + "A" * 43 + "=",
+                "DIGEST_KEY": "A" * 43 + "=",
+                "DATABASE_URL": settings.database_url,
+                "REDIS_URL": settings.redis_url,
+                "PUBLIC_BASE_URL": "https://todoke.example",
+                **scaled_settings({}, factor),
+            }
+        )
+
+
+def test_a_cells_own_environment_ends_with_it():
+    stack = SimpleNamespace(env={"A": "1"}, programs={})
+    ground = Ground(cast("Any", stack), cast("Any", None), factor=6)
+    assert ground.environment(A="2")["A"] == "2"
+    assert ground.environment()["A"] == "1"
+    assert ground.environment()["LEASE_S"] == "5"
+    assert ground.scaled(30) == 5
+
+
+def test_three_cells_run_with_the_times_of_production():
+    assert len(drill_delivery.FACTORS) == 3
+    assert set(drill_delivery.FACTORS) < set(drill_delivery.CELLS)
+
+
+def test_a_frozen_program_stands_with_all_it_started_and_goes_on(tmp_path: Path):
+    process = spawn(["/bin/sh", "-c", "sleep 60 & wait"], log=tmp_path / "log")
+    try:
+        one = psutil.Process(process.pid)
+        while one.name() == "python" or not one.children():
+            pass
+        both = [one, *one.children()]
+        signal_tree(process, signal.SIGSTOP)
+        assert {each.status() for each in both} == {psutil.STATUS_STOPPED}
+        signal_tree(process, signal.SIGCONT)
+        assert psutil.STATUS_STOPPED not in {each.status() for each in both}
+    finally:
+        stop(process)
