@@ -96,14 +96,14 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     roles = _roles(campaign)
     proposed = _proposed(ColumnMapping.from_json(row.mapping)) if row.mapping else {}
     try:
-        (rows, sheet), unreadable = imports.sample(row.id), ""
+        sample, unreadable = imports.sample(row.id), ""
     except BadInput as bad:
-        rows, sheet, unreadable = [], "", bad.message_ja
+        sample, unreadable = imports.Sample((), "", 1), bad.message_ja
     columns = []
     for place, name in enumerate(row.header):
         field = f"column_{place}"
         role = typed.get(field, "") if typed is not None else proposed.get(name, "")
-        cells = tuple(cells[place] if place < len(cells) else "" for cells in rows)
+        cells = tuple(cells[place] if place < len(cells) else "" for cells in sample.rows)
         columns.append(Column(name, field, role if role in roles else "", cells))
     return {
         "columns": columns,
@@ -111,10 +111,18 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "reason_column": REASON_COLUMN,
         "unreadable": unreadable,
         "lacking": imports.problems(row.id, ColumnMapping.from_json(row.mapping)) if row.mapping else [],
-        "sheet": sheet,
+        "sheet": sample.sheet,
+        "header_row": sample.header_row,
+        "own_numbers": _own_numbers(row, typed),
         "twin": _twin(row),
         "same_files": overlap.same_files(campaign),
     }
+
+
+def _own_numbers(row: Import, typed: Mapping[str, str] | None) -> bool:
+    if typed is not None:
+        return bool(typed.get("own_numbers"))
+    return bool(row.mapping and row.mapping.get("own_numbers"))
 
 
 def _roles(campaign: Campaign) -> dict[str, str]:
@@ -148,7 +156,11 @@ def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> C
             )
         taken[role] = name
     answers = tuple(taken.get(f"answer_{place}") for place in range(len(campaign.questions)))
-    return ColumnMapping(answers=answers, **{role: taken.get(role) for role in _ROLE_WORDS})
+    return ColumnMapping(
+        answers=answers,
+        own_numbers=bool(typed.get("own_numbers")),
+        **{role: taken.get(role) for role in _ROLE_WORDS},
+    )
 
 
 def _twin(row: Import) -> Import | None:

@@ -20,7 +20,7 @@ from app.extensions import vault
 from app.identity import guard
 from app.identity.bad_input import BadInput
 from app.identity.dates import join_date
-from app.identity.normalise import Kana, QuestionKind, normalise
+from app.identity.normalise import Kana, QuestionKind, forms
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAGE, PageState
 
@@ -109,7 +109,7 @@ def check(
     if faults:
         return Verdict(VerdictKind.UNREADABLE, faults=faults)
     digests = [
-        vault.answer_digest(tenant_id, recipient_id, question.question_id, answer)
+        [vault.answer_digest(tenant_id, recipient_id, question.question_id, form) for form in answer]
         for question, answer in zip(asked, answers, strict=True)
     ]
     with tenancy.transaction() as connection:
@@ -120,7 +120,7 @@ def check(
 
 
 def _evaluate(
-    connection: Connection, tenant_id: int, recipient_id: int, generation: int, digests: Sequence[bytes]
+    connection: Connection, tenant_id: int, recipient_id: int, generation: int, digests: Sequence[Sequence[bytes]]
 ) -> tuple[Verdict, int | None]:
     """Give the verdict, and the campaign whose failures have to be looked at, if this is one of many."""
     now = datetime.now(UTC)
@@ -151,9 +151,12 @@ def _evaluate(
     return Verdict(VerdictKind.LOCKED), row.campaign_id
 
 
-def _same(stored: Sequence[bytes], digests: Sequence[bytes]) -> bool:
+def _same(stored: Sequence[bytes], digests: Sequence[Sequence[bytes]]) -> bool:
     """Compare all of them, always: the time taken tells nothing of which one differs."""
-    results = [hmac.compare_digest(bytes(a), b) for a, b in zip(stored, digests, strict=False)]
+    results = [
+        any([hmac.compare_digest(bytes(right), form) for form in answer])  # noqa: C419 - all of them
+        for right, answer in zip(stored, digests, strict=False)
+    ]
     return len(stored) == len(digests) and all(results)
 
 
@@ -175,13 +178,13 @@ def _record_right(connection: Connection, tenant_id: int, campaign_id: int, reci
     )
 
 
-def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[str], dict[int, BadInput]]:
-    answers: list[str] = []
+def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, BadInput]]:
+    answers: list[list[str]] = []
     faults: dict[int, BadInput] = {}
     for place, (question, inputs) in enumerate(zip(asked, typed, strict=True)):
         try:
             raw = _date(*inputs) if question.kind is QuestionKind.DATE else inputs[0]
-            answers.append(normalise(question.kind, raw, kana=question.kana, choices=question.choices))
+            answers.append(forms(question.kind, raw, kana=question.kana, choices=question.choices))
         except BadInput as bad:
             faults[place] = bad
     return answers, faults

@@ -43,7 +43,10 @@ class Kana(StrEnum):
     KANA = "kana"
 
 
-KANA_LABELS = {Kana.AS_WRITTEN: "区別する", Kana.KANA: "ひらがなとカタカナを同じとみなす"}
+KANA_LABELS = {
+    Kana.AS_WRITTEN: "区別する",
+    Kana.KANA: "ひらがなとカタカナ、小さい「ょ」と「よ」を同じとみなす",
+}
 
 
 class BadAnswer(BadInput):
@@ -62,14 +65,21 @@ _UNSEEN = re.compile(f"[{UNSEEN}]+")
 _BETWEEN_LETTERS = re.compile(f"[{UNSEEN}{re.escape(_HYPHENS)}・]+|(?<![\u3041-\u30ffー]){_LONG_VOWEL}+")
 
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
+# banks' lists (zengin) know no small letters: リョウコ stands there as ﾘﾖｳｺ
+_SMALL_TO_LARGE = str.maketrans(
+    "ァィゥェォッャュョヮヵヶㇰㇱㇲㇳㇴㇵㇶㇷㇸㇹㇺㇻㇼㇽㇾㇿ",
+    "アイウエオツヤユヨワカケクシストヌハヒフヘホムラリルレロ",
+)
+# a whole number as pandas and databases write it where the column has empty cells
+_AS_FLOAT = re.compile(r"([0-9]+)\.0+")
 
 
 def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> str:
     """Give the form of an answer that is digested and compared.
 
     text, choice: NFKC, case-folded, without spaces, hyphens and ・; 髙 and 高 stay two letters, and サトー and サト too
-    unless hiragana and katakana are one. date: ISO 8601. digits: ASCII digits, leading zeros kept. postcode: 7 digits.
-    last4: 4 digits. With `choices`, a choice must be one of them.
+    unless hiragana and katakana are one; then ョ and ヨ are one too. date: ISO 8601. digits: ASCII digits, leading
+    zeros kept. postcode: 7 digits. last4: 4 digits. With `choices`, a choice must be one of them.
     Raises BadAnswer.
     """
     if len(raw) > _MAX_ANSWER:
@@ -87,6 +97,18 @@ def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, cho
     return _digits(raw)
 
 
+def forms(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> list[str]:
+    """Return every form under which a right answer may have been digested: today's, and those of earlier releases.
+
+    Until 2026-11 small kana stayed small under `Kana.KANA`; digests of that time are still in the tables. Raises
+    BadAnswer.
+    """
+    found = [normalise(kind, raw, kana=kana, choices=choices)]
+    if kana is Kana.KANA and kind in {QuestionKind.TEXT, QuestionKind.CHOICE}:
+        found.append(_text(raw, kana, fold_small=False))
+    return list(dict.fromkeys(found))
+
+
 def _date(raw: str) -> str:
     try:
         return parse_date(raw).isoformat()
@@ -94,7 +116,7 @@ def _date(raw: str) -> str:
         raise BadAnswer(bad.code, bad.message_ja) from None
 
 
-def _text(raw: str, kana: Kana) -> str:
+def _text(raw: str, kana: Kana, *, fold_small: bool = True) -> str:
     # what stands between letters goes first, so that a letter and its mark meet; NFKC makes spaces of its own
     text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw))
     text = unicodedata.normalize("NFKC", text.casefold())
@@ -102,6 +124,8 @@ def _text(raw: str, kana: Kana) -> str:
     if kana is Kana.KANA:
         # banks' lists write the long vowel as a hyphen, and many people leave it out
         text = text.translate(_HIRAGANA_TO_KATAKANA).replace(_LONG_VOWEL, "")
+        if fold_small:
+            text = text.translate(_SMALL_TO_LARGE)
     if not text:
         raise BadAnswer("empty", "空です。入力してください。")
     return text
@@ -118,6 +142,8 @@ def _digits(raw: str) -> str:
     if raw.isascii() and raw.isdigit():
         return raw
     text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw)).translate(_NO_SEPARATORS)
+    if as_float := _AS_FLOAT.fullmatch(text):
+        text = as_float[1]
     if not text:
         raise BadAnswer("empty", "空です。数字で入力してください。")
     if not (text.isascii() and text.isdigit()):

@@ -11,6 +11,8 @@ MAX_YEN = 9_999_999
 
 _PLAIN = re.compile(r"[1-9][0-9]{0,6}|[1-9][0-9]{0,2},[0-9]{3}|[1-9],[0-9]{3},[0-9]{3}")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]*)?")
+# a dot between groups of three: a thousands separator elsewhere, a decimal point here
+_DOT_FOR_COMMA = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?")
 _NEGATIVE = re.compile(r"(?:[-‐‑‒–—―−△▲].*|\(.*\))")
 _MISPLACED_COMMA = re.compile(r"[0-9,]+(?:\.[0-9]*)?")
 _DECORATION = re.compile(r"[\s¥円\\]")
@@ -23,13 +25,19 @@ class BadAmount(BadInput):
 def to_yen(raw: str) -> int:
     """Give an amount in whole yen, 1 to MAX_YEN: 26000, 26,000, ¥26,000, ２６，０００円.
 
-    Raises BadAmount: missing, not_a_number, bad_commas, fraction, negative, zero, too_large.
+    126.0 and 126.00 are 126, as programs write it; 126.000 could be 126 or 126,000.
+    Raises BadAmount: missing, not_a_number, bad_commas, unclear, fraction, negative, zero, too_large.
     """
     if _PLAIN.fullmatch(raw):
         return int(raw.replace(",", ""))
     text = _DECORATION.sub("", unicodedata.normalize("NFKC", raw))
     if not text:
         raise BadAmount("missing", "金額が空です。円単位の数字で入力してください(例: 5000)。")
+    if _DOT_FOR_COMMA.fullmatch(text):
+        raise BadAmount(
+            "unclear",
+            "「.」が桁区切りか小数点か判断できません。円単位の整数を、「.」を使わずに入力してください(例: 126000)。",
+        )
     number = _NUMBER.fullmatch(text)
     if not number:
         raise _unreadable(text)

@@ -14,10 +14,11 @@ from typing import Any
 
 from app.identity.bad_input import BadInput
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
+from app.intake.cell_text import cleaned
 from app.intake.first_rows import FirstRows
 from app.intake.reader import LIMITS, Row
 from app.intake.rules import Rules
-from app.intake.texts import looks_odd, warnings
+from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
 from app.tracking.cells import restore
 
 
@@ -122,12 +123,14 @@ _FILE_HINTS = {
 
 def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     """Check one row by itself."""
-    sheet_row, cells = row
+    sheet_row, cells = row[0], cleaned(row[1])
     together = "\x1f".join(cells)
     if not together.strip():  # \x1f is white space too
         return _skipped(sheet_row)
-    if len(cells) != len(rules.header):
-        return _misshapen(row, rules)
+    if len(cells) > len(rules.header):
+        return _misshapen((sheet_row, cells), rules)
+    # programs leave out the empty cells at a row's end together with their commas
+    cells = [*cells, *[""] * (len(rules.header) - len(cells))]
     if "'" in together:
         cells = [restore(cell) for cell in cells]
     read, faults = _read(sheet_row, cells, rules)
@@ -142,13 +145,22 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     if zero_added:
         message = "先頭の0がないため、0を補って取り込みます。番号に間違いがないか確かめてください。"
         faults.append(Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "zero_added", message))
+    if may_have_lost_letters(together):
+        faults.extend(_lost_letters(sheet_row, cells, rules))
+    fields = _fields((sheet_row, cells), rules, faults)
+    return CheckedRow(sheet_row, phone, reference, amount_yen, due_date, tuple(answers), fields, tuple(faults))
+
+
+def _fields(row: Row, rules: Rules, faults: list[Fault]) -> dict[str, str]:
+    """Return the cells to store by their columns; `faults` takes what is to be told of them."""
+    sheet_row, cells = row
     if looks_odd("\x1f".join(["", *[cells[position] for position in rules.texts]])):
         faults.extend(_text_faults(sheet_row, cells, rules))
         cells = [cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells]
     fields = {column: cells[position].strip() for column, position in rules.fields}
     if "" in fields.values():
         faults.extend(_empty_merge_faults(sheet_row, cells, rules))
-    return CheckedRow(sheet_row, phone, reference, amount_yen, due_date, tuple(answers), fields, tuple(faults))
+    return fields
 
 
 def _read(sheet_row: int, cells: Sequence[str], rules: Rules) -> tuple[list[Any], list[Fault]]:
@@ -174,13 +186,11 @@ def _rejected(row: Row, faults: Iterable[Fault]) -> Rejected:
 
 def _misshapen(row: Row, rules: Rules) -> Rejected:
     sheet_row, cells = row
-    code, how = ("too_many_cells", "多い") if len(cells) > len(rules.header) else ("too_few_cells", "少ない")
     message = (
-        f"セルの数が見出しより{how}行です(見出し{len(rules.header)}列、この行{len(cells)}列)。"
-        "列のずれを直してください。"
+        f"セルの数が見出しより多い行です(見出し{len(rules.header)}列、この行{len(cells)}列)。列のずれを直してください。"
     )
     return _rejected(
-        (sheet_row, [restore(cell) for cell in cells]), [Fault(sheet_row, None, Level.ERROR, code, message)]
+        (sheet_row, [restore(cell) for cell in cells]), [Fault(sheet_row, None, Level.ERROR, "too_many_cells", message)]
     )
 
 
@@ -188,9 +198,12 @@ def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
     message = (
         "クレジットカード番号とみられる数字があります。カード番号は取り込めません。このセルから番号を消してください。"
     )
+    way_out = "カード番号ではないときは、列の確認の画面で「自社の番号」にチェックを入れて取り込み直してください。"
     for position, cell in enumerate(cells):
-        if position not in rules.not_for_cards and holds_card_number(cell):
-            yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", message)
+        own = position in rules.own_numbers
+        if position not in rules.not_for_cards and holds_card_number(cell, own_number=own):
+            told = message + way_out if own else message
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", told)
 
 
 # as Excel in Japan shows them; the reason column of our own file is passed over
@@ -211,6 +224,12 @@ def _text_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
     for position in rules.texts:
         for code, message in warnings(cells[position]):
             yield Fault(sheet_row, rules.header[position], Level.WARNING, code, message)
+
+
+def _lost_letters(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
+    for position in rules.words:
+        if has_lost_letters(cells[position]):
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, *LOST_LETTERS)
 
 
 def _empty_merge_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:

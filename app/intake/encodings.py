@@ -23,6 +23,12 @@ _SIGNATURES = (
     (b"<?xml", "CSVではなくXMLのファイルです。" + _SAVE_AS_CSV),
 )
 
+# JIS as mail programs and old mainframes write it: 7 bits, with escapes to another set of letters (RFC 1468)
+_JIS_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(I", b"\x1b$(")
+_JIS = ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2004")
+
+_HEADLINE_WORDS = ("番号", "電話", "氏名", "名前")
+
 # A file that fails as UTF-8 after this many Japanese letters passed is broken UTF-8, not CP932: read as CP932 it would
 # send people garbled names.
 _SURELY_UTF8 = 8
@@ -45,8 +51,9 @@ class _Undecodable(NamedTuple):
 
 
 def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
-    """Give a seekable stream's encoding: utf-8, utf-8-sig, utf-16 (with its mark, Excel's "Unicode text") or cp932.
+    """Return a seekable stream's encoding, by Python's name.
 
+    utf-8, utf-8-sig, utf-16 (with its mark, Excel's "Unicode text"), cp932, euc_jp or one of the iso2022_jp family.
     Leaves the stream anywhere. Raises BadFile: empty, too_large, binary, broken_utf8, encoding.
     """
     stream.seek(0)
@@ -56,6 +63,8 @@ def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
     for signature, message in _SIGNATURES:
         if head.lower().startswith(signature.lower()):
             raise BadFile("binary", message)
+    if any(escape in head for escape in _JIS_ESCAPES):
+        return _find_jis(stream, max_bytes)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding, marked = "utf-16", True
     else:
@@ -70,9 +79,33 @@ def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
             f"{wrong.line}行目付近の文字が壊れています。元のファイルをもう一度保存し直してから選んでください。",
         )
     wrong = _first_wrong_byte(stream, "cp932", max_bytes)
+    if (wrong or _reads_as_half_width_kana(head)) and not _first_wrong_byte(stream, "euc_jp", max_bytes):
+        return "euc_jp"
     if wrong:
         raise BadFile("encoding", f"{wrong.line}行目付近の文字を読めません。" + _SAVE_AS_CSV)
     return "cp932"
+
+
+def _find_jis(stream: BinaryIO, max_bytes: int) -> str:
+    wrong = None
+    for encoding in _JIS:
+        wrong = _first_wrong_byte(stream, encoding, max_bytes)
+        if wrong is None:
+            return encoding
+    line = wrong.line if wrong else 1
+    raise BadFile("encoding", f"{line}行目付近の文字を読めません（JISコードの一覧です）。" + _SAVE_AS_CSV)
+
+
+def _reads_as_half_width_kana(head: bytes) -> bool:
+    """Return whether CP932 makes half-width kana of a headline that EUC-JP reads as words.
+
+    EUC-JP's bytes are nearly all half-width kana in CP932. A headline that is truly written so has no kanji as EUC-JP.
+    """
+    line = head.splitlines()[0] if head else b""
+    letters = line.decode("cp932", "replace")
+    half = sum("\uff61" <= letter <= "\uff9f" for letter in letters)
+    words = line.decode("euc_jp", "replace")
+    return half > _letters(letters) / 2 and any(name in words for name in _HEADLINE_WORDS)
 
 
 def _first_wrong_byte(stream: BinaryIO, encoding: str, max_bytes: int) -> _Undecodable | None:

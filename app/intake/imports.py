@@ -18,6 +18,7 @@ from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind
 from app.intake import chunks, load
 from app.intake.cards import holds_card_number, mask_card_numbers
+from app.intake.cell_text import cleaned
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
@@ -158,10 +159,26 @@ def _read_piece(stream: BinaryIO) -> bytes:
     return b"".join(parts)
 
 
-def sample(import_id: int, rows: int = 3) -> tuple[list[list[str]], str]:
-    """Give the first rows of an upload that waits for its mapping, and the sheet chosen from a book of several."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first rows of an upload that waits for its mapping, and how the file was read.
+
+    `sheet` is the one chosen from a workbook of several, `header_row` the sheet row of the headline.
+    """
+
+    rows: tuple[tuple[str, ...], ...] = field(repr=False)
+    sheet: str
+    header_row: int
+
+
+def sample(import_id: int, rows: int = 3) -> Sample:
+    """Return the first rows of an upload. Raises BadInput."""
     table = table_of(db.session.get_one(Import, import_id))
-    return [cells for _, cells in itertools.islice(table.rows, rows)], table.sheet
+    return Sample(
+        tuple(tuple(cleaned(cells)) for _, cells in itertools.islice(table.rows, rows)),
+        table.sheet,
+        table.header_row,
+    )
 
 
 def problems(import_id: int, mapping: ColumnMapping) -> list[str]:

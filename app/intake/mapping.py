@@ -29,13 +29,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """The column's name for each role; `answers` follows the questions' order. None: no column."""
+    """The column's name for each role; `answers` follows the questions' order. None: no column.
+
+    `own_numbers` says that long numbers in the columns of references and answers are the company's own, no cards.
+    """
 
     phone: str | None = None
     reference: str | None = None
     amount: str | None = None
     due_date: str | None = None
     answers: tuple[str | None, ...] = ()
+    own_numbers: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values for a JSON column."""
@@ -192,6 +196,14 @@ _SAME_QUESTION = _tiers(
 )
 
 
+def names_phone(name: str) -> bool:
+    """Return whether a column's name, as `canonical` gives it, is that of a phone number."""
+    return any(name in tier for tier in _PHONE) or name.endswith(_PHONE_ENDINGS)
+
+
+_PHONE_ENDINGS = ("携帯電話番号", "携帯番号", "携帯電話", "電話番号", "tel")
+
+
 def _by_name(names: Mapping[str, str], tiers: Sequence[frozenset[str]]) -> str | None:
     for tier in tiers:
         found = [column for column, name in names.items() if name in tier]
@@ -204,7 +216,7 @@ def _by_ending(names: Mapping[str, str]) -> str | None:
     """契約者携帯電話番号, 契約者電話番号: the phone where one column alone ends so."""
     if any(name in tier for name in names.values() for tier in _PHONE):
         return None
-    for ending in ("携帯電話番号", "携帯番号", "携帯電話", "電話番号", "tel"):
+    for ending in _PHONE_ENDINGS:
         found = [column for column, name in names.items() if name.endswith(ending)]
         if found:
             return found[0] if len(found) == 1 else None

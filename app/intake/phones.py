@@ -28,6 +28,8 @@ _MOBILE = re.compile(r"(?:\+81|0)((?:[789]0|60)[1-9][0-9]{7})")
 _ZERO_LOST = re.compile(r"(?:[789]0|60)[1-9][0-9]{7}")
 _NUMBER = re.compile(r"\+?[0-9]+")
 _DOTTED = re.compile(r"0[0-9]{2}\.[0-9]{4}\.[0-9]{4}")
+# a whole number as pandas and databases write it where the column has empty cells
+_AS_FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 
 
@@ -69,6 +71,8 @@ def _read_slowly(raw: str) -> tuple[str, bool]:
     typed = unicodedata.normalize("NFKC", raw).strip()
     if _DOTTED.fullmatch(typed):
         typed = typed.replace(".", "")
+    elif as_float := _AS_FLOAT.fullmatch(typed):
+        typed = as_float[1]
     text = typed.translate(_CLEAN)
     if not text:
         raise BadPhone("missing", "電話番号が空です。携帯電話番号を入力してください。")

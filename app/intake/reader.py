@@ -1,7 +1,8 @@
 """The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
 
 In: a seekable stream of CSV, TSV or an Excel book. Out: a `Table`. A sheet row is what Excel shows as one row: the
-header is 1, a line break inside quotes adds none, an empty line is a row.
+first is 1, a line break inside quotes adds none, an empty line is a row. The headline is the first row, or the one
+below it that looks like one where titles stand above.
 """
 
 import csv
@@ -9,16 +10,18 @@ import io
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.intake import books
+from app.intake.cell_text import END_OF_FILE, clean
 from app.intake.encodings import BadFile, find_encoding, too_large
+from app.intake.mapping import canonical, names_phone
 from app.tracking.cells import restore
 
 Row = tuple[int, list[str]]
-"""A sheet row's number (header = 1) and its cells."""
+"""A sheet row's number, as Excel counts, and its cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class Limits:
 LIMITS = Limits()
 
 _DELIMITERS = ",\t;"
+# the line by which Excel is told the delimiter: `sep=,`
+_SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=([,;\t|])"?;*,*[ \t]*', re.IGNORECASE)
+# how far down a headline is looked for: a title, a date, a remark and an empty line may stand above
+_HEADLINE_WITHIN = 20
+# a title stands in one cell, a headline in several
+_LEAST_COLUMNS = 2
 _HEADER_CHARACTERS = 100_000
 # One row's characters, quoted line breaks included. The csv module's own bound for a cell is 131,072, for the whole
 # process; a quote left open is told long before the file's end, and memory stays small.
@@ -44,7 +53,8 @@ _ROW_CHARACTERS = 130_000
 class Table:
     """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
 
-    Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks, none twice, none blank.
+    Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
+    none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
     `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab and semicolon, or nothing. `read` tells which
     share of the file was read so far, 0 to 1. `sheet` is what was chosen in a book that has other sheets too.
     """
@@ -54,6 +64,7 @@ class Table:
     encoding: str
     delimiter: str
     read: Callable[[], float]
+    header_row: int = 1
     sheet: str = ""
 
 
@@ -68,27 +79,52 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
     if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
         return _book_table(stream, limits)
     encoding = find_encoding(stream, limits.bytes)
-    delimiter = _find_delimiter(stream, encoding)
+    named = _named_delimiter(stream, encoding)
+    delimiter = named or _find_delimiter(stream, encoding)
     size = stream.seek(0, io.SEEK_END)
-    header, rows = _opened(_records(stream, encoding, delimiter, limits), limits)
-    return Table(header, rows, encoding, delimiter, lambda: stream.tell() / max(1, size))
+    records = _records(stream, encoding, delimiter, limits)
+    if named:
+        next(records, None)
+    header_row, header, rows = _opened(records, limits)
+    return Table(header, rows, encoding, delimiter, lambda: stream.tell() / max(1, size), header_row)
 
 
 def _book_table(stream: BinaryIO, limits: Limits) -> Table:
     if stream.seek(0, io.SEEK_END) > limits.bytes:
         raise too_large(limits.bytes)
     sheet = books.open_book(stream)
-    header, rows = _opened(_short_cells(sheet.rows, limits), limits)
-    return Table(header, rows, "xlsx", "", sheet.read, sheet.name if sheet.others else "")
+    header_row, header, rows = _opened(_short_cells(sheet.rows, limits), limits)
+    return Table(header, rows, "xlsx", "", sheet.read, header_row, sheet.name if sheet.others else "")
 
 
-def _opened(records: Iterator[Row], limits: Limits) -> tuple[tuple[str, ...], Iterator[Row]]:
-    _, cells = next(records, (1, []))
-    header = _header(cells, limits)
-    first = next(records, None)
+def _opened(records: Iterator[Row], limits: Limits) -> tuple[int, tuple[str, ...], Iterator[Row]]:
+    head = list(itertools.islice(records, _HEADLINE_WITHIN))
+    place = _headline(head)
+    sheet_row, cells = head[place] if head else (1, [])
+    header = _header(sheet_row, cells, limits)
+    below = head[place + 1 :]
+    first = below.pop(0) if below else next(records, None)
     if first is None:
-        raise BadFile("no_rows", "見出しだけで、データの行がありません。2行目からデータを入れてください。")
-    return header, _within(itertools.chain([first], records), len(header), limits)
+        raise BadFile(
+            "no_rows", f"見出しだけで、データの行がありません。{sheet_row + 1}行目からデータを入れてください。"
+        )
+    rows = itertools.chain([first], below, records)
+    return sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row)
+
+
+def _headline(head: Sequence[Row]) -> int:
+    """Return which of the first rows is the headline.
+
+    The first that names a phone's column; else the first with two names where the very first row has fewer.
+    """
+    names = [[canonical(name) for name in map(_name, cells) if name] for _, cells in head]
+    for place, row in enumerate(names):
+        if any(map(names_phone, row)):
+            return place
+    if names and len(names[0]) < _LEAST_COLUMNS:
+        written = (place for place, row in enumerate(names) if len(row) >= _LEAST_COLUMNS)
+        return next((place for place in written if not any(name.isdigit() for name in names[place])), 0)
+    return 0
 
 
 def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
@@ -133,6 +169,13 @@ def _text(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(_Borrowed(stream), encoding, newline="")
 
 
+def _named_delimiter(stream: BinaryIO, encoding: str) -> str:
+    """Return the delimiter that a first line `sep=,` names, or nothing."""
+    first = _text(stream, encoding).readline(_HEADER_CHARACTERS)
+    named = _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
+    return named[1] if named else ""
+
+
 def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
     """The sign that stands most often in the header row outside quotes; a comma where there is none."""
     head = _text(stream, encoding).read(_HEADER_CHARACTERS)
@@ -158,7 +201,8 @@ def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) ->
             if row_size[0] > limits.cell:
                 _refuse_long_cells(sheet_row, cells, limits)
             row_size[0] = 0
-            yield sheet_row, cells
+            if cells != [END_OF_FILE]:
+                yield sheet_row, cells
     except csv.Error as error:
         raise _bad_quotes(sheet_row + 1, str(error)) from None
 
@@ -193,8 +237,12 @@ def _refuse_long_cells(sheet_row: int, cells: list[str], limits: Limits) -> None
             )
 
 
-def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
-    names = [unicodedata.normalize("NFKC", re.sub(r"[\r\n]+", "", restore(cell))).strip() for cell in cells]
+def _name(cell: str) -> str:
+    return unicodedata.normalize("NFKC", re.sub(r"[\r\n]+", "", restore(clean(cell)))).strip()
+
+
+def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]:
+    names = [_name(cell) for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:
@@ -206,7 +254,8 @@ def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
         if not name:
             raise BadFile(
                 "blank_header",
-                f"{column_letter(index)}列の見出しが空です。1行目に名前を入れるか、この列を削除してください。",
+                f"{column_letter(index)}列の見出し（{sheet_row}行目）が空です。"
+                "名前を入れるか、この列を削除してください。",
             )
         if name in first_seen:
             raise BadFile(
@@ -218,10 +267,10 @@ def _header(cells: list[str], limits: Limits) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _within(rows: Iterator[Row], width: int, limits: Limits) -> Iterator[Row]:
-    """Pass rows on, without the empty cells beyond the header that Excel writes out, up to the limit."""
+def _within(rows: Iterator[Row], width: int, limits: Limits, last: int) -> Iterator[Row]:
+    """Pass rows on up to the `last` one, without the empty cells beyond the header that Excel writes out."""
     for sheet_row, cells in rows:
-        if sheet_row > limits.rows + 1:
+        if sheet_row > last:
             raise BadFile("too_many_rows", f"行が多すぎます。{limits.rows:,}行以下に分けてアップロードしてください。")
         while len(cells) > width and not cells[-1]:
             cells.pop()

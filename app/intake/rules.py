@@ -30,7 +30,9 @@ class Rules:
 
     `readers` are those of phone, reference, amount and due date, in this order, then of each answer. `fields` are the
     cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
-    those the template merges; `not_for_cards` those not searched for card numbers.
+    those the template merges; `not_for_cards` those not searched for card numbers, `own_numbers` those of the company's
+    own numbers; `words` those whose letters a person reads or types (`texts`, and answers that are texts); `digits` the
+    answers that are numbers.
     """
 
     header: tuple[str, ...]
@@ -41,6 +43,9 @@ class Rules:
     texts: tuple[int, ...]
     merged: tuple[int, ...]
     not_for_cards: frozenset[int]
+    own_numbers: frozenset[int]
+    words: tuple[int, ...]
+    digits: tuple[int, ...]
 
 
 def make_rules(
@@ -65,6 +70,10 @@ def make_rules(
     checked = {mapping.phone, mapping.amount, mapping.due_date} | {
         column for question, column in answers if question.kind not in (QuestionKind.TEXT, QuestionKind.CHOICE)
     }
+    own_numbers = frozenset(at[column] for column in (mapping.reference, *mapping.answers) if column)
+    passed_over = frozenset(at[column] for column in (mapping.phone, REASON_COLUMN) if column in at)
+    texts = tuple(at[column] for column in at if column not in hidden | checked)
+    spoken = {at[column] for question, column in answers if question.kind in (QuestionKind.TEXT, QuestionKind.CHOICE)}
     fields = tuple((column, position) for column, position in at.items() if column not in hidden)
     return Rules(
         header=tuple(header),
@@ -79,9 +88,12 @@ def make_rules(
             *(CellReader(at[column], _answer_reader(question, column, today)) for question, column in answers),
         ),
         fields=fields,
-        texts=tuple(position for column, position in fields if column not in checked),
+        texts=texts,
         merged=tuple(position for column, position in fields if column in merge_names),
-        not_for_cards=frozenset(at[column] for column in (mapping.phone, REASON_COLUMN) if column in at),
+        not_for_cards=passed_over | own_numbers if mapping.own_numbers else passed_over,
+        own_numbers=own_numbers,
+        words=tuple(sorted({*texts, *spoken})),
+        digits=tuple(at[column] for question, column in answers if question.kind is QuestionKind.DIGITS),
     )
 
 

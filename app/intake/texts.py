@@ -16,6 +16,10 @@ _CONTROL = re.compile("[\0-\x09\x0b\x0c\x0e-\x1f\x7f]")
 
 FORMULA = ("formula", "数式の形のセルです。計算せず、文字のまま取り込みます。")
 LINE_BREAK = ("line_break", "セルの中に改行があります。改行のまま取り込みます。")
+LOST_LETTERS = (
+    "lost_letters",
+    "「?」や「〓」は、前のシステムで失われた文字のようです。元の名簿で正しい文字を確かめてください。",
+)
 CARRIER_CHARACTERS = (
     "carrier_characters",
     (
@@ -23,6 +27,30 @@ CARRIER_CHARACTERS = (
         "SMSの本文に差し込む場合は、別の文字に直してください。"
     ),
 )
+
+
+# What programs write for a letter they do not have: ?, 〓 (geta), U+FFFD. A question mark behind a whole word is one.
+_MAY_BE_LOST = re.compile("[?？〓\ufffd]")
+_JAPANESE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
+_LOST = re.compile(
+    f"[〓\ufffd]|[?？][?？]+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]+[{_JAPANESE}]|[{_JAPANESE}][?？]+[{_JAPANESE}]"
+)
+# the whole of a short cell is letters and question marks: a name, no sentence
+_NAME_WITH_MARKS = re.compile(f"(?=[^?？]*[?？])[{_JAPANESE}?？\\s\u3000]{{2,10}}")
+_MARKS_ALONE = re.compile("[?？\\s\u3000]+")
+
+
+def may_have_lost_letters(joined: str) -> bool:
+    """Return whether any of these joined cells may hold a sign that stands for a lost letter."""
+    return _MAY_BE_LOST.search(joined) is not None
+
+
+def has_lost_letters(cell: str) -> bool:
+    """Return whether a cell seems to have lost letters before it came to us: ??橋, 佐藤〓子, 髙? 太郎."""
+    text = cell.strip()
+    if _LOST.search(text):
+        return True
+    return bool(text) and bool(_NAME_WITH_MARKS.fullmatch(text) or (_MARKS_ALONE.fullmatch(text) and len(text) > 1))
 
 
 def looks_odd(joined: str) -> bool:

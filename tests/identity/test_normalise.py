@@ -8,6 +8,7 @@ from app.identity.normalise import (
     BadAnswer,
     Kana,
     QuestionKind,
+    forms,
     normalise,
 )
 
@@ -15,7 +16,7 @@ TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected", "forms"),
+    ("kind", "expected", "written"),
     [
         (TEXT, "山田花子", ["山田花子", "山田 花子", "山田　花子", " 山田\u200b花子\n"]),
         (TEXT, "サトウハナコ", ["サトウ ハナコ", "ｻﾄｳ ﾊﾅｺ", "ｻﾄｳﾊﾅｺ"]),
@@ -30,8 +31,8 @@ TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind
         (CHOICE, "はい", ["はい", " はい "]),
     ],
 )
-def test_what_must_not_matter_does_not(kind, expected, forms):
-    assert {normalise(kind, form) for form in forms} == {expected}
+def test_what_must_not_matter_does_not(kind, expected, written):
+    assert {normalise(kind, form) for form in written} == {expected}
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,31 @@ def test_different_letters_stay_different(one, other):
 
 
 def test_kana_are_one_where_the_question_says_so():
-    forms = ["さとう はなこ", "サトウ ハナコ", "ｻﾄｳ ﾊﾅｺ", "サトウはなこ"]
-    assert {normalise(TEXT, form, kana=Kana.KANA) for form in forms} == {"サトウハナコ"}
+    written = ["さとう はなこ", "サトウ ハナコ", "ｻﾄｳ ﾊﾅｺ", "サトウはなこ"]
+    assert {normalise(TEXT, form, kana=Kana.KANA) for form in written} == {"サトウハナコ"}
     assert normalise(TEXT, "ゔゞ", kana=Kana.KANA) == "ヴヾ"
+
+
+@pytest.mark.parametrize(
+    ("bank", "typed"),
+    [
+        ("ﾘﾖｳｺ", "リョウコ"),
+        ("ｼﾕﾝｲﾁ", "しゅんいち"),
+        ("ﾊﾂﾄﾘ", "はっとり"),
+        ("ﾌｱﾝ", "ファン"),
+        ("ﾏﾂｹﾞ", "マッゲ"),
+        ("ｶｹｲ", "ヵヶイ"),
+    ],
+)
+def test_bank_kana_knows_no_small_letters(bank, typed):
+    assert normalise(TEXT, bank, kana=Kana.KANA) == normalise(TEXT, typed, kana=Kana.KANA)
+    assert normalise(TEXT, bank) != normalise(TEXT, typed)
+
+
+def test_an_answer_is_tried_in_the_form_of_earlier_releases_too():
+    assert forms(TEXT, "りょうこ", kana=Kana.KANA) == ["リヨウコ", "リョウコ"]
+    assert forms(TEXT, "りょうこ") == ["りょうこ"]
+    assert forms(TEXT, "はなこ", kana=Kana.KANA) == ["ハナコ"]
 
 
 @pytest.mark.parametrize(
@@ -183,13 +206,14 @@ def test_a_contracts_number_is_read_with_hyphens_or_without_in_any_case_and_widt
 @given(KANA_TEXT, st.data())
 def test_kana_are_read_in_either_script_with_any_long_vowel(name, data):
     katakana = "".join(chr(ord(c) + 0x60) if "ぁ" <= c <= "ゖ" else c for c in name)
+    large = katakana.translate(str.maketrans("ァィゥェォッャュョヮヵヶ", "アイウエオツヤユヨワカケ"))
     typed = strewn(name, HYPHENS, data)
     if len(typed) <= 100:
-        assert normalise(TEXT, typed, kana=Kana.KANA) == katakana == normalise(TEXT, katakana, kana=Kana.KANA)
+        assert normalise(TEXT, typed, kana=Kana.KANA) == large == normalise(TEXT, katakana, kana=Kana.KANA)
 
 
 @pytest.mark.parametrize(
-    ("expected", "forms"),
+    ("expected", "written"),
     [
         ("ガギ", ["ガギ", "カ゛キ゛", "ｶﾞｷﾞ", "カ\u3099キ\u3099", "カ ゛キ ゛", "ｶ ﾞｷﾞ"]),
         ("サトー", ["サトー", "ｻﾄｰ", "サ トー"]),
@@ -198,8 +222,8 @@ def test_kana_are_read_in_either_script_with_any_long_vowel(name, data):
         ("09012345678", ["\u202a090-1234-5678\u202c"]),
     ],
 )
-def test_the_forms_of_one_text(expected, forms):
-    assert {normalise(TEXT, form) for form in forms} == {expected}
+def test_the_forms_of_one_text(expected, written):
+    assert {normalise(TEXT, form) for form in written} == {expected}
 
 
 def test_where_kana_are_one_a_hyphen_for_the_long_vowel_does_not_matter():

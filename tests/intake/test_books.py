@@ -166,7 +166,7 @@ def test_what_is_no_such_book_is_refused():
     assert _refusal(_by_hand('<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>7</v></c></row>')) == "broken_book"
     backwards = '<row r="{}"><c><v>1</v></c></row>'
     rows = backwards.format(5) + backwards.format(3)
-    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "no_header"
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
     rows = backwards.format(1) + rows
     assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
     hidden = '<sheet name="a" sheetId="1" state="veryHidden" r:id="rId1"/>'

@@ -68,7 +68,7 @@ def test_other_numbers_are_none(text):
     assert mask_card_numbers(text) == text
 
 
-@given(st.from_regex(r"[1-9][0-9]{11,17}", fullmatch=True))
+@given(st.from_regex(r"4[0-9]{14}|5[1-5][0-9]{13}|3[47][0-9]{12}|35[3-8][0-9]{12}", fullmatch=True))
 def test_of_ten_check_digits_one_makes_a_card_number(digits):
     assert sum(holds_card_number(f"{digits}{check}") for check in range(10)) == 1
 
@@ -86,3 +86,15 @@ def test_no_card_number_survives_masking(text):
     masked = mask_card_numbers(text)
     assert mask_card_numbers(masked) == masked
     assert not holds_card_number(masked.replace("*", "x"))
+
+
+@given(st.from_regex(r"[79][0-9]{12,15}|5[1-5][0-9]{11}|3[47][0-9]{11}", fullmatch=True))
+def test_no_issuer_gives_out_such_a_number(digits):
+    """One in ten of a company's own numbers passes Luhn's check; no network has their prefix and length."""
+    assert not any(holds_card_number(digits[:-1] + str(check)) for check in range(10))
+
+
+def test_thirteen_digits_are_a_companys_own_in_its_own_column():
+    assert holds_card_number("4222222222222")
+    assert not holds_card_number("4222222222222", own_number=True)
+    assert holds_card_number("4111111111111111", own_number=True)

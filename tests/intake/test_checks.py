@@ -161,15 +161,25 @@ def test_the_sign_our_files_put_before_formulas_is_taken_off():
     assert (outcome.fields["氏名"], outcome.fields["備考"]) == ("=1+1", "'引用'")
 
 
-@pytest.mark.parametrize(
-    ("cells", "code"),
-    [([*GOOD, "余分"], "too_many_cells"), (list(GOOD[:4]), "too_few_cells"), (["K1"], "too_few_cells")],
-)
-def test_a_row_of_another_width_is_rejected_as_a_whole(cells, code):
+def test_a_row_wider_than_the_headline_is_rejected_as_a_whole():
+    outcome = check_row((9, [*GOOD, "余分"]), _rules())
+    assert isinstance(outcome, Rejected)
+    assert _faults(outcome) == [(None, Level.ERROR, "too_many_cells")]
+    assert (outcome.sheet_row, outcome.cells) == (9, [*GOOD, "余分"])
+
+
+def test_cells_left_out_at_a_rows_end_are_empty():
+    """Excel leaves out the commas of the last empty cells."""
+    outcome = _passed((9, list(GOOD[:-1])), _rules())
+    assert outcome.fields["備考"] == ""
+
+
+@pytest.mark.parametrize(("cells", "column"), [(list(GOOD[:6]), "契約番号下4桁"), (["K1"], "電話番号")])
+def test_a_row_without_a_needed_cell_names_its_column(cells, column):
     outcome = check_row((9, cells), _rules())
     assert isinstance(outcome, Rejected)
-    assert _faults(outcome) == [(None, Level.ERROR, code)]
-    assert (outcome.sheet_row, outcome.cells) == (9, cells)
+    assert column in {fault.column for fault in outcome.faults}
+    assert outcome.cells == [*cells, *[""] * (len(HEADER) - len(cells))]
 
 
 @pytest.mark.parametrize("cells", [[], [""], [""] * 8, [" ", "　"] + [""] * 6, [""] * 20])

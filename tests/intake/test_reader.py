@@ -159,7 +159,8 @@ def test_any_bytes_are_a_list_or_a_refusal(data):
     table, rows = outcome
     assert len(set(table.header)) == len(table.header) <= 5
     assert all(table.header)
-    assert [sheet_row for sheet_row, _ in rows] == list(range(2, len(rows) + 2))
+    first = table.header_row + 1
+    assert [sheet_row for sheet_row, _ in rows] == list(range(first, len(rows) + first))
 
 
 def _outcome(data, limits):

@@ -51,11 +51,11 @@ def test_rejected_rows_come_back_in_a_form_excel_opens(uploaded, returned):
     rows = [cells for _, cells in table.rows]
     assert rows[0][1:] == ["K1", "03-1234-5678", '\'=HYPERLINK("http://x","y")', "五千円", "1956-09-04"]
     assert rows[1][1:] == ["K2", "'+819012345678", "髙橋\n①郎", "0", "1956-09-04"]
-    assert rows[2][1:] == ["K3", "08012345678", "森 進", "100"]
+    assert rows[2][1:] == ["K3", "08012345678", "森 進", "100", ""]
     assert rows[3][1:] == ["K4", "08012345678", "森 進", "'-100", "S31.9.4"]
     assert rows[0][0].startswith("電話番号: 固定電話の番号です。")
     assert " / 請求金額: 金額が数字ではありません。" in rows[0][0]
-    assert rows[2][0].startswith("セルの数が見出しより少ない行です")
+    assert rows[2][0].startswith("生年月日: 空です。")
 
 
 def test_the_corrected_file_is_accepted_and_gives_what_was_meant():
