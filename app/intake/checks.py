@@ -16,6 +16,7 @@ from app.identity.bad_input import BadInput
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
 from app.intake.cell_text import cleaned
 from app.intake.first_rows import FirstRows
+from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row
 from app.intake.rules import Rules
 from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
@@ -92,6 +93,7 @@ class Checker:
         self._rules = rules
         self._references = FirstRows(most_rows)
         self._phones = FirstRows(most_rows)
+        self._lengths = [(place, column, NumberLengths()) for place, column in rules.free_answers]
 
     def check(self, row: Row) -> CheckedRow | Rejected | Skipped:
         """Check the next row."""
@@ -100,6 +102,8 @@ class Checker:
         if not isinstance(checked, CheckedRow):
             return checked
         sheet_row = checked.sheet_row
+        for place, _, lengths in self._lengths:
+            lengths.see(checked.answers[place], sheet_row)
         if checked.reference is not None and rules.reference is not None:
             earlier = self._references.first(hash(checked.reference), sheet_row)
             if earlier != sheet_row:
@@ -112,6 +116,17 @@ class Checker:
             fault = Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "phone_twice", message)
             checked.faults = (*checked.faults, fault)
         return checked
+
+    def odd_lengths(self) -> Iterator[Fault]:
+        """Return what the rows so far show together: numbers longer or shorter than nearly all others of a column."""
+        for _, column, lengths in self._lengths:
+            usual, odd = lengths.odd()
+            for sheet_row, length in odd:
+                message = (
+                    f"ほかの行は{usual}桁ですが、この行は{length}桁です。このままだと本人が正しく答えられません。"
+                    "先頭の0が消えていないか確かめてください。"
+                )
+                yield Fault(sheet_row, column, Level.WARNING, "odd_length", message)
 
 
 # What Excel does to a cell of numbers, told here alone: the same refusal on the person's page knows no Excel.

@@ -148,7 +148,19 @@ def write_faults(
     connection: Connection, tenant_id: int, import_id: int, outcomes: Iterable[CheckedRow | Rejected | Skipped]
 ) -> None:
     """Keep what was found, and the rejected rows themselves, sealed, with their first error."""
-    faults = [pair for outcome in outcomes for pair in _with_cells(outcome)]
+    _write_faults(connection, tenant_id, import_id, [pair for outcome in outcomes for pair in _with_cells(outcome)])
+
+
+def write_more_faults(connection: Connection, tenant_id: int, import_id: int, faults: Iterable[Fault]) -> int:
+    """Keep what only the whole list shows of rows that were taken; return how many."""
+    found = [(fault, None) for fault in faults]
+    _write_faults(connection, tenant_id, import_id, found)
+    return len(found)
+
+
+def _write_faults(
+    connection: Connection, tenant_id: int, import_id: int, faults: Sequence[tuple[Fault, Sequence[str] | None]]
+) -> None:
     if not faults:
         return
     ids = _draw(connection, "import_fault", len(faults))

@@ -30,9 +30,9 @@ class Rules:
 
     `readers` are those of phone, reference, amount and due date, in this order, then of each answer. `fields` are the
     cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
-    those the template merges; `not_for_cards` those not searched for card numbers, `own_numbers` those of the company's
-    own numbers; `words` those whose letters a person reads or types (`texts`, and answers that are texts); `digits` the
-    answers that are numbers.
+    those the template merges; `not_for_cards` those not searched for card numbers, `own_numbers` those of the
+    company's own numbers; `words` those whose letters a person reads or types (`texts`, and answers that are texts).
+    `free_answers` are the answers, by their place among them and their column, whose length nobody prescribes.
     """
 
     header: tuple[str, ...]
@@ -45,7 +45,7 @@ class Rules:
     not_for_cards: frozenset[int]
     own_numbers: frozenset[int]
     words: tuple[int, ...]
-    digits: tuple[int, ...]
+    free_answers: tuple[tuple[int, str], ...]
 
 
 def make_rules(
@@ -93,7 +93,11 @@ def make_rules(
         not_for_cards=passed_over | own_numbers if mapping.own_numbers else passed_over,
         own_numbers=own_numbers,
         words=tuple(sorted({*texts, *spoken})),
-        digits=tuple(at[column] for question, column in answers if question.kind is QuestionKind.DIGITS),
+        free_answers=tuple(
+            (place, column)
+            for place, (question, column) in enumerate(answers)
+            if question.kind in (QuestionKind.DIGITS, QuestionKind.TEXT)
+        ),
     )
 
 

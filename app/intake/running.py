@@ -138,6 +138,9 @@ class _Run:
                     self._tell()
             if landing is not None:
                 landing.result()
+        self._counts["warnings"] += load.write_more_faults(
+            self._connection, self._tenant_id, self._import_id, checker.odd_lengths()
+        )
         self._finish()
 
     def _land(self, batch: list[Row], outcomes: list[Outcome], good: int) -> None:

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from app.identity.normalise import Kana, QuestionKind
-from app.intake.checks import CheckedRow, Level, Outcome, Rejected, Skipped, check_row
+from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected, Skipped, check_row
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules
@@ -173,3 +173,26 @@ def test_a_line_of_remarks_below_the_list_is_told():
 def test_empty_lines_are_passed_over():
     outcomes = check((LIST + "\r\n,,,,,\r\n").encode())
     assert [type(outcome) for outcome in outcomes] == [CheckedRow, CheckedRow, Skipped, Skipped]
+
+
+def odd_rows(numbers: list[str]) -> list[int]:
+    questions = (Question("証券番号", QuestionKind.DIGITS),)
+    rows = [f"D{place},090-7878-{place:04d},田中,{number},26000" for place, number in enumerate(numbers)]
+    table = read_table(io.BytesIO("\r\n".join(["管理番号,携帯電話番号,氏名,証券番号,請求金額", *rows]).encode()))
+    mapping = propose(table.header, questions, payment_required=True)
+    rules = make_rules(table.header, mapping, questions, ["氏名"], payment_required=True, today=dt.date(2026, 11, 30))
+    checker = Checker(rules, 1_000)
+    for row in table.rows:
+        assert isinstance(checker.check(row), CheckedRow)
+    faults = list(checker.odd_lengths())
+    assert {(fault.column, fault.level, fault.code) for fault in faults} <= {("証券番号", Level.WARNING, "odd_length")}
+    return [fault.sheet_row for fault in faults]
+
+
+def test_a_number_shorter_than_all_others_is_told():
+    assert odd_rows([f"1234{place:04d}" for place in range(11)] + ["1234567"]) == [13]
+
+
+def test_numbers_of_many_lengths_are_nobodys_fault():
+    assert odd_rows([str(10**place) for place in range(1, 13)]) == []
+    assert odd_rows(["12345678"] * 5 + ["1234567"]) == []  # too few to tell
