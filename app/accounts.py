@@ -57,6 +57,9 @@ def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
         _texts(row.settings),
         _required(row),
         timeout_s=min(float(settings().send_timeout_s), _PAYMENT_TIMEOUT_S),
+        id=row.id,
+        ask_after=row.ask_after,
+        unanswered=row.unanswered,
     )
 
 

@@ -32,8 +32,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.delivery.poll": (TRACKING, 600),
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.tracking.expire_links": (TRACKING, 600),
-    "jobs.payments.apply_notices": (TRACKING, 3600),
-    "jobs.payments.poll": (TRACKING, 3600),
+    "jobs.payments.ask": (TRACKING, 600),
     # beside imports, not beside receipts: a large contract's night asks for long
     "jobs.payments.reconcile_day": (INTAKE, 3600),
 }

@@ -149,7 +149,7 @@ class Shop:
     def a_day_later(self) -> None:
         """Move the clock of what waits by a day: whatever should have been heard of by then was not."""
         with database(self.ground.stack) as connection:
-            for column in ("created_at", "checked_at"):
+            for column in ("created_at", "checked_at", "ask_at"):
                 connection.execute(f"UPDATE payment SET {column} = {column} - interval '1 day'")  # noqa: S608
 
     def verdict(self, meanwhile: Callable[[], None] = lambda: None) -> Run:

@@ -1,23 +1,17 @@
 """Jobs of the payments room."""
 
 from app import queues, tenancy
-from app.payments import notices, reconcile
+from app.delivery import stopping
+from app.payments import asking, reconcile
 
 
-def apply_notices(tenant_id: int) -> None:
-    """Act upon the webhooks that wait."""
-    queues.begun("jobs.payments.apply_notices", tenant_id)
+def ask(tenant_id: int) -> None:
+    """Ask about the payments that are due: those that an event told of, those under way."""
+    queues.begun("jobs.payments.ask", tenant_id)
     with tenancy.tenant(tenant_id):
-        more = notices.apply(tenant_id)
+        more = asking.ask_due(tenant_id, stopping=stopping.asked.is_set)
     if more:
-        queues.enqueue("jobs.payments.apply_notices", tenant_id, once=True)
-
-
-def poll(tenant_id: int) -> None:
-    """Ask about payments under way that nothing was heard of."""
-    queues.begun("jobs.payments.poll", tenant_id)
-    with tenancy.tenant(tenant_id):
-        notices.poll(tenant_id)
+        queues.enqueue("jobs.payments.ask", tenant_id, once=True)
 
 
 def reconcile_day(tenant_id: int) -> None:

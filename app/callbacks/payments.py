@@ -36,8 +36,8 @@ def webhook(account_id: int) -> Response:
         except (BadSignature, UnclearCharge) as fault:
             _log.warning("webhook refused", account_id=account_id, reason=type(fault).__name__)
             return Response(status=400)
-        notices.store(tenant_id, account_id, event)
-        queues.enqueue("jobs.payments.apply_notices", tenant_id, once=True)
+        if notices.store(tenant_id, account_id, event):
+            queues.enqueue("jobs.payments.ask", tenant_id, once=True)
     return Response(status=200)
 
 

@@ -12,18 +12,16 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import stopping
-from app.outbound import Answer, Request, Response, retry_after_s
+from app.outbound import Answer, Request, Response, wish_s
 from app.outbound.curl import Engine
 from app.sms.base import UnclearAnswer
 
 _AT_ONCE = 16  # a provider's read calls are for looking, not for load
 # after so many in a row without any answer the rest is not asked: a provider that hangs holds nobody else up
 _SILENT = 16
-# how long an account is left alone: by a provider that names no time, that gives no answer, that refuses the account
-_WAIT_S = 30.0
+# how long an account is left alone whose provider gives no answer, or refuses it
 _SILENT_WAIT_S = 15.0
 _REFUSED_WAIT_S = 60.0
-_LONGEST_WAIT_S = 3600.0  # a provider that asks for more has made a mistake
 _REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 K = TypeVar("K")
@@ -84,7 +82,7 @@ def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T]) -> Aske
             unanswered += 1
             return
         unanswered = 0
-        wait_s = max(wait_s, _wish_s(answer))
+        wait_s = max(wait_s, wish_s(answer))
         refused = refused + 1 if answer.status in _REFUSALS else 0
         try:
             found[key] = read(key, answer)
@@ -100,15 +98,6 @@ def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T]) -> Aske
     if silent or refused >= _SILENT:
         wait_s = max(wait_s, _SILENT_WAIT_S if silent else _REFUSED_WAIT_S)
     return Asked(found, silent, wait_s)
-
-
-def _wish_s(answer: Response) -> float:
-    """Return for how long the provider wishes to be left alone, seconds: 0 where it does not say so."""
-    wish_s = retry_after_s(answer.headers) if answer.status >= HTTPStatus.BAD_REQUEST else None
-    if wish_s is None:
-        return _WAIT_S if answer.status == HTTPStatus.TOO_MANY_REQUESTS else 0.0
-    # one that says "at once" is not asked at once with all the rest
-    return min(max(wish_s, 1.0), _LONGEST_WAIT_S)
 
 
 def _nothing(_skipped: object) -> None:

@@ -9,14 +9,12 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import slices
-from app.payments.attempts import ASKED_ABOUT
+from app.payments.attempts import DUE
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
 # how long a wave may stand still before its job counts as lost, seconds
 _SILENT_WAVE_S = 30
-# how often a payment that is still open is asked about, seconds
-_POLL_S = 300
 
 # What the watch looks for too, every few seconds. A slice is to be looked at when its worker's lease is over, and when
 # the settle time of a message is.
@@ -71,10 +69,8 @@ _STATEMENTS = {
         AND coalesce(compared_on, '-infinity') < (now() AT TIME ZONE 'Asia/Tokyo' - interval '2 hours')::date
         AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
     """,
-    "jobs.payments.apply_notices": "SELECT DISTINCT tenant_id FROM payment_notice WHERE applied_at IS NULL",
-    "jobs.payments.poll": f"""
-        SELECT DISTINCT tenant_id FROM payment p WHERE {ASKED_ABOUT}
-        AND coalesce(checked_at, created_at) < now() - make_interval(secs => :poll_s)
+    "jobs.payments.ask": f"""
+        SELECT DISTINCT p.tenant_id FROM payment p JOIN payment_account a ON a.id = p.payment_account_id WHERE {DUE}
     """,  # noqa: S608 - our own words
 }
 
@@ -91,7 +87,7 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     """Give each job's name with the arguments of those that are due; a name may come twice."""
     yield from urgent()
-    values = {"silent_import_s": _SILENT_IMPORT_S, "silent_wave_s": _SILENT_WAVE_S, "poll_s": _POLL_S}
+    values = {"silent_import_s": _SILENT_IMPORT_S, "silent_wave_s": _SILENT_WAVE_S}
     for job, statement in _STATEMENTS.items():
         with tenancy.transaction() as connection:
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}

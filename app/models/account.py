@@ -52,7 +52,11 @@ class SmsAccount(TenantOwned, Model):
 
 
 class PaymentAccount(TenantOwned, Model):
-    """A contract with a payment site. `compared_on` is the last night (its date in Japan) its books were compared."""
+    """A contract with a payment site. `compared_on` is the last night (its date in Japan) its books were compared.
+
+    Before `ask_after` the provider wishes to be asked nothing. `unanswered` counts payments in a row about which it
+    gave no answer; from a number on, jobs ask nothing until `rests_until` (`app.payments.asking`).
+    """
 
     __tablename__ = "payment_account"
     __table_args__ = owned()
@@ -65,6 +69,9 @@ class PaymentAccount(TenantOwned, Model):
     test_mode: Mapped[bool] = mapped_column(server_default=text("false"))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     compared_on: Mapped[date | None]
+    ask_after: Mapped[Time | None]
+    rests_until: Mapped[Time | None]
+    unanswered: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

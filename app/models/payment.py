@@ -18,6 +18,11 @@ class Payment(TenantOwned, Model):
     Without an account it is money that came another way, recorded by hand (消込); `method` says which, `reason` what
     staff gave for it and, cancelled, for taking it back. While `refund_asked_at` stands and the state is paid, a refund
     is under way, the `refund_attempt`-th. `answered_at` is when the answer on record was asked for.
+
+    At `ask_at` the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`;
+    `told_at` is when an event told of something new since, `unanswered` how many questions in a row got no answer,
+    since `unanswered_since`. `provider_payment_id`, `refunded_yen` and `dispute` are what the provider told of the
+    money: its id there, what of it was given back, how a chargeback stands (`app.payments.base.Dispute`).
     """
 
     __tablename__ = "payment"
@@ -54,6 +59,21 @@ class Payment(TenantOwned, Model):
             "refund_asked_at",
             postgresql_where=text("state = 'paid' AND refund_asked_at IS NOT NULL"),
         ),
+        Index(
+            "ix_payment_ask_at",
+            "tenant_id",
+            text("(told_at IS NULL OR unanswered > 0)"),
+            "unanswered",
+            "ask_at",
+            postgresql_where=text("ask_at IS NOT NULL AND payment_account_id IS NOT NULL"),
+        ),
+        Index("ix_payment_unanswered", "tenant_id", postgresql_where=text("unanswered > 0")),
+        Index(
+            "ix_payment_provider_payment_id",
+            "payment_account_id",
+            "provider_payment_id",
+            postgresql_where=text("provider_payment_id IS NOT NULL"),
+        ),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
@@ -77,6 +97,14 @@ class Payment(TenantOwned, Model):
     refund_asked_at: Mapped[Time | None]
     refund_attempt: Mapped[int] = mapped_column(server_default="0")
     reason: Mapped[str] = mapped_column(Text, server_default="")
+    ask_at: Mapped[Time | None] = mapped_column(server_default=text("now() + interval '5 minutes'"))
+    asking_until: Mapped[Time | None]
+    told_at: Mapped[Time | None]
+    unanswered: Mapped[int] = mapped_column(server_default="0")
+    unanswered_since: Mapped[Time | None]
+    provider_payment_id: Mapped[str | None] = mapped_column(Text)
+    refunded_yen: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    dispute: Mapped[str] = mapped_column(Text, server_default="")
 
     recipient: Mapped[Recipient] = relationship(
         viewonly=True, primaryjoin="Recipient.id == Payment.recipient_id", foreign_keys=[recipient_id]
@@ -93,7 +121,12 @@ class PaymentNotice(TenantOwned, Model):
     __table_args__ = owned(
         refers_to("payment_account", "payment_account_id"),
         UniqueConstraint("payment_account_id", "event_id"),
-        Index("ix_payment_notice_waiting", "id", postgresql_where=text("applied_at IS NULL")),
+        Index(
+            "ix_payment_notice_waiting",
+            "payment_account_id",
+            "provider_id",
+            postgresql_where=text("applied_at IS NULL"),
+        ),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))

@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+# how long a provider that names no time is left alone; one that asks for more than the second has made a mistake
+_WAIT_S: Final = 30.0
+_LONGEST_WAIT_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,15 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError, OverflowError):  # not a date; one with and one without a zone; a year of no calendar
         return None
     return max(0.0, wait.total_seconds())
+
+
+def wish_s(answer: Response) -> float:
+    """Return for how long a provider wishes to be left alone, seconds: 0 where it does not say so."""
+    told_s = retry_after_s(answer.headers) if answer.status >= HTTPStatus.BAD_REQUEST else None
+    if told_s is None:
+        return _WAIT_S if answer.status == HTTPStatus.TOO_MANY_REQUESTS else 0.0
+    # one that says "at once" is not asked at once with all the rest
+    return min(max(told_s, 1.0), _LONGEST_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)

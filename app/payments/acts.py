@@ -15,9 +15,9 @@ from sqlalchemy import Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
-from app.outbound import Failure, Request
+from app.outbound import Request
 from app.payments import patience, site
-from app.payments.base import ChargeStatus, PaymentProvider, RefundStatus, UnclearCharge
+from app.payments.base import ChargeStatus, PaymentAccount, PaymentProvider, RefundStatus, UnclearCharge
 from app.payments.confirm import brings_money, confirm, end
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
@@ -57,7 +57,7 @@ def refund(payment_id: int, *, actor: str) -> Given:
     asked_before, number, row, at = _want_refund(payment_id, actor)
     try:
         provider, account = site.open_account(row.payment_account_id)
-        charge = site.ask(provider, provider.fetch(account, row.provider_id))
+        charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
     except (NoAnswer, Unusable) as fault:
         _log.warning("refund not begun", payment_id=payment_id, reason=str(fault))
         if not asked_before:
@@ -72,7 +72,7 @@ def refund(payment_id: int, *, actor: str) -> Given:
         raise Refused(_UNABLE)
     taken = True
     if charge.status is ChargeStatus.PAID and request is not None:
-        status = _give_back(provider, request, payment_id)
+        status = _give_back(provider, account, request, payment_id)
         if status is RefundStatus.FAILED:
             if _state_now(payment_id) is PaymentState.REFUNDED:
                 return Given.DONE
@@ -86,14 +86,17 @@ def refund(payment_id: int, *, actor: str) -> Given:
     return Given.PENDING if taken else Given.UNKNOWN
 
 
-def _give_back(provider: PaymentProvider, request: Request, payment_id: int) -> RefundStatus | None:
+def _give_back(
+    provider: PaymentProvider, account: PaymentAccount, request: Request, payment_id: int
+) -> RefundStatus | None:
     """Ask for the refund, and once more where no answer came: its key keeps it one. None when nothing is known."""
     for turn in range(_REFUND_TRIES):
         if turn:
             time.sleep(_REFUND_PAUSE_S)
-        answer = patience.ask(request)
-        if isinstance(answer, Failure):
-            _log.warning("refund without an answer", payment_id=payment_id, reason=answer.reason)
+        try:
+            answer = site.exchange(account, request)
+        except NoAnswer as fault:
+            _log.warning("refund without an answer", payment_id=payment_id, reason=fault.code)
             continue
         try:
             return provider.refunded(answer).status
@@ -127,7 +130,8 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
         number = row.refund_attempt + (0 if asked_before else 1)
         connection.execute(
             text("""
-                UPDATE payment SET refund_asked_at = :now, refund_attempt = :number
+                UPDATE payment SET refund_asked_at = :now, refund_attempt = :number,
+                    ask_at = now() + interval '5 minutes'
                 WHERE id = :id
             """),
             {"id": payment_id, "now": now, "number": number},

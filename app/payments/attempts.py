@@ -32,10 +32,16 @@ class Attempt:
     slip_url: str | None = field(default=None, repr=False)
 
 
-# true of a payment (p) that the site is asked about from time to time: it is open, or to be refunded
-ASKED_ABOUT = """
-    (p.state IN ('started', 'pending')
-    OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND p.problem <> 'refund not done'))
+# true of a payment (p) that is asked about from time to time: it is open, or to be refunded
+UNDER_WAY = """
+    ((p.state IN ('started', 'pending') AND p.problem = '' AND p.provider_id IS NOT NULL)
+    OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND strpos(p.problem, 'refund not done') = 0))
+"""
+
+# true of a payment (p) of an account (a) that a worker may ask about now
+DUE = """
+    p.ask_at <= now() AND p.payment_account_id IS NOT NULL AND coalesce(p.asking_until, '-infinity') <= now()
+    AND coalesce(a.ask_after, '-infinity') <= now() AND coalesce(a.rests_until, '-infinity') <= now()
 """
 
 

@@ -20,7 +20,8 @@ _JAPAN: Final = ZoneInfo("Asia/Tokyo")
 class PaymentAccount:
     """A tenant's own contract, opened for use. `base_url` is the installation's setting, never a tenant's.
 
-    Requests that are signed with a time are signed with `opened_at`: an account is opened anew for each use.
+    Requests that are signed with a time are signed with `opened_at`: an account is opened anew for each use. `id`,
+    `ask_after` and `unanswered` are its row's, 0 and None for one that has none.
     """
 
     base_url: str
@@ -28,6 +29,9 @@ class PaymentAccount:
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 20.0
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    id: int = 0
+    ask_after: datetime | None = None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,10 @@ class Page:
 class WebhookEvent:
     """A verified webhook: only a trigger to fetch a charge again. `id` is the provider's, unique per account.
 
-    Where an event tells of something else than the charge we know (a refund's tells of the money that moved),
-    `provider_id` is None and `reference`, ours, says which charge to fetch. One that is not `proven` may be anybody's:
-    it is kept only where it leads to a payment of ours, and its `id` says what it is about, so that there are few.
+    Where an event tells of something else than the charge we know (a refund, a dispute), `provider_id` is None, and
+    `reference`, ours, or `payment_id`, the provider's id of the money, says which charge to fetch. One that is not
+    `proven` may be anybody's: it is kept only where it leads to a payment of ours, and its `id` says what it is about,
+    so that there are few.
     """
 
     id: str
@@ -127,6 +132,7 @@ class WebhookEvent:
     provider_id: str | None
     reference: str | None = None
     proven: bool = True
+    payment_id: str | None = None
 
 
 def session_end(provider: "PaymentProvider", wished: datetime, now: datetime) -> datetime:

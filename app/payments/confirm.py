@@ -7,6 +7,7 @@ a payment page left open beside money received, where the site can end it.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,10 +66,10 @@ class _Payment:
     answered_at: datetime | None
 
 
-def confirm(payment_id: int) -> Charge | None:
+def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None:
     """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable.
 
-    Gives what it said; None for an attempt that never got a page.
+    Gives what it said; None for an attempt that never got a page. With `timeout_s` no answer is awaited longer.
     """
     asked_at = datetime.now(UTC)
     with tenancy.transaction() as connection:
@@ -81,7 +82,10 @@ def confirm(payment_id: int) -> Charge | None:
         ).one()
     if row.provider_id is None:
         return None
-    charge = _ask(*site.open_account(row.payment_account_id), row)
+    provider, account = site.open_account(row.payment_account_id)
+    if timeout_s is not None:
+        account = replace(account, timeout_s=min(timeout_s, account.timeout_s))
+    charge = _ask(provider, account, row)
     record(payment_id, charge, asked_at)
     _end_beside(payment_id)
     return charge
@@ -108,7 +112,8 @@ def end(payment_id: int) -> Charge | None:
     charge = _ask(provider, account, row)
     if (request := provider.expire(account, charge)) is not None:
         # its answer counts for nothing: what became of the charge is asked
-        patience.ask(request)
+        with suppress(NoAnswer):
+            site.exchange(account, request)
         asked_at = datetime.now(UTC)
         charge = _ask(*site.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
@@ -125,7 +130,7 @@ def brings_money(payment_id: int, charge: Charge | None) -> bool:
 
 def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
     """Ask about one charge. Raises NoAnswer."""
-    charge = site.ask(provider, provider.fetch(account, row.provider_id))
+    charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
     if charge.url is not None and not site.trusted(charge.url, account):
         charge = replace(charge, url=None)
     over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
@@ -188,7 +193,12 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
             return
         if not overtaken:
             connection.execute(
-                text("UPDATE payment SET answered_at = :at WHERE id = :id"), {"id": payment_id, "at": asked_at}
+                text("""
+                    UPDATE payment SET answered_at = :at, unanswered = 0, unanswered_since = NULL,
+                        provider_payment_id = coalesce(:money_id, provider_payment_id)
+                    WHERE id = :id
+                """),
+                {"id": payment_id, "at": asked_at, "money_id": charge.payment_id},
             )
         if differing := _differences(payment, charge):
             _put_aside(connection, payment, "mismatch: " + ", ".join(differing), now)

@@ -38,6 +38,8 @@ _TRIES = 3
 _PAUSE_S = 0.2
 # after this much waiting no further try is made: a person is waiting too
 _PATIENCE_S = 8.0
+# a person waits so long for a provider that wishes to be left alone, seconds
+_LONGEST_WAIT_S = 2.0
 # for so long an attempt without an answer is left to the press that made it: two phones, or a finger too quick
 _ANOTHERS_TURN = timedelta(seconds=2)
 # and for so long at least its order may still be placed
@@ -102,15 +104,10 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             locale=found.locale,
         )
         try:
-            charge = site.ask(provider, provider.start(account, order))
+            charge = site.ask(provider, account, provider.start(account, order))
         except NoAnswer as fault:
-            _log.warning("no payment page", payment_id=found.payment_id, reason=fault.code, final=fault.final)
-            if fault.final:
-                _give_up(found.payment_id, fault.code)
-                if found.fresh:
-                    return Outcome.REFUSED
-            # where nobody was asked, nobody is asked again now
-            tries = _TRIES if fault.code == patience.SILENT else tries
+            if (outcome := _no_page(found, fault)) is not None:
+                return outcome
             continue
         if (outcome := _keep(found, charge, account)) is not None:
             return outcome
@@ -118,6 +115,19 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
         if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
             patience.ask(request)
     return Outcome.UNAVAILABLE
+
+
+def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
+    """End an attempt that is refused for good; give an outcome where no other try is to be made."""
+    _log.warning("no payment page", payment_id=begun.payment_id, reason=fault.code, final=fault.final)
+    if fault.final:
+        _give_up(begun.payment_id, fault.code)
+        return Outcome.REFUSED if begun.fresh else None
+    # where nobody was asked, nobody is asked again now; a provider that wishes to be left alone shortly is
+    if fault.code == patience.SILENT or fault.wait_s > _LONGEST_WAIT_S:
+        return Outcome.UNAVAILABLE
+    time.sleep(fault.wait_s)
+    return None
 
 
 def _without_page(payment_id: int) -> bool:

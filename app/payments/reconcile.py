@@ -19,8 +19,6 @@ from sqlalchemy import Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
-from app.outbound import Failure
-from app.outbound.curl import perform
 from app.payments import site
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
 from app.payments.confirm import CURRENCY, confirm, set_aside
@@ -189,9 +187,7 @@ def _charges(provider: PaymentProvider, account_id: int, account: PaymentAccount
         request = provider.day(account, day, cursor)
         if request is None:
             return
-        answer = perform(request)
-        if isinstance(answer, Failure):
-            raise NoAnswer(answer.reason)
+        answer = site.exchange(account, request)
         try:
             page = provider.listed(day, answer)
         except UnclearCharge as unclear:

@@ -1,17 +1,20 @@
-"""A payment site, asked one thing: the account opened, the requests done, the answers read as a charge.
+"""A payment provider, asked one thing: the account opened, the requests done, the answers read as a charge.
 
 In: an account's id and what to ask. Out: a `Charge`, or `NoAnswer`. What can't happen here: a transaction open while
-the site is asked.
+the provider is asked; an account asked anything, by any process, while its provider wishes to be left alone (429,
+Retry-After).
 """
 
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app import accounts
+from app import accounts, tenancy
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.outbound import Failure, Request, Response
+from app.outbound import Failure, Request, Response, wish_s
 from app.payments import patience
 from app.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
 from app.payments.providers import PROVIDERS
@@ -19,19 +22,25 @@ from app.payments.providers import PROVIDERS
 # an adapter that asks on and on is wrong
 _MOST_QUESTIONS = 5
 
+LEFT_ALONE = "left alone"  # the reason where the provider wishes to be asked nothing for a while
+
 
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
-    """The site gave no charge. `code` is a word for logs; `final` means that asking the same again is no use."""
+    """The provider gave no charge. `code` is a word for logs; `final` means that asking the same again is no use.
 
-    def __init__(self, code: str, *, final: bool = False) -> None:
+    `wait_s` is for how many seconds more it wishes to be left alone.
+    """
+
+    def __init__(self, code: str, *, final: bool = False, wait_s: float = 0.0) -> None:
         super().__init__(code)
         self.code = code
         self.final = final
+        self.wait_s = wait_s
 
 
 def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccount]:
     """Open a contract for use. Raises app.accounts.Unusable."""
-    # a session of its own: it ends before the site is asked
+    # a session of its own: it ends before the provider is asked
     with Session(db.engine) as session:
         row = session.get_one(AccountRow, payment_account_id)
         return PROVIDERS[row.provider], accounts.for_payment(row)
@@ -42,20 +51,52 @@ def trusted(url: str, account: PaymentAccount) -> bool:
     return urlsplit(url).scheme in {"https", urlsplit(account.base_url).scheme}
 
 
-def ask(provider: PaymentProvider, asked: Request) -> Charge:
+def ask(provider: PaymentProvider, account: PaymentAccount, asked: Request) -> Charge:
     """Do the request, and those it leads to, and read the charge. Raises NoAnswer."""
     answers: list[Response] = []
     question = asked
     while len(answers) < _MOST_QUESTIONS:
-        answer = patience.ask(question)
-        if isinstance(answer, Failure):
-            raise NoAnswer(answer.reason)
-        answers.append(answer)
+        answers.append(exchange(account, question))
         try:
             found = provider.charge(asked, answers)
         except UnclearCharge as unclear:
             raise NoAnswer(unclear.code, final=unclear.final) from None
         if isinstance(found, Charge):
+            if account.unanswered:
+                _answers_again(account.id)
             return found
         question = found
     raise NoAnswer("endless")
+
+
+def exchange(account: PaymentAccount, request: Request) -> Response:
+    """Do one request, unless the provider wishes to be left alone; make such a wish known. Raises NoAnswer."""
+    now = datetime.now(UTC)
+    if account.ask_after is not None and account.ask_after > now:
+        raise NoAnswer(LEFT_ALONE, wait_s=(account.ask_after - now).total_seconds())
+    answer = patience.ask(request)
+    if isinstance(answer, Failure):
+        raise NoAnswer(answer.reason)
+    if wait_s := wish_s(answer):
+        _leave_alone(account.id, wait_s)
+        raise NoAnswer(LEFT_ALONE, wait_s=wait_s)
+    return answer
+
+
+def _leave_alone(account_id: int, wait_s: float) -> None:
+    """Have every process ask nothing of an account's provider for so many seconds."""
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE payment_account SET ask_after = greatest(ask_after, now() + make_interval(secs => :wait_s))
+                WHERE id = :id
+            """),
+            {"id": account_id, "wait_s": wait_s},
+        )
+
+
+def _answers_again(account_id: int) -> None:
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("UPDATE payment_account SET unanswered = 0, rests_until = NULL WHERE id = :id"), {"id": account_id}
+        )

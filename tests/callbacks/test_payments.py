@@ -45,15 +45,37 @@ def kept(database: psycopg.Connection) -> list[tuple[str, str, str | None]]:
     return database.execute("SELECT event_id, kind, provider_id FROM payment_notice ORDER BY id").fetchall()
 
 
+def payment(app: Flask, database: psycopg.Connection, account_id: int, session_id: str) -> None:
+    """Put one person's payment on record, of which the site has a page."""
+    ((tenant_id,),) = database.execute("SELECT tenant_id FROM payment_account WHERE id = %s", [account_id]).fetchall()
+    with app.app_context():
+        campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)
+        (person,) = factories.people(tenant_id, campaign_id, 1)
+    database.execute(
+        "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,"
+        " provider_id, amount_yen) VALUES (%s, %s, %s, %s, 1, 'ref', %s, 100)",
+        [tenant_id, campaign_id, person.id, account_id, session_id],
+    )
+
+
 def test_a_webhook_is_kept_once_and_its_job_waits(
-    client: FlaskClient, database: psycopg.Connection, account_id: int
+    app: Flask, client: FlaskClient, database: psycopg.Connection, account_id: int
 ) -> None:
     body = event()
     for _ in range(3):
         assert push(client, account_id, body, signed(account_id, body)).status_code == 200
     assert kept(database) == [("evt_1", "checkout.session.completed", "cs_test_1")]
     (row,) = database.execute("SELECT tenant_id FROM payment_account").fetchall()
-    assert queues.waiting("jobs.payments.apply_notices") == {(row[0],)}
+    # no payment of ours: there is nothing to ask about
+    assert queues.waiting("jobs.payments.ask") == set()
+    assert database.execute("SELECT outcome, applied_at IS NOT NULL FROM payment_notice").fetchall() == [
+        ("none of our payments", True)
+    ]
+    payment(app, database, account_id, "cs_test_2")
+    body = event("evt_2", "cs_test_2")
+    for _ in range(3):
+        assert push(client, account_id, body, signed(account_id, body)).status_code == 200
+    assert queues.waiting("jobs.payments.ask") == {(row[0],)}
     assert queues.queue(queues.TRACKING).count == 1
 
 
@@ -70,7 +92,7 @@ def test_a_webhook_of_another_is_refused(client: FlaskClient, database: psycopg.
     assert push(client, "x", body, good).status_code == 404
     assert client.get(f"/callbacks/payment/{account_id}").status_code == 405
     assert kept(database) == []
-    assert queues.waiting("jobs.payments.apply_notices") == set()
+    assert queues.waiting("jobs.payments.ask") == set()
 
 
 def test_an_account_without_credentials_takes_none(

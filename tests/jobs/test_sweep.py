@@ -59,9 +59,7 @@ def test_a_campaign_that_stands_still_is_looked_at(launched: Launched) -> None:
     assert waiting() == {RECONCILE: {(job.tenant_id,)}}
 
 
-def test_receipts_imports_notices_and_payments_are_found(
-    app: Flask, launched: Launched, database: psycopg.Connection
-) -> None:
+def test_receipts_imports_and_payments_are_found(app: Flask, launched: Launched, database: psycopg.Connection) -> None:
     job = launched(3)
     job.change("UPDATE slice SET due_at = NULL")
     job.change("UPDATE campaign SET state = 'completed'")
@@ -69,7 +67,6 @@ def test_receipts_imports_notices_and_payments_are_found(
     values = {"t": job.tenant_id, "c": job.campaign_id, "a": job.account_id, "p": payment_account}
     statements = [
         "INSERT INTO receipt (tenant_id, sms_account_id, digest, body_sealed) VALUES (%(t)s, %(a)s, '\\x00', '\\x00')",
-        "INSERT INTO payment_notice (tenant_id, payment_account_id, event_id, kind) VALUES (%(t)s, %(p)s, 'e', 'k')",
         """INSERT INTO import (tenant_id, campaign_id, state, filename, content_digest, beat_at) VALUES
            (%(t)s, %(c)s, 'queued', 'a', '\\x00', NULL),
            (%(t)s, %(c)s, 'running', 'b', '\\x00', now() - interval '10 minutes'),
@@ -78,21 +75,20 @@ def test_receipts_imports_notices_and_payments_are_found(
     ]
     for statement in statements:
         database.execute(statement, values)
-    for person, state, checked in zip(
-        job.people, ("started", "pending", "paid"), ("1 minute", "6 minutes", "1 day"), strict=True
+    for person, state, due in zip(
+        job.people, ("started", "pending", "paid"), ("-1 minute", "1 minute", "-1 day"), strict=True
     ):
         database.execute(
             "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,"
-            " state, amount_yen, checked_at)"
+            " state, amount_yen, ask_at)"
             " VALUES (%s, %s, %s, %s, 1, %s, %s, 100, now() - CAST(%s AS interval))",
-            [job.tenant_id, job.campaign_id, person.id, payment_account, person.reference, state, checked],
+            [job.tenant_id, job.campaign_id, person.id, payment_account, person.reference, state, due],
         )
     sweep.sweep()
     imports = database.execute("SELECT id FROM import WHERE filename IN ('a', 'b')").fetchall()
     assert waiting() == {
         "jobs.tracking.apply_receipts": {(job.tenant_id,)},
-        "jobs.payments.apply_notices": {(job.tenant_id,)},
-        "jobs.payments.poll": {(job.tenant_id,)},
+        "jobs.payments.ask": {(job.tenant_id,)},
         "jobs.payments.reconcile_day": {(job.tenant_id,)},
         "jobs.intake.run_import": {(job.tenant_id, row[0]) for row in imports},
     }

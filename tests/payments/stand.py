@@ -17,7 +17,7 @@ from app.extensions import db
 from app.models import PaymentAccount as AccountRow
 from app.outbound import Request, Response
 from app.outbound.curl import perform
-from app.payments import attempts, confirm, notices, pay, site
+from app.payments import asking, attempts, confirm, pay, site
 from app.payments.base import Charge, PaymentAccount, PaymentProvider
 from app.payments.pay import Outcome
 from app.payments.providers import PROVIDERS
@@ -146,7 +146,7 @@ class Stand:
     def charge(self) -> Charge:
         """Ask the site, as confirm does."""
         account = self.account()
-        return site.ask(self.provider, self.provider.fetch(account, self.payment()["provider_id"]))
+        return site.ask(self.provider, account, self.provider.fetch(account, self.payment()["provider_id"]))
 
     def send(self, request: Request) -> Response:
         answer = perform(request)
@@ -165,9 +165,11 @@ class Stand:
 
     def poll(self) -> None:
         """What the clock does, a while later."""
-        self.database.execute("UPDATE payment SET checked_at = NULL, created_at = created_at - interval '10 minutes'")
+        self.database.execute(
+            "UPDATE payment SET checked_at = NULL, ask_at = now(), created_at = created_at - interval '10 minutes'"
+        )
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            notices.poll(self.tenant_id)
+            asking.ask_due(self.tenant_id)
 
     def webhooks(self, count: int) -> list[Webhook]:
         """Wait for so many webhooks of the site."""
@@ -194,7 +196,7 @@ class Stand:
     def apply(self) -> None:
         """What the job does with the webhooks kept."""
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            notices.apply(self.tenant_id)
+            asking.ask_due(self.tenant_id)
 
     def kept(self) -> int:
         """How many webhooks are on record."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.payments import acts, notices, site
+from app.payments import acts, asking, site
 from app.payments.acts import Given, Refused
 from app.payments.base import RefundStatus
 from app.payments.site import NoAnswer
@@ -77,11 +77,9 @@ def test_a_lost_answer_is_found_out_by_the_poll(buyer: Buyer) -> None:
     buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.refund_create"})
     act(buyer, acts.refund, payment_id)
     buyer.site.switches()
-    buyer.database.execute(
-        "UPDATE payment SET checked_at = now() - interval '1 hour', refund_asked_at = now() - interval '1 hour'"
-    )
+    buyer.database.execute("UPDATE payment SET ask_at = now(), refund_asked_at = now() - interval '1 hour'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        notices.poll(buyer.tenant_id)
+        asking.ask_due(buyer.tenant_id)
     assert (buyer.state(), refunds(buyer)) == ("refunded", [12_000])
 
 

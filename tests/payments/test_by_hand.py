@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from app import tenancy
-from app.payments import acts, attempts, by_hand, notices, pay
+from app.payments import acts, asking, attempts, by_hand, pay
 from app.payments.acts import Refused
 from app.payments.by_hand import Money
 from app.tracking.states import PaymentState
@@ -98,9 +98,9 @@ def test_a_slip_paid_beside_it_is_told_and_its_refund_puts_it_right(buyer: Buyer
     assert (buyer.state(), buyer.payments()[0]["problem"]) == ("paid", "paid twice")
     act(buyer, acts.refund, buyer.payments()[0]["id"])
     buyer.choose("refund_taken", slip=True)
-    buyer.database.execute("UPDATE payment SET checked_at = NULL, created_at = created_at - interval '10 minutes'")
+    buyer.database.execute("UPDATE payment SET ask_at = now(), created_at = created_at - interval '10 minutes'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        notices.poll(buyer.tenant_id)
+        asking.ask_due(buyer.tenant_id)
     assert (buyer.state(), buyer.states()) == ("paid", ["refunded", "paid"])
     assert [payment["problem"] for payment in buyer.payments()] == ["", ""]
 

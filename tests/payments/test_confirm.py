@@ -18,7 +18,7 @@ def truth(buyer: Buyer, number: int = -1) -> Charge:
     payment = buyer.payments()[number]
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         provider, account = site.open_account(payment["payment_account_id"])
-        return site.ask(provider, provider.fetch(account, payment["provider_id"]))
+        return site.ask(provider, account, provider.fetch(account, payment["provider_id"]))
 
 
 def record(buyer: Buyer, charge: Charge, number: int = -1, asked_at: datetime | None = None) -> None:

@@ -52,13 +52,13 @@ def repeated(stand: Stand) -> None:
     now = datetime.now(UTC)
     end = session_end(stand.provider, now + timedelta(hours=1), now)
     order = Order("again.1.p1", AMOUNT, "お支払い", RETURN, BACK, end)
-    first = ask(stand.provider, stand.provider.start(stand.account(), order))
+    first = ask(stand.provider, stand.account(), stand.provider.start(stand.account(), order))
     if stand.name == "paypay":
         with pytest.raises(NoAnswer, match="DUPLICATE_DYNAMIC_QR_REQUEST") as refused:
-            ask(stand.provider, stand.provider.start(stand.account(), order))
+            ask(stand.provider, stand.account(), stand.provider.start(stand.account(), order))
         assert refused.value.final
     else:
-        assert ask(stand.provider, stand.provider.start(stand.account(), order)) == first
+        assert ask(stand.provider, stand.account(), stand.provider.start(stand.account(), order)) == first
     assert len(stand.at_site()) == 1
 
 

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from app import tenancy
 from app.accounts import Unusable
-from app.payments import acts, by_hand, confirm, notices
+from app.payments import acts, asking, by_hand, confirm
 from app.payments.acts import Refused
 from app.payments.base import ChargeStatus
 from app.payments.providers import PROVIDERS
@@ -97,10 +97,10 @@ class Storm:
     def webhook(self, _dice: random.Random) -> None:
         with suppress(AssertionError):
             self.stand.deliver(*self.stand.webhooks(0))
-        self.act(notices.apply, self.stand.tenant_id)
+        self.act(asking.ask_due, self.stand.tenant_id)
 
     def poll(self, _dice: random.Random) -> None:
-        self.act(notices.poll, self.stand.tenant_id)
+        self.act(asking.ask_due, self.stand.tenant_id)
 
     def cancel(self, dice: random.Random) -> None:
         self.one(dice, lambda number: acts.cancel(number, actor="user:1"))
@@ -149,7 +149,7 @@ def check(storm: Storm) -> None:
     for row in rows:
         if row["provider_id"] is None or row["problem"]:
             continue
-        charge = ask(stand.provider, stand.provider.fetch(account, row["provider_id"]))
+        charge = ask(stand.provider, account, stand.provider.fetch(account, row["provider_id"]))
         assert row["state"] in _STATES[charge.status], (row["attempt"], row["state"], charge.status)
     # money of no attempt of ours is nowhere
     ours = {row["reference"]: row for row in rows}

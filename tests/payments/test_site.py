@@ -8,9 +8,11 @@ from typing import cast
 import pytest
 
 from app.outbound import Request, Response
-from app.payments.base import Charge, ChargeStatus, PaymentProvider, UnclearCharge
+from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
 from app.payments.site import NoAnswer, ask
 from tests.outbound.rawserver import Peer, RawServer
+
+ACCOUNT = PaymentAccount("http://127.0.0.1", {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +46,22 @@ def tell_and_go(peer: Peer) -> None:
 
 def test_each_question_follows_the_answers_so_far() -> None:
     with RawServer(*[tell] * 5) as server:
-        assert ask(provider(3), Request("GET", server.url)).provider_id == str(
+        assert ask(provider(3), ACCOUNT, Request("GET", server.url)).provider_id == str(
             ["/messages", "/messages/1", "/messages/2"]
         )
 
 
 def test_an_endless_curiosity_is_no_answer() -> None:
     with RawServer(*[tell] * 20) as server, pytest.raises(NoAnswer, match="endless") as caught:
-        ask(provider(100), Request("GET", server.url))
+        ask(provider(100), ACCOUNT, Request("GET", server.url))
     assert not caught.value.final
     assert len(server.requests) == 5
 
 
 def test_a_question_without_an_answer_is_no_answer() -> None:
     with RawServer(tell_and_go, Peer.reset) as server, pytest.raises(NoAnswer, match="reset"):
-        ask(provider(2), Request("GET", server.url))
+        ask(provider(2), ACCOUNT, Request("GET", server.url))
     with RawServer(lambda peer: peer.answer(b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}")) as server:
         with pytest.raises(NoAnswer, match="refused") as caught:
-            ask(provider(1), Request("GET", server.url))
+            ask(provider(1), ACCOUNT, Request("GET", server.url))
         assert caught.value.final

@@ -62,11 +62,11 @@ def order(reference: str = "ref-1", amount_yen: int = 12_300) -> Order:
 
 
 def start(account: PaymentAccount, wanted: Order) -> Charge:
-    return ask(stripe_checkout, stripe_checkout.start(account, wanted))
+    return ask(stripe_checkout, account, stripe_checkout.start(account, wanted))
 
 
 def fetch(account: PaymentAccount, provider_id: str) -> Charge:
-    return ask(stripe_checkout, stripe_checkout.fetch(account, provider_id))
+    return ask(stripe_checkout, account, stripe_checkout.fetch(account, provider_id))
 
 
 def choose(url: str, choice: str) -> None:

@@ -1,0 +1,220 @@
+"""Questions about payments, one by one: about those a provider told of, and about those under way from time to time.
+
+In: payments whose time to be asked about has come (`attempts.DUE`). Out: `confirm`. What can't happen here: two workers
+asking about one payment at once; a payment that can't be answered delaying another one of its account, company or
+provider; a transaction open while a provider is asked; an account asked on whose provider wishes to be left alone.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection, text
+
+from app import tenancy
+from app.accounts import Unusable
+from app.payments.attempts import DUE, UNDER_WAY
+from app.payments.confirm import confirm
+from app.payments.site import LEFT_ALONE, NoAnswer
+from app.vault import CannotOpen
+
+# a job begins questions for so long, seconds, then another goes on: others wait for this worker too
+_SHIFT_S = 10.0
+# so many questions at once: as long as one answer is awaited, others come
+_AT_ONCE = 4
+# a worker that dies while it asks holds its payment for so long, seconds: longer than all questions of one can take
+_LEASE_S = 180
+# An account that gave no answer about so many payments in a row, each asked about for the first time, rests: for so
+# long at first, twice as long each time, so long at most; and the next such question waits no longer than that, so that
+# a provider that hangs takes little of this worker's time. Seconds.
+_SILENT = 8
+_REST_S = 15
+_LONGEST_REST_S = 60
+_PROBE_S = 3.0
+_UNUSABLE = 2  # one without credentials rests as long as one that was silent so many times more
+# how soon a hand that is free looks again for what has become due while others wait for answers, seconds
+_LOOK_S = 0.5
+# an event that can't be acted upon for so long is left to the clock and to the nights
+_PATIENCE = "24 hours"
+# what is under way is asked about so often, the rarer the longer it waits. Not rarer than that: a provider that gives
+# up telling us, or that we could not hear, costs minutes
+_SOONEST, _RAREST = "5 minutes", "15 minutes"
+# one that got no answer is asked about again after 15 s, 30 s, 1, 2, 4 and 5 minutes; later as rarely as it is old
+_AGAIN_S = 15
+_LATER, _LATEST = "5 minutes", "2 hours"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A payment that this worker alone asks about. `at` is the database's time of the claim."""
+
+    payment_id: int
+    payment_account_id: int
+    unanswered: int
+    at: datetime
+    is_account_silent: bool
+
+
+def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+    """Ask about every payment of the tenant that is due; say whether more are than there was time for.
+
+    The tenant's scope must be open. Ends after a shift, or once `stopping` says so, with the answers under way.
+    """
+    until = time.monotonic() + _SHIFT_S
+    answered = 0
+    busy: set[Future[bool]] = set()
+    with ThreadPoolExecutor(_AT_ONCE) as hands:
+        while not stopping() and time.monotonic() < until:
+            claim = _claim(tenant_id) if len(busy) < _AT_ONCE else None
+            if claim is not None:
+                busy.add(hands.submit(copy_context().run, _ask, claim))
+            elif busy:
+                done, busy = wait(busy, _LOOK_S, FIRST_COMPLETED)
+                answered += sum(one.result() for one in done)
+            else:
+                return False
+        answered += sum(one.result() for one in busy)
+    # without any answer the sweep comes again later
+    return bool(answered) and _is_any_due(tenant_id)
+
+
+def _claim(tenant_id: int) -> _Claim | None:
+    """Take the next payment that is due: those told of first, those that got no answer so far last."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text(f"""
+                WITH next AS MATERIALIZED (
+                    SELECT p.id, a.unanswered >= :silent AS is_account_silent
+                    FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
+                    WHERE p.tenant_id = :tenant_id AND {DUE}
+                    ORDER BY (p.told_at IS NULL OR p.unanswered > 0), p.unanswered, p.ask_at
+                    LIMIT 1 FOR NO KEY UPDATE OF p SKIP LOCKED
+                )
+                UPDATE payment SET asking_until = now() + make_interval(secs => :lease_s) FROM next
+                WHERE payment.id = next.id
+                RETURNING payment.id, payment_account_id, unanswered, now() AS at, is_account_silent
+            """),  # noqa: S608 - our own words
+            {"tenant_id": tenant_id, "lease_s": _LEASE_S, "silent": _SILENT},
+        ).first()
+    return None if row is None else _Claim(*row)
+
+
+def _is_any_due(tenant_id: int) -> bool:
+    with tenancy.transaction() as connection:
+        found = connection.execute(
+            text(f"""
+                SELECT FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
+                WHERE p.tenant_id = :tenant_id AND {DUE} LIMIT 1
+            """),
+            {"tenant_id": tenant_id},
+        )
+        return found.first() is not None
+
+
+def _ask(claim: _Claim) -> bool:
+    """Ask about one payment; say whether there was an answer."""
+    probing = claim.is_account_silent and claim.unanswered == 0
+    try:
+        confirm(claim.payment_id, timeout_s=_PROBE_S if probing else None)
+    except (NoAnswer, Unusable, CannotOpen) as fault:
+        _log.warning("payment not confirmed", payment_id=claim.payment_id, reason=str(fault))
+        _not_answered(claim, fault)
+        return False
+    except Exception:  # noqa: BLE001 - one payment's fault is no other's; its claim lapses
+        _log.exception("payment not confirmed", payment_id=claim.payment_id)
+        return False
+    _answered(claim)
+    return True
+
+
+def _answered(claim: _Claim) -> None:
+    """Plan the next question, and put away what is done: an event that came since the claim stays as it is."""
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text(f"""
+                UPDATE payment p SET asking_until = NULL, unanswered = 0, unanswered_since = NULL,
+                    told_at = CASE WHEN p.told_at > :at THEN p.told_at END,
+                    -- one that never got a page ends with its time
+                    state = CASE WHEN p.state = 'started' AND p.provider_id IS NULL AND p.expires_at < now()
+                        THEN 'expired' ELSE p.state END,
+                    ask_at = CASE
+                        WHEN p.told_at > :at THEN p.ask_at
+                        WHEN {UNDER_WAY} THEN now() + least(
+                            greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_SOONEST}'),
+                            interval '{_RAREST}'
+                        )
+                        WHEN p.state = 'started' AND p.expires_at > now() THEN p.expires_at
+                    END
+                WHERE id = :id
+            """),  # noqa: S608 - our own words
+            {"id": claim.payment_id, "at": claim.at},
+        )
+        _put_away(connection, claim, "confirmed", "n.received_at <= :at")
+
+
+def _not_answered(claim: _Claim, fault: NoAnswer | Unusable | CannotOpen) -> None:
+    """Let the payment wait a while of its own; let its account rest where it answers nothing at all."""
+    code = fault.code if isinstance(fault, NoAnswer) else ""
+    if code == LEFT_ALONE:
+        # nobody is at fault: it is due as soon as its account may be asked again
+        with tenancy.transaction() as connection:
+            connection.execute(text("UPDATE payment SET asking_until = NULL WHERE id = :id"), {"id": claim.payment_id})
+        return
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text(f"""
+                UPDATE payment p SET asking_until = NULL, unanswered = p.unanswered + 1,
+                    unanswered_since = coalesce(p.unanswered_since, :at),
+                    ask_at = CASE WHEN {UNDER_WAY} OR p.told_at > now() - interval '{_PATIENCE}' THEN now() + least(
+                        make_interval(secs => {_AGAIN_S} * power(2, least(p.unanswered, 20))),
+                        greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_LATER}'),
+                        interval '{_LATEST}'
+                    ) END
+                WHERE id = :id
+            """),  # noqa: S608 - our own words
+            {"id": claim.payment_id, "at": claim.at},
+        )
+        _put_away(connection, claim, "left to the poll", f"n.received_at < now() - interval '{_PATIENCE}'")
+    # a payment that got no answer before says nothing new of its account
+    if not isinstance(fault, NoAnswer):
+        _count_silence(claim.payment_account_id, least=_SILENT + _UNUSABLE)
+    elif claim.unanswered == 0 and not fault.final:
+        _count_silence(claim.payment_account_id, least=0)
+
+
+def _count_silence(account_id: int, *, least: int) -> None:
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE payment_account SET unanswered = c.counted, rests_until = CASE WHEN c.counted >= :silent THEN
+                    now() + make_interval(secs => least(:rest_s * power(2, least(c.counted - :silent, 10)), :longest_s))
+                    ELSE rests_until END
+                FROM (SELECT greatest(unanswered + 1, :least) AS counted FROM payment_account WHERE id = :id) c
+                WHERE id = :id
+            """),
+            {
+                "id": account_id,
+                "least": least,
+                "silent": _SILENT,
+                "rest_s": _REST_S,
+                "longest_s": _LONGEST_REST_S,
+            },
+        )
+
+
+def _put_away(connection: Connection, claim: _Claim, outcome: str, which: str) -> None:
+    """Put away those of a payment's events of which the condition holds."""
+    connection.execute(
+        text(f"""
+            UPDATE payment_notice n SET applied_at = now(), outcome = :outcome FROM payment p
+            WHERE p.id = :id AND n.payment_account_id = p.payment_account_id AND n.provider_id = p.provider_id
+            AND n.applied_at IS NULL AND {which}
+        """),  # noqa: S608 - our own words
+        {"id": claim.payment_id, "outcome": outcome, "at": claim.at},
+    )
