@@ -96,10 +96,10 @@ class CampaignFlow(FlowView):
     def one_list(self, campaign_id: int, import_id: int) -> Page:
         """Show one upload: its columns to be mapped, its progress, or what came of it."""
         campaign, row = one_import(campaign_id, import_id)
+        if flow_lists.is_busy(row):
+            return self.page("flow/list_progress.html", campaign, "list", upload=row, **flow_lists.progress(row))
         if row.state == "mapping":
             return self._mapping_page(campaign, row)
-        if row.state in {"queued", "running"}:
-            return self.page("flow/list_progress.html", campaign, "list", upload=row, **flow_lists.progress(row))
         return self.page("flow/list_result.html", campaign, "list", upload=row, **flow_lists.outcome(row))
 
     def _mapping_page(self, campaign: Campaign, row: Import, problems: list[str] | None = None) -> Page:
@@ -113,10 +113,22 @@ class CampaignFlow(FlowView):
         campaign, row = one_import(campaign_id, import_id)
         if row.state == "mapping":
             try:
-                imports.start(import_id, flow_lists.read_mapping(campaign, row, request.form))
+                mapping = flow_lists.read_mapping(campaign, row, request.form)
+                imports.start(import_id, mapping, take_hidden="take_hidden" in request.form)
             except imports.Refused as refused:
                 db.session.rollback()
                 return self._mapping_page(*one_import(campaign_id, import_id), refused.message_ja.splitlines())
+        return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
+
+    @expose(f"{_LIST}/sheet", methods=["POST"])
+    def choose_sheet(self, campaign_id: int, import_id: int) -> Page:
+        """Read another sheet of a workbook."""
+        one_import(campaign_id, import_id)
+        try:
+            imports.choose_sheet(import_id, request.form.get("sheet", ""))
+        except imports.Refused as refused:
+            db.session.rollback()
+            flash(refused.message_ja, "error")
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
     @expose(f"{_LIST}/progress.json")

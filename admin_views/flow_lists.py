@@ -98,7 +98,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     try:
         sample, unreadable = imports.sample(row.id), ""
     except BadInput as bad:
-        sample, unreadable = imports.Sample((), "", 1), bad.message_ja
+        sample, unreadable = imports.Sample(), bad.message_ja
     columns = []
     for place, name in enumerate(row.header):
         field = f"column_{place}"
@@ -112,6 +112,8 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "unreadable": unreadable,
         "lacking": imports.problems(row.id, ColumnMapping.from_json(row.mapping)) if row.mapping else [],
         "sheet": sample.sheet,
+        "sheets": sample.sheets,
+        "take_hidden": bool(typed and typed.get("take_hidden")),
         "header_row": sample.header_row,
         "own_numbers": _own_numbers(row, typed),
         "twin": _twin(row),
@@ -194,7 +196,14 @@ def _percent(row: Import) -> int:
     return min(99, row.bytes_read * 100 // max(1, row.byte_count))
 
 
+def is_busy(row: Import) -> bool:
+    """Return whether a worker is at an upload: reading it through, or taking it in."""
+    return row.state in {"queued", "running"} or (row.state == "mapping" and row.hidden_rows is None)
+
+
 def _progress_words(row: Import) -> str:
+    if row.state == "mapping":
+        return "ファイル全体を調べています（非表示の行など）。まだ何も取り込んでいません。"
     if row.state == "queued":
         return "順番を待っています。"
     return f"{row.rows_read:,}行まで読み取りました（{_percent(row)}%）。" if row.rows_read else "読み取りを始めました。"
@@ -203,7 +212,7 @@ def _progress_words(row: Import) -> str:
 def live(row: Import) -> dict[str, Any]:
     """Give the answer to the page that asks again and again."""
     return {
-        "done": row.state not in {"queued", "running"},
+        "done": not is_busy(row),
         "texts": {"progress": _progress_words(row)},
         "values": {"progress": _percent(row)},
     }

@@ -2,13 +2,19 @@
 
 from app import tenancy
 from app.campaigns import rehearsal
-from app.intake import running
+from app.intake import imports, running
 
 
 def run_import(tenant_id: int, import_id: int) -> None:
     """Check an uploaded list and add its rows."""
     with tenancy.tenant(tenant_id):
         running.run(import_id)
+
+
+def count_hidden_rows(tenant_id: int, import_id: int) -> None:
+    """Count the rows that an uploaded workbook hides."""
+    with tenancy.tenant(tenant_id):
+        imports.count_hidden_rows(import_id)
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:

@@ -51,6 +51,9 @@ _STATEMENTS = {
         OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
         ORDER BY id
     """,
+    "jobs.intake.count_hidden_rows": """
+        SELECT tenant_id, id FROM import WHERE state = 'mapping' AND hidden_rows IS NULL ORDER BY id
+    """,
     "jobs.tracking.make_export": """
         SELECT tenant_id, id FROM export
         WHERE state = 'queued'

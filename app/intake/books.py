@@ -7,19 +7,20 @@ here: an entity that is expanded, memory that grows with what a small file unpac
 for a part of the name.
 """
 
+import posixpath
 import re
 import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 from xml.parsers import expat
 
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 
 from app.intake.encodings import BadFile
-from app.intake.shown import Show, number_shown, show
+from app.intake.shown import Show, number_shown, show, show_text
 
 SIGNATURE = b"PK\x03\x04"
 
@@ -29,6 +30,10 @@ _MOST_TEXT = 100_000_000
 # of the small parts (relations, styles), unpacked
 _MOST_PART = 20_000_000
 _MOST_COLUMNS = 16_384  # Excel's
+_MOST_PARTS = 10_000
+_LONGEST_REFERENCE = len("XFD1048576")
+# shared, by a formula, in the cell itself
+_TEXT_KINDS = frozenset({"s", "str", "inlineStr"})
 
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
 _BROKEN = "Excelブックが壊れているため読めません。" + _SAVE_AS_CSV
@@ -36,40 +41,81 @@ _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 class Sheet(NamedTuple):
-    """A sheet: its name, how many other visible ones the book has, its rows, the share of it that was read (0 to 1)."""
+    """A sheet: its name, those of all visible ones, its rows, the share of it that was read (0 to 1)."""
 
     name: str
-    others: int
+    names: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]]]
     read: Callable[[], float]
 
 
-def open_book(stream: BinaryIO) -> Sheet:
-    """Open the first visible sheet.
+def open_book(stream: BinaryIO, wanted: str = "", *, hidden: bool = False) -> Sheet:
+    """Open a visible sheet: the one `wanted`, or the first. With `hidden`, its hidden rows are read too.
 
     Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow.
     Raises BadFile, here or while the rows are read: binary (no book of this kind), broken_book, too_large.
     """
-    try:
-        book = zipfile.ZipFile(stream)
-        names = set(book.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise BadFile("broken_book", _BROKEN) from None
-    if "xl/workbook.xml" not in names:
-        raise BadFile("binary", "取り込めるExcelブック(.xlsx)ではありません。" + _SAVE_AS_CSV)
-    sheets, epoch = _sheets(book)
+    book = _Parts(stream)
+    main = book.main()
+    sheets, epoch, texts_part, styles_part = _sheets(book, main)
     if not sheets:
         raise BadFile("broken_book", "表示されているシートがありません。名簿のシートを表示して保存し直してください。")
-    name, part = sheets[0]
-    if part not in names:
+    name, part = next((sheet for sheet in sheets if sheet[0] == wanted), sheets[0])
+    if not book.has(part):
         raise BadFile("broken_book", _BROKEN)
     texts = _Texts()
-    if "xl/sharedStrings.xml" in names:
-        texts.more = _fed(book, "xl/sharedStrings.xml", _SharedTexts(texts))
-    shows = _shows(book, epoch) if "xl/styles.xml" in names else []
-    size = book.getinfo(part).file_size
+    if texts_part and book.has(texts_part):
+        texts.more = _fed(book, texts_part, _SharedTexts(texts))
+    shows = _shows(book, styles_part, epoch) if styles_part and book.has(styles_part) else []
+    size = book.size(part)
     at = [0]
-    return Sheet(name, len(sheets) - 1, _rows(book, part, _SheetRows(texts, shows), at), lambda: at[0] / max(1, size))
+    found = _SheetRows(texts, shows, hidden=hidden)
+    names = tuple(name for name, _ in sheets)
+    return Sheet(name, names, _rows(book, part, found, at), lambda: at[0] / max(1, size))
+
+
+def count_hidden_rows(stream: BinaryIO, wanted: str) -> int:
+    """Return how many rows with something in them a sheet hides, by a filter or by hand. Raises BadFile."""
+    shown = sum(any(cells) for _, cells in open_book(stream, wanted).rows)
+    return sum(any(cells) for _, cells in open_book(stream, wanted, hidden=True).rows) - shown
+
+
+class _Parts:
+    """A workbook's parts by name, without regard to case and to which slash separates (ECMA-376 part 2, 6.2.2)."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            self._zip = zipfile.ZipFile(stream)
+            if len(self._zip.filelist) > _MOST_PARTS:
+                raise BadFile("too_large", "Excelブックの部品が多すぎます。" + _SAVE_AS_CSV)
+            self._parts = {_part_name(info.filename): info for info in self._zip.filelist}
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+            raise BadFile("broken_book", _BROKEN) from None
+
+    def has(self, name: str) -> bool:
+        return _part_name(name) in self._parts
+
+    def size(self, name: str) -> int:
+        return self._parts[_part_name(name)].file_size
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._zip.open(self._parts[_part_name(name)])
+
+    def main(self) -> str:
+        """Return the workbook part's name, by the package's relations. Raises BadFile for another kind of file."""
+        if self.has("_rels/.rels"):
+            relations = _Relations("")
+            _parse(self, "_rels/.rels", relations)
+            found = relations.of_kind("/officeDocument")
+            if found and self.has(found) and not found.lower().startswith(("word/", "ppt/")):
+                return found
+        if self.has("xl/workbook.xml"):
+            return "xl/workbook.xml"
+        raise BadFile("binary", "取り込めるExcelブック(.xlsx)ではありません。" + _SAVE_AS_CSV)
+
+
+def _part_name(name: str) -> str:
+    return posixpath.normpath(name.replace("\\", "/").lstrip("/")).lower()
 
 
 class _Texts:
@@ -147,8 +193,10 @@ class _SharedTexts(_Handler):
 class _SheetRows(_Handler):
     """A sheet's part: rows as they end."""
 
-    def __init__(self, texts: _Texts, shows: list[Show | None]) -> None:
+    def __init__(self, texts: _Texts, shows: list[tuple[Show | None, Show | None]], *, hidden: bool) -> None:
         super().__init__()
+        self._take_hidden = hidden
+        self._hidden = self._hidden_by_default = False
         self.rows: list[tuple[int, list[str]]] = []
         self._texts = texts
         self._shows = shows
@@ -172,6 +220,9 @@ class _SheetRows(_Handler):
         elif name == "row":
             self._number = int(attributes.get("r", self._number + 1))
             self._cells = []
+            self._hidden = _is_on(attributes.get("hidden")) or (self._hidden_by_default and "hidden" not in attributes)
+        elif name == "sheetFormatPr":
+            self._hidden_by_default = _is_on(attributes.get("zeroHeight"))
         elif name == "rPh":
             self._aid = True
 
@@ -184,11 +235,13 @@ class _SheetRows(_Handler):
                     cells.append("")
                 cells.append(self._value())
         elif name == "row":
-            self.rows.append((self._number, self._cells))
+            self.rows.append((self._number, [] if self._hidden and not self._take_hidden else self._cells))
         elif name == "rPh":
             self._aid = False
 
     def _at(self, reference: str) -> int:
+        if len(reference) > _LONGEST_REFERENCE:
+            raise ValueError(reference[:_LONGEST_REFERENCE])
         letters = reference.rstrip("0123456789")
         place = self._places.get(letters)
         if place is None:
@@ -203,17 +256,21 @@ class _SheetRows(_Handler):
 
     def _value(self) -> str:
         text, kind = self.take(), self._kind
-        if kind == "s":
-            return self._texts[int(text)]
+        number, words = self._shows[int(self._style)] if self._style and self._shows else (None, None)
         if kind == "n":
-            shown = self._shows[int(self._style)] if self._style and self._shows else None
-            return shown(text) if shown else number_shown(text)
+            return number(text) if number else number_shown(text)
         if kind == "b":
             return "TRUE" if text == "1" else "FALSE"
-        return text
+        if kind == "s":
+            text = self._texts[int(text)]
+        return words(text) if words and kind in _TEXT_KINDS else text
 
 
-def _rows(book: zipfile.ZipFile, part: str, found: _SheetRows, at: list[int]) -> Iterator[tuple[int, list[str]]]:
+def _is_on(value: str | None) -> bool:
+    return value in {"1", "true", "on"}
+
+
+def _rows(book: _Parts, part: str, found: _SheetRows, at: list[int]) -> Iterator[tuple[int, list[str]]]:
     expected = 1
     for size in _fed(book, part, found):
         at[0] = size
@@ -229,13 +286,13 @@ def _rows(book: zipfile.ZipFile, part: str, found: _SheetRows, at: list[int]) ->
         found.rows.clear()
 
 
-def _parse(book: zipfile.ZipFile, part: str, handler: _Handler) -> None:
+def _parse(book: _Parts, part: str, handler: _Handler) -> None:
     for size in _fed(book, part, handler):
         if size > _MOST_PART:
             raise BadFile("too_large", "Excelブックの書式が大きすぎます。" + _SAVE_AS_CSV)
 
 
-def _fed(book: zipfile.ZipFile, part: str, handler: _Handler) -> Iterator[int]:
+def _fed(book: _Parts, part: str, handler: _Handler) -> Iterator[int]:
     """Parse a part piece by piece; give after each how many bytes were read. Raises BadFile: broken_book."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -286,23 +343,38 @@ class _Workbook(_Handler):
 
 
 class _Relations(_Handler):
-    def __init__(self) -> None:
+    """A part's relations: targets by id, and by kind. `folder` is the part's own."""
+
+    def __init__(self, folder: str) -> None:
         super().__init__()
         self.targets: dict[str, str] = {}
+        self._kinds: dict[str, str] = {}
+        self._folder = folder
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "Relationship" and attributes.get("Type", "").endswith("/worksheet"):
-            target = attributes.get("Target", "")
-            self.targets[attributes.get("Id", "")] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+        if name != "Relationship" or attributes.get("TargetMode") == "External":
+            return
+        target = attributes.get("Target", "").replace("\\", "/")
+        part = target.lstrip("/") if target.startswith("/") else posixpath.join(self._folder, target)
+        self.targets[attributes.get("Id", "")] = part
+        self._kinds.setdefault(attributes.get("Type", "").rpartition("/")[2].lower(), part)
+
+    def of_kind(self, kind: str) -> str:
+        """Return the first target of a kind, such as /styles, or nothing."""
+        return self._kinds.get(kind.lstrip("/").lower(), "")
 
 
-def _sheets(book: zipfile.ZipFile) -> tuple[list[tuple[str, str]], datetime]:
-    """Give the visible sheets with their parts, and the day that dates are counted from."""
-    workbook, relations = _Workbook(), _Relations()
-    _parse(book, "xl/workbook.xml", workbook)
-    _parse(book, "xl/_rels/workbook.xml.rels", relations)
+def _sheets(book: _Parts, main: str) -> tuple[list[tuple[str, str]], datetime, str, str]:
+    """Return the visible sheets with their parts, the day that dates count from, and the parts of texts and styles."""
+    folder, base = posixpath.split(main)
+    workbook, relations = _Workbook(), _Relations(folder)
+    _parse(book, main, workbook)
+    _parse(book, f"{folder}/_rels/{base}.rels", relations)
     found = [(name, relations.targets[key]) for name, key in workbook.sheets if key in relations.targets]
-    return found, workbook.epoch
+    # old writers leave these two out of the relations
+    texts = relations.of_kind("/sharedStrings") or f"{folder}/sharedStrings.xml"
+    styles = relations.of_kind("/styles") or f"{folder}/styles.xml"
+    return found, workbook.epoch, texts, styles
 
 
 class _Styles(_Handler):
@@ -325,8 +397,11 @@ class _Styles(_Handler):
             self._in_cells = False
 
 
-def _shows(book: zipfile.ZipFile, epoch: datetime) -> list[Show | None]:
-    """Give for each style of cells how its numbers are shown, None where they are plain."""
+def _shows(book: _Parts, part: str, epoch: datetime) -> list[tuple[Show | None, Show | None]]:
+    """Return for each style of cells how its numbers and its texts are shown, None where they are plain."""
     styles = _Styles()
-    _parse(book, "xl/styles.xml", styles)
-    return [show(number, styles.codes.get(number), epoch) for number in styles.formats]
+    _parse(book, part, styles)
+    return [
+        (show(number, styles.codes.get(number), epoch), show_text(styles.codes.get(number)))
+        for number in styles.formats
+    ]

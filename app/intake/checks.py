@@ -19,6 +19,7 @@ from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row
 from app.intake.rules import Rules
+from app.intake.shown import UNKNOWN
 from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
 from app.tracking.cells import restore
 
@@ -183,6 +184,8 @@ def _read(sheet_row: int, cells: Sequence[str], rules: Rules) -> tuple[list[Any]
     faults: list[Fault] = []
     for reader in rules.readers:
         try:
+            if cells[reader.position] == UNKNOWN:
+                raise BadInput(*UNKNOWN_FORMAT)
             values.append(reader.read(cells[reader.position]))
         except BadInput as bad:
             message = bad.message_ja + _FILE_HINTS.get(bad.code, "")
@@ -221,6 +224,14 @@ def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
             yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", told)
 
 
+UNKNOWN_FORMAT = (
+    "unknown_format",
+    (
+        "セルの表示形式が特殊で、表示されている文字を読み取れません。Excelで表示形式を「文字列」か「標準」にして、"
+        "値を確かめてから取り込み直してください。"
+    ),
+)
+
 # as Excel in Japan shows them; the reason column of our own file is passed over
 _EXCEL_ERRORS = frozenset(
     ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA"]
@@ -233,6 +244,9 @@ def _excel_errors(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterato
         told = position in rules.merged or position == rules.reference  # in other columns they reach nobody
         if told and cells[position].strip() in _EXCEL_ERRORS:
             yield Fault(sheet_row, rules.header[position], Level.ERROR, "excel_error", message)
+    for position in rules.merged:
+        if cells[position] == UNKNOWN:
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, *UNKNOWN_FORMAT)
 
 
 def _text_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
 
-from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy import Connection, Select, func, select, text, update
 
 from app import audit, queues
 from app.campaigns import lifecycle, template
@@ -16,14 +17,14 @@ from app.config import settings
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind
-from app.intake import chunks, load
+from app.intake import books, chunks, load
 from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.cell_text import cleaned
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
 from app.intake.phones import to_e164
-from app.intake.reader import Limits, Table, read_table
+from app.intake.reader import Choice, Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
@@ -104,20 +105,80 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     # the reader opens the pieces in transactions of its own: they must be there
     db.session.commit()
     try:
-        table = table_of(row)
-        if any(map(holds_card_number, table.header)):
-            # as in a list without a headline: its first row would be kept in plain
-            raise BadInput("card_number", _CARD_IN_HEADER)
-        if any(map(_is_number, table.header)):
-            raise BadInput("no_header", _NO_HEADER)
-        row.header, row.encoding = list(table.header), table.encoding
-        row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
+        _read_header(row)
     except BadInput as bad:
         db.session.delete(row)
         db.session.commit()
         raise Refused(bad.message_ja) from None
+    import_id = row.id
     db.session.commit()
-    return row.id
+    _count_hidden_rows(tenant_id, import_id, row.encoding)
+    return import_id
+
+
+def _read_header(row: Import) -> None:
+    """Read the headline and propose what its columns are. Raises BadInput."""
+    table = table_of(row)
+    if any(map(holds_card_number, table.header)):
+        # as in a list without a headline: its first row would be kept in plain
+        raise BadInput("card_number", _CARD_IN_HEADER)
+    if any(map(_is_number, table.header)):
+        raise BadInput("no_header", _NO_HEADER)
+    row.header, row.encoding, row.sheet = list(table.header), table.encoding, table.sheet
+    row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
+    row.hidden_rows = None if table.encoding == "xlsx" else 0
+
+
+def _count_hidden_rows(tenant_id: int, import_id: int, encoding: str) -> None:
+    """Have a worker read a workbook to its end: the web process reads its first rows alone."""
+    if encoding == "xlsx":
+        queues.enqueue("jobs.intake.count_hidden_rows", tenant_id, import_id)
+
+
+def count_hidden_rows(import_id: int) -> None:
+    """Count the rows that an upload's sheet hides, to be told before anything is taken. Commits."""
+    row = db.session.get_one(Import, import_id)
+    if row.state != "mapping" or row.hidden_rows is not None:
+        return
+    tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
+    db.session.rollback()
+    try:
+        hidden = books.count_hidden_rows(chunks.open_file(tenant_id, import_id, byte_count), sheet)
+    except BadInput as bad:
+        hidden, problem = 0, bad.message_ja
+    else:
+        problem = ""
+    changes: dict[str, object] = {"hidden_rows": hidden}
+    if problem:
+        changes |= {"state": "failed", "problem": problem, "finished_at": datetime.now(UTC)}
+    same = (Import.id == import_id, Import.state == "mapping", Import.sheet == sheet)
+    db.session.execute(update(Import).where(*same).values(changes))
+    db.session.commit()
+
+
+def choose_sheet(import_id: int, sheet: str) -> None:
+    """Read another sheet of a workbook: its headline, its columns, its hidden rows. Raises Refused. Commits."""
+    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row.state != "mapping" or sheet not in sheets_of(row):
+        raise Refused("このシートは読めません。画面を開き直して、シートを選び直してください。")
+    before = row.sheet
+    row.sheet = sheet
+    try:
+        _read_header(row)
+    except BadInput as bad:
+        db.session.rollback()
+        raise Refused(f"シート「{sheet}」は取り込めません。{bad.message_ja}シート「{before}」のままです。") from None
+    tenant_id, encoding = row.tenant_id, row.encoding
+    db.session.commit()
+    _count_hidden_rows(tenant_id, import_id, encoding)
+
+
+def sheets_of(row: Import) -> tuple[str, ...]:
+    """Return the names of a workbook's visible sheets; none for another file or one that can't be read."""
+    try:
+        return table_of(row).sheets
+    except BadInput:
+        return ()
 
 
 def _is_number(name: str) -> bool:
@@ -163,12 +224,13 @@ def _read_piece(stream: BinaryIO) -> bytes:
 class Sample:
     """The first rows of an upload that waits for its mapping, and how the file was read.
 
-    `sheet` is the one chosen from a workbook of several, `header_row` the sheet row of the headline.
+    `sheet` is the one read of a workbook's visible `sheets`, `header_row` the sheet row of the headline.
     """
 
-    rows: tuple[tuple[str, ...], ...] = field(repr=False)
-    sheet: str
-    header_row: int
+    rows: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    header_row: int = 1
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
 
 def sample(import_id: int, rows: int = 3) -> Sample:
@@ -176,8 +238,9 @@ def sample(import_id: int, rows: int = 3) -> Sample:
     table = table_of(db.session.get_one(Import, import_id))
     return Sample(
         tuple(tuple(cleaned(cells)) for _, cells in itertools.islice(table.rows, rows)),
-        table.sheet,
         table.header_row,
+        table.sheet,
+        table.sheets,
     )
 
 
@@ -193,17 +256,22 @@ def problems(import_id: int, mapping: ColumnMapping) -> list[str]:
     )
 
 
-def start(import_id: int, mapping: ColumnMapping) -> None:
-    """Queue an import with its mapping. Raises Refused. Commits."""
+def start(import_id: int, mapping: ColumnMapping, *, take_hidden: bool = False) -> None:
+    """Queue an import with its mapping. Raises Refused. Commits.
+
+    With `take_hidden`, the rows that a workbook hides are taken too.
+    """
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     _check_open(row.campaign)
     if row.state != "mapping":
         raise Refused("この名簿の取り込みはすでに始まっています。")
+    if row.hidden_rows is None:
+        raise Refused("ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。")
     if len(mapping.answers) != len(row.campaign.questions):
         raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
     if found := problems(import_id, mapping):
         raise Refused("\n".join(found))
-    row.mapping = mapping.to_json()
+    row.mapping, row.take_hidden = mapping.to_json(), take_hidden
     row.state = "queued"
     tenant_id = row.tenant_id
     db.session.commit()
@@ -307,4 +375,5 @@ def _check_open(campaign: Campaign) -> None:
 def table_of(row: Import) -> Table:
     """Open an upload's stored file. Raises BadInput."""
     limits = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows)
-    return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), limits)
+    choice = Choice(row.sheet, row.take_hidden)
+    return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), limits, choice)

@@ -41,6 +41,7 @@ _DELIMITERS = ",\t;"
 _SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=([,;\t|])"?;*,*[ \t]*', re.IGNORECASE)
 # how far down a headline is looked for: a title, a date, a remark and an empty line may stand above
 _HEADLINE_WITHIN = 20
+_SHEETS_LOOKED_AT = 20
 # a title stands in one cell, a headline in several
 _LEAST_COLUMNS = 2
 _HEADER_CHARACTERS = 100_000
@@ -56,7 +57,7 @@ class Table:
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
     none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
     `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab and semicolon, or nothing. `read` tells which
-    share of the file was read so far, 0 to 1. `sheet` is what was chosen in a book that has other sheets too.
+    share of the file was read so far, 0 to 1. `sheet` is the one read of a workbook's visible `sheets`.
     """
 
     header: tuple[str, ...]
@@ -66,9 +67,18 @@ class Table:
     read: Callable[[], float]
     header_row: int = 1
     sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
 
-def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a workbook is read: the sheet by name, else the first that looks like a list; hidden rows too or not."""
+
+    sheet: str = ""
+    hidden_rows: bool = False
+
+
+def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None = None) -> Table:
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
     Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
@@ -77,7 +87,7 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
     """
     stream.seek(0)
     if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
-        return _book_table(stream, limits)
+        return _book_table(stream, limits, choice or Choice())
     encoding = find_encoding(stream, limits.bytes)
     named = _named_delimiter(stream, encoding)
     delimiter = named or _find_delimiter(stream, encoding)
@@ -89,12 +99,24 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS) -> Table:
     return Table(header, rows, encoding, delimiter, lambda: stream.tell() / max(1, size), header_row)
 
 
-def _book_table(stream: BinaryIO, limits: Limits) -> Table:
+def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
     if stream.seek(0, io.SEEK_END) > limits.bytes:
         raise too_large(limits.bytes)
-    sheet = books.open_book(stream)
+    sheet = books.open_book(stream, choice.sheet, hidden=choice.hidden_rows)
+    if not choice.sheet and len(sheet.names) > 1:
+        sheet = books.open_book(stream, _list_among(stream, sheet.names, limits), hidden=choice.hidden_rows)
     header_row, header, rows = _opened(_short_cells(sheet.rows, limits), limits)
-    return Table(header, rows, "xlsx", "", sheet.read, header_row, sheet.name if sheet.others else "")
+    return Table(header, rows, "xlsx", "", sheet.read, header_row, sheet.name, sheet.names)
+
+
+def _list_among(stream: BinaryIO, names: Sequence[str], limits: Limits) -> str:
+    """Return the first sheet that names a phone's column, else the first of all: a summary often stands in front."""
+    for name in names[:_SHEETS_LOOKED_AT]:
+        rows = _short_cells(books.open_book(stream, name).rows, limits)
+        head = [[canonical(_name(cell)) for cell in cells] for _, cells in itertools.islice(rows, _HEADLINE_WITHIN)]
+        if any(names_phone(name) for cells in head for name in cells if name):
+            return name
+    return names[0]
 
 
 def _opened(records: Iterator[Row], limits: Limits) -> tuple[int, tuple[str, ...], Iterator[Row]]:

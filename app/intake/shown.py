@@ -7,17 +7,26 @@ happen here: a zero in front that is lost, a digit that Excel would not show, a 
 import re
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Context, Decimal, InvalidOperation
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_datetime
 from openpyxl.utils.datetime import from_excel
 
+from app.intake.number_format import UnknownFormat, number_format, text_format
+
 _EXACT = 2**53
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}")
-# a number shown with zeros in front: 0000, 000-0000-0000
-_ZEROS = re.compile("0{2,}(?:-0+)*")
 # formats that Excel in Japan has built in without writing them down: dates, but for two times of day
 _JAPANESE_DATES = {*range(27, 37), *range(50, 59)} - {32, 33}
 _JAPANESE_TIMES = {32, 33}
+
+# Excel keeps 15 digits; what others wrote with more is shown in full
+_PRECISION = Context(prec=17)
+_LARGEST = Decimal(10) ** 20
+# 0.00E+00: the cell holds every digit, and we tell all of them
+_EXPONENT = re.compile(r"[0#?.,]+E[+-]0+", re.IGNORECASE)
+# stands in a cell whose text can't be known: the row is told (`app.intake.checks`)
+UNKNOWN = "#書式!"
 
 Show = Callable[[str], str]
 
@@ -35,9 +44,34 @@ def show(number: int, code: str | None, epoch: datetime) -> Show | None:
     kind = is_datetime(code)
     if kind:
         return lambda text: _date(text, epoch, time_only=kind == "time")
-    if _ZEROS.fullmatch(code):
-        return lambda text: _with_zeros(text, code)
-    return None
+    try:
+        shown = number_format(code)
+    except UnknownFormat:
+        return _unknown if not _EXPONENT.fullmatch(code) else None
+    return None if shown is None else lambda text: _formatted(text, shown)
+
+
+def show_text(code: str | None) -> Show | None:
+    """Return how a format shows texts, None where they stand as they are."""
+    try:
+        return text_format(code or "General")
+    except UnknownFormat:
+        return None
+
+
+def _formatted(text: str, shown: Callable[[Decimal], str]) -> str:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return text
+    try:
+        return shown(_PRECISION.plus(value)) if abs(value) < _LARGEST else number_shown(text)
+    except UnknownFormat:
+        return UNKNOWN
+
+
+def _unknown(_text: str) -> str:
+    return UNKNOWN
 
 
 def _date(text: str, epoch: datetime, *, time_only: bool) -> str:
@@ -51,19 +85,6 @@ def _date(text: str, epoch: datetime, *, time_only: bool) -> str:
         return f"{at:%H:%M}"
     day = f"{at.year}/{at.month:02}/{at.day:02}"
     return f"{day} {at:%H:%M}" if (at.hour, at.minute) != (0, 0) else day
-
-
-def _with_zeros(text: str, code: str) -> str:
-    shown = number_shown(text)
-    if not shown.isdigit():
-        return shown
-    groups = [len(zeros) for zeros in code.split("-")]
-    digits = shown.zfill(sum(groups))
-    parts = []
-    for size in reversed(groups[1:]):
-        parts.append(digits[-size:])
-        digits = digits[:-size]
-    return "-".join([digits, *reversed(parts)])
 
 
 def number_shown(text: str) -> str:

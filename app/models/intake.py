@@ -18,6 +18,8 @@ class Import(TenantOwned, Model):
 
     `notices` say in Japanese who of a taken list is written to by other campaigns too. `longest` tells whose SMS of a
     taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).
+    `sheet` is the one of a workbook that is read, `hidden_rows` how many of its rows are hidden (None until a worker
+    has counted them), `take_hidden` whether they are taken all the same.
     """
 
     __tablename__ = "import"
@@ -36,6 +38,9 @@ class Import(TenantOwned, Model):
     encoding: Mapped[str] = mapped_column(Text, server_default="")
     header: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     mapping: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    sheet: Mapped[str] = mapped_column(Text, server_default="")
+    hidden_rows: Mapped[int | None] = mapped_column(server_default="0")
+    take_hidden: Mapped[bool] = mapped_column(server_default="false")
     rows_read: Mapped[int] = mapped_column(server_default="0")
     rows_added: Mapped[int] = mapped_column(server_default="0")
     rows_known: Mapped[int] = mapped_column(server_default="0")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app import config
 from app.models import AuditEntry, Import, ImportChunk
-from jobs.intake import run_import
+from jobs.intake import count_hidden_rows, run_import
 from tests import factories
 from tests.admin_views.conftest import House
 from tests.admin_views.uploads import BAD, GOOD, HEAD, MENDED, chosen, one, people_of, take, upload
@@ -81,8 +81,12 @@ def test_a_book_of_excel_is_taken_as_it_is(app, clerk, ours, campaign, ask):
     stream = io.BytesIO()
     book.save(stream)
     url = upload(clerk, campaign, stream.getvalue(), "名簿.xlsx").location
+    assert "ファイル全体を調べています" in clerk.get(url).get_data(as_text=True)
+    assert clerk.get(f"{url}progress.json").get_json()["done"] is False
+    read_through(app, ours, url)
     page = clerk.get(url).get_data(as_text=True)
-    assert "最初のシート「名簿」" in page
+    assert '<option value="名簿" selected>' in page
+    assert '<option value="控え">' in page
     assert "佐藤 花子" in page
     clerk.post(url, chosen(page))
     with app.app_context():
@@ -91,6 +95,62 @@ def test_a_book_of_excel_is_taken_as_it_is(app, clerk, ours, campaign, ask):
     page = clerk.get(url).get_data(as_text=True)
     assert "高橋" not in page
     assert "固定電話" in page
+
+
+def read_through(app, ours, url):
+    with app.app_context():
+        count_hidden_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+
+
+def hiding_book() -> bytes:
+    """A summary in front, and a list of three with one row hidden by a filter and one by hand."""
+    book = openpyxl.Workbook()
+    book.worksheets[0].title = "集計"
+    book.worksheets[0].append(["区分", "件数"])
+    book.worksheets[0].append(["請求", 3])
+    sheet = book.create_sheet("名簿")
+    for line in (HEAD + GOOD).splitlines():
+        sheet.append(line.split(","))
+    sheet.append([GOOD.split(",")[0] + "x", "090-7777-0001", *GOOD.splitlines()[0].split(",")[2:]])
+    sheet.row_dimensions[3].hidden = True
+    sheet.row_dimensions[4].hidden = True
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("take", [False, True])
+def test_hidden_rows_are_told_before_anything_is_taken(app, clerk, ours, campaign, ask, take):
+    url = upload(clerk, campaign, hiding_book(), "名簿.xlsx").location
+    read_through(app, ours, url)
+    page = clerk.get(url).get_data(as_text=True)
+    assert "非表示の行が2行あります" in page
+    clerk.post(url, chosen(page) | ({"take_hidden": "1"} if take else {}))
+    with app.app_context():
+        run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    assert ask(people_of(campaign)) == [(3 if take else 1,)]
+
+
+def test_another_sheet_can_be_chosen(app, clerk, ours, campaign):
+    url = upload(clerk, campaign, hiding_book(), "名簿.xlsx").location
+    read_through(app, ours, url)
+    assert '<option value="名簿" selected>' in clerk.get(url).get_data(as_text=True)
+    clerk.post(f"{url}sheet", {"sheet": "集計"})
+    read_through(app, ours, url)
+    page = clerk.get(url).get_data(as_text=True)
+    assert '<option value="集計" selected>' in page
+    assert "件数" in page
+    assert "非表示の行が" not in page
+    answer = clerk.post(f"{url}sheet", {"sheet": "ない"}, follow_redirects=True)
+    assert "シートを選び直してください" in answer.get_data(as_text=True)
+
+
+def test_a_workbook_is_not_taken_before_it_was_read_through(clerk, campaign, ask):
+    url = upload(clerk, campaign, hiding_book(), "名簿.xlsx").location
+    answer = clerk.post(url, {})
+    assert answer.status_code == 422
+    assert "ファイル全体を調べています" in answer.get_data(as_text=True)
+    assert ask(people_of(campaign)) == [(0,)]
 
 
 def test_an_import_that_waits_can_be_given_up(app, clerk, ours, campaign, ask):

@@ -11,7 +11,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from app.intake import books
 from app.intake.encodings import BadFile
-from app.intake.reader import Limits, read_table
+from app.intake.reader import Choice, Limits, read_table
 
 # a cell's time has no zone
 WHEN = dt.datetime.fromisoformat("2026-12-01T09:30")
@@ -71,7 +71,7 @@ def test_cells_read_as_excel_shows_them():
         {"A2": "000-0000-0000", "F2": "0000"},
     )
     table = read_table(stream)
-    assert (table.encoding, table.delimiter, table.sheet) == ("xlsx", "", "")
+    assert (table.encoding, table.delimiter, table.sheet) == ("xlsx", "", "Sheet")
     assert table.header == ("電話番号", "氏名", "請求金額", "生年月日", "訪問", "下4桁", "率", "はい")
     assert list(table.rows) == [
         (2, ["090-1234-5678", "山田 太郎", "26000", "1978/09/02", "2026/12/01 09:30", "0489", "0.045", "TRUE"]),
@@ -112,7 +112,64 @@ def test_the_first_visible_sheet_is_taken_and_named_where_there_are_others():
         book.active = 1
 
     table = read_table(_book(fill))
-    assert (table.header, table.sheet) == (("名簿の列",), "名簿")
+    assert (table.header, table.sheet, table.sheets) == (("名簿の列",), "名簿", ("名簿", "集計"))
+
+
+def test_a_sheet_with_a_phones_column_goes_before_a_summary():
+    def fill(book: Workbook) -> None:
+        book.worksheets[0].append(["区分", "件数"])
+        book.worksheets[0].append(["請求", 2])
+        sheet = book.create_sheet("名簿")
+        sheet.append(["一覧"])
+        sheet.append(["管理番号", "携帯電話番号"])
+        sheet.append(["K1", "090-1234-5678"])
+
+    table = read_table(_book(fill))
+    assert (table.sheet, table.header_row, table.header) == ("名簿", 2, ("管理番号", "携帯電話番号"))
+    assert read_table(_book(fill), choice=Choice("Sheet")).header == ("区分", "件数")
+
+
+@pytest.mark.parametrize(
+    ("sheet_format", "row", "seen"),
+    [
+        ("", 'hidden="1"', False),
+        ("", 'hidden="true"', False),
+        ("", 'hidden="0"', True),
+        ("", "", True),
+        ('<sheetFormatPr zeroHeight="1"/>', "", False),
+        ('<sheetFormatPr zeroHeight="1"/>', 'hidden="0"', True),
+    ],
+)
+def test_a_hidden_row_is_left_out_and_counted(sheet_format, row, seen):
+    cell = '<c t="inlineStr"><is><t>{}</t></is></c>'
+    rows = "".join(
+        f'<row r="{number}" {hidden}>{cell.format(text)}</row>'
+        for number, text, hidden in ((1, "番号", 'hidden="0"'), (2, "K1", row), (3, "K2", 'hidden="0"'))
+    )
+    stream = _by_hand(f"<worksheet>{sheet_format}<sheetData>{rows}</sheetData></worksheet>")
+    assert [cells for _, cells in _rows_of(stream) if any(cells)] == ([["K1"], ["K2"]] if seen else [["K2"]])
+    assert [cells for _, cells in read_table(stream, choice=Choice(hidden_rows=True)).rows] == [["K1"], ["K2"]]
+    assert books.count_hidden_rows(stream, "名簿") == (0 if seen else 1)
+
+
+def test_a_text_is_read_as_its_format_shows_it():
+    stream = _sheet([["番号", "氏名"], ["12", "佐藤"], [12, 3]], {"A2": '"K"@', "A3": '"K"00000', "B3": "0%"})
+    assert _rows_of(stream) == [(2, ["K12", "佐藤"]), (3, ["K00012", "#書式!"])]
+
+
+def test_parts_are_found_by_their_relations_whatever_their_names():
+    stream = _sheet([["氏名", "番号"], ["森", 5]])
+    renamed = io.BytesIO()
+    with zipfile.ZipFile(stream) as old, zipfile.ZipFile(renamed, "w") as new:
+        for info in old.infolist():
+            name = info.filename.replace("sharedStrings", "SharedStrings").replace("/", "\\")
+            new.writestr(name, old.read(info).replace(b"xl/worksheets/sheet1.xml", b"xl\\Worksheets\\Sheet1.xml"))
+    assert _rows_of(renamed) == [(2, ["森", "5"])]
+
+
+def test_a_cells_reference_without_end_is_refused_at_once():
+    row = f'<row r="1"><c r="{"A" * 50_000}1"><v>1</v></c></row>'
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{row}</sheetData></worksheet>")) == "broken_book"
 
 
 def test_a_reading_aid_is_no_part_of_a_name_and_pieces_of_a_text_are_one():

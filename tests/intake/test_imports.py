@@ -54,6 +54,7 @@ def author(campaign: Campaign) -> int:
 
 def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Import:
     import_id = imports.store(campaign.id, name, io.BytesIO(content), user_id=author(campaign))
+    imports.count_hidden_rows(import_id)
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     running.run(import_id)
@@ -336,3 +337,51 @@ def test_a_row_that_is_there_already_is_found_without_reading_the_others(app: Fl
             _insert, _order, contradictions, _any_order = plans
             assert touched(contradictions) >= known
             assert touched(contradictions) < 10 * known
+
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "reported"
+LETTERED = {"c52_question_marks.csv": {"lost_letters"}}
+
+
+@pytest.fixture
+def asking_nothing(app: Flask) -> Iterator[Campaign]:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        account_id = factories.payment_account(tenant_id)
+        campaign_id = factories.campaign(
+            tenant_id, payment_account_id=account_id, created_by=factories.user(tenant_id), questions=()
+        )
+        with tenancy.tenant(tenant_id):
+            yield db.session.get_one(Campaign, campaign_id)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the lists of kinds that failed people lie beside the project")
+@pytest.mark.parametrize(
+    ("name", "added", "rejected"),
+    [
+        ("x03_filtered_rows.xlsx", 2, 0),
+        ("x02_reference_K00000.xlsx", 3, 0),
+        ("LO_saved_by_libreoffice.xlsx", 1, 0),
+        ("c55_kana_small.csv", 2, 0),
+        ("c57_dot_for_comma.csv", 1, 1),
+        ("c11_double_bom.csv", 2, 0),
+        ("c35_bidi_phone.csv", 4, 1),
+        ("c18_rows_shorter.csv", 2, 0),
+        ("x06_title_rows.xlsx", 2, 0),
+        ("c01_sep_line.csv", 2, 0),
+        ("x05_numbers_summary_first.xlsx", 2, 0),
+        ("x11_SharedStrings_case.xlsx", 1, 0),
+        ("x13_backslash_paths.xlsx", 1, 0),
+        ("d02_13digit_customer_numbers.csv", 200, 0),
+        ("c52_question_marks.csv", 3, 0),
+        ("c26_equals_quotes.csv", 2, 0),
+        ("c32_pandas_float.csv", 1, 0),
+        ("c15_ctrl_z.csv", 2, 0),
+        ("c09_iso2022jp.csv", 2, 0),
+    ],
+)
+def test_a_reported_list_comes_to_what_it_must(asking_nothing: Campaign, name: str, added: int, rejected: int) -> None:
+    row = upload(asking_nothing, (SAMPLES / name).read_bytes(), name)
+    assert (row.state, row.rows_added, row.rows_rejected) == ("done", added, rejected)
+    codes = set(db.session.scalars(select(ImportFault.code).where(ImportFault.import_id == row.id)))
+    assert codes >= LETTERED.get(name, set())
