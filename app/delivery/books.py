@@ -147,6 +147,8 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
         steps[to].append(Step(item.recipient_id, item.at, detail, {"sms_code": code}))
         provider_id = item.outcome.provider_id if item.outcome else None
         ended.append(log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
+    if len(steps) > 1:
+        _lock(connection, [item.recipient_id for item in results])
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
     log.end(connection, ended)
@@ -154,6 +156,13 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
     caps.give_back(connection, held.tenant_id, never_left)
     retries.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
+
+
+def _lock(connection: Connection, recipient_ids: Sequence[int]) -> None:
+    """Lock people in the order of their ids, as a receipt that comes now does: groups would be another order."""
+    connection.execute(
+        text("SELECT FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"), {"ids": list(recipient_ids)}
+    )
 
 
 def _detail(attempt: int, code: str) -> dict[str, object] | None:

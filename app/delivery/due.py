@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import text
 
 from app import tenancy
-from app.delivery import slices
+from app.delivery import receipt_queue, slices
 from app.payments.attempts import DUE
 
 # how long an import may be silent before its worker counts as dead, seconds
@@ -44,7 +44,6 @@ _STATEMENTS = {
     """,
     "jobs.delivery.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
     "jobs.tracking.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",
-    "jobs.tracking.apply_receipts": "SELECT DISTINCT tenant_id FROM receipt WHERE applied_at IS NULL",
     "jobs.intake.run_import": """
         SELECT tenant_id, id FROM import
         WHERE state = 'queued'
@@ -79,12 +78,17 @@ _STATEMENTS = {
 
 
 def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-    """Give the jobs that a person may be waiting for: who is due to be sent to, who is due to be asked about."""
+    """Give the jobs that a person may be waiting for: who is due to be sent to, who is due to be asked about.
+
+    A receipt that is tried again is due within seconds of the others.
+    """
     with tenancy.transaction() as connection:
         due = slices.due(connection)
         checks = connection.execute(text(_CHECKS)).all()
+        told = connection.execute(text(receipt_queue.DUE)).all()
     yield "jobs.delivery.send", [()] if due else []
     yield "jobs.delivery.reconcile", [tuple(row) for row in checks]
+    yield "jobs.tracking.apply_receipts", [tuple(row) for row in told]
 
 
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:

@@ -1,13 +1,13 @@
 """What providers push unasked: kept raw before anything is made of it, then believed or asked about, then applied.
 
 A receipt that isn't signed only says "look again": its message is fetched from the provider, and that answer counts.
-What names no attempt of ours, or can't be read at all, is kept with a word that says so.
+What names no attempt of ours, or can't be read at all, is kept with a word that says so. A receipt that can't be
+answered now, or that is ahead of what the provider itself says, is tried again (`app.delivery.receipt_queue`).
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,129 +15,207 @@ from sqlalchemy import Connection, text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.delivery import reports, routes, stopping
-from app.delivery.asking import ask_account
+from app.delivery import asking, receipt_queue, reports, routes, stopping
 from app.delivery.log import Told
+from app.delivery.receipt_queue import Waiting
 from app.extensions import vault
 from app.outbound import Response
-from app.sms.base import Report, UnclearAnswer
+from app.sms import PROVIDERS
+from app.sms.base import Report, ReportState, UnclearAnswer
+from app.tracking.states import SmsState
 from app.vault import CannotOpen, Place
 
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
 
+_JOB = "jobs.tracking.apply_receipts"
 _BATCH = 200
+# Such as were tried before are fewer than it takes to call a provider silent (`app.delivery.asking`), and each may take
+# the account's own time limit; whoever is new has an answer soon or is tried again as one of those.
+_RETRIED = 12
+_NEW_TIMEOUT_S = 5.0
+_ASKING_S = 20.0
 _SHIFT_S = 10.0
 # so long a message that the provider told of may be missing from its own answers before its receipt is put aside
 _PATIENCE = timedelta(days=1)
+# so long a receipt may be ahead of the provider's own answer; then `app.delivery.silence` asks
+_AHEAD = timedelta(hours=72)
+_UNUSABLE_WAIT_S = 60.0
+# what a message may still become: a later one overrules
+_RANKS = (ReportState.PROCESSING, ReportState.CANCELLED, ReportState.UNDELIVERED, ReportState.DELIVERED)
+_ENDED = {SmsState.DELIVERED, SmsState.UNDELIVERED, SmsState.CANCELLED}
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    id: int
-    account_id: int
-    body_sealed: bytes
-    received_at: datetime
+class _Attempt:
+    """An attempt of ours that a reference names, and what is known of it."""
+
+    recipient_id: int
+    attempt: int
+    state: str
+    provider_id: str | None
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What comes of a claim: reports to be applied, receipts that are done with, tried again, or not asked about."""
+
+    believed: dict[Waiting, Sequence[Report]] = field(default_factory=dict)
+    outcomes: dict[Waiting, str] = field(default_factory=dict)
+    again: list[Waiting] = field(default_factory=list)
+    unasked: list[Waiting] = field(default_factory=list)
+    wait_s: float = 0.0
 
 
 def keep(account_id: int, body: bytes) -> bool:
     """Store a pushed body and have it applied; say whether there is such an account. The platform's scope must be open.
 
-    The same body again is the same row. Commits before it returns.
+    The same body again is the same row; while that waits it is a wish to look again now. Commits before it returns.
     """
     with tenancy.transaction() as connection:
-        tenant_id = connection.scalar(text("SELECT tenant_id FROM sms_account WHERE id = :id"), {"id": account_id})
-        if tenant_id is None:
+        row = connection.execute(
+            text("""
+                SELECT tenant_id, provider, nextval(pg_get_serial_sequence('receipt', 'id')) AS receipt_id
+                FROM sms_account WHERE id = :id
+            """),
+            {"id": account_id},
+        ).first()
+        if row is None:
             return False
-        row_id = connection.execute(text("SELECT nextval(pg_get_serial_sequence('receipt', 'id'))")).scalar_one()
+        tenant_id: int = row.tenant_id
         connection.execute(
             text("""
-                INSERT INTO receipt (id, tenant_id, sms_account_id, digest, body_sealed)
-                VALUES (:id, :tenant_id, :account_id, :digest, :body_sealed)
-                ON CONFLICT (sms_account_id, digest) DO NOTHING
+                INSERT INTO receipt (id, tenant_id, sms_account_id, digest, body_sealed, message_id)
+                VALUES (:id, :tenant_id, :account_id, :digest, :body_sealed, :message_id)
+                ON CONFLICT (sms_account_id, digest) DO UPDATE SET try_at = now()
+                WHERE receipt.applied_at IS NULL AND receipt.try_at > now()
+                AND coalesce(receipt.leased_until < now(), true)
             """),
             {
-                "id": row_id,
+                "id": row.receipt_id,
                 "tenant_id": tenant_id,
                 "account_id": account_id,
                 "digest": vault.content_digest(tenant_id, body),
-                "body_sealed": vault.seal(body, _place(tenant_id, row_id)),
+                "body_sealed": vault.seal(body, _place(tenant_id, row.receipt_id)),
+                "message_id": _message_id(row.provider, body),
             },
         )
-    queues.enqueue("jobs.tracking.apply_receipts", tenant_id, once=True)
+    queues.enqueue(_JOB, tenant_id, once=True)
     return True
 
 
 def apply_waiting(tenant_id: int) -> None:
-    """Apply every receipt of the tenant that waits; what can't be settled now waits for the next time.
+    """Apply the tenant's receipts that are due, account by account; what can't be settled now is due later.
 
     After a shift another job goes on: of a large campaign receipts come for hours, and others wait for this worker.
     """
     ends = time.monotonic() + _SHIFT_S
-    after_id = 0
-    while not stopping.asked.is_set():
-        with tenancy.transaction() as connection:
-            batch = _next(connection, after_id)
-        if not batch:
+    while found := receipt_queue.accounts():
+        worked = False
+        for account_id in found:
+            account = _opened(account_id)
+            for tried in (False, True) if account else ():
+                if stopping.asked.is_set():
+                    return
+                batch = receipt_queue.claim(account_id, tried=tried, limit=_RETRIED if tried else _BATCH)
+                if account and batch:
+                    _work(tenant_id, account, batch, tried=tried)
+                    worked = True
+                if time.monotonic() >= ends:
+                    queues.enqueue(_JOB, tenant_id, once=True)
+                    return
+        if not worked:  # another worker has them
             return
-        after_id = batch[-1].id
-        outcomes: dict[int, str] = {}
-        told = _read(tenant_id, batch, outcomes)
-        with tenancy.transaction() as connection:
-            _apply(connection, batch, told, outcomes)
-        if time.monotonic() >= ends:
-            if outcomes:  # else the carrier has no answers: the sweep comes again later
-                queues.enqueue("jobs.tracking.apply_receipts", tenant_id, once=True)
-            return
 
 
-def _next(connection: Connection, after_id: int) -> Sequence[_Waiting]:
-    rows = connection.execute(
-        text("""
-            SELECT id, sms_account_id, body_sealed, received_at FROM receipt
-            WHERE applied_at IS NULL AND id > :after_id ORDER BY id LIMIT :limit
-        """),
-        {"after_id": after_id, "limit": _BATCH},
-    )
-    return [_Waiting(*row) for row in rows]
+def _message_id(provider: str, body: bytes) -> str | None:
+    """Return the id of the one message that a body names; None where it names several, or can't be read."""
+    try:
+        named = {report.provider_id for report in PROVIDERS[provider].receipt(body, {})}
+    except UnclearAnswer:
+        return None
+    return named.pop() if len(named) == 1 else None
 
 
-def _read(tenant_id: int, batch: Sequence[_Waiting], outcomes: dict[int, str]) -> dict[int, list[Report]]:
-    """Give what may be believed of each receipt; `outcomes` takes those that are settled without."""
-    believed: dict[int, list[Report]] = {}
-    for account_id in sorted({item.account_id for item in batch}):
-        mine = [item for item in batch if item.account_id == account_id]
+def _opened(account_id: int) -> routes.Account | None:
+    """Open an account; one that can't be is left alone for a while, so that it keeps no worker busy."""
+    try:
+        return routes.account(account_id)
+    except (Unusable, CannotOpen) as fault:
+        _log.error("receipts not applied", sms_account_id=account_id, reason=str(fault))
+        asking.leave_alone(account_id, _UNUSABLE_WAIT_S)
+        return None
+
+
+def _work(tenant_id: int, account: routes.Account, batch: Sequence[Waiting], *, tried: bool) -> None:
+    """Make what can be made of claimed receipts, and say when to try the others again."""
+    verdict = _Verdict()
+    pushed: dict[Waiting, Sequence[Report]] = {}
+    for item in batch:
         try:
-            account = routes.account(account_id)
-        except (Unusable, CannotOpen) as fault:
-            _log.error("receipts not applied", sms_account_id=account_id, reason=str(fault))
+            pushed[item] = account.provider.receipt(vault.open(item.body_sealed, _place(tenant_id, item.id)), {})
+        except UnclearAnswer as unclear:
+            verdict.outcomes[item] = f"unreadable: {unclear}"
+        except CannotOpen as fault:
+            verdict.outcomes[item] = f"cannot be opened: {fault}"
+    if account.provider.receipts_are_signed:
+        verdict.believed = pushed
+    else:
+        _settle_known(account.id, pushed, verdict)
+        _fetch(account, {item: found for item, found in pushed.items() if item not in verdict.outcomes}, verdict, tried)
+    with tenancy.transaction() as connection:
+        # people first, then their receipts, as everywhere
+        applied = _apply(connection, account.id, verdict.believed)
+        held = set(verdict.again)
+        done = verdict.outcomes | {item: outcome for item, outcome in applied.items() if item not in held}
+        receipt_queue.settle(connection, account.id, done)
+        receipt_queue.put_off(connection, account.id, verdict.again)
+        receipt_queue.give_back(connection, verdict.unasked, verdict.wait_s)
+
+
+def _settle_known(account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdict: _Verdict) -> None:
+    """Settle the receipts that no answer could add anything to.
+
+    Such are those of messages that are not ours, and those of messages whose end the provider told before.
+    """
+    with tenancy.transaction() as connection:
+        ours = _attempts(connection, account_id, pushed.values())
+    for item, found in pushed.items():
+        if len(found) != 1:
             continue
-        pushed: dict[int, Sequence[Report]] = {}
-        for item in mine:
-            try:
-                body = vault.open(item.body_sealed, _place(tenant_id, item.id))
-                pushed[item.id] = account.provider.receipt(body, {})
-            except UnclearAnswer as unclear:
-                outcomes[item.id] = f"unreadable: {unclear}"
-            except CannotOpen as fault:
-                outcomes[item.id] = f"cannot be opened: {fault}"
-        if account.provider.receipts_are_signed:
-            believed |= {receipt_id: list(found) for receipt_id, found in pushed.items()}
-        else:
-            believed |= _fetched(account, mine, pushed, outcomes)
-    return believed
+        [report] = found
+        known = [ours[reference] for reference in report.references if reference in ours]
+        if report.references and not known:
+            verdict.outcomes[item] = "no message of ours"
+        elif known and all(_adds_nothing(report, attempt) for attempt in known):
+            verdict.outcomes[item] = str(report.state)
 
 
-def _fetched(
+def _adds_nothing(report: Report, attempt: _Attempt) -> bool:
+    if attempt.provider_id != report.provider_id:
+        return False
+    # nothing overrules "delivered"; and that a message was under way once is no news of its end
+    return attempt.state == SmsState.DELIVERED or (report.state is ReportState.PROCESSING and attempt.state in _ENDED)
+
+
+def _fetch(
     account: routes.Account,
-    batch: Sequence[_Waiting],
-    pushed: Mapping[int, Sequence[Report]],
-    outcomes: dict[int, str],
-) -> dict[int, list[Report]]:
+    pushed: Mapping[Waiting, Sequence[Report]],
+    verdict: _Verdict,
+    tried: bool,  # noqa: FBT001
+) -> None:
     """Fetch each message that an unsigned receipt names. A receipt counts once all of its messages were fetched."""
-    provider_ids = dict.fromkeys(report.provider_id for found in pushed.values() for report in found)
-    requests = {provider_id: account.provider.detail(account.opened, provider_id) for provider_id in provider_ids}
+    requests = {
+        report.provider_id: account.provider.detail(account.opened, report.provider_id)
+        for found in pushed.values()
+        for report in found
+    }
+    if not tried:
+        requests = {
+            name: replace(request, timeout_s=min(request.timeout_s, _NEW_TIMEOUT_S))
+            for name, request in requests.items()
+        }
 
     def read(provider_id: str, response: Response) -> Report:
         report = account.provider.report(response)
@@ -145,73 +223,62 @@ def _fetched(
             raise UnclearAnswer("mismatch")
         return report
 
-    answers = ask_account(account.id, requests, read).found
-    fetched = {}
-    now = datetime.now(UTC)
-    for item in batch:
-        wanted = [report.provider_id for report in pushed.get(item.id, ())]
-        if item.id in outcomes:
-            continue
-        if all(provider_id in answers for provider_id in wanted):
-            fetched[item.id] = [answers[provider_id] for provider_id in wanted]
-        elif now - item.received_at > _PATIENCE:
-            outcomes[item.id] = "the provider gives no answer about it"
-    return fetched
+    asked = asking.ask_account(account.id, requests, read, for_s=_ASKING_S)
+    verdict.wait_s = asked.wait_s
+    for item, found in pushed.items():
+        wanted = [report.provider_id for report in found]
+        if all(name in asked.found for name in wanted):
+            verdict.believed[item] = [asked.found[name] for name in wanted]
+            lags = any(_RANKS.index(asked.found[one.provider_id].state) < _RANKS.index(one.state) for one in found)
+            if lags and item.asked_at - item.received_at <= _AHEAD:
+                verdict.again.append(item)
+        elif any(name in asked.skipped for name in wanted):
+            verdict.unasked.append(item)
+        elif item.asked_at - item.received_at > _PATIENCE:
+            verdict.outcomes[item] = "the provider gives no answer about it"
+        else:
+            verdict.again.append(item)
 
 
-def _apply(
-    connection: Connection,
-    batch: Sequence[_Waiting],
-    believed: Mapping[int, Sequence[Report]],
-    outcomes: dict[int, str],
-) -> None:
+def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, Sequence[Report]]) -> dict[Waiting, str]:
+    """Apply what may be believed; return what came of each receipt."""
     now = datetime.now(UTC)
-    accounts = {item.id: item.account_id for item in batch}
-    named: dict[int, list[tuple[tuple[str, int, int], Report]]] = defaultdict(list)
-    for receipt_id, found in believed.items():
-        for report in found:
-            parsed = (routes.parse_reference(text) for text in report.references)
-            named[receipt_id] += [(reference, report) for reference in parsed if reference is not None]
-    ours = _attempts(connection, {(reference, accounts[id_]) for id_, pairs in named.items() for reference, _ in pairs})
-    told = []
-    for receipt_id in believed:
-        pairs = [(key, report) for key, report in named[receipt_id] if (key, accounts[receipt_id]) in ours]
-        told += [Told(key[1], key[2], report, min(report.at or now, now)) for key, report in pairs]
-        outcomes[receipt_id] = ", ".join(str(report.state) for _, report in pairs) or "no message of ours"
+    ours = _attempts(connection, account_id, believed.values())
+    told: list[Told] = []
+    outcomes: dict[Waiting, str] = {}
+    for item, found in believed.items():
+        pairs = [(ours[reference], report) for report in found for reference in report.references if reference in ours]
+        told += [Told(one.recipient_id, one.attempt, report, min(report.at or now, now)) for one, report in pairs]
+        outcomes[item] = ", ".join(str(report.state) for _, report in pairs) or "no message of ours"
     if told:
         reports.apply(connection, told)
-    connection.execute(
-        text("""
-            UPDATE receipt r SET applied_at = :now, outcome = u.outcome
-            FROM unnest(CAST(:ids AS bigint[]), CAST(:outcomes AS text[])) AS u(id, outcome) WHERE r.id = u.id
-        """),
-        {"now": now, "ids": list(outcomes), "outcomes": list(outcomes.values())},
-    )
+    return outcomes
 
 
-def _attempts(
-    connection: Connection, wanted: set[tuple[tuple[str, int, int], int]]
-) -> set[tuple[tuple[str, int, int], int]]:
-    """Give those ((campaign key, recipient id, attempt), account id) that are attempts of ours through that account."""
-    if not wanted:
-        return set()
-    keys = [key for key, _ in wanted]
+def _attempts(connection: Connection, account_id: int, groups: Iterable[Sequence[Report]]) -> dict[str, _Attempt]:
+    """Return the attempts of ours through this account that the reports name, by the reference as it was written."""
+    named = {reference for found in groups for report in found for reference in report.references}
+    parsed = {reference: key for reference in named if (key := routes.parse_reference(reference)) is not None}
+    if not parsed:
+        return {}
     rows = connection.execute(
         text("""
-            SELECT c.key, l.recipient_id, l.attempt, l.sms_account_id
+            SELECT u.reference, l.recipient_id, l.attempt, l.state, l.provider_id
             FROM unnest(
-                CAST(:keys AS text[]), CAST(:ids AS bigint[]), CAST(:attempts AS bigint[])
-            ) AS u(key, id, attempt)
-            JOIN send_log l ON l.recipient_id = u.id AND l.attempt = u.attempt
+                CAST(:names AS text[]), CAST(:keys AS text[]), CAST(:ids AS bigint[]), CAST(:attempts AS bigint[])
+            ) AS u(reference, key, id, attempt)
+            JOIN send_log l ON l.recipient_id = u.id AND l.attempt = u.attempt AND l.sms_account_id = :account_id
             JOIN campaign c ON c.id = l.campaign_id AND c.key = u.key
         """),
         {
-            "keys": [key for key, _, _ in keys],
-            "ids": [recipient_id for _, recipient_id, _ in keys],
-            "attempts": [attempt for _, _, attempt in keys],
+            "account_id": account_id,
+            "names": list(parsed),
+            "keys": [key for key, _, _ in parsed.values()],
+            "ids": [recipient_id for _, recipient_id, _ in parsed.values()],
+            "attempts": [attempt for _, _, attempt in parsed.values()],
         },
     )
-    return {((row.key, row.recipient_id, row.attempt), row.sms_account_id) for row in rows} & wanted
+    return {row.reference: _Attempt(row.recipient_id, row.attempt, row.state, row.provider_id) for row in rows}
 
 
 def _place(tenant_id: int, receipt_id: int) -> Place:

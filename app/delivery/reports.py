@@ -1,11 +1,13 @@
 """What a provider says of attempts becomes states: by rank, under a lock, once.
 
-"Delivered" outranks "undelivered", and both outrank "accepted", whatever comes first, late or twice: that order is the
-vocabulary's own (`app.tracking.states`), for `move` leaves a state only where it allows.
+"Delivered" outranks "undelivered" and "cancelled", and all outrank "accepted", whatever comes first, late or twice:
+that order is the vocabulary's own (`app.tracking.states`), for `move` leaves a state only where it allows.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -28,8 +30,16 @@ _FROM = {
     SmsState.ACCEPTED: _LEFT,
     SmsState.CANCELLED: _LEFT,
     SmsState.UNDELIVERED: _LEFT,
-    SmsState.DELIVERED: (*_LEFT, SmsState.UNDELIVERED, SmsState.QUEUED),
+    SmsState.DELIVERED: (
+        *_LEFT,
+        SmsState.UNDELIVERED,
+        SmsState.QUEUED,
+        SmsState.CANCELLED,
+        SmsState.EXPIRED,
+    ),
 }
+# how much a provider's clock may be behind ours: so much earlier than the attempt it is still the time of its beginning
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def apply(connection: Connection, told: Sequence[Told]) -> None:
@@ -50,6 +60,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         {"ids": ids},
     )
     people = {row.id: row for row in rows}
+    told = _dated(connection, told)
     groups: dict[SmsState, dict[tuple[int, int], Told]] = defaultdict(dict)
     for item in told:
         if item.recipient_id in people:
@@ -70,6 +81,31 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
             retries.plan(connection, moved)
         if group:
             log.tell(connection, to, group)
+
+
+def believed(at: datetime, started_at: datetime, now: datetime) -> datetime:
+    """Return when it happened, by what a provider says of an attempt that began at `started_at`.
+
+    Nothing happens before its attempt or after now: a little too early is the beginning of the attempt, and any other
+    time that can't be is no time at all, so it happened when we learnt of it.
+    """
+    if at > now or at < started_at - _CLOCKS_DIFFER:
+        return now
+    return max(at, started_at)
+
+
+def _dated(connection: Connection, told: Sequence[Told]) -> list[Told]:
+    """Put right the times that can't be (`believed`)."""
+    rows = connection.execute(
+        text("SELECT recipient_id, attempt, started_at FROM send_log WHERE recipient_id = ANY(:ids)"),
+        {"ids": sorted({item.recipient_id for item in told})},
+    )
+    started = {(row.recipient_id, row.attempt): row.started_at for row in rows}
+    now = datetime.now(UTC)
+    return [
+        replace(item, at=believed(item.at, started.get((item.recipient_id, item.attempt), item.at), now))
+        for item in told
+    ]
 
 
 def _step(item: Told, carrier: str) -> Step:

@@ -96,19 +96,28 @@ class SendLog(TenantOwned, Model):
 
 
 class Receipt(TenantOwned, Model):
-    """A provider's push, kept raw before anything is made of it; the same body twice is one row."""
+    """A provider's push, kept raw before anything is made of it; the same body twice is one row.
+
+    `message_id` is the provider's id of the one message it names. It is worked on from `try_at` on, by whoever claims
+    it until `leased_until`; `tries` is how often that was in vain (`app.delivery.receipt_queue`).
+    """
 
     __tablename__ = "receipt"
     __table_args__ = owned(
         refers_to("sms_account", "sms_account_id"),
         UniqueConstraint("sms_account_id", "digest"),
-        Index("ix_receipt_waiting", "id", postgresql_where=text("applied_at IS NULL")),
+        Index("ix_receipt_try_at", "sms_account_id", "try_at", postgresql_where=text("applied_at IS NULL")),
+        Index("ix_receipt_message_id", "message_id", postgresql_where=text("applied_at IS NULL")),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     sms_account_id: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     body_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    message_id: Mapped[str | None] = mapped_column(Text)
     received_at: Mapped[CreatedAt]
+    try_at: Mapped[CreatedAt]
+    tries: Mapped[int] = mapped_column(server_default="0")
+    leased_until: Mapped[Time | None]
     applied_at: Mapped[Time | None]
     outcome: Mapped[str] = mapped_column(Text, server_default="")

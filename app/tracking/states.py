@@ -110,16 +110,17 @@ SMS = Track(
             # also: as it was before, for whom another SMS does not leave after all
             _S.QUEUED: {_S.SENDING, _S.CANCELLED, _S.EXPIRED, _S.DELIVERED, _S.UNDELIVERED, _S.ACCEPTED},
             # a refusal is undelivered; "try later" goes back to queued; a receipt may come before our own response
-            _S.SENDING: {_S.ACCEPTED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.DELIVERED},
+            _S.SENDING: {_S.ACCEPTED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.DELIVERED, _S.CANCELLED},
             _S.ACCEPTED: {_S.DELIVERED, _S.UNDELIVERED, _S.UNKNOWN, _S.QUEUED, _S.CANCELLED},
             _S.UNKNOWN: {_S.ACCEPTED, _S.DELIVERED, _S.UNDELIVERED, _S.QUEUED, _S.CANCELLED, _S.EXPIRED},
             # a late receipt outranks an earlier "undelivered"; sending again to the undelivered is a person's act
             _S.UNDELIVERED: {_S.DELIVERED, _S.QUEUED},
             # a reminder to someone it reached already
             _S.DELIVERED: {_S.QUEUED},
-            # who got no SMS because they had paid, which was a mistake in the books
-            _S.CANCELLED: {_S.QUEUED},
-            _S.EXPIRED: set(),
+            # who got no SMS because they had paid, which was a mistake in the books; and here too a late receipt of an
+            # SMS that arrived after all outranks what we believed
+            _S.CANCELLED: {_S.QUEUED, _S.DELIVERED},
+            _S.EXPIRED: {_S.DELIVERED},
         }
     ),
 )

@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,14 +13,15 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from app import queues
-from app.delivery import receipts
+from app import queues, tenancy
+from app.delivery import asking, due, receipt_queue, receipts, routes
 from app.extensions import vault
 from app.sms import PROVIDERS
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
+from tests.outbound.rawserver import Peer, RawServer
 
 Launched = Callable[..., Job]
 
@@ -78,6 +81,11 @@ def pushed(launched: Launched, sandbox: Sandbox, door: Door) -> Callable[..., Jo
 
 def apply(job: Job) -> None:
     tracking.apply_receipts(job.tenant_id)
+
+
+def time_passes(job: Job) -> None:
+    """Let the back-off of every receipt be over."""
+    job.change("UPDATE receipt SET try_at = now(), leased_until = NULL WHERE applied_at IS NULL")
 
 
 def waiting(job: Job) -> int:
@@ -213,6 +221,9 @@ def test_a_receipt_waits_while_the_carrier_gives_no_detail(
     assert waiting(job) == 3
     sandbox.switches()
     apply(job)
+    assert waiting(job) == 3, "each has its back-off"
+    time_passes(job)
+    apply(job)
     assert job.states() == {"delivered": 3}
 
 
@@ -226,6 +237,7 @@ def test_a_receipt_nobody_can_explain_is_put_aside_after_a_day(
     apply(job)
     assert waiting(job) == 1
     job.change("UPDATE receipt SET received_at = received_at - interval '25 hours'")
+    time_passes(job)
     apply(job)
     assert waiting(job) == 0
     assert job.rows("SELECT outcome FROM receipt WHERE %s > 0") == [
@@ -315,3 +327,230 @@ def post(app: Flask, job: Job, body: bytes, *, account_id: int = 0) -> int:
     account_id = account_id or job.account_id
     path = f"/callbacks/sms/{account_id}/{vault.receipt_key(account_id)}"
     return app.test_client().post(path, data=body).status_code
+
+
+def keep(job: Job, provider_id: str, *, account_id: int = 0, **changes: Any) -> None:
+    """Push a receipt of the campaign's first person."""
+    key = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
+    body = message(f"{key}.{job.people[0].id}.1") | {"id": provider_id} | changes
+    with tenancy.platform():
+        assert receipts.keep(account_id or job.account_id, json.dumps(body).encode())
+
+
+def asked(sandbox: Sandbox) -> int:
+    return sum(1 for row in sandbox.ledger("karaden") if row["call"] == "detail")
+
+
+def test_two_workers_share_the_receipts_of_a_company(
+    pushed: Callable[..., Job], sandbox: Sandbox, door: Door, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each message is asked about once, by whoever claimed it; a claim is committed before anybody is asked."""
+    job = pushed(40)
+    job.send()
+    door.wait(40)
+    monkeypatch.setattr(receipts, "_BATCH", 5)
+    sandbox.switches(latency_ms={"value": 50, "on": "karaden.detail"})
+    together = threading.Barrier(3)
+
+    def work() -> None:
+        with app.app_context():
+            together.wait(10)
+            apply(job)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert job.states() == {"delivered": 40}
+    assert asked(sandbox) == 40
+
+
+def test_no_transaction_is_open_while_the_carrier_is_asked(
+    pushed: Callable[..., Job], door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pushed(3)
+    job.send()
+    door.wait(3)
+    real = asking.ask
+    seen: list[int] = []
+
+    def ask(*arguments: Any, **more: Any) -> Any:
+        seen.append(
+            len(
+                job.rows(
+                    "SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
+                    " AND datname = current_database() AND %s > 0"
+                )
+            )
+        )
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(asking, "ask", ask)
+    apply(job)
+    assert job.states() == {"delivered": 3}
+    assert seen == [0]
+
+
+def test_receipts_that_cannot_be_answered_delay_no_other_of_their_account(
+    launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three hundred of messages of which the carrier knows nothing, before one that it knows."""
+    job = launched(1)
+    job.send()
+    for _ in range(300):
+        keep(job, str(uuid.uuid4()))
+    keep(job, sandbox.messages()[0]["id"])
+    monkeypatch.setattr(receipts, "_BATCH", 50)
+    apply(job)
+    assert job.states() == {"delivered": 1}
+    assert waiting(job) == 300
+    before = asked(sandbox)
+    apply(job)
+    assert asked(sandbox) == before == 301, "each of them has its own back-off"
+
+
+def test_receipts_that_get_no_answer_hold_up_no_other_account(launched: Launched, sandbox: Sandbox) -> None:
+    """One company, two contracts; the token of the first was withdrawn, another can't be opened at all."""
+    job = launched(1)
+    job.send()
+    withdrawn, closed = (factories.sms_account(job.tenant_id) for _ in range(2))
+    job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", closed)
+    for number in range(40):
+        keep(job, f"x-{number}", account_id=withdrawn, tags=[])
+        keep(job, f"x-{number}", account_id=closed, tags=[])
+    keep(job, sandbox.messages()[0]["id"])
+    with RawServer(*[refused] * 200) as server:
+        real = routes.account
+
+        def account(account_id: int) -> routes.Account:
+            found = real(account_id)
+            if account_id != withdrawn:
+                return found
+            return replace(found, opened=replace(found.opened, base_url=server.url))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(routes, "account", account)
+            for _ in range(3):
+                apply(job)
+        assert len(server.requests) < 2 * 16, "a refused account is left alone"
+    assert job.states() == {"delivered": 1}
+    with tenancy.platform():
+        wanted = dict(due.urgent())["jobs.tracking.apply_receipts"]
+    assert (job.tenant_id,) not in wanted, "nobody is busy with them"
+
+
+def test_a_carrier_that_wants_fewer_questions_gets_few_and_loses_none(
+    pushed: Callable[..., Job], sandbox: Sandbox, door: Door
+) -> None:
+    job = pushed(60)
+    job.send()
+    door.wait(60)
+    sandbox.switches(too_many_requests={"on": "karaden.detail"}, retry_after_s=300)
+    for _ in range(5):
+        apply(job)
+    assert asked(sandbox) <= 16
+    assert job.rows("SELECT max(tries) AS tries FROM receipt WHERE %s > 0")[0]["tries"] <= 1
+    sandbox.switches()
+    job.change("UPDATE sms_account SET ask_after = now()")
+    time_passes(job)
+    apply(job)
+    assert job.states() == {"delivered": 60}
+
+
+def test_many_receipts_of_one_message_are_one_question(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    provider_id = sandbox.messages()[0]["id"]
+    for word in ("none", "unknown", "received"):
+        keep(job, provider_id, sent_result=word)
+    apply(job)
+    assert (job.states(), asked(sandbox), waiting(job)) == ({"delivered": 1}, 1, 0)
+    for word in ("none", "received"):  # the carrier tells it once more
+        keep(job, provider_id, sent_result=word, updated_at="2026-11-30T12:00:00+09:00")
+    apply(job)
+    assert (asked(sandbox), waiting(job)) == (1, 0), "nothing overrules what is known"
+
+
+def test_receipts_of_another_system_in_the_same_contract_ask_nothing(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    for number in range(50):
+        keep(job, str(uuid.uuid4()), tags=[f"order-{number}"])
+    apply(job)
+    assert (asked(sandbox), waiting(job)) == (0, 0)
+    assert {row["outcome"] for row in job.rows("SELECT outcome FROM receipt WHERE %s > 0")} == {"no message of ours"}
+
+
+def test_a_receipt_that_is_ahead_of_the_carriers_own_answer_is_asked_about_again(
+    launched: Launched, sandbox: Sandbox
+) -> None:
+    """Within a minute, then ever less often; for as long as that lasts it is not lost."""
+    job = launched(1, phones=["+819012340002"])  # the carrier's own answer says "processing" until the end of time
+    job.send()
+    provider_id = sandbox.messages()[0]["id"]
+    pauses = []
+    for _ in range(5):
+        keep(job, provider_id)
+        apply(job)
+        [row] = job.rows("SELECT applied_at, extract(epoch FROM try_at - now()) AS wait_s FROM receipt WHERE %s > 0")
+        assert row["applied_at"] is None
+        pauses.append(row["wait_s"])
+        time_passes(job)
+    assert pauses[0] <= 20
+    assert pauses == sorted(pauses)
+    assert asked(sandbox) == 5
+    job.change("UPDATE receipt SET received_at = received_at - interval '73 hours'")
+    apply(job)
+    assert waiting(job) == 0, "from here on those are asked about whom nobody told of"
+    assert job.states() == {"accepted": 1}
+
+
+def test_a_receipt_pushed_again_while_it_waits_is_asked_about_at_once(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    sandbox.switches(error_before={"on": "karaden.detail"})
+    keep(job, sandbox.messages()[0]["id"])
+    apply(job)
+    sandbox.switches()
+    keep(job, sandbox.messages()[0]["id"])
+    apply(job)
+    assert job.states() == {"delivered": 1}
+
+
+def test_a_worker_that_died_with_receipts_in_its_hands_loses_none(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    keep(job, sandbox.messages()[0]["id"])
+    with tenancy.tenant(job.tenant_id):
+        assert len(receipt_queue.claim(job.account_id, tried=False, limit=10)) == 1
+    apply(job)
+    assert waiting(job) == 1, "somebody else works on it"
+    job.change("UPDATE receipt SET leased_until = now() - interval '1 second'")
+    apply(job)
+    assert job.states() == {"delivered": 1}
+
+
+@pytest.mark.parametrize(("told", "expected"), [("2999-01-01", "now"), ("1999-01-01", "now"), ("before", "start")])
+def test_a_time_that_cannot_be_is_not_the_time_of_delivery(
+    launched: Launched, sandbox: Sandbox, told: str, expected: str
+) -> None:
+    job = launched(1)
+    job.send()
+    job.change("UPDATE send_log SET started_at = now() - interval '1 hour'")
+    started_at = job.rows("SELECT started_at FROM send_log WHERE campaign_id = %s")[0]["started_at"]
+    received_at = (started_at - timedelta(minutes=1)).isoformat() if told == "before" else f"{told}T00:00:00+09:00"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
+        keep(job, sandbox.messages()[0]["id"], received_at=received_at)
+        apply(job)
+    delivered_at = job.person(job.people[0].id)["delivered_at"]
+    if expected == "start":
+        assert delivered_at == started_at
+    else:
+        assert timedelta() <= datetime.now(UTC) - delivered_at < timedelta(seconds=30)
+
+
+def refused(peer: Peer) -> None:
+    while peer.read():
+        peer.sock.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")

@@ -1,16 +1,20 @@
 """What is reported of an attempt, in whatever order, leaves the one right state and one event per step."""
 
+import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
+from flask import Flask
 
 from app import tenancy
 from app.delivery import books, log, reports, routes, slices
 from app.delivery.books import Result
 from app.delivery.log import Told
 from app.sms.base import Outcome, OutcomeKind, Report, ReportState
+from app.tracking.moves import move
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -100,3 +104,117 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     assert job.person(person)["sms_state"] == person_state
     attempts = job.rows("SELECT state FROM send_log WHERE campaign_id = %s ORDER BY attempt")
     assert [row["state"] for row in attempts] == [attempt_state, "sending"]
+
+
+def claimed(job: Job) -> tuple[slices.Lease, list[books.Claim]]:
+    """Claim all people of the job, as a worker does whose requests are about to leave."""
+    with tenancy.platform():
+        held = slices.lease()
+    assert held is not None
+    with tenancy.tenant(job.tenant_id):
+        way = routes.route(job.campaign_id)
+        with slices.holding(held) as connection:
+            claims = books.claim(
+                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+            )
+    return held, claims
+
+
+@pytest.mark.parametrize("own", [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_message_called_off_before_our_own_answer_stays_so_unless_it_arrives(
+    launched: Launched, own: OutcomeKind, *, late: bool
+) -> None:
+    job = launched(1)
+    held, [claim] = claimed(job)
+    told(job, Report("m", ReportState.CANCELLED, code="canceled"))
+    with tenancy.tenant(job.tenant_id), slices.holding(held) as connection:
+        books.record(connection, held, [Result(claim.recipient_id, 1, Outcome(own, "", "m"), datetime.now(UTC))])
+    assert job.states() == {"cancelled": 1}
+    assert job.attempts() == {("cancelled", "canceled"): 1}
+    if late:
+        told(job, Report("m", ReportState.DELIVERED, code="received"))
+        assert job.states() == {"delivered": 1}
+        assert job.attempts() == {("delivered", "received"): 1}
+
+
+@pytest.mark.parametrize("state", ["cancelled", "expired"])
+def test_who_got_the_sms_after_all_is_not_told_of_as_without(launched: Launched, state: str) -> None:
+    """Whom we gave up while their first SMS was on its way all the same."""
+    job = launched(1)
+    job.send()
+    job.change("UPDATE recipient SET sms_state = %s", state)
+    job.change("UPDATE send_log SET state = 'cancelled'")
+    for report in (ReportState.PROCESSING, ReportState.UNDELIVERED):
+        told(job, Report("id", report))
+        assert job.states() == {state: 1}
+    told(job, Report("id", ReportState.DELIVERED, code="received"))
+    assert job.states() == {"delivered": 1}
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (timedelta(hours=1), timedelta(hours=1)),
+        (timedelta(minutes=-2), timedelta()),
+        (timedelta(minutes=-6), timedelta(hours=2)),
+        (timedelta(days=-9000), timedelta(hours=2)),
+        (timedelta(hours=3), timedelta(hours=2)),
+    ],
+)
+def test_nothing_happens_before_its_attempt_or_in_the_future(at: timedelta, expected: timedelta) -> None:
+    """An attempt that began two hours ago; `at` and `expected` count from its beginning."""
+    started_at = NOW - timedelta(hours=2)
+    assert reports.believed(started_at + at, started_at, NOW) == started_at + expected
+
+
+def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
+    launched: Launched, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcomes are written group by group; people are locked in the order of their ids, as receipts lock them."""
+    job = launched(3)
+    held, claims = claimed(job)
+    now = datetime.now(UTC)
+    kinds = [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED]
+    results = [
+        Result(claim.recipient_id, claim.attempt, Outcome(kind, "timeout", f"m{number}"), now)
+        for number, (claim, kind) in enumerate(zip(claims, kinds, strict=True))
+    ]
+    first, go = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        done = move(*arguments, **more)
+        if threading.current_thread().name == "record" and not first.is_set():
+            first.set()
+            go.wait(10)
+        return done
+
+    monkeypatch.setattr(books, "move", slow)
+    faults: list[BaseException] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            with app.app_context(), tenancy.tenant(job.tenant_id):
+                work()
+        except BaseException as fault:  # noqa: BLE001 - told below
+            faults.append(fault)
+
+    def record() -> None:
+        with slices.holding(held) as connection:
+            books.record(connection, held, results)
+
+    def receipt() -> None:
+        report = Report("x", ReportState.DELIVERED, code="received")
+        with tenancy.transaction() as connection:
+            reports.apply(connection, [Told(claim.recipient_id, 1, report, now) for claim in claims[1:]])
+
+    threads = [threading.Thread(target=run, args=(work,), name=work.__name__) for work in (record, receipt)]
+    threads[0].start()
+    assert first.wait(10)
+    threads[1].start()
+    threading.Event().wait(0.5)
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert faults == []
+    assert job.states() == {"accepted": 1, "delivered": 2}
