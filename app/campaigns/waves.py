@@ -19,6 +19,7 @@ from app.extensions import db
 from app.models import Campaign, Wave
 from app.tracking import codes, standing
 from app.tracking.moves import Executor, Only, move_all, move_campaign
+from app.tracking.reached import REACHED
 from app.tracking.states import CampaignState, SmsState
 
 # so many are moved where the act is decided: in a second or less
@@ -45,9 +46,10 @@ UNWANTED = f"""
 """
 CONDITIONS = {
     "launch": "true",
-    # nobody whose number the provider refused for good
+    # nobody whose number the provider refused for good, nobody who has the SMS whatever the provider says
     "resend": f"""
         (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)) AND NOT {_SETTLED}
+        AND NOT {REACHED}
     """,
     # who can still use the link, and has a reason to
     **{which: f"{condition} AND NOT {_SETTLED} AND link_expires_at > now()" for which, condition in REMINDED.items()},

@@ -13,8 +13,9 @@ from app.campaigns import waves
 from app.delivery import caps, log, retries, retry, slices
 from app.delivery.slices import Lease
 from app.sms.base import Outcome, OutcomeKind
-from app.tracking import codes, standing
+from app.tracking import codes, reached, standing
 from app.tracking.moves import Only, Step, move
+from app.tracking.reached import WAITS_IN_VAIN
 from app.tracking.states import PAGE, SMS, PageState, SmsState
 
 _STATES = {
@@ -72,8 +73,9 @@ def claim(
         if not waiting:
             return []
         after_id = waiting[-1].id
-        _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted], now)
-        rows = [row for row in waiting if not row.unwanted]
+        had = _spare_reached(connection, waiting, now)
+        _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
+        rows = [row for row in waiting if not row.unwanted and row.id not in had]
     expires_at = links.expiry(validity, now)
     steps = [
         Step(
@@ -90,7 +92,7 @@ def claim(
     claims = [Claim(*row[:_CLAIMED]) for row in rows if row.id in moved]
     log.begin(
         connection,
-        [(item.recipient_id, item.attempt) for item in claims],
+        [(item.recipient_id, item.attempt, item.generation) for item in claims],
         tenant_id=held.tenant_id,
         campaign_id=held.campaign_id,
         account_id=account_id,
@@ -106,13 +108,20 @@ def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> 
         text(f"""
             SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                {waves.UNWANTED} AS unwanted, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed
+                {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
+                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
         """),  # noqa: S608 - our own words
         {"campaign_id": held.campaign_id, "after_id": after_id, "last_id": held.last_id, "limit": limit},
     ).all()
+
+
+def _spare_reached(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
+    """Let those go who used the link while they waited to get the same message once more; give their ids."""
+    ids = [row.id for row in rows if row.reached]
+    return reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=now) if ids else set()
 
 
 def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:

@@ -18,17 +18,18 @@ from app.models import Campaign, Recipient
 from app.sms import PROVIDERS
 from app.tracking import codes
 from app.tracking.moves import Step, move
+from app.tracking.reached import REACHED_R
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
 _ASKED_FOR = timedelta(hours=24)
 
 
-_HELD = """
+_HELD = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
     WHERE r.tenant_id = :tenant_id AND r.unknown_at IS NOT NULL
     AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown'
-    AND coalesce(l.answered_at, l.started_at) <= :asked_since
+    AND coalesce(l.answered_at, l.started_at) <= :asked_since AND NOT {REACHED_R}
 """
 
 

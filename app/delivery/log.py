@@ -43,7 +43,7 @@ class Tries:
 
 def begin(
     connection: Connection,
-    attempts: Sequence[tuple[int, int]],
+    attempts: Sequence[tuple[int, int, int]],
     *,
     tenant_id: int,
     campaign_id: int,
@@ -51,17 +51,19 @@ def begin(
     fence: int,
     at: datetime,
 ) -> None:
-    """Write the rows of attempts, (recipient id, attempt) each, that are about to be made."""
+    """Write the rows of attempts, (recipient id, attempt, generation of the link) each, that are about to be made."""
     table, values = bulk.table(
         {
-            "id": ("bigint", [recipient_id for recipient_id, _ in attempts]),
-            "attempt": ("integer", [attempt for _, attempt in attempts]),
+            "id": ("bigint", [recipient_id for recipient_id, _, _ in attempts]),
+            "attempt": ("integer", [attempt for _, attempt, _ in attempts]),
+            "generation": ("integer", [generation for _, _, generation in attempts]),
         }
     )
     connection.execute(
         text(f"""
-            INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, started_at)
-            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, :fence, :at FROM {table} AS u
+            INSERT INTO send_log
+                (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, fence, started_at)
+            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, u.generation, :fence, :at FROM {table} AS u
         """),  # noqa: S608 - our own words
         values
         | {"tenant_id": tenant_id, "campaign_id": campaign_id, "account_id": account_id, "fence": fence, "at": at},

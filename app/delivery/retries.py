@@ -7,21 +7,26 @@ often it was tried.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
 from app.sms import PROVIDERS
-from app.tracking import codes
+from app.tracking import codes, reached
 
 # spreads those who failed together, seconds
 _JITTER_S = 300
 
 
 def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
-    """Plan another try for those of these people who are undelivered for a passing cause and have tries left."""
+    """Plan another try for those of these people who are undelivered for a passing cause and have tries left.
+
+    Whoever used the link has got the SMS all the same, and stands so.
+    """
     ids = list(recipient_ids)
     if not ids:
         return
+    reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=datetime.now(UTC))
     # what an earlier failure planned, before a person sent it again, is over
     connection.execute(
         text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids) AND retry_at IS NOT NULL"), {"ids": ids}

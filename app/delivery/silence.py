@@ -24,6 +24,7 @@ from app.outbound import Request, Response
 from app.sms.base import Report, ReportState, UnclearAnswer
 from app.tracking import codes
 from app.tracking.moves import Step, move
+from app.tracking.reached import REACHED_R
 from app.tracking.states import SMS, SmsState
 from app.vault import CannotOpen
 
@@ -38,14 +39,11 @@ _CHUNK = 500
 # A job ends after so long, seconds, and another goes on: others' receipts wait on the same queue.
 _SHIFT_S = 30.0
 
-# who opened the link got the SMS, whatever the provider says
-_OPENED = "(CASE r.page_state WHEN 'expired' THEN r.opened_at IS NOT NULL ELSE r.page_state <> 'unopened' END)"
-
 _SILENT = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
     WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id
     AND (
-        (r.sms_state = 'accepted' AND r.sms_code <> :as_sent AND (NOT {_OPENED} OR r.accepted_at > :asked_since))
+        (r.sms_state = 'accepted' AND r.sms_code <> :as_sent AND (NOT {REACHED_R} OR r.accepted_at > :asked_since))
         OR (r.sms_state = 'unknown' AND r.sms_code = :no_receipt AND r.accepted_at > :asked_since)
     )
 """
@@ -168,7 +166,7 @@ def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> 
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text(f"""
-                SELECT r.id, {_OPENED} AS opened FROM recipient r
+                SELECT r.id, {REACHED_R} AS opened FROM recipient r
                 JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt) ON u.id = r.id
                 WHERE r.sms_attempt = u.attempt ORDER BY r.id FOR NO KEY UPDATE OF r
             """),  # noqa: S608 - our own words
@@ -206,7 +204,7 @@ def _rearm(part: _Part) -> None:
 def _next_time(connection: Connection, part: _Part, now: datetime) -> datetime | None:
     rows = connection.execute(
         text(f"""
-            SELECT r.sms_state = 'unknown' OR {_OPENED} AS told, min(r.accepted_at) AS first_at
+            SELECT r.sms_state = 'unknown' OR {REACHED_R} AS told, min(r.accepted_at) AS first_at
             {_SILENT} GROUP BY 1
         """),
         _values(part, now),

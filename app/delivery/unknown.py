@@ -24,7 +24,7 @@ from app.delivery.log import Told
 from app.delivery.slices import Range
 from app.outbound import Response
 from app.sms.base import Report
-from app.tracking import codes
+from app.tracking import codes, reached
 from app.tracking.moves import Step, move, move_campaign, note
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -78,6 +78,7 @@ def next_check(since: datetime, now: datetime, settle: timedelta) -> datetime:
 def _check(part: Range) -> None:
     """Ask about every unknown message of a slice, then say when to look at the slice again."""
     with tenancy.transaction() as connection:
+        _spare_reached(connection, part)
         waiting, now = _unknown(connection, part)
     requeued = sum(_ask(part, account_id, mine, now) for account_id, mine in waiting.items())
     with tenancy.transaction() as connection:
@@ -96,6 +97,14 @@ def _check(part: Range) -> None:
         queues.enqueue("jobs.delivery.send", once=True)
     if not left:
         slices.complete(part.campaign_id)
+
+
+def _spare_reached(connection: Connection, part: Range) -> None:
+    """Settle whoever used the link of an SMS of unknown fate: it arrived."""
+    _lock(connection, part)
+    among = "campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND sms_state = 'unknown'"
+    values = {"campaign_id": part.campaign_id, "first_id": part.first_id, "last_id": part.last_id}
+    reached.spare(connection, among, values, at=datetime.now(UTC))
 
 
 def _ask(part: Range, account_id: int, waiting: list[_Open], now: datetime) -> int:
@@ -176,6 +185,8 @@ def _settle(
             {"ids": [item.recipient_id for item in asked], "attempts": [item.attempt for item in asked]},
         )
         ids = set(same.scalars())
+        # while one asked, somebody may have used the link
+        ids -= reached.spare(connection, "id = ANY(:ids)", {"ids": sorted(ids)}, at=datetime.now(UTC))
         told = [
             Told(item.recipient_id, item.attempt, report, min(report.at or now, now)) for item, report in found.items()
         ]

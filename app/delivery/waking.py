@@ -9,6 +9,7 @@ from app.accounts import Unusable
 from app.campaigns import waves
 from app.delivery import routes
 from app.delivery.slices import Range
+from app.tracking import reached
 from app.tracking.moves import Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -30,7 +31,10 @@ def wake() -> None:
 
 
 def _wake(part: Range) -> int:
-    """Wake the people of one slice but those who paid meanwhile, or need their reminder no more; give how many wait."""
+    """Wake the people of one slice, but not those who were reached, paid, or need their reminder no more.
+
+    Returns how many wait.
+    """
     try:
         may_leave = routes.opens_at(routes.route(part.campaign_id), datetime.now(UTC)) is not None
     except (Unusable, CannotOpen):
@@ -52,11 +56,13 @@ def _wake(part: Range) -> int:
             values,
         ).all()
         ids = [row.id for row in rows]
+        now = datetime.now(UTC)
+        had = reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=now)
         connection.execute(text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids)"), {"ids": ids})
         if not may_leave or state == CampaignState.CANCELLED:
             return 0
-        now = datetime.now(UTC)
-        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in rows if not row.unwanted]
+        again = [row for row in rows if not row.unwanted and row.id not in had]
+        steps = [Step(row.id, now, {"attempt": row.sms_attempt, "again": "retry"}) for row in again]
         moved = move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNDELIVERED])
         if moved:
             connection.execute(

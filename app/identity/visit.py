@@ -19,6 +19,7 @@ from app.campaigns import people
 from app.extensions import db, vault
 from app.models import Campaign, Recipient
 from app.tenancy import lookup
+from app.tracking import reached
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState, PaymentState
 
@@ -177,6 +178,9 @@ def begin(link: Link) -> None:
         move(connection, PAGE, PageState.OPENED, steps, actor="person", sources=[PageState.UNOPENED])
         if not link.common.asks:
             move(connection, PAGE, PageState.VERIFIED, steps, actor="person")
+        reached.spare(
+            connection, "id = :id AND sms_state <> 'queued'", {"id": link.recipient_id}, at=steps[0].at, actor="person"
+        )
 
 
 def view(standing: Standing) -> tuple[str, str]:

@@ -58,7 +58,8 @@ class SendLog(TenantOwned, Model):
     """送信ログ: one row per attempt, committed before the request leaves.
 
     The reference given to the provider is `<campaign.key>.<recipient_id>.<attempt>`: made of what the row is found by.
-    `state` is the SMS vocabulary's word for this attempt, `code` the provider's. The recipient alone is a foreign key:
+    `generation` is that of the link the message carried. `state` is the SMS vocabulary's word for this attempt, `code`
+    the provider's. The recipient alone is a foreign key:
     it implies company and campaign, whose checks took longer than the row itself, and the campaign keeps its account.
     Nothing refers to an attempt, so it needs no key for that either.
     """
@@ -77,6 +78,7 @@ class SendLog(TenantOwned, Model):
     recipient_id: Mapped[int] = mapped_column(BigInteger)
     sms_account_id: Mapped[int] = mapped_column(BigInteger)
     attempt: Mapped[int]
+    generation: Mapped[int] = mapped_column(server_default="1")
     fence: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(Text, server_default="sending")
     code: Mapped[str] = mapped_column(Text, server_default="")

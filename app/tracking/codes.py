@@ -11,6 +11,7 @@ WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recor
 NO_RECEIPT = "no_receipt"  # accepted, and the provider never told what became of it
 AS_SENT = "by_hand:sent"  # a person decided that it counts as sent
 AGAIN = "by_hand:again"  # a person decided that it is sent again
+OPENED = "opened"  # its person used the link it carried: it arrived, whatever the provider says
 NEEDLESS = "needless"  # it waited while its person paid, or opened what they were to be reminded of
 CALLED_OFF = "called_off"  # it waited when its campaign was given up
 TOO_LATE = "too_late"  # it waited until nothing may leave any more
@@ -25,6 +26,7 @@ _WORDS = {
     NO_RECEIPT: "送信サービスから結果の知らせなし",
     AS_SENT: "管理者が送信済みとした",
     AGAIN: "管理者が再送とした",
+    OPENED: "本人がリンクを開いたため、届いたものとした",
     NEEDLESS: "支払済みまたは開封済みなどのため、送らず",
     CALLED_OFF: "配信が取り消されたため、送らず",
     TOO_LATE: "送信の期限を過ぎたため、送らず",

@@ -107,6 +107,8 @@ def move(
     if timed and (time_column := STEP_TIMES.get((track.name, to))):
         kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
         sets.append(f"{time_column} = {kept}")
+    if (track.name, to) == ("page", PageState.OPENED):
+        sets.append("opened_generation = r.link_generation")
     sets += [f"{name} = u.{name}" for name in names]
     columns: dict[str, tuple[str, Sequence[Any]]] = {
         "id": ("bigint", [step.recipient_id for step in steps]),

@@ -1,0 +1,204 @@
+"""Whoever used the link that an SMS carried is never sent the same message again, by any path, and stands so."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from app import tenancy
+from app.delivery import again, books, held, reports, routes, slices
+from app.delivery.log import Told
+from app.extensions import db
+from app.identity import visit
+from app.models import Campaign, Recipient
+from app.sms.base import Report, ReportState
+from app.tracking import codes
+from jobs import delivery
+from sandbox.harness import Sandbox
+from tests import factories
+from tests.launched import Job, received
+
+Launched = Callable[..., Job]
+
+# every way in which a person can have used the link, as the database has it
+USED = (
+    "page_state = 'opened', opened_at = now()",
+    "page_state = 'verified', opened_at = now(), verified_at = now()",
+    "page_state = 'viewed', opened_at = now()",
+    "page_state = 'locked', opened_at = now(), locked_at = now()",
+    "page_state = 'expired', opened_at = now() - interval '1 hour', link_expires_at = now()",
+    "page_state = 'viewed', opened_at = now(), payment_state = 'started', pay_started_at = now()",
+    "page_state = 'viewed', opened_at = now(), payment_state = 'paid', pay_started_at = now(), paid_at = now()",
+)
+NOT_USED = (
+    "page_state = 'unopened'",
+    "page_state = 'expired', link_expires_at = now() - interval '1 hour'",
+    # an earlier link was used, and the message carried a newer one
+    "page_state = 'unopened', opened_at = now(), opened_generation = link_generation - 1",
+)
+
+
+def use(job: Job, how: str, place: int = 0) -> None:
+    job.change(f"UPDATE recipient SET {how} WHERE id = %s", job.people[place].id)  # noqa: S608 - our own words
+
+
+def told(job: Job, state: ReportState, code: str, attempt: int = 1) -> None:
+    report = Report("id", state, code=code)
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
+
+
+def retried(job: Job) -> None:
+    job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
+    delivery.reconcile(job.tenant_id)
+    job.send()
+
+
+def settled(job: Job) -> None:
+    job.change("UPDATE send_log SET answered_at = answered_at - interval '1 hour' WHERE state = 'unknown'")
+    job.make_due()
+    job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s AND check_at IS NOT NULL", job.campaign_id)
+
+
+@pytest.mark.parametrize("how", USED)
+def test_whoever_used_the_link_gets_no_retry(launched: Launched, sandbox: Sandbox, how: str) -> None:
+    job = launched(2, retry_times=2)
+    job.send()
+    told(job, ReportState.UNDELIVERED, "unconnected")
+    use(job, how)
+    retried(job)
+    assert sorted(received(sandbox).values()) == [1, 2]
+    person = job.person(job.people[0].id)
+    assert (person["sms_state"], person["sms_code"], person["retry_at"]) == ("delivered", codes.OPENED, None)
+    assert "リンクを開いた" in codes.words(person["sms_code"])
+    assert job.attempts()["undelivered", "unconnected"] == 2, "the provider's word stays in the log"
+
+
+@pytest.mark.parametrize("how", NOT_USED)
+def test_whoever_did_not_use_the_link_gets_the_retry(launched: Launched, sandbox: Sandbox, how: str) -> None:
+    job = launched(1, retry_times=2)
+    job.send()
+    told(job, ReportState.UNDELIVERED, "unconnected")
+    use(job, how)
+    retried(job)
+    assert list(received(sandbox).values()) == [2]
+
+
+def test_no_retry_is_planned_for_whoever_read_before_the_provider_spoke(launched: Launched) -> None:
+    job = launched(1, retry_times=2)
+    job.send()
+    use(job, USED[2])
+    told(job, ReportState.UNDELIVERED, "unconnected")
+    person = job.person(job.people[0].id)
+    assert (person["sms_state"], person["retry_at"]) == ("delivered", None)
+
+
+@pytest.mark.parametrize("how", USED)
+def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
+    launched: Launched, sandbox: Sandbox, how: str
+) -> None:
+    job = launched(1)
+    sandbox.switches(reset_before_body=True)
+    job.send()
+    sandbox.switches()
+    assert job.states() == {"unknown": 1}
+    use(job, how)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    assert (job.states(), job.state()) == ({"delivered": 1}, "completed")
+    assert job.attempts() == {("delivered", codes.OPENED): 1}
+    job.send()
+    assert sandbox.messages() == []
+
+
+@pytest.mark.parametrize("how", USED)
+def test_the_button_to_send_again_leaves_out_whoever_used_the_link(
+    launched: Launched, sandbox: Sandbox, how: str
+) -> None:
+    job = launched(2, retry_times=0)
+    job.send()
+    told(job, ReportState.UNDELIVERED, "unconnected")
+    use(job, how)
+    user_id = factories.user(job.tenant_id)
+    with tenancy.tenant(job.tenant_id):
+        assert again.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 1
+        assert again.resend(job.campaign_id, user_id=user_id) == 1
+    job.send()
+    assert sorted(received(sandbox).values()) == [1, 2]
+    assert received(sandbox)["0" + job.people[0].phone[3:]] == 1
+
+
+@pytest.mark.parametrize("how", USED)
+def test_between_decision_and_claim_the_link_still_counts(launched: Launched, sandbox: Sandbox, how: str) -> None:
+    job = launched(2, retry_times=2)
+    job.send()
+    told(job, ReportState.UNDELIVERED, "unconnected")
+    job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
+    delivery.reconcile(job.tenant_id)
+    assert job.states() == {"queued": 2}
+    use(job, how)
+    job.send()
+    assert sorted(received(sandbox).values()) == [1, 2]
+    assert job.states() == {"accepted": 1, "delivered": 1}
+
+
+def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) -> None:
+    sandbox.switches(hang=True)
+    job = launched(2)
+    job.send()
+    sandbox.switches()
+    job.change(
+        "UPDATE send_log SET started_at = now() - interval '25 hours', answered_at = now() - interval '25 hours'"
+    )
+    use(job, USED[2])
+    user_id = factories.user(job.tenant_id, "manager")
+    with tenancy.tenant(job.tenant_id):
+        assert held.count(db.session.get_one(Campaign, job.campaign_id)) == 1
+        assert not held.is_held(db.session.get_one(Recipient, job.people[0].id))
+        assert not held.settle_unknown(job.people[0].id, as_sent=False, user_id=user_id)
+        assert held.settle_unknown(job.people[1].id, as_sent=False, user_id=user_id)
+
+
+@pytest.mark.parametrize("before", ["unknown", "undelivered"])
+def test_a_press_on_the_link_says_at_once_that_the_sms_arrived(
+    launched: Launched, sandbox: Sandbox, before: str
+) -> None:
+    job = launched(1, retry_times=1)
+    sandbox.switches(error_after=before == "unknown")
+    job.send()
+    if before == "undelivered":
+        told(job, ReportState.UNDELIVERED, "unconnected")
+    assert job.states() == {before: 1}
+    link = sandbox.messages()[0]["body"].rsplit("/", 1)[1]
+    found = visit.by_token(link.split()[0])
+    assert found is not None
+    with tenancy.tenant(job.tenant_id):
+        visit.begin(found)
+    person = job.person(job.people[0].id)
+    assert (person["sms_state"], person["sms_code"], person["opened_generation"]) == ("delivered", codes.OPENED, 1)
+    retried(job)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
+    job.send()
+    assert list(received(sandbox).values()) == [1]
+
+
+def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(1)
+    job.send()
+    use(job, "page_state = 'viewed', opened_at = now(), opened_generation = 1")
+    # what drawing a new link does: the page begins anew, and an SMS is due
+    use(job, "link_generation = 2, page_state = 'unopened', sms_state = 'queued'")
+    job.change("UPDATE slice SET due_at = now()")
+    job.change("UPDATE campaign SET state = 'sending'")
+    with tenancy.platform():
+        taken = slices.lease()
+    assert taken is not None
+    with tenancy.tenant(job.tenant_id):
+        way = routes.route(job.campaign_id)
+        with slices.holding(taken) as connection:
+            claims = books.claim(
+                connection, taken, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+            )
+    # the one before carried generation 1, which was used: but it is the new one that waits
+    assert [(claim.attempt, claim.generation) for claim in claims] == [(2, 2)]
