@@ -1,6 +1,7 @@
 """The drill's judge and its ground: what counts as held, and what a factor divides."""
 
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -76,6 +77,10 @@ def test_a_frozen_program_stands_with_all_it_started_and_goes_on(tmp_path: Path)
             pass
         both = [one, *one.children()]
         signal_tree(process, signal.SIGSTOP)
+        # a signal takes effect when its process runs next, which on a busy machine isn't at once
+        deadline = time.monotonic() + 10
+        while {each.status() for each in both} != {psutil.STATUS_STOPPED} and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert {each.status() for each in both} == {psutil.STATUS_STOPPED}
         signal_tree(process, signal.SIGCONT)
         assert psutil.STATUS_STOPPED not in {each.status() for each in both}
