@@ -2,15 +2,18 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, has_request_context, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import config, extensions, headers, logs, tenancy
+from app import config, extensions, headers, limits, logs, request_guard, tenancy
 from app.config import Settings
 from app.tenancy import lookup, scope
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _COMMON_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -37,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = _Product(__name__, static_folder=None)
     app.config.update(_flask_config(settings))
     _bind_extensions(app, settings)
+    _guard(app, settings)
     _add_doors(app, settings)
     common = list(_COMMON_HEADERS)
     if settings.https:
@@ -57,8 +61,10 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "TRUSTED_HOSTS": list(settings.trusted_hosts),
-        "MAX_CONTENT_LENGTH": 1_000_000,  # where files are uploaded, the view raises it for itself
-        "MAX_FORM_MEMORY_SIZE": 1_000_000,
+        # `app.limits` bounds each body before it gets here; these hold where nothing says more
+        "MAX_CONTENT_LENGTH": limits.LARGEST_FORM,  # where files are uploaded, the view raises it for itself
+        "MAX_FORM_MEMORY_SIZE": limits.LARGEST_FORM,
+        "MAX_FORM_PARTS": limits.MOST_FIELDS,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # an error's text must not show a statement's parameters: they are people's details
         "SQLALCHEMY_ENGINE_OPTIONS": {
@@ -95,6 +101,19 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     with app.app_context():
         scope.bind(extensions.db.engine)
     lookup.close()  # those of an earlier application in this process read another database
+
+
+def _guard(app: Flask, settings: Settings) -> None:
+    """Put the guard around the product; the doors' headers come around both."""
+
+    def signed_in(environ: "WSGIEnvironment") -> bool:
+        session = app.session_interface.open_session(app, app.request_class(environ))
+        return session is not None and "_user_id" in session
+
+    # a load balancer asks by address: for what it asks, any host is ours
+    host = settings.trusted_hosts[0].lstrip(".")
+    guarded = request_guard.wrap(app.wsgi_app, settings.upload_max_bytes, signed_in, host)
+    app.wsgi_app = guarded  # type: ignore[method-assign]
 
 
 def _add_doors(app: Flask, settings: Settings) -> None:

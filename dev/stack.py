@@ -22,6 +22,7 @@ from typing import Self
 
 import redis
 
+from app import limits, request_guard
 from app.config import new_secrets
 from dev.postgres import remove_postgres
 from dev.process import DevError, free_port, kill_tree, spawn, stop, tail, wait_until, write_secret
@@ -31,6 +32,13 @@ from dev.servers import Servers, check_database, check_redis, start_servers
 ROOT = Path(__file__).parents[1]
 LINK_BASE_URL = "https://todoke.example"
 QUEUES = ("intake", "delivery", "tracking")
+
+# what the web server bounds by itself: see docs/install.md and app/request_guard.py
+SERVER_LIMITS = (
+    *("--blocking-threads", str(request_guard.SERVER_THREADS)),
+    *("--http", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", str(limits.HEAD)),
+    *("--backlog", "4096", "--backpressure", "2048"),
+)
 
 _READY_LIMIT_S = 60
 _COMMAND_LIMIT_S = 300
@@ -211,7 +219,7 @@ class Stack:
 
 def serve(target: str, port: int) -> list[str]:
     """Give the command of the web server, for a WSGI application named as module:name."""
-    granian = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4"]
+    granian = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", *SERVER_LIMITS]
     return [sys.executable, "-m", *granian, "--host", "127.0.0.1", "--port", str(port), target]
 
 

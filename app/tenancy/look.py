@@ -12,9 +12,10 @@ from hashlib import sha256
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from app import limits
 from app.identity.bad_input import BadInput
 
-LOGO_UPLOAD_BYTES = 2_000_000
+LOGO_UPLOAD_BYTES = limits.LOGO_UPLOAD
 LOGO_BYTES = 10_240  # what a page may carry: in base64 and gzipped about as much
 
 # WCAG 2.2, 1.4.3: 4.5 to 1 between letters and what is behind them

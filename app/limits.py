@@ -1,0 +1,103 @@
+"""How long anything may be that comes from outside: the one table, asked before any work is done.
+
+In: what a person, a browser or a provider sent. Out: the same, or a refusal in words. What can't happen here: a text
+that is normalised, searched or compared before its length is known; one that is cut, as half a number is somebody
+else's. Only what goes into a log is cut.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from app.identity.bad_input import BadInput
+
+# An address as it arrives: bytes of the path once its %xx are undone, and of the query as it stands. Phones take the
+# words behind a link for a part of it: those of the longest SMS fit.
+PATH = 4_000
+QUERY = 8_000
+QUERY_FIELDS = 100
+
+# Headers that the product, Flask or Werkzeug reads; the server bounds all others, by `HEAD`.
+HEADERS: Mapping[str, int] = {
+    "HTTP_HOST": 300,
+    "HTTP_COOKIE": 8_000,
+    "HTTP_ACCEPT": 2_000,
+    "HTTP_ACCEPT_LANGUAGE": 500,
+    "HTTP_USER_AGENT": 2_000,
+    "HTTP_REFERER": 8_000,
+    "HTTP_ORIGIN": 500,
+    "HTTP_AUTHORIZATION": 2_000,
+    "HTTP_RANGE": 200,
+    "HTTP_IF_NONE_MATCH": 500,
+    "HTTP_IF_MODIFIED_SINCE": 100,
+    "HTTP_X_FORWARDED_FOR": 500,
+    "HTTP_X_FORWARDED_HOST": 300,
+    "HTTP_X_FORWARDED_PROTO": 100,
+    "HTTP_SEC_FETCH_SITE": 100,
+    "HTTP_SEC_FETCH_DEST": 100,
+    "HTTP_X_CSRFTOKEN": 500,
+    "HTTP_X_CSRF_TOKEN": 500,
+    "HTTP_STRIPE_SIGNATURE": 2_000,
+    "HTTP_X_KOMOJU_SIGNATURE": 500,
+    "HTTP_X_PAYJP_WEBHOOK_TOKEN": 500,
+    "CONTENT_TYPE": 300,
+    "CONTENT_LENGTH": 20,
+}
+# bytes of a request's first line and all its headers: the server's own limit (`--http1-buffer-size`)
+HEAD = 65_536
+
+
+class Body(NamedTuple):
+    """How large a body may be; `fields` counts those of a form. `staff` alone may send it where that is true."""
+
+    most: int
+    fields: int = 200
+    staff: bool = False
+
+
+LOGO_UPLOAD = 2_000_000
+LARGEST_FORM = 500_000
+MOST_FIELDS = 2_000
+
+# The first that fits counts. An upload's own size is a setting: `upload_max_bytes` comes on top of what stands here.
+_UPLOAD = re.compile(r"/admin/campaign/[0-9]{1,19}/list/")
+_BODIES: tuple[tuple[str, Body], ...] = (
+    ("/admin/login", Body(8_000, 20)),
+    ("/admin/password", Body(8_000, 20)),
+    ("/admin/page_look", Body(LOGO_UPLOAD + 100_000, 50, staff=True)),
+    ("/admin", Body(LARGEST_FORM, MOST_FIELDS)),
+    ("/callbacks/", Body(64 * 1024)),
+    ("/p/answers", Body(16_000, 100)),
+    ("", Body(4_000, 20)),
+)
+_AROUND_UPLOAD = 100_000
+
+
+def body_of(path: str, upload_max_bytes: int) -> Body:
+    """Return how large the body of a request to this path may be."""
+    if path.startswith("/admin/campaign/") and _UPLOAD.fullmatch(path):
+        return Body(upload_max_bytes + _AROUND_UPLOAD, 20, staff=True)
+    return next(body for prefix, body in _BODIES if path.startswith(prefix))
+
+
+# Characters of what a person types, where no field of a form says less.
+TYPED = 300
+# a cell of a list, and its headline
+CELL = 2_000
+COLUMN_NAME = 200
+FILE_NAME = 255
+
+
+class TooLong(BadInput):
+    """A text that is longer than anything of its kind."""
+
+    def __init__(self, most: int, what: str = "") -> None:
+        super().__init__("too_long", f"{what}{'が' if what else ''}長すぎます。{most:,}文字以内で入力してください。")
+        self.most = most
+
+
+def within(text: str, most: int, what: str = "") -> str:
+    """Return the text as it is. Raises TooLong where it is longer than `most` characters."""
+    if len(text) > most:
+        raise TooLong(most, what)
+    return text
