@@ -22,7 +22,7 @@ from app.tenancy.sessions import Device
 from app.tenancy.sign_in import Begun, SignInRefused, second_step, sign_in
 from app.tenancy.staff import Staff
 
-_LONGEST_TYPED = 300  # characters; more is no sign-in
+_LONGEST_TARGET = 2_000  # characters of an address of ours
 _GUESSES = "20 per minute; 200 per hour"
 
 REFUSED = (
@@ -106,7 +106,7 @@ def _user(remembered: str) -> Staff | None:
 def sign_in_page() -> BaseResponse | str:
     """Show the sign-in, and take it."""
     target = request.values.get("next", "")
-    values = {name: request.form.get(name, "")[:_LONGEST_TYPED] for name in ("tenant_code", "email", "password")}
+    values = {name: request.form.get(name, "") for name in ("tenant_code", "email", "password")}
     problem = ""
     if request.method == "POST":
         try:
@@ -140,7 +140,7 @@ def code_page() -> BaseResponse | str:
     if request.method == "POST":
         try:
             with tenancy.platform():
-                begun = second_step(key, request.form.get("code", "")[:_LONGEST_TYPED])
+                begun = second_step(key, request.form.get("code", ""))
         except SignInRefused:
             problem = CODE_REFUSED
         else:
@@ -173,7 +173,18 @@ def device() -> Device:
 
 
 def _is_ours(target: str) -> bool:
-    return target.startswith(f"{PREFIX}/") and is_safe_url(target)
+    """Return whether an address leads to the back office, however a browser reads it.
+
+    Browsers take a backslash for a slash, and drop tabs and line breaks, so that an address with those is none.
+    """
+    return (
+        len(target) <= _LONGEST_TARGET
+        and target.startswith(f"{PREFIX}/")
+        and target.isprintable()
+        and "\\" not in target
+        and "//" not in target.partition("?")[0]
+        and is_safe_url(target)
+    )
 
 
 @bp.post("/logout")

@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
-from admin_views import again, errors, keyset, listing, scoping, show
+from admin_views import again, errors, fields, keyset, listing, scoping, show
 from admin_views.access import may_open, staff
 from admin_views.auth import to_sign_in
 from admin_views.filters import Filter
@@ -48,13 +48,19 @@ def expose(url: str = "/", *, methods: Iterable[str] = ("GET",)) -> Callable[[_V
 
 
 class Form(BaseForm):  # type: ignore[misc]
-    """The base of all forms: NUL, which no person types and PostgreSQL can't hold, is dropped."""
+    """The base of all forms.
+
+    NUL, which no person types and PostgreSQL can't hold, is dropped. A text that is far too long is refused before
+    anything is made of it.
+    """
 
     def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
         """Read what was sent."""
         if formdata:
             pairs = [(name, value) for name in formdata for value in formdata.getlist(name)]
             formdata = MultiDict((n, v.replace("\0", "") if isinstance(v, str) else v) for n, v in pairs)
+            for field in self._fields.values():
+                fields.refuse_long(field, formdata.getlist(field.name))
         super().process(formdata, *args, **kwargs)
 
 
@@ -280,13 +286,23 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     def _get_list_extra_args(self) -> Any:
         view_args = super()._get_list_extra_args()
         view_args.page = 0  # pages begin at a row, not at a number (`keyset`)
-        view_args.search = " ".join((view_args.search or "").split())[:_LONGEST_SEARCH] or None
+        view_args.search = self._search_of(view_args.search or "")
         column = self._get_column_by_idx(view_args.sort)
         if column is None or column[0] not in self._sortable_columns:
             view_args.sort = view_args.sort_desc = None
         # what an address holds besides goes into no other address
         view_args.extra_args = {}
         return view_args
+
+    @staticmethod
+    def _search_of(typed: str) -> str | None:
+        """Return what is searched for; nothing where it is too long to be anything, which is told."""
+        if len(typed) > 2 * _LONGEST_SEARCH or len(search := " ".join(typed.split())) > _LONGEST_SEARCH:
+            flash(
+                f"検索する語が長すぎるため、検索していません。{_LONGEST_SEARCH}文字以内で入力してください。", "warning"
+            )
+            return None
+        return search or None
 
     def is_valid_filter(self, filter: Any) -> bool:  # noqa: A002 - Flask-Admin's name
         """Take our own filters alone."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from flask import abort, flash, jsonify, redirect, request, url_for
 
-from admin_views import flow_approval, flow_lists, flow_live, flow_one, flow_preview, flow_status
+from admin_views import fields, flow_approval, flow_lists, flow_live, flow_one, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.again import sure, sure_file
 from admin_views.base import expose
@@ -184,7 +184,7 @@ class CampaignFlow(FlowView):
         context = flow_preview.check_page(
             campaign,
             waiting="waiting" in request.args,
-            wanted=request.args.get("row", "").replace("\0", "").strip()[:100],
+            wanted=request.args.get("row", "").replace("\0", "").strip(),
         )
         return self.page("flow/check.html", campaign, "check", **context)
 
@@ -240,7 +240,7 @@ class CampaignFlow(FlowView):
         """Send what was checked. A second press finds it under way and leads to the figures."""
         ours(campaign_id)
         try:
-            lifecycle.launch(campaign_id, user_id=staff().id, digest=request.form.get("digest", ""))
+            lifecycle.launch(campaign_id, user_id=staff().id, digest=fields.typed("digest"))
         except NotReady as not_ready:
             campaign = one_campaign(campaign_id)
             if not lifecycle.content_locked(campaign):

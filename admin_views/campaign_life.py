@@ -6,7 +6,7 @@ many, with which words and when; what a second press would do twice is refused b
 
 from flask import abort, flash, redirect, request, url_for
 
-from admin_views import flow_again, flow_approval, flow_preview, flow_status
+from admin_views import fields, flow_again, flow_approval, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import expose
@@ -20,6 +20,7 @@ from app.models import Campaign
 from app.tracking.states import CampaignState
 
 _WHICH = f"{ONE}/remind/<which>"
+_MOST_TEXT = 300  # characters of an SMS, as in a campaign's form
 
 
 class CampaignLife(FlowView):
@@ -48,7 +49,7 @@ class CampaignLife(FlowView):
     def approve(self, campaign_id: int) -> Page:
         """Let it go as it was checked; a second press finds it gone."""
         ours(campaign_id)
-        digest = request.form.get("digest", "")
+        digest = fields.typed("digest")
         try:
             approval.approve(campaign_id, user_id=staff().id, role=staff().role, digest=digest)
         except NotReady as not_ready:
@@ -60,7 +61,7 @@ class CampaignLife(FlowView):
     def send_back(self, campaign_id: int) -> Page:
         """Make it a draft again, with a reason for whoever asked."""
         ours(campaign_id)
-        reason = request.form.get("reason", "")[:2000]
+        reason = fields.typed("reason", 20 * approval.MOST_REASON)
         try:
             approval.send_back(campaign_id, user_id=staff().id, role=staff().role, reason=reason)
         except NotReady as not_ready:
@@ -112,12 +113,12 @@ class CampaignLife(FlowView):
     def trial(self, campaign_id: int) -> Page:
         """Send one SMS to the number typed, once."""
         ours(campaign_id)
-        typed = request.form.get("phone", "").strip()
+        typed = fields.typed("phone").strip()
         try:
             state = trial.send_trial(campaign_id, typed, user_id=staff().id)
         except NotReady as not_ready:
             campaign = one_campaign(campaign_id)
-            context = flow_preview.check_page(campaign, trial_typed=typed[:20], trial_problems=not_ready.problems)
+            context = flow_preview.check_page(campaign, trial_typed=typed, trial_problems=not_ready.problems)
             return self.page("flow/check.html", campaign, "check", **context), 422
         flash(*flow_again.TRIAL_FLASHES[state])
         return redirect(f"{url_for('flow.check', campaign_id=campaign_id)}#trial", 303)
@@ -153,8 +154,11 @@ class CampaignLife(FlowView):
         """Send a reminder; a second press finds it sent."""
         _asked(campaign_id, which)
         db.session.rollback()
-        typed = request.form.get("sms_text", "").replace("\r\n", "\n").replace("\0", "")[:300]
-        number = request.form.get("number", "")
+        typed = fields.typed("sms_text", 20 * _MOST_TEXT).replace("\r\n", "\n").replace("\0", "")
+        number = fields.typed("number")
+        if len(typed) > _MOST_TEXT:
+            problem = f"SMS本文が長すぎます。{_MOST_TEXT}文字以内で入力してください。"
+            return self._remind_page(one_campaign(campaign_id), which, typed, [problem]), 422
         try:
             count = again.remind(
                 campaign_id,

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import phonenumbers
+from flask import abort, request
 from wtforms import DecimalField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length, StopValidation, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget, TextInput
 
 from admin_views.scoping import as_id
+from app import limits
 from app.intake.cards import holds_card_number
+
+_SLACK = 200  # characters
 
 Check = Callable[[Any, Any], None]
 
@@ -33,6 +37,34 @@ def one_line(value: str | None) -> str:
 def many_lines(value: str | None) -> str:
     """Give a typed text with one kind of line break, without space at its end."""
     return (value or "").replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+
+def typed(name: str, most: int = limits.TYPED) -> str:
+    """Return what a form without fields of ours sent under a name; 413 where it is longer than `most` characters."""
+    value = request.form.get(name, "")
+    if len(value) > most:
+        abort(413)
+    return value
+
+
+def refuse_long(field: Any, values: Sequence[Any]) -> None:
+    """Have a field refused, and shown as it was typed, whose text is too long to be worked upon.
+
+    A line break counts twice as it arrives, and white space around a text counts for nothing later: so this bound is
+    wider than the field's own, which is told either way.
+    """
+    most = next((check.max for check in field.validators if isinstance(check, Length) and check.max > 0), limits.TYPED)
+    long = next((value for value in values if isinstance(value, str) and len(value) > 2 * most + _SLACK), None)
+    if long is None:
+        return
+
+    def take(_values: Any) -> None:
+        field.data = None
+
+    def refuse(_form: Any) -> None:
+        raise StopValidation(f"長すぎます。{most:,}文字以内で入力してください。")
+
+    field.filters, field.process_formdata, field.pre_validate, field._value = (), take, refuse, lambda: long  # noqa: SLF001 - what WTForms asks a field for
 
 
 def required(message: str) -> DataRequired:

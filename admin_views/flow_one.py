@@ -55,7 +55,11 @@ def page(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] =
 def read(campaign: Campaign, typed: Mapping[str, str]) -> dict[str, str]:
     """Read the cells by column. Raises imports.Refused."""
     header = single.form_of(campaign).header
-    return {name: typed.get(f"cell_{place}", "")[:_MOST] for place, name in enumerate(header)}
+    cells = {name: typed.get(f"cell_{place}", "") for place, name in enumerate(header)}
+    for name, cell in cells.items():
+        if len(cell) > _MOST:
+            raise imports.Refused(f"「{name}」が長すぎます。{_MOST:,}文字以内で入力してください。")
+    return cells
 
 
 def _hints(campaign: Campaign, form: single.Form) -> dict[str, str]:

@@ -18,6 +18,7 @@ from app.config import settings
 from app.delivery import trial
 from app.extensions import db
 from app.intake.phones import mask
+from app.intake.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient
 from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
@@ -64,6 +65,8 @@ def one_preview(campaign: Campaign, wanted: str) -> tuple[list[Preview], str]:
     """Show the texts of whoever is wanted by reference or by the list's row number; else say that there is nobody."""
     if not wanted:
         return [], ""
+    if len(wanted) > MAX_REFERENCE:
+        return [], f"管理番号が長すぎます。{MAX_REFERENCE}文字以内で入力してください。"
     mine = select(Recipient.id).where(Recipient.campaign_id == campaign.id).order_by(Recipient.id.desc()).limit(1)
     found = db.session.scalar(mine.where(Recipient.tenant_id == campaign.tenant_id, Recipient.reference == wanted))
     number = unicodedata.normalize("NFKC", wanted)

@@ -7,7 +7,7 @@ from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
-from admin_views import show
+from admin_views import fields, show
 from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import SecureView, expose
@@ -18,7 +18,6 @@ from app.tenancy import second_factor, sessions
 from app.tenancy.staff import Role, factor_required
 
 _ONE = "/session/<int(max=9223372036854775807):session_id>/end"
-_LONGEST_TYPED = 40
 _WRONG_CODE = (
     "コードが違います。認証アプリに今表示されている6桁の数字を入力してください。"
     "何度も違うときは、スマートフォンの時刻が自動設定になっているか確かめてください。"
@@ -77,7 +76,7 @@ class MyselfView(SecureView):
             return redirect(url_for("myself.index"), 303)
         problem = ""
         if request.method == "POST":
-            codes = second_factor.switch_on(user, request.form.get("code", "")[:_LONGEST_TYPED])
+            codes = second_factor.switch_on(user, fields.typed("code"))
             if codes is not None:
                 sessions.end_all(user.id, but=staff().session_id)
                 self._record("factor_on")

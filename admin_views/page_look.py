@@ -23,11 +23,14 @@ from app.tenancy import look, sample
 
 STANDARD = "#0017c1"  # public/static/page.css without a company's own
 _FORM_BYTES = 1_000_000  # and some more, so that a picture a little too large is told so in its place
+_COLOUR_SIGNS = 40
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
 def _hex(typed: str | None) -> str:
     # browsers without a palette show a line of text
+    if len(typed or "") > _COLOUR_SIGNS:
+        return ""  # the form says what to type
     plain = unicodedata.normalize("NFKC", typed or "").strip().lower()
     return f"#{plain}" if re.fullmatch(r"[0-9a-f]{6}", plain) else plain
 

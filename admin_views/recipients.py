@@ -16,7 +16,7 @@ from admin_views.again import sure
 from admin_views.base import SecureModelView, expose
 from admin_views.filters import Choice, Days, RowChoice, SmsChoice, states_of
 from admin_views.keyset import Way
-from admin_views.scoping import rows
+from admin_views.scoping import as_id, rows
 from app import audit, tenancy
 from app.campaigns import people
 from app.delivery import held
@@ -40,7 +40,7 @@ def latest_campaigns() -> list[tuple[str, str]]:
     found = rows(Campaign).order_by(Campaign.id.desc()).limit(_OFFERED)
     offered = {str(campaign.id): campaign.name for campaign in found}
     asked = request.args.get("campaign", "")
-    if asked and asked not in offered and (name := campaign_name(int(asked))):
+    if as_id(asked) is not None and asked not in offered and (name := campaign_name(int(asked))):
         offered[asked] = name
     return list(offered.items())
 

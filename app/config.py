@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 ENVIRONMENTS = ("production", "demo", "test")
 
@@ -122,6 +122,9 @@ class Settings:
     database_app_role: str = _setting(_text, "", "the role migrations grant to (default: the user in DATABASE_URL)")
     database_pool: int = _setting(_whole(1, 200), "10", "connections a process keeps")
     redis_url: str = _setting(_url("redis", "rediss", "unix"), None, "Redis or Valkey, for RQ and limits", secret=True)
+    redis_no_password_because: str = _setting(
+        _text, "", "why REDIS_URL names no password, in words; production refuses to start without one or the other"
+    )
 
     public_base_url: str = _setting(_url("https", "http"), None, "where this web server is reached")
     operator_name: str = _setting(_text, "", "who runs this installation, as the recipients' pages name it")
@@ -141,6 +144,10 @@ class Settings:
     payjp_api_base: str = _setting(_url("https", "http"), "https://api.pay.jp", "PAY.JP's API")
     komoju_api_base: str = _setting(_url("https", "http"), "https://komoju.com/api/v1", "KOMOJU's API")
     paypay_api_base: str = _setting(_url("https", "http"), "https://apigw.paypay.ne.jp", "PayPay OPA's API")
+
+    payment_page_hosts: tuple[str, ...] = _setting(
+        _list, "", "further host names of payment pages, comma separated: a provider's page under a name of your own"
+    )
 
     log_format: str = _setting(_one_of("json", "console"), "json", "how logs are written")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "the least severe log line kept")
@@ -229,6 +236,7 @@ def _fill(values: dict[str, Any]) -> None:
     values["database_owner_url"] = values["database_owner_url"] or values["database_url"]
     values["database_app_role"] = values["database_app_role"] or urlsplit(values["database_url"]).username or ""
     values["link_base_url"] = values["link_base_url"] or values["public_base_url"]
+    values["payment_page_hosts"] = values["payment_page_hosts"] or ()
     values["trusted_hosts"] = values["trusted_hosts"] or tuple(
         sorted({urlsplit(values[name]).hostname or "" for name in ("public_base_url", "link_base_url")})
     )
@@ -261,12 +269,22 @@ def _unfit_for_production(values: dict[str, Any]) -> list[str]:
         faults.append("DIGEST_KEY: is a demo secret; make one with `python -m app new-secrets`")
     if any(key.startswith(DEMO_MARK) for key in values["field_keys"].values()):
         faults.append("FIELD_KEYS: holds a demo secret; make one with `python -m app new-secrets`")
+    if not (_redis_password(values["redis_url"]) or values["redis_no_password_because"].strip()):
+        faults.append(
+            "REDIS_URL: names no password, so that whoever reaches it gives orders to the workers; set one"
+            " (rediss://:password@host:port/0), or say in REDIS_NO_PASSWORD_BECAUSE why none is needed"
+        )
     faults.extend(
         f"{name.upper()}: must start with https:// in production"
         for name in ("public_base_url", *(name for name in values if name.endswith("_api_base")))
         if not values[name].startswith("https://")
     )
     return faults
+
+
+def _redis_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.password or parse_qs(parts.query).get("password", [""])[0]
 
 
 def new_secrets(*, demo: bool = False) -> dict[str, str]:

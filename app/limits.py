@@ -13,7 +13,7 @@ from app.identity.bad_input import BadInput
 
 # An address as it arrives: bytes of the path once its %xx are undone, and of the query as it stands. Phones take the
 # words behind a link for a part of it: those of the longest SMS fit.
-PATH = 4_000
+PATH = 6_000
 QUERY = 8_000
 QUERY_FIELDS = 100
 

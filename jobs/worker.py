@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import queues, tenancy
 from app.delivery import stopping
 from app.extensions import redis_client
+from app.queues import NamedJob
 
 # how often a worker shows that it lives, and how often RQ looks for jobs of those that don't; seconds
 _WORKER_TTL_S = 30
@@ -49,11 +50,21 @@ class Worker(SimpleWorker):
         stopping.asked.set()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
-        """Run one job, once this machine's clock is right."""
+        """Run one job of ours, once this machine's clock is right.
+
+        One that is not the product's fails, and nothing of it is imported.
+        """
+        if (fault := _fault(job)) is not None:
+            _log.error("job refused: it is none of the product's", queue=queue.name, reason=fault)
+            return super().perform_job(job, queue, execution)
         while _clock_is_wrong() and not stopping.asked.wait(_CLOCK_WAIT_S):
             pass
         with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
             return super().perform_job(job, queue, execution)
+
+
+def _fault(job: Job) -> str | None:
+    return job.fault() if isinstance(job, NamedJob) else "class"
 
 
 def _clock_is_wrong() -> bool:
@@ -82,6 +93,7 @@ def run(queue_name: str) -> None:
                 [queues.queue(queue_name)],
                 connection=redis_client.connection,
                 serializer=JSONSerializer,
+                job_class=NamedJob,
                 worker_ttl=_WORKER_TTL_S,
                 maintenance_interval=_MAINTENANCE_S,
                 log_job_description=False,

@@ -21,21 +21,24 @@ _DENSITY = 2
 def address(digest: str) -> str:
     """Give the style sheet's address, for a company's look or for none."""
     if digest:
-        return url_for("public.look_static", digest=digest, v=_version())
-    return url_for("public.static", filename="page.css", v=_version())
+        return url_for("public.look_static", digest=digest, v=version())
+    return url_for("public.static", filename="page.css", v=version())
 
 
 def sheet(digest: str) -> Response | None:
     """Give the style sheet of a look; None where no company has it."""
-    css = _sheet(digest)
-    return None if css is None else Response(css, mimetype="text/css")
+    try:
+        return Response(_sheet(digest), mimetype="text/css")
+    except LookupError:
+        return None
 
 
 @lru_cache(maxsize=256)
-def _sheet(digest: str) -> str | None:
+def _sheet(digest: str) -> str:
     found = lookup.first(_FOUND, digest)
     if found is None:
-        return None
+        # an error is not kept: a look may be asked for before it is saved
+        raise LookupError(digest)
     return compose(*found)
 
 
@@ -71,5 +74,6 @@ def _logo(png: bytes) -> str:
 
 
 @cache
-def _version() -> str:
+def version() -> str:
+    """Return the version of the style sheet, as addresses carry it."""
     return sha256(_CSS.read_bytes()).hexdigest()[:12]

@@ -45,7 +45,8 @@ class TokenConverter(BaseConverter):
 class TailConverter(BaseConverter):
     """What can't belong to the token before it."""
 
-    regex = "[^0-9A-Za-z].*"
+    # a line break and what stands below it too
+    regex = r"[^0-9A-Za-z][\s\S]*"
     part_isolating = False
 
 

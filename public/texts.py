@@ -148,6 +148,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Please correct these. No attempt was counted.",
     ),
     "unreadable_item": ("この項目を確かめて入力してください。", "Please check this answer."),
+    "unreadable_long": ("長すぎます。短くして入力してください。", "This is too long. Please shorten it."),
     "unreadable_empty": ("この項目を入力してください。", "Please fill in this answer."),
     # locked, gone, over
     "locked_title": ("安全のため、このページを閉じました", "This page is locked for your safety"),

@@ -29,11 +29,12 @@ def verify() -> Response:
 def verified() -> Response:
     """Say whether that company sends from that number."""
     company, number = (request.form.get(name, "").strip() for name in ("company", "number"))
+    too_long = [name for name, typed in (("company", company), ("number", number)) if len(typed) > senders.MOST_TYPED]
+    if too_long or not (company and number):
+        return _verify(status=422, outcome="empty", company=company, number=number, too_long=too_long)
     sender = senders.find(company, number)
-    outcome = "yes" if sender else "no" if company and number else "empty"
     host = urlsplit(settings().link_base_url).hostname
-    status = 422 if outcome == "empty" else 200
-    return _verify(status=status, outcome=outcome, company=company, number=number, sender=sender, host=host)
+    return _verify(outcome="yes" if sender else "no", company=company, number=number, sender=sender, host=host)
 
 
 def _verify(**context: Any) -> Response:  # noqa: ANN401 - a template's values

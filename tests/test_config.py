@@ -10,7 +10,7 @@ from app.config import BadSettings, Settings, new_secrets
 GOOD = {
     **new_secrets(),
     "DATABASE_URL": "postgresql://app:pw@db/todoke",
-    "REDIS_URL": "redis://localhost/0",
+    "REDIS_URL": "rediss://:secret@localhost/0",
     "PUBLIC_BASE_URL": "https://todoke.example",
 }
 
@@ -42,6 +42,8 @@ def test_defaults_are_filled_from_what_is_given() -> None:
         ("DIGEST_KEY", "!!", "base64 of 32 bytes"),
         ("DATABASE_URL", "mysql://x/y", "postgresql://"),
         ("REDIS_URL", "localhost", "redis://"),
+        ("REDIS_URL", "redis://localhost/0", "REDIS_NO_PASSWORD_BECAUSE"),
+        ("REDIS_URL", "unix:///run/valkey.sock", "REDIS_NO_PASSWORD_BECAUSE"),
         ("PUBLIC_BASE_URL", "todoke.example", "https://"),
         ("LINK_BASE_URL", "http://todoke.example", "https://"),
         ("SEND_TIMEOUT_S", "0", "1 to 60"),

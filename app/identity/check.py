@@ -26,6 +26,7 @@ from app.tracking.states import PAGE, PageState
 
 WESTERN = "西暦"
 ERAS = ("昭和", "平成", "令和", "大正")
+_YEAR_SIGNS = 40  # as typed: an era, spaces and signs that can't be seen among them
 _YEAR_DIGITS = 4  # as many make a year of the western calendar, whatever era is chosen beside it
 
 # Who errs as often as this may be one of many: the first wrong answer is mostly a slip. Of first ones the guard looks
@@ -191,6 +192,8 @@ def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[
 
 
 def _date(calendar: str, year: str, month: str, day: str) -> str:
+    if len(year) > _YEAR_SIGNS:
+        return join_date(year, month, day)  # which refuses it, in words
     digits = "".join(filter(_seen, unicodedata.normalize("NFKC", year))).removesuffix("年")
     if calendar in ERAS and (digits == "元" or (digits.isdecimal() and len(digits) != _YEAR_DIGITS)):
         year = calendar + digits

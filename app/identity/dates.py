@@ -39,7 +39,9 @@ _JAPANESE = re.compile(_ERA + r"\.?(元|[0-9]{1,2})[-/.年]([0-9]{1,2})" + _MONT
 _JAPANESE_DIGITS = re.compile(_ERA + r"([0-9]{2})([0-9]{2})([0-9]{2})")
 _SHORT_YEAR = re.compile(r"'?[0-9]{1,3}[-/.年][0-9]{1,2}" + _MONTH_AND_DAY)
 
-_TIME_OF_DAY = re.compile(r"(?:\s+|T)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?\s*$")  # databases export it
+_TIME_OF_DAY = re.compile(
+    r"(?:(?<!\s)\s++|T)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?\s*+$"
+)  # databases export it
 _WEEKDAY = re.compile(r"\([月火水木金土日](?:曜日?)?\)$")
 # White space, and what can't be seen at all: zero-width signs, directions that come with a copied text, and variation
 # selectors, which phones can't type.
@@ -71,6 +73,8 @@ def join_date(year: str, month: str, day: str) -> str:
 
     All three empty give an empty text. Raises BadDate where only some are filled.
     """
+    if max(map(len, (year, month, day))) > _MAX_LENGTH:
+        raise _not_a_date()
     parts = [part.strip() for part in (year, month, day)]
     if not any(parts):
         return ""

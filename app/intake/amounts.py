@@ -9,6 +9,8 @@ from app.identity.bad_input import BadInput
 # (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
 MAX_YEN = 9_999_999
 
+_MOST_SIGNS = 100  # of what is typed
+
 _PLAIN = re.compile(r"[1-9][0-9]{0,6}|[1-9][0-9]{0,2},[0-9]{3}|[1-9],[0-9]{3},[0-9]{3}")
 _NUMBER = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]*)?")
 # a dot between groups of three: a thousands separator elsewhere, a decimal point here
@@ -30,6 +32,8 @@ def to_yen(raw: str) -> int:
     """
     if _PLAIN.fullmatch(raw):
         return int(raw.replace(",", ""))
+    if len(raw) > _MOST_SIGNS:
+        raise BadAmount("too_large", f"金額が長すぎます。{MAX_YEN:,}円以下の数字で入力してください。")
     text = _DECORATION.sub("", unicodedata.normalize("NFKC", raw))
     if not text:
         raise BadAmount("missing", "金額が空です。円単位の数字で入力してください(例: 5000)。")

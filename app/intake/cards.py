@@ -39,8 +39,9 @@ _PLAIN = str.maketrans(
 )
 _FORMS = (
     re.compile(r"[0-9]{13,}"),
-    re.compile(r"[0-9]+(?: +[0-9]+)+"),
-    re.compile(r"[0-9]+(?:-[0-9]+)+"),
+    # begun at a number's first digit and never taken back: else a long row of digits is walked again from each of them
+    re.compile(r"(?<![0-9])[0-9]++(?: ++[0-9]++)++"),
+    re.compile(r"(?<![0-9])[0-9]++(?:-[0-9]++)++"),
 )
 # The printed layouts, which may stand among other numbers and with any mix of separators.
 _LAYOUTS = re.compile(

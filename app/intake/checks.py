@@ -21,7 +21,7 @@ from app.intake.reader import LIMITS, Row
 from app.intake.rules import Rules
 from app.intake.shown import UNKNOWN
 from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
-from app.tracking.cells import restore
+from app.tracking.cells import UNWRITABLE, restore
 
 
 class Level(StrEnum):
@@ -147,6 +147,8 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
         return _misshapen((sheet_row, cells), rules)
     # programs leave out the empty cells at a row's end together with their commas
     cells = [*cells, *[""] * (len(rules.header) - len(cells))]
+    if UNWRITABLE.search(together):
+        return _unwritable((sheet_row, cells), rules)
     if "'" in together:
         cells = [restore(cell) for cell in cells]
     read, faults = _read(sheet_row, cells, rules)
@@ -207,8 +209,21 @@ def _misshapen(row: Row, rules: Rules) -> Rejected:
     message = (
         f"セルの数が見出しより多い行です(見出し{len(rules.header)}列、この行{len(cells)}列)。列のずれを直してください。"
     )
+    written = [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]
+    return _rejected((sheet_row, written), [Fault(sheet_row, None, Level.ERROR, "too_many_cells", message)])
+
+
+def _unwritable(row: Row, rules: Rules) -> Rejected:
+    """Refuse cells that hold NUL or half of a letter, which a book may write as _x0000_ or _xD800_."""
+    sheet_row, cells = row
+    message = "表示できない文字（制御文字か、こわれた文字）が入っています。このセルを入力し直してください。"
+    faults = [
+        Fault(sheet_row, rules.header[position], Level.ERROR, "unwritable", message)
+        for position, cell in enumerate(cells)
+        if UNWRITABLE.search(cell)
+    ]
     return _rejected(
-        (sheet_row, [restore(cell) for cell in cells]), [Fault(sheet_row, None, Level.ERROR, "too_many_cells", message)]
+        (sheet_row, [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]), faults
     )
 
 

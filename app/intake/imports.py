@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from sqlalchemy import Connection, Select, func, select, text, update
 
-from app import audit, queues
+from app import audit, limits, queues
 from app.campaigns import lifecycle, template
 from app.config import settings
 from app.extensions import db, vault
@@ -28,6 +28,7 @@ from app.intake.reader import Choice, Limits, Table, read_table
 from app.intake.rejects import rejects_csv
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
+from app.tracking.cells import UNWRITABLE
 from app.tracking.states import CampaignState
 
 _LOOKED_BACK = 20  # earlier files of a campaign
@@ -79,11 +80,13 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     """Keep an uploaded file, sealed, and read its header; give the import's id. Raises Refused. Commits."""
     campaign = db.session.get_one(Campaign, campaign_id)
     _check_open(campaign)
+    if len(filename) > limits.FILE_NAME:
+        raise Refused(f"ファイル名が長すぎます。{limits.FILE_NAME}文字以内の名前に変えてからアップロードしてください。")
     tenant_id = campaign.tenant_id
     row = Import(
         tenant_id=tenant_id,
         campaign_id=campaign_id,
-        filename=mask_card_numbers(filename.replace("\0", ""))[-200:] or "名簿.csv",
+        filename=mask_card_numbers(UNWRITABLE.sub("", filename)) or "名簿.csv",
         content_digest=b"",
         created_by=user_id,
     )
@@ -374,6 +377,6 @@ def _check_open(campaign: Campaign) -> None:
 
 def table_of(row: Import) -> Table:
     """Open an upload's stored file. Raises BadInput."""
-    limits = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows)
+    most = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows)
     choice = Choice(row.sheet, row.take_hidden)
-    return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), limits, choice)
+    return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), most, choice)

@@ -129,8 +129,9 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
     )
 
 
+_CLOSING = ")]}】〕>」"
 _BRACKETS = re.compile(r"[(\[{【〔<「]([^)\]}】〕>」]*)[)\]}】〕>」]")
-_TELLING = re.compile(r"下.*桁|携帯|mobile|自宅|固定|勤務|会社|fax")
+_TELLING = re.compile(r"携帯|mobile|自宅|固定|勤務|会社|fax")
 _MARKS = re.compile(r"[\s\u200b*※●○◎★☆■◆:・_.#-]+|必須$")
 _SPELLINGS = (
     ("四", "4"),
@@ -154,9 +155,16 @@ def canonical(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).casefold()
     for written, spelling in _SPELLINGS:
         text = text.replace(written, spelling)
-    text = _BRACKETS.sub(lambda remark: remark[1] if _TELLING.search(remark[1]) else "", text)
+    # behind the last closing one, opening ones lead nowhere
+    end = max(map(text.rfind, _CLOSING)) + 1
+    text = _BRACKETS.sub(lambda remark: remark[1] if _tells(remark[1]) else "", text[:end]) + text[end:]
     text = _MARKS.sub("", text)
     return text[1:] if len(text) > 1 and text[0] in "おご御" else text
+
+
+def _tells(remark: str) -> bool:
+    """Return whether a remark tells one column from another: 下4桁, 携帯, 自宅."""
+    return "桁" in remark.partition("下")[2] or _TELLING.search(remark) is not None
 
 
 def _tiers(*tiers: str) -> tuple[frozenset[str], ...]:

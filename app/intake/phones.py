@@ -16,6 +16,7 @@ from app.identity.normalise import BETWEEN_DIGITS
 
 _JAPAN = 81
 _MOBILE_DIGITS = 11
+_MOST_SIGNS = 100  # of what is typed: two numbers with words between them are still told what is wrong
 _MOBILE_PREFIXES = ("070", "080", "090", "060")
 
 _CLEAN = str.maketrans(
@@ -49,6 +50,8 @@ def read_phone(raw: str) -> tuple[str, bool]:
     other Japanese number. Raises BadPhone: missing, scientific, not_a_number, too_short, too_long,
     landline, pager, ip_phone, service_number, not_mobile, foreign.
     """
+    if len(raw) > _MOST_SIGNS:
+        raise BadPhone("too_long", "電話番号が長すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
     text = raw.translate(_CLEAN)
     mobile = _MOBILE.fullmatch(text)
     if mobile:

@@ -18,7 +18,8 @@ from app.intake import books
 from app.intake.cell_text import END_OF_FILE, clean
 from app.intake.encodings import BadFile, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
-from app.tracking.cells import restore
+from app.limits import COLUMN_NAME
+from app.tracking.cells import UNWRITABLE, restore
 
 Row = tuple[int, list[str]]
 """A sheet row's number, as Excel counts, and its cells."""
@@ -82,7 +83,7 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
     Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
-    no_header, blank_header, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote,
+    no_header, blank_header, header_too_long, header_unwritable, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote,
     stray_quote.
     """
     stream.seek(0)
@@ -264,6 +265,17 @@ def _name(cell: str) -> str:
 
 
 def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]:
+    for index, cell in enumerate(cells):
+        if len(cell) > limits.cell or len(cell.strip()) > COLUMN_NAME:
+            raise BadFile(
+                "header_too_long",
+                f"{column_letter(index)}列の見出しが長すぎます。{COLUMN_NAME}文字以内に直してください。",
+            )
+        if UNWRITABLE.search(cell):
+            raise BadFile(
+                "header_unwritable",
+                f"{column_letter(index)}列の見出しに、表示できない文字が入っています。入力し直してください。",
+            )
     names = [_name(cell) for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()

@@ -131,7 +131,7 @@ def brings_money(payment_id: int, charge: Charge | None) -> bool:
 def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
     """Ask about one charge. Raises NoAnswer."""
     charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
-    if charge.url is not None and not site.trusted(charge.url, account):
+    if charge.url is not None and not site.trusted(charge.url, provider, account):
         charge = replace(charge, url=None)
     over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
     if charge.status is ChargeStatus.OPEN and over and not provider.tells_end:

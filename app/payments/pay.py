@@ -109,7 +109,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             if (outcome := _no_page(found, fault)) is not None:
                 return outcome
             continue
-        if (outcome := _keep(found, charge, account)) is not None:
+        if (outcome := _keep(found, charge, provider, account)) is not None:
             return outcome
         # the attempt was over before its page came: nobody is led there, and where the site can, it ends
         if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
@@ -289,7 +289,7 @@ def _order(
     )
 
 
-def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | None:
+def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: PaymentAccount) -> Outcome | None:
     """Record the page that the site opened, with the person's step.
 
     None when the attempt is over meanwhile, or money came another way.
@@ -304,7 +304,7 @@ def _keep(begun: _Begun, charge: Charge, account: PaymentAccount) -> Outcome | N
         ).scalar_one()
         if stands in {PaymentState.PAID, PaymentState.REFUNDED}:
             return None
-        usable = charge.url is not None and site.trusted(charge.url, account)
+        usable = charge.url is not None and site.trusted(charge.url, provider, account)
         kept = connection.execute(
             text("""
                 UPDATE payment SET provider_id = :provider_id, url_sealed = coalesce(url_sealed, :url),

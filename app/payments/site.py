@@ -8,10 +8,12 @@ Retry-After).
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import accounts, tenancy
+from app.config import settings
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
 from app.outbound import Failure, Request, Response, wish_s
@@ -23,6 +25,8 @@ from app.payments.providers import PROVIDERS
 _MOST_QUESTIONS = 5
 
 LEFT_ALONE = "left alone"  # the reason where the provider wishes to be asked nothing for a while
+
+_log = structlog.get_logger()
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
@@ -46,9 +50,26 @@ def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccou
         return PROVIDERS[row.provider], accounts.for_payment(row)
 
 
-def trusted(url: str, account: PaymentAccount) -> bool:
-    """Say whether a browser may be led there; plain http only beside a sandbox that speaks it."""
-    return urlsplit(url).scheme in {"https", urlsplit(account.base_url).scheme}
+def trusted(url: str, provider: PaymentProvider, account: PaymentAccount) -> bool:
+    """Return whether a browser may be led there: to a payment page of this provider's, and nowhere else.
+
+    Also to where the provider's API is (a sandbox's pages are beside it), and to names that a setting adds, for
+    providers that lend a company a name of its own.
+    """
+    ours = url.isascii() and url.isprintable() and "\\" not in url and " " not in url
+    try:
+        parts, base = urlsplit(url), urlsplit(account.base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if ours and parts.netloc and (parts.scheme, parts.netloc) == (base.scheme, base.netloc):
+        return True
+    domains = (*provider.page_domains, *settings().payment_page_hosts)
+    known = any(host == domain or host.endswith(f".{domain}") for domain in domains)
+    if ours and known and parts.scheme == "https" and port in {None, 443} and "@" not in parts.netloc:
+        return True
+    _log.error("payment page is not the provider's", provider=provider.name, scheme=parts.scheme, host=host[:100])
+    return False
 
 
 def ask(provider: PaymentProvider, account: PaymentAccount, asked: Request) -> Charge:

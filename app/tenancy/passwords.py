@@ -15,6 +15,7 @@ SHORTEST = 12
 LONGEST = 200
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_AROUND = re.compile(r"^[\W\d_]++|(?<![\W\d_])[\W\d_]++$")
 _FEWEST_CHARS = 5  # different ones: fewer make a pattern
 _RUNS = (
     "0123456789" * 3,
@@ -43,6 +44,8 @@ def hash_password(password: str) -> str:
 
 def matches(stored: str, password: str) -> bool:
     """Say whether this is the password; never raises."""
+    if len(password) > LONGEST:
+        return False
     try:
         return _HASHER.verify(stored, _form(password))
     except (VerifyMismatchError, VerificationError, InvalidHashError):
@@ -67,7 +70,7 @@ def problems(password: str, *names: str) -> list[str]:
     if len(password) > LONGEST:
         return [f"パスワードは{LONGEST}文字以内にしてください。"]
     form = _form(password).casefold()
-    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", form)
+    core = _AROUND.sub("", form)
     if core in _COMMON or len(set(form)) < _FEWEST_CHARS or any(form[:SHORTEST] in run for run in _RUNS):
         return ["推測されやすいパスワードです。関係のない言葉をいくつかつなげるなど、別のものにしてください。"]
     own = {part.casefold() for name in names for part in (name, name.partition("@")[0]) if part}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import pyotp
 from sqlalchemy import text
 
+from app import limits
 from app.extensions import db, vault
 from app.models import User
 from app.vault import Place
@@ -111,7 +112,12 @@ def _takes_recovery(user: User, read: str) -> bool:
 
 
 def _read(typed: str) -> str:
-    """Read what was typed on any keyboard, with or without the spaces and hyphens it is shown with."""
+    """Read what was typed on any keyboard, with or without the spaces and hyphens it is shown with.
+
+    What is longer than any code is none.
+    """
+    if len(typed) > limits.TYPED:
+        return ""
     kept = unicodedata.normalize("NFKC", typed).lower()
     return "".join(char for char in kept if char.isalnum())
 

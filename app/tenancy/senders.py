@@ -12,9 +12,10 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.identity.normalise import BETWEEN_DIGITS
+from app.limits import within
 from app.tracking.states import TenantState
 
-_MAX_TYPED = 100  # characters; no name or number is longer
+MOST_TYPED = 100  # characters; no name or number is longer
 _BETWEEN_NUMBERS = re.compile(r"[,;/|・、\n]")
 _FORMS_OF_COMPANY = re.compile(r"株式会社|有限会社|合同会社|\((?:株|有|同)\)")
 
@@ -29,8 +30,11 @@ class Sender:
 
 
 def find(company: str, number: str) -> Sender | None:
-    """Find the company of this name or code that sends from this number. Opens the platform's scope."""
-    name, wanted = _name(company[:_MAX_TYPED]), _number(number[:_MAX_TYPED])
+    """Find the company of this name or code that sends from this number. Opens the platform's scope.
+
+    Raises TooLong.
+    """
+    name, wanted = _name(within(company, MOST_TYPED)), _number(within(number, MOST_TYPED))
     if not name or not wanted:
         return None
     with tenancy.platform(), tenancy.transaction() as connection:

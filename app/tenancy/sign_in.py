@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Row, text
 
-from app import audit
+from app import audit, limits
 from app.extensions import db
 from app.models import User
 from app.tenancy import passwords, second_factor, sessions
@@ -43,6 +43,8 @@ class Begun:
 
 def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begun:
     """Check a password and begin its user's session. Needs the platform's scope. Commits. Raises SignInRefused."""
+    if max(len(tenant_code), len(email), len(password)) > limits.TYPED:
+        raise SignInRefused  # nobody's: no account has so long a name or password
     attempt = _count_try(_BY_ADDRESS, email=_plain(email), code=_plain(tenant_code).lower())
     right = passwords.matches(attempt.password_hash if attempt else passwords.of_nobody(), password)
     if attempt is None or not right:
