@@ -114,7 +114,7 @@ def _guard(app: Flask, settings: Settings) -> None:
     # a load balancer asks by address: for what it asks, any host is ours
     host = settings.trusted_hosts[0].lstrip(".")
     guarded = request_guard.wrap(app.wsgi_app, settings.upload_max_bytes, signed_in, host)
-    app.wsgi_app = guarded  # type: ignore[method-assign]
+    app.wsgi_app = guarded  # type: ignore[method-assign,assignment]
 
 
 def _add_doors(app: Flask, settings: Settings) -> None:

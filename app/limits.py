@@ -9,8 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from app.identity.bad_input import BadInput
-
 # An address as it arrives: bytes of the path once its %xx are undone, and of the query as it stands. Phones take the
 # words behind a link for a part of it: those of the longest SMS fit.
 PATH = 6_000
@@ -62,8 +60,8 @@ MOST_FIELDS = 2_000
 # The first that fits counts. An upload's own size is a setting: `upload_max_bytes` comes on top of what stands here.
 _UPLOAD = re.compile(r"/admin/campaign/[0-9]{1,19}/list/")
 _BODIES: tuple[tuple[str, Body], ...] = (
-    ("/admin/login", Body(8_000, 20)),
-    ("/admin/password", Body(8_000, 20)),
+    ("/admin/login", Body(20_000, 20)),
+    ("/admin/password", Body(20_000, 20)),
     ("/admin/page_look", Body(LOGO_UPLOAD + 100_000, 50, staff=True)),
     ("/admin", Body(LARGEST_FORM, MOST_FIELDS)),
     ("/callbacks/", Body(64 * 1024)),
@@ -82,22 +80,6 @@ def body_of(path: str, upload_max_bytes: int) -> Body:
 
 # Characters of what a person types, where no field of a form says less.
 TYPED = 300
-# a cell of a list, and its headline
-CELL = 2_000
+# a column's name in a list's headline
 COLUMN_NAME = 200
 FILE_NAME = 255
-
-
-class TooLong(BadInput):
-    """A text that is longer than anything of its kind."""
-
-    def __init__(self, most: int, what: str = "") -> None:
-        super().__init__("too_long", f"{what}{'が' if what else ''}長すぎます。{most:,}文字以内で入力してください。")
-        self.most = most
-
-
-def within(text: str, most: int, what: str = "") -> str:
-    """Return the text as it is. Raises TooLong where it is longer than `most` characters."""
-    if len(text) > most:
-        raise TooLong(most, what)
-    return text

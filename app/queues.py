@@ -73,7 +73,7 @@ class NamedJob(Job):
             return "unreadable"
         if not isinstance(name, str) or name not in JOBS or JOBS[name][0] != self.origin:
             return "name"
-        plain = isinstance(args, list | tuple) and all(type(value) is int for value in args)
+        plain = isinstance(args, list | tuple) and all(type(value) is int for value in args)  # type: ignore[redundant-expr]
         if instance is not None or kwargs or not plain:
             return "arguments"
         self.timeout = JOBS[name][1]
@@ -117,7 +117,8 @@ def waiting(job: str) -> set[tuple[int, ...]]:
     """Give the arguments of the jobs of this name that wait on their queue, so that a sweep doubles none."""
     target = queue(JOBS[job][0])
     found = NamedJob.fetch_many(target.get_job_ids(), connection=target.connection, serializer=JSONSerializer)
-    return {tuple(item.args) for item in found if item is not None and item.fault() is None and item.func_name == job}
+    ours = (item for item in found if isinstance(item, NamedJob) and item.fault() is None)
+    return {tuple(item.args) for item in ours if item.func_name == job}
 
 
 def _promise(job: str, ids: tuple[int, ...]) -> str:

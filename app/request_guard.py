@@ -281,23 +281,35 @@ def _take_body(
 ) -> str:
     """Read the body before the product does; return the status that refuses it, or nothing."""
     told = environ.get("CONTENT_LENGTH", "")
-    if told in {"", "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
-        return ""
-    if told and not (told.isascii() and told.isdigit()):
-        return "411 Length Required"
-    length = int(told) if told else None
-    if length is None and not environ.get("wsgi.input_terminated"):
-        return ""
+    length = int(told) if told.isascii() and told.isdigit() else None
+    # where the server doesn't end the stream, nobody knows how much would come
+    untold = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+    if not length and not untold:
+        return "411 Length Required" if told and length is None else ""
     allowed = limits.body_of(environ["PATH_INFO"], upload_max_bytes)
-    # nobody's upload is not kept: the product leads its sender to the sign-in
+    # nobody's upload is not kept: the product, which sees nothing of it, leads its sender to the sign-in
     unasked = allowed.staff and not signed_in(environ)
     most = 0 if unasked else allowed.most
-    if length is not None and length > most + _READ_ALL_THE_SAME:
-        return "413 Content Too Large" if not unasked else _without_body(environ)
+    refusal = "413 Content Too Large"
+    if length is None or length <= most + _READ_ALL_THE_SAME:
+        body = _Body(environ["wsgi.input"], length, most)
+        refusal = _read(body, environ, readers, slots)
+        if not refusal and _too_many_fields(environ, body, allowed.fields):
+            refusal = "413 Content Too Large"
+        if not refusal:
+            environ["wsgi.input"] = environ[_BODY_KEY] = body.kept
+        elif _LATE_KEY not in environ:
+            body.kept.close()
+    if unasked and refusal.startswith("413"):
+        environ["wsgi.input"], environ["CONTENT_LENGTH"], refusal = BytesIO(), "0", ""
+    return refusal
+
+
+def _read(body: _Body, environ: "WSGIEnvironment", readers: _Readers, slots: _Slots) -> str:
+    """Have a body read; return the status that refuses it, or nothing once it is here whole."""
     address = environ.get("REMOTE_ADDR", "")
     if not slots.take(address):
         return "503 Service Unavailable"
-    body = _Body(environ["wsgi.input"], length, most)
 
     def read() -> None:
         try:
@@ -309,19 +321,7 @@ def _take_body(
     if not body.wait():
         environ[_LATE_KEY] = body
         return "408 Request Timeout"
-    if unasked:
-        body.kept.close()
-        return _without_body(environ)
-    if body.too_large or _too_many_fields(environ, body, allowed.fields):
-        body.kept.close()
-        return "413 Content Too Large"
-    environ["wsgi.input"] = environ[_BODY_KEY] = body.kept
-    return ""
-
-
-def _without_body(environ: "WSGIEnvironment") -> str:
-    environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(), "0"
-    return ""
+    return "413 Content Too Large" if body.too_large else ""
 
 
 def _too_many_fields(environ: "WSGIEnvironment", body: _Body, most: int) -> bool:

@@ -25,7 +25,7 @@ class Silent:
         self.ended = threading.Event()
         self._pieces = pieces
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, _size: int = -1) -> bytes:
         if self._pieces:
             piece, self._pieces = self._pieces[0], self._pieces[1:]
             return piece
@@ -68,7 +68,7 @@ def test_every_path_has_its_own_largest_body_and_is_told_in_words(guarded: Calla
         ("/verify", 4_000),
         ("/p/answers", 16_000),
         ("/callbacks/sms/1/x", 65_536),
-        ("/admin/login", 8_000),
+        ("/admin/login", 20_000),
         ("/admin/campaign/new/", 500_000),
     ]:
         status, said, _ = guarded(path, method="POST", data=b"x" * most)
@@ -201,6 +201,6 @@ def test_no_header_is_read_that_has_no_limit() -> None:
                     and ast.unparse(node.func.value) == "request.headers"
                     and isinstance(node.args[0], ast.Constant)
                 ):
-                    name = "HTTP_" + str(node.args[0].value).upper().replace("-", "_")
-                    known = name in limits.HEADERS or name.removeprefix("HTTP_") in limits.HEADERS
-                    assert known, f"{path}: {node.args[0].value}"
+                    asked = str(node.args[0].value)
+                    name = asked.upper().replace("-", "_")
+                    assert {f"HTTP_{name}", name} & set(limits.HEADERS), f"{path}: {asked}"

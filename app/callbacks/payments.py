@@ -14,7 +14,7 @@ from app.payments.base import BadSignature, UnclearCharge
 bp = Blueprint("payment_callbacks", __name__)
 
 # the sites' largest events hold a few kilobytes; PayPay's are not signed, so that anybody can send one
-_BODY_LIMIT = 256 * 1024
+_BODY_LIMIT = 64 * 1024
 
 _log = structlog.get_logger()
 

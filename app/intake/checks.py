@@ -145,10 +145,15 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
         return _skipped(sheet_row)
     if len(cells) > len(rules.header):
         return _misshapen((sheet_row, cells), rules)
-    # programs leave out the empty cells at a row's end together with their commas
-    cells = [*cells, *[""] * (len(rules.header) - len(cells))]
     if UNWRITABLE.search(together):
         return _unwritable((sheet_row, cells), rules)
+    return _readable(sheet_row, cells, rules)
+
+
+def _readable(sheet_row: int, cells: list[str], rules: Rules) -> CheckedRow | Rejected:
+    # programs leave out the empty cells at a row's end together with their commas
+    cells = [*cells, *[""] * (len(rules.header) - len(cells))]
+    together = "\x1f".join(cells)
     if "'" in together:
         cells = [restore(cell) for cell in cells]
     read, faults = _read(sheet_row, cells, rules)

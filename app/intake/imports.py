@@ -17,7 +17,8 @@ from app.config import settings
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind
-from app.intake import books, chunks, load
+from app.intake import chunks, load
+from app.intake.book_process import WHOLE, BookProcess
 from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.cell_text import cleaned
 from app.intake.checks import Fault, Level, Rejected
@@ -146,7 +147,7 @@ def count_hidden_rows(import_id: int) -> None:
     tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
     db.session.rollback()
     try:
-        hidden = books.count_hidden_rows(chunks.open_file(tenant_id, import_id, byte_count), sheet)
+        hidden = BookProcess(chunks.open_file(tenant_id, import_id, byte_count), WHOLE).count_hidden_rows(sheet)
     except BadInput as bad:
         hidden, problem = 0, bad.message_ja
     else:
@@ -375,8 +376,8 @@ def _check_open(campaign: Campaign) -> None:
         raise Refused(lifecycle.why_locked(campaign.state))
 
 
-def table_of(row: Import) -> Table:
-    """Open an upload's stored file. Raises BadInput."""
-    most = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows)
+def table_of(row: Import, *, whole: bool = False) -> Table:
+    """Open an upload's stored file: for its first rows, or the whole of it. Raises BadInput."""
+    most = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows, preview=not whole)
     choice = Choice(row.sheet, row.take_hidden)
     return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), most, choice)

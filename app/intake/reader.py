@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.intake import books
+from app.intake.book_process import PREVIEW, WHOLE, BookProcess
 from app.intake.cell_text import END_OF_FILE, clean
 from app.intake.encodings import BadFile, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
@@ -27,12 +28,13 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file may hold; `cell` is in characters."""
+    """How much one file may hold; `cell` is in characters. `preview`: only its first rows are asked for, and soon."""
 
     bytes: int = 200_000_000
     rows: int = 1_000_000
     columns: int = 200
     cell: int = 2_000
+    preview: bool = False
 
 
 LIMITS = Limits()
@@ -83,8 +85,8 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
     Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
-    no_header, blank_header, header_too_long, header_unwritable, duplicate_header, too_many_columns, no_rows, too_many_rows, cell_too_long, open_quote,
-    stray_quote.
+    no_header, blank_header, header_too_long, header_unwritable, duplicate_header, too_many_columns, no_rows,
+    too_many_rows, cell_too_long, open_quote, stray_quote.
     """
     stream.seek(0)
     if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
@@ -103,17 +105,18 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
 def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
     if stream.seek(0, io.SEEK_END) > limits.bytes:
         raise too_large(limits.bytes)
-    sheet = books.open_book(stream, choice.sheet, hidden=choice.hidden_rows)
+    book = BookProcess(stream, PREVIEW if limits.preview else WHOLE, limits.cell)
+    sheet = book.open(choice.sheet, hidden=choice.hidden_rows)
     if not choice.sheet and len(sheet.names) > 1:
-        sheet = books.open_book(stream, _list_among(stream, sheet.names, limits), hidden=choice.hidden_rows)
+        sheet = book.open(_list_among(book, sheet.names, limits), hidden=choice.hidden_rows)
     header_row, header, rows = _opened(_short_cells(sheet.rows, limits), limits)
     return Table(header, rows, "xlsx", "", sheet.read, header_row, sheet.name, sheet.names)
 
 
-def _list_among(stream: BinaryIO, names: Sequence[str], limits: Limits) -> str:
+def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
     """Return the first sheet that names a phone's column, else the first of all: a summary often stands in front."""
     for name in names[:_SHEETS_LOOKED_AT]:
-        rows = _short_cells(books.open_book(stream, name).rows, limits)
+        rows = _short_cells(book.open(name).rows, limits)
         head = [[canonical(_name(cell)) for cell in cells] for _, cells in itertools.islice(rows, _HEADLINE_WITHIN)]
         if any(names_phone(name) for cells in head for name in cells if name):
             return name
@@ -155,7 +158,7 @@ def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
     width = 0
     for sheet_row, cells in rows:
         if sum(map(len, cells)) > limits.cell:
-            _refuse_long_cells(sheet_row, cells, limits)
+            refuse_long_cells(sheet_row, cells, limits.cell)
         width = width or len(cells)
         yield sheet_row, cells + [""] * (width - len(cells))
 
@@ -222,7 +225,7 @@ def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) ->
         for cells in csv.reader(_lines(text, row_size), delimiter=delimiter, strict=True):
             sheet_row += 1
             if row_size[0] > limits.cell:
-                _refuse_long_cells(sheet_row, cells, limits)
+                refuse_long_cells(sheet_row, cells, limits.cell)
             row_size[0] = 0
             if cells != [END_OF_FILE]:
                 yield sheet_row, cells
@@ -251,12 +254,13 @@ def _bad_quotes(sheet_row: int, reason: str) -> BadFile:
     )
 
 
-def _refuse_long_cells(sheet_row: int, cells: list[str], limits: Limits) -> None:
+def refuse_long_cells(sheet_row: int, cells: list[str], most: int) -> None:
+    """Raise BadFile where a cell has more than `most` characters."""
     for index, cell in enumerate(cells):
-        if len(cell) > limits.cell:
+        if len(cell) > most:
             raise BadFile(
                 "cell_too_long",
-                f"{sheet_row}行目の{column_letter(index)}列が長すぎます。{limits.cell:,}文字以内に直してください。",
+                f"{sheet_row}行目の{column_letter(index)}列が長すぎます。{most:,}文字以内に直してください。",
             )
 
 

@@ -104,7 +104,7 @@ class _Run:
         self._told = time.monotonic()
         questions = imports.questions_of(campaign)
         mapping = ColumnMapping.from_json(row.mapping or {})
-        self._table = imports.table_of(row)
+        self._table = imports.table_of(row, whole=True)
         self._rules = make_rules(
             self._table.header,
             mapping,

@@ -172,7 +172,7 @@ class PaymentProvider(Protocol):
     fields: Sequence[AccountField]
     methods: Mapping[str, str]  # the provider's word -> label on screens
     lifetime_s: tuple[int, int]  # the shortest and longest life of a session, seconds
-    page_domains: Sequence[str]  # its payment pages are below these names and nowhere else
+    page_domains: tuple[str, ...]  # its payment pages are below these names and nowhere else
     tells_end: bool  # whether `fetch` tells that a page's time is over; else it stays OPEN for good
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:

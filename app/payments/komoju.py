@@ -87,7 +87,7 @@ class _Komoju:
     )
     methods = _METHODS
     lifetime_s = (1, SESSION_S)
-    page_domains = ("komoju.com",)
+    page_domains: tuple[str, ...] = ("komoju.com",)
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:

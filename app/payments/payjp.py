@@ -82,7 +82,7 @@ class _Payjp:
     methods = _METHODS
     # up to 24 hours from when PAY.JP makes the session: a minute of room for clocks and the way there
     lifetime_s = (120, 86_340)
-    page_domains = ("pay.jp",)
+    page_domains: tuple[str, ...] = ("pay.jp",)
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:

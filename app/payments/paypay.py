@@ -82,7 +82,7 @@ class _PayPay:
     )
     methods: Mapping[str, str] = {"paypay": "PayPay"}
     lifetime_s = (30, 300)  # PayPay sets the end itself, and tells it
-    page_domains = ("paypay.ne.jp",)
+    page_domains: tuple[str, ...] = ("paypay.ne.jp",)
     tells_end = False
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:

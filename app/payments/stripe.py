@@ -83,7 +83,7 @@ class _StripeCheckout:
     methods = _METHODS
     # Stripe takes 1,800 to 86,400 s from when it creates the session: a minute of room for clocks and the way there.
     lifetime_s = (1_860, 86_340)
-    page_domains = ("stripe.com",)
+    page_domains: tuple[str, ...] = ("stripe.com",)
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:

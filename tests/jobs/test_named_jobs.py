@@ -1,6 +1,7 @@
 """Whoever writes to Redis gives no orders: a worker calls the product's own jobs, and Redis may stand behind TLS."""
 
 import inspect
+import itertools
 import json
 import socket
 import socketserver
@@ -20,9 +21,9 @@ import redis as redis_package
 from flask import Flask
 from rq.serializers import JSONSerializer
 
-from app import create_app, queues
+from app import config, create_app, queues
 from app.config import Settings
-from app.extensions import limiter, redis_client
+from app.extensions import db, limiter, redis_client
 from app.queues import JOBS, NamedJob
 from jobs.worker import Worker
 from tests.outbound.conftest import certificate
@@ -46,15 +47,16 @@ def put(app: Flask, redis: redis_package.Redis) -> Callable[..., None]:
     """Write a job into Redis by hand, as anybody can who reaches it."""
     del app
 
-    def write(func: Any, args: Any = (), *, instance: Any = None, kwargs: Any = None, **rest: str) -> None:
-        data = json.dumps([func, instance, args, kwargs or {}]).encode()
-        key = f"rq:job:{write.count}"
-        write.count += 1
-        told = {"data": zlib.compress(data), "origin": "tracking", "created_at": "2026-11-30T00:00:00.000000Z"}
-        redis.hset(key, mapping={**told, "status": "queued", "timeout": "3", **rest})
-        redis.rpush("rq:queue:tracking", key.removeprefix("rq:job:"))
+    number = itertools.count(1)
 
-    write.count = 1
+    def write(func: Any, args: Any = (), *, instance: Any = None, kwargs: Any = None, **rest: Any) -> None:
+        data = json.dumps([func, instance, args, kwargs or {}]).encode()
+        job = str(next(number))
+        told: dict[Any, Any] = {"data": zlib.compress(data), "origin": "tracking", "status": "queued", "timeout": "3"}
+        told |= {"created_at": "2026-11-30T00:00:00.000000Z"} | rest
+        redis.hset(f"rq:job:{job}", mapping=told)
+        redis.rpush("rq:queue:tracking", job)
+
     return write
 
 
@@ -109,6 +111,7 @@ def test_what_a_job_of_ours_says_besides_leads_nowhere(
     )
     job = NamedJob.fetch("1", connection=redis, serializer=JSONSerializer)
     assert (job.success_callback, job.failure_callback, job.stopped_callback, job.webhooks) == (None, None, None, [])
+    assert isinstance(job, NamedJob)
     assert job.fault() is None
     work()
 
@@ -132,10 +135,13 @@ class _Passing(socketserver.BaseRequestHandler):
     server: _TlsDoor
 
     def handle(self) -> None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.behind)) as inner:
-            with self.server.context.wrap_socket(self.request, server_side=True) as outer:
-                threading.Thread(target=self._pass, args=[inner, outer], daemon=True).start()
-                self._pass(outer, inner)
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.server.behind)) as inner,
+            self.server.context.wrap_socket(self.request, server_side=True) as outer,
+        ):
+            threading.Thread(target=self._pass, args=[inner, outer], daemon=True).start()
+            self._pass(outer, inner)
 
     @staticmethod
     def _pass(source: socket.socket, target: socket.socket) -> None:
@@ -170,4 +176,7 @@ def test_redis_may_stand_behind_tls(app: Flask, settings: Settings, tls_redis: s
         assert limiter.storage.check()
     for _ in range(2):
         assert product.test_client().post("/abcdefghijkmnpqr").status_code == 404
-    assert any(key.startswith(b"todoke") for key in redis_client.connection.keys())
+    assert redis_client.connection.keys("*todoke*")
+    with product.app_context():
+        db.engine.dispose()
+    config.install(settings)

@@ -1,0 +1,151 @@
+"""The child that opens a workbook: nothing of it is unpacked or parsed in a process that serves or sends.
+
+In: commands on standard input, and the file's bytes as they are asked for. Out: rows on standard output. Both are
+messages of four bytes of length and JSON, or bytes; no pickle. What can't happen here: more memory or processor time
+than the parent allows, whatever the file unpacks to; a file written, a secret known: the environment is empty.
+
+The parent is `app.intake.book_process`. This file is run by its path.
+"""
+
+import io
+import json
+import resource
+import struct
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_ROWS = 1_000  # in one message
+_CHARACTERS = 200_000  # in one message, and in one row
+_BUFFER = 1 << 18
+
+
+def _spare_the_product() -> None:
+    # the package's own `__init__` makes the whole product, which takes a second: its parts are all that is needed here
+    package = types.ModuleType("app")
+    package.__path__ = [str(Path(__file__).parents[1])]
+    sys.modules["app"] = package
+
+
+def _limit(memory: int, cpu_s: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _Parent:
+    """The way to and from the parent."""
+
+    def __init__(self) -> None:
+        self._in, self._out = sys.stdin.buffer, sys.stdout.buffer
+
+    def receive(self) -> bytes:
+        head = self._in.read(4)
+        if len(head) < 4:  # noqa: PLR2004 - the length's own
+            raise SystemExit
+        return self._in.read(struct.unpack(">I", head)[0])
+
+    def send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode()
+        self._out.write(struct.pack(">I", len(data)) + data)
+        self._out.flush()
+
+
+class _File(io.RawIOBase):
+    """The workbook, which the parent holds."""
+
+    def __init__(self, parent: _Parent, size: int) -> None:
+        self._parent, self._size, self._at = parent, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        if self._at >= self._size:
+            return 0
+        self._parent.send({"need": [self._at, len(buffer)]})
+        data = self._parent.receive()
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+class _Reader:
+    """One workbook, opened again for each sheet that is looked at."""
+
+    def __init__(self, stream: BinaryIO, cell: int) -> None:
+        from app.intake import books, encodings, reader  # noqa: PLC0415 - without the product
+
+        self._books, self._refuse, self._bad_file = books, reader.refuse_long_cells, encodings.BadFile
+        self._stream = stream
+        self._cell = cell
+        self._rows: Iterator[tuple[int, list[str]]] = iter(())
+        self._sheet: Any = None
+
+    def open(self, wanted: str, *, hidden: bool) -> dict[str, Any]:
+        self._sheet = self._books.open_book(self._stream, wanted, hidden=hidden)
+        self._rows = self._sheet.rows
+        return {"sheet": self._sheet.name, "names": self._sheet.names}
+
+    def more(self) -> dict[str, Any]:
+        rows: list[tuple[int, list[str]]] = []
+        characters = 0
+        while len(rows) < _ROWS and characters < _CHARACTERS:
+            row = next(self._rows, None)
+            if row is None:
+                return {"rows": rows, "read": self._sheet.read(), "end": True}
+            size = sum(map(len, row[1]))
+            if size > self._cell:
+                self._refuse(*row, self._cell)
+            if size > _CHARACTERS:
+                raise self._bad_file("row_too_long", f"{row[0]}行目が長すぎます。要らない列を削除してください。")
+            rows.append(row)
+            characters += size
+        return {"rows": rows, "read": self._sheet.read(), "end": False}
+
+    def hidden(self, wanted: str) -> dict[str, Any]:
+        return {"count": self._books.count_hidden_rows(self._stream, wanted)}
+
+
+def main() -> None:
+    """Do what the parent orders, until it ends the conversation."""
+    memory, cpu_s, size, cell = map(int, sys.argv[1:5])
+    _spare_the_product()
+    parent = _Parent()
+    stream = io.BufferedReader(_File(parent, size), _BUFFER)
+    reader = _Reader(stream, cell)
+    # the modules are there: what follows is the file's own doing
+    _limit(memory, cpu_s)
+    from app.intake.encodings import BadFile  # noqa: PLC0415 - as above
+
+    while True:
+        order = json.loads(parent.receive())
+        try:
+            acts: dict[str, Callable[..., dict[str, Any]]] = {
+                "open": reader.open,
+                "more": reader.more,
+                "hidden": reader.hidden,
+            }
+            answer = acts[order.pop("act")](**order)
+        except BadFile as bad:
+            answer = {"fault": [bad.code, bad.message_ja]}
+        except MemoryError:
+            answer = {"fault": ["too_large", ""]}
+        parent.send(answer)
+
+
+if __name__ == "__main__":
+    main()

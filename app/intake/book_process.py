@@ -1,0 +1,163 @@
+"""A workbook opened in a child process, under limits of memory and time.
+
+In: a seekable stream of a workbook. Out: a sheet's rows, as `books.open_book` gives them. What can't happen here: a
+file that unpacks to more than it seems, or that takes for ever, costing this process anything but the wait; a child
+that outlives whoever asked for it.
+"""
+
+import io
+import json
+import selectors
+import signal
+import struct
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NamedTuple
+
+from app.intake.books import Sheet
+from app.intake.encodings import BadFile
+
+_CHILD = Path(__file__).with_name("book_child.py")
+_LONGEST_MESSAGE = 16_000_000  # a thousand rows, each letter written as \uXXXX
+
+_SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
+_BROKEN = "Excelブックが壊れているため読めません。" + _SAVE_AS_CSV
+_TOO_LARGE = "Excelブックを開くと大きくなりすぎるため、読めません。" + _SAVE_AS_CSV
+_TOO_SLOW = "Excelブックを開くのに時間がかかりすぎるため、読めません。" + _SAVE_AS_CSV
+
+
+class Bounds(NamedTuple):
+    """What a child may take: bytes of memory, seconds of a processor, seconds of waiting for one answer."""
+
+    memory: int
+    cpu_s: int
+    wait_s: float
+
+
+# a header and the first rows, while somebody waits at a screen and a thread of the web server with them
+PREVIEW = Bounds(200_000_000, 10, 20.0)
+# all of it, in a worker: a million rows take four minutes of a processor
+WHOLE = Bounds(400_000_000, 1_800, 120.0)
+
+
+class BookProcess:
+    """One workbook in a child of its own. Ends with the last reference to it, and to the rows it gave."""
+
+    def __init__(self, stream: BinaryIO, bounds: Bounds, longest_cell: int = 2_000) -> None:
+        self._stream = stream
+        self._bounds = bounds
+        size = stream.seek(0, io.SEEK_END)
+        told = (bounds.memory, bounds.cpu_s, size, longest_cell)
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-I", str(_CHILD), *map(str, told)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            bufsize=0,
+        )
+        self._end = weakref.finalize(self, _end, self._process)
+        self._asked_ahead = False
+
+    def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
+        """Open a sheet, as `books.open_book` does; an earlier one can't be read any more. Raises BadFile."""
+        if self._asked_ahead:
+            self._asked_ahead = False
+            self._answer()
+        told = self._ask(act="open", wanted=wanted, hidden=hidden)
+        read = [0.0]
+        return Sheet(told["sheet"], tuple(told["names"]), self._rows(read), lambda: read[0])
+
+    def count_hidden_rows(self, wanted: str) -> int:
+        """Return how many rows a sheet hides. Raises BadFile."""
+        return int(self._ask(act="hidden", wanted=wanted)["count"])
+
+    def _rows(self, read: list[float]) -> Iterator[tuple[int, list[str]]]:
+        self._order(act="more")
+        while True:
+            self._asked_ahead = False
+            told = self._answer()
+            if not told["end"]:
+                # the child reads on while these are looked at
+                self._order(act="more")
+                self._asked_ahead = True
+            read[0] = told["read"]
+            yield from told["rows"]
+            if told["end"]:
+                return
+
+    def _ask(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        self._order(**order)
+        return self._answer()
+
+    def _order(self, **order: Any) -> None:  # noqa: ANN401 - JSON
+        self._send(json.dumps(order).encode())
+
+    def _send(self, data: bytes) -> None:
+        try:
+            _pipe(self._process.stdin).write(struct.pack(">I", len(data)) + data)
+        except OSError:
+            raise self._why_ended() from None
+
+    def _answer(self) -> dict[str, Any]:
+        """Wait for the answer to an order, and give the child the pieces of the file that it needs for it."""
+        deadline = time.monotonic() + self._bounds.wait_s
+        while True:
+            told: dict[str, Any] = json.loads(self._message(deadline))
+            if "need" not in told:
+                break
+            at, size = told["need"]
+            self._stream.seek(at)
+            self._send(self._stream.read(size))
+        if "fault" in told:
+            code, message = told["fault"]
+            raise BadFile(code, message or _TOO_LARGE)
+        return told
+
+    def _message(self, deadline: float) -> bytes:
+        size = struct.unpack(">I", self._bytes(4, deadline))[0]
+        if size > _LONGEST_MESSAGE:
+            self._end()
+            raise BadFile("too_large", _TOO_LARGE)
+        return self._bytes(size, deadline)
+
+    def _bytes(self, count: int, deadline: float) -> bytes:
+        pipe = _pipe(self._process.stdout)
+        pieces: list[bytes] = []
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while count:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self._end()
+                    raise BadFile("too_slow", _TOO_SLOW)
+                piece = pipe.read(min(count, 1 << 20))
+                if not piece:
+                    raise self._why_ended()
+                pieces.append(piece)
+                count -= len(piece)
+        return b"".join(pieces)
+
+    def _why_ended(self) -> BadFile:
+        code = self._process.wait()
+        self._end()
+        if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+            return BadFile("too_slow", _TOO_SLOW)
+        # expat and zlib can't always tell that there was no memory
+        return BadFile("broken_book", _BROKEN)
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None  # noqa: S101 - asked for
+    return pipe
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        _pipe(pipe).close()
