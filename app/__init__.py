@@ -4,13 +4,18 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import structlog
 from flask import Flask, has_request_context, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, OperationalError
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config, extensions, headers, limits, logs, request_guard, tenancy
 from app.config import Settings
-from app.tenancy import lookup, scope
+from app.tenancy import lookup, scope, time_limits
+from app.tenancy.time_limits import Limits
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -22,6 +27,10 @@ _COMMON_HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
+
+# blueprints of recipients and providers; None is of no blueprint, such as /healthz
+_ANSWERED_AT_ONCE = {"public", "sample", "trust", "sms_callbacks", "payment_callbacks", None}
+_RETRY_AFTER_S = 5
 
 _log = structlog.get_logger()
 
@@ -42,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _bind_extensions(app, settings)
     _guard(app, settings)
     _add_doors(app, settings)
+    _add_answers(app)
     common = list(_COMMON_HEADERS)
     if settings.https:
         common.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
@@ -55,6 +65,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _of_request() -> dict[str, str | None]:
     """Give what a log line says of the request in which it is written: never its address, which may be a link."""
     return {"endpoint": request.endpoint, "method": request.method} if has_request_context() else {}
+
+
+def _limits_of_request() -> Limits | None:
+    """Return the limits of a request's transactions: a recipient's page answers sooner than the back office."""
+    if not has_request_context():
+        return None
+    return time_limits.PAGE if request.blueprint in _ANSWERED_AT_ONCE else time_limits.STAFF
 
 
 def _flask_config(settings: Settings) -> dict[str, object]:
@@ -74,7 +91,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
             "pool_pre_ping": True,
             # Of a prepared statement PostgreSQL makes, at its eleventh time, one plan for any values: it joins each of
             # a batch with each, where it believes that a new list's tables hold a row or two.
-            "connect_args": {"prepare_threshold": None},
+            "connect_args": {"prepare_threshold": None, **time_limits.LIBPQ},
         },
         "SESSION_COOKIE_SECURE": settings.https,
         "SESSION_COOKIE_HTTPONLY": True,
@@ -100,7 +117,7 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
     with app.app_context():
-        scope.bind(extensions.db.engine)
+        scope.bind(extensions.db.engine, _limits_of_request)
     lookup.close()  # those of an earlier application in this process read another database
 
 
@@ -115,6 +132,20 @@ def _guard(app: Flask, settings: Settings) -> None:
     host = settings.trusted_hosts[0].lstrip(".")
     guarded = request_guard.wrap(app.wsgi_app, settings.upload_max_bytes, signed_in, host)
     app.wsgi_app = guarded  # type: ignore[method-assign,assignment]
+
+
+def _add_answers(app: Flask) -> None:
+    """Answer with 503 what PostgreSQL ended for the sake of others, or could not be asked at all."""
+
+    def busy(fault: Exception) -> ResponseReturnValue:
+        if not (isinstance(fault, OperationalError | psycopg.OperationalError) or tenancy.gave_way(fault)):
+            raise fault
+        extensions.db.session.remove()
+        _log.warning("PostgreSQL gave no answer in time", error=type(getattr(fault, "orig", fault)).__name__)
+        return app.handle_http_exception(ServiceUnavailable(retry_after=_RETRY_AFTER_S))
+
+    app.register_error_handler(DBAPIError, busy)
+    app.register_error_handler(psycopg.OperationalError, busy)
 
 
 def _add_doors(app: Flask, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The extensions, created here and bound in `create_app`."""
 
+import socket
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,19 @@ class QuickLogin(LoginManager):  # type: ignore[misc] # untyped
         return response
 
 
+# asked for after 10 s without a word, given up after 15 s without an acknowledgement; where the system knows them
+_KEEPALIVE = {
+    number: value
+    for name, value in (
+        ("TCP_KEEPIDLE", 10),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", 15_000),
+    )
+    if (number := getattr(socket, name, None)) is not None
+}
+
+
 class RedisClient:
     """The process's Redis client, bound in `create_app`."""
 
@@ -77,7 +91,14 @@ class RedisClient:
 
     def bind(self, url: str) -> None:
         """Make the client; nothing is connected until it is used."""
-        self.connection = redis.Redis.from_url(url, socket_connect_timeout=self.silent_s, socket_timeout=self.silent_s)
+        self.connection = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=self.silent_s,
+            socket_timeout=self.silent_s,
+            # RQ's workers wait for minutes: by these they notice a server that vanished without a goodbye
+            socket_keepalive=True,
+            socket_keepalive_options=_KEEPALIVE,
+        )
 
 
 def counted_address() -> str:

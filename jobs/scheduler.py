@@ -1,27 +1,33 @@
 """The scheduler: sweeps again and again, and looks for what can't wait in between; of several that run, one does.
 
-The one is whoever holds a session lock of PostgreSQL: it frees itself when its holder dies.
+The one is whoever holds the lease of that name (`app.leases`): it ends by itself when its holder dies, is frozen or cut
+off. One that comes back asks for its lease before each step, and leaves off when another has it.
 """
 
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Callable
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import tenancy
+from app import leases, tenancy
 from app.config import settings
-from app.extensions import db
 from jobs import sweep
 
-_LOCK = 7_230_002
-# how soon a waiting scheduler tries for the lock again, and one that lost its database for that; seconds
+_NAME = "scheduler"
+# how long the lead is held without a sign of life, and how old such a sign may get before the next one; seconds
+LEASE_S = 10.0
+_BEAT_S = 1.0
+# how soon a waiting scheduler tries for the lead again, and one that lost its database for that; seconds
 _RETRY_S = 2.0
 # how often it looks for what is urgent: how long a dead worker's lease may be over before that is seen; seconds
 _WATCH_S = 2.0
+# also runs while the machine sleeps; elsewhere than on Linux there is none
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# how soon a signal to stop is seen, seconds
+_LOOK_S = 0.2
 _STOP = {signal.SIGTERM, signal.SIGINT}
 
 _log = structlog.get_logger()
@@ -34,56 +40,76 @@ def run() -> None:
     something.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    lease, waits = None, False
     with tenancy.platform():
         while True:
             try:
-                with db.engine.connect() as connection:
-                    # each statement on its own: the lock is the session's, and no transaction stays open
-                    _lead(connection.execution_options(isolation_level="AUTOCOMMIT"))
+                if lease is None and (lease := leases.take(_NAME, LEASE_S)) is not None:
+                    waits = False
+                    _log.info("scheduler leads")
+                if lease is not None:
+                    _lead(lease)
                     return
+                if not waits:
+                    waits = True
+                    _log.info("scheduler waits for another")
+            except leases.Lost:
+                lease = None
+                _log.warning("scheduler lost the lead to another")
             except SQLAlchemyError as error:
                 _log.warning("PostgreSQL is away", error=type(error).__name__)
             if _stopped_within(_RETRY_S):
                 return
 
 
-def _lead(connection: Connection) -> None:
-    """Wait for the lock, then sweep until asked to stop; raises when the session, and so the lock, is lost."""
-    if not _try_lock(connection):
-        _log.info("scheduler waits for another")
-        while not _try_lock(connection):
-            if _stopped_within(_RETRY_S):
-                return
-    _log.info("scheduler leads")
-    try:
-        sweep_at = time.monotonic()
-        while True:
-            connection.execute(text("SELECT 1"))
-            whole = time.monotonic() >= sweep_at
-            if whole:
-                sweep_at = time.monotonic() + settings().sweep_s
-            _look(whole=whole)
-            if _stopped_within(min(_WATCH_S, settings().sweep_s)):
-                return
-    finally:
-        with suppress(SQLAlchemyError):  # a session that is gone holds no lock
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+def _lead(lease: leases.Lease) -> None:
+    """Sweep until asked to stop. Raises Lost once another leads."""
+    go_on = _beating(lease)
+    sweep_at = time.monotonic()
+    while True:
+        go_on()
+        whole = time.monotonic() >= sweep_at
+        if whole:
+            sweep_at = time.monotonic() + settings().sweep_s
+        _look(go_on, whole=whole)
+        if _stopped_within(min(_WATCH_S, settings().sweep_s)):
+            leases.give_back(lease)
+            return
 
 
-def _try_lock(connection: Connection) -> bool:
-    return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}))
+def _beating(lease: leases.Lease) -> Callable[[], None]:
+    """Return what gives a sign of life, unless the last one is fresh. Raises Lost, then and whenever called again."""
+    beaten = -_BEAT_S
+
+    def go_on() -> None:
+        nonlocal beaten
+        now = time.clock_gettime(_CLOCK)
+        if now - beaten >= _BEAT_S:
+            leases.beat(lease)
+            beaten = now
+
+    return go_on
 
 
 def _stopped_within(seconds: float) -> bool:
-    """Wait; say whether a signal to stop came."""
-    return signal.sigtimedwait(_STOP, seconds) is not None
+    """Wait; return whether a signal to stop came.
+
+    Not by sigtimedwait: where SIGCONT wakes it after its time, Python 3.11 gives a signal that never came.
+    """
+    ends = time.monotonic() + seconds
+    while not signal.sigpending() & _STOP:
+        left = ends - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _LOOK_S))
+    return True
 
 
-def _look(*, whole: bool) -> None:
+def _look(go_on: Callable[[], None], *, whole: bool) -> None:
     try:
         if whole:
-            sweep.sweep()
+            sweep.sweep(go_on)
         else:
-            sweep.watch()
+            sweep.watch(go_on)
     except RedisError as error:
         _log.warning("Redis is away", error=type(error).__name__)

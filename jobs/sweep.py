@@ -1,6 +1,6 @@
 """The sweep: whatever the database says is due and no queue holds is put back on its queue."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -11,21 +11,26 @@ from app.tracking import files
 _log = structlog.get_logger()
 
 
-def sweep() -> None:
-    """Rebuild the queues: after lost jobs, killed workers, an emptied Redis. Twice is harmless."""
+def sweep(go_on: Callable[[], object] = lambda: None) -> None:
+    """Rebuild the queues: after lost jobs, killed workers, an emptied Redis. Twice is harmless.
+
+    `go_on` is called before each step and raises where no further one may be done.
+    """
     with tenancy.platform():
+        go_on()
         files.expire()
-        _put_back(due.work())
+        _put_back(due.work(), go_on)
 
 
-def watch() -> None:
+def watch(go_on: Callable[[], object] = lambda: None) -> None:
     """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
     with tenancy.platform():
-        _put_back(due.urgent())
+        _put_back(due.urgent(), go_on)
 
 
-def _put_back(work: Iterable[tuple[str, list[tuple[int, ...]]]]) -> None:
+def _put_back(work: Iterable[tuple[str, list[tuple[int, ...]]]], go_on: Callable[[], object]) -> None:
     for job, wanted in work:
+        go_on()
         missing = sorted(set(wanted) - queues.waiting(job)) if wanted else []
         for ids in missing:
             queues.enqueue(job, *ids)

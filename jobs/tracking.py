@@ -2,6 +2,7 @@
 
 from app import queues, tenancy
 from app.delivery import lapsing, receipts
+from app.tenancy import limits
 from app.tracking import files
 
 
@@ -20,7 +21,7 @@ def expire_links(tenant_id: int) -> None:
 
 def make_export(tenant_id: int, export_id: int) -> None:
     """Make a file."""
-    with tenancy.tenant(tenant_id):
+    with tenancy.tenant(tenant_id), limits.of(limits.BULK):
         files.make(export_id)
 
 

@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from public.headers import of_another_door
 from public.pages import notice
 
-_NAMES = {404: "not_found", 405: "not_found", 429: "busy"}
+_NAMES = {404: "not_found", 405: "not_found", 429: "busy", 503: "held_up"}
 _FIRST_OF_OURS = 500
 _RETRY_AFTER_S = "60"
 

@@ -308,6 +308,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "1分ほど待ってから、もう一度お試しください。",
         "Please wait about a minute and try again.",
     ),
+    "held_up_title": ("ただいま混み合っています", "Busy at the moment"),
+    "held_up": (
+        "数秒待ってから、前の画面に戻ってもう一度お試しください。お手続きの内容は失われていません。",
+        "Please wait a few seconds, go back and try again. Nothing that you completed is lost.",
+    ),
     "not_found_title": ("ページが見つかりません", "Page not found"),
     "not_found": (
         "アドレスをお確かめください。SMSのリンクからもう一度開いてください。",

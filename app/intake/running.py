@@ -1,7 +1,8 @@
 """One run of an import, as a job: every row checked, sealed and added.
 
-A run is one transaction, held under an advisory lock that dies with its worker: a list arrives whole or leaves nothing
-behind, and two workers never run the same one. Progress is told from a transaction beside it.
+A run is one transaction: a list arrives whole or leaves nothing behind. It holds a lease, renewed with the progress
+that is told from a transaction beside it, and once more in the run's own before anything counts: of two workers, one of
+which was frozen or cut off, only the one that holds it writes.
 """
 
 import gc
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from app import tenancy
+from app import leases, tenancy
 from app.campaigns import overlap
 from app.config import settings
 from app.extensions import db
@@ -35,7 +36,8 @@ _BATCH_ROWS = 2_500
 _TELL_EVERY_S = 1.0
 # objects more than before, a few batches of them
 _COLLECT_EVERY = 200_000
-_LOCK_SPACE = 7_230_002
+# A run gives a sign of life with every batch or second: whoever is silent for so long is dead or frozen, seconds.
+_LEASE_S = 60.0
 
 
 class _Cancelled(Exception):  # noqa: N818 - it says what happened
@@ -44,18 +46,20 @@ class _Cancelled(Exception):  # noqa: N818 - it says what happened
 
 def run(import_id: int) -> None:
     """Check every row and add what is new; commits as a whole. Called again after a crash it begins anew."""
+    with leases.held(f"import:{import_id}", _LEASE_S) as lease:
+        if lease is not None:  # else another worker is at it
+            _run(import_id, lease)
+
+
+def _run(import_id: int, lease: leases.Lease) -> None:
+    row = db.session.get_one(Import, import_id)
+    if row.state not in {"queued", "running"}:
+        return
+    row.state, row.started_at = "running", datetime.now(UTC)
+    db.session.commit()
     with db.engine.connect() as connection, connection.begin() as transaction:
-        if not connection.execute(
-            text("SELECT pg_try_advisory_xact_lock(:space, :id)"), {"space": _LOCK_SPACE, "id": import_id % 2**31}
-        ).scalar():
-            return  # another worker is at it
-        row = db.session.get_one(Import, import_id)
-        if row.state not in {"queued", "running"}:
-            return
-        row.state, row.started_at = "running", datetime.now(UTC)
-        db.session.commit()
         try:
-            _Run(connection, row).run()
+            _Run(connection, row, lease).run()
         except (_Cancelled, chunks.Removed):
             transaction.rollback()
         except BadInput as bad:
@@ -64,10 +68,13 @@ def run(import_id: int) -> None:
         except imports.Refused as refused:
             transaction.rollback()
             _fail(import_id, refused.message_ja)
-        except OperationalError:
-            raise  # the database went away: the sweep brings the job back
-        except Exception:
+        except leases.Lost:
             transaction.rollback()
+            raise
+        except Exception as fault:
+            transaction.rollback()
+            if isinstance(fault, OperationalError) or tenancy.gave_way(fault):
+                raise  # PostgreSQL went away, or ended what was silent: the sweep brings the job back
             _fail(
                 import_id,
                 "取り込みの途中で問題が起きたため、1件も取り込んでいません。もう一度アップロードしてください。"
@@ -94,8 +101,9 @@ class _Run:
     checked and sealed.
     """
 
-    def __init__(self, connection: Connection, row: Import) -> None:
+    def __init__(self, connection: Connection, row: Import, lease: leases.Lease) -> None:
         campaign = row.campaign
+        self._lease = lease
         self._connection = connection
         self._row = row
         self._counts = dict.fromkeys(
@@ -186,10 +194,12 @@ class _Run:
                 ),
                 {"rows": self._counts["rows_read"], "read": self._table.read(), "id": self._import_id},
             ).scalar_one()
+            leases.hold(beside, self._lease)
         if state == "cancelled":
             raise _Cancelled
 
     def _finish(self) -> None:
+        leases.hold(self._connection, self._lease)
         imports.lock_open(self._connection, self._campaign_id)
         self._connection.execute(
             text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}

@@ -11,6 +11,7 @@ from app.models.delivery import Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
 from app.models.intake import Import, ImportChunk, ImportFault
+from app.models.lease import Lease
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
 from app.models.reminder import Reminder
@@ -31,6 +32,7 @@ __all__ = [
     "Import",
     "ImportChunk",
     "ImportFault",
+    "Lease",
     "Payment",
     "PaymentAccount",
     "PaymentDifference",

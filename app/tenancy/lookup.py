@@ -11,6 +11,12 @@ from typing import Any, TypeAlias
 import psycopg
 
 from app.config import settings
+from app.tenancy.limits import LIBPQ, PAGE
+
+_SESSION = """
+    SELECT set_config('app.platform', 'on', false), set_config('default_transaction_read_only', 'on', false),
+        set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)
+"""
 
 _Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
@@ -49,10 +55,8 @@ def _read(cursor: _Cursor, statement: str, values: tuple[object, ...]) -> tuple[
 
 
 def _connect() -> _Cursor:
-    connection = psycopg.connect(
-        settings().database_url.replace("+psycopg", "", 1),
-        autocommit=True,
-        options="-c default_transaction_read_only=on -c app.platform=on",
-        connect_timeout=10,
-    )
+    connection = psycopg.connect(settings().database_url.replace("+psycopg", "", 1), autocommit=True, **LIBPQ)
+    # told once it stands, not as start-up options, which poolers drop
+    _, lock_timeout, statement_timeout = PAGE.values
+    connection.execute(_SESSION, (lock_timeout, statement_timeout))
     return connection.cursor(binary=True)

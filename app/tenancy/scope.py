@@ -1,6 +1,6 @@
-"""The scope of the running transaction, told to PostgreSQL at each BEGIN and forgotten by it at each COMMIT."""
+"""A transaction's scope and limits of time, told to PostgreSQL at each BEGIN and forgotten by it at each COMMIT."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, event
 
 from app.extensions import db
+from app.tenancy import limits
+from app.tenancy.limits import Limits
 
 
 class NoScope(RuntimeError):  # noqa: N818 - it says what is missing
@@ -70,17 +72,29 @@ def transaction() -> Iterator[Connection]:
         yield connection
 
 
-def _tell_postgres(connection: Connection) -> None:
+_TELL = """
+    SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true),
+        set_config('idle_in_transaction_session_timeout', %s, true), set_config('lock_timeout', %s, true),
+        set_config('statement_timeout', %s, true)
+"""
+
+
+def _tell_postgres(connection: Connection, within: Limits) -> None:
     scope = current()
     # the DBAPI cursor: the Connection is still in the middle of its own BEGIN here
     cursor = connection.connection.cursor()
-    cursor.execute(
-        "SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true)",
-        ("" if scope.tenant_id is None else str(scope.tenant_id), "on" if scope.tenant_id is None else "off"),
-    )
+    tenant_id = "" if scope.tenant_id is None else str(scope.tenant_id)
+    cursor.execute(_TELL, (tenant_id, "off" if tenant_id else "on", *within.values))
     cursor.close()
 
 
-def bind(engine: Engine) -> None:
-    """Make every transaction of `engine`, by ORM or Core, tell PostgreSQL its scope."""
-    event.listen(engine, "begin", _tell_postgres)
+def bind(engine: Engine, limits_of_request: Callable[[], Limits | None]) -> None:
+    """Make every transaction of `engine`, by ORM or Core, tell PostgreSQL its scope and its limits of time.
+
+    `limits_of_request` returns those of the request that is being served, None outside one.
+    """
+
+    def tell(connection: Connection) -> None:
+        _tell_postgres(connection, limits_of_request() or limits.current())
+
+    event.listen(engine, "begin", tell)

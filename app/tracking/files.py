@@ -8,11 +8,13 @@ upon one file, a file that says it is whole and isn't.
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from app import audit, queues, tenancy
+from app import audit, leases, queues, tenancy
 from app.extensions import db, vault
 from app.models import Campaign, Export, ExportPlan
 from app.tracking import export
@@ -27,7 +29,8 @@ LARGE = 100_000
 _JOB = "jobs.tracking.make_export"
 _PIECE_BYTES = 1 << 18
 _TELL_EVERY_S = 1.0
-_LOCK_SPACE = 7_230_004
+# The maker gives a sign of life with every piece or second: one silent for so long is dead or frozen, seconds.
+_LEASE_S = 60.0
 # nobody wants a file each day of a campaign that was over so long ago
 _DAILY_UNTIL = timedelta(days=90)
 # when a day begins: files are made from six o'clock on
@@ -69,92 +72,116 @@ def order(
 
 def make(export_id: int) -> None:
     """Make a file that was ordered. Called again after a crash it begins anew; commits as it goes."""
-    with db.engine.connect() as held, held.begin():
-        values = {"space": _LOCK_SPACE, "id": export_id % 2**31}
-        if not held.execute(text("SELECT pg_try_advisory_xact_lock(:space, :id)"), values).scalar():
-            return  # another worker is at it
-        row = db.session.get_one(Export, export_id, populate_existing=True)
-        if row.state not in {"queued", "running"}:
-            return
-        selection = Selection.from_json(row.selection)
-        form, keys = row.form, row.columns
-        db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
-        row.state, row.started_at, row.rows_done, row.byte_count = "running", datetime.now(UTC), 0, 0
-        row.beat_at = row.started_at
-        row.rows_total = export.count(selection)
-        db.session.commit()
-        told: Counter[str] = Counter()
-        try:
-            size = _write(export_id, export.status_file(selection, form, keys, told=told), told)
-        except _Stopped:
-            _end(export_id, "cancelled", told, 0)
-        except Exception:
-            db.session.rollback()
-            _end(export_id, "failed", told, 0)
-            raise
-        else:
-            _end(export_id, "done", told, size)
+    with leases.held(f"export:{export_id}", _LEASE_S) as lease:
+        if lease is not None:  # else another worker is at it
+            _make(export_id, lease)
 
 
-def _write(export_id: int, pieces: Iterator[bytes], told: Counter[str]) -> int:
-    """Keep the pieces, all of one size but the last; give their size. Raises _Stopped."""
-    waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
-    for piece in pieces:
-        waiting += piece
-        while len(waiting) >= _PIECE_BYTES:
-            _keep(export_id, position, bytes(waiting[:_PIECE_BYTES]))
-            del waiting[:_PIECE_BYTES]
-            position, size = position + 1, size + _PIECE_BYTES
-        if time.monotonic() - said > _TELL_EVERY_S:
-            said = time.monotonic()
-            _tell(export_id, told)
-    if waiting:
-        _keep(export_id, position, bytes(waiting))
-    return size + len(waiting)
+def _make(export_id: int, lease: leases.Lease) -> None:
+    row = db.session.get_one(Export, export_id, populate_existing=True)
+    if row.state not in {"queued", "running"}:
+        return
+    selection = Selection.from_json(row.selection)
+    form, keys = row.form, row.columns
+    leases.hold(db.session.connection(), lease)
+    db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
+    row.state, row.started_at, row.rows_done, row.byte_count = "running", datetime.now(UTC), 0, 0
+    row.beat_at = row.started_at
+    row.rows_total = export.count(selection)
+    db.session.commit()
+    told: Counter[str] = Counter()
+    pen = _Pen(export_id, lease, told)
+    try:
+        size = pen.write(export.status_file(selection, form, keys, told=told))
+    except _Stopped:
+        pen.end("cancelled", 0)
+    except leases.Lost:
+        raise
+    except Exception as fault:
+        db.session.rollback()
+        if not (isinstance(fault, OperationalError) or tenancy.gave_way(fault)):
+            pen.end("failed", 0)
+        raise  # where PostgreSQL went away, or ended what was silent, the sweep brings the job back
+    else:
+        pen.end("done", size)
 
 
-def _keep(export_id: int, position: int, data: bytes) -> None:
-    tenant_id = export.tenant_id()
-    with tenancy.transaction() as connection:
-        piece_id = connection.execute(text("SELECT nextval(pg_get_serial_sequence('export_piece', 'id'))")).scalar_one()
-        connection.execute(
-            text("""
-                INSERT INTO export_piece (id, tenant_id, export_id, position, data_sealed)
-                OVERRIDING SYSTEM VALUE VALUES (:id, :tenant_id, :export_id, :position, :sealed)
-            """),
-            {
-                "id": piece_id,
-                "tenant_id": tenant_id,
-                "export_id": export_id,
-                "position": position,
-                "sealed": vault.seal(data, _place(tenant_id, piece_id)),
-            },
-        )
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Writes one file for as long as its lease is held; each method raises Lost otherwise, and then writes nothing."""
 
+    export_id: int
+    lease: leases.Lease
+    told: Counter[str]
 
-def _tell(export_id: int, told: Counter[str]) -> None:
-    """Tell how far it is, and hear whether to go on."""
-    with tenancy.transaction() as connection:
-        state = connection.execute(
-            text("UPDATE export SET rows_done = :rows, beat_at = now() WHERE id = :id RETURNING state"),
-            {"rows": told["rows"], "id": export_id},
-        ).scalar_one()
-    if state != "running":
-        raise _Stopped
+    def write(self, pieces: Iterator[bytes]) -> int:
+        """Keep the pieces, all of one size but the last; return their size. Raises _Stopped."""
+        waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
+        for piece in pieces:
+            waiting += piece
+            while len(waiting) >= _PIECE_BYTES:
+                self._keep(position, bytes(waiting[:_PIECE_BYTES]))
+                del waiting[:_PIECE_BYTES]
+                position, size = position + 1, size + _PIECE_BYTES
+            if time.monotonic() - said > _TELL_EVERY_S:
+                said = time.monotonic()
+                self._tell()
+        if waiting:
+            self._keep(position, bytes(waiting))
+        return size + len(waiting)
 
+    def _keep(self, position: int, data: bytes) -> None:
+        tenant_id = export.tenant_id()
+        with tenancy.transaction() as connection:
+            leases.hold(connection, self.lease)
+            piece_id = connection.execute(
+                text("SELECT nextval(pg_get_serial_sequence('export_piece', 'id'))")
+            ).scalar_one()
+            connection.execute(
+                text("""
+                    INSERT INTO export_piece (id, tenant_id, export_id, position, data_sealed)
+                    OVERRIDING SYSTEM VALUE VALUES (:id, :tenant_id, :export_id, :position, :sealed)
+                """),
+                {
+                    "id": piece_id,
+                    "tenant_id": tenant_id,
+                    "export_id": self.export_id,
+                    "position": position,
+                    "sealed": vault.seal(data, _place(tenant_id, piece_id)),
+                },
+            )
 
-def _end(export_id: int, state: str, told: Counter[str], size: int) -> None:
-    with tenancy.transaction() as connection:
-        ended = connection.execute(
-            text("""
-                UPDATE export SET state = :state, rows_done = :rows, replaced = :replaced, byte_count = :size,
-                    finished_at = now()
-                WHERE id = :id AND state = 'running'
-            """),
-            {"state": state, "rows": told["rows"], "replaced": told["replaced"], "size": size, "id": export_id},
-        ).rowcount
-        if state != "done" or not ended:
-            connection.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
+    def _tell(self) -> None:
+        """Tell how far it is, and hear whether to go on."""
+        with tenancy.transaction() as connection:
+            leases.hold(connection, self.lease)
+            state = connection.execute(
+                text("UPDATE export SET rows_done = :rows, beat_at = now() WHERE id = :id RETURNING state"),
+                {"rows": self.told["rows"], "id": self.export_id},
+            ).scalar_one()
+        if state != "running":
+            raise _Stopped
+
+    def end(self, state: str, size: int) -> None:
+        """Move the file to its last state; what isn't whole leaves no piece behind."""
+        with tenancy.transaction() as connection:
+            leases.hold(connection, self.lease)
+            ended = connection.execute(
+                text("""
+                    UPDATE export SET state = :state, rows_done = :rows, replaced = :replaced, byte_count = :size,
+                        finished_at = now()
+                    WHERE id = :id AND state = 'running'
+                """),
+                {
+                    "state": state,
+                    "rows": self.told["rows"],
+                    "replaced": self.told["replaced"],
+                    "size": size,
+                    "id": self.export_id,
+                },
+            ).rowcount
+            if state != "done" or not ended:
+                connection.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": self.export_id})
 
 
 def cancel(export_id: int) -> bool:

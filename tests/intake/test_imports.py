@@ -1,5 +1,6 @@
 """Uploads on the real database: stored sealed, run as one transaction, corrected, taken back."""
 
+import contextlib
 import io
 import json
 import tempfile
@@ -9,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from openpyxl import Workbook
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DBAPIError
 
-from app import tenancy
+from app import leases, tenancy
 from app.campaigns import lifecycle
 from app.campaigns.people import open_fields, open_phone
+from app.delivery import due
 from app.extensions import db, vault
 from app.intake import chunks, imports, load, running
 from app.intake.imports import Refused
@@ -272,14 +276,63 @@ def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    with tenancy.transaction() as other:
-        other.exec_driver_sql("SELECT pg_advisory_xact_lock(7230002, %s)", (import_id,))
-        running.run(import_id)
-        db.session.expire_all()
-        assert db.session.get_one(Import, import_id).state == "queued"
+    other = leases.take(f"import:{import_id}", 60)
+    assert other is not None
+    running.run(import_id)
+    db.session.expire_all()
+    assert db.session.get_one(Import, import_id).state == "queued"
+    leases.give_back(other)
     running.run(import_id)
     db.session.expire_all()
     assert db.session.get_one(Import, import_id).state == "done"
+
+
+def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch, database: psycopg.Connection
+) -> None:
+    """The first worker sleeps with its rows not committed, the second runs the list, then the first wakes."""
+    tenant_id = campaign.tenant_id
+    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    row = db.session.get_one(Import, import_id)
+    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    db.session.rollback()
+    land = load.land
+    slept: list[int] = []
+
+    def land_and_sleep(connection: Connection, *given: Any) -> load.Loaded:
+        done = land(connection, *given)
+        if not slept:
+            slept.append(1)
+            database.execute("UPDATE lease SET held_until = now() - interval '1 second'")
+            connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '200ms', true)")
+            with ThreadPoolExecutor(1) as other:
+                other.submit(run_elsewhere, app, tenant_id, import_id).result()
+        return done
+
+    monkeypatch.setattr(load, "land", land_and_sleep)
+    with contextlib.suppress(DBAPIError):  # PostgreSQL ended its transaction; the sweep brings nothing back
+        running.run(import_id)
+    db.session.expire_all()
+    told = db.session.get_one(Import, import_id)
+    assert (told.state, told.rows_added) == ("done", 2)
+    assert db.session.scalar(select(func.count()).select_from(Recipient)) == 2
+    assert due_imports() == []
+
+
+def run_elsewhere(app: Flask, tenant_id: int, import_id: int) -> None:
+    with app.app_context(), tenancy.tenant(tenant_id):
+        running.run(import_id)
+
+
+def due_imports() -> list[tuple[int, ...]]:
+    db.session.remove()
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(_due_imports, current_app._get_current_object()).result()  # type: ignore[attr-defined]
+
+
+def _due_imports(app: Flask) -> list[tuple[int, ...]]:
+    with app.app_context(), tenancy.platform():
+        return [ids for job, wanted in due.work() if job == "jobs.intake.run_import" for ids in wanted]
 
 
 def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:

@@ -1,11 +1,15 @@
 """Of several schedulers one leads; another follows when it dies."""
 
+import signal
+import time
 from collections.abc import Callable
 
 import psycopg
 import redis as redis_package
 
 from app import queues
+from dev.process import signal_tree
+from jobs import scheduler
 from tests.jobs.conftest import Program
 from tests.launched import Job
 
@@ -42,10 +46,33 @@ def test_it_schedules_again_after_losing_its_session_or_redis(
     redis.flushall()
     until(lambda: queues.queue(queues.DELIVERY).count == 1)
     ended = database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7230002 AND granted"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     ).fetchall()
-    assert ended == [(True,)]
-    until(lambda: program.told().count("scheduler leads") == 2)
+    assert ended
     redis.flushall()
     until(lambda: queues.queue(queues.DELIVERY).count == 1)
+    assert program.told().count("scheduler leads") == 1, "its lease is its own through it all"
     assert program.end() == 0
+
+
+def test_a_frozen_one_gives_way_and_does_nothing_more_when_it_wakes(
+    launched: Launched, start: Start, until: Until, redis: redis_package.Redis
+) -> None:
+    """kill -STOP, a machine's snapshot, a network that is gone: a session's lock once kept the reserve waiting."""
+    launched(10)
+    first = start("scheduler")
+    until(lambda: leads(first))
+    second = start("scheduler")
+    until(lambda: "scheduler waits" in second.told())
+    signal_tree(first.process, signal.SIGSTOP)
+    redis.flushall()
+    frozen = time.monotonic()
+    until(lambda: leads(second))
+    assert time.monotonic() - frozen < scheduler.LEASE_S + 5
+    until(lambda: queues.queue(queues.DELIVERY).count == 1)
+    signal_tree(first.process, signal.SIGCONT)
+    until(lambda: "scheduler lost the lead" in first.told())
+    assert '"put_back"' not in first.told().partition("scheduler lost the lead")[2]
+    assert first.told().count("scheduler leads") == 1
+    assert (first.end(), second.end()) == (0, 0)

@@ -3,11 +3,13 @@
 import csv
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 
 from app import tenancy
 from app.extensions import db
@@ -85,6 +87,40 @@ def test_a_second_call_changes_nothing_and_one_after_a_crash_begins_anew(
     assert content_of(tenant, export_id) == b""
     tracking.make_export(tenant, export_id)
     assert content_of(tenant, export_id) == whole
+
+
+def test_a_file_taken_over_from_a_frozen_worker_is_written_once(
+    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker sleeps between two pieces, the second makes the file, then the first goes on."""
+    export_id = ordered(tenant, campaign, user)
+    whole, made = export.status_file, []
+
+    def frozen(*given: Any, **more: Any) -> Iterator[bytes]:
+        monkeypatch.setattr(export, "status_file", whole)
+        yield b"x" * (1 << 20)
+        database.execute("UPDATE lease SET held_until = now() - interval '1 second'")
+        with ThreadPoolExecutor(1) as other:
+            other.submit(elsewhere, current_app._get_current_object(), tenant, export_id).result()  # type: ignore[attr-defined]
+        made.append(content_of_now(database, export_id))
+        yield b"y" * (1 << 20)
+
+    monkeypatch.setattr(export, "status_file", frozen)
+    tracking.make_export(tenant, export_id)
+    assert made[0] > 0
+    assert content_of_now(database, export_id) == made[0], "it wrote nothing more"
+    assert row_of(tenant, export_id).state == "done"
+    assert b"x" * 1000 not in content_of(tenant, export_id)
+
+
+def elsewhere(app: Flask, tenant: int, export_id: int) -> None:
+    with app.app_context():
+        tracking.make_export(tenant, export_id)
+
+
+def content_of_now(database: psycopg.Connection, export_id: int) -> int:
+    row = database.execute("SELECT sum(octet_length(data_sealed)) FROM export_piece WHERE export_id = %s", [export_id])
+    return int(row.fetchone()[0])  # type: ignore[index]
 
 
 def test_a_file_that_fails_leaves_no_piece(
