@@ -3,22 +3,22 @@
 from app import tenancy
 from app.campaigns import rehearsal
 from app.intake import imports, running
-from app.tenancy import limits
+from app.tenancy import time_limits
 
 
 def run_import(tenant_id: int, import_id: int) -> None:
     """Check an uploaded list and add its rows."""
-    with tenancy.tenant(tenant_id), limits.of(limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         running.run(import_id)
 
 
 def count_hidden_rows(tenant_id: int, import_id: int) -> None:
     """Count the rows that an uploaded workbook hides."""
-    with tenancy.tenant(tenant_id), limits.of(limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         imports.count_hidden_rows(import_id)
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:
     """Render every SMS and page of a campaign."""
-    with tenancy.tenant(tenant_id), limits.of(limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         rehearsal.rehearse(campaign_id)

@@ -2,7 +2,7 @@
 
 from app import queues, tenancy
 from app.delivery import lapsing, receipts
-from app.tenancy import limits
+from app.tenancy import time_limits
 from app.tracking import files
 
 
@@ -21,7 +21,7 @@ def expire_links(tenant_id: int) -> None:
 
 def make_export(tenant_id: int, export_id: int) -> None:
     """Make a file."""
-    with tenancy.tenant(tenant_id), limits.of(limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         files.make(export_id)
 
 

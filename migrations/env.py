@@ -7,7 +7,7 @@ from sqlalchemy.pool import NullPool
 import app.models  # noqa: F401 - the tables must be known
 from app.config import settings
 from app.extensions import db
-from app.tenancy import limits
+from app.tenancy import time_limits
 
 
 def run() -> None:
@@ -20,7 +20,7 @@ def run() -> None:
         with context.begin_transaction():
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7230001)")
             # from here on: another migrator may take as long as it needs
-            idle, lock, statement = limits.MIGRATION.values
+            idle, lock, statement = time_limits.MIGRATION.values
             connection.exec_driver_sql(
                 f"SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL lock_timeout = {lock};"
                 f" SET LOCAL statement_timeout = {statement}"

@@ -61,7 +61,8 @@ class Gate:
         answer = self._misquoting(answer, full_call)
 
         async def handle(request: web.Request) -> web.Response:
-            fault = self.switches.fault(full_call)
+            named = of_contract(full_call, request.match_info.get("tenant"))
+            fault = self.switches.fault(named)
             if fault == "reset_before_body":
                 self._note(request, call, b"", None, fault)
                 return _reset(request)
@@ -82,7 +83,7 @@ class Gate:
                 return _reset(request)
             if fault == "hang":
                 await asyncio.get_running_loop().create_future()  # ends when the client goes away
-            wait_s = self.switches.wait_s(full_call)
+            wait_s = self.switches.wait_s(named)
             if wait_s:
                 await asyncio.sleep(wait_s)
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
@@ -124,6 +125,11 @@ class Gate:
     ) -> None:
         row = Row(time.time(), self.kind, call, request.method, request.path_qs, body, status, fate, accepted)
         self.ledger.add(row)
+
+
+def of_contract(call: str, contract: str | None) -> str:
+    """Name a call with the contract it is made under, so that a switch can be one contract's alone."""
+    return f"{call}@{contract}" if contract else call
 
 
 def _reset(request: web.Request) -> web.Response:

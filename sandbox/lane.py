@@ -14,7 +14,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
-from sandbox.gate import Gate, Reply
+from sandbox.gate import Gate, Reply, of_contract
 from sandbox.karaden import Karaden
 from sandbox.ledger import Row
 
@@ -80,7 +80,7 @@ class Lane(asyncio.Protocol):
         reply = self._karaden.create(head.authorization, head.version, head.tenant, body)
         row = Row(time.time(), "karaden", "create", "POST", head.target, body, reply.status, "answered", reply.accepted)
         self._gate.ledger.add(row)
-        wait_s = self._gate.switches.wait_s("karaden.create")
+        wait_s = self._gate.switches.wait_s(of_contract("karaden.create", head.tenant))
         if wait_s:
             asyncio.get_running_loop().call_later(wait_s, self._write, reply)
         else:

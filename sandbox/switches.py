@@ -3,7 +3,8 @@
 In: a JSON object, switch -> setting, which replaces all switches. Out: for each request the one fault it meets, and
 for each receipt or webhook what becomes of it. A setting is a plain value (always), `{"value": v, "next": n}` (the
 next n times) or `{"value": v, "rate": p}` (each time with probability p); `"on"` limits it to an API or one of its
-calls by prefix (`karaden`, `karaden.create`, `stripe.session_create`, …). For switches that are only on or off,
+calls by prefix (`karaden`, `karaden.create`, `stripe.session_create`, …), with the carrier's tenant id behind it to one
+contract (`karaden.create@1b4e28ba-…`). For switches that are only on or off,
 `"value"` may be left out. `"seed"` makes the dice repeatable.
 """
 

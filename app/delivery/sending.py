@@ -1,86 +1,100 @@
 """Send turn after turn: one thread talks to the provider, one to the database, and neither waits for the other.
 
 The database's thread claims the next batch while the present one is under way, and leases the next turn before the
-last answers of this one are in, so that the provider always has something to do. It records outcomes in bulk and renews
+last answers of this one are in, so that the provider always has something to do. While one account's turn stands still
+(its provider is slow, or its rate low) turns of other accounts begin beside it. It records outcomes in bulk and renews
 the leases. No transaction is open while an answer is awaited, connections are kept alive from turn to turn, and memory
 holds a few batches however long a campaign is.
+
+What goes wrong in one turn is that turn's alone: where PostgreSQL ended its transaction (a deadlock, a limit of time)
+it is done once more, and after that the slice is given back and the others go on.
 """
 
+import math
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
-from queue import Empty, Queue
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app import tenancy
 from app.accounts import Unusable
 from app.config import settings
 from app.delivery import routes, slices, stopping
 from app.delivery.books import Claim
+from app.delivery.lanes import MOST_TURNS, Lane, Lanes
 from app.delivery.slices import Lease, LeaseLost
 from app.delivery.turn import FAULT_PAUSE_S, RECORD_S, Turn, give_back
 from app.outbound import Answer, Request
 from app.outbound.curl import Engine
+from app.tenancy import time_limits
 from app.vault import CannotOpen
 
-# Turns whose last answers are awaited while another one sends. With more, a provider that hangs would hold slices that
-# nobody sends.
-_MOST_TURNS = 3
+# How soon it is asked again whether another turn is due, while answers are awaited, seconds.
+_ASK_AGAIN_S = 1.0
+# For so long after its end a shift still serves other accounts than those whose last answers are awaited, seconds.
+_OVERTIME_S = 60.0
 
 _LOST = "slice lost to another worker"
 
 _log = structlog.get_logger()
 
-_Call = tuple[Turn, Claim]
+_Call = tuple[Lane, Claim]
+# asked with the accounts that may begin no other turn now
+NextLease = Callable[[Sequence[int]], Lease | None]
 
 
-def serve(next_lease: Callable[[], Lease | None]) -> None:
+def serve(next_lease: NextLease, *, ends: float = math.inf) -> None:
     """Serve the slices that `next_lease` gives, until it gives none and each person is recorded. No scope may be open.
 
-    `next_lease` is called in another thread, with this one's context. Raises whatever went wrong in either thread,
-    after everything that can be recorded is.
+    `next_lease` is called in another thread, with this one's context. From `ends` on (`time.monotonic()`) no account
+    begins another turn while one of its own is awaited, and the shift is over with the last of those. Raises whatever
+    went wrong in either thread or in a turn, after everything that can be recorded is.
     """
-    _Shift(next_lease).run()
+    with time_limits.of(time_limits.SENDING):
+        _Shift(next_lease, ends).run()
 
 
 class _Shift:
-    """A worker's turns, one after the other, over one set of connections."""
+    """A worker's turns, over one set of connections."""
 
-    def __init__(self, next_lease: Callable[[], Lease | None]) -> None:
+    def __init__(self, next_lease: NextLease, ends: float) -> None:
         self._next_lease = next_lease
-        self._ahead: Queue[tuple[Turn, list[Claim]] | None] = Queue(maxsize=1)
-        self._reading: Turn | None = None  # whose people are being claimed
-        self._turns: list[Turn] = []  # all whose lease is held
-        self._leases_out = False
+        self._ends = ends
+        self._lanes = Lanes(settings().send_connections)
+        self._ask_at = 0.0
+        self._began = False
         self._wake = threading.Event()
+        self._done = threading.Event()
         self._ending = threading.Event()
         self._fault: BaseException | None = None
+        self._turn_fault: Exception | None = None
         self._books = threading.Thread(target=copy_context().run, args=(self._keep_books,), name="books")
 
     def run(self) -> None:
         """Send, record, give every lease back."""
         self._books.start()
         try:
-            with Engine[_Call](settings().send_connections) as engine:
+            with Engine[_Call](self._lanes.connections) as engine:
                 engine.run(self._calls(), self._answered, self._may_call, self._skipped)
         finally:
             self._ending.set()
             self._wake.set()
             self._books.join()
             self._close_all()
-        if self._fault is not None:
-            raise self._fault
+        if fault := self._fault or self._turn_fault:
+            raise fault
 
     def _close_all(self) -> None:
         """Record and give back what is still held: what one slice can't write any more is no other's loss."""
-        for turn in self._turns:
-            try:
-                self._let(turn, partial(turn.close, failed=self._fault is not None))
-            except Exception as fault:  # noqa: BLE001 - raised by `run`, unless another came before it
-                self._fault = self._fault or fault
+        for lane in self._lanes:
+            for _ in range(2):
+                if self._let(lane, partial(lane.turn.close, failed=lane.turn.failed or self._fault is not None)):
+                    break
 
     def _halted(self) -> bool:
         return stopping.asked.is_set() or self._ending.is_set() or self._fault is not None
@@ -88,82 +102,97 @@ class _Shift:
     # --- the provider's thread ---
 
     def _calls(self) -> Iterator[tuple[_Call, Request] | None]:
-        """Give the messages batch by batch; None while the next one isn't there yet."""
+        """Give the messages one by one; None while none may leave."""
         while True:
-            try:
-                ahead = self._ahead.get_nowait()
-            except Empty:
-                if not self._books.is_alive():
+            found = self._lanes.next()
+            if found is None:
+                if self._done.is_set() or not self._books.is_alive():
                     return
                 yield None
                 continue
-            if ahead is None:
-                return
-            self._wake.set()
-            turn, batch = ahead
-            for claim in batch:
-                request = turn.request(claim)
-                if request is None:
-                    continue
-                while not turn.permitted(claim):
-                    yield None
-                yield (turn, claim), request
+            lane, claim, request = found
+            if lane.hungry:
+                self._wake.set()
+            yield (lane, claim), request
 
     def _may_call(self, call: _Call) -> bool:
-        turn, claim = call
-        return turn.may_call(claim)
+        lane, claim = call
+        return lane.turn.may_call(claim)
 
     def _answered(self, call: _Call, answer: Answer) -> None:
-        turn, claim = call
-        turn.answered(claim, answer)
-        if turn.full or turn.over:
+        lane, claim = call
+        self._lanes.ended(lane)
+        lane.turn.answered(claim, answer)
+        if lane.turn.full or lane.turn.over:
             self._wake.set()
 
     def _skipped(self, call: _Call) -> None:
-        turn, claim = call
-        turn.skipped(claim)
+        lane, claim = call
+        self._lanes.ended(lane)
+        lane.turn.skipped(claim)
 
     # --- the database's thread ---
 
     def _keep_books(self) -> None:
-        """Read ahead, record and renew until the other thread is done."""
+        """Read ahead, record, renew and begin turns until the last is closed."""
         try:
             while not self._ending.is_set():
-                if self._ahead.empty():  # this thread alone puts, so there is room
-                    self._read_ahead()
-                for turn in list(self._turns):
-                    if turn.over:
-                        self._let(turn, turn.close)
-                        self._turns.remove(turn)
-                    elif turn.to_record:
-                        self._let(turn, turn.record)
-                self._wake.wait(RECORD_S)
                 self._wake.clear()
+                for lane in self._lanes:
+                    self._look_after(lane)
+                if self._may_begin() and self._begin():
+                    continue
+                if not self._lanes:
+                    self._done.set()
+                    return
+                self._wake.wait(RECORD_S)
         except BaseException as fault:  # noqa: BLE001 - raised again by `run`
             self._fault = fault
 
-    def _read_ahead(self) -> None:
-        """Put the next batch, or None when no more will come; nothing while others have to be answered first."""
-        while not self._leases_out:
-            if self._reading is None:
-                if len(self._turns) >= _MOST_TURNS:
-                    return
-                self._begin()
-                continue
-            turn = self._reading
-            self._let(turn, turn.read)
-            if turn.batch:
-                self._ahead.put((turn, turn.batch))
-                return
-            self._reading = None
-        self._ahead.put(None)
-
-    def _begin(self) -> None:
-        """Lease the next slice and begin its turn, if it has one now."""
-        held = self._next_lease()
-        if held is None:
-            self._leases_out = True
+    def _look_after(self, lane: Lane) -> None:
+        """Read ahead for a turn, record what came, close it when it is over."""
+        if lane.rests:
             return
+        turn = lane.turn
+        if lane.hungry:
+            self._let(lane, turn.read)
+            lane.put(turn.batch)
+        if turn.over:
+            if self._let(lane, partial(turn.close, failed=turn.failed)):
+                self._lanes.remove(lane)
+                self._ask_at = 0.0  # its account may begin another
+        elif turn.to_record:
+            self._let(lane, turn.record)
+
+    def _may_begin(self) -> bool:
+        """Return whether to look for another turn: none gets on with its sending, and there is room and time."""
+        now = time.monotonic()
+        if now < self._ask_at or len(self._lanes) >= MOST_TURNS or any(lane.flows for lane in self._lanes):
+            return False
+        if now < self._ends or not self._began:
+            return True
+        return bool(self._lanes) and now < self._ends + _OVERTIME_S
+
+    def _begin(self) -> bool:
+        """Lease the next slice and begin its turn, if it has one now; return whether there was a slice."""
+        over = time.monotonic() >= self._ends
+        full = {lane.account_id for lane in self._lanes} if over else self._lanes.full()
+        try:
+            held = self._next_lease(sorted(full))
+            self._began = True
+            if held is not None:
+                self._begin_turn(held)
+        except DBAPIError as fault:
+            if not tenancy.gave_way(fault) or fault.connection_invalidated:
+                raise
+            _log.warning("no turn begun: PostgreSQL ended it", error=type(fault.orig).__name__)
+            held = None
+        if held is None:
+            self._ask_at = time.monotonic() + _ASK_AGAIN_S
+        return held is not None
+
+    def _begin_turn(self, held: Lease) -> None:
+        """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
         with tenancy.tenant(held.tenant_id):
             try:
                 way = routes.route(held.campaign_id)
@@ -176,20 +205,47 @@ class _Shift:
                     "slice not sent: its account or its window can't be used", slice_id=held.slice_id, reason=str(fault)
                 )
                 slices.finish(held, pause_s=FAULT_PAUSE_S)
+                slices.put_off(held.campaign_id, pause_s=FAULT_PAUSE_S)
                 return
             except LeaseLost:
                 _log.warning(_LOST, slice_id=held.slice_id)
                 return
-            self._reading = Turn(held, way, closes_at, self._halted)
-            self._turns.append(self._reading)
+            self._lanes.add(Lane(Turn(held, way, closes_at, self._halted), way.account.id))
 
-    def _let(self, turn: Turn, act: Callable[[], object]) -> None:
-        """Let a turn read or write, unless another worker has its slice."""
-        if turn.lost:
-            return
-        try:
-            with tenancy.tenant(turn.held.tenant_id):
-                act()
-        except LeaseLost:
+    def _let(self, lane: Lane, act: Callable[[], object]) -> bool:
+        """Let a turn read or write, unless another worker has its slice; return whether that is done with.
+
+        Where PostgreSQL ended the transaction it is done once more at once, then again after a rest: its results are
+        kept, and other turns are served meanwhile.
+        """
+        turn = lane.turn
+        for again in (True, False):
+            if turn.lost:
+                return True
+            try:
+                with tenancy.tenant(turn.held.tenant_id):
+                    act()
+            except LeaseLost:
+                turn.lose()
+                _log.warning(_LOST, slice_id=turn.held.slice_id)
+            except Exception as fault:  # noqa: BLE001 - raised by `run`; it is no other turn's fault
+                if tenancy.gave_way(fault):
+                    if again:
+                        continue
+                    if lane.rest():
+                        return False
+                self._failed(lane, fault)
+                return turn.lost
+            else:
+                lane.recovered()
+            return True
+        return True
+
+    def _failed(self, lane: Lane, fault: Exception) -> None:
+        """Let a turn send no more; the second time it is left to whoever takes over after its lease."""
+        turn = lane.turn
+        _log.error("slice failed", slice_id=turn.held.slice_id, error=type(getattr(fault, "orig", fault)).__name__)
+        if turn.failed:
             turn.lose()
-            _log.warning(_LOST, slice_id=turn.held.slice_id)
+        turn.fail()
+        self._turn_fault = self._turn_fault or fault

@@ -6,7 +6,7 @@ open messages to unknown: they may have left.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ _LEASE = text(f"""
         links_end_at = least(links_end_at, now() + make_interval(secs => :links_s))
     WHERE id = (
         SELECT s.id {_DUE}
+        AND NOT coalesce(c.sms_account_id = ANY(:full), false)
         ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
         LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     )
@@ -105,10 +106,11 @@ def clock() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def lease() -> Lease | None:
+def lease(full: Sequence[int] = ()) -> Lease | None:
     """Take the slice whose turn it is: of the company, then of the campaign, that no worker served for longest.
 
-    None: nothing is due that isn't held. The platform's scope must be open.
+    Those of the accounts in `full` are left. None: nothing else is due that isn't held. The platform's scope must be
+    open.
     """
     started = clock()
     with tenancy.transaction() as connection:
@@ -117,6 +119,7 @@ def lease() -> Lease | None:
             "skew_s": _CLOCK_SKEW_S,
             "receipts_s": _RECEIPTS_S,
             "links_s": LINKS_S,
+            "full": list(full),
         }
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
@@ -196,6 +199,26 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
         queues.enqueue("jobs.delivery.reconcile", held.tenant_id, once=True)
     if left.waiting and held.may_send and not pause_s and not_before is None:
         queues.enqueue("jobs.delivery.send", once=True)
+
+
+def put_off(campaign_id: int, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
+    """Put off all of a campaign's slices that nobody holds, in one statement: none of them may be sent earlier either.
+
+    What somebody is changing right now keeps its time and is put off by its own turn.
+    """
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE slice SET due_at = later.at
+                FROM (SELECT greatest(now() + make_interval(secs => :pause_s), CAST(:not_before AS timestamptz)) AS at)
+                    AS later
+                WHERE id IN (
+                    SELECT id FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL AND leased_until IS NULL
+                    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+                ) AND due_at < later.at
+            """),
+            {"id": campaign_id, "pause_s": pause_s, "not_before": not_before},
+        )
 
 
 def complete(campaign_id: int) -> None:

@@ -42,13 +42,17 @@ def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime 
     if opens_at is None:
         with slices.holding(held) as connection:
             books.expire(connection, held)
-    slices.finish(held, pause_s=pause_s, not_before=opens_at if opens_at and opens_at > now else None)
+    not_before = opens_at if opens_at and opens_at > now else None
+    slices.finish(held, pause_s=pause_s, not_before=not_before)
+    if not_before is not None:
+        slices.put_off(held.campaign_id, not_before=not_before)
 
 
 class Turn:
     """One turn. No SMS leaves at `closes_at` or later, nor once `halted` says so.
 
     `batch` are the people claimed last. `lost`: another worker has the slice, and nothing more may be written.
+    `failed`: something went wrong with it; what is under way is awaited and recorded, and nothing more leaves.
     """
 
     def __init__(self, held: Lease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
@@ -56,6 +60,7 @@ class Turn:
         self.held = held
         self.batch: list[Claim] = []
         self.lost = False
+        self.failed = False
         self._read_out = False
         self._way = way
         self._closes_at = closes_at.timestamp()
@@ -83,6 +88,11 @@ class Turn:
         return self._read_out and not self._open
 
     @property
+    def reading(self) -> bool:
+        """Whether more people may be claimed yet."""
+        return not self._read_out
+
+    @property
     def to_record(self) -> bool:
         """Whether a batch of results waits, or it is time for a sign of life."""
         return self.full or time.monotonic() - self._recorded >= RECORD_S
@@ -97,6 +107,7 @@ class Turn:
         return (
             self.held.may_send
             and not self.lost
+            and not self.failed
             and not self._breaker.open
             and not self._halted()
             and time.time() < self._closes_at
@@ -172,6 +183,7 @@ class Turn:
 
     def read(self) -> None:
         """Claim the next batch; none when there is no more, or nothing more may be sent. Raises LeaseLost."""
+        self.batch = []
         may_claim = not self._read_out and self.may_go_on() and time.monotonic() < self._claims_until
         self.batch = self._claim() if may_claim else []
         self._open.update((claim.recipient_id, claim) for claim in self.batch)
@@ -183,6 +195,11 @@ class Turn:
     def lose(self) -> None:
         """Leave the slice to the other worker that has it."""
         self.lost = self._read_out = True
+        self.batch = []
+
+    def fail(self) -> None:
+        """Send nothing more: what is under way is awaited, then the slice is given back."""
+        self.failed = self._read_out = True
         self.batch = []
 
     def record(self) -> None:

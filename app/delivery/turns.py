@@ -5,6 +5,7 @@ a worker that finds more than it can do wakes another.
 """
 
 import time
+from collections.abc import Sequence
 
 from app import queues, tenancy
 from app.delivery import sending, slices, stopping
@@ -17,37 +18,33 @@ _SHIFT_S = 30.0
 def serve() -> None:
     """Serve one turn after the other until nothing is due, the shift is over, or the process is asked to end."""
     ends = time.monotonic() + _SHIFT_S
-    began = False
 
-    def next_lease() -> Lease | None:
-        nonlocal began
-        if began and time.monotonic() >= ends:
-            queues.enqueue("jobs.delivery.send", once=True)
-            return None
-        began = True
-        return None if stopping.asked.is_set() else _lease()
+    def next_lease(full: Sequence[int]) -> Lease | None:
+        return None if stopping.asked.is_set() else _lease(full)
 
-    sending.serve(next_lease)
+    sending.serve(next_lease, ends=ends)
+    if time.monotonic() >= ends:
+        queues.enqueue("jobs.delivery.send", once=True)
 
 
 def take() -> bool:
     """Serve the slice whose turn it is; say whether there was one. No scope may be open."""
     taken: list[Lease | None] = []
 
-    def next_lease() -> Lease | None:
+    def next_lease(full: Sequence[int]) -> Lease | None:
         if taken:
             return None
-        taken.append(_lease())
+        taken.append(_lease(full))
         return taken[0]
 
     sending.serve(next_lease)
     return taken[0] is not None
 
 
-def _lease() -> Lease | None:
-    """Lease the slice whose turn it is; where more is due, another worker is woken."""
+def _lease(full: Sequence[int]) -> Lease | None:
+    """Lease the slice whose turn it is, of no account in `full`; where more is due, another worker is woken."""
     with tenancy.platform():
-        held = slices.lease()
+        held = slices.lease(full)
         if held is None:
             return None
         with tenancy.transaction() as connection:

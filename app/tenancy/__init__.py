@@ -6,7 +6,7 @@ reaches the database), a scope that outlives its transaction in the pool, one te
 session.
 """
 
-from app.tenancy.limits import gave_way
 from app.tenancy.scope import NoScope, Scope, ScopeInUse, current, platform, tenant, transaction
+from app.tenancy.time_limits import gave_way
 
 __all__ = ["NoScope", "Scope", "ScopeInUse", "current", "gave_way", "platform", "tenant", "transaction"]

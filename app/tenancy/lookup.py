@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import psycopg
 
 from app.config import settings
-from app.tenancy.limits import LIBPQ, PAGE
+from app.tenancy.time_limits import LIBPQ, PAGE
 
 _SESSION = """
     SELECT set_config('app.platform', 'on', false), set_config('default_transaction_read_only', 'on', false),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, event
 
 from app.extensions import db
-from app.tenancy import limits
-from app.tenancy.limits import Limits
+from app.tenancy import time_limits
+from app.tenancy.time_limits import Limits
 
 
 class NoScope(RuntimeError):  # noqa: N818 - it says what is missing
@@ -95,6 +95,6 @@ def bind(engine: Engine, limits_of_request: Callable[[], Limits | None]) -> None
     """
 
     def tell(connection: Connection) -> None:
-        _tell_postgres(connection, limits_of_request() or limits.current())
+        _tell_postgres(connection, limits_of_request() or time_limits.current())
 
     event.listen(engine, "begin", tell)

@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from app import leases, tenancy
 from app.config import Settings
 from app.extensions import db, redis_client
-from app.tenancy import limits, lookup
-from app.tenancy.limits import Limits
+from app.tenancy import lookup, time_limits
+from app.tenancy.time_limits import Limits
 from tests import factories
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, Sent, browser, send, sent
@@ -45,7 +45,7 @@ def code(statement: str, within: Limits, *, wait_s: float = 0) -> str:
     """Run a statement under short limits; give the SQLSTATE it ends with."""
 
     def work() -> None:
-        with tenancy.platform(), limits.of(within), tenancy.transaction() as connection:
+        with tenancy.platform(), time_limits.of(within), tenancy.transaction() as connection:
             connection.execute(text(statement))
             time.sleep(wait_s)
             connection.execute(text("SELECT 1"))
@@ -58,25 +58,25 @@ def code(statement: str, within: Limits, *, wait_s: float = 0) -> str:
 
 def test_a_transaction_that_falls_silent_is_ended(app: Flask) -> None:
     with app.app_context():
-        assert code("SELECT 1", SHORT, wait_s=1) == limits.IDLE_IN_TRANSACTION
+        assert code("SELECT 1", SHORT, wait_s=1) == time_limits.IDLE_IN_TRANSACTION
 
 
 def test_a_statement_that_takes_too_long_is_ended(app: Flask) -> None:
     with app.app_context():
-        assert code("SELECT pg_sleep(5)", Limits(idle_s=5, lock_s=5, statement_s=0.3)) == limits.QUERY_CANCELED
+        assert code("SELECT pg_sleep(5)", Limits(idle_s=5, lock_s=5, statement_s=0.3)) == time_limits.QUERY_CANCELED
 
 
 def test_a_lock_is_not_waited_for_for_long(app: Flask, settings: Settings) -> None:
     with app.app_context():
         factories.tenant()
         with vanished(settings, "SELECT id FROM tenant FOR UPDATE"):
-            assert code("UPDATE tenant SET name = name", SHORT) == limits.LOCK_NOT_AVAILABLE
+            assert code("UPDATE tenant SET name = name", SHORT) == time_limits.LOCK_NOT_AVAILABLE
 
 
 def test_a_limit_ends_with_its_transaction(app: Flask) -> None:
     """It is told by SET LOCAL: another part's work on the same connection of a pooler has its own."""
     with app.app_context(), tenancy.platform():
-        with limits.of(SHORT), tenancy.transaction() as connection:
+        with time_limits.of(SHORT), tenancy.transaction() as connection:
             assert connection.scalar(text("SHOW lock_timeout")) == "300ms"
         raw = db.engine.raw_connection()
         try:
@@ -95,7 +95,7 @@ def test_each_kind_of_work_has_limits_of_its_own(app: Flask) -> None:
     told = {}
     with app.app_context():
         told["step"] = shown()
-        with limits.of(limits.BULK):
+        with time_limits.of(time_limits.BULK):
             told["bulk"] = shown()
     for path in ("/healthz", "/admin/login"):
         with app.test_request_context(path):
