@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import links
 from app.campaigns import lifecycle, people, rehearsal, template, timing
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
@@ -106,7 +105,7 @@ def _preview(campaign: Campaign, recipient_id: int, label: str) -> Preview | Non
     phone = mask(people.open_phone(row.tenant_id, row.id, row.phone_sealed))
     company = campaign.tenant.name
     try:
-        sms = people.sms_text(campaign.sms_text, company, fields, row.id, row.link_generation)
+        sms = people.sms_text(campaign.sms_text, company, fields, _masked_link())
         title, text = people.page_texts(campaign, company, fields)
     except MissingField:
         # the check names it among the problems
@@ -114,7 +113,7 @@ def _preview(campaign: Campaign, recipient_id: int, label: str) -> Preview | Non
     return Preview(
         label=label,
         who=f"{row.reference or f'{row.sheet_row}行目'}　{phone}",
-        sms=sms.replace(links.address(row.id, row.link_generation), _masked_link()),
+        sms=sms,
         units=units(sms),
         title=title,
         text=text,

@@ -1,10 +1,11 @@
-"""The link in the SMS: its token, its address, its end.
+"""The link in the SMS: its secret, its token, its address, its end.
 
-In: a recipient's id and generation. Out: the address that stands in the SMS; `app.identity.visit` finds the way back.
-What can't happen here: a token in the database (only its keyed digest), an old link that lives on after a new
-generation.
+In: a recipient's id, generation and secret. Out: the address that stands in the SMS; `app.identity.visit` finds the way
+back. What can't happen here: a token in the database (only its keyed digest), an old link that lives on after a new
+generation, a link that leads to somebody else once row numbers come again.
 """
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -14,10 +15,19 @@ from app.extensions import vault
 # begins the path in a trial SMS: no token has a "-"
 TRIAL = "trial-"
 
+# of a recipient's row, drawn anew with each generation of the link
+_SECRET_BYTES = 16
 
-def address(recipient_id: int, generation: int) -> str:
-    """Give the https address that stands in the SMS."""
-    return f"{settings().link_base_url}/{vault.link_token(recipient_id, generation)}"
+
+def draw_secrets(count: int) -> list[bytes]:
+    """Draw the secrets of so many links, all at once."""
+    drawn = os.urandom(_SECRET_BYTES * count)
+    return [drawn[start : start + _SECRET_BYTES] for start in range(0, len(drawn), _SECRET_BYTES)]
+
+
+def address(recipient_id: int, generation: int, secret: bytes | None) -> str:
+    """Return the https address that stands in the SMS."""
+    return f"{settings().link_base_url}/{vault.link_token(recipient_id, generation, secret)}"
 
 
 def trial_address() -> str:

@@ -176,9 +176,14 @@ class Vault:
 
     # --- links ---
 
-    def link_token(self, recipient_id: int, generation: int) -> str:
-        """Derive the token of a recipient's link: rebuilt for a retry, never stored."""
-        number = int.from_bytes(self._digest("token", _TWO.pack(8, recipient_id, 8, generation)), "big")
+    def link_token(self, recipient_id: int, generation: int, secret: bytes | None) -> str:
+        """Derive the token of a recipient's link: rebuilt for a retry, never stored.
+
+        `secret` are the random bytes in the recipient's row, None in rows of before there were any. Without them a
+        number that comes again after a restore would be somebody else's key.
+        """
+        drawn = b"" if secret is None else _sized(secret)
+        number = int.from_bytes(self._digest("token", _TWO.pack(8, recipient_id, 8, generation) + drawn), "big")
         pairs = []
         for _ in range(0, self._token_chars, 2):
             number, rest = divmod(number, len(_PAIRS))

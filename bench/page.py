@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from app import links
 from app.config import Settings
 from app.vault import Vault
 from bench.report import report
@@ -115,21 +116,21 @@ def _people(env: Mapping[str, str], rows: int) -> list[str]:
     with psycopg.connect(plain_url(env["DATABASE_OWNER_URL"]), autocommit=True) as owner:
         owner.execute("SELECT set_config('app.platform', 'on', false)")
         first = _value(owner, "SELECT nextval(pg_get_serial_sequence('recipient', 'id'))")
-        owner.execute("CREATE TEMP TABLE made (id bigint, digest bytea)")
+        owner.execute("CREATE TEMP TABLE made (id bigint, secret bytea, digest bytea)")
         with owner.cursor().copy("COPY made FROM STDIN") as copy:
-            for number in range(first, first + rows):
-                token = vault.link_token(number, 1)
-                copy.write_row((number, vault.token_digest(token)))
+            for number, secret in enumerate(links.draw_secrets(rows), start=first):
+                token = vault.link_token(number, 1, secret)
+                copy.write_row((number, secret, vault.token_digest(token)))
                 if number % step == 0:
                     tokens.append(token)
         # links end at many different minutes, as those of a real list do
         owner.execute("""
             INSERT INTO recipient (id, tenant_id, campaign_id, identity_key, row_digest, phone_sealed, phone_index,
-                phone_last4_index, fields_sealed, token_digest, sms_state, link_expires_at)
+                phone_last4_index, fields_sealed, link_secret, token_digest, sms_state, link_expires_at)
             OVERRIDING SYSTEM VALUE
             SELECT m.id, c.tenant_id, c.id, substr(m.digest, 1, 16), substr(m.digest, 1, 16),
                 decode(repeat('00', 45), 'hex'), substr(m.digest, 1, 16), substr(m.digest, 1, 8),
-                decode(repeat('00', 220), 'hex'), m.digest,
+                decode(repeat('00', 220), 'hex'), m.secret, m.digest,
                 'delivered', now() + interval '7 days' + m.id % 10080 * interval '1 minute'
             FROM made m, (SELECT id, tenant_id FROM campaign ORDER BY id LIMIT 1) c
         """)

@@ -50,8 +50,8 @@ def main(path: Path) -> None:
                 account = _account(tenant_id, provider)
                 key, secret = (credentials_of(account)[name] for name in _CREDENTIALS[provider])
                 accounts[provider] = {"id": account.id, "key": key, "secret": secret}
-                for recipient_id in _people(tenant_id, account, path):
-                    token = vault.link_token(recipient_id, 1)
+                for recipient_id, drawn in _people(tenant_id, account, path):
+                    token = vault.link_token(recipient_id, 1, drawn)
                     people.append({"id": recipient_id, "provider": provider, "token": token})
     print(json.dumps({"accounts": accounts, "people": people}))
 
@@ -71,7 +71,7 @@ def _account(tenant_id: int, provider: str) -> PaymentAccount:
     return row
 
 
-def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[int]:
+def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[tuple[int, bytes]]:
     campaign = draft(tenant_id, account.name)
     campaign.payment_account = account
     campaign.questions = []
@@ -84,14 +84,14 @@ def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[int]:
     running.run(import_id)
     with tenancy.transaction() as connection:
         # as if the SMS had arrived: what is measured here begins with the tap on its link
-        found = connection.scalars(
+        found = connection.execute(
             text("""
                 UPDATE recipient SET sms_state = 'delivered', link_expires_at = :until WHERE campaign_id = :campaign_id
-                RETURNING id
+                RETURNING id, link_secret
             """),
             {"campaign_id": campaign_id, "until": datetime.now(UTC) + timedelta(days=1)},
         ).all()
-    return sorted(found)
+    return sorted((row.id, row.link_secret) for row in found)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def trial(zeros: str) -> Response:
 def visiting(
     missing: str = "over",
     more: tuple[str, ...] = ("over_cookies",),
-    find: Callable[[int, int], Standing | None] = visit.by_id,
+    find: Callable[[int, bytes], Standing | None] = visit.by_id,
 ) -> Callable[[Callable[[Standing], Response]], Callable[[], Response]]:
     """Give a view the person of the page session as they stand now, in their tenant's scope.
 
@@ -128,10 +128,10 @@ def visiting(
     def decorate(view: Callable[[Standing], Response]) -> Callable[[], Response]:
         @wraps(view)
         def with_person() -> Response:
-            if "recipient" not in session:
+            if "link" not in session:
                 return notice(missing, more=more)
             with tenancy.tenant(session["tenant"]):
-                standing = find(session["recipient"], session["generation"])
+                standing = find(session["recipient"], session["link"])
                 if standing is None:
                     session.clear()
                     return _gone()
@@ -268,13 +268,13 @@ def _open_session(link: Link, *, proved: bool) -> None:
     session.permanent = True
     session["tenant"] = link.tenant_id
     session["recipient"] = link.recipient_id
-    session["generation"] = link.generation
+    session["link"] = link.digest
     if proved:
         session["proved_at"] = int(time.time())
 
 
 def _is_session_of(link: Link) -> bool:
-    return (session.get("recipient"), session.get("generation")) == (link.recipient_id, link.generation)
+    return (session.get("recipient"), session.get("link")) == (link.recipient_id, link.digest)
 
 
 def _proved(link: Link) -> bool:
@@ -323,13 +323,13 @@ def _calendars(standing: Standing) -> tuple[str, ...]:
 
 
 def _asked(
-    standing: Standing, find: Callable[[int, int], Standing | None]
+    standing: Standing, find: Callable[[int, bytes], Standing | None]
 ) -> tuple[Standing, str, attempts.Attempt | None]:
     """Ask the payment site about what is under way; say where the person, and the payment, stand then."""
     state, attempt = _payment(standing)
     if attempt is not None and state in {"started", "pending"}:
         confirm_for_page(attempt.id)
-        standing = find(standing.recipient_id, standing.generation) or standing
+        standing = find(standing.recipient_id, standing.digest) or standing
         state, attempt = _payment(standing)
     return standing, state, attempt
 

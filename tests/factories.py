@@ -15,7 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from sqlalchemy import insert, null, text
 
-from app import tenancy
+from app import links, tenancy
 from app.accounts import seal_credentials
 from app.campaigns import lifecycle
 from app.campaigns.people import fields_place, phone_place
@@ -44,6 +44,7 @@ class Person:
     reference: str
     fields: Mapping[str, str]
     answers: tuple[str, ...]
+    secret: bytes
     token: str
 
 
@@ -193,13 +194,15 @@ def _person(recipient_id: int, row: Campaign, phone: str | None) -> Person:
     number = next(_number)
     fields = {"氏名": f"佐藤 {number}", "生年月日": "1980/1/2", "契約番号下4桁": "0123"}
     answers = {QuestionKind.DATE: "1980/1/2", QuestionKind.LAST4: "0123"}
+    (secret,) = links.draw_secrets(1)
     return Person(
         id=recipient_id,
         phone=phone or f"+8190{1000 + number // 9000:04d}{1000 + number % 9000:04d}",
         reference=f"K{number:06d}",
         fields=fields,
         answers=tuple(answers.get(QuestionKind(question.kind), "みどり") for question in row.questions),
-        token=vault.link_token(recipient_id, 1),
+        secret=secret,
+        token=vault.link_token(recipient_id, 1, secret),
     )
 
 
@@ -223,6 +226,7 @@ def _columns(row: Campaign, person: Person) -> dict[str, Any]:
         "answer_digests": digests,
         "amount_yen": 12_000 if row.payment_required else None,
         "due_date": date(2026, 12, 25) if row.payment_required else None,
+        "link_secret": person.secret,
         "token_digest": vault.token_digest(person.token),
         "payment_state": "unpaid" if row.payment_required else "none",
     }

@@ -88,6 +88,11 @@ class Job:
         rows = self.rows("SELECT state, code, count(*) AS n FROM send_log WHERE campaign_id = %s GROUP BY 1, 2")
         return {(row["state"], row["code"]): row["n"] for row in rows}
 
+    def references(self) -> list[str]:
+        """Return the attempts' references, in the order of the people and their attempts."""
+        rows = self.rows("SELECT reference FROM send_log WHERE campaign_id = %s ORDER BY recipient_id, attempt")
+        return [row["reference"] for row in rows]
+
     def state(self) -> str:
         """Give the campaign's state."""
         return str(self.rows("SELECT state FROM campaign WHERE id = %s")[0]["state"])

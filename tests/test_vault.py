@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.vault import CannotOpen, Place, Vault
 
+SECRET = bytes(range(16))
 KEY, OTHER, DIGEST = os.urandom(32), os.urandom(32), os.urandom(32)
 PLACE = Place(7, "recipient", "phone_sealed", 42)
 
@@ -119,7 +120,7 @@ def test_digests_need_the_key(vault: Vault) -> None:
     stolen = loaded({"k1": KEY}, os.urandom(32))
     assert vault.phone_index(1, "+819012345678") != stolen.phone_index(1, "+819012345678")
     assert vault.answer_digest(1, 2, 3, "x") != stolen.answer_digest(1, 2, 3, "x")
-    assert vault.link_token(1, 1) != stolen.link_token(1, 1)
+    assert vault.link_token(1, 1, SECRET) != stolen.link_token(1, 1, SECRET)
 
 
 def test_parts_of_a_digest_do_not_run_together(vault: Vault) -> None:
@@ -128,12 +129,12 @@ def test_parts_of_a_digest_do_not_run_together(vault: Vault) -> None:
 
 def test_rotating_field_keys_changes_no_digest(vault: Vault) -> None:
     rotated = loaded({"k2": OTHER, "k1": KEY})
-    assert vault.link_token(5, 1) == rotated.link_token(5, 1)
+    assert vault.link_token(5, 1, SECRET) == rotated.link_token(5, 1, SECRET)
     assert vault.phone_index(5, "+81") == rotated.phone_index(5, "+81")
 
 
 def test_tokens_are_derived_apart_and_hard_to_guess(vault: Vault) -> None:
-    tokens = {vault.link_token(person, generation) for person in range(2000) for generation in (1, 2)}
+    tokens = {vault.link_token(person, generation, SECRET) for person in range(2000) for generation in (1, 2)}
     assert len(tokens) == 4000
     assert {len(token) for token in tokens} == {16}
     assert set("".join(tokens)) <= set("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
@@ -143,8 +144,21 @@ def test_tokens_are_derived_apart_and_hard_to_guess(vault: Vault) -> None:
         assert all(30 < count < 120 for count in counts)
 
 
+def test_a_number_that_comes_again_makes_another_token(vault: Vault) -> None:
+    tokens = {vault.link_token(7, 1, secret) for secret in (None, b"", bytes(16), SECRET)}
+    assert len(tokens) == 4
+
+
+def test_links_of_before_there_were_secrets_still_open() -> None:
+    made = Vault()
+    made.load({"k1": bytes(32)}, bytes(range(32)))
+    # as versions before derived them
+    assert made.link_token(1, 1, None) == "sENkm1Gv1Ur4MyLW"
+    assert made.link_token(123456, 2, None) == "NAHLXQuHMeaDQvWE"
+
+
 def test_a_token_is_looked_up_by_its_digest_alone(vault: Vault) -> None:
-    token = vault.link_token(1, 1)
+    token = vault.link_token(1, 1, SECRET)
     assert token.encode() not in vault.token_digest(token)
     assert vault.token_digest(token) == vault.token_digest(token)
 

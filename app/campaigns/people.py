@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 
-from app import links
 from app.campaigns import template
 from app.campaigns.segments import flatten
 from app.extensions import vault
@@ -32,13 +31,8 @@ def open_fields(tenant_id: int, recipient_id: int, sealed: bytes) -> dict[str, s
     return fields
 
 
-def sms_text(text: str, company: str, fields: Mapping[str, str], recipient_id: int, generation: int) -> str:
-    """Render the SMS of one person, with the link. Raises MissingField."""
-    return sms_with(text, company, fields, links.address(recipient_id, generation))
-
-
-def sms_with(text: str, company: str, fields: Mapping[str, str], link: str) -> str:
-    """Render an SMS with any link. Raises MissingField."""
+def sms_text(text: str, company: str, fields: Mapping[str, str], link: str) -> str:
+    """Render the SMS of one person. Raises MissingField."""
     return template.render(text, _values(fields) | {template.COMPANY: company, template.LINK: link}, flatten)
 
 

@@ -131,7 +131,6 @@ def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:
         Recipient.reference,
         Recipient.sheet_row,
         Recipient.fields_sealed,
-        Recipient.link_generation,
         Recipient.amount_yen,
     )
     after = 0
@@ -154,7 +153,7 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
         found.cells[name] += 1
         found.longest[name] = max(found.longest.get(name, 0), units(flatten(value)))
     try:
-        text = people.sms_text(campaign.sms_text, campaign.tenant.name, fields, row.id, row.link_generation)
+        text = people.sms_text(campaign.sms_text, campaign.tenant.name, fields, links.trial_address())
         people.page_texts(campaign, campaign.tenant.name, fields)
     except MissingField as missing:
         found.missing[missing.name] += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from app import links
+from app import links, references
 from app.campaigns import waves
 from app.delivery import caps, log, retries, retry, slices
 from app.delivery.slices import Lease
@@ -23,19 +23,21 @@ _STATES = {
     OutcomeKind.REFUSED: SmsState.UNDELIVERED,
     OutcomeKind.UNKNOWN: SmsState.UNKNOWN,
 }
-_CLAIMED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A message that is ours to send, committed as sending. Phone and fields are still sealed.
 
-    `sms_text` is its reminder's, None for the campaign's own.
+    `reference` is the provider's name for it, `secret` the link's. `sms_text` is its reminder's, None for the
+    campaign's own.
     """
 
     recipient_id: int
     attempt: int
     generation: int
+    secret: bytes | None
+    reference: str
     phone_sealed: bytes
     fields_sealed: bytes
     sms_text: str | None = None
@@ -89,10 +91,10 @@ def claim(
     moved = move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
     lapsed = [Step(row.id, now) for row in rows if row.lapsed and row.id in moved]
     move(connection, PAGE, PageState.UNOPENED, lapsed, actor="system", sources=[PageState.EXPIRED])
-    claims = [Claim(*row[:_CLAIMED]) for row in rows if row.id in moved]
+    claims = [_claim_of(row) for row in rows if row.id in moved]
     log.begin(
         connection,
-        [(item.recipient_id, item.attempt, item.generation) for item in claims],
+        [log.Begun(item.recipient_id, item.attempt, item.generation, item.reference) for item in claims],
         tenant_id=held.tenant_id,
         campaign_id=held.campaign_id,
         account_id=account_id,
@@ -102,11 +104,26 @@ def claim(
     return claims
 
 
+def _claim_of(row: Row[Any]) -> Claim:
+    mark = references.mark(row.link_secret, row.key)
+    return Claim(
+        recipient_id=row.id,
+        attempt=row.attempt,
+        generation=row.link_generation,
+        secret=row.link_secret,
+        reference=references.sms(mark, row.id, row.attempt),
+        phone_sealed=row.phone_sealed,
+        fields_sealed=row.fields_sealed,
+        sms_text=row.sms_text,
+    )
+
+
 def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> Sequence[Row[Any]]:
-    """Lock the next people who wait: first the columns of a Claim, then what else to know of them."""
+    """Lock the next people who wait: what a Claim is made of, and what else to know of them."""
     return connection.execute(
         text(f"""
-            SELECT id, sms_attempt + 1 AS attempt, link_generation, phone_sealed, fields_sealed,
+            SELECT id, sms_attempt + 1 AS attempt, link_generation, link_secret, phone_sealed, fields_sealed,
+                CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
                 {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
                 page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -41,9 +42,18 @@ class Tries:
     first_at: datetime
 
 
+class Begun(NamedTuple):
+    """An attempt that is about to be made: its link's generation, and the provider's name for it."""
+
+    recipient_id: int
+    attempt: int
+    generation: int
+    reference: str
+
+
 def begin(
     connection: Connection,
-    attempts: Sequence[tuple[int, int, int]],
+    attempts: Sequence[Begun],
     *,
     tenant_id: int,
     campaign_id: int,
@@ -51,19 +61,22 @@ def begin(
     fence: int,
     at: datetime,
 ) -> None:
-    """Write the rows of attempts, (recipient id, attempt, generation of the link) each, that are about to be made."""
+    """Write the rows of attempts that are about to be made."""
     table, values = bulk.table(
         {
-            "id": ("bigint", [recipient_id for recipient_id, _, _ in attempts]),
-            "attempt": ("integer", [attempt for _, attempt, _ in attempts]),
-            "generation": ("integer", [generation for _, _, generation in attempts]),
+            "id": ("bigint", [one.recipient_id for one in attempts]),
+            "attempt": ("integer", [one.attempt for one in attempts]),
+            "generation": ("integer", [one.generation for one in attempts]),
+            "reference": ("text", [one.reference for one in attempts]),
         }
     )
     connection.execute(
         text(f"""
             INSERT INTO send_log
-                (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, fence, started_at)
-            SELECT :tenant_id, :campaign_id, u.id, :account_id, u.attempt, u.generation, :fence, :at FROM {table} AS u
+                (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, reference, fence, started_at)
+            SELECT
+                :tenant_id, :campaign_id, u.id, :account_id, u.attempt, u.generation, u.reference, :fence, :at
+            FROM {table} AS u
         """),  # noqa: S608 - our own words
         values
         | {"tenant_id": tenant_id, "campaign_id": campaign_id, "account_id": account_id, "fence": fence, "at": at},

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection, text
 
-from app import queues, tenancy
+from app import queues, references, tenancy
 from app.accounts import Unusable
 from app.delivery import asking, receipt_queue, reports, routes, stopping
 from app.delivery.log import Told
@@ -258,27 +258,32 @@ def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, S
 def _attempts(connection: Connection, account_id: int, groups: Iterable[Sequence[Report]]) -> dict[str, _Attempt]:
     """Return the attempts of ours through this account that the reports name, by the reference as it was written."""
     named = {reference for found in groups for report in found for reference in report.references}
-    parsed = {reference: key for reference in named if (key := routes.parse_reference(reference)) is not None}
+    parsed = {reference: sms for reference in named if (sms := references.parse_sms(reference)) is not None}
     if not parsed:
         return {}
     rows = connection.execute(
         text("""
-            SELECT u.reference, l.recipient_id, l.attempt, l.state, l.provider_id
-            FROM unnest(
-                CAST(:names AS text[]), CAST(:keys AS text[]), CAST(:ids AS bigint[]), CAST(:attempts AS bigint[])
-            ) AS u(reference, key, id, attempt)
+            SELECT u.written, l.recipient_id, l.attempt, l.state, l.provider_id, l.reference, c.key
+            FROM unnest(CAST(:names AS text[]), CAST(:ids AS bigint[]), CAST(:attempts AS integer[]))
+                AS u(written, id, attempt)
             JOIN send_log l ON l.recipient_id = u.id AND l.attempt = u.attempt AND l.sms_account_id = :account_id
-            JOIN campaign c ON c.id = l.campaign_id AND c.key = u.key
+            JOIN campaign c ON c.id = l.campaign_id
         """),
         {
             "account_id": account_id,
             "names": list(parsed),
-            "keys": [key for key, _, _ in parsed.values()],
-            "ids": [recipient_id for _, recipient_id, _ in parsed.values()],
-            "attempts": [attempt for _, _, attempt in parsed.values()],
+            "ids": [sms.recipient_id for sms in parsed.values()],
+            "attempts": [sms.attempt for sms in parsed.values()],
         },
     )
-    return {row.reference: _Attempt(row.recipient_id, row.attempt, row.state, row.provider_id) for row in rows}
+    return {
+        row.written: _Attempt(row.recipient_id, row.attempt, row.state, row.provider_id)
+        for row in rows
+        # a row number alone may be somebody else's, after a restored backup
+        if not references.mismatch(
+            references.of_attempt(row.reference, row.key, row.recipient_id, row.attempt), [row.written]
+        )
+    }
 
 
 def _place(tenant_id: int, receipt_id: int) -> Place:

@@ -41,7 +41,6 @@ class Route:
     """
 
     tenant_id: int
-    key: str
     company: str
     sms_text: str
     validity: Mapping[str, object]
@@ -87,7 +86,6 @@ def route(campaign_id: int) -> Route:
         raise Unusable(f"campaign {campaign_id} has a send window that can't be read") from None
     found = Route(
         tenant_id=row.tenant_id,
-        key=row.key,
         company=rehearsal.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
@@ -103,34 +101,22 @@ def _opened(row: SmsAccount) -> Account:
     return Account(row.id, PROVIDERS[row.provider], for_sms(row), row.rate_per_s)
 
 
-def reference(key: str, recipient_id: int, attempt: int) -> str:
-    """Give the reference by which the provider knows one attempt."""
-    return f"{key}.{recipient_id}.{attempt}"
-
-
-def parse_reference(text: str) -> tuple[str, int, int] | None:
-    """Read (campaign key, recipient id, attempt) from a reference; None for one that isn't ours."""
-    parts = text.split(".")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts[1:]):  # noqa: PLR2004
-        return None
-    return parts[0], int(parts[1]), int(parts[2])
-
-
 def request(way: Route, claim: Claim) -> Request:
     """Write the request of one message. Raises Unsendable, CannotOpen.
 
     The check before the launch rendered every row; what it would have refused is refused here too, and never split.
     """
     fields = people.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
+    link = links.address(claim.recipient_id, claim.generation, claim.secret)
     try:
         words = way.sms_text if claim.sms_text is None else claim.sms_text
-        body = people.sms_text(words, way.company, fields, claim.recipient_id, claim.generation)
+        body = people.sms_text(words, way.company, fields, link)
     except MissingField:
         raise Unsendable("missing_field") from None
     if units(body) > LIMIT:
         raise Unsendable("too_long")
     to = people.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
-    message = base.SmsMessage(to, body, reference(way.key, claim.recipient_id, claim.attempt))
+    message = base.SmsMessage(to, body, claim.reference)
     try:
         return way.account.provider.send(way.account.opened, message)
     except ValueError:

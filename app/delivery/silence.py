@@ -11,11 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from app import queues, tenancy
+from app import queues, references, tenancy
 from app.accounts import Unusable
 from app.delivery import reports, routes, stopping
 from app.delivery.asking import ask_account
@@ -55,7 +56,6 @@ _log = structlog.get_logger()
 class _Part:
     slice_id: int
     campaign_id: int
-    key: str
     first_id: int
     last_id: int
 
@@ -66,6 +66,7 @@ class _Silent:
     attempt: int
     account_id: int
     provider_id: str | None
+    reference: str
     accepted_at: datetime
 
 
@@ -81,7 +82,7 @@ def poll(tenant_id: int) -> None:
             if time.monotonic() >= ends:
                 queues.enqueue("jobs.delivery.poll", tenant_id)
                 return
-            _settle(batch, _ask(part, batch, mute))
+            _settle(batch, _ask(batch, mute))
             after_id = batch[-1].recipient_id
         _rearm(part)
 
@@ -90,9 +91,8 @@ def _due() -> Sequence[_Part]:
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text("""
-                SELECT s.id, s.campaign_id, c.key, s.first_id, s.last_id
-                FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                WHERE s.receipts_due_at <= now() ORDER BY s.receipts_due_at, s.id
+                SELECT id, campaign_id, first_id, last_id FROM slice
+                WHERE receipts_due_at <= now() ORDER BY receipts_due_at, id
             """)
         )
         return [_Part(*row) for row in rows]
@@ -114,15 +114,21 @@ def _next(part: _Part, after_id: int) -> Sequence[_Silent]:
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text(f"""
-                SELECT r.id, l.attempt, l.sms_account_id, l.provider_id, r.accepted_at {_SILENT}
+                SELECT r.id, l.attempt, l.sms_account_id, l.provider_id, l.reference, r.accepted_at,
+                    (SELECT key FROM campaign WHERE id = :campaign_id) AS key {_SILENT}
                 AND r.id > :after_id AND r.accepted_at <= :silent_since ORDER BY r.id LIMIT :limit
-            """),
+            """),  # noqa: S608 - our own words
             {**_values(part, now), "after_id": after_id, "silent_since": now - AFTER, "limit": _CHUNK},
         )
-        return [_Silent(*row) for row in rows]
+        return [_silent(row) for row in rows]
 
 
-def _ask(part: _Part, batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent, Report | None]:
+def _silent(row: Row[Any]) -> _Silent:
+    reference = references.of_attempt(row.reference, row.key, row.id, row.attempt)
+    return _Silent(row.id, row.attempt, row.sms_account_id, row.provider_id, reference, row.accepted_at)
+
+
+def _ask(batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent, Report | None]:
     """Give what the provider says: a report, None for "I have no such message"; who got no clear answer is missing.
 
     An account whose provider gives no answer at all is put among the `mute` ones, which are not asked.
@@ -134,12 +140,11 @@ def _ask(part: _Part, batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent,
         except (Unusable, CannotOpen) as fault:
             _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
             continue
-        requests = {item: _question(part, item, account) for item in batch if item.account_id == account_id}
+        requests = {item: _question(item, account) for item in batch if item.account_id == account_id}
 
         def read(item: _Silent, response: Response, account: routes.Account = account) -> Report | None:
             if item.provider_id is None:
-                reference = routes.reference(part.key, item.recipient_id, item.attempt)
-                return account.provider.found(response, reference)
+                return account.provider.found(response, item.reference)
             report = account.provider.report(response)
             if report.provider_id != item.provider_id:
                 raise UnclearAnswer("mismatch")
@@ -153,11 +158,11 @@ def _ask(part: _Part, batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent,
     return found
 
 
-def _question(part: _Part, item: _Silent, account: routes.Account) -> Request | None:
+def _question(item: _Silent, account: routes.Account) -> Request | None:
     """Ask by the provider's id where it gave one, else by our reference where it can be asked so."""
     if item.provider_id is not None:
         return account.provider.detail(account.opened, item.provider_id)
-    return account.provider.lookup(account.opened, routes.reference(part.key, item.recipient_id, item.attempt))
+    return account.provider.lookup(account.opened, item.reference)
 
 
 def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 
-from app import audit, links
+from app import audit, links, references
 from app.accounts import for_sms
 from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
@@ -73,8 +73,8 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     account = campaign.sms_account
     assert account is not None  # noqa: S101 - else there were a problem
     body = _body(campaign)
-    row_id = _write_down(campaign, account, to, user_id)
-    message = SmsMessage(to, body, f"{campaign.key}.t{row_id}")
+    row_id, reference = _write_down(campaign, account, to, user_id)
+    message = SmsMessage(to, body, reference)
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
     policy = policy_of(campaign, campaign.tenant)
@@ -86,7 +86,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
             outcome = Outcome(OutcomeKind.LATER, CLOSED)
     else:
         outcome = Outcome(OutcomeKind.LATER, BUSY)
-    if outcome.references and message.reference not in outcome.references:
+    if references.mismatch(reference, outcome.references):
         outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
     row = db.session.get_one(TrialMessage, row_id)
     row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
@@ -151,16 +151,18 @@ def _body(campaign: Campaign) -> str:
     person = db.session.get_one(Recipient, checked["longest_recipient_id"])
     fields = people.open_fields(person.tenant_id, person.id, person.fields_sealed)
     hidden = {name: "".join("○" if char.isalnum() else char for char in value) for name, value in fields.items()}
-    return people.sms_with(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())
+    return people.sms_text(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())
 
 
-def _write_down(campaign: Campaign, account: SmsAccount, to: str, user_id: int) -> int:
+def _write_down(campaign: Campaign, account: SmsAccount, to: str, user_id: int) -> tuple[int, str]:
     row_id = int(db.session.execute(text("SELECT nextval(pg_get_serial_sequence('trial_message', 'id'))")).scalar_one())
+    reference = references.test_sms(row_id)
     row = TrialMessage(
         id=row_id,
         tenant_id=campaign.tenant_id,
         campaign_id=campaign.id,
         sms_account_id=account.id,
+        reference=reference,
         created_by=user_id,
     )
     row.phone_sealed = vault.seal(to, _place(row))
@@ -168,7 +170,7 @@ def _write_down(campaign: Campaign, account: SmsAccount, to: str, user_id: int) 
     audit.record(
         db.session, actor=f"user:{user_id}", act="trial", target=f"campaign:{campaign.id}", detail={"trial": row_id}
     )
-    return row_id
+    return row_id, reference
 
 
 def _place(row: TrialMessage) -> Place:

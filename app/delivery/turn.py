@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from app import references
 from app.config import settings
 from app.delivery import books, caps, routes, slices
 from app.delivery.books import Claim, Result
@@ -157,12 +158,10 @@ class Turn:
     def answered(self, claim: Claim, answer: Answer) -> None:
         """Take the answer to a request that left, or failed to."""
         outcome = self._way.account.provider.outcome(answer)
-        if outcome.references:
-            reference = routes.reference(self._way.key, claim.recipient_id, claim.attempt)
-            if reference not in outcome.references:
-                # an answer to another request: whether this one got in is not known
-                _log.error("an answer names another message", recipient_id=claim.recipient_id)
-                outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
+        if references.mismatch(claim.reference, outcome.references):
+            # an answer to another request: whether this one got in is not known
+            _log.error("an answer names another message", recipient_id=claim.recipient_id)
+            outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
         self._breaker.saw(outcome)
         self._came_to(claim, outcome)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection, text
 
-from app import queues, tenancy
+from app import queues, references, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
 from app.config import settings
@@ -48,12 +48,8 @@ class _Open:
     recipient_id: int
     attempt: int
     account_id: int
-    key: str
+    reference: str
     since: datetime
-
-    @property
-    def reference(self) -> str:
-        return routes.reference(self.key, self.recipient_id, self.attempt)
 
 
 def reconcile() -> None:
@@ -126,7 +122,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[_Open]
     """Give the slice's unknown messages by account, and the database's time: it is that of `since` too."""
     rows = connection.execute(
         text("""
-            SELECT r.id, l.attempt, l.sms_account_id, c.key, coalesce(l.answered_at, l.started_at) AS since
+            SELECT r.id, l.attempt, l.sms_account_id, l.reference, c.key, coalesce(l.answered_at, l.started_at) AS since
             FROM recipient r
             JOIN campaign c ON c.id = r.campaign_id
             JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
@@ -143,7 +139,8 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[_Open]
     )
     found: dict[int, list[_Open]] = defaultdict(list)
     for row in rows:
-        found[row.sms_account_id].append(_Open(*row))
+        reference = references.of_attempt(row.reference, row.key, row.id, row.attempt)
+        found[row.sms_account_id].append(_Open(row.id, row.attempt, row.sms_account_id, reference, row.since))
     return found, connection.execute(text("SELECT now()")).scalar_one()
 
 

@@ -1,8 +1,8 @@
 """A person's visit to their page: whom the link is for, where they stand, what they may see.
 
-In: a token, or the recipient and generation that a page session holds. Out: a `Standing`, or None for a link that is
-unknown, over or revoked: one answer for the three. What can't happen here: a state changed by looking; a message given
-out for a link that has ended.
+In: a token, or the recipient and the token's digest that a page session holds. Out: a `Standing`, or None for a link
+that is unknown, over or revoked: one answer for the three. What can't happen here: a state changed by looking; a
+message given out for a link that has ended; a session that opens another link's page once row numbers come again.
 """
 
 import time
@@ -23,13 +23,13 @@ from app.tracking import reached
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, PageState, PaymentState
 
-_LINK = "r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state"
+_LINK = "r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state, r.token_digest"
 _COMMON = """
     t.name, t.contact_phone, t.contact_hours, t.about, t.look, c.page_language, c.max_failures,
     EXISTS (SELECT FROM question q WHERE q.campaign_id = c.id), c.checks_stopped_at IS NOT NULL,
     c.payment_required AND EXISTS (SELECT FROM payment_account a WHERE a.id = c.payment_account_id AND a.test_mode)
 """
-_LINK_COLUMNS, _COMMON_COLUMNS = 6, 10
+_LINK_COLUMNS, _COMMON_COLUMNS = 7, 10
 _LIVES = "r.link_expires_at > now() AND r.page_state NOT IN ('expired', 'revoked')"
 
 # put together of our own words alone
@@ -38,13 +38,13 @@ _OF_CAMPAIGN = f"SELECT {_COMMON} FROM campaign c JOIN tenant t ON t.id = c.tena
 _BY_ID = text(f"""
     SELECT {_LINK}, {_COMMON}, r.payment_state, r.failed_attempts, r.amount_yen, r.due_date
     FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
-    WHERE r.id = :id AND r.link_generation = :generation AND {_LIVES}
+    WHERE r.id = :id AND r.token_digest = :digest AND {_LIVES}
 """)  # noqa: S608
 # whoever began to pay while the link lived may see what became of it
 _BY_RETURN = text(f"""
     SELECT {_LINK}, {_COMMON}, r.payment_state, r.failed_attempts, r.amount_yen, r.due_date
     FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
-    WHERE r.id = :id AND r.link_generation = :generation AND r.page_state <> 'revoked'
+    WHERE r.id = :id AND r.token_digest = :digest AND r.page_state <> 'revoked'
     AND (({_LIVES}) OR EXISTS (
         SELECT FROM payment p WHERE p.recipient_id = r.id AND p.created_at < r.link_expires_at
     ))
@@ -84,7 +84,10 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Whom a link that lives is for, and where their page stands."""
+    """Whom a link that lives is for, and where their page stands.
+
+    `digest` is the token's: a page session keeps it, so that it opens what the link opened and nothing else.
+    """
 
     tenant_id: int
     recipient_id: int
@@ -92,6 +95,7 @@ class Link:
     generation: int
     expires_at: datetime
     page: PageState
+    digest: bytes
     common: Common
 
 
@@ -113,23 +117,32 @@ def by_token(token: str) -> Link | None:
     row = lookup.first(_BY_TOKEN, vault.token_digest(token))
     if row is None:
         return None
-    tenant_id, recipient_id, campaign_id, generation, expires_at, page = row
-    return Link(tenant_id, recipient_id, campaign_id, generation, expires_at, PageState(page), _common_of(campaign_id))
+    tenant_id, recipient_id, campaign_id, generation, expires_at, page, digest = row
+    return Link(
+        tenant_id=tenant_id,
+        recipient_id=recipient_id,
+        campaign_id=campaign_id,
+        generation=generation,
+        expires_at=expires_at,
+        page=PageState(page),
+        digest=digest,
+        common=_common_of(campaign_id),
+    )
 
 
-def by_id(recipient_id: int, generation: int) -> Standing | None:
+def by_id(recipient_id: int, digest: bytes) -> Standing | None:
     """Find where the person of a page session stands now. The tenant's scope must be open."""
-    return _found(_BY_ID, recipient_id, generation)
+    return _found(_BY_ID, recipient_id, digest)
 
 
-def by_return(recipient_id: int, generation: int) -> Standing | None:
+def by_return(recipient_id: int, digest: bytes) -> Standing | None:
     """Find where a person stands who comes back from paying, also when the link's time ended meanwhile."""
-    return _found(_BY_RETURN, recipient_id, generation)
+    return _found(_BY_RETURN, recipient_id, digest)
 
 
-def _found(statement: TextClause, recipient_id: int, generation: int) -> Standing | None:
+def _found(statement: TextClause, recipient_id: int, digest: bytes) -> Standing | None:
     with tenancy.transaction() as connection:
-        row = connection.execute(statement, {"id": recipient_id, "generation": generation}).first()
+        row = connection.execute(statement, {"id": recipient_id, "digest": digest}).first()
     if row is None:
         return None
     return Standing(
@@ -139,6 +152,7 @@ def _found(statement: TextClause, recipient_id: int, generation: int) -> Standin
         generation=row.link_generation,
         expires_at=row.link_expires_at,
         page=PageState(row.page_state),
+        digest=row.token_digest,
         common=_common(row[_LINK_COLUMNS : _LINK_COLUMNS + _COMMON_COLUMNS]),
         payment=PaymentState(row.payment_state),
         failed_attempts=row.failed_attempts,

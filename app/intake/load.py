@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import Connection as DbapiConnection
 from sqlalchemy import Connection, text
 
-from app import tenancy
+from app import links, tenancy
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.vault import Place
@@ -29,6 +29,7 @@ _COLUMNS = {
     "fields_sealed": "bytea",
     "amount_yen": "bigint",
     "due_date": "date",
+    "link_secret": "bytea",
     "token_digest": "bytea",
     "phone_last4_index": "bytea",
 }
@@ -77,7 +78,10 @@ def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
     fields = [_as_json(row.fields) for row in rows]
     phones_sealed = vault.seal_column(tenant_id, "recipient", "phone_sealed", ids, [row.phone.encode() for row in rows])
     fields_sealed = vault.seal_column(tenant_id, "recipient", "fields_sealed", ids, [said.encode() for said in fields])
-    return [_values(target, *parts) for parts in zip(ids, rows, fields, phones_sealed, fields_sealed, strict=True)]
+    secrets = links.draw_secrets(len(rows))
+    return [
+        _values(target, *parts) for parts in zip(ids, rows, fields, phones_sealed, fields_sealed, secrets, strict=True)
+    ]
 
 
 def copy(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -238,7 +242,13 @@ def _identity_key(target: Target, row: CheckedRow, says: str) -> bytes:
 
 
 def _values(
-    target: Target, row_id: int, row: CheckedRow, fields: str, phone_sealed: bytes, fields_sealed: bytes
+    target: Target,
+    row_id: int,
+    row: CheckedRow,
+    fields: str,
+    phone_sealed: bytes,
+    fields_sealed: bytes,
+    secret: bytes,
 ) -> tuple[Any, ...]:
     tenant_id = target.tenant_id
     says = _says(row, fields)
@@ -253,7 +263,8 @@ def _values(
         fields_sealed,
         row.amount_yen,
         row.due_date,
-        vault.token_digest(vault.link_token(row_id, 1)),
+        secret,
+        vault.token_digest(vault.link_token(row_id, 1, secret)),
         vault.last4_index(tenant_id, row.phone),
         *[
             vault.answer_digest(tenant_id, row_id, question_id, answer)

@@ -14,7 +14,7 @@ from app.models.user import User
 
 
 class Campaign(TenantOwned, Model):
-    """配信. `key` is random and begins every reference given to providers.
+    """配信. `key` is random; it begins the references of people whose link has no secret.
 
     `revision` rises with each change of content.
 

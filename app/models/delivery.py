@@ -57,11 +57,11 @@ class SendingDay(TenantOwned, Model):
 class SendLog(TenantOwned, Model):
     """送信ログ: one row per attempt, committed before the request leaves.
 
-    The reference given to the provider is `<campaign.key>.<recipient_id>.<attempt>`: made of what the row is found by.
-    `generation` is that of the link the message carried. `state` is the SMS vocabulary's word for this attempt, `code`
-    the provider's. The recipient alone is a foreign key:
-    it implies company and campaign, whose checks took longer than the row itself, and the campaign keeps its account.
-    Nothing refers to an attempt, so it needs no key for that either.
+    `generation` is that of the link the message carried, `reference` the provider's name for it (`app.references`), kept
+    here because the person's mark changes with their link; null in rows of before, whose reference is
+    `<campaign.key>.<recipient_id>.<attempt>`. `state` is the SMS vocabulary's word for this attempt, `code` the
+    provider's. The recipient alone is a foreign key: it implies company and campaign, whose checks took longer than the
+    row itself, and the campaign keeps its account. Nothing refers to an attempt, so it needs no key for that either.
     """
 
     __tablename__ = "send_log"
@@ -80,6 +80,7 @@ class SendLog(TenantOwned, Model):
     attempt: Mapped[int]
     generation: Mapped[int] = mapped_column(server_default="1")
     fence: Mapped[int] = mapped_column(BigInteger)
+    reference: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="sending")
     code: Mapped[str] = mapped_column(Text, server_default="")
     provider_id: Mapped[str | None] = mapped_column(Text)

@@ -16,11 +16,13 @@ class Recipient(TenantOwned, Model):
 
     `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
     of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,
-    `row_digest` tells whether it says the same. `fence` and `sms_attempt` belong to delivery: a write that carries an
-    old fence changes nothing. `reminder_id` is the last reminder this person is due or was sent: its text is theirs
-    then, not the campaign's. `opened_generation` is that of the link last used to open the page. `retry_at` says when
-    someone undelivered is due another try by itself. What changes while an SMS goes out and arrives stands in no
-    index and the page leaves room, so that those updates stay on the page (HOT).
+    `row_digest` tells whether it says the same. `link_secret` are the 16 random bytes that the link's token and the
+    references given to providers are made with, drawn anew with each `link_generation`; null in rows of before. `fence`
+    and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. `reminder_id` is the last
+    reminder this person is due or was sent: its text is theirs then, not the campaign's. `opened_generation` is that of
+    the link last used to open the page. `retry_at` says when someone undelivered is due another try by itself. What
+    changes while an SMS goes out and arrives stands in no index and the page leaves room, so that those updates stay on
+    the page (HOT).
     """
 
     __tablename__ = "recipient"
@@ -69,6 +71,7 @@ class Recipient(TenantOwned, Model):
     due_date: Mapped[date | None]
 
     link_generation: Mapped[int] = mapped_column(server_default="1")
+    link_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     link_expires_at: Mapped[Time | None]
     opened_generation: Mapped[int | None]

@@ -10,7 +10,8 @@ from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 class TrialMessage(TenantOwned, Model):
     """テスト送信: one SMS, nobody's of the list. The row is committed before the request leaves.
 
-    The reference given to the provider is `<campaign.key>.t<id>`, which no receipt is matched to.
+    `reference` is the provider's name for it (`app.references`), which no receipt is matched to; null in rows of
+    before.
     """
 
     __tablename__ = "trial_message"
@@ -25,6 +26,7 @@ class TrialMessage(TenantOwned, Model):
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     sms_account_id: Mapped[int] = mapped_column(BigInteger)
     phone_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    reference: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="sending")
     code: Mapped[str] = mapped_column(Text, server_default="")
     created_by: Mapped[int] = mapped_column(BigInteger, ForeignKey("app_user.id"))

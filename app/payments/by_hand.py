@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy import Connection, text
 
-from app import audit, tenancy
+from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import patience
 from app.payments.acts import Refused
@@ -70,7 +70,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
         connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": recipient_id})
         person = connection.execute(
             text("""
-                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, c.key,
+                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, r.link_secret, c.key,
                        coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt,
                        EXISTS (SELECT FROM payment WHERE recipient_id = r.id AND state IN ('started', 'pending'))
                        AS under_way
@@ -101,7 +101,9 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
                 "campaign_id": person.campaign_id,
                 "recipient_id": recipient_id,
                 "attempt": person.attempt,
-                "reference": f"{person.key}.{recipient_id}.h{person.attempt}",
+                "reference": references.by_hand(
+                    references.mark(person.link_secret, person.key), recipient_id, person.attempt
+                ),
                 "amount_yen": money.yen,
                 "method": money.method,
                 "reason": money.reason,

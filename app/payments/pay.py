@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, text
 
-from app import tenancy
+from app import references, tenancy
 from app.accounts import Unusable
 from app.extensions import vault
 from app.payments import patience, site
@@ -168,8 +168,8 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
     with tenancy.transaction() as connection:
         person = connection.execute(
             text("""
-                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, c.key, c.page_language,
-                       c.payment_account_id, a.provider, a.active, t.name AS company
+                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, r.link_secret, c.key,
+                       c.page_language, c.payment_account_id, a.provider, a.active, t.name AS company
                 FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
                 JOIN payment_account a ON a.id = c.payment_account_id
                 WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
@@ -242,7 +242,7 @@ def _new_attempt(
     # the page ends with the link, or as soon after as the site allows while its answer may have to be asked for again
     soonest = now + timedelta(seconds=provider.lifetime_s[0]) + _ASKED_AGAIN
     expires_at = session_end(provider, max(min(now + _PAGE_LIFE, person.link_expires_at), soonest), now)
-    reference = f"{person.key}.{person.id}.p{attempt}"
+    reference = references.payment(references.mark(person.link_secret, person.key), person.id, attempt)
     payment_id: int = connection.execute(
         text("""
             INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,

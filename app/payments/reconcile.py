@@ -7,7 +7,6 @@ ours; one that another account here with the same keys has on record taken for n
 """
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, text
 
-from app import audit, tenancy
+from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import site
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
@@ -41,7 +40,6 @@ _SETTLED = timedelta(hours=1)
 # two accounts, or two companies, may share one contract's keys: each finds the other's payments in the site's list
 _ANYBODYS = "SELECT true FROM payment WHERE reference = %s"
 
-_OUR_REFERENCE = re.compile(r"[0-9A-Za-z_-]+\.\d+\.p\d+")
 _MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
 _HAVE_MONEY = {PaymentState.PAID, PaymentState.REFUNDED}
 
@@ -164,7 +162,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> s
     if provider.day(account, day) is None:
         return None
     for charge in _charges(provider, account_id, account, day):
-        if charge.reference is None or not _OUR_REFERENCE.fullmatch(charge.reference):
+        if charge.reference is None or not references.is_payment(charge.reference):
             continue
         if time.monotonic() > until:
             raise NoAnswer("cut short")

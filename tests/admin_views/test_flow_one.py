@@ -49,7 +49,7 @@ def people(app: Flask, ours: House, campaign: int) -> list[dict[str, Any]]:
                     vault.answer_digest(ours.tenant, row.id, question, answer)
                     for question, answer in zip(questions, ("1980-01-02", "0123"), strict=True)
                 ],
-                "token": row.token_digest == vault.token_digest(vault.link_token(row.id, 1)),
+                "token": row.token_digest == vault.token_digest(vault.link_token(row.id, 1, row.link_secret)),
             }
             for row in rows
         ]

@@ -274,10 +274,8 @@ def test_a_receipt_for_another_companys_person_changes_nothing(
     for each in (job, other):
         each.send()
     second = factories.sms_account(job.tenant_id)
-    key = other.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
-    ours = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
-    foreign = message(f"{key}.{other.people[0].id}.1")
-    own_but_other_account = message(f"{ours}.{job.people[0].id}.1")
+    foreign = message(other.references()[0])
+    own_but_other_account = message(job.references()[0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
         assert post(app, job, json.dumps(foreign).encode()) == 200
@@ -296,8 +294,7 @@ def test_a_receipt_for_another_companys_person_changes_nothing(
 def test_a_time_in_the_future_is_not_believed(launched: Launched, app: Flask) -> None:
     job = launched(1)
     job.send()
-    key = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
-    body = message(f"{key}.{job.people[0].id}.1") | {"received_at": "2999-01-01T00:00:00+09:00"}
+    body = message(job.references()[0]) | {"received_at": "2999-01-01T00:00:00+09:00"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
         post(app, job, json.dumps(body).encode())
@@ -331,8 +328,7 @@ def post(app: Flask, job: Job, body: bytes, *, account_id: int = 0) -> int:
 
 def keep(job: Job, provider_id: str, *, account_id: int = 0, **changes: Any) -> None:
     """Push a receipt of the campaign's first person."""
-    key = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
-    body = message(f"{key}.{job.people[0].id}.1") | {"id": provider_id} | changes
+    body = message(job.references()[0]) | {"id": provider_id} | changes
     with tenancy.platform():
         assert receipts.keep(account_id or job.account_id, json.dumps(body).encode())
 

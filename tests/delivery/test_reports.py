@@ -93,7 +93,7 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         log.begin(
             connection,
-            [(person, 2, 1)],
+            [log.Begun(person, 2, 1, "mark.1.2")],
             tenant_id=job.tenant_id,
             campaign_id=job.campaign_id,
             account_id=job.account_id,

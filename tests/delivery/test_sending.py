@@ -41,8 +41,7 @@ def test_an_attempt_is_written_with_what_it_was(launched: Launched, sandbox: San
     row = job.rows("SELECT * FROM send_log WHERE campaign_id = %s")[0]
     message = sandbox.messages()[0]
     assert row["provider_id"] == message["id"]
-    key = job.rows("SELECT key FROM campaign WHERE id = %s")[0]["key"]
-    assert message["tags"] == [f"{key}.{job.people[0].id}.1"]
+    assert message["tags"] == [row["reference"]]
     assert before <= row["started_at"] <= row["answered_at"] <= datetime.now(UTC)
     assert (row["attempt"], row["fence"], row["settled_at"]) == (1, 1, None)
     person = job.person(job.people[0].id)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 import time_machine
 from sqlalchemy import select
 
-from app import links, tenancy
+from app import links, references, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYS
@@ -48,6 +49,21 @@ def change(draft: tuple[int, int, int], **values: object) -> None:
         for name, value in values.items():
             setattr(row, name, value)
         db.session.commit()
+
+
+def test_its_reference_is_nobody_elses_though_row_numbers_come_again(
+    draft: tuple[int, int, int], sandbox: Sandbox, database: psycopg.Connection
+) -> None:
+    for _ in range(2):
+        assert send(draft) == "accepted"
+        database.execute(
+            "SELECT setval(pg_get_serial_sequence('trial_message', 'id'), max(id), false) FROM trial_message"
+        )
+        database.execute("DELETE FROM trial_message")
+    tags = [tag for message in sandbox.messages() for tag in message["tags"]]
+    assert len(tags) == len(set(tags)) == 2
+    assert len({tag.rpartition(".t")[2] for tag in tags}) == 1
+    assert [references.parse_sms(tag) for tag in tags] == [None, None], "no receipt is matched to it"
 
 
 def test_one_sms_without_details_goes_to_the_number_typed(draft: tuple[int, int, int], sandbox: Sandbox) -> None:

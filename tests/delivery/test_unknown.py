@@ -323,7 +323,9 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
     with tenancy.tenant(job.tenant_id):
         way = routes.route(job.campaign_id)
         row = job.person(job.people[0].id)
-        again = routes.request(way, books.Claim(row["id"], 1, 1, row["phone_sealed"], row["fields_sealed"]))
+        reference = job.references()[0]
+        sealed = row["phone_sealed"], row["fields_sealed"]
+        again = routes.request(way, books.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed))
     perform(again)
     delivery.reconcile(job.tenant_id)
     assert "the provider has one reference more than once" in caplog.text

@@ -38,7 +38,14 @@ class Crowd:
                 common = Common(Face("", "", "", "", "", "ja"), 3, asks=True, stopped=False)
                 begin(
                     Link(
-                        self.tenant_id, recipient_id, self.campaign_id, 1, datetime.now(UTC), PageState.UNOPENED, common
+                        self.tenant_id,
+                        recipient_id,
+                        self.campaign_id,
+                        1,
+                        datetime.now(UTC),
+                        PageState.UNOPENED,
+                        b"",
+                        common,
                     )
                 )
                 for _ in range(times):

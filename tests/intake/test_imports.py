@@ -150,7 +150,7 @@ def test_good_rows_arrive_sealed_and_digested(campaign: Campaign) -> None:
     assert b"9012345678" not in person.phone_sealed
     birth = campaign.questions[0]
     assert person.answer_digests[0] == vault.answer_digest(campaign.tenant_id, person.id, birth.id, "1978-09-02")
-    assert person.token_digest == vault.token_digest(vault.link_token(person.id, 1))
+    assert person.token_digest == vault.token_digest(vault.link_token(person.id, 1, person.link_secret))
     assert (person.amount_yen, str(person.due_date), person.payment_state) == (1000, "2026-12-26", "unpaid")
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.campaigns import rehearsal
-from app.campaigns.people import sms_with
+from app.campaigns.people import sms_text
 from app.campaigns.segments import units
 from app.extensions import db
 from app.intake import longest
@@ -20,7 +20,7 @@ CELLS = st.text(st.sampled_from("あ a\t\n\r𠮷😀ｶﾞ"), max_size=8)
 
 
 def _lengths(text: str, rows: Sequence[Mapping[str, str]]) -> list[int]:
-    return [units(sms_with(text, "みどり信販", fields, "https://sms.example/abc")) for fields in rows]
+    return [units(sms_text(text, "みどり信販", fields, "https://sms.example/abc")) for fields in rows]
 
 
 @given(st.lists(st.fixed_dictionaries({"氏名": CELLS, "ID": CELLS, "備考": CELLS}), min_size=1, max_size=12))

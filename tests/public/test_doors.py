@@ -75,7 +75,7 @@ def test_the_cookie_says_little_and_is_this_sides_own(sent: Sent, browser: Brows
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
     assert sent.person.token not in cookie
     with browser.client.session_transaction() as kept:
-        assert set(kept) == {"_permanent", "tenant", "recipient", "generation"}
+        assert set(kept) == {"_permanent", "tenant", "recipient", "link"}
 
 
 def test_a_session_of_one_side_is_none_on_the_other(app: Flask, sent: Sent) -> None:

@@ -84,7 +84,7 @@ def test_links_that_are_over_unknown_or_revoked_look_the_same(
 
 def test_a_link_that_ends_ends_its_sessions(sent: Sent, browser: Browser, database: psycopg.Connection) -> None:
     browser.open(sent.link).press().press(**ANSWERS)
-    database.execute("UPDATE recipient SET link_generation = 2 WHERE id = %s", [sent.person.id])
+    database.execute("UPDATE recipient SET token_digest = '', link_generation = 2 WHERE id = %s", [sent.person.id])
     browser.open("/p")
     assert (browser.page.status_code, browser.title) == (404, "このページは開けません")
     browser.open("/p")

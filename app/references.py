@@ -1,0 +1,82 @@
+"""Our names at providers: of an SMS, a test SMS, a payment. This module alone writes and reads them.
+
+In: a person's mark, their row's number, the attempt. Out: `<mark>.<recipient id>.<attempt>` for an SMS, `.p<attempt>`
+for a payment, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a test SMS; at most 30 characters with row
+numbers of 13 digits. What can't happen here: one reference for two people, though a restored backup gives their row
+numbers again (the mark is random, drawn anew with each generation of the link); two that differ by case alone, as a
+carrier may write them; a personal detail. Before there were marks the campaign's key stood in their place: those still
+read.
+"""
+
+import re
+import secrets
+from base64 import b32encode
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# of a secret's 128 bits so many stand in references; the vault's key and the rest keep the link's token from being made
+_MARK_CHARS, _MARK_BYTES = 12, 8
+_DIGITS = 19  # of PostgreSQL's largest bigint
+
+_SMS = re.compile(rf"([0-9A-Za-z_-]{{1,20}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})", re.ASCII)
+_PAYMENT = re.compile(rf"[0-9A-Za-z_-]{{1,20}}\.[0-9]{{1,{_DIGITS}}}\.p[0-9]{{1,9}}", re.ASCII)
+_MOST = 1 << 63
+
+
+class Sms(NamedTuple):
+    """An SMS's reference, read: the mark in lower case, whoever wrote it."""
+
+    mark: str
+    recipient_id: int
+    attempt: int
+
+
+def mark(secret: bytes | None, campaign_key: str) -> str:
+    """Return what begins a person's references: 60 bits of their link's secret, the campaign's key without one."""
+    if secret is None:
+        return campaign_key
+    return b32encode(secret[:_MARK_BYTES])[:_MARK_CHARS].decode().lower()
+
+
+def sms(mark: str, recipient_id: int, attempt: int) -> str:
+    """Return the reference of one attempt to send."""
+    return f"{mark}.{recipient_id}.{attempt}"
+
+
+def payment(mark: str, recipient_id: int, attempt: int) -> str:
+    """Return the reference of one attempt to pay."""
+    return f"{mark}.{recipient_id}.p{attempt}"
+
+
+def by_hand(mark: str, recipient_id: int, attempt: int) -> str:
+    """Return the reference of money that staff recorded."""
+    return f"{mark}.{recipient_id}.h{attempt}"
+
+
+def test_sms(row_id: int) -> str:
+    """Return the reference of a test SMS, with a mark drawn for it."""
+    return f"{mark(secrets.token_bytes(_MARK_BYTES), '')}.t{row_id}"
+
+
+def of_attempt(stored: str | None, campaign_key: str, recipient_id: int, attempt: int) -> str:
+    """Return the reference of an attempt on record; those of before references were stored bear the campaign's key."""
+    return sms(campaign_key, recipient_id, attempt) if stored is None else stored
+
+
+def parse_sms(text: str) -> Sms | None:
+    """Read an SMS's reference; None for one that can't be ours."""
+    match = _SMS.fullmatch(text)
+    if match is None or (recipient_id := int(match[2])) >= _MOST:
+        return None
+    return Sms(match[1].lower(), recipient_id, int(match[3]))
+
+
+def is_payment(text: str) -> bool:
+    """Return whether a reference has the form of our payments'."""
+    return _PAYMENT.fullmatch(text) is not None
+
+
+def mismatch(ours: str, named: Iterable[str]) -> bool:
+    """Return whether an answer names references and ours is none of them; a carrier may write them in another case."""
+    lowered = {text.lower() for text in named}
+    return bool(lowered) and ours.lower() not in lowered
