@@ -196,7 +196,9 @@ class CampaignFlow(FlowView):
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
         waiting = None
         if lifecycle.people_count(campaign_id) <= _CHECK_AT_ONCE:
-            rehearsal.rehearse(campaign_id)
+            checked = rehearsal.rehearse(campaign_id)
+            if rehearsal.current(one_campaign(campaign_id)) is None:
+                flash("".join(checked.problems), "warning")
         elif queues.enqueue("jobs.intake.rehearse", campaign.tenant_id, campaign_id):
             waiting = "yes"
         else:
@@ -292,7 +294,7 @@ class CampaignFlow(FlowView):
         """Give the campaign up, once confirmed."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
-            fits = flow_status.can_cancel(campaign)
+            fits = lifecycle.can_cancel(campaign)
             return self.confirm(*flow_status.cancel_question(campaign)) if fits else self._needless(campaign)
         return self._turn(campaign_id, lifecycle.cancel, "配信を取り消しました。まだ送っていなかった分は送られません。")
 

@@ -45,7 +45,7 @@ class FlowView(SecureView):
             jst=show.jst,
             state_badge=show.badge(campaign.state, word),
             launched=launched(campaign),
-            can_cancel=flow_status.can_cancel(campaign),
+            can_cancel=lifecycle.can_cancel(campaign),
             locked=lifecycle.why_locked(campaign.state) if lifecycle.content_locked(campaign) else "",
             terms=flow_preview.terms(campaign),
             nav_url=url_for("campaign.index_view"),

@@ -11,7 +11,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
-from app.campaigns import timing, waves
+from app.campaigns import lifecycle, timing, waves
 from app.delivery import again
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
@@ -106,16 +106,34 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "hours": hours(campaign, count),
         "pace": _pace(campaign, count),
         "counted_at": _time(count.at),
-        "over": campaign.state in _OVER,
+        "over": _over(campaign, count),
         "boxes": _boxes(count),
         "alerts": _alerts(campaign, count),
         "wave": _wave_words(campaign),
+        "planned": _planned_words(campaign, count),
         "again": _again(campaign, now),
         "reminders": _reminders(campaign),
         "live_url": url_for("flow.status_figures", campaign_id=campaign.id, shown=_shown(campaign, count)),
-        "can_pause": campaign.state == CampaignState.SENDING,
+        "can_pause": lifecycle.can_pause(campaign),
         "can_resume": campaign.state == CampaignState.PAUSED,
     }
+
+
+def _over(campaign: Campaign, count: Progress) -> bool:
+    return campaign.state in _OVER and count.planned is None
+
+
+def _planned_words(campaign: Campaign, count: Progress) -> str:
+    """Say to how many another SMS goes by itself, and when the next one leaves."""
+    if count.planned is None or campaign.state == CampaignState.CANCELLED:
+        return ""
+    words = f"一時的な理由で届かなかった{count.planned.people:,}人に、自動で送り直す予定です。"
+    if campaign.state == CampaignState.PAUSED:
+        return f"{words}一時停止しているため、再開するまで送られません。"
+    at = timing.leaves_at(campaign, count.planned.first_at, datetime.now(UTC))
+    if at is None:
+        return f"{words}ただし、送信できる時間帯かリンクの有効期限が終わるため、送られない見込みです。"
+    return f"{words}次に送るのは{japan_minutes(at)}ごろです。"
 
 
 _WAVES = {"launch": "送信の準備", "resend": "再送の準備", "remind": "リマインドの準備", "cancel": "残りの取り消し"}
@@ -232,7 +250,8 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
 
 def _shown(campaign: Campaign, count: Progress) -> str:
     """Name what a page shows besides figures: when it is another, the page is to be loaded anew."""
-    return "-".join([campaign.state, *(alert.key for alert in _alerts(campaign, count))])
+    planned = ["planned"] if count.planned else []
+    return "-".join([campaign.state, *planned, *(alert.key for alert in _alerts(campaign, count))])
 
 
 def bars(campaign: Campaign, now: Figures) -> list[Bar]:
@@ -304,10 +323,15 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
     texts |= dict(zip(("pace", "finish"), _pace(campaign, count), strict=True))
     return {
         "done": _shown(campaign, count) != shown,
-        "over": campaign.state in _OVER,
+        "over": _over(campaign, count),
         # what tells no change by itself
         "always": {"counted_at": _time(count.at)},
-        "texts": texts | {"state": CAMPAIGN.words[CampaignState(campaign.state)], "wave": _wave_words(campaign)},
+        "texts": texts
+        | {
+            "state": CAMPAIGN.words[CampaignState(campaign.state)],
+            "wave": _wave_words(campaign),
+            "planned": _planned_words(campaign, count),
+        },
         "values": {f"{bar.key}.width": bar.width for bar in funnel}
         | {f"{column.key}.top": column.top for column in columns},
     }

@@ -10,16 +10,14 @@ from flask import Response, abort, stream_with_context, url_for
 
 from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
-from app.campaigns import timing
+from app.campaigns import lifecycle, timing
 from app.models import Campaign
 from app.tracking.clock import TOKYO
 from app.tracking.figures import figures
 from app.tracking.states import (
-    CAMPAIGN,
     PAGE,
     PAYMENT,
     SMS,
-    CampaignState,
     SmsState,
 )
 
@@ -40,20 +38,28 @@ class Confirmation:
 
 # --- acts ---
 
+_RESUMED = "まだ送っていない{:,}件の送信を再開します。すでに送った相手には送られません。"
+_RETRIED_LATER = "一時的な理由で届かなかった{:,}人にも、予定の時刻から自動で送り直します。"
+
 
 def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before sending goes on."""
     waiting = figures(campaign.id).sms[SmsState.QUEUED]
+    planned = lifecycle.planned(campaign.id)
     now = datetime.now(UTC)
     night = timing.leaves_at_night(campaign, now)
-    warned = (f"いまは{timing.NIGHT}です。再開すると、すぐに届きます。",) if night else ()
+    warned = (f"いまは{timing.NIGHT}です。再開すると、すぐに届きます。",) if night and (waiting or not planned) else ()
     return (
         campaign,
         "status",
         Confirmation(
             title="送信を再開しますか",
-            words=(f"まだ送っていない{waiting:,}件の送信を再開します。すでに送った相手には送られません。", *warned),
-            button=f"{waiting:,}件の送信を再開する",
+            words=(
+                *([_RESUMED.format(waiting)] if waiting or not planned else []),
+                *([_RETRIED_LATER.format(planned.people)] if planned else []),
+                *warned,
+            ),
+            button=f"{waiting:,}件の送信を再開する" if waiting or not planned else "送信を再開する",
             url=url_for("flow.resume", campaign_id=campaign.id),
             back=url_for("flow.status", campaign_id=campaign.id),
             dangerous=False,
@@ -87,7 +93,10 @@ def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     unsent = waiting + now.sms[SmsState.CANCELLED] + now.sms[SmsState.EXPIRED]
     # whoever waits for a reminder has got the first SMS
     handed = max(now.people - unsent, now.funnel[0][1])
-    words = [f"まだ送っていない{waiting:,}件は送られなくなります。"]
+    planned = lifecycle.planned(campaign.id)
+    words = [f"まだ送っていない{waiting:,}件は送られなくなります。"] if waiting or not planned else []
+    if planned:
+        words.append(f"自動で送り直す予定の{planned.people:,}人にも、送られなくなります。")
     if handed:
         words.append(f"すでに送信した{handed:,}件のSMSは取り消せません。受け取った人は引き続きページを開けます。")
     words.append("取り消した配信は元に戻せません。")
@@ -104,11 +113,6 @@ def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
             back=url_for(back, campaign_id=campaign.id),
         ),
     )
-
-
-def can_cancel(campaign: Campaign) -> bool:
-    """Say whether the campaign can still be given up."""
-    return campaign.state in CAMPAIGN.sources(CampaignState.CANCELLED)
 
 
 # --- files ---

@@ -1,6 +1,7 @@
 """What the page of one person tells: the three states with their times, every event, every attempt."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -8,12 +9,13 @@ from markupsafe import Markup
 from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
+from app.campaigns import timing
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
 from app.tracking import codes
 from app.tracking.moves import STEP_TIMES
-from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, PaymentState, Track
+from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, CampaignState, PaymentState, Track
 
 LATEST_EVENTS = 200
 _MOST_EVENTS = 5_000
@@ -80,12 +82,22 @@ def facts(person: Recipient) -> list[tuple[str, str]]:
     found = [("管理番号", person.reference or show.NOTHING)]
     if person.payment_state != PaymentState.NONE:
         found += [("請求金額", show.yen(person.amount_yen)), ("支払期限", show.day(person.due_date))]
+    if person.retry_at is not None and person.campaign.state != CampaignState.CANCELLED:
+        found.append(("次の自動再送", _next_try(person, person.retry_at)))
     return [
         *found,
         ("リンクの有効期限", show.jst(person.link_expires_at)),
         ("名簿の行", f"{person.sheet_row}行目" if person.sheet_row else show.NOTHING),
         ("携帯会社", CARRIERS.get(person.carrier, person.carrier) or show.NOTHING),
     ]
+
+
+def _next_try(person: Recipient, due: datetime) -> str:
+    """Say when this person is sent another SMS by itself."""
+    if person.campaign.state == CampaignState.PAUSED:
+        return "配信を一時停止しているため、再開するまで送られません"
+    at = timing.leaves_at(person.campaign, due, datetime.now(UTC))
+    return f"{show.jst(at)}ごろ" if at else "送信できる時間帯かリンクの有効期限が終わるため、送られない見込みです"
 
 
 def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], bool]:

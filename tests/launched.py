@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from flask import Flask
 
-from app import config
+from app import config, tenancy
+from app.campaigns import rehearsal
 from app.config import Settings
 from app.delivery import stopping, turns
 from sandbox.harness import Sandbox, running_sandbox
@@ -78,6 +79,14 @@ class Job:
         """Let a rest of any account and what this campaign's slices wait for be over."""
         self.change("UPDATE sms_account SET resting_until = now() WHERE resting_until IS NOT NULL")
         self.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s AND due_at IS NOT NULL", self.campaign_id)
+
+    def check(self) -> None:
+        """Check the list, as it was checked before the launch."""
+        state = self.state()
+        self.change("UPDATE campaign SET state = 'draft' WHERE id = %s", self.campaign_id)
+        with tenancy.tenant(self.tenant_id):
+            rehearsal.rehearse(self.campaign_id)
+        self.change("UPDATE campaign SET state = %s WHERE id = %s", state, self.campaign_id)
 
     def states(self) -> dict[str, int]:
         """Count people by SMS state."""

@@ -1,19 +1,20 @@
 """The life of a campaign: what it still lacks, launch or schedule, start, pause, resume, cancel, completion."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import func, select, text
 
-from app import audit, queues
+from app import audit, queues, tenancy
 from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing, waves
 from app.extensions import db
 from app.models import Campaign, Import, Recipient
-from app.tracking.moves import move_campaign
-from app.tracking.states import CampaignState, TenantState
+from app.tracking.moves import Executor, move_campaign
+from app.tracking.states import CAMPAIGN, CampaignState, TenantState
 
 _log = structlog.get_logger()
 
@@ -26,6 +27,14 @@ class NotReady(Exception):  # noqa: N818 - it says what the campaign is
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Retries that leave by themselves: to how many people, and when the first one is due."""
+
+    people: int
+    first_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,7 @@ def start(campaign_id: int) -> bool:
 
 def withdraw(campaign_id: int, *, user_id: int) -> bool:
     """Take a scheduled campaign back to draft before it starts; say whether it could be. Commits."""
-    return _turn(campaign_id, CampaignState.SCHEDULED, CampaignState.DRAFT, "withdraw", user_id)
+    return _turn(campaign_id, _is(CampaignState.SCHEDULED), CampaignState.DRAFT, "withdraw", user_id)
 
 
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
@@ -253,9 +262,44 @@ def locked(campaign_id: int) -> Campaign:
     ).scalar_one()
 
 
+def planned(campaign_id: int) -> Planned | None:
+    """Return the retries that are planned; None for none."""
+    people, first_at = db.session.execute(
+        select(func.count(), func.min(Recipient.retry_at)).where(
+            Recipient.campaign_id == campaign_id, Recipient.retry_at.is_not(None)
+        )
+    ).one()
+    return None if first_at is None else Planned(people, first_at)
+
+
+def can_pause(campaign: Campaign) -> bool:
+    """Return whether something of the campaign leaves that can be held back."""
+    return _can_stop(db.session, campaign.id, campaign.state, CampaignState.PAUSED)
+
+
+def can_cancel(campaign: Campaign) -> bool:
+    """Return whether something of the campaign may leave yet that can be called off."""
+    return _can_stop(db.session, campaign.id, campaign.state, CampaignState.CANCELLED)
+
+
+def _can_stop(executor: Executor, campaign_id: int, state: str, to: CampaignState) -> bool:
+    """Return whether a campaign can be stopped; a completed one while retries are planned."""
+    if state != CampaignState.COMPLETED:
+        return state in CAMPAIGN.sources(to)
+    retries = text("SELECT EXISTS (SELECT FROM recipient WHERE campaign_id = :id AND retry_at IS NOT NULL)")
+    return bool(executor.execute(retries, {"id": campaign_id}).scalar_one())
+
+
+def hold_back(executor: Executor, campaign_id: int, *, at: datetime, actor: str, detail: dict[str, int]) -> None:
+    """Pause a campaign of which anything is to leave yet; the caller has locked its row."""
+    state = executor.execute(text("SELECT state FROM campaign WHERE id = :id"), {"id": campaign_id}).scalar_one()
+    if _can_stop(executor, campaign_id, state, CampaignState.PAUSED):
+        move_campaign(executor, campaign_id, CampaignState.PAUSED, at=at, actor=actor, detail=detail)
+
+
 def pause(campaign_id: int, *, user_id: int) -> bool:
-    """Stop sending; workers notice before their next batch. Says whether it was sending. Commits."""
-    return _turn(campaign_id, CampaignState.SENDING, CampaignState.PAUSED, "pause", user_id)
+    """Stop sending; workers notice before their next batch. Says whether anything was to be sent. Commits."""
+    return _turn(campaign_id, can_pause, CampaignState.PAUSED, "pause", user_id)
 
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
@@ -263,30 +307,38 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
     if locked(campaign_id).checks_stopped_at is not None:
         db.session.rollback()
         return False
-    if not _turn(campaign_id, CampaignState.PAUSED, CampaignState.SENDING, "resume", user_id):
+    if not _turn(campaign_id, _is(CampaignState.PAUSED), CampaignState.SENDING, "resume", user_id):
         return False
+    with tenancy.transaction() as connection:
+        # of one that was completed and has retries planned nothing waits now
+        waves.complete_if_done(connection, campaign_id)
     queues.enqueue("jobs.delivery.send", once=True)
     return True
 
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
     """Give the campaign up: no worker takes up anybody of it from the commit on. Says whether it could be. Commits."""
-    return _turn(campaign_id, None, CampaignState.CANCELLED, "cancel", user_id)
+    return _turn(campaign_id, can_cancel, CampaignState.CANCELLED, "cancel", user_id)
 
 
-def _turn(campaign_id: int, source: CampaignState | None, to: CampaignState, act: str, user_id: int) -> bool:
+def _is(state: CampaignState) -> Callable[[Campaign], bool]:
+    return lambda campaign: campaign.state == state
+
+
+def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState, act: str, user_id: int) -> bool:
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    if not move_campaign(db.session, campaign_id, to, at=now, actor=actor, source=source):
+    campaign = locked(campaign_id)
+    tenant_id = campaign.tenant_id
+    if not fits(campaign) or not move_campaign(db.session, campaign_id, to, at=now, actor=actor):
         db.session.rollback()
         return False
     total = 0
     if to == CampaignState.CANCELLED:
         total = people_count(campaign_id)
-        waves.begin(db.session.get_one(Campaign, campaign_id), "cancel", total=total, actor=actor)
+        waves.begin(campaign, "cancel", total=total, actor=actor)
         db.session.execute(text("UPDATE slice SET due_at = NULL WHERE campaign_id = :id"), {"id": campaign_id})
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
-    tenant_id = db.session.scalars(select(Campaign.tenant_id).where(Campaign.id == campaign_id)).one()
     db.session.commit()
     if to == CampaignState.CANCELLED:
         waves.go(tenant_id, campaign_id, total)

@@ -25,10 +25,15 @@ from app.models import Campaign, Recipient
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
 from app.tracking.moves import Executor
+from app.tracking.states import CampaignState
 
 _PAGE_ROWS = 5_000
 _NAMED = 5
 _CHARACTERS = 10
+
+
+_CHANGED = "確認している間に、内容か名簿が変わりました。もう一度「確認する」を押してください。"
+_LAUNCHED = "この配信は下書きではないため、確認の結果は保存していません。"
 
 
 @dataclass(slots=True)
@@ -108,9 +113,19 @@ def company(campaign: Campaign) -> str:
 
 
 def rehearse(campaign_id: int) -> Rehearsal:
-    """Render every row, store what was found with the campaign, and give it. Commits."""
-    campaign = db.session.get_one(Campaign, campaign_id)
+    """Render every row of a draft, store what was found with the campaign, and return it. Commits.
+
+    Texts, questions and the list's revision are read under the campaign's lock, before the rows and after them; it
+    isn't held meanwhile. Where something changed in between, or the campaign left, nothing is stored and the result
+    says so.
+    """
+    campaign = _locked(campaign_id)
     result = Rehearsal(digest=digest(campaign), company=campaign.tenant.name)
+    fits = campaign.state == CampaignState.DRAFT
+    db.session.rollback()
+    if not fits:
+        result.problems = [_LAUNCHED]
+        return result
     found = _Found(payable=_payable(campaign))
     for recipient in _rows(db.session, campaign_id):
         _rehearse_one(campaign, recipient, result, found)
@@ -118,9 +133,22 @@ def rehearse(campaign_id: int) -> Rehearsal:
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = _warnings(campaign, result, found) + overlap.warnings(campaign)
     result.at = datetime.now(UTC).isoformat()
+    campaign = _locked(campaign_id)
+    if campaign.state != CampaignState.DRAFT or digest(campaign) != result.digest:
+        changed = _LAUNCHED if campaign.state != CampaignState.DRAFT else _CHANGED
+        db.session.rollback()
+        result.problems = [changed]
+        return result
     campaign.rehearsal = asdict(result)
     db.session.commit()
     return result
+
+
+def _locked(campaign_id: int) -> Campaign:
+    """Return a campaign as it stands now, with its questions, locked until the transaction ends."""
+    # what the session knew of it before, its questions too, is read anew
+    lock = {"of": Campaign, "key_share": True}
+    return db.session.get_one(Campaign, campaign_id, with_for_update=lock, populate_existing=True)
 
 
 def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:

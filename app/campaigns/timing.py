@@ -35,6 +35,13 @@ def plan(campaign: Campaign, people: int, now: datetime, *, rate: float | None =
     return Plan(policy, policy.next_opening(start), finish)
 
 
+def leaves_at(campaign: Campaign, due: datetime, now: datetime) -> datetime | None:
+    """Return when an SMS leaves that is due by itself at `due`; None for never: hours, deadline or link are over."""
+    opening = policy_of(campaign, campaign.tenant).next_opening(max(due, now))
+    dead = opening is not None and campaign.link_until is not None and campaign.link_until <= opening
+    return None if dead else opening
+
+
 def leaves_at_night(campaign: Campaign, now: datetime) -> bool:
     """Say whether an SMS that is sent now would leave now, and at night."""
     return at_night(policy_of(campaign, campaign.tenant), now, now)

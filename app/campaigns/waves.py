@@ -185,12 +185,13 @@ def _next_people(connection: Connection, wave: Row[Any]) -> tuple[int, int] | No
     rows = _CANCELLED_AT_ONCE if wave.kind == "cancel" else settings().slice_rows
     values = {"campaign_id": wave.campaign_id, "after": wave.after_id, "rows": rows}
     first, last = connection.execute(
-        text("""
+        text(f"""
             SELECT min(id), max(id) FROM (
                 SELECT id FROM recipient WHERE campaign_id = :campaign_id AND id > :after
-                AND sms_state IN ('draft', 'queued') ORDER BY id LIMIT :rows
+                AND (sms_state IN ('draft', 'queued') {"OR retry_at IS NOT NULL" if wave.kind == "cancel" else ""})
+                ORDER BY id LIMIT :rows
             ) AS next
-        """),
+        """),  # noqa: S608 - our own words
         values,
     ).one()
     return None if first is None else (first, last)
@@ -221,9 +222,10 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
         )
     if wave.kind == "cancel":
         only = Only("id BETWEEN :first AND :last", span)
-        return standing.let_go(
+        waiting = standing.let_go(
             connection, codes.CALLED_OFF, campaign_id=wave.campaign_id, at=now, actor=wave.actor, only=only
         )
+        return waiting + _call_off_retries(connection, wave, span)
     moved = move_all(
         connection,
         SmsState.QUEUED,
@@ -247,6 +249,22 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
             {"campaign_id": wave.campaign_id, **span},
         )
     return moved
+
+
+def _call_off_retries(connection: Connection, wave: Row[Any], span: dict[str, int]) -> int:
+    """Plan no more tries for the people of a step; return their number."""
+    found = connection.execute(
+        text("""
+            WITH planned AS MATERIALIZED (
+                SELECT id FROM recipient
+                WHERE campaign_id = :campaign_id AND id BETWEEN :first AND :last AND retry_at IS NOT NULL
+                ORDER BY id FOR NO KEY UPDATE
+            )
+            UPDATE recipient r SET retry_at = NULL FROM planned WHERE r.id = planned.id RETURNING r.id
+        """),
+        {"campaign_id": wave.campaign_id, **span},
+    )
+    return len(found.all())
 
 
 def _finish(connection: Connection, wave: Row[Any]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.campaigns import timing
+from app.campaigns import lifecycle, timing
+from app.campaigns.lifecycle import Planned
 from app.delivery import held
 from app.extensions import db
 from app.models import Campaign
@@ -28,7 +29,7 @@ class Progress:
     """Where a campaign's people stood at `at`.
 
     `opened` and `paid` count people by the hour of Japan's day in which they first opened and paid, from 0. `held` are
-    those about whom somebody has to decide.
+    those about whom somebody has to decide. `planned` are the retries that leave by themselves.
     """
 
     at: datetime
@@ -36,6 +37,7 @@ class Progress:
     held: int
     opened: tuple[int, ...]
     paid: tuple[int, ...]
+    planned: Planned | None = None
 
     @property
     def waiting(self) -> int:
@@ -76,7 +78,7 @@ def _count(campaign: Campaign) -> Progress:
     now = figures(campaign.id)
     undecided = held.count(campaign) if now.sms[SmsState.UNKNOWN] else 0
     opened, paid = response_hours(campaign.id)
-    return Progress(at, now, undecided, opened, paid)
+    return Progress(at, now, undecided, opened, paid, lifecycle.planned(campaign.id))
 
 
 def _write(found: Progress) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def _write(found: Progress) -> dict[str, Any]:
         "held": found.held,
         "opened": found.opened,
         "paid": found.paid,
+        "planned": found.planned and [found.planned.people, found.planned.first_at.isoformat()],
     }
 
 
@@ -99,7 +102,12 @@ def _read(told: dict[str, Any]) -> Progress:
     sms, page, payment = (_states(track, told[track.name]) for track in (SMS, PAGE, PAYMENT))
     opened, paid = (tuple(int(n) for _, n in zip(HOURS, told[name], strict=True)) for name in ("opened", "paid"))
     at = datetime.fromisoformat(told["at"])
-    return Progress(at, Figures(int(told["people"]), sms, page, payment, funnel), int(told["held"]), opened, paid)
+    planned = None
+    if told["planned"] is not None:
+        people, first_at = told["planned"]
+        planned = Planned(int(people), datetime.fromisoformat(first_at))
+    now = Figures(int(told["people"]), sms, page, payment, funnel)
+    return Progress(at, now, int(told["held"]), opened, paid, planned)
 
 
 def _states(track: Track, told: Mapping[str, int]) -> dict[str, int]:

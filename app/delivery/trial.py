@@ -17,6 +17,7 @@ from app import audit, links, references
 from app.accounts import for_sms
 from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
+from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import describe, policy_of
 from app.delivery.pacing import Pace
 from app.extensions import db, vault
@@ -73,6 +74,9 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     account = campaign.sms_account
     assert account is not None  # noqa: S101 - else there were a problem
     body = _body(campaign)
+    if units(body) > LIMIT:
+        db.session.rollback()
+        raise NotReady([f"SMSが{LIMIT}文字を超えるため、テスト送信できません。SMS本文を短くしてください。"])
     row_id, reference = _write_down(campaign, account, to, user_id)
     message = SmsMessage(to, body, reference)
     provider, opened = PROVIDERS[account.provider], for_sms(account)
@@ -125,8 +129,12 @@ def latest(campaign: Campaign) -> Sequence[Trial]:
 def _problems(campaign: Campaign) -> list[str]:
     if campaign.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED}:
         return ["送信を始めた配信では、テスト送信はできません。"]
-    if rehearsal.current(campaign) is None:
+    checked = rehearsal.current(campaign)
+    if checked is None:
         return ["先に「確認する」を押して、全件の文面を確かめてください。テスト送信はそのあとにできます。"]
+    if checked["problems"]:
+        # what may not be sent to anybody isn't sent to the clerk
+        return ["確認で見つかった問題を直してから、テスト送信をしてください。", *checked["problems"]]
     found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
     now = datetime.now(UTC)
     # a number typed wrong is somebody's who sleeps at night

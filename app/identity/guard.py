@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import audit, tenancy
+from app.campaigns import lifecycle
 from app.config import settings
 from app.extensions import db
-from app.tracking.moves import move_campaign, note
-from app.tracking.states import CampaignState
+from app.tracking.moves import note
 
 # what is judged: the latest of the last hour's openings, wrong answers and locks; enough to tell, and soon counted
 _SAMPLE = 2000
@@ -66,7 +66,7 @@ def _stop(connection: Connection, tenant_id: int, campaign_id: int, now: datetim
     if stopped is None:
         return False
     _note(connection, "checks_stopped", tenant_id, campaign_id, now, "system", detail)
-    move_campaign(connection, campaign_id, CampaignState.PAUSED, at=now, actor="system", detail=detail)
+    lifecycle.hold_back(connection, campaign_id, at=now, actor="system", detail=detail)
     return True
 
 

@@ -265,13 +265,15 @@ def start(import_id: int, mapping: ColumnMapping, *, take_hidden: bool = False) 
 
     With `take_hidden`, the rows that a workbook hides are taken too.
     """
+    # first the campaign: whoever changes its questions holds its lock, and looks for lists that are on their way in
+    campaign = lifecycle.locked(db.session.get_one(Import, import_id).campaign_id)
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
-    _check_open(row.campaign)
+    _check_open(campaign)
     if row.state != "mapping":
         raise Refused("この名簿の取り込みはすでに始まっています。")
     if row.hidden_rows is None:
         raise Refused("ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。")
-    if len(mapping.answers) != len(row.campaign.questions):
+    if len(mapping.answers) != len(campaign.questions):
         raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
     if found := problems(import_id, mapping):
         raise Refused("\n".join(found))

@@ -103,11 +103,17 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
     if not isinstance(outcome, CheckedRow):
         raise BadRow([Fault(_ROW, mapping.phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
     target_of = (campaign.tenant_id, campaign.id)
+    asked = [
+        (campaign.payment_required, item.id, item.kind, item.kana, item.choices, item.column_name)
+        for item in campaign.questions
+    ]
     question_ids, payment_required = [item.id for item in campaign.questions], campaign.payment_required
     longest = Longest(campaign.sms_text, outcome.fields)
     db.session.rollback()
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
+        if _asked(connection, campaign_id) != asked:
+            raise imports.Refused("設問が変わりました。画面を開き直して、もう一度入力してください。")
         import_id = _put_down(connection, target_of, form.header, form.mapping, len(outcome.faults), user_id)
         target = load.Target(*target_of, import_id, question_ids, payment_required)
         twice = _same_number(connection, target_of, outcome.phone)
@@ -128,6 +134,18 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
         told = [fault.message_ja for fault in outcome.faults] + twice
         told += overlap.same_person(connection, *target_of, vault.phone_index(target_of[0], outcome.phone))
     return Added(import_id, tuple(told))
+
+
+def _asked(connection: Connection, campaign_id: int) -> list[tuple[object, ...]]:
+    """Read what decides how a row is read; whoever changes it holds the campaign's lock."""
+    found = connection.execute(
+        text("""
+            SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name
+            FROM campaign c JOIN question q ON q.campaign_id = c.id WHERE c.id = :id ORDER BY q.position
+        """),
+        {"id": campaign_id},
+    )
+    return [tuple(row) for row in found]
 
 
 def _put_down(

@@ -52,6 +52,12 @@ class Recipient(TenantOwned, Model):
         Index("ix_recipient_undelivered", "tenant_id", "id", postgresql_where=text("undelivered_at IS NOT NULL")),
         Index("ix_recipient_unknown", "tenant_id", "id", postgresql_where=text("unknown_at IS NOT NULL")),
         Index("ix_recipient_retry_at", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
+        Index(
+            "ix_recipient_campaign_id_retry_at",
+            "campaign_id",
+            "retry_at",
+            postgresql_where=text("retry_at IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": "60"}},
     )
 

@@ -204,8 +204,9 @@ CAMPAIGN = Track(
             _C.SCHEDULED: {_C.DRAFT, _C.SENDING, _C.CANCELLED},
             _C.SENDING: {_C.PAUSED, _C.COMPLETED, _C.CANCELLED},
             _C.PAUSED: {_C.SENDING, _C.CANCELLED},
-            # sending again to the undelivered, or adding rows, wakes it
-            _C.COMPLETED: {_C.SENDING},
+            # sending again to the undelivered wakes it. Paused or cancelled it is only while something of it leaves by
+            # itself yet, the retries that are planned (`app.campaigns.lifecycle`)
+            _C.COMPLETED: {_C.SENDING, _C.PAUSED, _C.CANCELLED},
             _C.CANCELLED: set(),
         }
     ),

@@ -180,3 +180,68 @@ def test_whom_the_hours_cut_off_is_told_of(clerk: Browser, sent: int, change: Ca
     assert told not in words(clerk, url)
     change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id", id=sent)
     assert f"件 {told}" in words(clerk, url)
+
+
+# --- retries that leave by themselves ---
+
+
+@pytest.fixture
+def planned(sent: int, change: Callable[..., None]) -> int:
+    """A completed campaign of whom one person is tried again tomorrow at noon."""
+    change(
+        "UPDATE recipient SET retry_at = date_trunc('day', now() AT TIME ZONE 'Asia/Tokyo') AT TIME ZONE 'Asia/Tokyo'"
+        " + interval '36 hours' WHERE campaign_id = :id AND sms_state = 'undelivered'",
+        id=sent,
+    )
+    return sent
+
+
+def test_the_status_says_when_the_next_try_leaves_and_calls_it_off(
+    clerk: Browser, planned: int, ask: Callable[[Any], list[Any]]
+) -> None:
+    status = words(clerk, f"/admin/campaign/{planned}/status/")
+    assert "1人に、自動で送り直す予定です" in status
+    assert re.search(r"次に送るのは.*12:00ごろです", status)
+    assert "送信を一時停止する" in status
+    assert "残りの送信を取り消す" in status
+    asked = words(clerk, f"/admin/campaign/{planned}/cancel")
+    assert "自動で送り直す予定の1人にも、送られなくなります" in asked
+    assert "まだ送っていない0件" not in asked
+    after = plain(clerk.post(f"/admin/campaign/{planned}/cancel", follow_redirects=True).get_data(as_text=True))
+    assert "配信を取り消しました" in after
+    assert "自動で送り直す予定" not in after
+    assert ask(select(Recipient.retry_at).where(Recipient.campaign_id == planned)) == [(None,)] * 3
+
+
+def test_paused_retries_are_told_of_as_waiting(clerk: Browser, planned: int) -> None:
+    after = plain(clerk.post(f"/admin/campaign/{planned}/pause", follow_redirects=True).get_data(as_text=True))
+    assert "再開するまで送られません" in after
+    asked = words(clerk, f"/admin/campaign/{planned}/resume")
+    assert "1人にも、予定の時刻から自動で送り直します" in asked
+    assert "0件" not in asked
+    done = plain(clerk.post(f"/admin/campaign/{planned}/resume", follow_redirects=True).get_data(as_text=True))
+    assert re.search(r"次に送るのは.*12:00ごろです", done)
+
+
+def test_the_page_that_asks_again_goes_on_while_a_try_is_planned(
+    clerk: Browser, planned: int, change: Callable[..., None]
+) -> None:
+    told = clerk.get(f"/admin/campaign/{planned}/status.json").get_json()
+    assert told["over"] is False
+    assert "12:00ごろ" in told["texts"]["planned"]
+
+
+def test_a_persons_page_says_when_they_are_tried_again(
+    clerk: Browser, planned: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]
+) -> None:
+    [(person,)] = ask(select(Recipient.id).where(Recipient.retry_at.is_not(None)))
+    page = words(clerk, f"/admin/recipient/details/?id={person}")
+    assert re.search(r"次の自動再送.*12:00.*ごろ", page)
+    change("UPDATE campaign SET state = 'paused' WHERE id = :id", id=planned)
+    assert "再開するまで送られません" in words(clerk, f"/admin/recipient/details/?id={person}")
+
+
+def test_nothing_is_said_of_tries_where_none_is_planned(clerk: Browser, sent: int) -> None:
+    status = words(clerk, f"/admin/campaign/{sent}/status/")
+    assert "自動で送り直す予定" not in status
+    assert "送信を一時停止する" not in status

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
@@ -186,3 +188,66 @@ def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
     db.session.execute(text("UPDATE recipient SET sms_state = 'accepted'"))
     assert waves.complete_if_done(db.session, campaign.id)
     assert not waves.complete_if_done(db.session, campaign.id)
+
+
+# --- a check beside other acts ---
+
+
+def test_a_late_check_does_not_rename_the_sender_of_a_campaign_under_way(
+    campaign: Campaign, database: psycopg.Connection
+) -> None:
+    """A check that waited on the queue until the campaign had left."""
+    rehearsal.rehearse(campaign.id)
+    launch(campaign)
+    before = dict(campaign.rehearsal or {})
+    name = campaign.tenant.name
+    database.execute("UPDATE tenant SET name = 'みどりフィナンシャルサービス' WHERE id = %s", [campaign.tenant_id])
+    late = rehearsal.rehearse(campaign.id)
+    db.session.expire_all()
+    assert campaign.rehearsal == before
+    assert rehearsal.company(campaign) == name
+    assert late.problems, "whoever asked is told"
+
+
+@pytest.mark.parametrize("change", ["launch", "text", "question", "list"])
+def test_what_changes_during_a_check_is_not_blessed_by_it(
+    campaign: Campaign, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The change is committed by somebody else between the first row and the last."""
+    changes = {
+        "launch": "UPDATE campaign SET state = 'sending' WHERE id = %s",
+        "text": "UPDATE campaign SET sms_text = sms_text || '。', revision = revision + 1 WHERE id = %s",
+        "question": "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s",
+        "list": "UPDATE campaign SET revision = revision + 1 WHERE id = %s",
+    }
+    newer = '{"digest": "newer", "problems": []}'
+    database.execute("UPDATE campaign SET rehearsal = %s WHERE id = %s", [newer, campaign.id])
+    rows = rehearsal._rows
+
+    def slowly(*args: Any) -> Iterator[Any]:
+        yield from rows(*args)
+        database.execute(changes[change], [campaign.id])
+
+    monkeypatch.setattr(rehearsal, "_rows", slowly)
+    found = rehearsal.rehearse(campaign.id)
+    db.session.expire_all()
+    assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
+    assert rehearsal.current(campaign) is None
+    assert found.problems
+    with pytest.raises(NotReady):
+        launch(campaign)
+
+
+def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
+    campaign: Campaign, database: psycopg.Connection
+) -> None:
+    """What the session read before is old by then, questions too."""
+    assert [question.label for question in campaign.questions] == ["生年月日", "契約番号下4桁"]
+    database.execute(
+        "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s", [campaign.id]
+    )
+    database.execute("UPDATE campaign SET sms_text = '【みどり】{リンク}' WHERE id = %s", [campaign.id])
+    found = rehearsal.rehearse(campaign.id)
+    assert found.longest_units < 70
+    db.session.expire_all()
+    assert rehearsal.current(campaign) is not None

@@ -182,8 +182,7 @@ def test_a_reminder_has_its_own_words_and_a_resend_after_it_keeps_them(
     sent: Callable[..., Job], sandbox: Sandbox
 ) -> None:
     job = sent(3)
-    with tenancy.tenant(job.tenant_id):
-        rehearsal.rehearse(job.campaign_id)
+    job.check()
     undelivered(job, ["unconnected"])
     assert remind(job, sms_text=OTHER_WORDS) == 2
     assert resend(job) == 1
@@ -209,8 +208,7 @@ def test_a_reminder_has_its_own_words_and_a_resend_after_it_keeps_them(
 )
 def test_words_that_do_not_fit_everybody_are_refused(sent: Callable[..., Job], words: str, said: str) -> None:
     job = sent(2)
-    with tenancy.tenant(job.tenant_id):
-        rehearsal.rehearse(job.campaign_id)
+    job.check()
     with pytest.raises(NotReady, match=said):
         remind(job, sms_text=words)
     assert job.states() == {"delivered": 2}
@@ -218,8 +216,8 @@ def test_words_that_do_not_fit_everybody_are_refused(sent: Callable[..., Job], w
 
 def test_a_reminders_words_are_measured_with_everybodys_longest_cells(sent: Callable[..., Job]) -> None:
     job = sent(12)
+    job.check()
     with tenancy.tenant(job.tenant_id):
-        rehearsal.rehearse(job.campaign_id)
         row = db.session.get_one(Campaign, job.campaign_id)
         longest = max(len(person.fields["氏名"]) for person in job.people)
         room = 70 - longest - len("https://todoke.example/") - 16

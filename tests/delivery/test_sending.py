@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle
 from app.identity import guard
 from app.identity.revoke import revoke
 from sandbox.harness import Sandbox
@@ -262,8 +262,7 @@ def test_what_was_checked_is_sent_also_when_the_company_is_renamed_meanwhile(
 ) -> None:
     """A longer name would make some SMS too long, and refuse them for good."""
     job = launched(2, sms_text="【{会社名}】{氏名}様 {リンク}")
-    with tenancy.tenant(job.tenant_id):
-        rehearsal.rehearse(job.campaign_id)
+    job.check()
     job.change(
         "UPDATE tenant SET name = %s WHERE id = %s", "みどり信販フィナンシャルホールディングス" * 3, job.tenant_id
     )

@@ -180,3 +180,39 @@ def test_a_trial_that_waited_past_closing_time_does_not_leave(
     with tenancy.tenant(draft[0]):
         row = db.session.scalars(select(TrialMessage)).one()
         assert (row.state, row.code) == ("undelivered", "closed")
+
+
+# --- the check's limits ---
+
+
+@pytest.mark.parametrize(
+    ("sms_text", "says"),
+    [("{ない列}様 {リンク}", "差込項目 {ない列}"), ("あ" * 60 + "{氏名}様 {リンク}", "70文字を超える")],
+)
+def test_a_list_that_did_not_pass_is_sent_to_nobody(tuned: Tuned, sandbox: Sandbox, sms_text: str, says: str) -> None:
+    """106 units went out as a test SMS: a message of two, at two messages' price."""
+    del tuned
+    tenant_id = factories.tenant()
+    campaign_id = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id), sms_text=sms_text)
+    factories.people(tenant_id, campaign_id, 2)
+    user_id = factories.user(tenant_id)
+    with tenancy.tenant(tenant_id):
+        assert rehearsal.rehearse(campaign_id).problems
+    with pytest.raises(NotReady, match=says) as refused:
+        send((tenant_id, user_id, campaign_id))
+    assert "直してから" in refused.value.problems[0]
+    assert not sandbox.messages()
+
+
+def test_one_too_long_for_one_sms_is_not_sent_whatever_the_check_said(
+    draft: tuple[int, int, int], sandbox: Sandbox
+) -> None:
+    with tenancy.tenant(draft[0]):
+        row = db.session.get_one(Campaign, draft[2])
+        row.sms_text = "あ" * 60 + "{氏名}様 {リンク}"
+        db.session.flush()
+        row.rehearsal = {**(row.rehearsal or {}), "digest": rehearsal.digest(row)}
+        db.session.commit()
+    with pytest.raises(NotReady, match="70文字を超える"):
+        send(draft)
+    assert not sandbox.messages()
