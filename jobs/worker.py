@@ -59,8 +59,19 @@ class Worker(SimpleWorker):
             return super().perform_job(job, queue, execution)
         while _clock_is_wrong() and not stopping.asked.wait(_CLOCK_WAIT_S):
             pass
+        if stopping.asked.is_set():
+            self._put_back(job, queue, execution)
+            return False
         with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
             return super().perform_job(job, queue, execution)
+
+    def _put_back(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Leave a job that was taken and not begun to the next worker."""
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline, execution)
+            pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
+            queue.push_job_id(job.id, pipeline=pipeline, at_front=True)
+            pipeline.execute()
 
 
 def _fault(job: Job) -> str | None:

@@ -10,8 +10,10 @@ import pytest
 import redis as redis_package
 import time_machine
 from flask import Flask
+from rq.serializers import JSONSerializer
 
 from app import queues
+from app.delivery import stopping
 from app.extensions import redis_client
 from bench.doomed import POINTS
 from dev.process import kill_tree
@@ -168,3 +170,33 @@ def test_a_worker_outlives_redis(
         assert received(sandbox).total() == 20
     finally:
         valkey.stop()
+
+
+def test_a_worker_that_is_asked_to_stop_begins_no_job_and_leaves_it_to_the_next(
+    launched: Launched, sandbox: Sandbox, redis: redis_package.Redis, app: Flask
+) -> None:
+    """Also while it waits for its clock to be put right."""
+    del redis
+    job = launched(3)
+    enqueue()
+    stopping.asked.set()
+    try:
+        burst()
+        assert queues.waiting(SEND) == {()}
+        assert job.states() == {"queued": 3}
+    finally:
+        stopping.asked.clear()
+    assert not queues.queue(queues.DELIVERY).intermediate_queue.get_job_ids()
+    assert not queues.queue(queues.DELIVERY).started_job_registry.get_job_ids()
+    burst()
+    assert queues.waiting(SEND) == set()
+    assert len(received(sandbox)) == 3
+
+
+def burst() -> None:
+    """Take what waits on the queue, as a worker does."""
+    target = queues.queue(queues.DELIVERY)
+    worker = jobs_worker.Worker([target], connection=target.connection, serializer=JSONSerializer)
+    taken = worker.dequeue_job_and_maintain_ttl(None)
+    assert taken is not None
+    worker.execute_job(*taken)
