@@ -1,4 +1,6 @@
-"""What a clerk does before a bench sends, in a process of its own: `python -m bench.clerk prepare|launch|lease …`.
+"""What a clerk does beside a bench, in a process of its own: `python -m bench.clerk ACT …`.
+
+The acts: prepare LIST; launch, lease, pause, resume or cancel CAMPAIGN.
 
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
 """
@@ -43,6 +45,15 @@ def lease(campaign_id: int) -> tuple[int, ...]:
     return (held.slice_id, held.tenant_id, held.campaign_id, held.first_id, held.last_id, held.fence)
 
 
+def turn(act: str, campaign_id: int) -> None:
+    """Pause a campaign, go on with it, or cancel it."""
+    with create_app().app_context(), _scope():
+        campaign = db.session.get_one(Campaign, campaign_id)
+        assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
+        if not getattr(lifecycle, act)(campaign_id, user_id=campaign.created_by):
+            raise RuntimeError(f"{act} could not be done")
+
+
 def _launch(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
@@ -61,5 +72,8 @@ if __name__ == "__main__":
     elif act == "launch":
         launch(int(argument))
         print("launched")
+    elif act in {"pause", "resume", "cancel"}:
+        turn(act, int(argument))
+        print(act)
     else:
         print(*lease(int(argument)))

@@ -105,11 +105,11 @@ class Shop:
     people: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def open(cls, ground: Ground) -> "Shop":
-        """Make the people, and tell the sites where their webhooks go."""
+    def open(cls, ground: Ground, people: int = PAYMENTS // len(_SITES)) -> "Shop":
+        """Make so many people for each site, and tell the sites where their webhooks go."""
         path = ground.stack.folder / "payers.csv"
         # one row in a thousand is faulty, the first one
-        write_list(path, PAYMENTS // len(_SITES) + 1)
+        write_list(path, people + 1)
         command = [sys.executable, "-m", "bench.payers", str(path)]
         done = subprocess.run(command, cwd=ROOT, env=ground.stack.env, stdout=subprocess.PIPE, check=True)
         told = json.loads(done.stdout.splitlines()[-1])
@@ -117,9 +117,9 @@ class Shop:
             url = f"{ground.stack.web_url}/callbacks/payment/{account['id']}"
             webhook = {account["key"]: {"url": url, "secret": account["secret"]}}
             ground.sandbox.addresses(**{f"{site}_webhooks": webhook})
-        people = list(told["people"])
-        random.Random(PAYMENTS).shuffle(people)
-        return cls(ground, people)
+        payers = list(told["people"])
+        random.Random(PAYMENTS).shuffle(payers)
+        return cls(ground, payers)
 
     def pay(self, person: Mapping[str, Any], way: Way) -> None:
         """Let one person pay, from the tap on the link to the site's thanks."""
