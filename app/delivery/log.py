@@ -72,8 +72,9 @@ def begin(
     )
     connection.execute(
         text(f"""
-            INSERT INTO send_log
-                (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, reference, fence, started_at)
+            INSERT INTO send_log (
+                tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, reference, fence, started_at
+            )
             SELECT
                 :tenant_id, :campaign_id, u.id, :account_id, u.attempt, u.generation, u.reference, :fence, :at
             FROM {table} AS u

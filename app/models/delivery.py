@@ -57,8 +57,8 @@ class SendingDay(TenantOwned, Model):
 class SendLog(TenantOwned, Model):
     """送信ログ: one row per attempt, committed before the request leaves.
 
-    `generation` is that of the link the message carried, `reference` the provider's name for it (`app.references`), kept
-    here because the person's mark changes with their link; null in rows of before, whose reference is
+    `generation` is that of the link the message carried, `reference` the provider's name for it (`app.references`),
+    kept here because the person's mark changes with their link; null in rows of before, whose reference is
     `<campaign.key>.<recipient_id>.<attempt>`. `state` is the SMS vocabulary's word for this attempt, `code` the
     provider's. The recipient alone is a foreign key: it implies company and campaign, whose checks took longer than the
     row itself, and the campaign keeps its account. Nothing refers to an attempt, so it needs no key for that either.
