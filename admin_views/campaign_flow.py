@@ -167,13 +167,13 @@ class CampaignFlow(FlowView):
         """Give the rejected rows as a file to correct and upload again."""
         campaign, row = one_import(campaign_id, import_id)
         encoding = request.form.get("encoding", "")
-        if encoding not in export.ENCODINGS or not row.rows_rejected:
+        if encoding not in export.FORMATS or not row.rows_rejected:
             abort(404)
         on_record("export_rejects", campaign, {"import": import_id, "rows": row.rows_rejected, "encoding": encoding})
-        plain = "cp932" if encoding == "cp932" else "utf-8"
-        return flow_status.download(
-            lambda: imports.rejects(import_id, plain), f"{campaign.name}_エラー行.csv", f"rejects-{import_id}.csv"
-        )
+        form = "utf-8" if encoding == "utf-8-sig" else encoding
+        ending = "xlsx" if form == "xlsx" else "csv"
+        name, plain_name = f"{campaign.name}_エラー行.{ending}", f"rejects-{import_id}.{ending}"
+        return flow_status.download(lambda: imports.rejects(import_id, form), name, plain_name)
 
     # --- 確認 ---
 

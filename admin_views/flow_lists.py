@@ -17,7 +17,7 @@ from app.extensions import csrf, db
 from app.identity.bad_input import BadInput
 from app.intake import imports
 from app.intake.checks import LEVEL_LABELS, Level
-from app.intake.mapping import REASON_COLUMN, ColumnMapping
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import column_letter
 from app.models import Campaign, Import, ImportFault
 from app.tracking import export
@@ -108,7 +108,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     return {
         "columns": columns,
         "roles": roles,
-        "reason_column": REASON_COLUMN,
+        "our_columns": OUR_COLUMNS,
         "unreadable": unreadable,
         "lacking": imports.problems(row.id, ColumnMapping.from_json(row.mapping)) if row.mapping else [],
         "sheet": sample.sheet,
@@ -254,7 +254,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "wrong_column": _wrong_column(row, findings),
         "level_tones": {"error": "badge-red", "warning": "badge-amber", "ignored": ""},
         "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
-        "encodings": export.ENCODINGS,
+        "encodings": export.FORMATS,
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
         "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],

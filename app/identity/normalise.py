@@ -138,12 +138,17 @@ def _choice(raw: str, kana: Kana, choices: Sequence[str]) -> str:
     return text
 
 
+def normal_digits(raw: str) -> str:
+    """Return a text with its digits in ASCII and nothing between them; what is no digit stays."""
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw)).translate(_NO_SEPARATORS)
+    as_float = _AS_FLOAT.fullmatch(text)
+    return as_float[1] if as_float else text
+
+
 def _digits(raw: str) -> str:
     if raw.isascii() and raw.isdigit():
         return raw
-    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw)).translate(_NO_SEPARATORS)
-    if as_float := _AS_FLOAT.fullmatch(text):
-        text = as_float[1]
+    text = normal_digits(raw)
     if not text:
         raise BadAnswer("empty", "空です。数字で入力してください。")
     if not (text.isascii() and text.isdigit()):

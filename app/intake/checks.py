@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.identity.bad_input import BadInput
+from app.identity.normalise import normal_digits
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
 from app.intake.cell_text import cleaned
 from app.intake.first_rows import FirstRows
@@ -22,6 +23,8 @@ from app.intake.rules import Rules
 from app.intake.shown import UNKNOWN
 from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
 from app.tracking.cells import UNWRITABLE, restore
+
+_LAST_DIGITS = 4
 
 
 class Level(StrEnum):
@@ -94,6 +97,7 @@ class Checker:
         self._rules = rules
         self._references = FirstRows(most_rows)
         self._phones = FirstRows(most_rows)
+        self._whole_numbers = set(rules.last_digits)
         self._lengths = [(place, column, NumberLengths()) for place, column in rules.free_answers]
 
     def check(self, row: Row) -> CheckedRow | Rejected | Skipped:
@@ -103,6 +107,7 @@ class Checker:
         if not isinstance(checked, CheckedRow):
             return checked
         sheet_row = checked.sheet_row
+        checked.faults = (*checked.faults, *self._last_digits(row))
         for place, _, lengths in self._lengths:
             lengths.see(checked.answers[place], sheet_row)
         if checked.reference is not None and rules.reference is not None:
@@ -117,6 +122,19 @@ class Checker:
             fault = Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "phone_twice", message)
             checked.faults = (*checked.faults, fault)
         return checked
+
+    def _last_digits(self, row: Row) -> Iterator[Fault]:
+        """Tell once for each column that the end of its longer numbers is taken."""
+        sheet_row, cells = row
+        for position in sorted(self._whole_numbers):
+            cell = cells[position] if position < len(cells) else ""
+            if len(normal_digits(cell)) > _LAST_DIGITS:
+                self._whole_numbers.discard(position)
+                message = (
+                    "4桁より長い番号の列です。どの行も、末尾の4桁だけを本人確認の答えとして使います。"
+                    "番号そのものは残りません。"
+                )
+                yield Fault(sheet_row, self._rules.header[position], Level.WARNING, "last_digits_taken", message)
 
     def odd_lengths(self) -> Iterator[Fault]:
         """Return what the rows so far show together: numbers longer or shorter than nearly all others of a column."""
@@ -143,7 +161,7 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     together = "\x1f".join(cells)
     if not together.strip():  # \x1f is white space too
         return _skipped(sheet_row)
-    if len(cells) > len(rules.header):
+    if len(cells) > len(rules.header) or any(position >= len(cells) for position in rules.needed):
         return _misshapen((sheet_row, cells), rules)
     if UNWRITABLE.search(together):
         return _unwritable((sheet_row, cells), rules)
@@ -211,11 +229,18 @@ def _rejected(row: Row, faults: Iterable[Fault]) -> Rejected:
 
 def _misshapen(row: Row, rules: Rules) -> Rejected:
     sheet_row, cells = row
-    message = (
-        f"セルの数が見出しより多い行です(見出し{len(rules.header)}列、この行{len(cells)}列)。列のずれを直してください。"
-    )
+    counted = f"見出し{len(rules.header)}列、この行{len(cells)}列"
+    if len(cells) > len(rules.header):
+        code, message = "too_many_cells", f"セルの数が見出しより多い行です({counted})。列のずれを直してください。"
+    else:
+        missing = dict.fromkeys(rules.header[position] for position in rules.needed if position >= len(cells))
+        code = "too_few_cells"
+        message = (
+            f"セルの数が見出しより少ない行です({counted})。必要な列（{'、'.join(missing)}）がありません。"
+            "列のずれを直すか、足りない値を入れてください。"
+        )
     written = [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]
-    return _rejected((sheet_row, written), [Fault(sheet_row, None, Level.ERROR, "too_many_cells", message)])
+    return _rejected((sheet_row, written), [Fault(sheet_row, None, Level.ERROR, code, message)])
 
 
 def _unwritable(row: Row, rules: Rules) -> Rejected:

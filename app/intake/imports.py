@@ -22,11 +22,11 @@ from app.intake.book_process import WHOLE, BookProcess
 from app.intake.cards import holds_card_number, mask_card_numbers
 from app.intake.cell_text import cleaned
 from app.intake.checks import Fault, Level, Rejected
-from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
 from app.intake.mapping import propose as propose_mapping
 from app.intake.phones import to_e164
 from app.intake.reader import Choice, Limits, Table, read_table
-from app.intake.rejects import rejects_csv
+from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
 from app.models import Question as QuestionRow
 from app.tracking.cells import UNWRITABLE
@@ -202,7 +202,7 @@ def _chosen_before(row: Import) -> ColumnMapping | None:
 
     What is fitting no longer, as other questions are asked, is nobody's choice.
     """
-    columns = set(row.header) - {REASON_COLUMN}
+    columns = set(row.header) - OUR_COLUMNS
     earlier = db.session.scalars(
         select(Import)
         .where(Import.campaign_id == row.campaign_id, Import.id != row.id, Import.byte_count > 0)
@@ -210,7 +210,7 @@ def _chosen_before(row: Import) -> ColumnMapping | None:
         .order_by(Import.id.desc())
         .limit(_LOOKED_BACK)
     )
-    alike = (before for before in earlier if set(before.header) - {REASON_COLUMN} == columns)
+    alike = (before for before in earlier if set(before.header) - OUR_COLUMNS == columns)
     chosen = next((ColumnMapping.from_json(before.mapping or {}) for before in alike), None)
     return chosen if chosen is not None and not problems(row.id, chosen) else None
 
@@ -344,12 +344,18 @@ def found_rows(import_id: int, limit: int = 50) -> list[FoundRow]:
     return [by_row[sheet_row] for sheet_row in chosen]
 
 
-def rejects(import_id: int, encoding: str) -> Iterator[bytes]:
-    """Give the rejected rows as a CSV file with a reason column, to correct and upload again."""
+def rejects(import_id: int, form: str) -> Iterator[bytes]:
+    """Return the rejected rows as a file with a column of reasons, to correct and upload again.
+
+    `form` is xlsx, or the encoding of a CSV file.
+    """
     row = db.session.get_one(Import, import_id)
     bad = select(ImportFault).where(ImportFault.import_id == import_id, ImportFault.level == "error")
     rejected = (Rejected(item.sheet_row, list(item.cells), item.faults) for item in _by_row(bad))
-    yield from rejects_csv(row.header, rejected, encoding)
+    if form == "xlsx":
+        yield from rejects_xlsx(row.header, rejected)
+    else:
+        yield from rejects_csv(row.header, rejected, form)
 
 
 def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:

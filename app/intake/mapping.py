@@ -13,7 +13,9 @@ from typing import Any
 from app.identity.normalise import Kana, QuestionKind
 
 REASON_COLUMN = "エラー内容"
-"""The column our file of rejected rows begins with; it is passed over when the corrected file comes back."""
+ROW_COLUMN = "元の行"
+OUR_COLUMNS = frozenset({REASON_COLUMN, ROW_COLUMN})
+"""The columns our file of rejected rows begins with; they are passed over when the corrected file comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
 
     The amount is mapped only where payment is on; otherwise it is a merge field like any other.
     """
-    names = {column: canonical(column) for column in header if column != REASON_COLUMN}
+    names = {column: canonical(column) for column in header if column not in OUR_COLUMNS}
     answers: list[str | None] = []
     for question in questions:
         column = _answer_column(question, names)
@@ -131,6 +133,7 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
 
 _CLOSING = ")]}】〕>」"
 _BRACKETS = re.compile(r"[(\[{【〔<「]([^)\]}】〕>」]*)[)\]}】〕>」]")
+_LAST_DIGITS = re.compile("の?下[0-9]桁")
 _TELLING = re.compile(r"携帯|mobile|自宅|固定|勤務|会社|fax")
 _MARKS = re.compile(r"[\s\u200b*※●○◎★☆■◆:・_.#-]+|必須$")
 _SPELLINGS = (
@@ -237,9 +240,13 @@ def _answer_column(question: Question, names: Mapping[str, str]) -> str | None:
         found = [column for column, other in names.items() if other == name]
         if found:
             return found[0] if len(found) == 1 else None
-    # the last digits of a number are another column than the number
+    # the last digits of a number are another column than the number, whose end serves where that column is missing
     last_digits = any("桁" in name for name in wanted)
     others = {column: name for column, name in names.items() if ("桁" in name) == last_digits}
+    if last_digits and not others:
+        wanted = [_LAST_DIGITS.sub("", name) for name in wanted]
+        # not the number the SMS goes to: whoever holds that phone knows it
+        others = {column: name for column, name in names.items() if not names_phone(name)}
     inside = [column for column, name in others.items() if len(name) > 1 and any(name in want for want in wanted)]
     if inside:
         longest = max(len(others[column]) for column in inside)

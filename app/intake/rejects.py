@@ -6,11 +6,28 @@ can't happen here: a cell that Excel runs, a letter the file's encoding can't ho
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from app.intake.checks import Rejected
-from app.intake.mapping import REASON_COLUMN
+from app.intake.mapping import OUR_COLUMNS, REASON_COLUMN, ROW_COLUMN
 from app.tracking.cells import neutralise
+from app.tracking.xlsx import workbook
+
+_PAGE_ROWS = 500
+
+
+def rejects_xlsx(header: Sequence[str], rejected: Iterable[Rejected]) -> Iterator[bytes]:
+    """Return a workbook piece by piece: reason, row in the uploaded file, then its cells, all of them text."""
+    kept = [place for place, name in enumerate(header) if name not in OUR_COLUMNS]
+    lines = ([_reasons(row), str(row.sheet_row), *_cells_at(kept, row.cells)] for row in rejected)
+    pages = iter(lambda: list(itertools.islice(lines, _PAGE_ROWS)), [])
+    yield from workbook("エラーの行", [REASON_COLUMN, ROW_COLUMN, *(header[place] for place in kept)], pages)
+
+
+def _cells_at(places: Sequence[int], cells: Sequence[str]) -> list[str]:
+    return [cells[place] if place < len(cells) else "" for place in places]
 
 
 def rejects_csv(header: Sequence[str], rejected: Iterable[Rejected], encoding: str) -> Iterator[bytes]:
@@ -22,10 +39,10 @@ def rejects_csv(header: Sequence[str], rejected: Iterable[Rejected], encoding: s
         encoding = "utf-8"
     if encoding == "utf-8":
         yield b"\xef\xbb\xbf"
-    reason = header.index(REASON_COLUMN) if REASON_COLUMN in header else None
-    yield _line([REASON_COLUMN, *_without(reason, header)]).encode(encoding)
+    ours = {place for place, name in enumerate(header) if name in OUR_COLUMNS}
+    yield _line([REASON_COLUMN, *_without(ours, header)]).encode(encoding)
     for row in rejected:
-        yield _line([_reasons(row), *_without(reason, row.cells)]).encode(encoding)
+        yield _line([_reasons(row), *_without(ours, row.cells)]).encode(encoding)
 
 
 def _fits_cp932(header: Sequence[str]) -> bool:
@@ -43,8 +60,8 @@ def _reasons(row: Rejected) -> str:
     )
 
 
-def _without(position: int | None, cells: Sequence[str]) -> list[str]:
-    return [cell for index, cell in enumerate(cells) if index != position]
+def _without(positions: AbstractSet[int], cells: Sequence[str]) -> list[str]:
+    return [cell for index, cell in enumerate(cells) if index not in positions]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -2,18 +2,20 @@
 
 import datetime as dt
 import functools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.identity.bad_input import BadInput
 from app.identity.dates import parse_date
-from app.identity.normalise import QuestionKind, normalise
+from app.identity.normalise import QuestionKind, normal_digits, normalise
 from app.intake.amounts import to_yen
-from app.intake.mapping import REASON_COLUMN, ColumnMapping, Question, canonical
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, canonical
 from app.intake.phones import read_phone
 
 MAX_REFERENCE = 100  # characters
+_ENDS_IN_DIGITS = re.compile("[0-9]{4}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Rules:
     cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
     those the template merges; `not_for_cards` those not searched for card numbers, `own_numbers` those of the
     company's own numbers; `words` those whose letters a person reads or types (`texts`, and answers that are texts).
-    `free_answers` are the answers, by their place among them and their column, whose length nobody prescribes.
+    `free_answers` are the answers, by their place among them and their column, whose length nobody prescribes;
+    `last_digits` the positions of those of which the last four digits are taken. `needed` can't be empty.
     """
 
     header: tuple[str, ...]
@@ -46,6 +49,8 @@ class Rules:
     own_numbers: frozenset[int]
     words: tuple[int, ...]
     free_answers: tuple[tuple[int, str], ...]
+    last_digits: tuple[int, ...]
+    needed: tuple[int, ...]
 
 
 def make_rules(
@@ -66,27 +71,28 @@ def make_rules(
         raise ValueError("the mapping has problems")
     at = {column: position for position, column in enumerate(header)}
     answers = [(question, column) for question, column in zip(questions, mapping.answers, strict=True) if column]
-    hidden = {mapping.phone, REASON_COLUMN, *mapping.answers} - merge_names
+    hidden = {mapping.phone, *OUR_COLUMNS, *mapping.answers} - merge_names
     checked = {mapping.phone, mapping.amount, mapping.due_date} | {
         column for question, column in answers if question.kind not in (QuestionKind.TEXT, QuestionKind.CHOICE)
     }
     own_numbers = frozenset(at[column] for column in (mapping.reference, *mapping.answers) if column)
-    passed_over = frozenset(at[column] for column in (mapping.phone, REASON_COLUMN) if column in at)
+    passed_over = frozenset(at[column] for column in (mapping.phone, *OUR_COLUMNS) if column in at)
     texts = tuple(at[column] for column in at if column not in hidden | checked)
     spoken = {at[column] for question, column in answers if question.kind in (QuestionKind.TEXT, QuestionKind.CHOICE)}
     fields = tuple((column, position) for column, position in at.items() if column not in hidden)
+    readers = (
+        CellReader(at[mapping.phone], read_phone),
+        _reader(at, mapping.reference, _read_reference),
+        _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
+        # the same few days stand in every row
+        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
+        *(CellReader(at[column], _answer_reader(question, column, today)) for question, column in answers),
+    )
     return Rules(
         header=tuple(header),
         phone=at[mapping.phone],
         reference=None if mapping.reference is None else at[mapping.reference],
-        readers=(
-            CellReader(at[mapping.phone], read_phone),
-            _reader(at, mapping.reference, _read_reference),
-            _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
-            # the same few days stand in every row
-            _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
-            *(CellReader(at[column], _answer_reader(question, column, today)) for question, column in answers),
-        ),
+        readers=readers,
         fields=fields,
         texts=texts,
         merged=tuple(position for column, position in fields if column in merge_names),
@@ -98,11 +104,21 @@ def make_rules(
             for place, (question, column) in enumerate(answers)
             if question.kind in (QuestionKind.DIGITS, QuestionKind.TEXT)
         ),
+        last_digits=tuple(at[column] for question, column in answers if question.kind is QuestionKind.LAST4),
+        needed=tuple(reader.position for reader in readers if not _takes_nothing(reader)),
     )
 
 
 def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) -> CellReader:
     return CellReader(0, _read_nothing) if column is None else CellReader(at[column], read)
+
+
+def _takes_nothing(reader: CellReader) -> bool:
+    try:
+        reader.read("")
+    except BadInput:
+        return False
+    return True
 
 
 def _read_nothing(_cell: str) -> None:
@@ -130,8 +146,19 @@ def _read_reference(cell: str) -> str:
     return reference
 
 
+def last_four(cell: str) -> str:
+    """Return the last four digits of a number's cell, of a whole phone number for one; other cells as they are.
+
+    Only a list's column is read so: what a person types is never cut.
+    """
+    found = _ENDS_IN_DIGITS.search(normal_digits(cell)) if len(cell) <= MAX_REFERENCE else None
+    return found[0] if found else cell
+
+
 def _answer_reader(question: Question, column: str, today: dt.date) -> Callable[[str], str]:
     read = functools.partial(normalise, question.kind, kana=question.kana, choices=question.choices)
+    if question.kind is QuestionKind.LAST4:
+        return lambda cell: read(last_four(cell))
     names = canonical(question.label) + canonical(column)
     if question.kind is not QuestionKind.DATE or not ("生年月日" in names or "誕生日" in names):
         return read

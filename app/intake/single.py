@@ -18,7 +18,7 @@ from app.extensions import db, vault
 from app.intake import imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.longest import Longest
-from app.intake.mapping import REASON_COLUMN, ColumnMapping
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
 from app.intake.rules import make_rules
 from app.models import Campaign, Import
@@ -63,7 +63,7 @@ def form_of(campaign: Campaign) -> Form:
     )
     questions = imports.questions_of(campaign)
     if last is not None and last.mapping is not None and len(last.mapping["answers"]) == len(questions):
-        header = [name for name in last.header if name != REASON_COLUMN]
+        header = [name for name in last.header if name not in OUR_COLUMNS]
         mapping = ColumnMapping.from_json(last.mapping)
     else:
         answers = tuple(question.column or question.label for question in questions)

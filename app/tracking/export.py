@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from app import tenancy
 from app.campaigns.people import open_fields, open_phone
-from app.intake.mapping import REASON_COLUMN
+from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
 from app.tracking import columns
 from app.tracking.cells import neutralise
@@ -183,7 +183,7 @@ def own_columns(campaign_id: int) -> list[str]:
     names: dict[str, None] = dict.fromkeys(kept)
     for header, mapping in uploads:
         answers = set(mapping["answers"]) - kept.keys()
-        names |= dict.fromkeys(name for name in header if name not in {mapping["phone"], REASON_COLUMN, *answers})
+        names |= dict.fromkeys(name for name in header if name not in {mapping["phone"], *OUR_COLUMNS, *answers})
     return list(names)
 
 

@@ -175,11 +175,12 @@ def test_cells_left_out_at_a_rows_end_are_empty():
 
 
 @pytest.mark.parametrize(("cells", "column"), [(list(GOOD[:6]), "契約番号下4桁"), (["K1"], "電話番号")])
-def test_a_row_without_a_needed_cell_names_its_column(cells, column):
+def test_a_row_without_a_needed_cell_is_rejected_as_a_whole_and_names_the_column(cells, column):
     outcome = check_row((9, cells), _rules())
     assert isinstance(outcome, Rejected)
-    assert column in {fault.column for fault in outcome.faults}
-    assert outcome.cells == [*cells, *[""] * (len(HEADER) - len(cells))]
+    assert _faults(outcome) == [(None, Level.ERROR, "too_few_cells")]
+    assert column in outcome.faults[0].message_ja
+    assert (outcome.sheet_row, outcome.cells) == (9, cells)
 
 
 @pytest.mark.parametrize("cells", [[], [""], [""] * 8, [" ", "　"] + [""] * 6, [""] * 20])

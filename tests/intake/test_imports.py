@@ -392,7 +392,7 @@ def test_a_row_that_is_there_already_is_found_without_reading_the_others(app: Fl
             assert touched(contradictions) < 10 * known
 
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "reported"
+REPORTED = Path(__file__).parents[3] / "shared" / "samples" / "reported"
 LETTERED = {"c52_question_marks.csv": {"lost_letters"}}
 
 
@@ -408,7 +408,7 @@ def asking_nothing(app: Flask) -> Iterator[Campaign]:
             yield db.session.get_one(Campaign, campaign_id)
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the lists of kinds that failed people lie beside the project")
+@pytest.mark.skipif(not REPORTED.is_dir(), reason="the lists of kinds that failed people lie beside the project")
 @pytest.mark.parametrize(
     ("name", "added", "rejected"),
     [
@@ -434,7 +434,7 @@ def asking_nothing(app: Flask) -> Iterator[Campaign]:
     ],
 )
 def test_a_reported_list_comes_to_what_it_must(asking_nothing: Campaign, name: str, added: int, rejected: int) -> None:
-    row = upload(asking_nothing, (SAMPLES / name).read_bytes(), name)
+    row = upload(asking_nothing, (REPORTED / name).read_bytes(), name)
     assert (row.state, row.rows_added, row.rows_rejected) == ("done", added, rejected)
     codes = set(db.session.scalars(select(ImportFault.code).where(ImportFault.import_id == row.id)))
     assert codes >= LETTERED.get(name, set())

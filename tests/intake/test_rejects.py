@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.identity.normalise import QuestionKind
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, check_row
-from app.intake.mapping import REASON_COLUMN, Question, propose
+from app.intake.mapping import REASON_COLUMN, ROW_COLUMN, Question, propose
 from app.intake.reader import read_table
-from app.intake.rejects import rejects_csv
+from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.intake.rules import make_rules
 from app.tracking.cells import restore
 
@@ -51,11 +51,11 @@ def test_rejected_rows_come_back_in_a_form_excel_opens(uploaded, returned):
     rows = [cells for _, cells in table.rows]
     assert rows[0][1:] == ["K1", "03-1234-5678", '\'=HYPERLINK("http://x","y")', "五千円", "1956-09-04"]
     assert rows[1][1:] == ["K2", "'+819012345678", "髙橋\n①郎", "0", "1956-09-04"]
-    assert rows[2][1:] == ["K3", "08012345678", "森 進", "100", ""]
+    assert rows[2][1:] == ["K3", "08012345678", "森 進", "100"]
     assert rows[3][1:] == ["K4", "08012345678", "森 進", "'-100", "S31.9.4"]
     assert rows[0][0].startswith("電話番号: 固定電話の番号です。")
     assert " / 請求金額: 金額が数字ではありません。" in rows[0][0]
-    assert rows[2][0].startswith("生年月日: 空です。")
+    assert rows[2][0].startswith("セルの数が見出しより少ない行です")
 
 
 def test_the_corrected_file_is_accepted_and_gives_what_was_meant():
@@ -113,3 +113,26 @@ def test_every_cell_comes_back_as_it_was(cells):
     table = read_table(io.BytesIO(data))
     ((sheet_row, read),) = table.rows
     assert (sheet_row, [restore(cell) for cell in read]) == (2, ["", *cells])
+
+
+def test_a_workbook_of_rejected_rows_has_their_rows_and_reasons_and_comes_back_corrected():
+    table, outcomes = _check(LIST.encode())
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    data = b"".join(rejects_xlsx(table.header, rejected))
+    back = read_table(io.BytesIO(data))
+    assert back.header == (REASON_COLUMN, ROW_COLUMN, *table.header)
+    rows = [cells for _, cells in back.rows]
+    assert [cells[1] for cells in rows] == ["2", "3", "4", "5"]
+    assert [cells[2:] for cells in rows] == [
+        [*restore_all(outcome.cells), *[""] * (len(table.header) - len(outcome.cells))] for outcome in rejected
+    ]
+    assert not {REASON_COLUMN, ROW_COLUMN} & {column for column, _ in _rules(back).fields}
+
+
+def restore_all(cells):
+    return [restore(cell) for cell in cells]
+
+
+def _rules(table):
+    mapping = propose(table.header, QUESTIONS, payment_required=True)
+    return make_rules(table.header, mapping, QUESTIONS, ["氏名"], payment_required=True, today=dt.date(2026, 11, 23))

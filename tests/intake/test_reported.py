@@ -118,7 +118,8 @@ def test_cells_left_out_at_the_end_are_empty():
 def test_a_row_that_lacks_a_needed_cell_says_which():
     short, whole = check(LIST.replace(ROW, "C1,090-4444-0001,佐藤 花子").encode())
     assert isinstance(short, Rejected)
-    assert {column for column, _ in codes(short)} == {"生年月日", "郵便番号", "請求金額"}
+    assert codes(short) == {(None, "too_few_cells")}
+    assert all(column in short.faults[0].message_ja for column in ("生年月日", "郵便番号", "請求金額"))
     assert isinstance(whole, CheckedRow)
 
 
@@ -166,7 +167,7 @@ def test_a_companys_own_number_that_looks_like_a_card_has_a_way_out():
 def test_a_line_of_remarks_below_the_list_is_told():
     *people, remark = check((LIST + "以上\r\n").encode())
     assert isinstance(remark, Rejected)
-    assert ("携帯電話番号", "missing") in codes(remark)
+    assert codes(remark) == {(None, "too_few_cells")}
     assert len(people) == 2
 
 
@@ -196,3 +197,38 @@ def test_a_number_shorter_than_all_others_is_told():
 def test_numbers_of_many_lengths_are_nobodys_fault():
     assert odd_rows([str(10**place) for place in range(1, 13)]) == []
     assert odd_rows(["12345678"] * 5 + ["1234567"]) == []  # too few to tell
+
+
+@pytest.mark.parametrize(
+    ("cell", "answer"),
+    [
+        ("0489", "0489"),
+        ("090-1234-0489", "0489"),
+        ("00004321", "4321"),
+        ("９０１２３４０４８９", "0489"),
+        ("A-000731", "0731"),
+    ],
+)
+def test_the_last_four_digits_are_the_end_of_a_longer_number(cell, answer):
+    questions = (Question("伝票番号の下4桁", QuestionKind.LAST4, "伝票番号"),)
+    assert taken(f"{HEADER},伝票番号\r\n{ROW},{cell}\r\n".encode(), questions)[0].answers == (answer,)
+
+
+@pytest.mark.parametrize(("cell", "code"), [("731", "too_few_digits"), ("", "empty"), ("12AB", "not_digits")])
+def test_fewer_than_four_digits_are_no_answer(cell, code):
+    questions = (Question("伝票番号の下4桁", QuestionKind.LAST4, "伝票番号"),)
+    outcome = check(f"{HEADER},伝票番号\r\n{ROW},{cell}\r\n".encode(), questions)[0]
+    assert codes(outcome) == {("伝票番号", code)}
+
+
+def test_that_the_end_of_a_number_is_taken_is_said_once():
+    questions = (Question("伝票番号の下4桁", QuestionKind.LAST4, "伝票番号"),)
+    data = (
+        f"{HEADER},伝票番号\r\n{ROW},4321\r\n{ROW.replace('C1', 'C2')},00004321\r\n{ROW.replace('C1', 'C3')},00004322"
+    )
+    table = read_table(io.BytesIO(data.encode()))
+    mapping = propose(table.header, questions, payment_required=True)
+    rules = make_rules(table.header, mapping, questions, ["氏名"], payment_required=True, today=dt.date(2026, 11, 30))
+    checker = Checker(rules, 10)
+    told = [("伝票番号", "last_digits_taken") in codes(checker.check(row), Level.WARNING) for row in table.rows]
+    assert told == [False, True, False]
