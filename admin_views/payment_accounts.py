@@ -61,6 +61,12 @@ class PaymentAccountView(AccountView):
     def __init__(self) -> None:
         super().__init__(PaymentAccount, "決済アカウント", endpoint="payment_account")
 
+    def complete(self, form: Any, model: Any) -> None:
+        """Seal the secrets, and ask again at once with what was put right."""
+        super().complete(form, model)
+        model.ask_after = model.rests_until = None
+        model.unanswered = 0
+
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
         """Tell the address to which the payment site sends its webhooks."""
         address = f"{settings().public_base_url}/callbacks/payment/{model.id}"

@@ -88,6 +88,16 @@ class SettleForm(SureForm):
     )
 
 
+_BEFORE_MONEY = (
+    "確認を終えると、支払われていない手続きは取消となり、受信者はもう一度支払えるようになります。",
+    "決済サイトで入金がないことを確かめてから押してください。",
+)
+_AFTER_MONEY = (
+    "必要な対応が済んだら、確認を終えてください。支払いの状態は変わりません。",
+    "決済サイトで新しい動きがあれば、また「要確認」になります。",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Act:
     """What the page asks: its words, its button, and where it leads."""
@@ -161,8 +171,7 @@ class PaymentActs(SecureView):
         payment = _payment(payment_id)
         words = (
             problem_words(payment.problem) or "この支払いには、確認の必要なことがありません。",
-            "確認を終えると、支払われていない手続きは取消となり、受信者はもう一度支払えるようになります。",
-            "決済サイトで入金がないことを確かめてから押してください。",
+            *(_AFTER_MONEY if payment.state in {PaymentState.PAID, PaymentState.REFUNDED} else _BEFORE_MONEY),
         )
 
         def do() -> str:

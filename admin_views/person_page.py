@@ -13,6 +13,7 @@ from app.campaigns import timing
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
+from app.payments.review import Problem, split
 from app.tracking import codes
 from app.tracking.moves import STEP_TIMES
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, CampaignState, PaymentState, Track
@@ -30,17 +31,64 @@ _KINDS = {
     ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",
     ("payment", "start_refused"): "決済サイトが受け付けなかった",
     ("payment", "looked_at"): "要確認の支払いを確かめた",
+    ("payment", "dispute_won"): "チャージバックの取り下げ",
 }
 _DIFFERS = {"payment": "支払番号", "order": "注文番号", "amount": "金額", "currency": "通貨"}
+# problem -> a short name, and what happened and what to do
 _PROBLEMS = {
-    "paid twice": "二重に支払われています。決済サイトで確かめ、一方を返金してください。",
-    "refund not done": "返金が終わっていません。決済サイトの管理画面で、返金の状態を確かめてください。",
-    "pending beside another attempt": "別の支払いと重なっています。入金後に二重になっていないか確かめてください。",
-    "unknown to the site": (
-        "この手続きが決済サイトに見つかりません。決済アカウントのキーを別の契約のものに替えていないか、"
-        "入金がないかを確かめてください。"
+    Problem.PAID_TWICE: (
+        "二重のお支払い",
+        (
+            "二重に支払われています。ご本人のページにも、お問い合わせいただくように表示しています。"
+            "決済サイトで両方の入金を確かめ、一方を返金してください。"
+        ),
+    ),
+    Problem.DISPUTED: (
+        "チャージバックの申し立て",
+        (
+            "カード会社などから、この支払いへの異議（チャージバック）が申し立てられました。入金が取り消されることがあります。"
+            "決済サイトの管理画面で回答の期限を確かめ、認めるか、証拠を出して反論してください。"
+            "二重に返さないよう、返金はしないでください。"
+        ),
+    ),
+    Problem.DISPUTE_LOST: (
+        "チャージバックの成立",
+        (
+            "チャージバックが成立し、お金はカード会社などを通してご本人に戻りました。決済サイトの管理画面で金額を確かめ、"
+            "お支払いをどうするかを、ご本人に連絡して決めてください。返金はしないでください。"
+        ),
+    ),
+    Problem.PART_REFUNDED: (
+        "一部返金",
+        (
+            "決済サイトで、一部だけが返金されています。状態は「支払済」のままです。決済サイトで返金した額とわけを確かめ、"
+            "残りの扱いをご本人に確かめてください。"
+        ),
+    ),
+    Problem.REFUND_FAILED: (
+        "返金の失敗",
+        (
+            "返金が失敗し、お金は決済サイトに戻っています。ご本人にはまだ返っていません。決済サイトの管理画面でわけを確かめ、"
+            "もう一度返金するか、お振込みなどで返してください。"
+        ),
+    ),
+    Problem.REFUND_NOT_DONE: (
+        "返金の遅れ",
+        "返金が終わっていません。決済サイトの管理画面で、返金の状態を確かめてください。",
+    ),
+    Problem.PENDING_BESIDE: (
+        "重なった支払い",
+        "別の支払いと重なっています。入金後に二重になっていないか確かめてください。",
+    ),
+    Problem.UNKNOWN: (
+        "決済サイトにない手続き",
+        (
+            "この手続きが決済サイトに見つかりません。決済アカウントのキーを別の契約のものに替えていないか、"
+            "入金がないかを確かめてください。"
+        ),
     ),
 }
+_OTHERWISE = ("決済サイトとの食い違い", "決済サイトと食い違いがあります。決済サイトで確かめてください。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +161,8 @@ def _moment(event: Event) -> Moment:
     detail = event.detail or {}
     if event.state == "wrong_answer" and "attempt" in detail:
         what = f"{what}（{detail['attempt']}/{detail['of']}回目）"
+    elif event.state == "needs_review" and detail.get("problem"):
+        what = f"{_one_problem(detail['problem'])[0]}（要確認）"
     elif event.track == "sms":
         told = [_AGAIN[detail["again"]]] if detail.get("again") in _AGAIN else []
         told += [f"{detail['attempt']}回目"] if "attempt" in detail else []
@@ -138,11 +188,16 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
 
 
 def problem_words(problem: str) -> str:
-    """Say what is to be looked at in a payment, and where."""
+    """Say what happened to a payment, and what to do."""
+    return "".join(_one_problem(one)[1] for one in split(problem))
+
+
+def _one_problem(problem: str) -> tuple[str, str]:
+    """Give the short name of one problem, and what happened and what to do."""
     differs = [word for name, word in _DIFFERS.items() if problem.startswith("mismatch") and name in problem]
     if differs:
-        return f"{'・'.join(differs)}が決済サイトと合いません。決済サイトで確かめてください。"
-    return _PROBLEMS.get(problem, "決済サイトと食い違いがあります。決済サイトで確かめてください。") if problem else ""
+        return _OTHERWISE[0], f"{'・'.join(differs)}が決済サイトと合いません。決済サイトで確かめてください。"
+    return _PROBLEMS.get(Problem(problem), _OTHERWISE) if problem in set(Problem) else _OTHERWISE
 
 
 def method_of(payment: Payment) -> str:
@@ -159,6 +214,12 @@ def account_of(payment: Payment) -> str:
     return f"{payment.account.name}{'（テスト決済）' if payment.account.test_mode else ''}"
 
 
+def _amount(payment: Payment) -> str:
+    """Write the amount, and how much of it was given back where that isn't all or nothing."""
+    part = payment.state == PaymentState.PAID and payment.refunded_yen
+    return f"{show.yen(payment.amount_yen)}{f'（うち{show.yen(payment.refunded_yen)}を返金）' if part else ''}"
+
+
 def payments(person: Recipient) -> list[dict[str, Any]]:
     """Give every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
@@ -167,7 +228,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "attempt": row.attempt,
             "created": show.jst_exact(row.created_at),
             "state": show.badge(row.state, show.word(PAYMENT, row.state)),
-            "amount": show.yen(row.amount_yen),
+            "amount": _amount(row),
             "id": row.id,
             "method": f"{method_of(row)}／理由：{row.reason}" if row.reason else method_of(row),
             "by_hand": row.account is None,
@@ -177,7 +238,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "reference": row.reference,
             "pay_by": show.jst(row.pay_by),
             "paid": show.jst_exact(row.paid_at),
-            "problem": problem_words(row.problem),
+            "problem": problem_words(row.problem) or ("チャージバックの結果待ち" if row.dispute == "open" else ""),
         }
         for row in found
     ]

@@ -30,6 +30,7 @@ from app.models import (
     Tenant,
     User,
 )
+from app.payments.review import Problem
 from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
@@ -73,12 +74,7 @@ def for_company() -> list[Todo]:
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
-    problems = rows(Payment).filter(Payment.problem != "")
-    if (count := _count(problems)) and (first := problems.order_by(Payment.id).first()):
-        url = url_for("payment.index_view", look="1")
-        if count == 1:
-            url = url_for("recipient.details_view", id=first.recipient_id)
-        todos.append(Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", url))
+    todos += [*_payments_to_look_at(), *_payments_without_answer()]
     if may_open("payment_account") and (count := _count(_without_page())):
         todos.append(
             Todo(
@@ -94,6 +90,54 @@ def for_company() -> list[Todo]:
             url = url_for("payment_difference.index_view", open="1")
             todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
     return todos
+
+
+def _payments_to_look_at() -> Iterator[Todo]:
+    """Tell of payments at 要確認: what can't wait by its name, the others together."""
+    to_look_at = rows(Payment).filter(Payment.problem != "")
+    named = {
+        "二重のお支払い": to_look_at.filter(Payment.problem.contains(Problem.PAID_TWICE)),
+        "チャージバック": to_look_at.filter(
+            Payment.problem.contains(Problem.DISPUTED) | Payment.problem.contains(Problem.DISPUTE_LOST)
+        ),
+        "失敗した返金": to_look_at.filter(Payment.problem.contains(Problem.REFUND_FAILED)),
+    }
+    for name, found in named.items():
+        if count := _count(found):
+            yield Todo(f"{name}が{count:,}件あります。", "内容を見て対応する", _where(found, count))
+    others = to_look_at.filter(
+        *(~Payment.problem.contains(one) for one in (Problem.PAID_TWICE, Problem.REFUND_FAILED)),
+        ~Payment.problem.contains("dispute"),
+    )
+    if count := _count(others):
+        yield Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", _where(others, count))
+
+
+def _where(found: Any, count: int) -> str:
+    """Give the address of the one person it is about, else that of the list."""
+    if count == 1 and (first := found.first()):
+        return url_for("recipient.details_view", id=first.recipient_id)
+    return url_for("payment.index_view", look="1")
+
+
+def _payments_without_answer() -> Iterator[Todo]:
+    """Tell of payments that the provider has given no answer about for a while, contract by contract."""
+    since = datetime.now(UTC) - _STUCK_AFTER
+    waiting = rows(Payment).filter(
+        Payment.unanswered > 0, Payment.unanswered_since < since, Payment.ask_at.is_not(None)
+    )
+    of = waiting.with_entities(Payment.payment_account_id).distinct()
+    for account in rows(PaymentAccount).filter(PaymentAccount.id.in_(of)).order_by(PaymentAccount.id).limit(_NAMED):
+        count = _count(waiting.filter(Payment.payment_account_id == account.id))
+        text = (
+            f"決済アカウント「{account.name}」で、決済サイトから返事がなく、結果を確かめられていない支払いが{count:,}件あります。"
+            "自動で確かめ続けています。"
+        )
+        if may_open("payment_account"):
+            more = "続くときは、キーが正しいか、決済サイトに障害がないかを確かめてください。"
+            yield Todo(f"{text}{more}", "決済アカウントを確かめる", url_for("payment_account.edit_view", id=account.id))
+        else:
+            yield Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", "")
 
 
 def _without_page() -> Any:

@@ -19,6 +19,7 @@ from app.identity.normalise import QuestionKind
 from app.identity.visit import Link, Standing
 from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
+from app.payments.review import Problem, split
 from app.tracking.states import PageState, PaymentState
 from public import look, pages
 from public.pages import notice, page
@@ -341,6 +342,10 @@ def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
     attempt = attempts.that_counts(standing.recipient_id)
     if attempt and attempt.problem and standing.payment not in {PaymentState.PAID, PaymentState.REFUNDED}:
         return "review", attempt
+    if attempt and attempt.receipts and standing.payment is PaymentState.PAID:
+        return "twice", attempt
+    if attempt and attempt.state is PaymentState.REFUNDED and Problem.REFUND_FAILED in split(attempt.problem):
+        return "refund_review", attempt
     if standing.payment is PaymentState.CANCELLED:
         return "failed", attempt
     return str(standing.payment), attempt

@@ -279,6 +279,32 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "paid_at": ("お支払い日時", "Paid at"),
     "settled_at": ("ご入金を確認した日時", "Payment recorded at"),
     "receipt_number": ("受付番号", "Receipt number"),
+    "twice_title": ("二重のお支払い", "You have paid twice"),
+    "twice": (
+        (
+            "同じお支払いを2回以上いただいています。多くいただいた分のご返金について、{company}（電話 {phone}）へ"
+            "お問い合わせください。これ以上のお支払いは必要ありません。"
+        ),
+        (
+            "The same payment has reached us more than once. Please call {company} at {phone} to get the extra amount"
+            " back. You don't need to pay anything more."
+        ),
+    ),
+    "twice_no_phone": (
+        (
+            "同じお支払いを2回以上いただいています。多くいただいた分のご返金について、{company}へお問い合わせください。"
+            "これ以上のお支払いは必要ありません。"
+        ),
+        (
+            "The same payment has reached us more than once. Please contact {company} to get the extra amount back."
+            " You don't need to pay anything more."
+        ),
+    ),
+    "refund_review_title": ("ご返金を確認しています", "We are checking your refund"),
+    "refund_review": (
+        "ご返金の手続きが完了していません。お手数ですが、{company}へお問い合わせください。",
+        "Your refund has not been completed. Please contact {company}.",
+    ),
     "refunded_title": ("ご返金しました", "Refunded"),
     "refunded": (
         "お支払いいただいた金額を返金しました。ご不明な点は{company}へお問い合わせください。",

@@ -16,7 +16,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, karaden, komoju, order_pages, pages, payjp, paypay, stripe
+from sandbox import control, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe
 from sandbox.gate import Gate
 from sandbox.karaden import Karaden
 from sandbox.lane import Lane
@@ -77,6 +77,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         app.add_routes(door.routes(Gate(kind, world.ledger, world.switches, failure, quotes=True)))
     world.load()
     app.add_routes(control.routes(world))
+    app.add_routes(own_desk.routes(world))
     app.add_routes(pages.routes(world))
     app.add_routes(order_pages.routes(world))
     # a handler ends when its client goes away, so that a hanging one doesn't stay; no access log: the ledger is it

@@ -217,6 +217,52 @@ class Checkouts:
             self._emit(account, "refund.updated" if taken else "refund.failed", made)
         self._put(account, paid)
 
+    def refund_at_desk(self, session_id: str, amount: int | None) -> None:
+        """Give money back at Stripe's own desk: the refund bears nothing of ours. Raises WrongMomentError."""
+        payment = self._paid(session_id)
+        try:
+            self.refund(
+                self._owners[session_id], {"payment_intent": payment["id"]} | ({"amount": amount} if amount else {})
+            )
+        except StripeError:
+            raise WrongMomentError from None
+
+    def fail_refund(self, session_id: str) -> None:
+        """Let the newest refund come back from the person's bank. Raises WrongMomentError."""
+        account, paid = self._owners[session_id], self._objects[self._paid(session_id)["latest_charge"]]
+        done = [one for one in paid["refunds"]["data"] if one["status"] != "failed"]
+        if not done:
+            raise WrongMomentError
+        done[0]["status"] = "failed"
+        paid["amount_refunded"] -= done[0]["amount"]
+        paid["refunded"] = False
+        self._put(account, done[0])
+        self._put(account, paid)
+        self._emit(account, "refund.failed", done[0])
+
+    def dispute(self, session_id: str, status: str) -> None:
+        """Let a person's bank contest a payment, or the contest end. Raises WrongMomentError."""
+        account, paid = self._owners[session_id], self._objects[self._paid(session_id)["latest_charge"]]
+        found = [one for one in self.newest_first(account, "dispute") if one["charge"] == paid["id"]]
+        if status != "open" and not found:
+            raise WrongMomentError
+        contested = found[0] if found else objects.dispute(paid)
+        contested["status"] = {"open": "needs_response"}.get(status, status)
+        paid["disputed"] = True
+        self._put(account, contested)
+        self._put(account, paid)
+        self._emit(account, "charge.dispute.created" if status == "open" else "charge.dispute.closed", contested)
+
+    def tell_of_foreign(self, account: str) -> None:
+        """Tell of a payment that another system took by the same contract."""
+        self._emit(account, "charge.refunded", objects.foreign_charge())
+
+    def _paid(self, session_id: str) -> Json:
+        payment = self.payment(self._objects[session_id])
+        if payment is None or payment["status"] != "succeeded":
+            raise WrongMomentError
+        return payment
+
     def load(self, record: Record) -> None:
         """Take back an object that the journal kept."""
         loaded: Json = record["object"]

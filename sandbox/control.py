@@ -6,6 +6,7 @@
 | `GET /_sandbox/ledger/summary` | counts: messages, numbers, duplicates, requests, receipts and webhooks |
 | `GET /_sandbox/messages?since=N&limit=N` | accepted SMS in order |
 | `GET /_sandbox/payments` | payments of all sites: site, id, reference, amount, method, state, refunded (yen) |
+| `POST /_sandbox/payments/{id}`, `/_sandbox/foreign` | what the sites' own desks do: see `sandbox.own_desk` |
 | `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
 | `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks`, … |
 | `POST /_sandbox/reset` | forgets all that happened, puts every switch off |

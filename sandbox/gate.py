@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from sandbox.ledger import Ledger, Row
 from sandbox.switches import Switches
 
 _SUCCESS = range(200, 300)
+_PAID_AT = frozenset({"captured_at", "updated_at"})
 _AMOUNTS = frozenset({"amount", "amount_total", "amount_subtotal", "amount_received", "amount_captured", "total"})
 
 
@@ -62,7 +64,7 @@ class Gate:
 
         async def handle(request: web.Request) -> web.Response:
             named = of_contract(full_call, request.match_info.get("tenant"))
-            fault = self.switches.fault(named)
+            fault = self.switches.fault(named, request.path)
             if fault == "reset_before_body":
                 self._note(request, call, b"", None, fault)
                 return _reset(request)
@@ -91,15 +93,19 @@ class Gate:
         return handle
 
     def _misquoting(self, answer: Answerer, full_call: str) -> Answerer:
-        """Let a payment site's answers tell wrong amounts, or a wrong currency, where the switches say so."""
+        """Let a payment site's answers tell wrong amounts, currency or times, where the switches say so."""
 
         def misquote(request: web.Request, body: bytes) -> Reply:
             reply = answer(request, body)
             more = int(self.switches.amount("amount_wrong", full_call))
             wrong_currency = self.switches.flag("currency_wrong", full_call)
-            if (more or wrong_currency) and reply.status in _SUCCESS:
+            off_s = int(
+                self.switches.amount("paid_ahead_s", full_call) - self.switches.amount("paid_behind_s", full_call)
+            )
+            if (more or wrong_currency or off_s) and reply.status in _SUCCESS:
                 told = json.loads(reply.body)
                 _falsify(told, more, wrong_currency=wrong_currency)
+                _shift(told, off_s)
                 reply.body = json.dumps(told).encode()
             return reply
 
@@ -154,3 +160,19 @@ def _falsify(value: object, more: int, *, wrong_currency: bool) -> None:
             value[name] = "usd" if inner.islower() else "USD"
         else:
             _falsify(inner, more, wrong_currency=wrong_currency)
+
+
+def _shift(value: object, off_s: int) -> None:
+    """Shift each time that tells when money came."""
+    if isinstance(value, list):
+        for one in value:
+            _shift(one, off_s)
+    if not isinstance(value, dict):
+        return
+    for name, inner in value.items():
+        if name in _PAID_AT and isinstance(inner, str):
+            value[name] = (datetime.fromisoformat(inner) + timedelta(seconds=off_s)).isoformat()
+        elif (name == "acceptedAt" or (name == "created" and value.get("object") == "charge")) and inner:
+            value[name] = inner + off_s
+        else:
+            _shift(inner, off_s)

@@ -91,6 +91,14 @@ class Sandbox:
         payments: list[dict[str, Any]] = self._call("GET", "/_sandbox/payments")
         return payments
 
+    def act(self, payment_id: str, act: str, **more: object) -> None:
+        """Do what a provider's own desk or a person's bank does about a payment; see `sandbox.own_desk`."""
+        self._call("POST", f"/_sandbox/payments/{payment_id}", {"act": act, **more})
+
+    def foreign(self, site: str, key: str, count: int, **more: object) -> None:
+        """Have a payment site tell so many times of another system's payments, of the same contract."""
+        self._call("POST", "/_sandbox/foreign", {"site": site, "key": key, "count": count, **more})
+
     def summary(self) -> dict[str, Any]:
         """Give the ledger's counts."""
         summary: dict[str, Any] = self._call("GET", "/_sandbox/ledger/summary")

@@ -289,7 +289,7 @@ def _payment(order: Order) -> Json:
                 "payment": order.payment_id,
                 "description": refund["asked"].get("description"),
                 "created_at": _time(refund["at"]),
-                "chargeback": False,
+                "chargeback": refund["asked"].get("chargeback", False),
             }
             for refund in order.refunds
         ],

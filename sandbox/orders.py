@@ -31,8 +31,8 @@ class WrongMomentError(Exception):
 class Order:
     """One payment page and its payment. Times are epoch seconds.
 
-    `state`: open; ordered (a slip is out); paid; lapsed (the slip); expired (the page); cancelled. `kept` is what the
-    door wants to tell again, such as metadata.
+    `state`: open; ordered (a slip is out); paid; lapsed (the slip); expired (the page); cancelled. `dispute`: empty,
+    open, lost or won. `kept` is what the door wants to tell again, such as metadata.
     """
 
     id: str
@@ -54,15 +54,17 @@ class Order:
     pay_by: float = 0.0
     paid_at: float = 0.0
     changed_at: float = 0.0
+    dispute: str = ""
     refunds: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def refunded(self) -> int:
         """How much was given back, yen."""
-        return sum(refund["amount"] for refund in self.refunds)
+        return sum(refund["amount"] for refund in self.refunds if not refund.get("failed"))
 
 
-# tells an account's address of what happened to an order: ordered, paid, declined, lapsed, expired, cancelled, refunded
+# tells an account's address of what happened to an order: ordered, paid, declined, lapsed, expired, cancelled,
+# refunded, refund_failed, disputed
 Teller = Callable[[Order, str, Webhook], None]
 
 
@@ -164,6 +166,27 @@ class Orders:
         self._told(order, "refunded")
         return made
 
+    def fail_refund(self, order: Order) -> None:
+        """Let the newest refund come back from the person's bank. Raises WrongMomentError."""
+        done = [refund for refund in order.refunds if not refund.get("failed")]
+        if not done:
+            raise WrongMomentError
+        done[-1]["failed"] = True
+        self._told(order, "refund_failed")
+
+    def dispute(self, order: Order, status: str) -> None:
+        """Let a person's bank contest a paid order, or the contest end. Raises WrongMomentError."""
+        if order.state != "paid" or (status != "open" and not order.dispute):
+            raise WrongMomentError
+        order.dispute = status
+        self._told(order, "disputed")
+
+    def tell_of(self, order: Order, what: str) -> None:
+        """Tell an account's address of an order that is on no record here."""
+        webhook = self.webhook(order.site, order.account)
+        if webhook.url:
+            self._tellers[order.site](order, what, webhook)
+
     def load(self, record: Record) -> None:
         """Take back an order that the journal kept."""
         order = Order(**record["order"])
@@ -191,9 +214,7 @@ class Orders:
     def _told(self, order: Order, what: str) -> None:
         order.changed_at = time.time()
         self._keep(order)
-        webhook = self.webhook(order.site, order.account)
-        if webhook.url:
-            self._tellers[order.site](order, what, webhook)
+        self.tell_of(order, what)
 
     def _watch(self, order: Order) -> None:
         """Let the page's own deadline come, or its slip's."""

@@ -2,8 +2,8 @@
 
 In: HTTP requests as the official SDK sends them (JSON, Bearer or Basic with an `sk_test_…` key). Out: PAY.JP's objects
 and problem+json. Spoken are checkout sessions (create, list, retrieve, expire), payment flows (list, retrieve, their
-refunds) and payment refunds (create, list, retrieve), and `Idempotency-Key`. A session gets its payment flow when the
-person first tries to pay. Webhooks bear the account's token and no signature. A live key is refused.
+refunds), payment refunds (create, list, retrieve), disputes (list), and `Idempotency-Key`. A session gets its payment
+flow when the person first tries to pay. Webhooks bear the account's token and no signature. A live key is refused.
 """
 
 import base64
@@ -71,6 +71,8 @@ _EVENTS = {
     "declined": (("payment_flow.payment_failed", "flow"),),
     "expired": (("checkout.session.expired", "session"),),
     "refunded": (("refund.created", "refund"),),
+    "refund_failed": (("refund.updated", "failed"),),
+    "disputed": (("payment_dispute.updated", "dispute"),),
 }
 
 
@@ -95,6 +97,7 @@ class Payjp:
             ("POST", "payment_refunds", "refund_create", self._refund),
             ("GET", "payment_refunds", "refund_list", self._list_refunds),
             ("GET", "payment_refunds/{id}", "refund_retrieve", self._retrieve_refund),
+            ("GET", "payment_disputes", "dispute_list", self._list_disputes),
         ]
         return [
             web.route(method, f"/payjp/v2/{path}", gate.guard(call, self._door.answer(act)))
@@ -174,6 +177,11 @@ class Payjp:
                 return 200, refund, refund["id"]
         raise _missing(call.ids["id"])
 
+    def _list_disputes(self, call: Call) -> tuple[int, Json, None]:
+        wanted = call.query.get("payment_flow_id")
+        found = [one for one in self._orders.of(SITE, call.account) if one.dispute]
+        return 200, _page(call, [_dispute(one) for one in found if wanted in {None, _flow_id(one)}]), None
+
     def _refunds(self, account: str) -> list[Json]:
         orders = self._orders.of(SITE, account)
         return [_refund(order, one) for order in orders for one in reversed(order.refunds)]
@@ -226,6 +234,8 @@ class Payjp:
             "session": self._session,
             "flow": _flow,
             "refund": lambda one: _refund(one, one.refunds[-1]),
+            "failed": lambda one: _refund(one, [refund for refund in one.refunds if refund.get("failed")][-1]),
+            "dispute": _dispute,
         }
         now = _time(time.time())
         for kind, shown in _EVENTS.get(what, ()):
@@ -342,11 +352,29 @@ def _refund(order: Order, refund: Json) -> Json:
         "livemode": False,
         "payment_flow_id": _flow_id(order),
         "amount": refund["amount"],
-        "status": "succeeded",
+        "status": "failed" if refund.get("failed") else "succeeded",
         "reason": refund["asked"].get("reason"),
         "metadata": refund["asked"].get("metadata", {}),
         "created_at": _time(refund["at"]),
         "updated_at": _time(refund["at"]),
+    }
+
+
+def _dispute(order: Order) -> Json:
+    return {
+        "object": "payment_dispute",
+        "id": f"pdis_{order.payment_id}",
+        "livemode": False,
+        "payment_flow_id": _flow_id(order),
+        "amount": order.amount,
+        "currency": "jpy",
+        "status": {"open": "needs_response", "lost": "lost", "won": "cancel"}[order.dispute],
+        "reason": "fraudulent",
+        "due_by": _time(order.changed_at + 7 * 86_400),
+        "payment_method_type": "card",
+        "metadata": {},
+        "created_at": _time(order.changed_at),
+        "updated_at": _time(order.changed_at),
     }
 
 

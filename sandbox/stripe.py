@@ -2,8 +2,8 @@
 
 In: HTTP requests as the official SDK sends them (bracketed forms, Bearer or Basic with a `sk_test_…` key). Out:
 Stripe's objects and errors. Spoken are checkout sessions (create, list, retrieve, line items, expire), payment
-intents and charges (retrieve), refunds (create, list, retrieve), `expand[]` and `Idempotency-Key`. A parameter
-outside of that is refused as unknown. A live key is refused: this is no place for one.
+intents and charges (retrieve), refunds (create, list, retrieve), disputes (list), `expand[]` and `Idempotency-Key`. A
+parameter outside of that is refused as unknown. A live key is refused: this is no place for one.
 """
 
 import base64
@@ -130,6 +130,7 @@ class Stripe:
             ("POST", "/stripe/v1/refunds", "refund_create", self._refund),
             ("GET", "/stripe/v1/refunds", "refund_list", self._lister("refund", "/v1/refunds")),
             ("GET", "/stripe/v1/refunds/{id}", "refund_retrieve", self._retriever("refund")),
+            ("GET", "/stripe/v1/disputes", "dispute_list", self._lister("dispute", "/v1/disputes")),
         ]
         routes = [web.route(method, path, gate.guard(call, self._answer(act))) for method, path, call, act in calls]
         return [*routes, web.route("*", "/stripe/{rest:.*}", gate.guard("other", self._unrecognized))]

@@ -304,6 +304,46 @@ def refund(paid: Json, amount: int, params: Mapping[str, Any]) -> Json:
     }
 
 
+def dispute(paid: Json) -> Json:
+    """Make the dispute of a charge."""
+    return {
+        "id": new_id("dp"),
+        "object": "dispute",
+        "amount": paid["amount"],
+        "balance_transactions": [],
+        "charge": paid["id"],
+        "created": int(time.time()),
+        "currency": "jpy",
+        "evidence": {},
+        "evidence_details": {
+            "due_by": int(time.time()) + 7 * 86_400,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": False,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": paid["payment_intent"],
+        "payment_method_details": {"type": "card", "card": {"brand": "visa", "case_type": "chargeback"}},
+        "reason": "fraudulent",
+        "status": "needs_response",
+    }
+
+
+def foreign_charge() -> Json:
+    """Make a charge that another system took and gave back: nothing in it is of any session here."""
+    payment: Json = {
+        "id": new_id("pi"),
+        "amount": 5_000,
+        "description": None,
+        "metadata": {"order": new_id("order")},
+        "statement_descriptor_suffix": None,
+    }
+    return charge(payment, "card", paid=True) | {"amount_refunded": 5_000, "refunded": True}
+
+
 def konbini_slip(expires_after_days: int, slip_url: str) -> Json:
     """Make a payment intent's next action: a slip to pay at a konbini until 23:59:59 in Japan, some days from now."""
     last_day = datetime.now(JST) + timedelta(days=expires_after_days)

@@ -40,6 +40,8 @@ AMOUNTS = {
     "webhooks_delay_ms": "each webhook comes this much later",
     "webhooks_jitter_ms": "and up to this much more, evenly spread: they overtake each other",
     "amount_wrong": "a payment site tells so much more than was ordered",
+    "paid_ahead_s": "a payment site tells a time of payment so much later",
+    "paid_behind_s": "a payment site tells a time of payment so much earlier",
 }
 _NAMES = FAULTS.keys() | FLAGS.keys() | AMOUNTS.keys()
 
@@ -50,16 +52,22 @@ class SwitchError(Exception):
 
 @dataclass(slots=True)
 class Switch:
-    """One switch that was set. `left`: how many more times; `rate`: how likely; neither: always."""
+    """One switch that was set. `left`: how many more times; `rate`: how likely; neither: always.
+
+    With `ids`, only for calls that name one of them.
+    """
 
     value: float
     left: int | None = None
     rate: float | None = None
     on: str = ""
+    ids: tuple[str, ...] = ()
 
-    def fires(self, dice: random.Random, call: str) -> bool:
+    def fires(self, dice: random.Random, call: str, path: str = "") -> bool:
         """Say whether it acts this time, and count it."""
         if not self.value or not call.startswith(self.on):
+            return False
+        if self.ids and not any(one in path for one in self.ids):
             return False
         if self.rate is not None:
             return dice.random() < self.rate
@@ -106,6 +114,8 @@ class Switches:
                 full["rate"] = switch.rate
             if switch.on:
                 full["on"] = switch.on
+            if switch.ids:
+                full["ids"] = list(switch.ids)
             shown[name] = switch.value if len(full) == 1 else full
         return shown
 
@@ -114,10 +124,10 @@ class Switches:
         """Whether no switch is set that changes more of a request than when it is answered."""
         return not self._faults and "receipts_early" not in self._set
 
-    def fault(self, call: str) -> str | None:
+    def fault(self, call: str, path: str = "") -> str | None:
         """Name the fault that this API call meets, if any."""
         for name, switch in self._faults:
-            if switch.fires(self._dice, call):
+            if switch.fires(self._dice, call, path):
                 return name
         return None
 
@@ -151,17 +161,18 @@ def _parse(name: str, raw: object) -> Switch:
         raise SwitchError(message)
     full: dict[str, Any] = raw if isinstance(raw, dict) else {"value": raw}
     value: Any = full.get("value", None if name in AMOUNTS else True)
-    left, rate, on = full.get("next"), full.get("rate"), full.get("on", "")
+    left, rate, on, ids = full.get("next"), full.get("rate"), full.get("on", ""), full.get("ids", [])
     checks = (
-        full.keys() <= {"value", "next", "rate", "on"},
+        full.keys() <= {"value", "next", "rate", "on", "ids"},
         (type(value) in {int, float} and value >= 0) if name in AMOUNTS else type(value) is bool,
         left is None or (type(left) is int and left >= 0),
         rate is None or (type(rate) in {int, float} and 0 <= rate <= 1),
         left is None or rate is None,
         isinstance(on, str),
+        isinstance(ids, list) and all(isinstance(one, str) and one for one in ids),
     )
     if not all(checks):
         kind = "a number, 0 or more" if name in AMOUNTS else "true or false"
-        message = f'{name}: give {kind}, or {{"value": …, "next": count}}, or {{"value": …, "rate": 0 to 1}}, and "on"'
+        message = f'{name}: give {kind}, or {{"value": …, "next": count}}, or {{"value": …, "rate": …}}, "on", "ids"'
         raise SwitchError(message)
-    return Switch(value, left, rate, on)
+    return Switch(value, left, rate, on, tuple(ids))

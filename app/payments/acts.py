@@ -17,14 +17,27 @@ from app import audit, tenancy
 from app.accounts import Unusable
 from app.outbound import Request
 from app.payments import patience, site
-from app.payments.base import ChargeStatus, PaymentAccount, PaymentProvider, RefundStatus, UnclearCharge
+from app.payments.base import (
+    Charge,
+    ChargeStatus,
+    Dispute,
+    PaymentAccount,
+    PaymentProvider,
+    RefundStatus,
+    UnclearCharge,
+)
 from app.payments.confirm import brings_money, confirm, end
+from app.payments.review import refund_reference
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
 
 _AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
 _UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
+_DISPUTED = (
+    "カード会社から、この支払いに異議（チャージバック）が申し立てられています。ここから返金すると、二重に返すおそれがあります。"
+    "決済サイトの管理画面で、チャージバックの状態を確かめてください。"
+)
 _ASKED_BEFORE = (
     "この返金は前にも依頼しています。決済サイトは、もう一度の返金を受け付けませんでした。"
     "決済サイトの管理画面で、返金の状態を確かめてください。終わった返金は自動で反映します。"
@@ -63,13 +76,10 @@ def refund(payment_id: int, *, actor: str) -> Given:
         if not asked_before:
             _unwant(payment_id, at)
         raise Refused(_AWAY) from None
-    if charge.status is ChargeStatus.PAID and (charge.amount, charge.amount_refunded) != (row.amount_yen, 0):
+    request = provider.refund(account, charge, row.amount_yen, refund_reference(row.reference, number))
+    if (why := _why_not(charge, row.amount_yen, request)) is not None:
         _unwant(payment_id, at)
-        raise Refused("決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。")
-    request = provider.refund(account, charge, row.amount_yen, f"{row.reference}.r{number}")
-    if charge.status is ChargeStatus.PAID and request is None:
-        _unwant(payment_id, at)
-        raise Refused(_UNABLE)
+        raise Refused(why)
     taken = True
     if charge.status is ChargeStatus.PAID and request is not None:
         status = _give_back(provider, account, request, payment_id)
@@ -84,6 +94,17 @@ def refund(payment_id: int, *, actor: str) -> Given:
     if _state_now(payment_id) is PaymentState.REFUNDED:
         return Given.DONE
     return Given.PENDING if taken else Given.UNKNOWN
+
+
+def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> str | None:
+    """Say why a paid charge can't be given back from here, if it can't."""
+    if charge.status is not ChargeStatus.PAID:
+        return None
+    if (charge.amount, charge.amount_refunded) != (amount_yen, 0):
+        return "決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。"
+    if charge.dispute in {Dispute.OPEN, Dispute.LOST}:
+        return _DISPUTED
+    return _UNABLE if request is None else None
 
 
 def _give_back(

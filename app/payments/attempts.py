@@ -1,5 +1,6 @@
 """What is on record of one person's payment: the attempt that counts, and the address of the one under way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,11 +13,22 @@ from app.vault import Place
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a person has of one payment that came."""
+
+    reference: str
+    amount_yen: int
+    paid_at: datetime | None
+    by_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt to pay. `problem` is not empty when a person must look at it first (要確認).
 
     `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the site shows
-    what a pending one is paid with, if it told.
+    what a pending one is paid with, if it told. `receipts` are all payments that came, where the person paid twice and
+    nobody has looked into it yet.
     """
 
     id: int
@@ -30,6 +42,7 @@ class Attempt:
     paid_at: datetime | None
     by_hand: bool
     slip_url: str | None = field(default=None, repr=False)
+    receipts: Sequence[Receipt] = ()
 
 
 # true of a payment (p) that is asked about from time to time: it is open, or to be refunded
@@ -59,20 +72,34 @@ def that_counts(recipient_id: int) -> Attempt | None:
         row = connection.execute(
             text("""
                 SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at,
-                       payment_account_id IS NULL AS by_hand, tenant_id, url_sealed
+                       payment_account_id IS NULL AS by_hand, tenant_id, url_sealed,
+                       bool_or(state = 'paid' AND strpos(problem, 'paid twice') > 0) OVER () AS twice
                 FROM payment WHERE recipient_id = :id
                 ORDER BY state = 'paid' DESC, state = 'refunded' DESC, problem <> '' DESC,
                          state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
             """),
             {"id": recipient_id},
         ).first()
+        receipts = _receipts(connection, recipient_id) if row is not None and row.twice else ()
     if row is None:
         return None
-    told = row._asdict() | {"state": PaymentState(row.state)}
+    told = row._asdict() | {"state": PaymentState(row.state), "receipts": receipts}
+    del told["twice"]
     tenant_id, sealed = told.pop("tenant_id"), told.pop("url_sealed")
     if row.state == PaymentState.PENDING and sealed is not None:
         told["slip_url"] = vault.open_text(sealed, url_place(tenant_id, row.id))
     return Attempt(**told)
+
+
+def _receipts(connection: Connection, recipient_id: int) -> list[Receipt]:
+    rows = connection.execute(
+        text("""
+            SELECT reference, amount_yen, paid_at, payment_account_id IS NULL AS by_hand FROM payment
+            WHERE recipient_id = :id AND state = 'paid' ORDER BY paid_at, attempt
+        """),
+        {"id": recipient_id},
+    )
+    return [Receipt(*row) for row in rows]
 
 
 def open_url(recipient_id: int) -> str | None:
@@ -90,12 +117,3 @@ def open_url(recipient_id: int) -> str | None:
             {"id": recipient_id},
         ).first()
     return None if row is None else vault.open_text(row.url_sealed, url_place(row.tenant_id, row.id))
-
-
-def set_problem(connection: Connection, payment_id: int, problem: str) -> bool:
-    """Put an attempt aside for a person to look at, once; say whether this call did it."""
-    done = connection.execute(
-        text("UPDATE payment SET problem = :problem WHERE id = :id AND problem = '' RETURNING id"),
-        {"id": payment_id, "problem": problem},
-    )
-    return done.first() is not None

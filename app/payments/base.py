@@ -68,6 +68,22 @@ class ChargeStatus(StrEnum):
     REFUNDED = "refunded"
 
 
+class Dispute(StrEnum):
+    """How a dispute of a charge stands (チャージバック): the person's bank or card company wants the money back."""
+
+    OPEN = "open"  # an answer may be wanted, the money may be gone already
+    LOST = "lost"  # the money went back to the person
+    WON = "won"  # the money stays
+
+
+class RefundStatus(StrEnum):
+    """What became of a wish to give money back."""
+
+    DONE = "done"
+    PENDING = "pending"  # accepted; `fetch` tells when it is done
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """One charge as the provider tells it. Amounts are in the currency's smallest unit (for jpy: whole yen).
@@ -75,7 +91,8 @@ class Charge:
     `url` is where the person goes on: the open page, or what a pending one is paid with (the numbers for the konbini).
     `provider_id` is what `fetch` takes; `payment_id` is the provider's id of the money itself, once there is some;
     `amount_refunded` is how much of it was given back so far (a charge is REFUNDED when all of it was), None where a
-    list doesn't tell.
+    list doesn't tell; `refunds` are those that we asked for, by our reference. `dispute` is None where none is told of;
+    a list may tell one as OPEN that is over.
     """
 
     provider_id: str
@@ -90,14 +107,8 @@ class Charge:
     expires_at: datetime | None = None
     pay_by: datetime | None = None
     paid_at: datetime | None = None
-
-
-class RefundStatus(StrEnum):
-    """What became of a wish to give money back."""
-
-    DONE = "done"
-    PENDING = "pending"  # accepted; `fetch` tells when it is done
-    FAILED = "failed"
+    refunds: Mapping[str, RefundStatus] = field(default_factory=dict)
+    dispute: Dispute | None = None
 
 
 @dataclass(frozen=True, slots=True)

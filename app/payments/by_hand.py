@@ -15,7 +15,8 @@ from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import patience
 from app.payments.acts import Refused
-from app.payments.confirm import end, resolve
+from app.payments.confirm import end
+from app.payments.review import resolve_twice
 from app.payments.site import NoAnswer
 from app.tracking.moves import Step, move
 from app.tracking.states import PAYMENT, PaymentState
@@ -153,7 +154,7 @@ def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
             target=f"recipient:{row.recipient_id}",
             detail={"payment_id": payment_id, "yen": row.amount_yen, "reason": reason},
         )
-        resolve(connection, row.recipient_id)
+        resolve_twice(connection, row.recipient_id)
         return _stand_as_before(connection, row.recipient_id, now, detail, actor)
 
 

@@ -18,11 +18,12 @@ from sqlalchemy import Connection, Row, text
 from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
-from app.payments import patience, site
-from app.payments.attempts import set_problem, url_place
+from app.payments import patience, review, site
+from app.payments.attempts import url_place
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
+from app.payments.review import Problem
 from app.payments.site import NoAnswer
-from app.tracking.moves import Step, move, note
+from app.tracking.moves import Step, move
 from app.tracking.states import PAYMENT, PaymentState
 
 CURRENCY = "jpy"
@@ -37,9 +38,6 @@ _STATES = {
 }
 # an answer of these kinds says that money moves: it must name what it is for
 _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
-
-# a refund that the site took on is to be done within this
-_REFUND_PATIENCE = timedelta(days=10)
 
 # a page that the site doesn't call over counts as over so long after its end: clocks differ
 _LAPSED_AFTER = timedelta(seconds=10)
@@ -62,7 +60,7 @@ class _Payment:
     state: PaymentState
     amount_yen: int
     problem: str
-    refund_asked_at: datetime | None
+    created_at: datetime
     answered_at: datetime | None
 
 
@@ -186,7 +184,7 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
-        if payment.problem and payment.state is not PaymentState.PAID:
+        if payment.problem and payment.state not in {PaymentState.PAID, PaymentState.REFUNDED}:
             return
         overtaken = payment.answered_at is not None and asked_at < payment.answered_at
         if overtaken and charge.status not in {ChargeStatus.PAID, ChargeStatus.REFUNDED}:
@@ -201,7 +199,7 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
                 {"id": payment_id, "at": asked_at, "money_id": charge.payment_id},
             )
         if differing := _differences(payment, charge):
-            _put_aside(connection, payment, "mismatch: " + ", ".join(differing), now)
+            review.put_aside(connection, payment.id, "mismatch: " + ", ".join(differing), now)
             return
         if charge.status is ChargeStatus.OPEN:
             if charge.expires_at is not None:
@@ -210,13 +208,12 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
                     {"id": payment_id, "at": charge.expires_at},
                 )
             return
-        wanted_at = payment.refund_asked_at
-        if charge.status is ChargeStatus.PAID and wanted_at is not None and wanted_at < now - _REFUND_PATIENCE:
-            _put_aside(connection, payment, "refund not done", now)
         to = _STATES[charge.status]
         if to is PaymentState.REFUNDED and payment.state is not PaymentState.PAID:
             _enter(connection, payment, PaymentState.PAID, charge, now)
         _enter(connection, payment, to, charge, now)
+        if not overtaken:
+            review.look_at_money(connection, payment.id, charge, now)
 
 
 def _locked(connection: Connection, payment_id: int) -> _Payment:
@@ -228,7 +225,7 @@ def _locked(connection: Connection, payment_id: int) -> _Payment:
     row = connection.execute(
         text("""
             SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen,
-                   problem, refund_asked_at, answered_at
+                   problem, created_at, answered_at
             FROM payment WHERE id = :id FOR UPDATE
         """),
         {"id": payment_id},
@@ -251,9 +248,9 @@ def _differences(payment: _Payment, charge: Charge) -> list[str]:
 
 def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: Charge, now: datetime) -> None:
     if to is PaymentState.PENDING and _another(connection, payment, "state IN ('started', 'pending')"):
-        _put_aside(connection, payment, "pending beside another attempt", now)
+        review.put_aside(connection, payment.id, Problem.PENDING_BESIDE, now)
         return
-    at = (charge.paid_at or now) if to is PaymentState.PAID else now
+    at = paid_at(charge, payment.created_at, now) if to is PaymentState.PAID else now
     # a person may pay after a refund, by another attempt; the attempt given back never counts as paid again
     sources = [state for state in PAYMENT.sources(to) if state != PaymentState.REFUNDED]
     entered = connection.execute(
@@ -276,10 +273,10 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
     if entered is None:
         return
     if to is PaymentState.REFUNDED:
-        connection.execute(text("UPDATE payment SET problem = '' WHERE id = :id"), {"id": payment.id})
-        resolve(connection, payment.recipient_id)
+        review.drop(connection, payment.id, Problem.PAID_TWICE)
+        review.resolve_twice(connection, payment.recipient_id)
     if to is PaymentState.PAID and _another(connection, payment, "state = 'paid'"):
-        _put_aside(connection, payment, "paid twice", now)
+        review.put_aside(connection, payment.id, Problem.PAID_TWICE, now)
         return
     # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
     # payments given back leaves the other
@@ -291,20 +288,17 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: 
     move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
 
 
+def paid_at(charge: Charge, began_at: datetime, now: datetime) -> datetime:
+    """Return when money came: the provider's word, never before the attempt began nor after this moment.
+
+    A provider's clock may be wrong, and what it tells stands on receipts and in files. Some tell whole seconds.
+    """
+    return min(max(charge.paid_at or now, began_at.replace(microsecond=0)), now)
+
+
 def _slip(payment: _Payment, charge: Charge) -> bytes | None:
     """Seal the address of what a pending payment is paid with."""
     return None if charge.url is None else vault.seal(charge.url, url_place(payment.tenant_id, payment.id))
-
-
-def resolve(connection: Connection, recipient_id: int) -> None:
-    """Let a double payment that is single now stand no longer as a problem."""
-    connection.execute(
-        text("""
-            UPDATE payment SET problem = '' WHERE recipient_id = :recipient_id AND problem = 'paid twice'
-            AND (SELECT count(*) FROM payment WHERE recipient_id = :recipient_id AND state = 'paid') < 2
-        """),
-        {"recipient_id": recipient_id},
-    )
 
 
 def _another(connection: Connection, payment: _Payment, which: str) -> bool:
@@ -321,21 +315,4 @@ def set_aside(payment_id: int, problem: str) -> None:
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
         if payment.state in {PaymentState.STARTED, PaymentState.PENDING}:
-            _put_aside(connection, payment, problem, datetime.now(UTC))
-
-
-def _put_aside(connection: Connection, payment: _Payment, problem: str, now: datetime) -> None:
-    if not set_problem(connection, payment.id, problem):
-        return
-    note(
-        connection,
-        PAYMENT.name,
-        "needs_review",
-        tenant_id=payment.tenant_id,
-        campaign_id=payment.campaign_id,
-        recipient_id=payment.recipient_id,
-        at=now,
-        actor="provider",
-        detail={"payment_id": payment.id, "attempt": payment.attempt, "problem": problem},
-    )
-    _log.error("payment needs a person's look", payment_id=payment.id, problem=problem)
+            review.put_aside(connection, payment.id, problem, datetime.now(UTC))

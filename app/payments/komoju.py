@@ -5,7 +5,7 @@ amount check) and doc.komoju.com (idempotent-requests, webhooks, sessions). The 
 unit, for JPY in yen. What the person pays may hold a fee of the means of payment on top: `total` less
 `payment_method_fee` is what was ordered. The browser comes back to one address, with or without having paid, and
 `session_id` is added to it. A session's life counts in seconds from its making, and repeating an order must repeat its
-body: so every page lives an hour.
+body: so every page lives an hour. A chargeback is a refund that is marked as one, told once the money is gone.
 """
 
 import base64
@@ -25,6 +25,7 @@ from app.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
+    Dispute,
     Order,
     Page,
     PaymentAccount,
@@ -140,6 +141,7 @@ class _Komoju:
             kind=kind,
             provider_id=identifier(about, "session") if payment else None,
             reference=text(about, "external_order_num") if payment else None,
+            payment_id=identifier(about, "id") if payment else identifier(about, "payment"),
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
@@ -267,6 +269,7 @@ def _of_payment(payment: Json, session_id: str | None = None) -> Charge:
     if status is None:
         raise UnclearCharge("contradiction")
     total, fee = whole(payment, "total"), whole(payment, "payment_method_fee")
+    refunds = several(payment, "refunds")
     return Charge(
         provider_id=provider_id,
         reference=text(payment, "external_order_num"),
@@ -278,4 +281,8 @@ def _of_payment(payment: Json, session_id: str | None = None) -> Charge:
         method=text(nested(payment, "payment_details"), "type"),
         pay_by=moment(payment, "payment_deadline") if status is ChargeStatus.PENDING else None,
         paid_at=moment(payment, "captured_at") if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,
+        refunds={
+            reference: RefundStatus.DONE for one in refunds if (reference := text(one, "description")) is not None
+        },
+        dispute=Dispute.LOST if any(one.get("chargeback") is True for one in refunds) else None,
     )

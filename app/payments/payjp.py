@@ -2,8 +2,9 @@
 
 Sources: PAY.JP's Python SDK payjpv2 1.3.0 (requests, models) and docs.pay.jp/v2 (guide: idempotency, error-response,
 event-webhook, status-management). A session says whether its page is done, its payment flow whether the money came, the
-flow's refunds what went back: up to three questions for one charge. The session doesn't repeat `client_reference_id`,
-so our reference stands in the metadata of the session and of the flow. Webhooks bear a fixed token and no signature.
+flow's refunds what went back, its disputes who contests it: up to four questions for one charge. The session doesn't
+repeat `client_reference_id`, so our reference stands in the metadata of the session and of the flow. Webhooks bear a
+fixed token and no signature; what an event about a dispute is called is not documented, so its object is read.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from app.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
+    Dispute,
     Order,
     Page,
     PaymentAccount,
@@ -32,8 +34,10 @@ from app.payments.base import (
     day_bounds,
 )
 from app.payments.reading import (
+    FORBIDDEN,
     Json,
     content,
+    disputed,
     identifier,
     listed_in,
     moment,
@@ -48,6 +52,7 @@ from app.payments.reading import (
 
 _SESSIONS: Final = "/v2/checkout/sessions"
 _FLOWS: Final = "/v2/payment_flows"
+_DISPUTES: Final = "/v2/payment_disputes"
 _PAGE: Final = 100  # the most that a list gives at once
 _DONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 # flow status -> what it comes to once the page is left; any other one contradicts a page that is complete
@@ -64,6 +69,8 @@ _REFUND_STATUS: Final = {
     "failed": RefundStatus.FAILED,
     "canceled": RefundStatus.FAILED,
 }
+# any other status of a dispute is still open: an inquiry, a stop of delivery, a chargeback
+_DISPUTE_ENDS: Final = {"lost": Dispute.LOST, "cancel": Dispute.WON}
 
 
 _METHODS: Final[Mapping[str, str]] = {"card": "カード", "paypay": "PayPay", "apple_pay": "Apple Pay"}
@@ -123,7 +130,7 @@ class _Payjp:
         return _get(account, f"{_SESSIONS}/{quote(provider_id, safe='')}")
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
-        """Read a session; of one whose page was left, ask for its flow too, and of money that came, for its refunds."""
+        """Read a session; of one whose page was left, ask for its flow too, of money for its refunds and disputes."""
         session = _read(answers[0], "checkout.session")
         flow_id = identifier(session, "payment_flow_id")
         if session.get("status") == "open" or flow_id is None:
@@ -137,7 +144,13 @@ class _Payjp:
             return charge
         if len(answers) == 2:  # noqa: PLR2004 - the third question
             return _next(asked, f"{path}/refunds?limit={_PAGE}")
-        return _less(charge, _read(answers[2], "list"))
+        charge = _less(charge, _read(answers[2], "list"))
+        if len(answers) == 3:  # noqa: PLR2004 - the fourth
+            query = urlencode({"payment_flow_id": flow_id, "limit": str(_PAGE)})
+            return _next(asked, f"{_DISPUTES}?{query}")
+        # none where a key, or a contract, may not ask about them
+        told = [] if answers[3].status in FORBIDDEN else several(_read(answers[3], "list"), "data")
+        return replace(charge, dispute=disputed(told, _DISPUTE_ENDS))
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Compare the token and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
@@ -154,6 +167,8 @@ class _Payjp:
             kind=kind,
             provider_id=identifier(about, "id") if about.get("object") == "checkout.session" else None,
             reference=text(nested(about, "metadata"), "reference"),
+            # a dispute, and a refund made at PAY.JP's own desk, bear nothing else that is known here
+            payment_id=identifier(about, "id" if about.get("object") == "payment_flow" else "payment_flow_id"),
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
@@ -299,10 +314,15 @@ def _of_flow(flow: Json, session: Json | None) -> Charge:
 
 def _less(charge: Charge, refunds: Json) -> Charge:
     """Take into account what was given back."""
-    given = [whole(one, "amount") or 0 for one in several(refunds, "data") if one.get("status") == "succeeded"]
-    back = sum(given)
+    told = several(refunds, "data")
+    back = sum(whole(one, "amount") or 0 for one in told if one.get("status") == "succeeded")
     status = ChargeStatus.REFUNDED if charge.amount is not None and 0 < charge.amount <= back else charge.status
-    return replace(charge, amount_refunded=back, status=status)
+    ours = {
+        reference: _REFUND_STATUS.get(str(one.get("status")), RefundStatus.PENDING)
+        for one in told
+        if (reference := text(nested(one, "metadata"), "refund")) is not None
+    }
+    return replace(charge, amount_refunded=back, status=status, refunds=ours)
 
 
 def _only(found: Json) -> str | None:

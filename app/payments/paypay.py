@@ -140,6 +140,11 @@ class _PayPay:
             url=text(data, "url") if made else None,
             expires_at=seconds(data, "expiryDate"),
             paid_at=paid_at if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,
+            refunds={
+                reference: _REFUND_STATUS.get(str(one.get("status")), RefundStatus.PENDING)
+                for one in several(nested(data, "refunds"), "data")
+                if (reference := identifier(one, "merchantRefundId")) is not None
+            },
         )
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:

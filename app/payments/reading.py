@@ -7,13 +7,13 @@ site's free text in an exception.
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 from app.outbound import Response
-from app.payments.base import UnclearCharge
+from app.payments.base import Dispute, UnclearCharge
 
 Json = Mapping[str, Any]
 
@@ -31,6 +31,10 @@ _PASSING: Final = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+
+
+# an answer to a question that this key, or this contract, may not ask
+FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
 
 def content(body: bytes) -> Json:
@@ -95,6 +99,12 @@ def moment(found: Json, name: str) -> datetime | None:
         return read.astimezone(UTC) if read is not None and read.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def disputed(told: Sequence[Json], ends: Mapping[str, Dispute]) -> Dispute | None:
+    """Read how disputes stand by their statuses, any but an end being open; of several, what asks most of a person."""
+    found = {ends.get(str(one.get("status")), Dispute.OPEN) for one in told}
+    return next((one for one in (Dispute.OPEN, Dispute.LOST, Dispute.WON) if one in found), None)
 
 
 def listed_in(setting: str, default: str) -> list[str]:

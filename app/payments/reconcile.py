@@ -19,8 +19,9 @@ from sqlalchemy import Row, text
 from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import site
-from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
+from app.payments.base import Charge, ChargeStatus, Dispute, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
 from app.payments.confirm import CURRENCY, confirm, set_aside
+from app.payments.review import Problem
 from app.payments.site import NoAnswer
 from app.tenancy import lookup
 from app.tracking.clock import TOKYO
@@ -33,6 +34,9 @@ _MOST_PAGES = 2000
 _IN_VAIN = 3
 # a contract's night is cut short after this: the days that are left are looked at again in the nights to come
 _LONGEST = timedelta(minutes=40)
+
+# for so long a refund that is done may still come back from the person's bank
+_REFUNDS_MAY_FAIL_DAYS = 30
 
 # so long after its end an attempt that nobody paid is over for good
 _SETTLED = timedelta(hours=1)
@@ -52,8 +56,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"  # the site has money for one of our references that we have no payment for
     STATE = "state"  # the site has the money, our payment says otherwise
     AMOUNT = "amount"
-    PART_REFUND = "part_refund"  # the site gave a part back
-    REFUND = "refund"  # ours was given back, the site has the money all the same
+    PART_REFUND = "part_refund"  # of older nights alone: such a payment is 要確認 now
+    REFUND = "refund"  # the same
     MISSING = "missing"  # our payment has the money, the site knows nothing of it
 
 
@@ -68,6 +72,10 @@ WORDS = {
     ),
     Kind.MISSING: "Todokeでは支払済ですが、決済サイトに見つかりません。決済サイトで確かめてください。",
 }
+
+
+# closed with whatever else agrees: what was found missing is there again, the other two are 要確認 by themselves
+_TOLD_ELSEWHERE = (Kind.MISSING, Kind.PART_REFUND, Kind.REFUND)
 
 
 def compare(tenant_id: int, now: datetime | None = None) -> None:
@@ -92,11 +100,35 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
                 _log.error("night cut short", account_id=account_id, days_back=back)
                 break
             compare_day(tenant_id, account_id, tonight - timedelta(days=back), until=until)
+        _ask_again(account_id, until)
         with tenancy.transaction() as connection:
             connection.execute(
                 text("UPDATE payment_account SET compared_on = :tonight WHERE id = :id"),
                 {"id": account_id, "tonight": tonight},
             )
+
+
+def _ask_again(account_id: int, until: float) -> None:
+    """Ask once a night about money that may move on without a word: given back lately, or contested."""
+    with tenancy.transaction() as connection:
+        payment_ids = connection.scalars(
+            text("""
+                SELECT id FROM payment WHERE payment_account_id = :account_id AND provider_id IS NOT NULL
+                AND ((state = 'refunded' AND refund_asked_at > now() - make_interval(days => :days))
+                     OR dispute = 'open') ORDER BY id
+            """),
+            {"account_id": account_id, "days": _REFUNDS_MAY_FAIL_DAYS},
+        ).all()
+    in_vain = 0
+    for payment_id in payment_ids:
+        if in_vain >= _IN_VAIN or time.monotonic() > until:
+            return
+        try:
+            confirm(payment_id)
+            in_vain = 0
+        except (NoAnswer, Unusable) as fault:
+            _log.warning("payment not confirmed", payment_id=payment_id, reason=str(fault))
+            in_vain += 0 if isinstance(fault, NoAnswer) and fault.final else 1
 
 
 def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = math.inf) -> None:
@@ -146,7 +178,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
                 in_vain += 1
                 continue
             if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
-                set_aside(row.id, "unknown to the site")
+                set_aside(row.id, Problem.UNKNOWN)
             elif row.state == PaymentState.PAID:
                 found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
                 _tell(tenant_id, account_id, day, Kind.MISSING, found)
@@ -209,7 +241,8 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
             _agreed(account_id, charge.reference, [str(Kind.UNKNOWN)])
         return
     told_as = PaymentState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentState.PAID
-    agrees = charge.amount_refunded is not None and row.state == told_as
+    # what was given back or contested since is not told here: it becomes 要確認 by the provider's own answer
+    agrees = row.state == told_as and charge.amount_refunded == row.refunded_yen and not _is_contested_anew(charge, row)
     if not agrees and row.provider_id is not None:
         told = confirm(row.id)
         # a list that tells less than the whole, or something older
@@ -217,13 +250,10 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
         row = _ours(account_id, row.reference)
         assert row is not None  # noqa: S101 - a payment isn't deleted while its campaign lives
         agrees = row.state in _HAVE_MONEY
-    refunded = charge.status is ChargeStatus.REFUNDED
     found |= {"theirs_yen": charge.amount, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
     kinds = {
         Kind.STATE: not agrees,
         Kind.AMOUNT: charge.amount != row.amount_yen or (charge.currency or CURRENCY).lower() != CURRENCY,
-        Kind.PART_REFUND: not refunded and bool(charge.amount_refunded),
-        Kind.REFUND: row.state == PaymentState.REFUNDED and not refunded and charge.amount_refunded == 0,
     }
     for kind, differs in kinds.items():
         if differs:
@@ -231,11 +261,16 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
     _agreed(account_id, row.reference, [str(kind) for kind, differs in kinds.items() if not differs])
 
 
+def _is_contested_anew(charge: Charge, row: Row[Any]) -> bool:
+    """Say whether a list tells of a dispute whose end isn't known here."""
+    return charge.dispute is not None and row.dispute in {"", str(Dispute.OPEN)}
+
+
 def _ours(account_id: int, reference: str | None) -> Row[Any] | None:
     with tenancy.transaction() as connection:
         return connection.execute(
             text("""
-                SELECT id, recipient_id, provider_id, reference, state, amount_yen FROM payment
+                SELECT id, recipient_id, provider_id, reference, state, amount_yen, refunded_yen, dispute FROM payment
                 WHERE payment_account_id = :account_id AND reference = :reference
             """),
             {"account_id": account_id, "reference": reference},
@@ -281,7 +316,7 @@ def _agreed(account_id: int, reference: str | None, kinds: list[str]) -> None:
                 WHERE payment_account_id = :account_id AND reference = :reference AND kind = ANY(:kinds)
                 AND settled_at IS NULL
             """),
-            {"account_id": account_id, "reference": reference, "kinds": [*kinds, str(Kind.MISSING)]},
+            {"account_id": account_id, "reference": reference, "kinds": [*kinds, *map(str, _TOLD_ELSEWHERE)]},
         )
 
 

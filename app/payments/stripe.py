@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Final
@@ -23,6 +24,7 @@ from app.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
+    Dispute,
     Order,
     Page,
     PaymentAccount,
@@ -33,8 +35,10 @@ from app.payments.base import (
     day_bounds,
 )
 from app.payments.reading import (
+    FORBIDDEN,
     Json,
     content,
+    disputed,
     identifier,
     listed_in,
     nested,
@@ -59,6 +63,13 @@ _LAPSED: Final = "payment_intent_payment_attempt_expired"  # last_payment_error.
 _REFUNDS: Final = "latest_charge.refunds"
 _PAGE: Final = 100  # the most that a list gives at once
 _PENDING_REFUNDS: Final = frozenset({"pending", "requires_action"})  # konbini: the person names a bank account first
+# a dispute's last words; any other status is still open, an inquiry (warning_…) too
+_DISPUTE_ENDS: Final = {
+    "lost": Dispute.LOST,
+    "won": Dispute.WON,
+    "warning_closed": Dispute.WON,
+    "prevented": Dispute.WON,
+}
 
 
 _METHODS: Final[Mapping[str, str]] = {"card": "カード", "konbini": "コンビニ", "paypay": "PayPay"}
@@ -124,10 +135,20 @@ class _StripeCheckout:
         query = urlencode({"expand[0]": f"payment_intent.{_REFUNDS}"})
         return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
 
-    def charge(self, asked: Request, answers: Sequence[Response]) -> Charge:
-        """Read the answer to `start` or `fetch`. Raises UnclearCharge."""
-        del asked
-        return _charge(_read(answers[0], "checkout.session"))
+    def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
+        """Read the answer to `start` or `fetch`; of disputed money, ask how that stands. Raises UnclearCharge."""
+        charge = _charge(_read(answers[0], "checkout.session"))
+        if charge.dispute is None or charge.payment_id is None:
+            return charge
+        if len(answers) == 1:
+            query = urlencode({"payment_intent": charge.payment_id, "limit": str(_PAGE)})
+            headers = {name: asked.headers[name] for name in ("Authorization", "Stripe-Version")}
+            url = f"{asked.url.partition('/v1/')[0]}/v1/disputes?{query}"
+            return Request("GET", url, headers, timeout_s=asked.timeout_s)
+        if answers[1].status in FORBIDDEN:  # a restricted key: that there is one is known all the same
+            return charge
+        told = several(_read(answers[1], "list"), "data")
+        return replace(charge, dispute=disputed(told, _DISPUTE_ENDS) or Dispute.OPEN)
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook. Raises BadSignature; UnclearCharge when it is Stripe's but can't be read."""
@@ -142,6 +163,8 @@ class _StripeCheckout:
             kind=kind,
             provider_id=identifier(about, "id") if about.get("object") == "checkout.session" else None,
             reference=text(about, "client_reference_id") or text(nested(about, "metadata"), "reference"),
+            # a dispute, and a refund made at Stripe's own desk, bear nothing else that is known here
+            payment_id=identifier(about, "payment_intent"),
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
@@ -170,12 +193,7 @@ class _StripeCheckout:
         amount = whole(made, "amount")
         if amount is None:
             raise UnclearCharge("unreadable")
-        status = RefundStatus.FAILED
-        if made.get("status") == "succeeded":
-            status = RefundStatus.DONE
-        elif made.get("status") in _PENDING_REFUNDS:
-            status = RefundStatus.PENDING
-        return Refund(status, amount, identifier(made, "id"))
+        return Refund(_refund_status(made), amount, identifier(made, "id"))
 
     def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
         """Give the request for a page of the sessions made on a day, newest first."""
@@ -272,7 +290,19 @@ def _charge(session: Json) -> Charge:
         expires_at=seconds(session, "expires_at"),
         pay_by=seconds(konbini, "expires_at") if status is ChargeStatus.PENDING else None,
         paid_at=seconds(latest, "created") if status in {ChargeStatus.PAID, ChargeStatus.REFUNDED} else None,
+        refunds={
+            reference: _refund_status(one)
+            for one in several(nested(latest, "refunds"), "data")
+            if (reference := text(nested(one, "metadata"), "refund")) is not None
+        },
+        dispute=Dispute.OPEN if latest.get("disputed") is True else None,
     )
+
+
+def _refund_status(made: Json) -> RefundStatus:
+    if made.get("status") == "succeeded":
+        return RefundStatus.DONE
+    return RefundStatus.PENDING if made.get("status") in _PENDING_REFUNDS else RefundStatus.FAILED
 
 
 def _given_back(latest: Json) -> int:

@@ -40,6 +40,7 @@ def upgrade() -> None:
         UPDATE payment SET ask_at = now()
         WHERE state IN ('started', 'pending') OR (state = 'paid' AND refund_asked_at IS NOT NULL)
     """)
+    op.execute("UPDATE payment SET refunded_yen = amount_yen WHERE state = 'refunded'")
     op.execute("""
         UPDATE payment p SET ask_at = now(), told_at = now() FROM payment_notice n
         WHERE n.applied_at IS NULL AND p.payment_account_id = n.payment_account_id AND p.provider_id = n.provider_id

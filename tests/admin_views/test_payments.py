@@ -178,7 +178,9 @@ def test_a_site_that_gives_no_answer_refunds_nothing(app, browser_of, ours, atte
 def test_what_is_to_be_looked_at_leads_from_home_to_its_end(app, browser_of, ours, attempt):
     payment_id = attempt(problem="paid twice", provider_id=None)
     browser = browser_of(ours.manager)
-    assert "確認の必要な支払いが1件あります" in browser.get("/admin/").get_data(as_text=True)
+    home = browser.get("/admin/").get_data(as_text=True)
+    assert "二重のお支払いが1件あります" in home
+    assert "確認の必要な支払い" not in home
     listed = browser.get("/admin/payment/?look=1").get_data(as_text=True)
     assert "二重に支払われています" in listed
     assert "テスト決済" in listed
@@ -186,8 +188,78 @@ def test_what_is_to_be_looked_at_leads_from_home_to_its_end(app, browser_of, our
         browser.post(f"/admin/payment-act/{payment_id}/looked-at", {"password": factories.PASSWORD}).status_code == 303
     )
     assert _row(app, Payment, payment_id).problem == ""
-    assert "確認の必要な支払い" not in browser.get("/admin/").get_data(as_text=True)
+    assert "二重のお支払い" not in browser.get("/admin/").get_data(as_text=True)
     assert "該当" in (page := browser.get("/admin/payment/?look=1").get_data(as_text=True)) or "ありません" in page
+
+
+@pytest.mark.parametrize(
+    ("problem", "home", "says"),
+    [
+        ("disputed", "チャージバックが1件あります", "回答の期限を確かめ"),
+        ("dispute lost", "チャージバックが1件あります", "ご本人に連絡して決めて"),
+        ("part refunded", "確認の必要な支払いが1件あります", "一部だけが返金されています"),
+        ("refund failed", "失敗した返金が1件あります", "ご本人にはまだ返っていません"),
+        ("paid twice; disputed", "二重のお支払いが1件あります", "一方を返金してください"),
+    ],
+)
+def test_what_happened_to_money_stands_at_home_with_what_to_do(browser_of, ours, attempt, problem, home, says):
+    payment_id = attempt(problem=problem, refunded_yen=500)
+    browser = browser_of(ours.clerk)
+    assert home in browser.get("/admin/").get_data(as_text=True)
+    person = browser.get(f"/admin/recipient/details/?id={ours.people[0].id}").get_data(as_text=True)
+    assert says in person
+    assert "うち500円を返金" in person
+    act = browser_of(ours.manager).get(f"/admin/payment-act/{payment_id}/looked-at").get_data(as_text=True)
+    assert says in act
+    # money that came stays: nobody is told that the person may pay anew
+    assert "支払いの状態は変わりません" in act
+    assert "もう一度支払えるようになります" not in act
+
+
+def test_two_problems_of_one_payment_are_both_told(browser_of, ours, attempt):
+    attempt(problem="paid twice; disputed")
+    browser = browser_of(ours.clerk)
+    home = browser.get("/admin/").get_data(as_text=True)
+    assert "二重のお支払いが1件あります" in home
+    assert "チャージバックが1件あります" in home
+    person = browser.get(f"/admin/recipient/details/?id={ours.people[0].id}").get_data(as_text=True)
+    assert "二重に支払われています" in person
+    assert "異議（チャージバック）" in person
+
+
+def test_a_dispute_that_somebody_looked_into_still_says_that_it_is_open(browser_of, ours, attempt):
+    attempt(dispute="open")
+    person = browser_of(ours.clerk).get(f"/admin/recipient/details/?id={ours.people[0].id}").get_data(as_text=True)
+    assert "チャージバックの結果待ち" in person
+
+
+def test_what_waits_at_a_provider_without_an_answer_stands_at_home(app, browser_of, ours, attempt):
+    now = datetime.now(UTC)
+    attempt(state="started", unanswered=3, unanswered_since=now - timedelta(minutes=3))
+    clerk, manager = browser_of(ours.clerk), browser_of(ours.manager)
+    assert "返事がなく" not in manager.get("/admin/").get_data(as_text=True)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        db.session.query(Payment).update({"unanswered_since": now - timedelta(minutes=11)})
+        db.session.commit()
+    home = manager.get("/admin/").get_data(as_text=True)
+    assert "結果を確かめられていない支払いが1件あります" in home
+    assert "決済アカウントを確かめる" in home
+    assert "自社の管理者にお知らせください" in clerk.get("/admin/").get_data(as_text=True)
+
+
+def test_mending_an_account_ends_its_rest(app, browser_of, ours):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(PaymentAccount, ours.payment_account)
+        row.rests_until = row.ask_after = datetime.now(UTC) + timedelta(hours=1)
+        row.unanswered = 9
+        db.session.commit()
+    browser = browser_of(ours.manager)
+    url = f"/admin/payment_account/edit/?id={ours.payment_account}"
+    form = re.findall(r'name="([^"]+)"[^>]*value="([^"]*)"', browser.get(url).get_data(as_text=True))
+    browser.post(url, {**dict(form), "provider": "stripe", "methods": "card", "test_mode": "y", "active": "y"})
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(PaymentAccount, ours.payment_account)
+        assert (row.rests_until, row.ask_after, row.unanswered) == (None, None, 0)
 
 
 def test_differences_are_counted_for_managers_and_closed(app, browser_of, ours, theirs):

@@ -123,7 +123,10 @@ def test_pages_of_a_long_list(app, browser_of, ours):
     [
         ("", ""),
         ("mismatch: amount, currency", "金額・通貨が決済サイトと合いません。決済サイトで確かめてください。"),
-        ("paid twice", "二重に支払われています。決済サイトで確かめ、一方を返金してください。"),
+        (
+            "refund not done; refund not done",
+            "返金が終わっていません。決済サイトの管理画面で、返金の状態を確かめてください。" * 2,
+        ),
         ("something new", "決済サイトと食い違いがあります。決済サイトで確かめてください。"),
     ],
 )

@@ -42,6 +42,9 @@ class Traits:
     events: int = 1  # how many a payment at once is told by
     ends_pages: bool = True  # whether an open page can be ended by API
     takes_slips_back: bool = True  # whether money of a slip can be given back by API
+    tells_refunds: bool = True  # whether an event tells of money given back
+    tells_disputes: bool = True  # whether a dispute is told of while it is open
+    tells_failed_refunds: bool = True  # whether a refund may be told as failed after all
     refund_call: str = "refund_create"  # what the sandbox calls the request that gives money back
 
     def keys(self, account_id: int) -> tuple[str, str]:
@@ -85,6 +88,8 @@ TRAITS = {
         "konbini",
         _other_body,
         takes_slips_back=False,
+        tells_disputes=False,
+        tells_failed_refunds=False,
         refund_call="payment_refund",
     ),
     "paypay": Traits(
@@ -94,6 +99,9 @@ TRAITS = {
         None,
         _other_merchant,
         ends_pages=False,
+        tells_refunds=False,
+        tells_disputes=False,
+        tells_failed_refunds=False,
     ),
 }
 

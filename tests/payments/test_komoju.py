@@ -18,6 +18,7 @@ from app.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
+    Dispute,
     Order,
     PaymentAccount,
     Refund,
@@ -206,6 +207,14 @@ def test_a_page_that_is_over_but_money_counts(changes: dict[str, object], status
     assert charge(**changes, payment=payment()).status is ChargeStatus.PAID
 
 
+def test_a_chargeback_is_a_refund_that_says_so() -> None:
+    gone = {"resource": "refund", "amount": 12_000, "chargeback": True, "description": None}
+    ours = {"resource": "refund", "amount": 300, "chargeback": False, "description": "abc.12.p1.r1"}
+    read = charge(status="completed", payment=payment(refunds=[ours, gone]))
+    assert (read.dispute, read.refunds) == (Dispute.LOST, {"abc.12.p1.r1": RefundStatus.DONE})
+    assert charge(status="completed", payment=payment(refunds=[ours])).dispute is None
+
+
 def test_a_refund_in_part() -> None:
     part = charge(status="completed", payment=payment(amount_refunded=300))
     assert (part.status, part.amount_refunded) == (ChargeStatus.PAID, 300)
@@ -268,7 +277,9 @@ def told(body: bytes, **headers: str) -> WebhookEvent:
 
 
 def test_events_lead_to_our_charge() -> None:
-    assert told(event(payment())) == WebhookEvent("evt1", "payment.captured", "sess1", "abc.12.p1")
+    assert told(event(payment())) == WebhookEvent(
+        "evt1", "payment.captured", "sess1", "abc.12.p1", payment_id=payment()["id"]
+    )
     assert told(event({"resource": "settlement", "id": "x"}, "settlement.created")) == WebhookEvent(
         "evt1", "settlement.created", None, None
     )

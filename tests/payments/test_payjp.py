@@ -17,6 +17,7 @@ from app.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
+    Dispute,
     Order,
     PaymentAccount,
     UnclearCharge,
@@ -85,9 +86,15 @@ def answers(*contents: object) -> list[Response]:
 
 
 def charge(*contents: object) -> Charge:
+    """Read a charge; where money came and no disputes are given, there are none."""
     read = payjp.charge(ASKED, answers(*contents))
+    if isinstance(read, Request) and len(contents) == 3:
+        read = payjp.charge(ASKED, answers(*contents, NO_DISPUTES))
     assert isinstance(read, Charge)
     return read
+
+
+NO_DISPUTES = {"object": "list", "data": [], "has_more": False}
 
 
 def question(*contents: object) -> Request:
@@ -307,13 +314,40 @@ def test_events_lead_to_our_charge() -> None:
     assert told(event(session(), "checkout.session.completed")) == WebhookEvent(
         "evnt_1", "checkout.session.completed", "cs_test_1", "abc.12.p1"
     )
-    assert told(event(flow())) == WebhookEvent("evnt_1", "payment_flow.succeeded", None, "abc.12.p1")
+    assert told(event(flow())) == WebhookEvent(
+        "evnt_1", "payment_flow.succeeded", None, "abc.12.p1", payment_id="pfw_1"
+    )
     refund = {"object": "payment_refund", "id": "re_1", "metadata": {"reference": "abc.12.p1"}}
     assert told(event(refund, "refund.created")).reference == "abc.12.p1"
-    # a refund made at PAY.JP's own desk bears nothing of ours
-    assert told(event({"object": "payment_refund", "metadata": {}}, "refund.created")) == WebhookEvent(
-        "evnt_1", "refund.created", None, None
-    )
+    # a refund made at PAY.JP's own desk, and a dispute, bear nothing of ours but the money's id
+    for kind in ("payment_refund", "payment_dispute"):
+        about: dict[str, object] = {"object": kind, "id": "x_1", "payment_flow_id": "pfw_1", "metadata": {}}
+        assert told(event(about, "any.kind")) == WebhookEvent("evnt_1", "any.kind", None, None, payment_id="pfw_1")
+
+
+DISPUTED = [
+    ([], None),
+    (["pre_warning_needs_response"], Dispute.OPEN),
+    (["needs_response"], Dispute.OPEN),
+    (["under_review"], Dispute.OPEN),
+    (["unheard_of"], Dispute.OPEN),
+    (["lost"], Dispute.LOST),
+    (["cancel"], Dispute.WON),
+    (["cancel", "needs_response"], Dispute.OPEN),
+    (["cancel", "lost"], Dispute.LOST),
+]
+
+
+@pytest.mark.parametrize(("statuses", "read"), DISPUTED)
+def test_a_dispute_is_asked_for_beside_money(statuses: list[str], read: Dispute | None) -> None:
+    paid_ = (session(**DONE), flow(), refunds())
+    fourth = question(*paid_)
+    assert fourth.url == "https://api.pay.jp/v2/payment_disputes?payment_flow_id=pfw_1&limit=100"
+    listed = {"object": "list", "data": [{"object": "payment_dispute", "status": status} for status in statuses]}
+    assert charge(*paid_, listed).dispute is read
+    # a contract that may not ask about them keeps nobody's money from being seen
+    refused = [*answers(*paid_), Response(403, {}, b'{"status": 403, "code": "forbidden"}')]
+    assert payjp.charge(ASKED, refused) == charge(*paid_)
 
 
 @pytest.mark.parametrize("token", ["", "whook_toke", "whook_token ", "ｗｈｏｏｋ"])

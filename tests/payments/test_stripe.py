@@ -64,7 +64,9 @@ def answer(content: object, status: int = 200) -> Response:
 
 
 def read(response: Response) -> Charge:
-    return stripe_checkout.charge(stripe_checkout.fetch(account(), "cs_test_a1"), [response])
+    found = stripe_checkout.charge(stripe_checkout.fetch(account(), "cs_test_a1"), [response])
+    assert isinstance(found, Charge)
+    return found
 
 
 def charge(**changes: object) -> Charge:

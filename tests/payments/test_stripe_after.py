@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from app.outbound import Response
+from app.outbound import Request, Response
 from app.payments.base import (
     Charge,
     ChargeStatus,
+    Dispute,
     PaymentAccount,
     Refund,
     RefundStatus,
@@ -42,11 +43,18 @@ def answer(content: object, status: int = 200) -> Response:
     return Response(status, {}, json.dumps(content).encode())
 
 
+def told(*contents: object) -> Charge:
+    """Read a charge of what was answered to our questions."""
+    found = stripe_checkout.charge(stripe_checkout.fetch(ACCOUNT, "cs_test_1"), [answer(one) for one in contents])
+    assert isinstance(found, Charge)
+    return found
+
+
 def test_a_paid_charge_tells_what_a_refund_needs() -> None:
-    read = stripe_checkout.charge(stripe_checkout.fetch(ACCOUNT, "cs_test_1"), [answer(session("cs_test_1"))])
+    read = told(session("cs_test_1"))
     assert (read.payment_id, read.amount_refunded, read.status) == ("pi_1", 300, ChargeStatus.PAID)
     unexpanded = session("cs_test_1", payment_intent="pi_2", status="open", payment_status="unpaid")
-    assert stripe_checkout.charge(stripe_checkout.fetch(ACCOUNT, "x"), [answer(unexpanded)]).payment_id == "pi_2"
+    assert told(unexpanded).payment_id == "pi_2"
 
 
 def test_only_an_open_session_can_be_ended() -> None:
@@ -123,3 +131,48 @@ def test_a_page_of_a_day_leaves_out_what_is_not_ours_to_read() -> None:
     assert stripe_checkout.listed(day, answer({"object": "list", "data": [], "has_more": True})).cursor is None
     with pytest.raises(UnclearCharge):
         stripe_checkout.listed(day, answer({"object": "charge"}))
+
+
+def disputed(*statuses: str) -> dict[str, Any]:
+    return {"object": "list", "data": [{"object": "dispute", "status": status} for status in statuses]}
+
+
+CONTESTED = session("cs_test_1", payment_intent={"id": "pi_1", "latest_charge": {"disputed": True}})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "read"),
+    [
+        (["warning_needs_response"], Dispute.OPEN),
+        (["needs_response"], Dispute.OPEN),
+        (["under_review"], Dispute.OPEN),
+        (["unheard_of"], Dispute.OPEN),
+        ([], Dispute.OPEN),  # the charge says that there is one
+        (["lost"], Dispute.LOST),
+        (["won"], Dispute.WON),
+        (["warning_closed"], Dispute.WON),
+        (["won", "needs_response"], Dispute.OPEN),
+    ],
+)
+def test_how_a_dispute_stands_is_asked_where_there_is_one(statuses: list[str], read: Dispute) -> None:
+    asked = stripe_checkout.fetch(ACCOUNT, "cs_test_1")
+    second = stripe_checkout.charge(asked, [answer(CONTESTED)])
+    assert isinstance(second, Request)
+    assert second.url == "https://api.stripe.com/v1/disputes?payment_intent=pi_1&limit=100"
+    assert second.headers == asked.headers
+    assert told(CONTESTED, disputed(*statuses)).dispute is read
+    # a restricted key may not ask: that there is one is known all the same
+    refused = [answer(CONTESTED), answer({"error": {"code": "more_permissions_required"}}, 403)]
+    assert stripe_checkout.charge(asked, refused) == told(CONTESTED, disputed("needs_response"))
+
+
+def test_our_refunds_are_told_by_our_reference() -> None:
+    refunds = [
+        {"status": "failed", "amount": 12_300, "metadata": {"refund": "ref-1.r1"}},
+        {"status": "requires_action", "amount": 12_300, "metadata": {"refund": "ref-1.r2"}},
+        {"status": "succeeded", "amount": 300, "metadata": {}},
+    ]
+    latest = {"refunds": {"object": "list", "data": refunds, "has_more": False}}
+    read = told(session("cs_test_1", payment_intent={"id": "pi_1", "latest_charge": latest}))
+    assert read.refunds == {"ref-1.r1": RefundStatus.FAILED, "ref-1.r2": RefundStatus.PENDING}
+    assert (read.amount_refunded, read.dispute) == (300, None)

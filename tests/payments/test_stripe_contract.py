@@ -36,7 +36,9 @@ def account(base_url: str = "https://api.stripe.com") -> PaymentAccount:
 
 def read(session: object) -> Charge:
     asked = stripe_checkout.fetch(account(), "cs_test_a1")
-    return stripe_checkout.charge(asked, [Response(200, {}, json.dumps(session).encode())])
+    found = stripe_checkout.charge(asked, [Response(200, {}, json.dumps(session).encode())])
+    assert isinstance(found, Charge)
+    return found
 
 
 def official(name: str) -> dict[str, Any]:

@@ -138,3 +138,13 @@ def test_an_event_about_nothing_we_know_triggers_nothing(about: object) -> None:
     event = json.dumps({"object": "event", "id": "evt_1", "type": "account.updated", "data": about})
     got = stripe_checkout.webhook(ACCOUNT, signed(event), event.encode(), NOW)
     assert (got.provider_id, got.reference) == (None, None)
+
+
+def test_a_dispute_and_a_refund_made_at_the_desk_lead_to_the_money() -> None:
+    for about in (
+        {"object": "dispute", "id": "dp_1", "charge": "ch_1", "payment_intent": "pi_1", "metadata": {}},
+        {"object": "refund", "id": "re_1", "charge": "ch_1", "payment_intent": "pi_1", "metadata": {}},
+    ):
+        event = json.dumps({"object": "event", "id": "evt_1", "type": "x.y", "data": {"object": about}})
+        got = stripe_checkout.webhook(ACCOUNT, signed(event), event.encode(), NOW)
+        assert (got.provider_id, got.reference, got.payment_id) == (None, None, "pi_1")

@@ -339,3 +339,43 @@ def test_a_contract_that_is_not_used_any_more_is_not_to_be_tried_again(shop: Sho
     reader.press()
     assert "みどり信販へお問い合わせください" in reader.text
     assert "数分たってから" not in reader.text
+
+
+def test_who_paid_twice_reads_so_and_whom_to_call(shop: Shop, reader: Browser) -> None:
+    shop.database.execute("UPDATE tenant SET contact_phone = '0120-123-456'")
+    person_id = shop.sent.person.id
+    for attempt, problem in ((1, ""), (2, "paid twice")):
+        shop.database.execute(
+            "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
+            " amount_yen, paid_at, problem) SELECT tenant_id, campaign_id, id, %s, %s, %s, 'paid', 12000, now(), %s"
+            " FROM recipient WHERE id = %s",
+            [shop.account_id, attempt, f"ref-{attempt}", problem, person_id],
+        )
+    shop.database.execute("UPDATE recipient SET payment_state = 'paid', paid_at = now() WHERE id = %s", [person_id])
+    page = reader.open("/p").text
+    assert "二重のお支払い" in page
+    assert "0120-123-456）へお問い合わせください" in page
+    assert page.count("12,000円") == 2
+    assert "ref-1" in page
+    assert "ref-2" in page
+    assert "支払いに進む" not in page
+    assert "もう一度支払う" not in page
+    shop.database.execute("UPDATE campaign SET page_language = 'en'")
+    assert "You have paid twice" in reader.open("/p").text
+    # once the company has looked into it
+    shop.database.execute("UPDATE campaign SET page_language = 'ja'")
+    shop.database.execute("UPDATE payment SET problem = ''")
+    assert "二重のお支払い" not in reader.open("/p").text
+
+
+def test_a_refund_that_failed_is_not_told_as_given_back(shop: Shop, reader: Browser) -> None:
+    shop.database.execute(
+        "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
+        " amount_yen, paid_at, problem) SELECT tenant_id, campaign_id, id, %s, 1, 'ref-1', 'refunded', 12000, now(),"
+        " 'refund failed' FROM recipient WHERE id = %s",
+        [shop.account_id, shop.sent.person.id],
+    )
+    shop.database.execute("UPDATE recipient SET payment_state = 'refunded'")
+    page = reader.open("/p").text
+    assert "ご返金を確認しています" in page
+    assert "ご返金しました" not in page
