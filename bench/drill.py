@@ -28,7 +28,13 @@ FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "unknown_left", "r
 RECOVERY_S = 90.0
 # what no factor shortens: programs that start, an account's rest after refusals, the sending itself; seconds
 _UNSCALED_S = 30.0
-_ROOMS = ("bench.drill_delivery", "bench.drill_payments", "bench.drill_tokens", "bench.drill_retries")
+_ROOMS = (
+    "bench.drill_delivery",
+    "bench.drill_payments",
+    "bench.drill_notices",
+    "bench.drill_tokens",
+    "bench.drill_retries",
+)
 
 
 def main(names: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.ground import Ground
@@ -32,7 +32,7 @@ _AT_ONCE = {"stripe": "card", "payjp": "card", "komoju": "credit_card", "paypay"
 _LATER = ("stripe", "komoju")
 # of those who can, one in so many orders a slip and pays it a moment later
 _SLIP_EVERY = 3
-_PHONES_AT_ONCE = 12
+PHONES_AT_ONCE = 12
 _LIMIT_S = 500.0
 _POLL_S = 0.5
 
@@ -57,7 +57,7 @@ def paying(way: Way, **switches: object) -> Callable[[Ground], Run]:
                 for name, value in switches.items()
             }
         )
-        with ThreadPoolExecutor(_PHONES_AT_ONCE) as crowd:
+        with ThreadPoolExecutor(PHONES_AT_ONCE) as crowd:
             list(crowd.map(lambda person: shop.pay(person, way), shop.people))
         if switches.get("webhooks_off"):
             shop.a_day_later()
@@ -81,7 +81,7 @@ def killed(ground: Ground) -> Run:
                 lives[name].append(ground.start(*command, log=name))
 
     shop = Shop.open(ground)
-    with ThreadPoolExecutor(_PHONES_AT_ONCE) as crowd:
+    with ThreadPoolExecutor(PHONES_AT_ONCE) as crowd:
         way = Way(come_back=lambda number: number % 2 == 0)
         paid = [crowd.submit(shop.pay, person, way) for person in shop.people]
         while not all(one.done() for one in paid):
@@ -103,6 +103,7 @@ class Shop:
 
     ground: Ground
     people: Sequence[Mapping[str, Any]]
+    accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, ground: Ground, people: int = PAYMENTS // len(_SITES)) -> "Shop":
@@ -119,7 +120,7 @@ class Shop:
             ground.sandbox.addresses(**{f"{site}_webhooks": webhook})
         payers = list(told["people"])
         random.Random(PAYMENTS).shuffle(payers)
-        return cls(ground, payers)
+        return cls(ground, payers, told["accounts"])
 
     def pay(self, person: Mapping[str, Any], way: Way) -> None:
         """Let one person pay, from the tap on the link to the site's thanks."""

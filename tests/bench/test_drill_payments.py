@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app.config import Settings
-from bench import drill_payments
+from bench import drill_notices, drill_payments
 from bench.drill_payments import Shop, holds
 from bench.ground import Ground
 from sandbox.harness import Sandbox, running_sandbox
@@ -88,3 +88,10 @@ def test_a_second_charge_at_the_site_is_seen(stand: Stand, verdict: Any) -> None
     stand.database.execute("UPDATE payment SET state = 'paid'")
     stand.database.execute("UPDATE recipient SET payment_state = 'paid'")
     assert verdict()[:3] == (1, 0, 1)
+
+
+def test_the_cell_of_questions_holds_only_in_time_and_without_loss() -> None:
+    run: dict[str, Any] = {"payments": 160, "paid_s": 60.0, "lost": 0, "duplicated": 0, "yen_difference": 0}
+    assert drill_notices.holds(run)
+    for broken in ({"paid_s": 60.1}, {"lost": 1}, {"duplicated": 1}, {"yen_difference": 1}, {"payments": 159}):
+        assert not drill_notices.holds({**run, **broken})
