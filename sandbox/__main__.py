@@ -64,7 +64,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     address = f"http://{host}:{listener.getsockname()[1]}"
     world = build(settings, settings.public_url or address)
     carrier = Karaden(world.messages, world.switches, settings.karaden_tokens)
-    carrier_gate = Gate("karaden", world.ledger, world.switches, karaden.failure)
+    carrier_gate = Gate("karaden", world.agenda, world.ledger, world.switches, karaden.failure)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(carrier.routes(carrier_gate))
     payment_doors = (
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         ("paypay", paypay.PayPay(world.orders), paypay.failure),
     )
     for kind, door, failure in payment_doors:
-        app.add_routes(door.routes(Gate(kind, world.ledger, world.switches, failure, quotes=True)))
+        app.add_routes(door.routes(Gate(kind, world.agenda, world.ledger, world.switches, failure, quotes=True)))
     world.load()
     app.add_routes(control.routes(world))
     app.add_routes(own_desk.routes(world))

@@ -16,6 +16,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from sandbox.agenda import Agenda
 from sandbox.ledger import Ledger, Row
 from sandbox.switches import Switches
 
@@ -48,10 +49,12 @@ Failer = Callable[[int], Reply]
 class Gate:
     """Stands before one provider's API; `failure` makes that provider's 429 and 500.
 
-    `quotes`: its answers tell amounts, which a switch may falsify.
+    `agenda` keeps the requests that a gateway lets through late. `quotes`: its answers tell amounts, which a switch may
+    falsify.
     """
 
     kind: str
+    agenda: Agenda
     ledger: Ledger
     switches: Switches
     failure: Failer
@@ -73,24 +76,44 @@ class Gate:
                 return self._refuse(request, call, body, 429, fault)
             if fault == "error_before":
                 return self._refuse(request, call, body, 500, fault)
-            reply = answer(request, body)
-            if fault == "error_after":
-                reply = self._spoil(reply)
-            no_answer = fault in {"reset_after_body", "hang"}
-            status = None if no_answer else reply.status
-            self._note(request, call, body, status, fault or "answered", reply.accepted)
-            if reply.first is not None:
-                await reply.first()
-            if fault == "reset_after_body":
-                return _reset(request)
-            if fault == "hang":
-                await asyncio.get_running_loop().create_future()  # ends when the client goes away
-            wait_s = self.switches.wait_s(named)
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+            if fault in {"gateway_timeout", "hang_late"}:
+                return await self._late(request, call, body, fault, answer)
+            return await self._answer(request, call, body, fault, answer)
 
         return handle
+
+    async def _answer(
+        self, request: web.Request, call: str, body: bytes, fault: str | None, answer: Answerer
+    ) -> web.Response:
+        """Let the request in, and answer it or not."""
+        named = of_contract(f"{self.kind}.{call}", request.match_info.get("tenant"))
+        reply = answer(request, body)
+        if fault == "error_after":
+            reply = self._spoil(reply)
+        no_answer = fault in {"reset_after_body", "hang"}
+        status = None if no_answer else reply.status
+        self._note(request, call, body, status, fault or "answered", reply.accepted)
+        if reply.first is not None:
+            await reply.first()
+        if fault == "reset_after_body":
+            return _reset(request)
+        if fault == "hang":
+            await asyncio.get_running_loop().create_future()  # ends when the client goes away
+        wait_s = self.switches.wait_s(named)
+        if wait_s:
+            await asyncio.sleep(wait_s)
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+    async def _late(self, request: web.Request, call: str, body: bytes, fault: str, answer: Answerer) -> web.Response:
+        """Answer as a gateway that gave up waiting; what stands behind it takes the request later."""
+        no_answer = fault == "hang_late"
+        self._note(request, call, body, None if no_answer else 504, fault)
+        named = of_contract(f"{self.kind}.{call}", request.match_info.get("tenant"))
+        wait_s = self.switches.amount("taken_late_s", named)
+        self.agenda.after(wait_s, lambda: _let_in(answer, request, body))
+        if no_answer:
+            await asyncio.get_running_loop().create_future()  # ends when the client goes away
+        return web.Response(status=504, text="<html>504 Gateway Time-out</html>", content_type="text/html")
 
     def _misquoting(self, answer: Answerer, full_call: str) -> Answerer:
         """Let a payment site's answers tell wrong amounts, currency or times, where the switches say so."""
@@ -136,6 +159,11 @@ class Gate:
 def of_contract(call: str, contract: str | None) -> str:
     """Name a call with the contract it is made under, so that a switch can be one contract's alone."""
     return f"{call}@{contract}" if contract else call
+
+
+def _let_in(answer: Answerer, request: web.Request, body: bytes) -> None:
+    """Do what a request asks for; nobody waits for its answer any more."""
+    answer(request, body)
 
 
 def _reset(request: web.Request) -> web.Response:

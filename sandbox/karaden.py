@@ -7,7 +7,8 @@ no idempotency key.
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -102,7 +103,7 @@ class Karaden:
             wanted = _read_list(request.query)
         except KaradenError as error:
             return refusal(error)
-        found = self._messages.newest_first(tenant, wanted.to, wanted.tag)
+        found = self._visible(tenant, wanted)
         page: list[str] = []
         skip = (wanted.page - 1) * wanted.per_page
         more = False
@@ -118,6 +119,16 @@ class Karaden:
                 page.append(message.write())
         body = f'{{"object": "list", "has_more": {json.dumps(more)}, "data": [{", ".join(page)}]}}'
         return Reply(200, body.encode(), _JSON)
+
+    def _visible(self, tenant: str, wanted: "_Wanted") -> Iterator[Message]:
+        """Give what a list may show: less, or more, than it should where the switches say so."""
+        if self._switches.flag("list_empty", "karaden.list"):
+            return
+        tag = None if self._switches.flag("list_unfiltered", "karaden.list") else wanted.tag
+        youngest = time.time() - self._switches.amount("list_stale_s", "karaden.list")
+        for message in self._messages.newest_first(tenant, wanted.to, tag):
+            if message.at <= youngest:
+                yield message
 
     def _detail(self, request: web.Request, _body: bytes) -> Reply:
         """GET …/messages/{id}: one message."""

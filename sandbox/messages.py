@@ -32,6 +32,7 @@ from sandbox.switches import Switches
 
 JST = timezone(timedelta(hours=9))
 VERSION = "2024-03-01"
+_CREATE = "karaden.create"
 _RECEIPT_GAP_S = 0.1  # keeps a message's receipts in their order
 CANCEL_BEFORE_S = 300  # a booked message can be cancelled until 5 minutes before its time
 _ONE_SMS, _ONE_PART = 70, 67  # UTF-16 units
@@ -134,7 +135,7 @@ class Messages:
             service_id=draft.service_id,
             to=draft.to,
             body=draft.body,
-            tags=draft.tags,
+            tags=[tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", _CREATE) else draft.tags,
             is_shorten=draft.is_shorten,
             scheduled_at=_iso(draft.scheduled_at),
             limited_at=_iso(draft.limited_at),
@@ -154,7 +155,7 @@ class Messages:
     def newest_first(self, tenant: str, to: str | None, tag: str | None) -> Iterable[Message]:
         """Give a tenant's messages, newest first, of one number or tag or of all."""
         if tag is not None:
-            messages = self._by_tag.get((tenant, tag), [])
+            messages = self._by_tag.get((tenant, tag.lower()), [])
         else:
             messages = self.all if to is None else self.by_number.get(to, [])
         return (message for message in reversed(messages) if message.tenant == tenant and to in {None, message.to})
@@ -214,7 +215,7 @@ class Messages:
         self.all.append(message)
         self._by_id[message.id] = message
         for tag in message.tags:
-            self._by_tag.setdefault((message.tenant, tag), []).append(message)
+            self._by_tag.setdefault((message.tenant, tag.lower()), []).append(message)
         inbox = self.by_number.pop(message.to, [])
         inbox.append(message)
         self.by_number[message.to] = inbox

@@ -21,6 +21,8 @@ FAULTS = {
     "error_after": "accepted, then 500",
     "reset_after_body": "accepted, then the connection is reset without an answer",
     "hang": "accepted, never answered",
+    "gateway_timeout": "504 of a gateway; accepted `taken_late_s` later",
+    "hang_late": "never answered; accepted `taken_late_s` later",
 }
 FLAGS = {
     "receipts_off": "no receipt is sent",
@@ -30,6 +32,9 @@ FLAGS = {
     "webhooks_off": "no webhook is sent",
     "webhooks_doubled": "each webhook is sent twice",
     "currency_wrong": "a payment site tells another currency than was ordered",
+    "list_empty": "a list of messages is empty, whatever there is",
+    "list_unfiltered": "a list of messages doesn't obey its tag filter",
+    "tags_upper": "tags are written in upper case",
 }
 AMOUNTS = {
     "latency_ms": "each answer comes this much later",
@@ -42,6 +47,8 @@ AMOUNTS = {
     "amount_wrong": "a payment site tells so much more than was ordered",
     "paid_ahead_s": "a payment site tells a time of payment so much later",
     "paid_behind_s": "a payment site tells a time of payment so much earlier",
+    "list_stale_s": "messages younger than this stand in no list yet, seconds",
+    "taken_late_s": "how much later a gateway's message is accepted, seconds",
 }
 _NAMES = FAULTS.keys() | FLAGS.keys() | AMOUNTS.keys()
 
