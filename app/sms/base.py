@@ -83,6 +83,11 @@ class Report:
     units: int | None = None
 
 
+def names(references: Sequence[str], reference: str) -> bool:
+    """Return whether a carrier means ours among `references`: it may write them in another case."""
+    return reference.casefold() in {one.casefold() for one in references}
+
+
 class UnclearAnswer(Exception):  # noqa: N818 - it is an answer's quality, not an error of ours
     """The provider's answer can't be read as what was asked for; ask again later. `args[0]` is a code for logs."""
 
@@ -91,7 +96,8 @@ class SmsProvider(Protocol):
     """One SMS service. Every method is pure; a secret stands in no exception and no repr.
 
     `passing` are the codes of reports under which the same SMS may arrive at another time: no signal, switched off,
-    congestion. Whatever isn't among them is refused for good and never sent again by itself.
+    congestion. Whatever isn't among them is refused for good and never sent again by itself. The `contract` ones of
+    `fields` say, with the base address, whose list of messages a look-up reads.
     """
 
     name: str
@@ -109,9 +115,10 @@ class SmsProvider(Protocol):
         """Give the request that asks for messages by our reference, or None where the provider has no look-up."""
 
     def found(self, response: Response, reference: str) -> Report | None:
-        """Read the answer to `lookup`: a report, or None when the message is provably absent.
+        """Read the answer to `lookup`: a report, or None for a whole list that obeyed its filter and has no message.
 
-        Raises UnclearAnswer for anything else.
+        None alone proves no absence: the list may lag behind (`app.delivery.absence`). Raises UnclearAnswer for
+        anything else, such as a list with messages of other references.
         """
 
     def detail(self, account: SmsAccount, provider_id: str) -> Request:

@@ -24,6 +24,7 @@ from app.sms.base import (
     SmsAccount,
     SmsMessage,
     UnclearAnswer,
+    names,
 )
 
 VERSION: Final = "2024-03-01"
@@ -47,8 +48,13 @@ class _Karaden:
     name = "karaden"
     label = "空電プッシュ"
     fields: Sequence[AccountField] = (
-        AccountField("tenant_id", "テナントID", help="空電プッシュの管理画面に表示される、ハイフン入りの英数字です。"),
-        AccountField("service_id", "サービスID", help="送信に使うサービス設定の番号です（半角数字）。"),
+        AccountField(
+            "tenant_id",
+            "テナントID",
+            contract=True,
+            help="空電プッシュの管理画面に表示される、ハイフン入りの英数字です。",
+        ),
+        AccountField("service_id", "サービスID", contract=True, help="送信に使うサービス設定の番号です（半角数字）。"),
         AccountField("token", "アクセストークン", secret=True, help="管理画面で発行したAPIのトークンです。"),
     )
     receipts_are_signed = False
@@ -92,14 +98,14 @@ class _Karaden:
         if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
             raise UnclearAnswer("unreadable")
         reports = [_report(message) for message in data]
-        ours = [report for report in reports if reference in report.references]
+        ours = [report for report in reports if names(report.references, reference)]
         if not ours:
-            # A list without ours proves its absence only when it is the whole list and each tag could be read.
-            if has_more or not all(report.references for report in reports):
+            # Another's message in it shows that the filter was not obeyed: ours may stand on a page that isn't shown.
+            if has_more or reports:
                 raise UnclearAnswer("incomplete")
             return None
         first = min(ours, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
-        if len(ours) == 1 and not has_more:
+        if len(ours) == 1:
             return first
         return Report(
             provider_id=first.provider_id,
