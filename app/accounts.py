@@ -12,6 +12,7 @@ from app.config import settings
 from app.extensions import vault
 from app.models import PaymentAccount, SmsAccount
 from app.payments import base as payments
+from app.sms import PROVIDERS
 from app.sms import base as sms
 from app.vault import Place
 
@@ -38,10 +39,37 @@ def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
 
 def for_sms(row: SmsAccount) -> sms.SmsAccount:
     """Open an SMS account for its adapter. Raises Unusable."""
-    bases = {"karaden": settings().karaden_api_base}
     return sms.SmsAccount(
-        bases[row.provider], _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
+        _sms_base(row), _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
     )
+
+
+def sms_contract(row: SmsAccount) -> dict[str, str]:
+    """Return what tells an SMS account's contract from another: its service, address and ids, no secret."""
+    ids = {item.name for item in PROVIDERS[row.provider].fields if item.contract}
+    named = {name: value for name, value in _texts(row.settings).items() if name in ids}
+    return {"service": row.provider, "address": _sms_base(row), **dict(sorted(named.items()))}
+
+
+def _sms_base(row: SmsAccount) -> str:
+    bases = {"karaden": settings().karaden_api_base}
+    return bases[row.provider]
+
+
+def witness_phone_of(row: SmsAccount) -> str | None:
+    """Open the account's 確認用番号 (E.164); None where there is none. Raises CannotOpen."""
+    if row.witness_phone_sealed is None:
+        return None
+    return vault.open_text(row.witness_phone_sealed, _witness_place(row))
+
+
+def seal_witness_phone(row: SmsAccount, e164: str | None) -> None:
+    """Put a 確認用番号 into a row that has its id already, or take it out."""
+    row.witness_phone_sealed = None if e164 is None else vault.seal(e164, _witness_place(row))
+
+
+def _witness_place(row: SmsAccount) -> Place:
+    return Place(row.tenant_id, "sms_account", "witness_phone_sealed", row.id)
 
 
 def for_payment(row: PaymentAccount) -> payments.PaymentAccount:

@@ -163,7 +163,18 @@ class Settings:
     send_timeout_s: int = _setting(_whole(1, 60), "20", "limit of one request to a provider, seconds")
     lease_s: int = _setting(_whole(5, 600), "30", "how long a slice is held without a sign of life, seconds")
     unknown_settle_s: int = _setting(
-        _whole(1, 3600), "40", "how long a message must be absent at the provider before it is sent again, seconds"
+        _whole(1, 3600), "40", "how long a message may be under way whose request the provider answered oddly, seconds"
+    )
+    gateway_settle_s: int = _setting(
+        _whole(1, 3600),
+        "300",
+        "the same where a gateway answered 502 to 504 or nothing came: such a message may be taken late, seconds",
+    )
+    absence_gap_s: int = _setting(
+        _whole(1, 600), "60", "time between the two look-ups that prove a message absent, seconds"
+    )
+    held_after_s: int = _setting(
+        _whole(1, 86400), "1800", "how long a message without a known outcome is asked about before it is held, seconds"
     )
     sweep_s: int = _setting(_whole(1, 600), "60", "time between sweeps that rebuild the queues, seconds")
 
@@ -254,6 +265,8 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
         faults.append(
             "UNKNOWN_SETTLE_S: must be twice SEND_TIMEOUT_S or more, or a message that is only late could be sent again"
         )
+    if values["gateway_settle_s"] < values["unknown_settle_s"]:
+        faults.append("GATEWAY_SETTLE_S: must be UNKNOWN_SETTLE_S or more: a gateway's message comes later than others")
     if not values["link_base_url"].startswith("https://"):
         faults.append("LINK_BASE_URL: must start with https://: it stands in every SMS")
     if values["env"] == "production":

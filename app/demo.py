@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app import tenancy
-from app.accounts import credentials_of, seal_credentials
+from app.accounts import credentials_of, seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.windows import ALWAYS
 from app.config import settings
@@ -19,6 +19,9 @@ from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, T
 from app.tenancy.passwords import hash_password
 
 PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
+
+# 確認用番号 of both companies: nobody of the demo's lists has it
+WITNESS_PHONE = "+819090009999"
 
 _COMPANIES = (
     ("midori", "みどり損害保険", "0120-000-101", "平日 9:00〜18:00"),
@@ -105,6 +108,7 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
         db.session.add(sms)
         db.session.flush()
         seal_credentials(sms, {"token": uuid.uuid4().hex})
+        seal_witness_phone(sms, WITNESS_PHONE)
     payment = db.session.scalar(select(PaymentAccount).order_by(PaymentAccount.id))
     if payment is None:
         payment = PaymentAccount(

@@ -1,11 +1,11 @@
 """Our names at providers: of an SMS, a test SMS, a payment. This module alone writes and reads them.
 
 In: a person's mark, their row's number, the attempt. Out: `<mark>.<recipient id>.<attempt>` for an SMS, `.p<attempt>`
-for a payment, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a test SMS; at most 30 characters with row
-numbers of 13 digits. What can't happen here: one reference for two people, though a restored backup gives their row
-numbers again (the mark is random, drawn anew with each generation of the link); two that differ by case alone, as a
-carrier may write them; a personal detail. Before there were marks the campaign's key stood in their place: those still
-read.
+for a payment, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a test SMS, `<mark>.w` for one to the
+company's own number; at most 30 characters with row numbers of 13 digits. What can't happen here: one reference for two
+people, though a restored backup gives their row numbers again (the mark is random, drawn anew with each generation of
+the link); two that differ by case alone, as a carrier may write them; a personal detail. Before there were marks the
+campaign's key stood in their place: those still read.
 """
 
 import re
@@ -56,6 +56,11 @@ def by_hand(mark: str, recipient_id: int, attempt: int) -> str:
 def test_sms(row_id: int) -> str:
     """Return the reference of a test SMS, with a mark drawn for it."""
     return f"{mark(secrets.token_bytes(_MARK_BYTES), '')}.t{row_id}"
+
+
+def witness() -> str:
+    """Return the reference of an SMS to a company's own number, a mark drawn for it."""
+    return f"{mark(secrets.token_bytes(_MARK_BYTES), '')}.w"
 
 
 def of_attempt(stored: str | None, campaign_key: str, recipient_id: int, attempt: int) -> str:

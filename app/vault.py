@@ -89,6 +89,7 @@ class Vault:
                 "content",
                 "receipt",
                 "recovery",
+                "credentials",
             )
         }
         self._token_chars = token_chars
@@ -173,6 +174,11 @@ class Vault:
     def recovery_digest(self, user_id: int, code: str) -> bytes:
         """Digest (32 bytes) by which one of a user's recovery codes is recognised."""
         return self._digest("recovery", _ONE.pack(8, user_id) + _sized(code.encode()))
+
+    def credentials_digest(self, sms_account_id: int, credentials: str) -> bytes:
+        """Digest (16 bytes) by which it shows that an account's credentials are others than before."""
+        message = _ONE.pack(8, sms_account_id) + _sized(credentials.encode())
+        return self._digest("credentials", message)[:_INDEX_BYTES]
 
     # --- links ---
 

@@ -18,7 +18,13 @@ def send_one(
         way = routes.route(campaign_id)
         with slices.holding(held) as connection:
             [claim] = books.claim(
-                connection, held, account_id=way.account.id, validity=way.validity, after_id=recipient_id - 1, limit=1
+                connection,
+                held,
+                account_id=way.account.id,
+                contract_id=way.account.contract_id,
+                validity=way.validity,
+                after_id=recipient_id - 1,
+                limit=1,
             )
         outcome = way.account.provider.outcome(perform(routes.request(way, claim)))
         with slices.holding(held) as connection:

@@ -13,12 +13,17 @@ import pytest
 from flask import Flask
 
 from app import config, tenancy
+from app.accounts import seal_witness_phone
 from app.campaigns import rehearsal
 from app.config import Settings
 from app.delivery import stopping, turns
+from app.extensions import db
+from app.models import SmsAccount
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
 from tests.factories import Person
+
+OWN = "+819088887777"  # 確認用番号
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +45,14 @@ def sandbox(carrier: Sandbox) -> Sandbox:
 def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable[..., None]]:
     """The application within its context, talking to the sandbox; call it to change settings for this test."""
     base = replace(
-        settings, karaden_api_base=sandbox.karaden_base, batch_rows=50, send_timeout_s=2, lease_s=5, unknown_settle_s=1
+        settings,
+        karaden_api_base=sandbox.karaden_base,
+        batch_rows=50,
+        send_timeout_s=2,
+        lease_s=5,
+        unknown_settle_s=1,
+        gateway_settle_s=1,
+        absence_gap_s=1,
     )
     config.install(base)
     stopping.asked.clear()
@@ -55,8 +67,20 @@ def requests(sandbox: Sandbox) -> int:
 
 
 def received(sandbox: Sandbox) -> Counter[str]:
-    """Count the SMS that each phone got; numbers as the carrier writes them."""
-    return Counter(message["to"] for message in sandbox.messages())
+    """Count the SMS that each phone got, but the company's own; numbers as the carrier writes them."""
+    return Counter(message["to"] for message in sandbox.messages() if message["to"] != "0" + OWN[3:])
+
+
+def to_own_number(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Give the SMS to the company's own number."""
+    return [message for message in sandbox.messages() if message["to"] == "0" + OWN[3:]]
+
+
+def give_witness_phone(job: "Job") -> None:
+    """Register a number of the company's own with the job's account."""
+    with tenancy.tenant(job.tenant_id):
+        seal_witness_phone(db.session.get_one(SmsAccount, job.account_id), OWN)
+        db.session.commit()
 
 
 @dataclass(frozen=True, slots=True)

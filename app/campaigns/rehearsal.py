@@ -15,13 +15,14 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from app import links
+from app.accounts import sms_contract
 from app.campaigns import overlap, people, template
 from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
 from app.identity.normalise import QuestionKind
 from app.identity.weakness import weak
-from app.models import Campaign, Recipient
+from app.models import Campaign, Recipient, SmsAccount
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
 from app.tracking.moves import Executor
@@ -86,7 +87,7 @@ def digest(campaign: Campaign) -> str:
         campaign.key,
         campaign.revision,
         campaign.tenant.name,
-        campaign.sms_account_id,
+        [sms_route(account) for account in [campaign.sms_account] if account is not None],
         campaign.payment_account_id if campaign.payment_required else None,
         campaign.payment_required,
         campaign.sms_text,
@@ -99,6 +100,11 @@ def digest(campaign: Campaign) -> str:
         [[q.position, q.kind, q.label, q.choices] for q in campaign.questions],
     ]
     return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def sms_route(account: SmsAccount) -> list[object]:
+    """Return what decides by whom and as whom SMS leave: not the token, which is renewed without a word."""
+    return [account.id, *sms_contract(account).values(), account.sender]
 
 
 def current(campaign: Campaign) -> dict[str, Any] | None:

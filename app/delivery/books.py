@@ -58,6 +58,7 @@ def claim(
     held: Lease,
     *,
     account_id: int,
+    contract_id: int | None,
     validity: Mapping[str, object],
     after_id: int,
     limit: int,
@@ -98,6 +99,7 @@ def claim(
         tenant_id=held.tenant_id,
         campaign_id=held.campaign_id,
         account_id=account_id,
+        contract_id=contract_id,
         fence=held.fence,
         at=now,
     )

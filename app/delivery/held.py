@@ -1,10 +1,12 @@
-"""Messages whose fate the provider can't tell: held until a person decides whether they count as sent.
+"""Messages whose fate the machine can't prove: held until a manager decides whether they count as sent.
 
-Nothing is guessed and nothing sent again by itself. A message is held when a day of look-ups gave no clear answer, once
-it has settled where the provider has no look-up, and when it was accepted but never told of again
-(`app.delivery.silence`). The machine goes on asking meanwhile, and a receipt still settles it.
+Nothing is guessed. A message is held where no look-up proved anything for `HELD_AFTER_S`, and once it has settled where
+none can: it was sent again by itself already, the account is another contract now, the provider has no look-up. One
+that was accepted and never told of again is held too (`app.delivery.silence`). The machine goes on asking meanwhile,
+and a receipt still settles it. Who opened the link since got the SMS and is not held.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
@@ -12,9 +14,9 @@ from sqlalchemy import text
 from app import audit, queues
 from app.accounts import Unusable, for_sms
 from app.config import settings
-from app.delivery import log, slices
+from app.delivery import contracts, log, slices
 from app.extensions import db
-from app.models import Campaign, Recipient
+from app.models import Campaign, Recipient, SmsAccount
 from app.sms import PROVIDERS
 from app.tracking import codes
 from app.tracking.moves import Step, move
@@ -22,21 +24,57 @@ from app.tracking.reached import REACHED_R
 from app.tracking.states import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
-_ASKED_FOR = timedelta(hours=24)
+# why a message is held, and what a manager reads about it
+SILENT = "silent"
+SENT_AGAIN = "sent_again"
+ARRIVED_BEFORE = "arrived_before"
+NO_LOOKUP = "no_lookup"
+OTHER_CONTRACT = "other_contract"
+UNPROVEN = "unproven"
+UNPROVEN_ALONE = "unproven_alone"
 
+REASONS: Mapping[str, str] = {
+    SILENT: "送信サービスは受け付けましたが、届いたかどうかの知らせがありません。",
+    SENT_AGAIN: (
+        "結果が分からないままのSMSを自動で1回送り直しましたが、その結果も分かりません。"
+        "自動で送り直すのは1回までのため、止めています。"
+    ),
+    ARRIVED_BEFORE: "前に送った分は送信サービスが受け付けていましたが、送り直した分の結果が分かりません。",
+    NO_LOOKUP: "この送信サービスでは、送られたかどうかを照会できません。",
+    OTHER_CONTRACT: (
+        "送信したあとにSMSアカウントの契約（サービス、接続先、テナントIDなど）が変わったため、"
+        "送信サービスに照会しても確かめられません。前の契約の管理画面で、送信履歴を確かめてください。"
+    ),
+    UNPROVEN: "送信サービスに照会しましたが、送られたことも、送られていないことも確かめられません。",
+    UNPROVEN_ALONE: (
+        "送信サービスに記録はありませんが、このあとに受け付けられたSMSがないため、記録の遅れと区別できません。"
+        "SMSアカウントに「確認用番号」を登録すると、次からは自動で確かめます。"
+    ),
+}
 
+_SINCE = "coalesce(l.answered_at, l.started_at)"
+_REASON = f"""
+    CASE WHEN r.sms_code = :no_receipt THEN '{SILENT}'
+        WHEN {log.SENT_AGAIN} THEN '{SENT_AGAIN}'
+        WHEN {log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
+        WHEN NOT :has_lookup THEN '{NO_LOOKUP}'
+        WHEN k.identity IS DISTINCT FROM CAST(:identity AS bytea) THEN '{OTHER_CONTRACT}'
+        WHEN NOT :has_witness THEN '{UNPROVEN_ALONE}'
+        ELSE '{UNPROVEN}' END
+"""
+_AT_ONCE = (SILENT, SENT_AGAIN, ARRIVED_BEFORE, NO_LOOKUP, OTHER_CONTRACT)
 _HELD = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
+    LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
     WHERE r.tenant_id = :tenant_id AND r.unknown_at IS NOT NULL
-    AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown'
-    AND coalesce(l.answered_at, l.started_at) <= :asked_since AND NOT {REACHED_R}
+    AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown' AND NOT {REACHED_R}
+    AND {_SINCE} <= CASE WHEN {_REASON} = ANY(:at_once) THEN :settled_since ELSE :asked_since END
 """
 
 
 def count(campaign: Campaign) -> int:
     """Count the campaign's people about whom somebody has to decide."""
-    values = {**_of(campaign), "asked_since": _asked_since(campaign)}
-    return int(db.session.execute(text(f"SELECT count(*) {_HELD}"), values).scalar_one())
+    return int(db.session.execute(text(f"SELECT count(*) {_HELD}"), _values(campaign)).scalar_one())
 
 
 def unknown(campaign: Campaign) -> int:
@@ -52,12 +90,18 @@ def _of(campaign: Campaign) -> dict[str, object]:
     return {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id}
 
 
-def is_held(person: Recipient) -> bool:
-    """Say whether somebody has to decide about this person."""
+def reason(person: Recipient) -> str | None:
+    """Return why somebody has to decide about this person, a key of REASONS; None where nobody has to."""
     if person.sms_state != SmsState.UNKNOWN:
-        return False
-    values = {**_of(person.campaign), "asked_since": _asked_since(person.campaign), "id": person.id}
-    return db.session.execute(text(f"SELECT 1 {_HELD} AND r.id = :id"), values).first() is not None
+        return None
+    values = {**_values(person.campaign), "id": person.id}
+    found: str | None = db.session.execute(text(f"SELECT {_REASON} {_HELD} AND r.id = :id"), values).scalar()
+    return found
+
+
+def is_held(person: Recipient) -> bool:
+    """Return whether somebody has to decide about this person."""
+    return reason(person) is not None
 
 
 def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
@@ -66,8 +110,8 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     Says whether it was: it may have been settled meanwhile, and nobody of a cancelled campaign is written to. Commits.
     """
     person = db.session.get_one(Recipient, recipient_id, populate_existing=True)
-    campaign_id, asked_since = person.campaign_id, _asked_since(person.campaign)
-    values = {**_of(person.campaign), "asked_since": asked_since, "id": recipient_id}
+    campaign_id = person.campaign_id
+    values = {**_values(person.campaign), "id": recipient_id}
     # campaign, slice, people: the order in which all are locked
     state = db.session.execute(
         text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
@@ -107,13 +151,24 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     return True
 
 
-def _asked_since(campaign: Campaign) -> datetime:
-    """Say since when a message must be unknown to be held: nobody waits for a look-up the provider doesn't have."""
-    asked_for = _ASKED_FOR
+def _values(campaign: Campaign) -> dict[str, object]:
+    """Return what `_HELD` is asked with: the account as it is today, and since when a message must be unknown."""
+    now = datetime.now(UTC)
     account = campaign.sms_account
+    return {
+        **_of(campaign),
+        "no_receipt": codes.NO_RECEIPT,
+        "has_lookup": account is None or _has_lookup(account),
+        "identity": contracts.identity(account) if account is not None else None,
+        "has_witness": account is not None and account.witness_phone_sealed is not None,
+        "at_once": list(_AT_ONCE),
+        "settled_since": now - timedelta(seconds=settings().gateway_settle_s),
+        "asked_since": now - timedelta(seconds=settings().held_after_s),
+    }
+
+
+def _has_lookup(account: SmsAccount) -> bool:
     try:
-        if account is not None and PROVIDERS[account.provider].lookup(for_sms(account), "") is None:
-            asked_for = timedelta(seconds=settings().unknown_settle_s)
+        return PROVIDERS[account.provider].lookup(for_sms(account), "") is not None
     except (Unusable, CannotOpen):
-        pass  # it may be usable again before the day is over
-    return datetime.now(UTC) - asked_for
+        return True  # it may be usable again

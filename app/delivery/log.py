@@ -11,6 +11,19 @@ from app.sms.base import Report
 from app.tracking import bulk, codes
 from app.tracking.states import SMS, SmsState
 
+# The last attempt of recipient `r` before their reminder, 0 for none: the reminder is a message of its own.
+BEFORE_REMINDER = """
+    coalesce((
+        SELECT max(b.attempt) FROM reminder m JOIN send_log b ON b.started_at < m.created_at
+        WHERE m.id = r.reminder_id AND b.recipient_id = r.id
+    ), 0)
+"""
+# the attempts `e` of recipient `r` at the same message before attempt `l`
+EARLIER = f"FROM send_log e WHERE e.recipient_id = r.id AND e.attempt < l.attempt AND e.attempt > {BEFORE_REMINDER}"
+# whether the message of attempt `l` was sent again by itself before, whether an earlier attempt of it was accepted
+SENT_AGAIN = f"EXISTS (SELECT {EARLIER} AND e.code = '{codes.ABSENT}')"
+ARRIVED_BEFORE = f"EXISTS (SELECT {EARLIER} AND e.state IN ('accepted', 'delivered'))"
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -58,6 +71,7 @@ def begin(
     tenant_id: int,
     campaign_id: int,
     account_id: int,
+    contract_id: int | None,
     fence: int,
     at: datetime,
 ) -> None:
@@ -73,14 +87,23 @@ def begin(
     connection.execute(
         text(f"""
             INSERT INTO send_log (
-                tenant_id, campaign_id, recipient_id, sms_account_id, attempt, generation, reference, fence, started_at
+                tenant_id, campaign_id, recipient_id, sms_account_id, sms_contract_id, attempt, generation, reference,
+                fence, started_at
             )
             SELECT
-                :tenant_id, :campaign_id, u.id, :account_id, u.attempt, u.generation, u.reference, :fence, :at
+                :tenant_id, :campaign_id, u.id, :account_id, :contract_id, u.attempt, u.generation, u.reference,
+                :fence, :at
             FROM {table} AS u
         """),  # noqa: S608 - our own words
         values
-        | {"tenant_id": tenant_id, "campaign_id": campaign_id, "account_id": account_id, "fence": fence, "at": at},
+        | {
+            "tenant_id": tenant_id,
+            "campaign_id": campaign_id,
+            "account_id": account_id,
+            "contract_id": contract_id,
+            "fence": fence,
+            "at": at,
+        },
     )
 
 

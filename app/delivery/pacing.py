@@ -147,3 +147,20 @@ class Pace:
         self._wait_until = asked + int(wait_us) / 1e6
         self._free += [Permit(f"{bunch}:{number}", asked + _VALID_S) for number in range(1, granted + 1)]
         return bool(granted)
+
+
+def may_leave(account_id: int, rate: int | None, patience_s: float) -> bool:
+    """Wait a while for leave to send a single message: it counts toward the account's rate as others do."""
+    if rate is None:
+        return True
+    pace = Pace(account_id, rate)
+    ends = time.monotonic() + patience_s
+    try:
+        while time.monotonic() < ends:
+            permit = pace.take()
+            if permit is not None and pace.leaves(permit):
+                return True
+            time.sleep(0.05)
+        return False
+    finally:
+        pace.close()

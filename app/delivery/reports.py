@@ -50,13 +50,10 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     """
     ids = sorted({item.recipient_id for item in told})
     rows = connection.execute(
-        text("""
-            SELECT id, sms_attempt, sms_code, carrier, coalesce((
-                SELECT max(l.attempt) FROM reminder m JOIN send_log l ON l.started_at < m.created_at
-                WHERE m.id = r.reminder_id AND l.recipient_id = r.id
-            ), 0) AS before_reminder
+        text(f"""
+            SELECT id, sms_attempt, sms_code, carrier, {log.BEFORE_REMINDER} AS before_reminder
             FROM recipient r WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
-        """),
+        """),  # noqa: S608 - our own words
         {"ids": ids},
     )
     people = {row.id: row for row in rows}

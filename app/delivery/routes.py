@@ -1,7 +1,7 @@
 """What the messages of one campaign share: texts, link, account, and the provider's adapter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -12,7 +12,9 @@ from app.campaigns import people, rehearsal
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import Policy, policy_of
+from app.delivery import contracts
 from app.delivery.books import Claim
+from app.delivery.contracts import Contract
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.outbound import Request
@@ -25,12 +27,21 @@ class Unsendable(Exception):  # noqa: N818 - it says what the message is
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account opened for use, with its adapter. `rate_per_s` is how many messages may leave in any second."""
+    """An account opened for use, with its adapter. `rate_per_s` is how many messages may leave in any second.
+
+    `contract` is None where it was opened for questions that any contract's answer settles.
+    """
 
     id: int
     provider: base.SmsProvider
     opened: base.SmsAccount
     rate_per_s: int | None
+    contract: Contract | None = None
+
+    @property
+    def contract_id(self) -> int | None:
+        """The row of the contract that its attempts refer to."""
+        return self.contract.id if self.contract else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,14 @@ def account(account_id: int) -> Account:
     return found
 
 
+def account_with_contract(account_id: int) -> Account:
+    """Open an account with its contract, to prove absence. Raises Unusable, CannotOpen. Ends the transaction."""
+    row = db.session.get_one(SmsAccount, account_id)
+    found = replace(_opened(row), contract=contracts.keep(row))
+    db.session.rollback()
+    return found
+
+
 def route(campaign_id: int) -> Route:
     """Open a campaign for sending. Raises Unusable. Ends the session's transaction."""
     row = db.session.execute(select(Campaign).where(Campaign.id == campaign_id)).scalar_one()
@@ -89,7 +108,7 @@ def route(campaign_id: int) -> Route:
         company=rehearsal.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
-        account=_opened(row.sms_account),
+        account=replace(_opened(row.sms_account), contract=contracts.keep(row.sms_account)),
         policy=policy,
         daily_cap=row.tenant.daily_cap,
     )

@@ -6,7 +6,6 @@ merge fields put as ○, so that a mistyped number learns nothing; its link lead
 can't happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import describe, policy_of
-from app.delivery.pacing import Pace
+from app.delivery import pacing
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
@@ -83,7 +82,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     account_id, rate = account.id, account.rate_per_s
     policy = policy_of(campaign, campaign.tenant)
     db.session.commit()
-    if _may_leave(account_id, rate):
+    if pacing.may_leave(account_id, rate, _PATIENCE_S):
         answer = perform(provider.send(opened, message), before_call=lambda: policy.open_at(datetime.now(UTC)))
         outcome = provider.outcome(answer)
         if outcome == Outcome(OutcomeKind.LATER, "held"):
@@ -96,23 +95,6 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
     db.session.commit()
     return outcome.code if outcome.code in {BUSY, CLOSED} else _STATES[outcome.kind]
-
-
-def _may_leave(account_id: int, rate: int | None) -> bool:
-    """Wait a while for leave to send: a trial too counts toward the account's rate."""
-    if rate is None:
-        return True
-    pace = Pace(account_id, rate)
-    ends = time.monotonic() + _PATIENCE_S
-    try:
-        while time.monotonic() < ends:
-            permit = pace.take()
-            if permit is not None and pace.leaves(permit):
-                return True
-            time.sleep(0.05)
-        return False
-    finally:
-        pace.close()
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:

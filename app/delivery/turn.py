@@ -261,6 +261,7 @@ class Turn:
                 connection,
                 self.held,
                 account_id=self._way.account.id,
+                contract_id=self._way.account.contract_id,
                 validity=self._way.validity,
                 after_id=self._cursor,
                 limit=limit,

@@ -1,29 +1,27 @@
 """Messages whose fate is unknown: asked about by our reference, never guessed, never sent again blind.
 
-Found at the provider: the message goes on from there. Provably absent after the settle time: it waits to be sent again.
-Neither: it stays unknown and is asked about again, ever less often; without a look-up at the provider a person decides.
+Found at the provider: the message goes on from there. Provably absent (`app.delivery.absence`): it waits to be sent
+again, once for a person and a message. Neither: it stays unknown, is asked about again, ever less often, and a manager
+decides (`app.delivery.held`). An account's questions stand still while it is to be left alone.
 """
 
 import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, text
 
-from app import queues, references, tenancy
+from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
-from app.config import settings
-from app.delivery import log, reports, retry, routes, slices, stopping, waking
-from app.delivery.asking import ask_account, chunks
+from app.delivery import absence, log, questions, reports, routes, slices, stopping, waking, witness
+from app.delivery.asking import chunks
 from app.delivery.log import Told
+from app.delivery.questions import Looked, Open
 from app.delivery.slices import Range
-from app.outbound import Response
-from app.sms.base import Report
 from app.tracking import codes, reached
 from app.tracking.moves import Step, move, move_campaign, note
 from app.tracking.states import SMS, CampaignState, SmsState
@@ -34,22 +32,16 @@ _CHUNK = 500
 # A job ends after so long, seconds, and another goes on: others wait on the same queue, of other companies too.
 _SHIFT_S = 30.0
 # how much rarer than its age a message is asked about again
-_RARER = 60
-_SHORTEST_WAIT = timedelta(seconds=30)
+_RARER = 8
 _LONGEST_WAIT = timedelta(hours=1)
+# nothing is sent again by itself for so long: by then a manager has decided, or the message says what is over
+_SOON = timedelta(seconds=1)
+_BY_ITSELF = timedelta(hours=24)
+
+# earlier attempts that may have arrived after all
+_EARLIER = f"{log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt"
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """An attempt without a known fate; `since` is when nobody was sending it any more, by the database's clock."""
-
-    recipient_id: int
-    attempt: int
-    account_id: int
-    reference: str
-    since: datetime
 
 
 def reconcile() -> None:
@@ -64,30 +56,44 @@ def reconcile() -> None:
             return
 
 
-def next_check(since: datetime, now: datetime, settle: timedelta) -> datetime:
-    """Say when to ask again about a message unknown `since` then."""
-    if now < since + settle:
-        return since + settle
-    return now + min(max((now - since) / _RARER, _SHORTEST_WAIT), _LONGEST_WAIT)
+def next_question(item: Open) -> datetime:
+    """Return when to ask about a message again: the second look-up of an absent one comes soon."""
+    asked_at = item.asked_at
+    if asked_at is None:
+        return item.since
+    if item.absent_at is not None:
+        return max(item.absent_at, asked_at) + absence.gap()
+    wait = min(max((asked_at - item.since) / _RARER, absence.gap()), _LONGEST_WAIT)
+    settled_at = item.settled_at
+    return max(settled_at, asked_at + absence.gap()) if asked_at < settled_at else asked_at + wait
 
 
 def _check(part: Range) -> None:
-    """Ask about every unknown message of a slice, then say when to look at the slice again."""
+    """Ask about every unknown message of a slice that is due, then say when to look at the slice again."""
     with tenancy.transaction() as connection:
         _spare_reached(connection, part)
         waiting, now = _unknown(connection, part)
-    requeued = sum(_ask(part, account_id, mine, now) for account_id, mine in waiting.items())
+    requeued = 0
+    rests_until: dict[int, datetime] = {}
+    for account_id, mine in waiting.items():
+        due = [item for item in mine if next_question(item) <= now]
+        again, wait_s = _ask(part, account_id, due)
+        requeued += again
+        rests_until[account_id] = now + timedelta(seconds=wait_s)
     with tenancy.transaction() as connection:
         if _lock(connection, part) == CampaignState.CANCELLED:
             # whom a worker let wait again after the cancelling, and died before it gave the slice back
             slices.let_go(connection, part, codes.CALLED_OFF)
         left, now = _unknown(connection, part)
-        settle = timedelta(seconds=settings().unknown_settle_s)
-        at = min((next_check(item.since, now, settle) for mine in left.values() for item in mine), default=None)
+        times = [
+            max(next_question(item), rests_until.get(account_id, now), now + _SOON)
+            for account_id, mine in left.items()
+            for item in mine
+        ]
         connection.execute(
             # while the slice is leased its worker may die: then it is looked at again ("least" passes over nulls)
             text("UPDATE slice SET check_at = least(CAST(:at AS timestamptz), leased_until) WHERE id = :id"),
-            {"at": at, "id": part.slice_id},
+            {"at": min(times, default=None), "id": part.slice_id},
         )
     if requeued:
         queues.enqueue("jobs.delivery.send", once=True)
@@ -103,76 +109,110 @@ def _spare_reached(connection: Connection, part: Range) -> None:
     reached.spare(connection, among, values, at=datetime.now(UTC))
 
 
-def _ask(part: Range, account_id: int, waiting: list[_Open], now: datetime) -> int:
-    """Ask about one account's messages, at `now`; give how many will be sent again.
+def _ask(part: Range, account_id: int, due: list[Open]) -> tuple[int, float]:
+    """Ask about one account's messages; return how many will be sent again, and how long the account is left alone, s.
 
-    A few go first, others each time: where nothing is told of them, the account has no answers at the moment.
+    A few go first, others each time: where nothing is told of them, the account has no answers at the moment. The rest
+    goes in the order of their age, so that one witness serves many.
     """
-    random.shuffle(waiting)
-    requeued = 0
-    for chunk in (waiting[:_FIRST], *chunks(waiting[_FIRST:], _CHUNK)):
-        found, absent = _look_up(account_id, chunk)
-        if not found and not absent:
-            break
-        requeued += _settle(part, chunk, found, absent, now)
-    return requeued
+    if not due:
+        return 0, 0.0
+    try:
+        account = routes.account_with_contract(account_id)
+    except (Unusable, CannotOpen) as fault:
+        _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
+        return 0, 0.0
+    random.shuffle(due)
+    rest = sorted(due[_FIRST:], key=lambda item: item.settled_at)
+    requeued, unproven = 0, list[Open]()
+    for chunk in (due[:_FIRST], *chunks(rest, _CHUNK)):
+        asked, now = _claim(chunk)
+        looked = questions.look_up(account, asked, now)
+        requeued += _settle(part, asked, looked, now)
+        unproven += looked.unproven
+        if looked.wait_s or (asked and not looked.found and not looked.empty):
+            return requeued, looked.wait_s
+    witness.serve(part.campaign_id, account_id, unproven)
+    return requeued, 0.0
 
 
-def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[_Open]], datetime]:
-    """Give the slice's unknown messages by account, and the database's time: it is that of `since` too."""
+def _claim(chunk: Sequence[Open]) -> tuple[list[Open], datetime]:
+    """Take the messages nobody else asked about since they were read; return them, and the database's time."""
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text("""
+                UPDATE send_log l SET asked_at = now()
+                FROM unnest(
+                    CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:asked_at AS timestamptz[])
+                ) AS u(id, attempt, asked_at)
+                WHERE l.recipient_id = u.id AND l.attempt = u.attempt AND l.asked_at IS NOT DISTINCT FROM u.asked_at
+                RETURNING l.recipient_id
+            """),
+            {
+                "ids": [item.recipient_id for item in chunk],
+                "attempts": [item.attempt for item in chunk],
+                "asked_at": [item.asked_at for item in chunk],
+            },
+        )
+        ours = set(rows.scalars())
+        now = connection.execute(text("SELECT now()")).scalar_one()
+    return [item for item in chunk if item.recipient_id in ours], now
+
+
+def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]], datetime]:
+    """Return the slice's unknown messages by account, and the database's time: it is that of `since` too."""
     rows = connection.execute(
-        text("""
-            SELECT r.id, l.attempt, l.sms_account_id, l.reference, c.key, coalesce(l.answered_at, l.started_at) AS since
+        text(f"""
+            SELECT r.id, l.attempt, l.sms_account_id, coalesce(l.answered_at, l.started_at) AS since, l.code,
+                l.sms_contract_id, k.identity, l.asked_at, l.absent_at, {absence.REFERENCE},
+                {log.SENT_AGAIN} OR {log.ARRIVED_BEFORE} AS for_a_person,
+                ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
+                ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references
             FROM recipient r
             JOIN campaign c ON c.id = r.campaign_id
             JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
+            LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
             WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id AND r.sms_state = 'unknown'
             AND r.sms_code <> :no_receipt
             ORDER BY r.id
-        """),
+        """),  # noqa: S608 - our own words
         {
             "campaign_id": part.campaign_id,
             "first_id": part.first_id,
             "last_id": part.last_id,
             "no_receipt": codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
+            "not_sent": codes.NOT_SENT,
         },
     )
-    found: dict[int, list[_Open]] = defaultdict(list)
+    found: dict[int, list[Open]] = defaultdict(list)
     for row in rows:
-        reference = references.of_attempt(row.reference, row.key, row.id, row.attempt)
-        found[row.sms_account_id].append(_Open(row.id, row.attempt, row.sms_account_id, reference, row.since))
+        found[row.sms_account_id].append(
+            Open(
+                recipient_id=row.id,
+                attempt=row.attempt,
+                references=questions.references_of(row),
+                since=row.since,
+                settled_at=row.since + absence.settle_time(row.code),
+                contract_id=row.sms_contract_id,
+                identity=row.identity,
+                asked_at=row.asked_at,
+                absent_at=row.absent_at,
+                for_a_person=row.for_a_person,
+            )
+        )
     return found, connection.execute(text("SELECT now()")).scalar_one()
 
 
-def _look_up(account_id: int, chunk: Sequence[_Open]) -> tuple[dict[_Open, Report], list[_Open]]:
-    """Give what was found, and what the provider provably does not have. The rest got no clear answer."""
-    try:
-        account = routes.account(account_id)
-    except (Unusable, CannotOpen) as fault:
-        _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
-        return {}, []
-    requests = {item: account.provider.lookup(account.opened, item.reference) for item in chunk}
-
-    def read(item: _Open, response: Response) -> Report | None:
-        return account.provider.found(response, item.reference)
-
-    wanted = {item: request for item, request in requests.items() if request is not None}
-    answers = ask_account(account_id, wanted, read).found
-    found = {item: report for item, report in answers.items() if report is not None}
-    return found, [item for item in answers if item not in found]
-
-
-def _settle(
-    part: Range, asked: Sequence[_Open], found: dict[_Open, Report], absent: Sequence[_Open], now: datetime
-) -> int:
-    """Record the answers for attempts that are still the ones asked about; give how many will be sent again.
+def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -> int:
+    """Record the answers for attempts that are still the ones asked about; return how many will be sent again.
 
     `now` is when they were asked about, or before, by the database's clock.
     """
-    settle = timedelta(seconds=settings().unknown_settle_s)
+    if not asked:
+        return 0
     with tenancy.transaction() as connection:
         state = _lock(connection, part)
-        same = connection.execute(
+        rows = connection.execute(
             text("""
                 SELECT r.id FROM recipient r
                 JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt) ON u.id = r.id
@@ -181,19 +221,51 @@ def _settle(
             """),
             {"ids": [item.recipient_id for item in asked], "attempts": [item.attempt for item in asked]},
         )
-        ids = set(same.scalars())
+        ids = set(rows.scalars())
         # while one asked, somebody may have used the link
         ids -= reached.spare(connection, "id = ANY(:ids)", {"ids": sorted(ids)}, at=datetime.now(UTC))
         told = [
-            Told(item.recipient_id, item.attempt, report, min(report.at or now, now)) for item, report in found.items()
+            Told(item.recipient_id, attempt, report, min(report.at or now, now))
+            for (item, attempt), report in looked.found.items()
+            if item.recipient_id in ids
         ]
-        told = [item for item in told if item.recipient_id in ids]
         reports.apply(connection, told)
         for item in told:
             if item.report.code == "duplicate":
                 _tell_duplicate(connection, part, item)
-        proven = [item for item in absent if item.recipient_id in ids and now >= item.since + settle]
-        return _send_again(connection, part, proven, now, state)
+        of_own = {item for item, attempt in looked.found if attempt == item.attempt}
+        still = [item for item in asked if item.recipient_id in ids and item not in of_own]
+        return _weigh(connection, part, still, looked, now, state)
+
+
+def _weigh(
+    connection: Connection, part: Range, still: Sequence[Open], looked: Looked, now: datetime, state: str
+) -> int:
+    """Keep what a look-up proved of those still unknown; let those wait again of whom it is the second proof."""
+    if looked.flaps:
+        _mark(connection, still, None)
+        return 0
+    absent = [item for item in still if item in looked.absent]
+    _mark(connection, [item for item in absent if item.absent_at is None], now)
+    proven = [
+        item
+        for item in absent
+        if item.absent_at is not None and item.absent_at + absence.gap() <= now < item.since + _BY_ITSELF
+    ]
+    return _send_again(connection, part, proven, now, state)
+
+
+def _mark(connection: Connection, items: Sequence[Open], at: datetime | None) -> None:
+    """Write down when these were first seen absent; None where that can't be trusted."""
+    if items:
+        connection.execute(
+            text("""
+                UPDATE send_log l SET absent_at = :at
+                FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt)
+                WHERE l.recipient_id = u.id AND l.attempt = u.attempt
+            """),
+            {"at": at, "ids": [item.recipient_id for item in items], "attempts": [item.attempt for item in items]},
+        )
 
 
 def _tell_duplicate(connection: Connection, part: Range, item: Told) -> None:
@@ -212,31 +284,21 @@ def _tell_duplicate(connection: Connection, part: Range, item: Told) -> None:
     )
 
 
-def _send_again(connection: Connection, part: Range, proven: Sequence[_Open], now: datetime, state: str) -> int:
-    """Let wait again who provably was not written to, or give them up."""
+def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now: datetime, state: str) -> int:
+    """Let wait again who provably was not written to: once, for a second unknown outcome is a manager's."""
     if not proven:
         return 0
-    tries = log.tries(connection, [item.recipient_id for item in proven])
-    groups: dict[SmsState, list[_Open]] = {SmsState.QUEUED: [], SmsState.UNDELIVERED: []}
-    for item in proven:
-        before = tries.get(item.recipient_id)
-        done = before is not None and retry.give_up(before.count + 1, before.first_at, now)
-        groups[SmsState.UNDELIVERED if done else SmsState.QUEUED].append(item)
-    for to, items in groups.items():
-        gave_up = to is SmsState.UNDELIVERED
-        code = codes.GAVE_UP + codes.ABSENT if gave_up else codes.ABSENT
-        steps = [
-            Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in items
-        ]
-        move(connection, SMS, to, steps, actor="system", sources=[SmsState.UNKNOWN])
-        ended = SmsState.UNDELIVERED if gave_up else SmsState.CANCELLED
-        log.end(connection, [log.Ended(item.recipient_id, item.attempt, ended, code, now) for item in items])
+    code = codes.ABSENT
+    steps = [
+        Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in proven
+    ]
+    move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNKNOWN])
+    log.end(connection, [log.Ended(item.recipient_id, item.attempt, SmsState.CANCELLED, code, now) for item in proven])
     if state == CampaignState.CANCELLED:
         slices.let_go(connection, part, codes.CALLED_OFF)
         return 0
-    if groups[SmsState.QUEUED]:
-        connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
-    return len(groups[SmsState.QUEUED])
+    connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
+    return len(proven)
 
 
 def _lock(connection: Connection, part: Range) -> str:

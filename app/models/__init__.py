@@ -4,7 +4,7 @@ Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is r
 can't point into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
 """
 
-from app.models.account import PaymentAccount, SmsAccount
+from app.models.account import PaymentAccount, SmsAccount, SmsContract, WitnessMessage
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question
 from app.models.delivery import Receipt, SendingDay, SendLog, Slice
@@ -45,9 +45,11 @@ __all__ = [
     "SendingDay",
     "Slice",
     "SmsAccount",
+    "SmsContract",
     "StaffSession",
     "Tenant",
     "TrialMessage",
     "User",
     "Wave",
+    "WitnessMessage",
 ]

@@ -4,12 +4,22 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Numeric, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.base import CreatedAt, TenantOwned, Time, owned
+from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 from app.models.tenant import Tenant
 
 
@@ -20,6 +30,8 @@ class SmsAccount(TenantOwned, Model):
     `price_yen` is what one SMS costs by the contract, for estimates; it may have two decimals. `failures`, `trips`,
     `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
+    `witness_phone_sealed` is the company's own number (確認用番号): an SMS to it may prove the carrier's list fresh
+    (`app.delivery.witness`).
     Before `ask_after` nothing is asked about its messages (`app.delivery.asking`).
     """
 
@@ -37,6 +49,7 @@ class SmsAccount(TenantOwned, Model):
     price_yen: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    witness_phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     failures: Mapped[int] = mapped_column(server_default="0")
     trips: Mapped[int] = mapped_column(server_default="0")
@@ -49,6 +62,51 @@ class SmsAccount(TenantOwned, Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SmsContract(TenantOwned, Model):
+    """What an account was when messages left by it: kept, for absence counts only where they left.
+
+    `identity` is a digest of `content`: the service, its base address and the settings that tell contracts apart.
+    Where `credentials_digest` alone differs, a token was renewed. Each attempt refers to its row.
+    """
+
+    __tablename__ = "sms_contract"
+    __table_args__ = owned(
+        refers_to("sms_account", "sms_account_id"),
+        UniqueConstraint("sms_account_id", "identity", "credentials_digest"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    identity: Mapped[bytes] = mapped_column(LargeBinary)
+    credentials_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[CreatedAt]
+
+
+class WitnessMessage(TenantOwned, Model):
+    """An SMS to an account's 確認用番号: found in the carrier's list, it proves that the list has caught up.
+
+    The row is committed before the request leaves. `reference` is random, so that no database set back draws it again.
+    """
+
+    __tablename__ = "witness_message"
+    __table_args__ = owned(
+        refers_to("sms_account", "sms_account_id"),
+        refers_to("sms_contract", "sms_contract_id"),
+        CheckConstraint("state IN ('sending', 'accepted', 'undelivered', 'unknown')", name="state"),
+        Index("ix_witness_message_sms_account_id_created_at", "sms_account_id", "created_at"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    sms_contract_id: Mapped[int] = mapped_column(BigInteger)
+    reference: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="sending")
+    code: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[CreatedAt]
+    answered_at: Mapped[Time | None]
 
 
 class PaymentAccount(TenantOwned, Model):

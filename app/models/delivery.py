@@ -62,6 +62,8 @@ class SendLog(TenantOwned, Model):
     `<campaign.key>.<recipient_id>.<attempt>`. `state` is the SMS vocabulary's word for this attempt, `code` the
     provider's. The recipient alone is a foreign key: it implies company and campaign, whose checks took longer than the
     row itself, and the campaign keeps its account. Nothing refers to an attempt, so it needs no key for that either.
+    Of an attempt without a known outcome `asked_at` is when it was last asked about, `absent_at` when a look-up first
+    showed it absent and the list fresh.
     """
 
     __tablename__ = "send_log"
@@ -77,6 +79,7 @@ class SendLog(TenantOwned, Model):
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     recipient_id: Mapped[int] = mapped_column(BigInteger)
     sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    sms_contract_id: Mapped[int | None] = mapped_column(BigInteger)
     attempt: Mapped[int]
     generation: Mapped[int] = mapped_column(server_default="1")
     fence: Mapped[int] = mapped_column(BigInteger)
@@ -88,6 +91,8 @@ class SendLog(TenantOwned, Model):
     units: Mapped[int | None]
     started_at: Mapped[Time]
     answered_at: Mapped[Time | None]
+    asked_at: Mapped[Time | None]
+    absent_at: Mapped[Time | None]
     settled_at: Mapped[Time | None]
 
     recipient: Mapped[Recipient] = relationship(

@@ -175,7 +175,7 @@ class Carrier:
     push: Callable[[bytes], None]
     settle_s: int
     timeout_s: int
-    ledger: list[Message] = field(default_factory=list)
+    ledger: list[Message] = field(default_factory=list)  # with those to the company's own number
     under_way: list[Message] = field(default_factory=list)  # left us, not yet there
     behaviours: list[str] = field(default_factory=list)
 
@@ -217,6 +217,11 @@ class Carrier:
             message.end = "delivered"
             Context().run(self.push, json.dumps(message.body()).encode())
         return _TAKEN.get(how) or _json(200, message.body())
+
+    @property
+    def to_people(self) -> list[Message]:
+        """The messages that people of the list got."""
+        return [message for message in self.ledger if not message.tag.endswith(".w")]
 
     def time_passed(self) -> None:
         """Let arrive what was under way until now."""
@@ -292,3 +297,16 @@ class FakeEngine:
             if worker is not None:
                 worker.at("answered")
             on_answer(key, answer)
+
+
+def fake_perform(request: Request, before_call: Callable[[], bool] | None = None) -> Answer:
+    """Do one request, as `perform` does, to the carrier in this process."""
+    got: list[Answer] = []
+    with FakeEngine(1) as engine:
+        engine.run(
+            iter([(0, request)]),
+            lambda _key, answer: got.append(answer),
+            lambda _key: before_call is None or before_call(),
+            lambda _key: got.append(Failure(Reach.NEVER_LEFT, "held")),
+        )
+    return got[0]

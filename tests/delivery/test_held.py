@@ -51,10 +51,10 @@ def settle(job: Job, place: int, *, as_sent: bool) -> bool:
         return held.settle_unknown(job.people[place].id, as_sent=as_sent, user_id=user_id)
 
 
-def test_only_after_a_day_of_asking_a_person_decides(unclear: Job) -> None:
+def test_only_after_half_an_hour_of_asking_a_person_decides(unclear: Job) -> None:
     assert count(unclear) == 3
     assert is_held(unclear, 0)
-    age(unclear, "23 hours")
+    age(unclear, "29 minutes")
     assert count(unclear) == 0
     assert not is_held(unclear, 0)
     assert not settle(unclear, 0, as_sent=True)
@@ -66,6 +66,42 @@ def test_without_a_lookup_a_person_decides_once_it_has_settled(unclear: Job, mon
     assert count(unclear) == 0
     monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
     assert count(unclear) == 3
+
+
+def reason(job: Job, place: int = 0) -> str | None:
+    with tenancy.tenant(job.tenant_id):
+        return held.reason(db.session.get_one(Recipient, job.people[place].id))
+
+
+def test_why_it_is_held_is_said(unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reason(unclear) == held.UNPROVEN_ALONE
+    unclear.change("UPDATE sms_account SET witness_phone_sealed = 'x'")
+    assert reason(unclear) == held.UNPROVEN
+    with monkeypatch.context() as patch:
+        patch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
+        assert reason(unclear) == held.NO_LOOKUP
+    unclear.change('UPDATE sms_account SET settings = settings || \'{"service_id": "7"}\'')
+    age(unclear, "6 minutes")
+    assert reason(unclear) == held.OTHER_CONTRACT, "and no longer waiting helps"
+    unclear.change("UPDATE send_log SET attempt = 2")
+    unclear.change("UPDATE recipient SET sms_attempt = 2")
+    unclear.change("""
+        INSERT INTO send_log (
+            tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, code, started_at
+        )
+        SELECT tenant_id, campaign_id, recipient_id, sms_account_id, 1, 0, 'cancelled', 'absent', started_at
+        FROM send_log
+    """)
+    assert reason(unclear) == held.SENT_AGAIN
+    unclear.change("UPDATE send_log SET state = 'accepted', code = 'waiting' WHERE attempt = 1")
+    assert reason(unclear) == held.ARRIVED_BEFORE
+    assert set(held.REASONS) >= {held.SILENT, held.UNPROVEN}
+
+
+def test_who_opened_the_link_needs_no_decision(unclear: Job) -> None:
+    unclear.change("UPDATE recipient SET page_state = 'opened', opened_at = now()")
+    assert count(unclear) == 0
+    assert reason(unclear) is None
 
 
 def test_what_counts_as_sent_is_never_sent_again(unclear: Job, sandbox: Sandbox) -> None:

@@ -198,7 +198,13 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
         way = routes.route(job.campaign_id)
         with slices.holding(taken) as connection:
             claims = books.claim(
-                connection, taken, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+                connection,
+                taken,
+                account_id=way.account.id,
+                contract_id=way.account.contract_id,
+                validity=way.validity,
+                after_id=0,
+                limit=10,
             )
     # the one before carried generation 1, which was used: but it is the new one that waits
     assert [(claim.attempt, claim.generation) for claim in claims] == [(2, 2)]

@@ -36,7 +36,13 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
         way = routes.route(job.campaign_id)
         with slices.holding(held) as connection:
             [claim] = books.claim(
-                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+                connection,
+                held,
+                account_id=way.account.id,
+                contract_id=way.account.contract_id,
+                validity=way.validity,
+                after_id=0,
+                limit=10,
             )
         told(job, Report("id", ReportState.PROCESSING))
         with slices.holding(held) as connection:
@@ -97,6 +103,7 @@ def test_of_an_earlier_attempt_only_delivered_counts(
             tenant_id=job.tenant_id,
             campaign_id=job.campaign_id,
             account_id=job.account_id,
+            contract_id=None,
             fence=2,
             at=NOW,
         )
@@ -115,7 +122,13 @@ def claimed(job: Job) -> tuple[slices.Lease, list[books.Claim]]:
         way = routes.route(job.campaign_id)
         with slices.holding(held) as connection:
             claims = books.claim(
-                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=10
+                connection,
+                held,
+                account_id=way.account.id,
+                contract_id=way.account.contract_id,
+                validity=way.validity,
+                after_id=0,
+                limit=10,
             )
     return held, claims
 

@@ -14,7 +14,7 @@ from app import links, references, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYS
-from app.delivery import trial
+from app.delivery import pacing, trial
 from app.delivery.pacing import Pace
 from app.extensions import db
 from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
@@ -168,13 +168,13 @@ def test_a_trial_that_waited_past_closing_time_does_not_leave(
     hours = {day: ["09:00", "18:00"] for day in DAYS}
     change(draft, send_window={"days": hours, "holidays": True})
     with time_machine.travel(datetime(2026, 11, 24, 8, 59, 55, tzinfo=UTC), tick=False) as clock:
-        real = trial._may_leave
+        real = pacing.may_leave
 
         def waits(*arguments: Any) -> bool:
             clock.move_to(datetime(2026, 11, 24, 9, tzinfo=UTC))
             return real(*arguments)
 
-        monkeypatch.setattr(trial, "_may_leave", waits)
+        monkeypatch.setattr(pacing, "may_leave", waits)
         assert send(draft) == trial.CLOSED
     assert sandbox.ledger("karaden") == []
     with tenancy.tenant(draft[0]):

@@ -1,6 +1,7 @@
 """What is unknown is asked about, and sent again only when the carrier provably does not have it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,12 +11,14 @@ from app import queues, tenancy
 from app.campaigns import lifecycle
 from app.delivery import books, routes, slices, unknown
 from app.delivery.books import Result
+from app.delivery.questions import Looked, Open
 from app.delivery.slices import LeaseLost
 from app.outbound.curl import perform
 from app.sms import PROVIDERS
 from app.sms.base import Outcome, OutcomeKind
 from jobs import delivery
 from sandbox.harness import Sandbox
+from tests import factories
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -31,9 +34,33 @@ def make_due(job: Job) -> None:
 
 
 def settled(job: Job) -> None:
-    """Let the settle time pass."""
-    job.change("UPDATE send_log SET answered_at = answered_at - interval '1 hour' WHERE state = 'unknown'")
+    """Let the settle time pass, and the time between two questions."""
+    job.change("""
+        UPDATE send_log SET answered_at = answered_at - interval '20 minutes',
+            started_at = started_at - interval '20 minutes', asked_at = asked_at - interval '1 hour',
+            absent_at = absent_at - interval '1 hour'
+        WHERE state = 'unknown'
+    """)
     make_due(job)
+
+
+def witnessed(job: Job) -> Job:
+    """Send another campaign by the same account: its messages are accepted after the settle time."""
+    campaign_id = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
+    people = factories.people(job.tenant_id, campaign_id, 3)
+    other = replace(job, campaign_id=campaign_id, people=people, slices=factories.launch(job.tenant_id, campaign_id))
+    other.send()
+    assert set(other.states()) <= {"accepted", "delivered"}
+    return other
+
+
+def proven_absent(job: Job) -> None:
+    """Let two look-ups show the list fresh and the messages absent."""
+    settled(job)
+    witnessed(job)
+    delivery.reconcile(job.tenant_id)
+    settled(job)
+    delivery.reconcile(job.tenant_id)
 
 
 def lookups(sandbox: Sandbox) -> int:
@@ -49,7 +76,13 @@ def claim(job: Job, limit: int = 10) -> tuple[slices.Lease, list[books.Claim]]:
         way = routes.route(job.campaign_id)
         with slices.holding(held) as connection:
             claims = books.claim(
-                connection, held, account_id=way.account.id, validity=way.validity, after_id=0, limit=limit
+                connection,
+                held,
+                account_id=way.account.id,
+                contract_id=way.account.contract_id,
+                validity=way.validity,
+                after_id=0,
+                limit=limit,
             )
         return held, claims
 
@@ -78,7 +111,7 @@ def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandb
 def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     launched: Launched, sandbox: Sandbox, tuned: Tuned, fault: str
 ) -> None:
-    tuned(unknown_settle_s=600)
+    tuned(unknown_settle_s=600, gateway_settle_s=600)
     job = launched(30)
     sandbox.switches(**{fault: {"next": 8}})
     job.send()
@@ -89,11 +122,13 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
     settled(job)
     delivery.reconcile(job.tenant_id)
+    assert job.states() == {"accepted": 22, "unknown": 8}, "nothing shows the list fresh"
+    proven_absent(job)
     assert job.states() == {"accepted": 22, "queued": 8}
     assert job.attempts()["cancelled", "absent"] == 8
     job.send()
     assert job.states() == {"accepted": 30}
-    assert len(received(sandbox)) == 30
+    assert len(received(sandbox)) == 30 + 3
     assert set(received(sandbox).values()) == {1}
     assert job.state() == "completed"
 
@@ -137,7 +172,7 @@ def test_a_carrier_without_an_answer_is_asked_about_a_few_only(launched: Launche
     delivery.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16
     sandbox.switches()
-    make_due(job)
+    settled(job)
     delivery.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16 + left
 
@@ -160,10 +195,10 @@ def test_no_clear_answer_leaves_it_unknown_and_is_asked_for_again(launched: Laun
     settled(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 10}
-    assert timedelta(seconds=50) < job.slice()["check_at"] - datetime.now(UTC) < timedelta(seconds=70)
+    assert timedelta(seconds=100) < job.slice()["check_at"] - datetime.now(UTC) < timedelta(seconds=160)
     assert job.state() == "sending"
     sandbox.switches()
-    make_due(job)
+    settled(job)
     delivery.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
     assert received(sandbox).total() == 10
@@ -184,23 +219,22 @@ def test_a_provider_without_look_up_leaves_it_to_a_person(
     assert lookups(sandbox) == 0
 
 
-def test_absent_again_and_again_for_an_hour_is_given_up(launched: Launched, sandbox: Sandbox) -> None:
+def test_after_one_resend_nobody_is_sent_to_again_by_itself(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(2)
     sandbox.switches(error_before={"on": "karaden.create"})
-    for _ in range(5):
-        make_due(job)
-        job.send()
-        settled(job)
-        delivery.reconcile(job.tenant_id)
+    job.send()
+    sandbox.switches()
+    proven_absent(job)
     assert job.states() == {"queued": 2}
-    job.change("UPDATE send_log SET started_at = started_at - interval '61 minutes' WHERE attempt = 1")
+    sandbox.switches(error_before={"on": "karaden.create"})
     make_due(job)
     job.send()
-    settled(job)
-    delivery.reconcile(job.tenant_id)
-    assert job.states() == {"undelivered": 2}
-    assert job.attempts() == {("cancelled", "absent"): 10, ("undelivered", "gave_up:absent"): 2}
-    assert job.state() == "completed"
+    sandbox.switches()
+    for _ in range(3):
+        proven_absent(job)
+    assert job.states() == {"unknown": 2}
+    assert job.attempts() == {("cancelled", "absent"): 2, ("unknown", "http_500"): 2}
+    assert job.state() == "sending"
 
 
 def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sandbox: Sandbox) -> None:
@@ -209,8 +243,7 @@ def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sa
     job.send()
     job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
     sandbox.switches()
-    settled(job)
-    delivery.reconcile(job.tenant_id)
+    proven_absent(job)
     assert job.states() == {"cancelled": 5}
     assert job.slice()["due_at"] is None
 
@@ -227,12 +260,14 @@ def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox
     assert job.states() == {"unknown": 10, ("cancelled" if state == "cancelled" else "queued"): 20}
     assert job.attempts() == {("unknown", "worker_lost"): 10}
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    # the campaign itself waits meanwhile: its messages would be witnesses too
+    job.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", job.campaign_id)
+    proven_absent(job)
     assert job.states() == ({"cancelled": 30} if state == "cancelled" else {"queued": 30})
     if state == "sending":
         job.send()
         assert job.states() == {"accepted": 30}
-        assert received(sandbox).total() == 30
+        assert received(sandbox).total() == 33
 
 
 def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, sandbox: Sandbox) -> None:
@@ -242,8 +277,9 @@ def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, san
     job.send()
     assert job.states() == {"accepted": 20, "unknown": 10}
     assert job.slice()["check_at"] is not None
-    settled(job)
-    delivery.reconcile(job.tenant_id)
+    for _ in range(2):
+        settled(job)  # the other 20 were accepted since: no other witness is needed
+        delivery.reconcile(job.tenant_id)
     job.send()
     assert job.states() == {"accepted": 30}
     assert set(received(sandbox).values()) == {1}
@@ -304,10 +340,14 @@ def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launch
         part = slices.to_check()
         assert part is not None
         long_ago = datetime.now(UTC) - timedelta(hours=1)
-        asked = [unknown._Open(id_, 1, job.account_id, "key", long_ago) for id_ in ids]
+        asked = [
+            Open(id_, 1, {1: "ref"}, long_ago, long_ago, None, None, long_ago, long_ago, for_a_person=False)
+            for id_ in ids
+        ]
         # meanwhile the second attempt of one of them went out, with an unknown end
         job.change("UPDATE recipient SET sms_attempt = 2, fence = fence + 1 WHERE id = %s", ids[0])
-        assert unknown._settle(part, asked, {}, asked, datetime.now(UTC)) == 2
+        looked = Looked(empty=set(asked), absent=set(asked))
+        assert unknown._settle(part, asked, looked, datetime.now(UTC)) == 2
     assert held.fence < part.fence
     assert job.person(ids[0])["sms_state"] == "unknown"
     assert job.states() == {"unknown": 1, "queued": 2}
@@ -346,17 +386,24 @@ def test_a_campaign_with_people_but_no_slice_due_is_put_right(launched: Launched
 
 
 @pytest.mark.parametrize(
-    ("age", "expected"),
+    ("asked", "absent", "expected"),
     [
-        (timedelta(0), SETTLE),
-        (timedelta(seconds=119), SETTLE),
-        (timedelta(seconds=120), timedelta(seconds=150)),
-        (timedelta(hours=1), timedelta(minutes=61)),
-        (timedelta(hours=10), timedelta(hours=10, minutes=10)),
+        (None, None, timedelta(0)),
+        (timedelta(0), None, SETTLE),
+        (timedelta(seconds=119), None, timedelta(seconds=179)),
+        (timedelta(seconds=120), None, timedelta(seconds=180)),
+        (timedelta(minutes=16), None, timedelta(minutes=18)),
+        (timedelta(hours=20), None, timedelta(hours=21)),
+        (timedelta(hours=20), timedelta(hours=20), timedelta(hours=20, minutes=1)),
     ],
 )
-def test_questions_become_rarer(age: timedelta, expected: timedelta) -> None:
-    assert unknown.next_check(NOON, NOON + age, SETTLE) == NOON + expected
+def test_questions_become_rarer_but_for_the_second_proof(
+    tuned: Tuned, asked: timedelta | None, absent: timedelta | None, expected: timedelta
+) -> None:
+    tuned(absence_gap_s=60)
+    asked_at, absent_at = (None if after is None else NOON + after for after in (asked, absent))
+    item = Open(1, 1, {1: "ref"}, NOON, NOON + SETTLE, None, None, asked_at, absent_at, for_a_person=False)
+    assert unknown.next_question(item) == NOON + expected
 
 
 def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched, sandbox: Sandbox) -> None:

@@ -11,7 +11,15 @@ from dev.browser import chromium
 from dev.stack import Stack, remove
 
 # what takes minutes in earnest takes seconds here
-QUICK = {"SWEEP_S": "2", "LEASE_S": "6", "SEND_TIMEOUT_S": "4", "UNKNOWN_SETTLE_S": "8", "BATCH_ROWS": "50"}
+QUICK = {
+    "SWEEP_S": "2",
+    "LEASE_S": "6",
+    "SEND_TIMEOUT_S": "4",
+    "UNKNOWN_SETTLE_S": "8",
+    "GATEWAY_SETTLE_S": "8",
+    "ABSENCE_GAP_S": "1",
+    "BATCH_ROWS": "50",
+}
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,8 @@ def start(
         "SEND_TIMEOUT_S": "2",
         "LEASE_S": "5",
         "UNKNOWN_SETTLE_S": "4",
+        "GATEWAY_SETTLE_S": "4",
+        "ABSENCE_GAP_S": "1",
         "SWEEP_S": "1",
     }
     with ExitStack() as running:

@@ -21,7 +21,7 @@ from dev.valkey import start_valkey
 from jobs import worker as jobs_worker
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
-from tests.launched import Job, received, requests
+from tests.launched import Job, give_witness_phone, received, requests
 
 Start = Callable[..., Program]
 Until = Callable[..., None]
@@ -74,6 +74,7 @@ def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send
 ) -> None:
     """The short cut of `make drill`."""
     job = launched(240, slice_rows=10)
+    give_witness_phone(job)  # where nothing leaves any more, it shows what never got in
     sandbox.switches(latency_ms={"value": 100, "on": "karaden.create"})
     doomed = [start("worker", "delivery", dies=point) for point in POINTS]
     until(lambda: len(redis_workers()) == len(doomed))

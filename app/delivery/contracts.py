@@ -1,0 +1,72 @@
+"""The contract by which an attempt goes out: kept with each, for a look-up elsewhere proves nothing about it.
+
+In: an account as it is now. Out: a row that says which service, address and ids it stands for, and whether its
+credentials are those of before.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sqlalchemy import text
+
+from app import tenancy
+from app.accounts import credentials_of, sms_contract
+from app.extensions import db, vault
+from app.models import SmsAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract with its credentials. Rows of one `identity` are the same contract, before and after a renewal."""
+
+    id: int
+    identity: bytes
+
+
+def identity(row: SmsAccount) -> bytes:
+    """Return the digest (32 bytes) of what tells this account's contract from another."""
+    return sha256(json.dumps(sms_contract(row), ensure_ascii=False).encode()).digest()
+
+
+def in_use(row: SmsAccount) -> bool:
+    """Return whether an account's contract may have messages of ours: it must stay what it is, to be asked."""
+    found = db.session.scalar(
+        text("""
+            SELECT EXISTS (
+                SELECT FROM campaign c WHERE c.sms_account_id = :id AND EXISTS (
+                    SELECT FROM send_log l WHERE l.campaign_id = c.id AND l.sms_account_id = :id
+                    AND (l.state IN ('sending', 'unknown', 'accepted', 'delivered') OR l.provider_id IS NOT NULL)
+                )
+            )
+        """),
+        {"id": row.id},
+    )
+    return bool(found)
+
+
+def keep(row: SmsAccount) -> Contract:
+    """Return the row of an account's contract as it is now; written where it is new. Raises CannotOpen."""
+    known = identity(row)
+    values = {
+        "account_id": row.id,
+        "identity": known,
+        "credentials": vault.credentials_digest(row.id, json.dumps(credentials_of(row), sort_keys=True)),
+    }
+    find = text("""
+        SELECT id FROM sms_contract
+        WHERE sms_account_id = :account_id AND identity = :identity AND credentials_digest = :credentials
+    """)
+    with tenancy.transaction() as connection:
+        found = connection.scalar(find, values)
+        if found is None:
+            connection.execute(
+                text("""
+                    INSERT INTO sms_contract (tenant_id, sms_account_id, identity, credentials_digest, content)
+                    VALUES (:tenant_id, :account_id, :identity, :credentials, CAST(:content AS jsonb))
+                    ON CONFLICT DO NOTHING
+                """),
+                values | {"tenant_id": row.tenant_id, "content": json.dumps(sms_contract(row), ensure_ascii=False)},
+            )
+            found = connection.scalar(find, values)
+    return Contract(int(found), known)

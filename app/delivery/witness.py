@@ -1,0 +1,136 @@
+"""The SMS to an account's 確認用番号: a message of ours that proves the carrier's list fresh where no other left.
+
+In: messages that no look-up proves absent, for nothing later was accepted. Out: one SMS to the company's own number,
+written down before it leaves, at hours, rate and cap of the campaign. What can't happen here: a second one soon after
+the first, one without a number, a guess at what became of it (it is asked for like any other).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+
+from app import references, tenancy
+from app.accounts import Unusable, witness_phone_of
+from app.config import settings
+from app.delivery import absence, caps, pacing, routes
+from app.delivery.breaker import RESTS
+from app.delivery.questions import Open
+from app.delivery.routes import Route
+from app.extensions import db
+from app.models import SmsAccount
+from app.outbound.curl import perform
+from app.sms.base import Outcome, OutcomeKind, SmsMessage
+from app.vault import CannotOpen
+
+# how long the job waits for the account's rate, seconds
+_PATIENCE_S = 10.0
+_STATES = {
+    OutcomeKind.ACCEPTED: "accepted",
+    OutcomeKind.REFUSED: "undelivered",
+    OutcomeKind.LATER: "undelivered",
+    OutcomeKind.UNKNOWN: "unknown",
+}
+
+_log = structlog.get_logger()
+
+
+def words(company: str) -> str:
+    """Return what the SMS says to whoever reads it at the company."""
+    return f"【{company}】SMSの送信状況を確認するための自動送信です。ご返信や操作は必要ありません。"
+
+
+def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
+    """Send a witness if one is wanted: nothing later has left for a while, and nothing is about to."""
+    now = datetime.now(UTC)
+    held_after = timedelta(seconds=settings().held_after_s)
+    waiting = [item for item in unproven if item.settled_at + absence.gap() <= now < item.since + held_after]
+    if not waiting:
+        return
+    try:
+        way = routes.route(campaign_id)
+        phone = witness_phone_of(db.session.get_one(SmsAccount, account_id))
+        db.session.rollback()
+    except (Unusable, CannotOpen) as fault:
+        _log.error("no witness sent", sms_account_id=account_id, reason=str(fault))
+        return
+    if phone is None or way.account.id != account_id or not way.policy.open_at(now):
+        return
+    reference = references.witness()
+    row_id = _write_down(way, campaign_id, reference)
+    if row_id is not None:
+        _send(way, row_id, SmsMessage(phone, words(way.company), reference))
+
+
+def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
+    """Write a witness down and count it; None where none may leave now."""
+    account = way.account
+    assert account.contract is not None  # noqa: S101 - a route has it
+    values = {
+        "account_id": account.id,
+        "campaign_id": campaign_id,
+        "gap_s": settings().absence_gap_s,
+        "every_s": 2 * settings().gateway_settle_s,
+    }
+    with tenancy.transaction() as connection:
+        may = connection.scalar(
+            text(f"""
+                SELECT c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}
+                FROM sms_account a JOIN tenant t ON t.id = a.tenant_id JOIN campaign c ON c.id = :campaign_id
+                WHERE a.id = :account_id FOR NO KEY UPDATE OF a
+            """),  # noqa: S608 - our own words
+            values,
+        )
+        others = connection.scalar(
+            text("""
+                SELECT EXISTS (
+                    SELECT FROM witness_message WHERE sms_account_id = :account_id
+                    AND created_at > now() - make_interval(
+                        secs => CASE state WHEN 'undelivered' THEN :gap_s ELSE :every_s END
+                    )
+                ) OR EXISTS (
+                    SELECT FROM slice s JOIN campaign c ON c.id = s.campaign_id
+                    WHERE c.sms_account_id = :account_id AND c.state = 'sending'
+                    AND s.due_at <= now() + make_interval(secs => :gap_s)
+                )
+            """),
+            values,
+        )
+        if not may or others:
+            return None
+        if way.daily_cap is not None:
+            if not caps.left(connection, way.tenant_id, way.daily_cap):
+                return None
+            caps.add(connection, way.tenant_id, 1)
+        return int(
+            connection.execute(
+                text("""
+                    INSERT INTO witness_message (tenant_id, sms_account_id, sms_contract_id, reference, created_at)
+                    VALUES (:tenant_id, :account_id, :contract_id, :reference, now()) RETURNING id
+                """),
+                {
+                    "tenant_id": way.tenant_id,
+                    "account_id": account.id,
+                    "contract_id": account.contract.id,
+                    "reference": reference,
+                },
+            ).scalar_one()
+        )
+
+
+def _send(way: Route, row_id: int, message: SmsMessage) -> None:
+    account = way.account
+    if pacing.may_leave(account.id, account.rate_per_s, _PATIENCE_S):
+        request = account.provider.send(account.opened, message)
+        outcome = account.provider.outcome(perform(request, before_call=lambda: way.policy.open_at(datetime.now(UTC))))
+    else:
+        outcome = Outcome(OutcomeKind.LATER, "busy")
+    if references.mismatch(message.reference, outcome.references):
+        outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
+    _log.info("witness sent", sms_account_id=account.id, outcome=str(outcome.kind), code=outcome.code)
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("UPDATE witness_message SET state = :state, code = :code, answered_at = now() WHERE id = :id"),
+            {"state": _STATES[outcome.kind], "code": outcome.code, "id": row_id},
+        )
