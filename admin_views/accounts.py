@@ -30,7 +30,7 @@ from app.sms.base import SmsProvider
 
 Provider = SmsProvider | PaymentProvider
 
-_PREFIX = "provider_"
+PREFIX = "provider_"
 _LONGEST = 500
 
 
@@ -48,7 +48,7 @@ class AccountForm(Form):
     active = BooleanField("利用する", default=True, description="外すと、新しい送信や支払いに使われなくなります。")
 
     def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
-        stored = {_PREFIX + name: value for name, value in obj.settings.items()} if obj is not None else {}
+        stored = {PREFIX + name: value for name, value in obj.settings.items()} if obj is not None else {}
         super().__init__(formdata, obj=obj, **stored, **kwargs)
         sealed = credentials_of(obj) if obj is not None else {}
         for item, field in self.of_provider():
@@ -61,7 +61,7 @@ class AccountForm(Form):
 
     def of_provider(self) -> list[tuple[Any, Field]]:
         """Give the provider's fields with the form's."""
-        return [(item, self[_PREFIX + item.name]) for item in self.provider.fields]
+        return [(item, self[PREFIX + item.name]) for item in self.provider.fields]
 
     def populate_obj(self, obj: Any) -> None:
         """Write the form into the account, but for the secrets."""
@@ -91,7 +91,7 @@ def _plain_ascii(_form: Any, field: Any) -> None:
 
 
 def _secret_needed(form: Any, field: Any) -> None:
-    name = field.name.removeprefix(_PREFIX)
+    name = field.name.removeprefix(PREFIX)
     if not field.data and (form._obj is None or name not in credentials_of(form._obj)):  # noqa: SLF001 - Flask-Admin's
         raise ValidationError("入力してください。")
 
@@ -129,7 +129,7 @@ def _field_of(item: AccountField) -> Any:
 def form_for(base: type[AccountForm], provider: Provider) -> type[AccountForm]:
     """Make the form of one provider's accounts."""
     attributes: dict[str, Any] = {"provider": provider}
-    attributes |= {_PREFIX + item.name: _field_of(item) for item in provider.fields}
+    attributes |= {PREFIX + item.name: _field_of(item) for item in provider.fields}
     return type(f"{base.__name__}For{provider.name.title()}", (base,), attributes)
 
 

@@ -354,6 +354,11 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     def complete(self, form: Any, model: Any) -> None:
         """Write what needs the row's id; for a view that has such columns."""
 
+    def offers(self, model: Any) -> list[tuple[str, str]]:
+        """Return what else may be done from a row's form: words and address of each."""
+        del model
+        return []
+
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
         """Say what belongs to a row but is no field of it: (title, value, explanation)."""
         del model

@@ -227,7 +227,7 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
             SMS,
             SmsState.UNKNOWN,
             now.sms,
-            "の結果を送信事業者に照会しています。二重に送らないよう、結果が分かるまで送り直しません。",
+            "は照会中です。二重に送らないよう、送られていないと確かめられたときだけ、自動で送り直します（1回まで）。",
         ),
         (
             SMS,
@@ -243,7 +243,10 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
         if counts[state]
     ]
     if count.held:
-        words = "は送信事業者に照会しても結果が分かりません。送信済みとするか送り直すかを、管理者が決めてください。"
+        words = (
+            "は照会しても結果を確かめられないため、止めています。"
+            "わけを見て、送信済みとするか送り直すかを、管理者が決めてください。"
+        )
         alerts.append(Alert("held", count.held, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
     return alerts
 

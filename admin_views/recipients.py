@@ -27,7 +27,7 @@ from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
 from app.models import Campaign, Recipient, SendLog
 from app.tenancy.staff import Role
-from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState
+from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 
 _OFFERED = 50
 _FOUND_AT_MOST = 1_000
@@ -196,7 +196,8 @@ class RecipientView(SecureModelView):
             attempts=person_page.attempts(person),
             payments=person_page.payments(person),
             states=person_page.states(person),
-            held=held.is_held(person),
+            held=held.REASONS[reason] if (reason := held.reason(person)) else "",
+            asked_about=person.sms_state == SmsState.UNKNOWN,
             may_settle=staff().role == Role.MANAGER,
         )
 
@@ -244,8 +245,8 @@ class RecipientView(SecureModelView):
         person = self.get_one(recipient_id)
         if how not in {"sent", "again"}:
             abort(404)
-        if request.method == "GET" and held.is_held(person):
-            return self.render("office/settle.html", person=person, how=how)
+        if request.method == "GET" and (reason := held.reason(person)):
+            return self.render("office/settle.html", person=person, how=how, why=held.REASONS[reason])
         if request.method == "POST" and held.settle_unknown(recipient_id, as_sent=how == "sent", user_id=staff().id):
             done = {"sent": "送信済みとしました。", "again": "送り直しを始めました。"}
             flash(done[how], "success")

@@ -2,22 +2,42 @@
 
 from typing import Any
 
-from wtforms.validators import NumberRange, Optional
+from wtforms import BooleanField, Field
+from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views import show
-from admin_views.accounts import AccountForm, AccountView
-from admin_views.fields import AmountField, WholeField, line
+from admin_views.accounts import PREFIX, AccountForm, AccountView
+from admin_views.fields import AmountField, WholeField, line, phone_line
+from app.accounts import seal_witness_phone, witness_phone_of
 from app.config import settings
-from app.delivery import breaker
+from app.delivery import breaker, contracts
 from app.extensions import vault
+from app.identity.bad_input import BadInput
+from app.intake.phones import mask, to_e164
 from app.models import SmsAccount
 from app.sms import PROVIDERS
 
+_SAME_CONTRACT = (
+    "このアカウントで送ったSMSがあるため、変えられません。別の契約は、新しいアカウントとして登録してください。"
+)
+_WITNESS_HELP = (
+    "御社で管理している携帯電話の番号です（例：090-1234-5678）。送信サービスの記録が最新かを確かめる必要があるときだけ、"
+    "「自動送信です」と書いたSMSをこの番号に送ります（送信時間帯・上限・料金の対象です）。"
+    "登録がないと、結果の分からないSMSを自動で送り直せないことがあります。"
+)
 RESTING_WORDS = (
     "送信サービスがSMSを受け付けないため、送信を見合わせています。待っている方への送信は、取り消されていません。"
-    "時間になると自動で1件だけ試し、受け付けられれば再開します。続くときは、送信サービスの障害情報と、下の設定・認証情報を"
-    "確かめてください。保存すると、すぐに再開します。"
+    "時間になると自動で1件だけ試し、受け付けられれば再開します。続くときは、送信サービスの障害情報を確かめてください。"
+    "トークンが無効になっていたら、同じ契約の新しいトークンを下に入力してください。保存すると、すぐに再開します。"
+    "別の契約で送るときは、このアカウントを変えずに、新しいアカウントとして登録してください。"
 )
+
+
+def _mobile(_form: Any, field: Any) -> None:
+    try:
+        to_e164(field.data)
+    except BadInput as bad:
+        raise ValidationError(bad.message_ja) from None
 
 
 class SmsAccountForm(AccountForm):
@@ -35,12 +55,42 @@ class SmsAccountForm(AccountForm):
         render_kw={"inputmode": "numeric"},
     )
 
+    witness_phone = phone_line("確認用番号", Optional(), _mobile, help=_WITNESS_HELP)
+    no_witness = BooleanField("確認用番号の登録をやめる")
+
     price_yen = AmountField(
         "SMS1通の料金（円）",
         [Optional(), NumberRange(0, 1000, "0から1000までの間で入力してください。")],
         places=2,
         description="送信サービスとの契約の単価です。送信前の確認で、費用の目安を計算します。例：8.5",
     )
+
+    def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+        super().__init__(formdata, obj=obj, **kwargs)
+        known = witness_phone_of(obj) if obj is not None else None
+        if known is None:
+            del self.no_witness
+        else:
+            self.witness_phone.description = f"登録済み：{mask(known)}。変えるときだけ入力してください。{_WITNESS_HELP}"
+        if obj is not None and contracts.in_use(obj):
+            for field in self.of_contract():
+                field.description = f"{field.description} {_SAME_CONTRACT}"
+
+    def of_contract(self) -> list[Field]:
+        """Return the fields that tell one contract from another."""
+        return [field for item, field in self.of_provider() if item.contract]
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check every field, and that an account in use stays the contract that it is."""
+        fine = bool(super().validate(extra_validators))
+        stored = self._obj
+        if not fine or stored is None or not contracts.in_use(stored):
+            return fine
+        for field in self.of_contract():
+            if field.data != str(stored.settings.get(field.name.removeprefix(PREFIX), "")):
+                field.errors = [*field.errors, _SAME_CONTRACT]
+                fine = False
+        return fine
 
 
 def _state(view: Any, context: Any, model: Any, name: str) -> Any:
@@ -84,7 +134,15 @@ class SmsAccountView(AccountView):
             found.insert(0, ("送信の見合わせ", until, RESTING_WORDS))
         return found
 
+    def offers(self, model: Any) -> list[tuple[str, str]]:
+        """Offer a new account for another contract."""
+        return [("別の契約は新しいアカウントとして登録", self.get_url(".create_view", provider=model.provider))]
+
     def complete(self, form: Any, model: Any) -> None:
-        """Seal the secrets, and try again at once with what was put right."""
+        """Seal the secrets and the number, and try again at once with what was put right."""
         super().complete(form, model)
+        if form.witness_phone.data:
+            seal_witness_phone(model, to_e164(form.witness_phone.data))
+        elif "no_witness" in form and form.no_witness.data:
+            seal_witness_phone(model, None)
         breaker.close(model)

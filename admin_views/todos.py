@@ -185,7 +185,7 @@ def _unknown() -> Iterator[Todo]:
     for campaign in some.order_by(Campaign.launched_at.desc()).limit(_LOOKED_INTO):
         unknown = flow_live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
         if undecided := held.count(campaign):
-            text = f"配信「{campaign.name}」に、結果の分からないSMSが{undecided:,}件あります。"
+            text = f"配信「{campaign.name}」に、届いたか確かめられず止めているSMSが{undecided:,}件あります。"
             whose = (
                 "送信済みとするか送り直すかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
             )

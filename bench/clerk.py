@@ -5,15 +5,20 @@ The acts: prepare LIST; launch, lease, pause, resume or cancel CAMPAIGN.
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
 """
 
+import secrets
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from sqlalchemy import select
+
 from app import create_app, tenancy
+from app.accounts import seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle, rehearsal, waves
-from app.delivery import slices
+from app.delivery import held, slices
+from app.demo import WITNESS_PHONE
 from app.extensions import db
-from app.models import Campaign
+from app.models import Campaign, Recipient, SmsAccount
 from bench.imports import import_list
 from bench.lists import company
 
@@ -54,6 +59,31 @@ def turn(act: str, campaign_id: int) -> None:
             raise RuntimeError(f"{act} could not be done")
 
 
+def held_people(campaign_id: int) -> list[int]:
+    """Return the people of a campaign about whom a manager has to decide."""
+    with create_app().app_context(), _scope():
+        people = db.session.scalars(
+            select(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.sms_state == "unknown")
+        )
+        return [person.id for person in people if held.is_held(person)]
+
+
+def witness(phone: str | None) -> None:
+    """Register a 確認用番号 with every account of the company, or take it out."""
+    with create_app().app_context(), _scope():
+        for account in db.session.scalars(select(SmsAccount)):
+            seal_witness_phone(account, phone)
+        db.session.commit()
+
+
+def renew() -> None:
+    """Renew the token of every account of the company."""
+    with create_app().app_context(), _scope():
+        for account in db.session.scalars(select(SmsAccount)):
+            seal_credentials(account, {"token": secrets.token_hex(16)})
+        db.session.commit()
+
+
 def _launch(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
@@ -75,5 +105,13 @@ if __name__ == "__main__":
     elif act in {"pause", "resume", "cancel"}:
         turn(act, int(argument))
         print(act)
+    elif act == "held":
+        print("held", *held_people(int(argument)))
+    elif act == "witness":
+        witness(WITNESS_PHONE if argument == "on" else None)
+        print("done")
+    elif act == "renew":
+        renew()
+        print("done")
     else:
         print(*lease(int(argument)))

@@ -34,6 +34,7 @@ _ROOMS = (
     "bench.drill_notices",
     "bench.drill_tokens",
     "bench.drill_retries",
+    "bench.drill_absence",
 )
 
 

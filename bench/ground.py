@@ -28,7 +28,9 @@ from sandbox.harness import Sandbox
 # rows of a cell's list: two of them have a number that no SMS can be sent to, 1,100 people are written to
 ROWS = 1_102
 # how long a cell may take to come to its end, before what is left is counted; seconds
-_LIMIT_S = 400
+_LIMIT_S = 900
+# how often a clerk looks for people who are held, seconds
+_ASK_S = 3.0
 _FAULT_LIMIT_S = 60
 _POLL_S = 0.05
 # what settle times and the sandbox's delays are divided by, unless a cell's module says otherwise
@@ -211,24 +213,39 @@ class Sent:
         """Launch it, as a clerk does."""
         clerk(self.ground.stack, "launch", self.id)
 
-    def verdict(self, since: float) -> Run:
+    def people(self) -> int:
+        """Count the people of the list that SMS can be sent to."""
+        with database(self.ground.stack) as connection:
+            row = connection.execute("SELECT count(*) FROM recipient WHERE campaign_id = %s", [self.id]).fetchone()
+        return int(row[0]) if row else 0
+
+    def verdict(self, since: float, *, may_hold: bool = False) -> Run:
         """Wait until every SMS has its end, then tell what the sandbox received.
 
         `since` is when what went wrong was over (`time.monotonic()`). `lost` are people to whom nothing went,
-        `duplicated` the SMS beyond one for each, `unknown_left` the people whose SMS isn't known to have arrived.
+        `duplicated` the SMS beyond one for each, `unknown_left` the people whose SMS isn't known to have arrived. Where
+        the rule `may_hold` people for a manager, these are `held` and neither lost nor left.
         """
         ground, deadline = self.ground, since + _LIMIT_S
+        held: set[int] = set()
         with database(ground.stack) as connection:
             if not self._left(connection):
                 raise RuntimeError("the campaign was over before anything broke")
             while (left := self._left(connection)) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
+                if may_hold and len(unknown := self._unknown(connection)) == left:
+                    held = set(map(int, clerk(ground.stack, "held", self.id).split()[1:]))
+                    if held >= unknown:
+                        break
+                    time.sleep(_ASK_S)
+            held &= self._unknown(connection)
             recovery_s = time.monotonic() - since
             # a receipt that comes late or twice must not undo anything
             ground.until(lambda: not self._receipts_under_way(connection), "every receipt has come", _LIMIT_S)
-            left = self._left(connection)
+            left = self._left(connection) - len(held)
             rows = connection.execute("SELECT id FROM recipient WHERE campaign_id = %s", [self.id]).fetchall()
-        messages = ground.sandbox.messages()
+        # those to the company's own number are nobody's
+        messages = [message for message in ground.sandbox.messages() if not message["tags"][0].lower().endswith(".w")]
         reached = {int(tag.split(".")[1]) for message in messages for tag in message["tags"]}
         people = {recipient_id for (recipient_id,) in rows}
         numbers = Counter(message["to"] for message in messages)
@@ -236,11 +253,19 @@ class Sent:
             raise RuntimeError(f"{len(reached - people)} SMS went to nobody of this campaign")
         return {
             "messages": len(people),
-            "lost": len(people - reached),
+            "lost": len(people - reached - held),
             "duplicated": numbers.total() - len(numbers),
             "unknown_left": left,
+            **({"held": len(held)} if may_hold else {}),
             "recovery_s": round(recovery_s, 1),
         }
+
+    def _unknown(self, connection: psycopg.Connection) -> set[int]:
+        """Return the people whose SMS has no known outcome."""
+        rows = connection.execute(
+            "SELECT id FROM recipient WHERE campaign_id = %s AND sms_state = 'unknown'", [self.id]
+        )
+        return {int(row[0]) for row in rows}
 
     def _receipts_under_way(self, connection: psycopg.Connection) -> bool:
         row = connection.execute("SELECT count(*) FROM receipt WHERE applied_at IS NULL").fetchone()

@@ -228,7 +228,8 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
             )  # fmt: skip
     owner.execute(
         "UPDATE recipient SET sms_attempt = 1, sms_code = 'unconnected', link_expires_at = now() + interval '1 day',"
-        " page_state = CASE sms_state WHEN 'delivered' THEN 'unopened' ELSE page_state END WHERE campaign_id = %s",
+        " page_state = CASE WHEN sms_state IN ('delivered', 'unknown') THEN 'unopened' ELSE page_state END"
+        " WHERE campaign_id = %s",
         [estate.campaign],
     )
     owner.execute("UPDATE send_log SET code = 'unconnected' WHERE campaign_id = %s", [estate.campaign])

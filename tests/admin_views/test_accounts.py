@@ -95,6 +95,58 @@ def test_a_payment_account_tells_where_its_webhooks_go(app, browser_of, ours):
     assert "sk_live_1" not in page
 
 
+def test_a_confirmation_number_is_sealed_and_shown_masked(app, browser_of, ours):
+    manager = browser_of(ours.manager)
+    assert "固定電話" in plain(
+        manager.post("/admin/sms_account/new/?provider=karaden", {**KARADEN, "witness_phone": "03-1234-5678"}).get_data(
+            as_text=True
+        )
+    )
+    given = {**KARADEN, "witness_phone": "０９０-8888-7777"}
+    assert manager.post("/admin/sms_account/new/?provider=karaden", given).status_code == 302
+    row = only(app, SmsAccount, name="本社 督促用")
+    assert b"8888" not in bytes(row.witness_phone_sealed or b"")
+    url = f"/admin/sms_account/edit/?id={row.id}"
+    page = manager.get(url).get_data(as_text=True)
+    assert "登録済み：090-****-7777" in plain(page)
+    assert "8888" not in page
+    kept = {**KARADEN, "provider_token": "", "witness_phone": ""}
+    assert manager.post(url, kept).status_code == 302
+    assert only(app, SmsAccount, name="本社 督促用").witness_phone_sealed == row.witness_phone_sealed
+    assert manager.post(url, {**kept, "no_witness": "y"}).status_code == 302
+    assert only(app, SmsAccount, name="本社 督促用").witness_phone_sealed is None
+
+
+def test_an_account_that_sent_stays_the_contract_it_is(app, browser_of, ours, campaign, change):
+    change(
+        """
+        INSERT INTO send_log (
+            tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at
+        )
+        SELECT r.tenant_id, campaign_id, r.id, c.sms_account_id, 1, 1, 'accepted', now()
+        FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE campaign_id = :campaign
+        """,
+        campaign=campaign,
+    )
+    manager = browser_of(ours.manager)
+    url = f"/admin/sms_account/edit/?id={ours.sms_account}"
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        before = dict(db.session.get_one(SmsAccount, ours.sms_account).settings)
+    same = {
+        **KARADEN, "provider_tenant_id": before["tenant_id"], "provider_service_id": before["service_id"],
+    }  # fmt: skip
+    refused = manager.post(url, {**same, "provider_service_id": "77"})
+    assert "別の契約は、新しいアカウントとして登録してください" in plain(refused.get_data(as_text=True))
+    page = manager.get(url).get_data(as_text=True)
+    assert "別の契約は新しいアカウントとして登録" in page
+    assert "/admin/sms_account/new/?provider=karaden" in page
+    assert manager.post(url, {**same, "provider_token": "renewed"}).status_code == 302
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        row = db.session.get_one(SmsAccount, ours.sms_account)
+        assert row.settings == before
+        assert credentials_of(row) == {"token": "renewed"}
+
+
 STRIPE = {
     "name": "本番", "active": "y", "provider_secret_key": "sk_live_1", "provider_webhook_secret": "whsec_1",
     "provider_methods": ["konbini", "card"], "provider_konbini_days": "",

@@ -141,7 +141,9 @@ def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., N
 def test_a_manager_decides_what_nobody_can_tell(
     manager: Browser, clerk: Browser, sent: int, held_one: int, ask: Callable[[Any], list[Any]]
 ) -> None:
-    assert "1 件 は送信事業者に照会しても結果が分かりません" in words(manager, f"/admin/campaign/{sent}/status/")
+    assert "1 件 は照会しても結果を確かめられないため、止めています" in words(
+        manager, f"/admin/campaign/{sent}/status/"
+    )
     person = f"/admin/recipient/details/?id={held_one}"
     assert "自社の管理者に依頼してください" in words(clerk, person)
     assert "送信済みとする" not in words(clerk, person)

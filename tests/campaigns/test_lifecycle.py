@@ -251,3 +251,24 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
     assert found.longest_units < 70
     db.session.expire_all()
     assert rehearsal.current(campaign) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "void"),
+    [
+        ("UPDATE sms_account SET sender = '0120-999-999'", True),
+        ("""UPDATE sms_account SET settings = settings || '{"service_id": "9"}'""", True),
+        ("""UPDATE sms_account SET settings = settings || '{"tenant_id": "other"}'""", True),
+        (
+            "UPDATE sms_account SET credentials_sealed = 'renewed', name = 'renamed', price_yen = 9, rate_per_s = 5",
+            False,
+        ),
+    ],
+)
+def test_a_check_covers_the_contract_and_no_token(campaign: Campaign, change: str, *, void: bool) -> None:
+    rehearsal.rehearse(campaign.id)
+    assert rehearsal.current(campaign) is not None
+    db.session.execute(text(change))
+    db.session.commit()
+    db.session.expire_all()
+    assert (rehearsal.current(campaign) is None) == void
