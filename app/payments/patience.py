@@ -23,6 +23,10 @@ _LONGEST_S = 8.0
 # while somebody has waited so long, so many may wait at once: half of a web process's threads
 _SLOW_S = 2.0
 _MOST = 2
+# never do more than this wait at once: one thread of a web process is left for pages; who comes then waits so long for
+# a place, seconds
+_PLACES = 3
+_PLACE_S = 1.0
 # a site that let so many wait in vain, one after the other, is asked nothing for so long, and then by one alone
 _IN_VAIN = 2
 _REST_S = 15.0
@@ -48,8 +52,12 @@ class _Line:
             return bool(self.waiting)
         return len(self.waiting) >= _MOST and now - self.waiting[0] > _SLOW_S
 
+    def is_place_free(self) -> bool:
+        """Return whether one more may wait."""
+        return len(self.waiting) < _PLACES
 
-_lock = threading.Lock()
+
+_lock = threading.Condition()
 _lines: dict[str, _Line] = {}
 
 
@@ -70,8 +78,9 @@ def ask(request: Request) -> Answer:
     since = time.monotonic()
     with _lock:
         line = _lines.setdefault(urlsplit(request.url).netloc, _Line())
-        if line.full(since):
+        if line.full(since) or not _lock.wait_for(line.is_place_free, _PLACE_S) or line.full(time.monotonic()):
             return Failure(Reach.NEVER_LEFT, SILENT)
+        since = time.monotonic()
         line.waiting.append(since)
     in_vain = False
     try:
@@ -81,6 +90,7 @@ def ask(request: Request) -> Answer:
     finally:
         with _lock:
             line.waiting.remove(since)
+            _lock.notify_all()
             line.in_vain = line.in_vain + 1 if in_vain else 0
             if line.in_vain >= _IN_VAIN:
                 line.rests_until = time.monotonic() + _REST_S

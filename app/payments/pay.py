@@ -123,6 +123,10 @@ def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
     if fault.final:
         _give_up(begun.payment_id, fault.code)
         return Outcome.REFUSED if begun.fresh else None
+    if fault.is_key_refused:
+        # only the company can mend it; the attempt goes on once it has
+        _log.error("payment provider refuses the key", payment_id=begun.payment_id, reason=fault.code)
+        return Outcome.REFUSED
     # where nobody was asked, nobody is asked again now; a provider that wishes to be left alone shortly is
     if fault.code == patience.SILENT or fault.wait_s > _LONGEST_WAIT_S:
         return Outcome.UNAVAILABLE

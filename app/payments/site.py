@@ -6,6 +6,7 @@ Retry-After).
 """
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,6 +25,8 @@ from app.payments.providers import PROVIDERS
 # an adapter that asks on and on is wrong
 _MOST_QUESTIONS = 5
 
+_KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
 LEFT_ALONE = "left alone"  # the reason where the provider wishes to be asked nothing for a while
 
 _log = structlog.get_logger()
@@ -32,14 +35,16 @@ _log = structlog.get_logger()
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
     """The provider gave no charge. `code` is a word for logs; `final` means that asking the same again is no use.
 
-    `wait_s` is for how many seconds more it wishes to be left alone.
+    `wait_s` is for how many seconds more it wishes to be left alone. `is_key_refused`: nothing is answered until the
+    company mends the account's key.
     """
 
-    def __init__(self, code: str, *, final: bool = False, wait_s: float = 0.0) -> None:
+    def __init__(self, code: str, *, final: bool = False, wait_s: float = 0.0, is_key_refused: bool = False) -> None:
         super().__init__(code)
         self.code = code
         self.final = final
         self.wait_s = wait_s
+        self.is_key_refused = is_key_refused
 
 
 def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccount]:
@@ -81,7 +86,8 @@ def ask(provider: PaymentProvider, account: PaymentAccount, asked: Request) -> C
         try:
             found = provider.charge(asked, answers)
         except UnclearCharge as unclear:
-            raise NoAnswer(unclear.code, final=unclear.final) from None
+            is_key_refused = answers[-1].status in _KEY_REFUSED
+            raise NoAnswer(unclear.code, final=unclear.final, is_key_refused=is_key_refused) from None
         if isinstance(found, Charge):
             if account.unanswered:
                 _answers_again(account.id)

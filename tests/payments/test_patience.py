@@ -53,6 +53,11 @@ def answer(peer: Peer) -> None:
     peer.answer(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 
 
+def slowly(peer: Peer) -> None:
+    time.sleep(0.3)
+    answer(peer)
+
+
 def told(url: str) -> str:
     """Ask as somebody at a screen does; give what came of it."""
     with person_waits():
@@ -105,6 +110,39 @@ def test_another_site_is_none_of_it(hanging: RawServer) -> None:
     assert [told(hanging.url) for _ in range(3)] == ["timeout", "timeout", SILENT]
     with RawServer(answer) as other:
         assert told(other.url) == "answered"
+
+
+def test_four_who_press_in_one_second_leave_a_thread_for_pages(
+    hanging: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web process has four threads: the fourth is told within about a second, while the others still wait."""
+    monkeypatch.setattr(patience, "_LONGEST_S", 3.0)
+    told_after: list[tuple[str, float]] = []
+
+    def press() -> None:
+        began = time.monotonic()
+        told_after.append((told(hanging.url), time.monotonic() - began))
+
+    threads = [threading.Thread(target=press) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcome for outcome, _ in told_after) == [SILENT, "timeout", "timeout", "timeout"]
+    (silent_s,) = [seconds for outcome, seconds in told_after if outcome == SILENT]
+    assert silent_s < 2
+    assert len(hanging.requests) == 3
+
+
+def test_who_comes_fourth_gets_the_place_of_one_that_was_answered() -> None:
+    with RawServer(*[slowly] * 4) as server:
+        found: list[str] = []
+        threads = [threading.Thread(target=lambda: found.append(told(server.url))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == ["answered"] * 4
 
 
 def test_a_job_has_time(hanging: RawServer) -> None:

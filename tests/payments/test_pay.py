@@ -10,11 +10,13 @@ import pytest
 from flask import Flask
 
 from app import config, tenancy
+from app.config import Settings
 from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import attempts, patience, pay
 from app.payments.pay import Outcome
 from app.tracking.states import PaymentState
+from tests.outbound.rawserver import RawServer
 from tests.payments.shop import Buyer
 
 
@@ -280,3 +282,17 @@ def test_in_a_links_last_minutes_two_phones_meet_at_one_page(buyer: Buyer) -> No
         thread.join()
     assert outcomes == [Outcome.READY] * 3
     assert (len(buyer.payments()), len(buyer.sessions())) == (1, 1)
+
+
+def test_a_key_that_is_refused_sends_the_person_to_the_company(buyer: Buyer, settings: Settings) -> None:
+    """Not: try again in some minutes. Once the key is mended, the same attempt goes on."""
+    refusal = b'{"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}}'
+    answer = b"HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(refusal), refusal)
+    with RawServer(*[lambda peer: peer.answer(answer)] * 4) as site:
+        config.install(replace(settings, stripe_api_base=site.url))
+        assert buyer.press() is Outcome.REFUSED
+        assert len(site.requests) == 1
+    assert buyer.states() == ["started"]
+    config.install(replace(settings, stripe_api_base=buyer.site.stripe_base))
+    assert buyer.press() is Outcome.READY
+    assert buyer.states() == ["started"]
