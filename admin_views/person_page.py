@@ -193,7 +193,7 @@ def problem_words(problem: str) -> str:
 
 
 def _one_problem(problem: str) -> tuple[str, str]:
-    """Give the short name of one problem, and what happened and what to do."""
+    """Return the short name of one problem, and what happened and what to do."""
     differs = [word for name, word in _DIFFERS.items() if problem.startswith("mismatch") and name in problem]
     if differs:
         return _OTHERWISE[0], f"{'・'.join(differs)}が決済サイトと合いません。決済サイトで確かめてください。"

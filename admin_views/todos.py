@@ -114,7 +114,7 @@ def _payments_to_look_at() -> Iterator[Todo]:
 
 
 def _where(found: Any, count: int) -> str:
-    """Give the address of the one person it is about, else that of the list."""
+    """Return the address of the one person it is about, else that of the list."""
     if count == 1 and (first := found.first()):
         return url_for("recipient.details_view", id=first.recipient_id)
     return url_for("payment.index_view", look="1")

@@ -84,7 +84,7 @@ def _let_pay(shop: Shop, people: Sequence[Mapping[str, Any]]) -> None:
 
 
 def holds(run: Run) -> bool:
-    """Say whether the cell came out as it must."""
+    """Return whether the cell came out as it must."""
     paid_s = run["paid_s"]
     in_time = isinstance(paid_s, int | float) and paid_s <= _LIMIT_S
     return (

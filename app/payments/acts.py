@@ -97,7 +97,7 @@ def refund(payment_id: int, *, actor: str) -> Given:
 
 
 def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> str | None:
-    """Say why a paid charge can't be given back from here, if it can't."""
+    """Return why a paid charge can't be given back from here, if it can't."""
     if charge.status is not ChargeStatus.PAID:
         return None
     if (charge.amount, charge.amount_refunded) != (amount_yen, 0):

@@ -8,12 +8,14 @@ provider; a transaction open while a provider is asked; an account asked on whos
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import tenancy
 from app.accounts import Unusable
@@ -62,7 +64,7 @@ class _Claim:
 
 
 def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Ask about every payment of the tenant that is due; say whether more are than there was time for.
+    """Ask about every payment of the tenant that is due; return whether more are than there was time for.
 
     The tenant's scope must be open. Ends after a shift, or once `stopping` says so, with the answers under way.
     """
@@ -118,7 +120,7 @@ def _is_any_due(tenant_id: int) -> bool:
 
 
 def _ask(claim: _Claim) -> bool:
-    """Ask about one payment; say whether there was an answer."""
+    """Ask about one payment; return whether there was an answer."""
     probing = claim.is_account_silent and claim.unanswered == 0
     try:
         confirm(claim.payment_id, timeout_s=_PROBE_S if probing else None)
@@ -126,8 +128,10 @@ def _ask(claim: _Claim) -> bool:
         _log.warning("payment not confirmed", payment_id=claim.payment_id, reason=str(fault))
         _not_answered(claim, fault)
         return False
-    except Exception:  # noqa: BLE001 - one payment's fault is no other's; its claim lapses
+    except Exception:  # noqa: BLE001 - one payment's fault is no other's
         _log.exception("payment not confirmed", payment_id=claim.payment_id)
+        with suppress(SQLAlchemyError):  # else its claim lapses
+            _not_answered(claim, NoAnswer("fault", final=True))
         return False
     _answered(claim)
     return True

@@ -118,7 +118,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
 
 
 def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
-    """End an attempt that is refused for good; give an outcome where no other try is to be made."""
+    """End an attempt that is refused for good; return an outcome where no other try is to be made."""
     _log.warning("no payment page", payment_id=begun.payment_id, reason=fault.code, final=fault.final)
     if fault.final:
         _give_up(begun.payment_id, fault.code)

@@ -262,7 +262,7 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
 
 
 def _is_contested_anew(charge: Charge, row: Row[Any]) -> bool:
-    """Say whether a list tells of a dispute whose end isn't known here."""
+    """Return whether a list tells of a dispute whose end isn't known here."""
     return charge.dispute is not None and row.dispute in {"", str(Dispute.OPEN)}
 
 

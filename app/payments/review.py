@@ -49,7 +49,7 @@ def refund_reference(reference: str, number: int) -> str:
 
 
 def put_aside(connection: Connection, payment_id: int, problem: str, now: datetime) -> bool:
-    """Put a payment aside for a person to look at, once for each problem; say whether this call did it."""
+    """Put a payment aside for a person to look at, once for each problem; return whether this call did it."""
     row = connection.execute(
         text("""
             UPDATE payment SET problem = CASE WHEN problem = '' THEN :problem ELSE problem || :separator || :problem END
@@ -112,7 +112,7 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
         if row.refund_asked_at is not None:
             told = charge.refunds.get(refund_reference(row.reference, row.refund_attempt))
             _look_at_wish(connection, payment_id, told, row.refund_asked_at, now)
-    else:
+    elif charge.status is ChargeStatus.REFUNDED:
         drop(connection, payment_id, Problem.REFUND_NOT_DONE, Problem.REFUND_FAILED, Problem.PART_REFUNDED)
     if charge.dispute is not None and charge.dispute != row.dispute:
         _look_at_dispute(connection, payment_id, charge.dispute, now)

@@ -226,6 +226,12 @@ def test_one_payments_fault_is_no_others(payers: Callable[[int], list[Buyer]], m
     monkeypatch.setattr(asking, "confirm", failing)
     ask(buyers[0])
     assert [buyer.state() for buyer in buyers] == ["started"] + ["paid"] * 3
+    row = (
+        buyers[0]
+        .database.execute("SELECT unanswered, asking_until, ask_at > now() FROM payment WHERE id = %s", [broken])
+        .fetchone()
+    )
+    assert row == (1, None, True)
 
 
 def test_2000_events_about_another_system_delay_no_payer(
