@@ -1,9 +1,9 @@
 """A real program of the product that something befalls at one point of its way.
 
 `python -m bench.doomed ACT POINT PASSES worker delivery` runs `flask --app wsgi worker delivery`, and at the so many-th
-pass of the point kills its own process with -9 (`kill`), or puts its clock an hour ahead (`jump+1h`) or back
-(`jump-1h`) and goes on. The points are seen from outside the product, by what it tells PostgreSQL and by the moment
-before a request's first byte: no line of the product knows of them.
+pass of the point kills its own process with -9 (`kill`), freezes it (`freeze`, SIGSTOP), or puts its clock an hour
+ahead (`jump+1h`) or back (`jump-1h`) and goes on. The points are seen from outside the product, by what it tells
+PostgreSQL and by the moment before a request's first byte: no line of the product knows of them.
 
 | point | where |
 |---|---|
@@ -65,13 +65,22 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _freeze() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def _jump(hours: int) -> None:
     """Put this process's wall clock wrong; what runs evenly (time.monotonic) goes on as it did."""
     time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True).start()
     print(JUMPED, flush=True)
 
 
-_ACTS: dict[str, Callable[[], None]] = {"kill": _kill, "jump+1h": partial(_jump, 1), "jump-1h": partial(_jump, -1)}
+_ACTS: dict[str, Callable[[], None]] = {
+    "kill": _kill,
+    "freeze": _freeze,
+    "jump+1h": partial(_jump, 1),
+    "jump-1h": partial(_jump, -1),
+}
 
 
 def _watch_database(fate: _Fate) -> None:

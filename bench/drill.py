@@ -35,6 +35,7 @@ _ROOMS = (
     "bench.drill_tokens",
     "bench.drill_retries",
     "bench.drill_absence",
+    "bench.drill_frozen",
 )
 
 
@@ -61,6 +62,7 @@ def main(names: Sequence[str]) -> int:
                 room, cell = cells[name]
                 ground.factor = getattr(import_module(room), "FACTORS", {}).get(name, FACTOR)
                 runs[room].append({"cell": name, "factor": ground.factor, **cell(ground)})
+                print(json.dumps(runs[room][-1]), file=sys.stderr, flush=True)
             ground.end()
         finally:
             stack.stop()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
@@ -219,17 +219,18 @@ class Sent:
             row = connection.execute("SELECT count(*) FROM recipient WHERE campaign_id = %s", [self.id]).fetchone()
         return int(row[0]) if row else 0
 
-    def verdict(self, since: float, *, may_hold: bool = False) -> Run:
+    def verdict(self, since: float, *, may_hold: bool = False, beside: Sequence[int] = (), broken: bool = False) -> Run:
         """Wait until every SMS has its end, then tell what the sandbox received.
 
         `since` is when what went wrong was over (`time.monotonic()`). `lost` are people to whom nothing went,
         `duplicated` the SMS beyond one for each, `unknown_left` the people whose SMS isn't known to have arrived. Where
-        the rule `may_hold` people for a manager, these are `held` and neither lost nor left.
+        the rule `may_hold` people for a manager, these are `held` and neither lost nor left. People of the campaigns
+        `beside` are looked at too, but not waited for. `broken`: the cell saw for itself that something broke.
         """
         ground, deadline = self.ground, since + _LIMIT_S
         held: set[int] = set()
         with database(ground.stack) as connection:
-            if not self._left(connection):
+            if not broken and not self._left(connection):
                 raise RuntimeError("the campaign was over before anything broke")
             while (left := self._left(connection)) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
@@ -243,17 +244,19 @@ class Sent:
             # a receipt that comes late or twice must not undo anything
             ground.until(lambda: not self._receipts_under_way(connection), "every receipt has come", _LIMIT_S)
             left = self._left(connection) - len(held)
-            rows = connection.execute("SELECT id FROM recipient WHERE campaign_id = %s", [self.id]).fetchall()
+            rows = connection.execute(
+                "SELECT id, campaign_id FROM recipient WHERE campaign_id = ANY(%s)", [[self.id, *beside]]
+            ).fetchall()
         # those to the company's own number are nobody's
         messages = [message for message in ground.sandbox.messages() if not message["tags"][0].lower().endswith(".w")]
         reached = {int(tag.split(".")[1]) for message in messages for tag in message["tags"]}
-        people = {recipient_id for (recipient_id,) in rows}
-        numbers = Counter(message["to"] for message in messages)
-        if reached - people:
-            raise RuntimeError(f"{len(reached - people)} SMS went to nobody of this campaign")
+        people = {int(recipient_id): int(campaign_id) for recipient_id, campaign_id in rows}
+        numbers = Counter((people.get(int(message["tags"][0].split(".")[1])), message["to"]) for message in messages)
+        if reached - people.keys():
+            raise RuntimeError(f"{len(reached - people.keys())} SMS went to nobody of this campaign")
         return {
             "messages": len(people),
-            "lost": len(people - reached - held),
+            "lost": len(people.keys() - reached - held),
             "duplicated": numbers.total() - len(numbers),
             "unknown_left": left,
             **({"held": len(held)} if may_hold else {}),

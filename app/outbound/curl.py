@@ -31,6 +31,11 @@ IDLE_LIMIT_S: Final = 4
 MAX_CONNECTIONS: Final = 900  # select(2) sees file numbers up to 1023; the rest is for databases, logs and the like
 CA_FILE = certifi.where()
 
+# how old the word that a request may leave can be as its first byte does; seconds
+_WORD_HOLDS_S: Final = 1.0
+# also runs while the machine sleeps; elsewhere than on Linux there is none
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 _PAUSE_S: Final = 0.01  # how soon a source that had nothing is asked again
 _WAIT_S: Final = 0.5  # the longest sleep while answers are awaited; signals and time limits are seen in between
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
@@ -110,8 +115,11 @@ class _Exchange:
         """Say whether the request may be written now. An exception must not end in pycurl, which would swallow it."""
         if self.left:
             return pycurl.PREREQFUNC_ABORT
+        asked = time.clock_gettime(_CLOCK)
         try:
             self.held = self.before_call is not None and not self.before_call()
+            # frozen since it was asked (SIGSTOP, a suspended machine), its word is old: ask anew, with a request anew
+            self.held = self.held or time.clock_gettime(_CLOCK) - asked > _WORD_HOLDS_S
         except BaseException as error:  # noqa: BLE001 - raised again by the loop, as soon as libcurl has let go
             self.raised = error
             return pycurl.PREREQFUNC_ABORT

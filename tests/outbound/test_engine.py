@@ -232,3 +232,22 @@ def test_an_engine_stays_in_its_process() -> None:
 def test_an_engine_has_a_sensible_size(connections: int) -> None:
     with pytest.raises(ValueError, match="connections must be 1 to"):
         Engine(connections)
+
+
+def test_a_word_that_grew_old_while_the_process_was_frozen_lets_nothing_leave() -> None:
+    """Frozen between its last look at the lease and the first byte: another worker may have the message by now."""
+    skipped: list[int] = []
+    asked: list[int] = []
+
+    def frozen_at_the_gate(key: int) -> bool:
+        asked.append(key)
+        if asked.count(key) == 2 and key == 1:
+            time.sleep(1.2)
+        return True
+
+    answers: dict[int, Answer] = {}
+    with RawServer() as server, Engine[int](1) as engine:
+        engine.run(posts(server, 3), answers.__setitem__, frozen_at_the_gate, skipped.append)
+        assert skipped == [1]
+        assert sorted(answers) == [0, 2]
+        assert sorted(bodies(server)) == [b"0", b"2"]
