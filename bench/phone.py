@@ -62,9 +62,9 @@ class Phone:
         """Take the way back to our page."""
         self._ask("GET", "/p/return")
 
-    def sees(self, path: str) -> bool:
-        """Ask for a page of ours; say whether there is one for this phone's session."""
-        return self._ask("GET", path)[0] != http.client.NOT_FOUND
+    def sees(self, path: str, method: str = "GET") -> bool:
+        """Return whether an address of ours leads this phone to a page."""
+        return self._ask(method, path, {} if method == "POST" else None)[0] != http.client.NOT_FOUND
 
     def _patient(self) -> None:
         if time.monotonic() > self._until:
