@@ -8,10 +8,9 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 from admin_views import show
 from admin_views.accounts import PREFIX, AccountForm, AccountView
 from admin_views.fields import AmountField, WholeField, line, phone_line
-from app.accounts import seal_witness_phone, witness_phone_of
+from app.accounts import receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
 from app.delivery import breaker, contracts
-from app.extensions import vault
 from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
 from app.models import SmsAccount
@@ -126,7 +125,7 @@ class SmsAccountView(AccountView):
 
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
         """Tell the address to which the service pushes receipts."""
-        address = f"{settings().public_base_url}/callbacks/sms/{model.id}/{vault.receipt_key(model.id)}"
+        address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
         found = [("送信結果の通知先", address, explanation)]
         if model.trips:

@@ -4,6 +4,7 @@ In: an account's row. Out: what an adapter takes, with its credentials readable 
 credentials in a column as text, or an address that a tenant chose.
 """
 
+import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from app.models import PaymentAccount, SmsAccount
 from app.payments import base as payments
 from app.sms import PROVIDERS
 from app.sms import base as sms
+from app.tenancy import lookup
 from app.vault import Place
 
 # a question to a payment site is repeated, an SMS isn't: it needn't be waited for as long
@@ -22,6 +24,17 @@ _PAYMENT_TIMEOUT_S = 10.0
 
 class Unusable(Exception):  # noqa: N818 - it says what the account is
     """An account without credentials."""
+
+
+def receipt_path(row: SmsAccount) -> str:
+    """Return the path to which a service pushes the receipts of an account."""
+    return f"/callbacks/sms/{row.id}/{vault.receipt_key(row.id, row.receipt_secret)}"
+
+
+def is_receipt_key(account_id: int, key: str) -> bool:
+    """Return whether this is the secret in the address of an account's receipts. No scope needs to be open."""
+    row = lookup.first("SELECT receipt_secret FROM sms_account WHERE id = %s", account_id)
+    return row is not None and hmac.compare_digest(key.encode(), vault.receipt_key(account_id, row[0]).encode())
 
 
 def seal_credentials(row: SmsAccount | PaymentAccount, credentials: Mapping[str, str]) -> None:

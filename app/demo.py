@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 
 from app import tenancy
-from app.accounts import credentials_of, seal_credentials, seal_witness_phone
+from app.accounts import credentials_of, receipt_path, seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.windows import ALWAYS
 from app.config import settings
-from app.extensions import db, vault
+from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
@@ -125,7 +125,7 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
     db.session.commit()
     base = settings().public_base_url
     service = f"{sms.settings['tenant_id']}/{sms.settings['service_id']}"
-    receipts[service] = f"{base}/callbacks/sms/{sms.id}/{vault.receipt_key(sms.id)}"
+    receipts[service] = f"{base}{receipt_path(sms)}"
     secrets = credentials_of(payment)
     webhooks[secrets["secret_key"]] = {
         "url": f"{base}/callbacks/payment/{payment.id}",

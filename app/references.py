@@ -10,12 +10,15 @@ campaign's key stood in their place: those still read.
 
 import re
 import secrets
-from base64 import b32encode
 from collections.abc import Iterable
 from typing import NamedTuple
 
 # of a secret's 128 bits so many stand in references; the vault's key and the rest keep the link's token from being made
-_MARK_CHARS, _MARK_BYTES = 12, 8
+_MARK_BYTES, _MARK_SPARE_BITS = 8, 4
+_MARK_SHIFTS = (50, 40, 30, 20, 10, 0)
+# letters and figures that stay apart in capitals, two for each ten bits (RFC 4648's alphabet)
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
 _DIGITS = 19  # of PostgreSQL's largest bigint
 
 _SMS = re.compile(rf"([0-9A-Za-z_-]{{1,20}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})", re.ASCII)
@@ -35,7 +38,8 @@ def mark(secret: bytes | None, campaign_key: str) -> str:
     """Return what begins a person's references: 60 bits of their link's secret, the campaign's key without one."""
     if secret is None:
         return campaign_key
-    return b32encode(secret[:_MARK_BYTES])[:_MARK_CHARS].decode().lower()
+    bits = int.from_bytes(secret[:_MARK_BYTES], "big") >> _MARK_SPARE_BITS
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in _MARK_SHIFTS])
 
 
 def sms(mark: str, recipient_id: int, attempt: int) -> str:

@@ -200,9 +200,13 @@ class Vault:
         """Digest (32 bytes) by which a token is looked up."""
         return self._digest("token-digest", _sized(token.encode()))
 
-    def receipt_key(self, sms_account_id: int) -> str:
-        """Derive the secret (32 hex digits) in the address to which an account's unsigned receipts are pushed."""
-        return self._digest("receipt", _ONE.pack(8, sms_account_id)).hex()[:32]
+    def receipt_key(self, sms_account_id: int, secret: bytes | None) -> str:
+        """Derive the secret (32 hex digits) in the address to which an account's unsigned receipts are pushed.
+
+        `secret` are the random bytes in the account's row, None in rows of before there were any.
+        """
+        drawn = b"" if secret is None else _sized(secret)
+        return self._digest("receipt", _ONE.pack(8, sms_account_id) + drawn).hex()[:32]
 
 
 def _header(key_id: str) -> bytes:

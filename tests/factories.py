@@ -15,7 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from sqlalchemy import insert, null, text
 
-from app import links, tenancy
+from app import accounts, links, tenancy
 from app.accounts import seal_credentials
 from app.campaigns import lifecycle
 from app.campaigns.people import fields_place, phone_place
@@ -94,6 +94,13 @@ def sms_account(tenant_id: int, *, service_id: int = 1, active: bool = True) -> 
         seal_credentials(row, {"token": "karaden-token"})
         db.session.commit()
         return row.id
+
+
+def receipt_path(account_id: int) -> str:
+    """Return the path to which an account's receipts are pushed; one that leads nowhere for an account that is none."""
+    with tenancy.platform():
+        row = db.session.get(SmsAccount, account_id)
+        return accounts.receipt_path(row) if row is not None else f"/callbacks/sms/{account_id}/{'0' * 32}"
 
 
 def payment_account(tenant_id: int, *, active: bool = True) -> int:

@@ -1,5 +1,6 @@
 """A tenant's contracts with SMS services and payment sites."""
 
+import os
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -50,6 +51,8 @@ class SmsAccount(TenantOwned, Model):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     witness_phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # drawn for the address of its receipts, so that a row number that comes again after a restore is nobody's address
+    receipt_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=lambda: os.urandom(16))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     failures: Mapped[int] = mapped_column(server_default="0")
     trips: Mapped[int] = mapped_column(server_default="0")

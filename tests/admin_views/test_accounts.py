@@ -5,9 +5,9 @@ import re
 import pytest
 
 from app import tenancy
-from app.accounts import credentials_of
+from app.accounts import credentials_of, receipt_path
 from app.delivery.breaker import Breaker
-from app.extensions import db, vault
+from app.extensions import db
 from app.models import PaymentAccount, SmsAccount
 from app.sms.base import Outcome, OutcomeKind
 from tests.admin_views.conftest import only, plain, words
@@ -30,11 +30,11 @@ def test_an_sms_account_is_sealed_and_its_secret_never_comes_back(app, browser_o
         assert row.settings == {"tenant_id": KARADEN["provider_tenant_id"], "service_id": "12"}
         assert credentials_of(row) == {"token": "s3cret-token"}
         assert b"s3cret" not in bytes(row.credentials_sealed or b"")
-        account_id, key = row.id, vault.receipt_key(row.id)
+        account_id, path = row.id, receipt_path(row)
     page = manager.get(f"/admin/sms_account/edit/?id={account_id}").get_data(as_text=True)
     assert "s3cret-token" not in page
     assert "設定済み" in page
-    assert f"/callbacks/sms/{account_id}/{key}" in page
+    assert path in page
     assert "s3cret" not in manager.get("/admin/sms_account/").get_data(as_text=True)
 
 

@@ -15,7 +15,6 @@ from werkzeug.serving import make_server
 
 from app import queues, tenancy
 from app.delivery import asking, due, receipt_queue, receipts, routes
-from app.extensions import vault
 from app.sms import PROVIDERS
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
@@ -72,7 +71,7 @@ def pushed(launched: Launched, sandbox: Sandbox, door: Door) -> Callable[..., Jo
 
     def make(count: int, **more: Any) -> Job:
         job = launched(count, **more)
-        url = f"{door.url}/callbacks/sms/{job.account_id}/{vault.receipt_key(job.account_id)}"
+        url = f"{door.url}{factories.receipt_path(job.account_id)}"
         sandbox.addresses(karaden_receipts={"*": url})
         return job
 
@@ -322,7 +321,8 @@ def receipt_body(sandbox: Sandbox, sent_result: str) -> bytes:
 
 def post(app: Flask, job: Job, body: bytes, *, account_id: int = 0) -> int:
     account_id = account_id or job.account_id
-    path = f"/callbacks/sms/{account_id}/{vault.receipt_key(account_id)}"
+    with app.app_context():
+        path = factories.receipt_path(account_id)
     return app.test_client().post(path, data=body).status_code
 
 
