@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-admin clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-admin probe clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -78,6 +78,9 @@ drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became 
 
 bench-admin: $(STAMP) ## the back office's lists with 10,000 and 1,000,000 rows, over HTTP (BENCH_ARGS=rows)
 	$(PY) -m bench.admin $(BENCH_ARGS)
+
+probe: $(STAMP) ## every field, header, name and path at 1 kB to 1 MB, and 200 slow connections, against a product started for it
+	$(PY) -m bench.probe
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e $(LIGHTHOUSE)/node_modules

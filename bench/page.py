@@ -100,13 +100,13 @@ def _product(folder: Path, rows: int, stacks: list[Stack]) -> Target:
     stack.prepare()
     stack.seed()
     paths = folder / f"{name}.paths"
-    paths.write_text("\n".join(f"/{token}" for token in _people(stack.env, rows)), encoding="ascii")
+    paths.write_text("\n".join(f"/{token}" for token in people(stack.env, rows)), encoding="ascii")
     stack.restart("web")
     _wait(stack.web_url + "/healthz", stack.programs["web"], stack.log("web"))
     return Target(stack.web_url, paths)
 
 
-def _people(env: Mapping[str, str], rows: int) -> list[str]:
+def people(env: Mapping[str, str], rows: int) -> list[str]:
     """Put people with living links on the demo's list; give some of their tokens."""
     settings = Settings.from_env(env)
     vault = Vault()

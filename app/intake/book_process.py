@@ -66,9 +66,6 @@ class BookProcess:
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
         """Open a sheet, as `books.open_book` does; an earlier one can't be read any more. Raises BadFile."""
-        if self._asked_ahead:
-            self._asked_ahead = False
-            self._answer()
         told = self._ask(act="open", wanted=wanted, hidden=hidden)
         read = [0.0]
         return Sheet(told["sheet"], tuple(told["names"]), self._rows(read), lambda: read[0])
@@ -92,6 +89,9 @@ class BookProcess:
                 return
 
     def _ask(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        if self._asked_ahead:
+            self._asked_ahead = False
+            self._answer()
         self._order(**order)
         return self._answer()
 

@@ -31,6 +31,7 @@ _MOST_TEXT = 100_000_000
 _MOST_PART = 20_000_000
 _MOST_COLUMNS = 16_384  # Excel's
 _MOST_PARTS = 10_000
+_LONGEST_TEXT = 7 * 32_767  # of a cell, by Excel; each letter may be written as _x0041_
 _LONGEST_REFERENCE = len("XFD1048576")
 # shared, by a formula, in the cell itself
 _TEXT_KINDS = frozenset({"s", "str", "inlineStr"})
@@ -130,7 +131,7 @@ class _Texts:
         self._ends = array("I", [0])
 
     def add(self, text: str) -> None:
-        self._data += text.encode()
+        self._data += text.encode(errors="surrogatepass")  # _xD800_: refused at its cell, not with the whole book
         if len(self._data) > _MOST_TEXT:
             raise BadFile("too_large", "Excelブックの文字が多すぎます。" + _SAVE_AS_CSV)
         self._ends.append(len(self._data))
@@ -139,7 +140,7 @@ class _Texts:
         while number + 1 >= len(self._ends):
             if next(self.more, None) is None:
                 raise ValueError(number)
-        return self._data[self._ends[number] : self._ends[number + 1]].decode()
+        return self._data[self._ends[number] : self._ends[number + 1]].decode(errors="surrogatepass")
 
 
 class _Handler:
@@ -149,6 +150,7 @@ class _Handler:
 
     def __init__(self) -> None:
         self.text: list[str] = []
+        self._size = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Hear of an element's beginning."""
@@ -159,11 +161,15 @@ class _Handler:
     def characters(self, text: str) -> None:
         if self.wanted:
             self.text.append(text)
+            self._size += len(text)
+            if self._size > _LONGEST_TEXT:
+                raise BadFile("cell_too_long", "Excelブックに長すぎるセルがあります。短くして保存し直してください。")
 
     def take(self) -> str:
         """Give the text since the last time, Excel's escapes undone."""
         text = self.text[0] if len(self.text) == 1 else "".join(self.text)
         self.text.clear()
+        self._size = 0
         return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 

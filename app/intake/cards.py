@@ -48,7 +48,7 @@ _LAYOUTS = re.compile(
     r"(?<![0-9])(?=([0-9]{4}(?:[ -]+[0-9]{4}){3}|[0-9]{4}[ -]+[0-9]{6}[ -]+[0-9]{4,5})(?![0-9]))",
 )
 _STARS = "*" * (_FEWEST - _LAST_SHOWN)
-_MASKED = re.compile(re.escape(_STARS) + r"\**[0-9]{4}")
+_MASKED = re.compile(re.escape(_STARS) + "[0-9]{4}")  # however many more stars stand in front
 _THIRTEEN_DIGITS = re.compile(
     f"(?<![0-9０-９])[0-9０-９](?:[{re.escape(_SPACES + _HYPHENS)}]*+[0-9０-９]){{{_FEWEST - 1}}}"
 )

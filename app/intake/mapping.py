@@ -131,8 +131,8 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
     )
 
 
-_CLOSING = ")]}】〕>」"
-_BRACKETS = re.compile(r"[(\[{【〔<「]([^)\]}】〕>」]*)[)\]}】〕>」]")
+# no remark is longer: else each opening bracket of many would be followed to the text's end
+_BRACKETS = re.compile(r"[(\[{【〔<「]([^)\]}】〕>」]{0,200})[)\]}】〕>」]")
 _LAST_DIGITS = re.compile("の?下[0-9]桁")
 _TELLING = re.compile(r"携帯|mobile|自宅|固定|勤務|会社|fax")
 _MARKS = re.compile(r"[\s\u200b*※●○◎★☆■◆:・_.#-]+|必須$")
@@ -158,9 +158,7 @@ def canonical(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).casefold()
     for written, spelling in _SPELLINGS:
         text = text.replace(written, spelling)
-    # behind the last closing one, opening ones lead nowhere
-    end = max(map(text.rfind, _CLOSING)) + 1
-    text = _BRACKETS.sub(lambda remark: remark[1] if _tells(remark[1]) else "", text[:end]) + text[end:]
+    text = _BRACKETS.sub(lambda remark: remark[1] if _tells(remark[1]) else "", text)
     text = _MARKS.sub("", text)
     return text[1:] if len(text) > 1 and text[0] in "おご御" else text
 

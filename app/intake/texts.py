@@ -33,7 +33,8 @@ CARRIER_CHARACTERS = (
 _MAY_BE_LOST = re.compile("[?？〓\ufffd]")
 _JAPANESE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
 _LOST = re.compile(
-    f"[〓\ufffd]|[?？][?？]+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]+[{_JAPANESE}]|[{_JAPANESE}][?？]+[{_JAPANESE}]"
+    f"[〓\ufffd]|(?<![?？])[?？]{{2,}}+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]++[{_JAPANESE}]"
+    f"|[{_JAPANESE}][?？]++[{_JAPANESE}]"
 )
 # the whole of a short cell is letters and question marks: a name, no sentence
 _NAME_WITH_MARKS = re.compile(f"(?=[^?？]*[?？])[{_JAPANESE}?？\\s\u3000]{{2,10}}")

@@ -279,3 +279,15 @@ def test_a_text_answer_that_is_merged_too_is_checked_as_text():
 def test_levels_have_words_and_faults_are_values():
     assert set(LEVEL_LABELS) == set(Level)
     assert Fault(2, None, Level.ERROR, "a", "b") == Fault(2, None, Level.ERROR, "a", "b")
+
+
+@pytest.mark.parametrize("sign", ["\0", "\ud800"])
+@pytest.mark.parametrize("column", ["管理番号", "電話番号", "氏名", "生年月日", "備考"])
+def test_nul_and_half_of_a_letter_are_refused_at_their_cell(column, sign):
+    outcome = check_row(_row(**{column: f"山{sign}田"}), _rules())
+    assert isinstance(outcome, Rejected)
+    assert _faults(outcome) == [(column, Level.ERROR, "unwritable")]
+    assert "入力し直してください" in outcome.faults[0].message_ja
+    # the file of rejected rows can be written
+    assert "".join(outcome.cells).encode()
+    assert "山�田" in outcome.cells

@@ -2,14 +2,20 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
 
+from app import config
+from app.config import Settings
 from app.outbound import Request, Response
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
-from app.payments.site import NoAnswer, ask
+from app.payments.komoju import komoju
+from app.payments.payjp import payjp
+from app.payments.paypay import paypay
+from app.payments.site import NoAnswer, ask, trusted
+from app.payments.stripe import stripe_checkout
 from tests.outbound.rawserver import Peer, RawServer
 
 ACCOUNT = PaymentAccount("http://127.0.0.1", {}, {})
@@ -65,3 +71,46 @@ def test_a_question_without_an_answer_is_no_answer() -> None:
         with pytest.raises(NoAnswer, match="refused") as caught:
             ask(provider(1), ACCOUNT, Request("GET", server.url))
         assert caught.value.final
+
+
+@pytest.mark.parametrize(
+    ("provider", "url", "led"),
+    [
+        (stripe_checkout, "https://checkout.stripe.com/c/pay/cs_1#fid", True),
+        (stripe_checkout, "https://payments.stripe.com/konbini/voucher/1", True),
+        (payjp, "https://checkout.pay.jp/cs_1", True),
+        (komoju, "https://komoju.com/sessions/1", True),
+        (paypay, "https://qr-stg.sandbox.paypay.ne.jp/1", True),
+        (payjp, "https://pay.shop.example/1", True),  # a name that a setting adds
+        (stripe_checkout, "https://shop.example/1", False),
+        (stripe_checkout, "https://komoju.com/sessions/1", False),
+        (stripe_checkout, "http://checkout.stripe.com/1", False),
+        (stripe_checkout, "https://checkout.stripe.com.evil.example/1", False),
+        (stripe_checkout, "https://evilstripe.com/1", False),
+        (stripe_checkout, "https://stripe.com@evil.example/1", False),
+        (stripe_checkout, "https://evil.example\\@stripe.com/1", False),
+        (stripe_checkout, "https://evil.example\\.stripe.com/1", False),
+        (stripe_checkout, "https://stripe.com:8443/1", False),
+        (stripe_checkout, "https://stripe.com/\r\nX: 1", False),
+        (stripe_checkout, "https://stripe.com\t.evil.example/", False),
+        (stripe_checkout, "//checkout.stripe.com/1", False),
+        (stripe_checkout, "javascript:alert(1)", False),
+        (stripe_checkout, "https://[::1/1", False),
+        (stripe_checkout, "", False),
+    ],
+)
+def test_a_person_is_led_to_the_providers_own_pages_alone(
+    settings: Settings,
+    provider: PaymentProvider,
+    url: str,
+    led: bool,  # noqa: FBT001 - a case's outcome
+) -> None:
+    config.install(replace(settings, payment_page_hosts=("pay.shop.example",)))
+    try:
+        account = PaymentAccount("https://api.example", {}, {})
+        assert trusted(url, provider, account) is led
+        beside = PaymentAccount("http://127.0.0.1:8001/stripe", {}, {})
+        assert trusted("http://127.0.0.1:8001/stripe/till/1", provider, beside)
+        assert not trusted("http://127.0.0.1:8002/stripe/till/1", provider, beside)
+    finally:
+        config.install(settings)
