@@ -41,7 +41,7 @@ _PIECE = 1 << 16
 # held in memory; more goes to a file without a name
 _IN_MEMORY = 1_000_000
 # what is read of a body that is too large, so that its sender hears the refusal
-_READ_ALL_THE_SAME = 3_000_000
+_READ_ALL_THE_SAME = 1_000_000
 
 _WORDS = {
     "408 Request Timeout": (

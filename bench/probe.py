@@ -21,10 +21,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
 from pathlib import Path
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote_plus, urlencode, urljoin, urlsplit
 
 from bench.page import people
 from bench.report import report
@@ -53,13 +54,14 @@ _MOST_PAGES = 80  # of one role
 _SLOW = 200
 _SLOW_S = 8.0
 _FORM = "application/x-www-form-urlencoded"
+_HEAD = {"Content-Type": _FORM}
 
 
-def texts() -> Iterator[str]:
-    """Give what is typed: each kind at each length."""
-    for sign in _KINDS.values():
-        for length in _LENGTHS:
-            yield sign * (length // len(sign.encode()))
+@cache
+def texts() -> tuple[tuple[str, str], ...]:
+    """Give what is typed, each kind at each length: as it is, and as an address or a form writes it."""
+    made = [sign * (length // len(sign.encode())) for sign in _KINDS.values() for length in _LENGTHS]
+    return tuple((text, quote_plus(text)) for text in made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,19 +241,18 @@ def form_acts(browser: Browser, form: Form) -> list[Callable[[], object]]:
     """Give the acts that fill each of a form's fields, and the names of its files."""
     acts: list[Callable[[], object]] = []
     for name in form.fields:
-        for text in texts():
-            values = {**form.fields, name: text}
+        others = {other: value for other, value in form.fields.items() if other != name}
+        for text, quoted in texts():
+            written = f"{urlencode(others)}&{quote_plus(name)}={quoted}"
             if form.method == "POST" and not form.files:
-                acts.append(lambda values=values: browser.send(form.action, values))  # type: ignore[misc]
+                acts.append(partial(browser.ask, "POST", form.action, written.encode(), _HEAD))
             elif form.method == "POST":
-                acts.append(lambda values=values: browser.ask("POST", form.action, *multipart(values)))  # type: ignore[misc]
+                acts.append(partial(browser.ask, "POST", form.action, *multipart({**others, name: text})))
             else:
-                path = f"{urlsplit(form.action).path}?{urlencode(values)}"
-                acts.append(lambda path=path: browser.ask("GET", path))  # type: ignore[misc]
+                acts.append(partial(browser.ask, "GET", f"{urlsplit(form.action).path}?{written}"))
     for name in form.files:
-        for text in texts():
-            body = multipart(form.fields, (name, text))
-            acts.append(lambda body=body: browser.ask("POST", form.action, *body))  # type: ignore[misc]
+        for text, _ in texts():
+            acts.append(partial(browser.ask, "POST", form.action, *multipart(form.fields, (name, text))))
     return acts
 
 
@@ -269,9 +270,9 @@ def other_acts(browser: Browser, token: str) -> dict[str, list[Callable[[], obje
     probes: dict[str, list[Callable[[], object]]] = {}
     for name in _HEADERS:
         probes[f"header {name}"] = [
-            lambda path=path, text=text, name=name: browser.ask("GET", path, headers={name: text.encode()})  # type: ignore[misc]
+            partial(browser.ask, "GET", path, headers={name: text.encode()})
             for path in ("/p", "/admin/login")
-            for text in texts()
+            for text, _ in texts()
         ]
     shapes = {
         "path": ("/{}", f"/{token}{{}}", "/admin/{}", "/look/{}.css", "/admin/recipient/{}/reveal"),
@@ -280,14 +281,14 @@ def other_acts(browser: Browser, token: str) -> dict[str, list[Callable[[], obje
     }
     for kind, paths in shapes.items():
         probes[kind] = [
-            lambda path=path, text=text: browser.ask("GET", path.replace("{}", quote(text)))  # type: ignore[misc]
+            partial(browser.ask, "GET", path.replace("{}", quoted.replace("+", "%20")))
             for path in paths
-            for text in texts()
+            for _, quoted in texts()
         ]
     probes["callbacks"] = [
-        lambda path=path, body=body: browser.ask("POST", path, body)  # type: ignore[misc]
+        partial(browser.ask, "POST", path, body)
         for path in ("/callbacks/sms/1/x", "/callbacks/payment/1")
-        for text in (*texts(), "[" * 30_000, "[" * 1_000_000, '{"a":' * 10_000)
+        for text in (*(text for text, _ in texts()), "[" * 30_000, "[" * 1_000_000, '{"a":' * 10_000)
         for body in (text.encode(), f'{{"id": "{text}", "status": "{text}"}}'.encode())
     ]
     return probes
@@ -362,18 +363,18 @@ def _probe(stack: Stack, token: str) -> list[dict[str, object]]:
     try:
         for who, browser, forms in _visitors(stack, token):
             for form in forms:
-                run(f"{who} {form.name}", lambda form=form: slowest(form_acts(browser, form)))  # type: ignore[misc] # noqa: B023 - called at once
+                run(f"{who} {form.name}", partial(slowest, form_acts(browser, form)))
         manager = Browser(stack.web_port)
         manager.sign_in(next(account for account in stack.accounts if account["role"] == "manager"))
         for name, acts in other_acts(manager, token).items():
-            run(name, lambda acts=acts: slowest(acts))  # type: ignore[misc]
+            run(name, partial(slowest, acts))
         head = b"POST /p/answers HTTP/1.1\r\nHost: localhost\r\n"
         for name, first in {
             "200 silent": b"",
             "200 half a head": head + b"X-A: ",
             "200 half a body": head + b"Content-Type: text/plain\r\nContent-Length: 100\r\n\r\na=1",
         }.items():
-            run(name, lambda first=first: slow(stack.web_port, first, f"/{token}"))  # type: ignore[misc]
+            run(name, partial(slow, stack.web_port, first, f"/{token}"))
     finally:
         pulse.over.set()
         thread.join()
