@@ -196,10 +196,12 @@ def _count_silence(account_id: int, *, least: int) -> None:
     with tenancy.transaction() as connection:
         connection.execute(
             text("""
-                UPDATE payment_account SET unanswered = c.counted, rests_until = CASE WHEN c.counted >= :silent THEN
-                    now() + make_interval(secs => least(:rest_s * power(2, least(c.counted - :silent, 10)), :longest_s))
-                    ELSE rests_until END
-                FROM (SELECT greatest(unanswered + 1, :least) AS counted FROM payment_account WHERE id = :id) c
+                UPDATE payment_account SET unanswered = greatest(unanswered + 1, :least),
+                    rests_until = CASE WHEN greatest(unanswered + 1, :least) >= :silent THEN now() + make_interval(
+                        secs => least(
+                            :rest_s * power(2, least(greatest(unanswered + 1, :least) - :silent, 10)), :longest_s
+                        )
+                    ) ELSE rests_until END
                 WHERE id = :id
             """),
             {
