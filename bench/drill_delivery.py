@@ -150,3 +150,15 @@ CELLS: Mapping[str, Cell] = {
     "clock_back": _clock_jumps(-1),
     "two_schedulers": _two_schedulers,
 }
+_PROVEN = "two look-ups a minute apart must prove absent what is sent again"
+_SOON = (360.0, f"{_PROVEN}, 40 s after the carrier's own error")
+_LATE = (720.0, f"{_PROVEN}, 5 min after nothing came: a gateway may take it late")
+LIMITS_S: Mapping[str, tuple[float, str]] = {
+    **{f"killed_{point}": _LATE for point in POINTS},
+    "postgres_restarted": _LATE,
+    "carrier_500": _SOON,
+    "carrier_slow": _LATE,
+    "carrier_reset_before": _LATE,
+    "clock_forward": _LATE,
+    "clock_back": _LATE,
+}

@@ -204,10 +204,14 @@ def scaled_settings(environ: Mapping[str, str], factor: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A campaign of a cell; every number on its list is one that receives."""
+    """A campaign of a cell; every number on its list is one that receives.
+
+    `ends` are the states in which a person's SMS is done: also accepted, where no receipts come.
+    """
 
     ground: Ground
     id: int
+    ends: tuple[str, ...] = ("delivered",)
 
     def launch(self) -> None:
         """Launch it, as a clerk does."""
@@ -279,10 +283,10 @@ class Sent:
         """Count people short of an end; at least one as long as the campaign itself isn't completed."""
         row = connection.execute(
             """
-            SELECT count(*) FILTER (WHERE r.sms_state <> 'delivered'), bool_and(c.state = 'completed')
+            SELECT count(*) FILTER (WHERE r.sms_state <> ALL(%s)), bool_and(c.state = 'completed')
             FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE c.id = %s
             """,
-            [self.id],
+            [list(self.ends), self.id],
         ).fetchone()
         assert row is not None  # noqa: S101 - an aggregate
         left, completed = row
