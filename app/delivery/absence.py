@@ -84,7 +84,8 @@ def _one_after(connection: Connection, account_id: int, identity: bytes, after: 
                 FROM send_log l JOIN campaign c ON c.id = l.campaign_id
                 JOIN sms_contract k ON k.id = l.sms_contract_id
                 WHERE l.tenant_id = (SELECT tenant_id FROM sms_account WHERE id = :account_id)
-                AND l.started_at > :after AND l.sms_account_id = :account_id AND k.identity = :identity
+                AND l.started_at > :after AND l.started_at <= now()  -- not by a clock that is ahead
+                AND l.sms_account_id = :account_id AND k.identity = :identity
                 AND l.state IN ('accepted', 'delivered') AND l.provider_id IS NOT NULL
                 ORDER BY l.started_at LIMIT :choice
             )

@@ -242,6 +242,16 @@ def test_a_witness_keeps_to_what_every_sms_keeps_to(lost: Job, sandbox: Sandbox,
     assert to_own_number(sandbox) == []
 
 
+def test_a_message_sent_by_a_clock_that_is_ahead_is_no_witness(lost: Job, sandbox: Sandbox) -> None:
+    """It left before: the own number is asked for one that left later."""
+    give_witness_phone(lost)
+    other = witnessed(lost)
+    other.change("UPDATE send_log SET started_at = now() + interval '1 hour' WHERE campaign_id = %s", other.campaign_id)
+    rounds(lost, 5)
+    assert len(to_own_number(sandbox)) == 1
+    assert set(lost.states()) <= {"accepted", "delivered"}
+
+
 # -- the contract -----------------------------------------------------------------------------------------------------
 
 
