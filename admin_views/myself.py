@@ -7,7 +7,7 @@ from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
-from admin_views import fields, show
+from admin_views import show
 from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import SecureView, expose
@@ -76,7 +76,7 @@ class MyselfView(SecureView):
             return redirect(url_for("myself.index"), 303)
         problem = ""
         if request.method == "POST":
-            codes = second_factor.switch_on(user, fields.typed("code"))
+            codes = second_factor.switch_on(user, request.form.get("code", ""))
             if codes is not None:
                 sessions.end_all(user.id, but=staff().session_id)
                 self._record("factor_on")

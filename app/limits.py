@@ -53,7 +53,7 @@ class Body(NamedTuple):
     staff: bool = False
 
 
-LOGO_UPLOAD = 2_000_000
+LOGO_UPLOAD = 2_000_000  # as much again thrice is read, so that the form itself tells of a picture too large
 LARGEST_FORM = 500_000
 MOST_FIELDS = 2_000
 
@@ -62,7 +62,7 @@ _UPLOAD = re.compile(r"/admin/campaign/[0-9]{1,19}/list/")
 _BODIES: tuple[tuple[str, Body], ...] = (
     ("/admin/login", Body(20_000, 20)),
     ("/admin/password", Body(20_000, 20)),
-    ("/admin/page_look", Body(LOGO_UPLOAD + 100_000, 50, staff=True)),
+    ("/admin/page_look", Body(4 * LOGO_UPLOAD, 50, staff=True)),
     ("/admin", Body(LARGEST_FORM, MOST_FIELDS)),
     ("/callbacks/", Body(64 * 1024)),
     ("/p/answers", Body(16_000, 100)),
