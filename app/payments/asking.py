@@ -28,8 +28,8 @@ from app.vault import CannotOpen
 _SHIFT_S = 10.0
 # so many questions at once: as long as one answer is awaited, others come
 _AT_ONCE = 4
-# a worker that dies while it asks holds its payment for so long, seconds: longer than all questions of one can take
-_LEASE_S = 180
+# a worker that dies while it asks holds its payment for so long, seconds: longer than the questions about one can take
+_LEASE_S = 60
 # An account that gave no answer about so many payments in a row, each asked about for the first time, rests: for so
 # long at first, twice as long each time, so long at most; and the next such question waits no longer than that, so that
 # a provider that hangs takes little of this worker's time. Seconds.
