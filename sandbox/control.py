@@ -78,6 +78,7 @@ class Desk:
                     "tags": message.tags,
                     "at": datetime.fromtimestamp(message.at, UTC).isoformat(timespec="milliseconds"),
                     "state": message.state,
+                    "limited_at": message.limited_at,
                 }
                 for message in islice(self._world.messages.all, since, since + limit)
             ]

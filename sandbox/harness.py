@@ -82,7 +82,7 @@ class Sandbox:
             since = page["next"]
 
     def messages(self) -> list[dict[str, Any]]:
-        """Give every accepted SMS: id, to, body, tags, at, state."""
+        """Give every accepted SMS: id, to, body, tags, at, state, limited_at."""
         messages: list[dict[str, Any]] = self._call("GET", "/_sandbox/messages")
         return messages
 

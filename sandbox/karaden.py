@@ -23,6 +23,7 @@ _TENANT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{11}")
 _SERVICE = re.compile(r"[1-9][0-9]{0,8}")
 _BODY_UNITS = 660
+_UNFIT = 422
 _BOOKABLE = timedelta(days=30)
 _JSON = {"Content-Type": "application/json"}
 _FILTERS = {
@@ -82,6 +83,8 @@ class Karaden:
             draft = read_draft(tenant, body)
         except KaradenError as error:
             return refusal(error)
+        if status := self._switches.poison(draft.to):
+            return poisoned(status)
         message = self._messages.accept(draft)
         reply = _reply(message)
         if self._switches.flag("receipts_early", "karaden.receipt"):
@@ -179,6 +182,14 @@ class Karaden:
 def failure(status: int) -> Reply:
     """Make the 429 or 500 that a switch asks for; the specification has no code of its own for 429."""
     return Reply(status, refusal(KaradenError("unknown")).body, _JSON)
+
+
+def poisoned(status: int) -> Reply:
+    """Refuse one number: as Karaden refuses an account where it has a code for that, else as a firewall's page."""
+    code = {401: "unauthentication", 404: "model_not_found", 422: "validation_error"}.get(status)
+    if code is not None:
+        return refusal(KaradenError(code, {"service_id": ["service_idが不正です。"]} if status == _UNFIT else None))
+    return Reply(status, b"<html><body><h1>Request blocked</h1></body></html>", {"Content-Type": "text/html"})
 
 
 def refusal(error: KaradenError) -> Reply:
