@@ -36,6 +36,8 @@ ACTS = {
     "remind": "リマインドの送信",
     "settle_as_sent": "照会中を送信済みとした",
     "settle_again": "照会中の再送",
+    "number_send": "同じ番号への上限を超えた送信",
+    "number_skip": "同じ番号への保留の取消",
     "discard": "取込の取消",
     "export_status": "結果のダウンロード",
     "export_rejects": "エラー行のダウンロード",

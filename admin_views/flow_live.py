@@ -11,11 +11,13 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
+from admin_views.access import staff
 from app.campaigns import lifecycle, timing, waves
-from app.delivery import again
+from app.delivery import again, numbers
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
 from app.models import Campaign, Reminder
+from app.tenancy.staff import Role
 from app.tracking.clock import TOKYO, japan_minutes
 from app.tracking.figures import HOURS, Figures
 from app.tracking.states import (
@@ -152,6 +154,8 @@ def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
     offers = []
     if now.sms[SmsState.UNDELIVERED]:
         offers.append(("届かなかった人に送り直す", url_for("life.resend", campaign_id=campaign.id)))
+    if staff().role == Role.MANAGER and numbers.count(campaign):
+        offers.append(("同じ番号への保留を終える（送らない）", url_for("life.skip_numbers", campaign_id=campaign.id)))
     counts = {"unopened": now.page[PageState.UNOPENED]}
     if campaign.payment_required:
         counts["unpaid"] = now.people - now.payment[PaymentState.PAID]
@@ -248,6 +252,11 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
             "わけを見て、送信済みとするか送り直すかを、管理者が決めてください。"
         )
         alerts.append(Alert("held", count.held, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
+    if capped := numbers.count(campaign):
+        words = (
+            "は同じ電話番号へのSMSが上限に達したため、送らずに保留しています。送るかどうかを、管理者が決めてください。"
+        )
+        alerts.append(Alert("capped", capped, words, recipients_url(campaign, SMS, SmsState.CANCELLED)))
     return alerts
 
 

@@ -67,6 +67,24 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     )
 
 
+def skip_numbers_question(campaign: Campaign, held: int) -> tuple[Campaign, str, Confirmation]:
+    """Ask before nobody is sent to any more whose number had as many SMS as one may get."""
+    return (
+        campaign,
+        "status",
+        Confirmation(
+            title="保留している送信先に送らないことにしますか",
+            words=(
+                f"同じ電話番号へのSMSが上限に達したため保留している{held:,}件を、「取消」のまま終わりにします。",
+                "1件だけ送りたいときは、先にその送信先の画面で「上限を超えて送る」を押してください。",
+            ),
+            button=f"{held:,}件の保留を終える",
+            url=url_for("life.skip_numbers", campaign_id=campaign.id),
+            back=url_for("flow.status", campaign_id=campaign.id),
+        ),
+    )
+
+
 def resume_checks_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before people's answers are taken again."""
     return (

@@ -19,7 +19,7 @@ from admin_views.keyset import Way
 from admin_views.scoping import as_id, rows
 from app import audit, tenancy
 from app.campaigns import people
-from app.delivery import held
+from app.delivery import held, numbers
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.revoke import revoke
@@ -27,6 +27,7 @@ from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
 from app.models import Campaign, Recipient, SendLog
 from app.tenancy.staff import Role
+from app.tracking import codes
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 
 _OFFERED = 50
@@ -198,6 +199,7 @@ class RecipientView(SecureModelView):
             states=person_page.states(person),
             held=held.REASONS[reason] if (reason := held.reason(person)) else "",
             asked_about=person.sms_state == SmsState.UNKNOWN,
+            capped=codes.words(person.sms_code) if numbers.is_held(person) else "",
             may_settle=staff().role == Role.MANAGER,
         )
 
@@ -252,4 +254,21 @@ class RecipientView(SecureModelView):
             flash(done[how], "success")
         else:
             flash("結果がすでに分かったか、配信が取り消されているため、何もしていません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/number/<how>", methods=["GET", "POST"])
+    @sure
+    def number(self, recipient_id: int, how: str) -> BaseResponse | str:
+        """Take a manager's word for a person whose number gets no more SMS by itself, once confirmed."""
+        if staff().role != Role.MANAGER:
+            abort(403)
+        person = self.get_one(recipient_id)
+        if how not in {"send", "skip"}:
+            abort(404)
+        if request.method == "GET" and numbers.is_held(person):
+            return self.render("office/number.html", person=person, how=how, why=codes.words(person.sms_code))
+        if request.method == "POST" and numbers.decide(recipient_id, send=how == "send", user_id=staff().id):
+            flash({"send": "送信待ちにしました。", "skip": "送らないことにしました。"}[how], "success")
+        else:
+            flash("ほかの人がすでに決めたか、配信が取り消されているため、何もしていません。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)

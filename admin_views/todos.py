@@ -14,7 +14,7 @@ from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.campaigns import timing
-from app.delivery import held
+from app.delivery import held, numbers
 from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
 from app.models import (
@@ -66,6 +66,7 @@ def for_company() -> list[Todo]:
         *_stopped_checks(),
         *_paused(),
         *_unknown(),
+        *_capped(),
         *_standing_still(),
         *_unmapped(),
         *_failed_imports(),
@@ -193,6 +194,17 @@ def _unknown() -> Iterator[Todo]:
         elif asked_about := held.unknown(campaign):
             text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
             yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)
+
+
+def _capped() -> Iterator[Todo]:
+    """Tell of people who were not sent to because their number had as many SMS as one may get."""
+    people = rows(Recipient).filter(Recipient.capped_at.is_not(None), Recipient.sms_state == SmsState.CANCELLED)
+    some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
+    for campaign in some.order_by(Campaign.launched_at.desc()).limit(_NAMED):
+        if held_people := numbers.count(campaign):
+            text = f"配信「{campaign.name}」の{held_people:,}件は、同じ電話番号への上限を超えるため保留しています。"
+            whose = "送るかどうかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
+            yield Todo(f"{text}{whose}", "状況を見る", url_for("flow.status", campaign_id=campaign.id))
 
 
 def _standing_still() -> Iterator[Todo]:

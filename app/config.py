@@ -176,6 +176,12 @@ class Settings:
     held_after_s: int = _setting(
         _whole(1, 86400), "1800", "how long a message without a known outcome is asked about before it is held, seconds"
     )
+    number_campaign_cap: int = _setting(
+        _whole(1, 1000), "3", "first SMS that one phone number gets in a campaign; more wait for a manager"
+    )
+    number_daily_cap: int = _setting(
+        _whole(1, 1000), "10", "first SMS that one phone number gets from a company on a day; more wait for a manager"
+    )
     sweep_s: int = _setting(_whole(1, 600), "60", "time between sweeps that rebuild the queues, seconds")
 
     page_minutes: int = _setting(_whole(5, 240), "30", "a recipient's page session, minutes")

@@ -36,6 +36,7 @@ _ROOMS = (
     "bench.drill_retries",
     "bench.drill_absence",
     "bench.drill_frozen",
+    "bench.drill_conditions",
 )
 
 
@@ -110,6 +111,8 @@ def _bases(sandbox: Sandbox) -> dict[str, str]:
         "PAYJP_API_BASE": sandbox.payjp_base,
         "KOMOJU_API_BASE": sandbox.komoju_base,
         "PAYPAY_API_BASE": sandbox.paypay_base,
+        # each cell sends to the same numbers, all on one day
+        "NUMBER_DAILY_CAP": "1000",
     }
 
 

@@ -17,7 +17,7 @@ import psycopg
 import redis
 
 from bench.report import Run, report
-from bench.send import clerk, database, prepare, wait
+from bench.send import clerk, database, environment, prepare, wait
 from dev.process import spawn, stop
 from dev.stack import ROOT, Stack, remove
 from sandbox.harness import running_sandbox
@@ -38,7 +38,7 @@ def main(rows: int = ROWS) -> None:
     """Launch the million, then the tens behind it."""
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name, running_sandbox() as sandbox:
-        stack = Stack(Path(name) / "stack", extra_env={"KARADEN_API_BASE": sandbox.karaden_base})
+        stack = Stack(Path(name) / "stack", extra_env=environment(sandbox))
         try:
             stack.prepare()
             stack.seed()

@@ -5,7 +5,7 @@ for each receipt or webhook what becomes of it. A setting is a plain value (alwa
 next n times) or `{"value": v, "rate": p}` (each time with probability p); `"on"` limits it to an API or one of its
 calls by prefix (`karaden`, `karaden.create`, `stripe.session_create`, …), with the carrier's tenant id behind it to one
 contract (`karaden.create@1b4e28ba-…`). For switches that are only on or off,
-`"value"` may be left out. `"seed"` makes the dice repeatable. `poison` alone takes `"ends"`, a list of last digits.
+`"value"` may be left out. `"seed"` makes the dice repeatable.
 """
 
 import random
@@ -49,7 +49,7 @@ AMOUNTS = {
     "paid_behind_s": "a payment site tells a time of payment so much earlier",
     "list_stale_s": "messages younger than this stand in no list yet, seconds",
     "taken_late_s": "how much later a gateway's message is accepted, seconds",
-    "poison": "the status with which sends to some numbers are refused, not accepted; `ends` has their last digits",
+    "poison": "the status with which sends are refused, not accepted; `ids` has digits of the numbers",
 }
 _NAMES = FAULTS.keys() | FLAGS.keys() | AMOUNTS.keys()
 
@@ -70,7 +70,6 @@ class Switch:
     rate: float | None = None
     on: str = ""
     ids: tuple[str, ...] = ()
-    ends: tuple[str, ...] = ()
 
     def fires(self, dice: random.Random, call: str, path: str = "") -> bool:
         """Say whether it acts this time, and count it."""
@@ -125,8 +124,6 @@ class Switches:
                 full["on"] = switch.on
             if switch.ids:
                 full["ids"] = list(switch.ids)
-            if switch.ends:
-                full["ends"] = list(switch.ends)
             shown[name] = switch.value if len(full) == 1 else full
         return shown
 
@@ -157,7 +154,7 @@ class Switches:
     def poison(self, number: str) -> int:
         """Give the status with which a send to this number is refused, 0 for none."""
         switch = self._set.get("poison")
-        if switch is None or not number.endswith(switch.ends) or not switch.fires(self._dice, "karaden.create"):
+        if switch is None or not switch.fires(self._dice, "karaden.create", number):
             return 0
         return int(switch.value)
 
@@ -182,10 +179,6 @@ def _parse(name: str, raw: object) -> Switch:
     left, rate, on, ids = full.get("next"), full.get("rate"), full.get("on", ""), full.get("ids", [])
     checks = (
         full.keys() <= {"value", "next", "rate", "on", "ids"},
-    left, rate, on, ends = full.get("next"), full.get("rate"), full.get("on", ""), full.get("ends", [])
-    checks = (
-        full.keys() <= {"value", "next", "rate", "on", *(["ends"] if name == "poison" else [])},
-        isinstance(ends, list) and all(isinstance(end, str) and end for end in ends),
         (type(value) in {int, float} and value >= 0) if name in AMOUNTS else type(value) is bool,
         left is None or (type(left) is int and left >= 0),
         rate is None or (type(rate) in {int, float} and 0 <= rate <= 1),
@@ -198,4 +191,3 @@ def _parse(name: str, raw: object) -> Switch:
         message = f'{name}: give {kind}, or {{"value": …, "next": count}}, or {{"value": …, "rate": …}}, "on", "ids"'
         raise SwitchError(message)
     return Switch(value, left, rate, on, tuple(ids))
-    return Switch(value, left, rate, on, tuple(ends))

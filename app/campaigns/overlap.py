@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Row, text
 
+from app.config import settings
 from app.extensions import db
 from app.models import Campaign
 from app.tracking.clock import japan_minutes
@@ -24,6 +25,7 @@ def warnings(campaign: Campaign) -> list[str]:
     """Say who is written to twice. Reads every row of the list once: for jobs, not for pages."""
     return [
         *_same_number(campaign),
+        *_beyond_the_day(campaign),
         *other_campaigns(db.session, campaign.tenant_id, campaign.id),
         *same_files(campaign),
     ]
@@ -36,9 +38,56 @@ def _same_number(campaign: Campaign) -> list[str]:
     ).one()
     if rows == numbers:
         return []
-    return [
-        f"この名簿のほかの行と同じ電話番号の送信先が{rows - numbers:,}件あります。このままだと同じ人に2通以上届きます。"
-    ]
+    twice = f"この名簿のほかの行と同じ電話番号の送信先が{rows - numbers:,}件あります。"
+    return [f"{twice}このままだと同じ人に2通以上届きます。", *_beyond_limits(campaign)]
+
+
+def _beyond_limits(campaign: Campaign) -> list[str]:
+    """Say how many will be held because their number gets no more SMS (`app.delivery.numbers`)."""
+    most = settings().number_campaign_cap
+    numbers, held = db.session.execute(
+        text("""
+            SELECT count(*), coalesce(sum(rows - :most), 0) FROM (
+                SELECT count(*) AS rows FROM recipient WHERE campaign_id = :id GROUP BY phone_index
+                HAVING count(*) > :most
+            ) AS crowded
+        """),
+        {"id": campaign.id, "most": most},
+    ).one()
+    if not numbers:
+        return []
+    words = f"同じ電話番号が{most + 1:,}行以上ある番号が{numbers:,}件あります。"
+    limit = f"1つの番号に1つの配信で送るSMSは{most:,}通までです。それを超える{held:,}件は送らずに保留し、"
+    return [f"{words}{limit}送るかどうかを管理者が決めます。番号の入力誤りがないか確かめてください。"]
+
+
+def _beyond_the_day(campaign: Campaign) -> list[str]:
+    """Say how many numbers could get more SMS of this and other campaigns on one day than one may."""
+    most = settings().number_daily_cap
+    numbers = db.session.execute(
+        text("""
+            SELECT count(*) FROM (
+                SELECT r.phone_index FROM recipient r
+                JOIN recipient o ON o.tenant_id = r.tenant_id AND o.phone_index = r.phone_index
+                JOIN campaign c ON c.id = o.campaign_id
+                WHERE r.campaign_id = :id AND c.tenant_id = :tenant_id
+                AND (c.id = :id OR c.state = ANY(:states) OR c.completed_at > :since)
+                GROUP BY r.phone_index HAVING count(DISTINCT o.id) > :most
+            ) AS crowded
+        """),
+        {
+            "id": campaign.id,
+            "tenant_id": campaign.tenant_id,
+            "states": list(_UNDER_WAY),
+            "since": datetime.now(UTC) - _RECENT,
+            "most": most,
+        },
+    ).scalar_one()
+    if not numbers:
+        return []
+    words = f"ほかの配信と合わせると1日に{most:,}通を超えるかもしれない電話番号が{numbers:,}件あります。"
+    limit = f"1つの番号に会社全体で1日に送るSMSは{most:,}通までです。"
+    return [f"{words}{limit}それを超える分は送らずに保留し、管理者が決めます。"]
 
 
 def other_campaigns(executor: Executor, tenant_id: int, campaign_id: int) -> list[str]:

@@ -27,6 +27,8 @@ _DAY_MINUTES = 24 * 60
 # how far ahead an opening is looked for: a window that is shut for longer never opens
 _HORIZON_DAYS = 400
 
+_LONGEST_OPENING = timedelta(days=30)
+
 Hours = tuple[int, int]  # minutes of the day, the second one not included
 
 
@@ -84,6 +86,16 @@ class Policy:
         if opening is None or not opening[0] <= at < opening[1]:
             return None
         return opening[1] if self.deadline is None else min(opening[1], self.deadline)
+
+    def ends_at(self, at: datetime) -> datetime | None:
+        """Return when SMS must have left by that may leave at `at`; None when none may.
+
+        Days that follow each other without a gap are one opening, up to a month.
+        """
+        ends = self.closes_at(at)
+        while ends is not None and ends < at + _LONGEST_OPENING and (further := self.closes_at(ends)) is not None:
+            ends = further
+        return ends
 
     def next_opening(self, at: datetime) -> datetime | None:
         """Give the first moment, `at` or later, at which an SMS may leave; None when there is none any more."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, text
 
 from app import links, references
 from app.campaigns import waves
-from app.delivery import caps, log, retries, retry, slices
+from app.delivery import caps, log, numbers, retries, retry, slices
+from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.slices import Lease
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes, reached, standing
@@ -30,7 +31,8 @@ class Claim:
     """A message that is ours to send, committed as sending. Phone and fields are still sealed.
 
     `reference` is the provider's name for it, `secret` the link's. `sms_text` is its reminder's, None for the
-    campaign's own.
+    campaign's own; `link_expires_at` is when the link it carries ends. `suspect_since` is when its last attempt was
+    refused as if for the account's sake, with `suspect_code`.
     """
 
     recipient_id: int
@@ -41,19 +43,23 @@ class Claim:
     phone_sealed: bytes
     fields_sealed: bytes
     sms_text: str | None = None
+    link_expires_at: datetime | None = None
+    suspect_since: datetime | None = None
+    suspect_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a claim. `outcome` is None when its request never left."""
+    """What became of a claim. `outcome` is None when its request never left: a suspect is one still (`Claim`)."""
 
     recipient_id: int
     attempt: int
     outcome: Outcome | None
     at: datetime
+    suspect_code: str = ""
 
 
-def claim(
+def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     connection: Connection,
     held: Lease,
     *,
@@ -62,23 +68,33 @@ def claim(
     validity: Mapping[str, object],
     after_id: int,
     limit: int,
+    trial: bool = False,
+    suspects: bool = True,
 ) -> list[Claim]:
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
     for the slice's next lease. Who paid while they waited, or needs no reminder any more, is let go. A page that had
     expired is unopened again: its link lives anew.
+
+    A `trial` takes whoever was not refused as if for the account's sake first, then whoever was so longest ago; without
+    `suspects` nobody who was.
     """
     now = datetime.now(UTC)
     rows: Sequence[Row[Any]] = []
     while not rows:
-        waiting = _waiting(connection, held, after_id, limit)
+        waiting = _waiting(connection, held, after_id, limit, trial=trial, suspects=suspects)
         if not waiting:
             return []
-        after_id = waiting[-1].id
+        after_id = after_id if trial else waiting[-1].id
         had = _spare_reached(connection, waiting, now)
         _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
         rows = [row for row in waiting if not row.unwanted and row.id not in had]
+        crowded = [row for row in rows if row.crowded]
+        over = numbers.hold(connection, held.tenant_id, held.campaign_id, crowded, now)
+        rows = [row for row in rows if row.id not in over]
+        if over and not rows:
+            return []  # thousands of one number are held in several turns, not in one long transaction
     expires_at = links.expiry(validity, now)
     steps = [
         Step(
@@ -92,7 +108,7 @@ def claim(
     moved = move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
     lapsed = [Step(row.id, now) for row in rows if row.lapsed and row.id in moved]
     move(connection, PAGE, PageState.UNOPENED, lapsed, actor="system", sources=[PageState.EXPIRED])
-    claims = [_claim_of(row) for row in rows if row.id in moved]
+    claims = [_claim_of(row, expires_at) for row in rows if row.id in moved]
     log.begin(
         connection,
         [log.Begun(item.recipient_id, item.attempt, item.generation, item.reference) for item in claims],
@@ -106,7 +122,7 @@ def claim(
     return claims
 
 
-def _claim_of(row: Row[Any]) -> Claim:
+def _claim_of(row: Row[Any], link_expires_at: datetime) -> Claim:
     mark = references.mark(row.link_secret, row.key)
     return Claim(
         recipient_id=row.id,
@@ -117,23 +133,39 @@ def _claim_of(row: Row[Any]) -> Claim:
         phone_sealed=row.phone_sealed,
         fields_sealed=row.fields_sealed,
         sms_text=row.sms_text,
+        link_expires_at=link_expires_at,
+        suspect_since=row.suspect_since,
+        suspect_code=row.sms_code if row.suspect_since else "",
     )
 
 
-def _waiting(connection: Connection, held: Lease, after_id: int, limit: int) -> Sequence[Row[Any]]:
-    """Lock the next people who wait: what a Claim is made of, and what else to know of them."""
+def _waiting(
+    connection: Connection, held: Lease, after_id: int, limit: int, *, trial: bool, suspects: bool
+) -> Sequence[Row[Any]]:
+    """Lock the next people who wait, with what to know of them."""
+    first = "suspect_since NULLS FIRST," if trial else ""
+    unsuspected = "" if suspects else "AND NOT starts_with(sms_code, :account)"
     return connection.execute(
         text(f"""
             SELECT id, sms_attempt + 1 AS attempt, link_generation, link_secret, phone_sealed, fields_sealed,
                 CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
                 {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
-                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed
+                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
+                sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {numbers.CROWDED} AS crowded
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
-            ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+            AND coalesce({SUSPECT_UNTIL} <= now(), true) {unsuspected}
+            ORDER BY {first} id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
         """),  # noqa: S608 - our own words
-        {"campaign_id": held.campaign_id, "after_id": after_id, "last_id": held.last_id, "limit": limit},
+        {
+            "campaign_id": held.campaign_id,
+            "after_id": after_id,
+            "last_id": held.last_id,
+            "limit": limit,
+            **numbers.values(held.tenant_id),
+            **({} if suspects else {"account": codes.ACCOUNT}),
+        },
     ).all()
 
 
@@ -172,7 +204,8 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
             rest_s = max(rest_s, retry.pause_s(count, item.outcome.retry_after_s))
         # that a provider took it at the first attempt goes without saying
         detail = _detail(item.attempt, "" if to is SmsState.ACCEPTED else code)
-        steps[to].append(Step(item.recipient_id, item.at, detail, {"sms_code": code}))
+        stands = item.suspect_code if item.outcome is None and item.suspect_code else code
+        steps[to].append(Step(item.recipient_id, item.at, detail, {"sms_code": stands}))
         provider_id = item.outcome.provider_id if item.outcome else None
         ended.append(log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
     if len(steps) > 1:

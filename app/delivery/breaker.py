@@ -1,20 +1,27 @@
-"""Whether an account may be used at the moment: one breaker for all workers and slices, kept on the account's row.
+"""Decide whether an account may be used at the moment: one breaker for all workers and slices, on the account's row.
 
-It opens when so many messages in a row, of whichever workers, met neither a clear yes nor a clear no, and at once when
-the provider refuses the account itself. While it is open nobody leases a slice of the account and running turns stop at
-their next renewal. When its time is over it is half open: each turn tries a single message, and only its clear answer
-lets the others go; without one the account rests again, longer. It stands in the database, beside what it protects:
-nothing of it is lost with Redis or with a worker. In good times nothing is written.
+It opens when so many messages in a row, of whichever workers, met neither a clear yes nor a clear no. While it is open
+nobody leases a slice of the account and running turns stop at their next renewal. When its time is over it is half
+open: each turn tries a single message, and only its clear answer lets the others go; without one the account rests
+again, longer. It stands in the database, beside what it protects: nothing of it is lost with Redis or with a worker. In
+good times nothing is written.
+
+What seems to be the account's refusal may be one message's: a firewall that doesn't like a number. So the account is
+doubted first, half open at once, and another message is tried. That one refused too, the account rests. That one taken,
+all others go on, and the first is tried again a minute later: refused again, it is this message's own refusal.
 """
 
 import threading
+import time
+from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.delivery import retry
 from app.models import SmsAccount
 from app.sms.base import Outcome, OutcomeKind
+from app.tracking import codes
 
 # So many without a clear yes or no between them: the provider takes nothing at the moment.
 _IN_A_ROW = 20
@@ -23,12 +30,22 @@ _ACCOUNT_PAUSE_S = 300.0  # a person has to mend it first
 # True while an account is not to be used; the account stands as `a`, or doesn't exist.
 RESTS = "coalesce(a.resting_until > now(), false)"
 
+# When somebody who waits (`recipient`) was last refused as if for the account's sake; null for everybody else.
+SUSPECT_SINCE = f"""
+    CASE WHEN starts_with(sms_code, '{codes.ACCOUNT}') THEN (
+        SELECT max(l.answered_at) FROM send_log l
+        WHERE l.recipient_id = recipient.id AND l.state = 'cancelled' AND starts_with(l.code, '{codes.ACCOUNT}')
+    ) END
+"""  # noqa: S608 - our own words
+# and when they are tried again
+SUSPECT_UNTIL = f"({SUSPECT_SINCE}) + interval '1 minute'"
+
 
 class Breaker:
     """One turn's hold on its account's breaker: `saw` by the thread that sends, `tell` by the one that writes.
 
     `open` says that going on would only collect refusals and unknowns, `pause_s` for how long, seconds. While `trying`,
-    one message at a time may be under way.
+    one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was.
     """
 
     def __init__(self, account_id: int) -> None:
@@ -40,21 +57,47 @@ class Breaker:
         self._lock = threading.Lock()
         self._unsaid = 0  # failures since the last clear answer that the account's row doesn't have
         self._clear = False  # a clear answer that it doesn't have
+        self._doubts = False  # a message was refused as if for the account's sake
+        self._taken_at = 0.0  # when the last message was accepted, by time.monotonic()
+        self._doubted_left = 0.0  # when the last message left that was refused so
+        self._single = 0  # refusals of single messages since the last clear answer
         self._wish_s: float | None = None
         self._code = ""
         with tenancy.transaction() as connection:
             row = connection.execute(
-                text("SELECT failures, trips FROM sms_account WHERE id = :id"), {"id": account_id}
+                text("SELECT failures, trips, doubted_at, proved_at, now() AS read_at FROM sms_account WHERE id = :id"),
+                {"id": account_id},
             ).one()
         self._in_a_row: int = row.failures
         self._trips: int = row.trips
         self.trying = row.trips > 0
+        self.doubted = row.doubted_at is not None
+        self._proved_at: datetime | None = row.proved_at
+        self._read_at: datetime = row.read_at
         self._known_bad = row.failures > 0 or row.trips > 0
 
-    def saw(self, outcome: Outcome) -> None:
-        """Take note of one outcome."""
+    def is_own_fault(self, outcome: Outcome, suspect_since: datetime | None) -> bool:
+        """Return whether a refusal that looks like the account's is this message's alone.
+
+        It is where the same message was refused before (`suspect_since`) and another one, which left after that, got
+        through. Many such in a row are the account's after all.
+        """
+        if not outcome.account_fault or suspect_since is None:
+            return False
+        if self.doubted or self._proved_at is None or self._proved_at <= suspect_since:
+            return False
+        with self._lock:
+            self._single += 1
+            return self._single <= _IN_A_ROW
+
+    def saw(self, outcome: Outcome, left_at: float | None = None) -> None:
+        """Take note of one outcome; its request left at `left_at` (`time.monotonic()`), just now where that is None."""
         if outcome.kind in {OutcomeKind.ACCEPTED, OutcomeKind.REFUSED}:
-            if self._known_bad:
+            self._single = 0
+            if outcome.kind is OutcomeKind.ACCEPTED:
+                self._taken_at = time.monotonic()
+            # what was under way when the account came into doubt shows nothing
+            if self._known_bad and not self._doubts:
                 with self._lock:
                     self._in_a_row = self._unsaid = 0
                     self._clear = True
@@ -67,8 +110,11 @@ class Breaker:
             self._code = outcome.code
             self._wish_s = max(self._wish_s or 0.0, outcome.retry_after_s or 0.0)
             if outcome.account_fault:
-                self.account_fault = True
-                self._open(_ACCOUNT_PAUSE_S)
+                self._doubts = True
+                self._doubted_left = max(self._doubted_left, left_at or time.monotonic())
+                if self.doubted or self._in_a_row >= _IN_A_ROW:
+                    self.account_fault = True
+                self._open(_ACCOUNT_PAUSE_S if self.account_fault else 0.0)
             elif self._in_a_row >= _IN_A_ROW or self.trying:
                 self._open(retry.pause_s(self._trips + 1, self._wish_s))
 
@@ -81,16 +127,21 @@ class Breaker:
         with self._lock:
             failures, clear, opened, pause_s = self._unsaid, self._clear, self.open, self.pause_s
             self._unsaid, self._clear = 0, False
-            code, wish_s = self._code, self._wish_s
+            code, wish_s, doubts = self._code, self._wish_s, self._doubts
         if not failures and not clear:
             return
         with tenancy.transaction() as connection:
             row = connection.execute(
-                text(f"SELECT failures, trips, {RESTS} AS rests FROM sms_account a WHERE id = :id FOR NO KEY UPDATE"),  # noqa: S608 - our own words
+                text(
+                    f"SELECT failures, trips, doubted_at, {RESTS} AS rests FROM sms_account a"  # noqa: S608 - our own words
+                    " WHERE id = :id FOR NO KEY UPDATE"
+                ),
                 {"id": self._account_id},
             ).one()
             trips = row.trips
-            if clear and not row.rests:  # an answer to what was under way when it opened closes nothing
+            # an answer to what was under way when it opened, or came into doubt, closes nothing
+            closes = clear and not row.rests and (row.doubted_at is None or self._read_at > row.doubted_at)
+            if closes:
                 trips = 0
             total = failures if clear else row.failures + failures
             # others' failures may make the row full that this turn's own don't
@@ -104,7 +155,9 @@ class Breaker:
                         resting_until = CASE
                             WHEN :opens THEN greatest(resting_until, now() + make_interval(secs => :pause_s))
                             WHEN :trips > 0 THEN resting_until END,
-                        resting_code = CASE WHEN :opens THEN :code WHEN :trips > 0 THEN resting_code ELSE '' END
+                        resting_code = CASE WHEN :opens THEN :code WHEN :trips > 0 THEN resting_code ELSE '' END,
+                        doubted_at = CASE WHEN :doubts THEN now() WHEN :trips > 0 THEN doubted_at END,
+                        proved_at = CASE WHEN :proves THEN greatest(proved_at, :read_at) ELSE proved_at END
                     WHERE id = :id
                 """),
                 {
@@ -114,15 +167,63 @@ class Breaker:
                     "opens": opened and failures > 0,
                     "pause_s": pause_s,
                     "code": code,
+                    "doubts": doubts and failures > 0,
+                    "proves": closes and row.doubted_at is not None,
+                    "read_at": self._read_at,
                 },
             )
         if opened:
             self.open = True
             self.pause_s = max(self.pause_s, pause_s)
 
+    def settle_doubt(self) -> None:
+        """End a doubt of this turn's own once all its answers are told, where it can be ended.
+
+        Another message was taken while the refused one was under way, or after: the account is in order. No other one
+        waits that could show it: the account rests. Otherwise the next turn tries another.
+        """
+        if not self._doubts or self.account_fault:
+            return
+        shown = self._taken_at > self._doubted_left
+        with tenancy.transaction() as connection:
+            if shown:
+                statement = """
+                    UPDATE sms_account SET failures = 0, trips = 0, resting_until = NULL, resting_code = '',
+                        doubted_at = NULL, proved_at = now()
+                    WHERE id = :id AND NOT coalesce(resting_until > now(), false)
+                """
+            elif others_wait(connection, self._account_id):
+                return
+            else:
+                self.account_fault = True
+                self._open(_ACCOUNT_PAUSE_S)
+                statement = """
+                    UPDATE sms_account
+                    SET resting_until = greatest(resting_until, now() + make_interval(secs => :pause_s))
+                    WHERE id = :id AND doubted_at IS NOT NULL
+                """
+            connection.execute(text(statement), {"id": self._account_id, "pause_s": _ACCOUNT_PAUSE_S})
+
+
+def others_wait(connection: Connection, account_id: int) -> bool:
+    """Return whether a message of the account waits to leave now that was not refused as if for the account's sake."""
+    found = connection.scalar(
+        text("""
+            SELECT EXISTS (
+                SELECT FROM campaign c JOIN slice s ON s.campaign_id = c.id
+                JOIN recipient r ON r.campaign_id = c.id AND r.id BETWEEN s.first_id AND s.last_id
+                WHERE c.sms_account_id = :account_id AND c.state = 'sending' AND c.checks_stopped_at IS NULL
+                AND s.due_at <= now() + interval '1 minute'
+                AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, :account)
+            )
+        """),
+        {"account_id": account_id, "account": codes.ACCOUNT},
+    )
+    return bool(found)
+
 
 def close(account: SmsAccount) -> None:
     """Let an account be used again at once: somebody has mended it. The caller commits."""
     account.failures = account.trips = 0
-    account.resting_until = account.ask_after = None
+    account.resting_until = account.doubted_at = None
     account.resting_code = ""

@@ -128,8 +128,8 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
                 code = CASE WHEN l.state = ANY(:open) THEN u.code ELSE l.code END,
                 settled_at = CASE WHEN l.state = ANY(:open) AND u.state = ANY(:final) THEN u.at ELSE l.settled_at END,
                 provider_id = coalesce(l.provider_id, u.provider_id),
-                -- from here on a settle time counts: by one clock, whichever machine asks
-                answered_at = CASE WHEN u.state = :unknown THEN now() ELSE u.at END
+                -- from here on a settle time counts, or a suspect's minute: by one clock, whichever machine asks
+                answered_at = CASE WHEN u.state = :unknown OR starts_with(u.code, :account) THEN now() ELSE u.at END
             FROM {table} AS u
             WHERE l.recipient_id = u.id AND l.recipient_id BETWEEN :u_first AND :u_last AND l.attempt = u.attempt
         """),  # noqa: S608 - our own words
@@ -137,6 +137,7 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
         | {
             "open": [str(SmsState.SENDING), str(SmsState.UNKNOWN)],
             "unknown": str(SmsState.UNKNOWN),
+            "account": codes.ACCOUNT,
             "final": [str(SmsState.UNDELIVERED), str(SmsState.CANCELLED)],
         },
     )

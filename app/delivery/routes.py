@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -12,6 +12,7 @@ from app.campaigns import people, rehearsal
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import Policy, policy_of
+from app.config import settings
 from app.delivery import contracts
 from app.delivery.books import Claim
 from app.delivery.contracts import Contract
@@ -60,22 +61,42 @@ class Route:
     daily_cap: int | None
 
 
+def answer_time() -> timedelta:
+    """Return how long the answer to a request may take: one that starts later than this before an end is too late."""
+    return timedelta(seconds=settings().send_timeout_s)
+
+
 def opens_at(way: Route, at: datetime) -> datetime | None:
-    """Say when an SMS of this campaign may leave, `at` or later.
+    """Return when a request for an SMS of this campaign may start, `at` or later.
 
     None: never again, because the deadline is over by then or the link: an SMS with a dead link is worse than none.
     """
     opening = way.policy.next_opening(at)
-    return None if opening is None or links.expiry(way.validity, opening) <= opening else opening
+    while opening is not None:
+        if links.expiry(way.validity, opening) <= opening + answer_time():
+            return None
+        if closes_at(way, opening) is not None:
+            return opening
+        opening = way.policy.next_opening(way.policy.ends_at(opening) or opening)
+    return None
 
 
 def closes_at(way: Route, at: datetime) -> datetime | None:
-    """Say until when an SMS that may leave at `at` may: the hours end, or the link does. None: it may not."""
-    closes = way.policy.closes_at(at)
-    ends = way.validity["link_until"]
-    if closes is None or not isinstance(ends, datetime):
+    """Return until when an SMS that is asked for at `at` may arrive: the hours end, or the link does.
+
+    None: it may not, or the answer could come after that.
+    """
+    closes = ends_at(way.policy, at)
+    until = way.validity["link_until"]
+    if closes is None or not isinstance(until, datetime):
         return closes
-    return min(closes, ends) if at < ends else None
+    return min(closes, until) if at + answer_time() < until else None
+
+
+def ends_at(policy: Policy, at: datetime) -> datetime | None:
+    """Return when the hours end in which a request starts at `at`; None where its answer could come after that."""
+    ends = policy.ends_at(at)
+    return ends if ends is not None and at + answer_time() < ends else None
 
 
 def account(account_id: int) -> Account:
@@ -120,8 +141,10 @@ def _opened(row: SmsAccount) -> Account:
     return Account(row.id, PROVIDERS[row.provider], for_sms(row), row.rate_per_s)
 
 
-def request(way: Route, claim: Claim) -> Request:
+def request(way: Route, claim: Claim, closes: datetime) -> Request:
     """Write the request of one message. Raises Unsendable, CannotOpen.
+
+    It may arrive until `closes`, or until its link ends where that is earlier.
 
     The check before the launch rendered every row; what it would have refused is refused here too, and never split.
     """
@@ -135,7 +158,8 @@ def request(way: Route, claim: Claim) -> Request:
     if units(body) > LIMIT:
         raise Unsendable("too_long")
     to = people.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
-    message = base.SmsMessage(to, body, claim.reference)
+    until = min(closes, claim.link_expires_at or closes)
+    message = base.SmsMessage(to, body, claim.reference, until)
     try:
         return way.account.provider.send(way.account.opened, message)
     except ValueError:

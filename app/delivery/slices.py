@@ -17,7 +17,7 @@ from app import queues, tenancy
 from app.campaigns import waves
 from app.config import settings
 from app.delivery import log
-from app.delivery.breaker import RESTS
+from app.delivery.breaker import RESTS, SUSPECT_UNTIL
 from app.tracking import codes, standing
 from app.tracking.moves import Executor, Only, Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
@@ -164,13 +164,14 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
         if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
             let_go(connection, held, codes.CALLED_OFF)
         left = connection.execute(
-            text("""
+            text(f"""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
+                    min(CASE WHEN sms_state = 'queued' THEN greatest(now(), {SUSPECT_UNTIL}) END) AS waits_from,
                     coalesce(
                         bool_or(sms_state = 'sending' OR (sms_state = 'unknown' AND sms_code <> :no_receipt)), false
                     ) AS unclear
                 FROM recipient WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id
-            """),
+            """),  # noqa: S608 - our own words
             {
                 "campaign_id": held.campaign_id,
                 "first_id": held.first_id,
@@ -182,13 +183,17 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
             text("""
                 UPDATE slice SET leased_until = NULL,
                     due_at = CASE WHEN :waiting
-                        THEN greatest(now() + make_interval(secs => :pause_s), CAST(:not_before AS timestamptz)) END,
+                        THEN greatest(
+                            now() + make_interval(secs => :pause_s),
+                            CAST(:not_before AS timestamptz), CAST(:waits_from AS timestamptz)
+                        ) END,
                     check_at = CASE WHEN :unclear THEN now() END
                 WHERE id = :id
             """),
             {
                 "id": held.slice_id,
                 "waiting": left.waiting,
+                "waits_from": left.waits_from,
                 "unclear": left.unclear,
                 "pause_s": pause_s,
                 "not_before": not_before,

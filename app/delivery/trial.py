@@ -18,7 +18,7 @@ from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import describe, policy_of
-from app.delivery import pacing
+from app.delivery import pacing, routes
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
@@ -77,13 +77,17 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
         db.session.rollback()
         raise NotReady([f"SMSが{LIMIT}文字を超えるため、テスト送信できません。SMS本文を短くしてください。"])
     row_id, reference = _write_down(campaign, account, to, user_id)
-    message = SmsMessage(to, body, reference)
+    policy = policy_of(campaign, campaign.tenant)
+    message = SmsMessage(to, body, reference, routes.ends_at(policy, datetime.now(UTC)))
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
-    policy = policy_of(campaign, campaign.tenant)
     db.session.commit()
     if pacing.may_leave(account_id, rate, _PATIENCE_S):
-        answer = perform(provider.send(opened, message), before_call=lambda: policy.open_at(datetime.now(UTC)))
+        # as for every SMS: none starts whose answer could come after the hours
+        answer = perform(
+            provider.send(opened, message),
+            before_call=lambda: routes.ends_at(policy, datetime.now(UTC)) is not None,
+        )
         outcome = provider.outcome(answer)
         if outcome == Outcome(OutcomeKind.LATER, "held"):
             outcome = Outcome(OutcomeKind.LATER, CLOSED)

@@ -16,12 +16,13 @@ from app import references
 from app.config import settings
 from app.delivery import books, caps, routes, slices
 from app.delivery.books import Claim, Result
-from app.delivery.breaker import Breaker
+from app.delivery.breaker import Breaker, others_wait
 from app.delivery.pacing import Pace, Permit
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease
 from app.outbound import Answer, Request
 from app.sms.base import Outcome, OutcomeKind
+from app.tracking import codes
 from app.vault import CannotOpen
 
 # how long an outcome may wait for others to be recorded with it; the lease is renewed at least as often, seconds
@@ -32,6 +33,8 @@ _TURN_S = 2.0
 _PATIENCE_S = 6.0
 # how long a slice rests whose account or people can't be opened, or whose worker failed, seconds
 FAULT_PAUSE_S = 60.0
+# how long a slice leaves the account to others that are to show whose fault a refusal was, seconds
+_DOUBT_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -50,7 +53,7 @@ def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime 
 
 
 class Turn:
-    """One turn. No SMS leaves at `closes_at` or later, nor once `halted` says so.
+    """One turn. No request starts whose answer could come at `closes_at` or later, nor once `halted` says so.
 
     `batch` are the people claimed last. `lost`: another worker has the slice, and nothing more may be written.
     `failed`: something went wrong with it; what is under way is awaited and recorded, and nothing more leaves.
@@ -64,7 +67,10 @@ class Turn:
         self.failed = False
         self._read_out = False
         self._way = way
-        self._closes_at = closes_at.timestamp()
+        self._closes_at = closes_at
+        # a day's cap is the day's own: where hours go on at midnight, a turn doesn't
+        day_ends = way.policy.closes_at(datetime.now(UTC)) or closes_at
+        self._starts_until = min(closes_at - routes.answer_time(), day_ends).timestamp()
         self._halted = halted
         self._claims_until = time.monotonic() + _TURN_S
         rate = way.account.rate_per_s
@@ -77,7 +83,7 @@ class Turn:
         self._cursor = held.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._connecting: set[int] = set()  # of these, whose request waits for its connection
-        self._left: set[int] = set()  # of these, whose request may have left
+        self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
         self._results: deque[Result] = deque()
         self._recorded = time.monotonic()
         self._rest_s = 0.0
@@ -111,7 +117,7 @@ class Turn:
             and not self.failed
             and not self._breaker.open
             and not self._halted()
-            and time.time() < self._closes_at
+            and time.time() < self._starts_until
             and (self._pace is None or time.monotonic() < self._claims_until + _PATIENCE_S)
         )
 
@@ -120,7 +126,7 @@ class Turn:
     def request(self, claim: Claim) -> Request | None:
         """Write a claim's request; None when there is none, and why is its result."""
         try:
-            return routes.request(self._way, claim)
+            return routes.request(self._way, claim, self._closes_at)
         except Unsendable as fault:
             outcome = Outcome(OutcomeKind.REFUSED, str(fault))
         except CannotOpen as fault:
@@ -152,7 +158,7 @@ class Turn:
             permit = self._permits.pop(claim.recipient_id, None)
             if permit is None or not self._pace.leaves(permit):
                 return False
-        self._left.add(claim.recipient_id)
+        self._left[claim.recipient_id] = time.monotonic()
         return True
 
     def answered(self, claim: Claim, answer: Answer) -> None:
@@ -162,7 +168,10 @@ class Turn:
             # an answer to another request: whether this one got in is not known
             _log.error("an answer names another message", recipient_id=claim.recipient_id)
             outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
-        self._breaker.saw(outcome)
+        if self._breaker.is_own_fault(outcome, claim.suspect_since):
+            outcome = Outcome(OutcomeKind.REFUSED, codes.MESSAGE + outcome.code)
+        else:
+            self._breaker.saw(outcome, self._left.get(claim.recipient_id))
         self._came_to(claim, outcome)
 
     def skipped(self, claim: Claim) -> None:
@@ -174,8 +183,8 @@ class Turn:
 
     def _came_to(self, claim: Claim, outcome: Outcome | None) -> None:
         self._connecting.discard(claim.recipient_id)
-        self._left.discard(claim.recipient_id)
-        self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC)))
+        self._left.pop(claim.recipient_id, None)
+        self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC), claim.suspect_code))
         del self._open[claim.recipient_id]
 
     # --- the database's thread ---
@@ -222,11 +231,12 @@ class Turn:
         now = datetime.now(UTC)
         for recipient_id, claim in self._open.items():
             lost = Outcome(OutcomeKind.UNKNOWN, "interrupted") if recipient_id in self._left else None
-            self._results.append(Result(recipient_id, claim.attempt, lost, now))
+            self._results.append(Result(recipient_id, claim.attempt, lost, now, claim.suspect_code))
         self._open.clear()
         if self._pace is not None:
             self._pace.close()
         self.record()
+        self._breaker.settle_doubt()
         if self._breaker.open:
             say = _log.error if self._breaker.account_fault else _log.warning
             say(
@@ -257,6 +267,8 @@ class Turn:
                     self._after = caps.tomorrow(datetime.now(UTC))
                     _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
                     return []
+            # to show whose fault a refusal was, another message goes, of another campaign if need be
+            others = self._breaker.doubted and others_wait(connection, self._way.account.id)
             claims = books.claim(
                 connection,
                 self.held,
@@ -265,6 +277,10 @@ class Turn:
                 validity=self._way.validity,
                 after_id=self._cursor,
                 limit=limit,
+                trial=self._breaker.trying,
+                suspects=not others,
             )
+            if others and not claims:
+                self._rest_s = max(self._rest_s, _DOUBT_S)
             caps.add(connection, self.held.tenant_id, len(claims))
             return claims

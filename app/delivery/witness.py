@@ -55,12 +55,13 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
     except (Unusable, CannotOpen) as fault:
         _log.error("no witness sent", sms_account_id=account_id, reason=str(fault))
         return
-    if phone is None or way.account.id != account_id or not way.policy.open_at(now):
+    closes = routes.ends_at(way.policy, now)
+    if phone is None or way.account.id != account_id or closes is None:
         return
     reference = references.witness()
     row_id = _write_down(way, campaign_id, reference)
     if row_id is not None:
-        _send(way, row_id, SmsMessage(phone, words(way.company), reference))
+        _send(way, row_id, SmsMessage(phone, words(way.company), reference, closes))
 
 
 def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:

@@ -33,6 +33,8 @@ class SmsAccount(TenantOwned, Model):
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
     `witness_phone_sealed` is the company's own number (確認用番号): an SMS to it may prove the carrier's list fresh
     (`app.delivery.witness`).
+    `doubted_at` is when a message was refused as if for the account's sake and no other had shown yet whose fault that
+    was; `proved_at` is since when the last message had left that got through then.
     Before `ask_after` nothing is asked about its messages (`app.delivery.asking`).
     """
 
@@ -58,6 +60,8 @@ class SmsAccount(TenantOwned, Model):
     trips: Mapped[int] = mapped_column(server_default="0")
     resting_until: Mapped[Time | None]
     resting_code: Mapped[str] = mapped_column(Text, server_default="")
+    doubted_at: Mapped[Time | None]
+    proved_at: Mapped[Time | None]
     ask_after: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 

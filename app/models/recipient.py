@@ -31,7 +31,9 @@ class Recipient(TenantOwned, Model):
         refers_to("reminder", "reminder_id"),
         UniqueConstraint("campaign_id", "identity_key"),
         Index("ix_recipient_campaign_id_id", "campaign_id", "id"),
-        Index("ix_recipient_tenant_id_phone_index", "tenant_id", "phone_index"),
+        # by number, and how many of a few campaigns have it
+        Index("ix_recipient_tenant_id_phone_index_campaign_id", "tenant_id", "phone_index", "campaign_id"),
+        Index("ix_recipient_capped", "tenant_id", "id", postgresql_where=text("capped_at IS NOT NULL")),
         Index("ix_recipient_tenant_id_phone_last4_index_id", "tenant_id", "phone_last4_index", "id"),
         Index("ix_recipient_tenant_id_reference_id", "tenant_id", "reference", "id"),
         # for lists; none of these columns changes while an SMS goes out and arrives
@@ -92,6 +94,7 @@ class Recipient(TenantOwned, Model):
     carrier: Mapped[str] = mapped_column(Text, server_default="")
     reminder_id: Mapped[int | None] = mapped_column(BigInteger)
     retry_at: Mapped[Time | None]
+    capped_at: Mapped[Time | None]
 
     created_at: Mapped[CreatedAt]
     queued_at: Mapped[Time | None]

@@ -210,6 +210,9 @@ def _refused(response: Response) -> Outcome:
         errors = _json(response.body).get("errors")
         names = sorted(filter(None, map(_word, errors))) if isinstance(errors, dict) else []
         told = ":".join((code, ",".join(names))) if names else code
+        if names == ["limited_at"]:
+            # its clock is ahead of ours and the time was over when it came: no fault of the message
+            return Outcome(OutcomeKind.LATER, told)
         if names == ["service_id"]:
             return Outcome(OutcomeKind.LATER, told, account_fault=True)
         return Outcome(OutcomeKind.REFUSED, told)

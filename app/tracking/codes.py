@@ -16,7 +16,12 @@ NEEDLESS = "needless"  # it waited while its person paid, or opened what they we
 CALLED_OFF = "called_off"  # it waited when its campaign was given up
 TOO_LATE = "too_late"  # it waited until nothing may leave any more
 REVOKED = "revoked"  # it waited when its person's link was ended
+NUMBER_CAMPAIGN = "number_cap:campaign"  # its number had as many first SMS of the campaign as one may get
+NUMBER_DAY = "number_cap:day"  # its number had as many first SMS of the company as one may get on a day
+ALLOWED = "by_hand:send"  # a manager decided that it is sent all the same
+NOT_WANTED = "by_hand:not_sent"  # a manager decided that it is not sent
 GAVE_UP = "gave_up:"  # begins the code of a message that provably never got in, however often it was tried
+MESSAGE = "message:"  # begins the code of a refusal that looked like the account's and is this message's alone
 ACCOUNT = "account:"  # begins the code of a refusal that is the account's fault, not the message's
 
 _WORDS = {
@@ -27,6 +32,10 @@ _WORDS = {
     AS_SENT: "管理者が送信済みとした",
     AGAIN: "管理者が再送とした",
     OPENED: "本人がリンクを開いたため、届いたものとした",
+    NUMBER_CAMPAIGN: "同じ電話番号への、この配信でのSMSが上限に達したため、送らずに保留",
+    NUMBER_DAY: "同じ電話番号への、きょうのSMSが上限に達したため、送らずに保留",
+    ALLOWED: "管理者が送ると決めた",
+    NOT_WANTED: "管理者が送らないと決めた",
     NEEDLESS: "支払済みまたは開封済みなどのため、送らず",
     CALLED_OFF: "配信が取り消されたため、送らず",
     TOO_LATE: "送信の期限を過ぎたため、送らず",
@@ -66,7 +75,11 @@ _FROM_OUTSIDE = {
     "held": "送信直前に中止",
 }
 _STATUS = re.compile(r"(?:http_|curl_)([0-9]{1,3})")
-_BEGINNINGS = {GAVE_UP: "受け付けられず断念", ACCOUNT: "アカウントの問題"}
+_BEGINNINGS = {
+    GAVE_UP: "受け付けられず断念",
+    MESSAGE: "この送信先へのSMSだけが受け付けられず断念",
+    ACCOUNT: "アカウントの問題",
+}
 
 
 def words(code: str) -> str:

@@ -51,6 +51,7 @@ _COLUMNS = {
     "failed_attempts": "integer",
     "link_generation": "integer",
     "paid_at": "timestamptz",
+    "capped_at": "timestamptz",
 }
 
 

@@ -52,12 +52,23 @@ def test_it_opens_when_nothing_is_taken(job: Job) -> None:
     assert (account(job)["trips"], account(job)["resting_code"]) == (1, "http_429")
 
 
-def test_it_opens_at_once_for_the_account(job: Job) -> None:
-    breaker = Breaker(job.account_id)
-    breaker.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
-    breaker.tell()
-    assert (breaker.open, breaker.account_fault, breaker.pause_s) == (True, True, 300)
+def test_it_opens_for_the_account_once_another_message_is_refused_too(job: Job) -> None:
+    refused = Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True)
+    for pause_s, account_fault in ((0, False), (300, True)):
+        breaker = Breaker(job.account_id)
+        breaker.saw(refused)
+        breaker.tell()
+        breaker.settle_doubt()
+        assert (breaker.open, breaker.account_fault, breaker.pause_s) == (True, account_fault, pause_s)
     assert account(job)["resting_code"] == "unauthentication"
+    assert account(job)["resting_until"] > datetime.now(UTC) + timedelta(seconds=290)
+
+
+def test_it_opens_for_the_account_at_once_when_many_are_refused(job: Job) -> None:
+    breaker = Breaker(job.account_id)
+    for _ in range(20):
+        breaker.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
+    assert (breaker.open, breaker.account_fault, breaker.pause_s) == (True, True, 300)
 
 
 def test_failures_of_several_workers_add_up(job: Job) -> None:

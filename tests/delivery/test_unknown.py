@@ -365,7 +365,8 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
         row = job.person(job.people[0].id)
         reference = job.references()[0]
         sealed = row["phone_sealed"], row["fields_sealed"]
-        again = routes.request(way, books.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed))
+        claim = books.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
+        again = routes.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
     delivery.reconcile(job.tenant_id)
     assert "the provider has one reference more than once" in caplog.text

@@ -134,9 +134,6 @@ def test_switches_replace_each_other_and_show_what_is_left(sandbox: Sandbox) -> 
         {"hang": {"on": 1}},
         {"hang": {"of": "karaden"}},
         {"seed": "x"},
-        {"poison": {"value": 403, "ends": [""]}},
-        {"poison": {"value": 403, "ends": "5678"}},
-        {"latency_ms": {"value": 1, "ends": ["5678"]}},
     ],
 )
 def test_wrong_switches_change_nothing(sandbox: Sandbox, wrong: dict) -> None:
@@ -209,8 +206,8 @@ def test_every_switch_is_documented_and_settable(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422, 451])
 def test_some_numbers_are_refused(sandbox: Sandbox, status: int) -> None:
-    sandbox.switches(poison={"value": status, "ends": ["5678", "0009"]})
+    sandbox.switches(poison={"value": status, "ids": ["5678", "0009"]})
     assert [post(sandbox, to=to) for to in ("09012345678", "09012340009", "09012345679")] == [status, status, 200]
     assert [message["to"] for message in sandbox.messages()] == ["09012345679"]
-    sandbox.switches(poison={"value": status, "ends": ["5678"], "next": 1})
+    sandbox.switches(poison={"value": status, "ids": ["5678"], "next": 1})
     assert [post(sandbox) for _ in range(2)] == [status, 200]

@@ -1,0 +1,171 @@
+"""Limit how many first SMS one phone number gets: in a campaign, and from a company on a day of Japan's calendar.
+
+In: people who wait for their first SMS, under a worker's claim. Out: those beyond the limits, held for a manager, who
+lets them be sent to all the same or not. What can't happen here: two workers, or two campaigns at once, that send more
+together than one may; a retry, a reminder or 送り直し counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from app import audit, queues
+from app.campaigns import lifecycle
+from app.config import settings
+from app.delivery import slices
+from app.extensions import db
+from app.models import Campaign, Recipient
+from app.tracking import codes
+from app.tracking.clock import TOKYO
+from app.tracking.moves import Step, move
+from app.tracking.states import SMS, CampaignState, SmsState
+
+HELD = (codes.NUMBER_CAMPAIGN, codes.NUMBER_DAY)
+
+# the company's campaigns of which an SMS can have left today
+_ACTIVE = """
+    ARRAY(
+        SELECT c.id FROM campaign c WHERE c.tenant_id = :tenant_id
+        AND (c.state IN ('sending', 'paused') OR c.served_at >= :midnight OR c.completed_at >= :midnight)
+    )
+"""
+
+# Whether so many people have the number of one who waits for a first SMS (`recipient`) that a limit may be reached:
+# one look into the index, a few rows long.
+CROWDED = f"""
+    CASE WHEN sms_attempt = 0 AND sms_code <> '{codes.ALLOWED}' THEN (
+        SELECT count(*) > :daily_cap OR count(*) FILTER (WHERE same.campaign_id = recipient.campaign_id) > :campaign_cap
+        FROM (
+            SELECT o.campaign_id FROM recipient o
+            WHERE o.tenant_id = recipient.tenant_id AND o.phone_index = recipient.phone_index
+            AND o.campaign_id = ANY({_ACTIVE}) LIMIT greatest(:daily_cap, :campaign_cap) + 1
+        ) AS same
+    ) ELSE false END
+"""  # noqa: S608 - our own words
+
+_COUNTED = text(f"""
+    SELECT o.phone_index, count(*) FILTER (WHERE o.campaign_id = :campaign_id) AS in_campaign,
+        count(*) FILTER (WHERE EXISTS (
+            SELECT FROM send_log l WHERE l.recipient_id = o.id AND l.attempt = 1 AND l.started_at >= :midnight
+        )) AS today
+    FROM recipient o
+    WHERE o.tenant_id = :tenant_id AND o.phone_index = ANY(:phones) AND o.campaign_id = ANY({_ACTIVE})
+    AND o.sms_attempt > 0 GROUP BY 1
+""")  # noqa: S608 - our own words
+
+
+def values(tenant_id: int) -> dict[str, Any]:
+    """Return the values of CROWDED."""
+    return {
+        "tenant_id": tenant_id,
+        "midnight": _midnight(),
+        "campaign_cap": settings().number_campaign_cap,
+        "daily_cap": settings().number_daily_cap,
+    }
+
+
+def hold(connection: Connection, tenant_id: int, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
+    """Hold those of `rows` (id, phone_index; crowded) who are beyond a limit, in the order given; return their ids.
+
+    Whoever counts for the same company waits until this transaction ends: what it claims is seen then.
+    """
+    if not rows:
+        return set()
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('number_cap', :tenant_id))"), {"tenant_id": tenant_id}
+    )
+    counted = connection.execute(
+        _COUNTED,
+        {
+            "tenant_id": tenant_id,
+            "campaign_id": campaign_id,
+            "midnight": _midnight(),
+            "phones": list({row.phone_index for row in rows}),
+        },
+    ).all()
+    in_campaign = Counter({row.phone_index: row.in_campaign for row in counted})
+    today = Counter({row.phone_index: row.today for row in counted})
+    steps = []
+    for row in rows:
+        if in_campaign[row.phone_index] >= settings().number_campaign_cap:
+            code = codes.NUMBER_CAMPAIGN
+        elif today[row.phone_index] >= settings().number_daily_cap:
+            code = codes.NUMBER_DAY
+        else:
+            in_campaign[row.phone_index] += 1
+            today[row.phone_index] += 1
+            continue
+        steps.append(Step(row.id, now, {"code": code}, {"sms_code": code, "capped_at": now}))
+    return move(connection, SMS, SmsState.CANCELLED, steps, actor="system", sources=[SmsState.QUEUED])
+
+
+def count(campaign: Campaign) -> int:
+    """Return how many of the campaign's people wait for a manager's word; through an index."""
+    if campaign.state == CampaignState.CANCELLED:
+        return 0
+    statement = text(f"SELECT count(*) FROM recipient WHERE {_HELD}")  # noqa: S608 - our own words
+    return int(db.session.execute(statement, _of(campaign)).scalar_one())
+
+
+def is_held(person: Recipient) -> bool:
+    """Return whether this person waits for a manager's word."""
+    return (
+        person.capped_at is not None
+        and person.sms_state == SmsState.CANCELLED
+        and person.campaign.state != CampaignState.CANCELLED
+    )
+
+
+def decide(recipient_id: int, *, send: bool, user_id: int) -> bool:
+    """Take a manager's word for a held person: they are sent to all the same, or not.
+
+    Returns whether it was taken: somebody may have been faster, or the campaign is cancelled. Commits.
+    """
+    campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
+    slice_id = slices.lock_of(db.session, campaign.id, recipient_id)
+    person = db.session.get_one(Recipient, recipient_id, populate_existing=True, with_for_update={"key_share": True})
+    if not is_held(person):
+        db.session.rollback()
+        return False
+    actor = f"user:{user_id}"
+    if send:
+        columns = {"sms_code": codes.ALLOWED, "capped_at": None}
+        step = Step(recipient_id, datetime.now(UTC), {"code": codes.ALLOWED}, columns)
+        move(db.session, SMS, SmsState.QUEUED, [step], actor=actor, sources=[SmsState.CANCELLED])
+        slices.go_on(db.session, slice_id, campaign.id, actor=actor)
+    else:
+        db.session.execute(text(f"{_LET_GO} AND id = :id"), {**_of(campaign), "id": recipient_id})
+    act = "number_send" if send else "number_skip"
+    audit.record(db.session, actor=actor, act=act, target=f"recipient:{recipient_id}")
+    db.session.commit()
+    if send:
+        queues.enqueue("jobs.delivery.send", once=True)
+    return True
+
+
+def skip_all(campaign_id: int, *, user_id: int) -> int:
+    """Send to none of the campaign's held people; return their number. Commits."""
+    campaign = lifecycle.locked(campaign_id)
+    ids = db.session.execute(text(f"{_LET_GO} RETURNING id"), _of(campaign)).all()
+    if ids:
+        detail = {"people": len(ids)}
+        target = f"campaign:{campaign_id}"
+        audit.record(db.session, actor=f"user:{user_id}", act="number_skip", target=target, detail=detail)
+    db.session.commit()
+    return len(ids)
+
+
+_HELD = "tenant_id = :tenant_id AND capped_at IS NOT NULL AND campaign_id = :campaign_id AND sms_state = 'cancelled'"
+_LET_GO = f"UPDATE recipient SET capped_at = NULL, sms_code = '{codes.NOT_WANTED}' WHERE {_HELD}"  # noqa: S608 - our own words
+
+
+def _of(campaign: Campaign) -> Mapping[str, Any]:
+    return {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id}
+
+
+def _midnight() -> datetime:
+    """Return when the present day of Japan's calendar began."""
+    return datetime.now(UTC).astimezone(TOKYO).replace(hour=0, minute=0, second=0, microsecond=0)
