@@ -46,9 +46,12 @@ UNWANTED = f"""
 """
 CONDITIONS = {
     "launch": "true",
-    # nobody whose number the provider refused for good, nobody who has the SMS whatever the provider says
+    # not whose number is refused for good, but one refused alone (a firewall may be mended); nobody who has the SMS
     "resend": f"""
-        (sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)) AND NOT {_SETTLED}
+        (
+            sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)
+            OR starts_with(sms_code, '{codes.MESSAGE}')
+        ) AND NOT {_SETTLED}
         AND NOT {REACHED}
     """,
     # who can still use the link, and has a reason to

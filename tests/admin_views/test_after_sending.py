@@ -247,3 +247,62 @@ def test_nothing_is_said_of_tries_where_none_is_planned(clerk: Browser, sent: in
     status = words(clerk, f"/admin/campaign/{sent}/status/")
     assert "自動で送り直す予定" not in status
     assert "送信を一時停止する" not in status
+
+
+# --- too many of one number ---
+
+
+@pytest.fixture
+def capped_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]) -> int:
+    """Somebody whose number had as many SMS of the campaign as one may get."""
+    recipient_id = ask(select(Recipient.id).where(Recipient.campaign_id == sent).order_by(Recipient.id))[1][0]
+    change(
+        "UPDATE recipient SET sms_state = 'cancelled', sms_code = 'number_cap:campaign', capped_at = now(),"
+        " sent_at = NULL WHERE id = :id",
+        id=recipient_id,
+    )
+    return int(recipient_id)
+
+
+def test_a_manager_decides_about_a_number_that_had_enough(
+    manager: Browser, clerk: Browser, sent: int, capped_one: int, ask: Callable[[Any], list[Any]]
+) -> None:
+    person = f"/admin/recipient/details/?id={capped_one}"
+    assert "同じ電話番号" in words(manager, "/admin/")
+    assert "上限に達したため、送らずに保留しています" in words(manager, f"/admin/campaign/{sent}/status/")
+    assert "自社の管理者に依頼してください" in words(clerk, person)
+    assert "上限を超えて送る" not in words(clerk, person)
+    for how in ("send", "skip"):
+        url = f"/admin/recipient/{capped_one}/number/{how}"
+        assert f'href="{url}"' in manager.get(person).get_data(as_text=True)
+        assert clerk.get(url).status_code == clerk.post(url).status_code == 403
+        assert "送らずに保留しています" in words(manager, url)
+    assert manager.get(f"/admin/recipient/{capped_one}/number/never").status_code == 404
+    done = manager.post(f"/admin/recipient/{capped_one}/number/send", follow_redirects=True).get_data(as_text=True)
+    assert "送信待ちにしました" in done
+    assert ask(select(Recipient.sms_state).where(Recipient.id == capped_one)) == [("queued",)]
+    late = manager.post(f"/admin/recipient/{capped_one}/number/skip", follow_redirects=True).get_data(as_text=True)
+    assert "何もしていません" in late
+
+
+def test_a_manager_ends_the_holding_of_all(
+    manager: Browser, clerk: Browser, sent: int, capped_one: int, ask: Callable[[Any], list[Any]]
+) -> None:
+    url = f"/admin/campaign/{sent}/skip-numbers"
+    assert f'href="{url}"' in manager.get(f"/admin/campaign/{sent}/status/").get_data(as_text=True)
+    assert f'href="{url}"' not in clerk.get(f"/admin/campaign/{sent}/status/").get_data(as_text=True)
+    assert clerk.post(url).status_code == 403
+    assert "1件の保留を終える" in words(manager, url)
+    assert "1件を送らないことにしました" in plain(manager.post(url, follow_redirects=True).get_data(as_text=True))
+    assert ask(select(Recipient.sms_code, Recipient.capped_at).where(Recipient.id == capped_one)) == [
+        ("by_hand:not_sent", None)
+    ]
+
+
+def test_another_companys_number_is_decided_by_nobody_else(
+    browser_of: Callable[[int], Browser], theirs: House, sent: int, capped_one: int
+) -> None:
+    browser = browser_of(theirs.manager)
+    for url in (f"/admin/recipient/{capped_one}/number/send", f"/admin/campaign/{sent}/skip-numbers"):
+        for method in (browser.get, browser.post):
+            assert method(url).status_code == 404

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.delivery import turns
+from app.delivery import again, turns
 from app.delivery.breaker import Breaker
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
@@ -74,6 +74,22 @@ def test_one_refused_number_stops_nobody_else(
     assert "この送信先へのSMSだけ" in codes.words(job.person(bad.id)["sms_code"])
     assert (account(job)["trips"], account(job)["resting_until"]) == (0, None)
     assert set(received(sandbox).values()) == {1}
+
+
+def test_whoever_was_refused_alone_can_be_sent_to_again_by_hand(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(5)
+    poison(sandbox, 403, job.people[0].phone)
+    for _ in range(2):
+        drain()
+        a_minute_passes(job)
+    drain()
+    assert job.states() == {"accepted": 4, "undelivered": 1}
+    sandbox.switches()
+    user_id = factories.user(job.tenant_id)
+    with tenancy.tenant(job.tenant_id):
+        assert again.resend(job.campaign_id, user_id=user_id) == 1
+    drain()
+    assert job.states() == {"accepted": 5}
 
 
 def test_it_is_tried_again_a_minute_later_not_at_once(launched: Launched, sandbox: Sandbox) -> None:
