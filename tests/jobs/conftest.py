@@ -49,7 +49,8 @@ def start(
 ) -> Iterator[Callable[..., Program]]:
     """Start `flask --app wsgi …` with short leases and frequent sweeps; what still runs at the end is stopped.
 
-    `dies` and `jumps` name the point of its way at which it kills itself, or puts its clock wrong (`bench.doomed`).
+    `dies`, `freezes` and `jumps` name the point of its way at which it kills or stops itself, or puts its clock wrong
+    (`bench.doomed`).
     """
     del app
     env = {
@@ -67,10 +68,11 @@ def start(
     }
     with ExitStack() as running:
 
-        def run(*arguments: str, dies: str = "", jumps: str = "", **more: str) -> Program:
+        def run(*arguments: str, dies: str = "", freezes: str = "", jumps: str = "", **more: str) -> Program:
             log = tmp_path / f"{'-'.join(arguments)}-{time.monotonic_ns()}.log"
-            doom = ["kill", dies, "1"] if dies else ["jump+1h", jumps, "1"]
-            program = ["bench.doomed", *doom] if dies or jumps else ["flask", "--app", "wsgi"]
+            acts = {"kill": dies, "freeze": freezes, "jump+1h": jumps}
+            doom = next(([act, point, "1"] for act, point in acts.items() if point), None)
+            program = ["bench.doomed", *doom] if doom else ["flask", "--app", "wsgi"]
             process = spawn([sys.executable, "-m", *program, *arguments], log=log, env={**env, **more}, cwd=ROOT)
             running.callback(stop, process)
             return Program(process, log)
