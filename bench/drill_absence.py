@@ -49,11 +49,15 @@ def _begin(ground: Ground, rows: int, *, witness: bool = True, **own: str) -> Se
 
 
 def _judged(campaign: Sent, since: float) -> Run:
-    """Wait for the end; whatever comes next has a 確認用番号 again."""
+    """Wait for the end; whatever comes next has a 確認用番号 again, and nobody of this cell is left to be sent to."""
+    stack = campaign.ground.stack
     try:
-        return campaign.verdict(since, may_hold=True)
+        run = campaign.verdict(since, may_hold=True)
     finally:
-        clerk(campaign.ground.stack, "witness", "on")
+        clerk(stack, "witness", "on")
+    if run["held"] or run["unknown_left"]:
+        clerk(stack, "cancel", campaign.id)  # the next cell's sandbox forgets what these people got
+    return run
 
 
 def _sent(ground: Ground, campaign: Sent, **switches: object) -> None:
@@ -133,7 +137,7 @@ def _account_edited(ground: Ground) -> Run:
         since = time.monotonic()
         _switch(ground)
         try:
-            return campaign.verdict(since, may_hold=True)
+            return _judged(campaign, since)
         finally:
             connection.execute(change, [f'"{before}"'])
             connection.commit()
@@ -146,7 +150,7 @@ def _token_renewed(ground: Ground) -> Run:
     clerk(ground.stack, "renew", campaign.id)
     since = time.monotonic()
     _switch(ground)
-    return campaign.verdict(since, may_hold=True)
+    return _judged(campaign, since)
 
 
 _ODD = {"error_before": _BEFORE, "error_after": _AFTER}
