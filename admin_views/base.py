@@ -30,6 +30,8 @@ from admin_views.filters import Filter
 from app import audit, tenancy
 from app.extensions import db
 from app.models import PaymentAccount, Tenant
+from app.setback import doubt
+from app.setback import words as setback_words
 
 _LONGEST_SEARCH = 100
 _WRITES = frozenset({"create_view", "edit_view"})
@@ -72,6 +74,13 @@ def pays_in_test() -> bool:
     return bool(db.session.query(used.exists()).scalar())
 
 
+def restore_hold() -> tuple[str, str, str] | None:
+    """Return what every page says while sending is held: title, why, what to do; None while it isn't."""
+    code = doubt.why_held()
+    operator = tenancy.current().tenant_id is None
+    return (setback_words.TITLE, setback_words.why(code), setback_words.todo(code, operator=operator)) if code else None
+
+
 class SecureView(BaseView):  # type: ignore[misc]
     """What all views share, tables or not: who may open them, and what is said when something fails."""
 
@@ -83,7 +92,7 @@ class SecureView(BaseView):  # type: ignore[misc]
 
     def render(self, template: str, **kwargs: Any) -> str:
         """Render a page."""
-        return str(super().render(template, pays_in_test=pays_in_test, **kwargs))
+        return str(super().render(template, pays_in_test=pays_in_test, restore_hold=restore_hold, **kwargs))
 
     def is_accessible(self) -> bool:
         """Ask the table of access."""

@@ -17,6 +17,7 @@ from app.delivery import again, numbers, trial
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
+from app.restore import missed, missed_numbers
 from app.tenancy.staff import Role
 from app.tracking.states import CampaignState
 
@@ -108,6 +109,24 @@ class CampaignLife(FlowView):
         else:
             flash("回答の受け付けは止まっていません。", "warning")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/release-restored", methods=["GET", "POST"])
+    @sure
+    def release_restored(self, campaign_id: int) -> Page:
+        """Let a manager end what waits after a restore, once confirmed."""
+        if staff().role != "manager":
+            abort(403)
+        if request.method == "GET":
+            campaign = one_campaign(campaign_id)
+            if campaign.restore_hold or missed_numbers.count(campaign):
+                return self.confirm(*flow_status.release_restored_question(campaign))
+        else:
+            ours(campaign_id)
+            if missed.release(campaign_id, user_id=staff().id):
+                flash("復元の確認待ちを解きました。送信待ちの方に送ります。", "success")
+                return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+        flash("復元の確認待ちはありません。", "warning")
+        return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/skip-numbers", methods=["GET", "POST"])
     @sure

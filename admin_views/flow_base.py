@@ -14,6 +14,7 @@ from app import audit
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign, Import
+from app.restore import missed_numbers
 from app.tracking.states import CAMPAIGN, CampaignState
 
 Page = BaseResponse | str | tuple[str, int]
@@ -45,6 +46,7 @@ class FlowView(SecureView):
             jst=show.jst,
             state_badge=show.badge(campaign.state, word),
             launched=launched(campaign),
+            restore_held=1 if campaign.restore_hold else missed_numbers.count(campaign),
             can_cancel=lifecycle.can_cancel(campaign),
             locked=lifecycle.why_locked(campaign.state) if lifecycle.content_locked(campaign) else "",
             terms=flow_preview.terms(campaign),

@@ -12,6 +12,7 @@ from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
 from app.campaigns import lifecycle, timing
 from app.models import Campaign
+from app.restore import missed_numbers
 from app.tracking.clock import TOKYO
 from app.tracking.figures import figures
 from app.tracking.states import (
@@ -63,6 +64,30 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
             url=url_for("flow.resume", campaign_id=campaign.id),
             back=url_for("flow.status", campaign_id=campaign.id),
             dangerous=False,
+        ),
+    )
+
+
+def release_restored_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
+    """Ask before a campaign, or people of it, are sent to whom an SMS may have reached before a restore."""
+    people = missed_numbers.count(campaign)
+    words = [
+        "データベースを復元する前に、同じ方にSMSが送られていることがあります。",
+        "送信サービスの管理画面で、送信履歴を確かめてください。",
+    ]
+    if people:
+        words.append(f"止めている{people:,}人の番号には、復元の前にSMSが送られています。許可すると、もう一度送ります。")
+    words.append("この操作は記録されます。")
+    return (
+        campaign,
+        "status",
+        Confirmation(
+            title="復元の確認待ちを解いて、送信しますか",
+            words=tuple(words),
+            button="確かめたので、送信を許可する",
+            url=url_for("life.release_restored", campaign_id=campaign.id),
+            back=url_for("flow.status", campaign_id=campaign.id),
+            dangerous=True,
         ),
     )
 

@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config, extensions, headers, limits, logs, request_guard, tenancy
 from app.config import Settings
+from app.setback import beat, doubt
 from app.tenancy import lookup, scope, time_limits
 from app.tenancy.time_limits import Limits
 
@@ -118,6 +119,8 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     extensions.limiter.init_app(app)
     with app.app_context():
         scope.bind(extensions.db.engine, _limits_of_request)
+        beat.watch(extensions.db.engine)
+    beat.forget()
     lookup.close()  # those of an earlier application in this process read another database
 
 
@@ -157,7 +160,7 @@ def _add_doors(app: Flask, settings: Settings) -> None:
     @app.get("/healthz")
     @extensions.limiter.exempt
     def healthz() -> tuple[dict[str, str], int]:
-        """Say whether the database answers; for supervisors and load balancers."""
-        with tenancy.platform(), tenancy.transaction() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        return {"status": "ok"}, 200
+        """Say whether the database answers, and whether sending is held; for supervisors and load balancers."""
+        with tenancy.platform():
+            held = doubt.why_held()
+        return {"status": "ok"} | ({"hold": held} if held else {}), 200

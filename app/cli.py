@@ -1,7 +1,9 @@
 """The flask commands: workers, the scheduler, the first operator, the audit chains, demo data."""
 
+import dataclasses
 import importlib
 import json
+from datetime import UTC, datetime
 
 import click
 from flask import Flask
@@ -12,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from app import audit, config, demo, queues, tenancy
 from app.extensions import db
 from app.models import Tenant, User
+from app.restore import after
+from app.setback import doubt
 from app.tenancy import passwords
 
 
@@ -23,6 +27,8 @@ def register(app: Flask) -> None:
     app.cli.add_command(verify_audit)
     app.cli.add_command(describe_settings)
     app.cli.add_command(seed_demo)
+    app.cli.add_command(ready)
+    app.cli.add_command(after_restore)
 
 
 @click.command()
@@ -77,6 +83,30 @@ def describe_settings() -> None:
     """Print every setting as JSON: name, default, what it is."""
     rows = [{"name": name, "default": default, "what": doc} for name, default, doc in config.Settings.describe()]
     click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+
+
+@click.command("after-restore")
+@click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the backup's time, UTC, if it is older")
+@click.option("--take-over", default="", help="the installation that OUTSIDE_DIR knows, where this is it, set back")
+@with_appcontext
+def after_restore(since: datetime | None, take_over: str) -> None:
+    """Ask the providers what left since the database's last sign of life, write it down, and let sending go on."""
+    try:
+        done = after.restore(take_over=take_over, since=since.replace(tzinfo=UTC) if since else None)
+    except after.NotLifted as fault:
+        raise click.ClickException(str(fault)) from None
+    click.echo(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+
+
+@click.command()
+@with_appcontext
+def ready() -> None:
+    """Say whether workers would send: exit code 1, and why, while everything is held. For a supervisor's probe."""
+    with tenancy.platform():
+        why = doubt.why_not_ready()
+    if why:
+        raise click.ClickException(why)
+    click.echo("ready")
 
 
 @click.command("seed-demo")

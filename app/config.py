@@ -93,6 +93,12 @@ def _keys(raw: str) -> dict[str, bytes]:
     return keys
 
 
+def _folder(raw: str) -> str:
+    if not Path(raw).is_absolute():
+        raise ValueError("must be an absolute path")
+    return raw
+
+
 def _list(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
 
@@ -175,6 +181,14 @@ class Settings:
     )
     held_after_s: int = _setting(
         _whole(1, 86400), "1800", "how long a message without a known outcome is asked about before it is held, seconds"
+    )
+    outside_dir: str = _setting(
+        _folder,
+        "",
+        "folder by which a database that was set back is noticed; needed in production",
+    )
+    standstill_s: int = _setting(
+        _whole(10, 86_400), "600", "after how long without a sign of life the SMS services are asked first, seconds"
     )
     number_campaign_cap: int = _setting(
         _whole(1, 1000), "3", "first SMS that one phone number gets in a campaign; more wait for a manager"
@@ -282,6 +296,8 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
 
 def _unfit_for_production(values: dict[str, Any]) -> list[str]:
     faults = []
+    if not values["outside_dir"]:
+        faults.append("OUTSIDE_DIR: must be set in production: without it a restored backup sends everything again")
     if values["secret_key"].encode().startswith(DEMO_MARK):
         faults.append("SECRET_KEY: is a demo secret; make one with `python -m app new-secrets`")
     if values["digest_key"].startswith(DEMO_MARK):

@@ -33,6 +33,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.delivery.send": (DELIVERY, 600),
     "jobs.delivery.reconcile": (TRACKING, 3600),
     "jobs.delivery.poll": (TRACKING, 600),
+    "jobs.setback.look": (TRACKING, 3600),
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.tracking.expire_links": (TRACKING, 600),
     "jobs.payments.ask": (TRACKING, 600),

@@ -32,6 +32,7 @@ _UNSCALED_S = 30.0
 _ROOMS = (
     "bench.drill_delivery",
     "bench.drill_payments",
+    "bench.drill_restore",
     "bench.drill_notices",
     "bench.drill_tokens",
     "bench.drill_retries",

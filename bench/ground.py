@@ -44,6 +44,7 @@ _SCALABLE = {
     "GATEWAY_SETTLE_S": 2,
     "ABSENCE_GAP_S": 1,
     "HELD_AFTER_S": 1,
+    "STANDSTILL_S": 10,
 }
 # how long the sandbox takes for an answer while something is to break in between, at factor 1 and at least
 _SLOWLY_MS = 2_000

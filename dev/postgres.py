@@ -102,6 +102,11 @@ def start_postgres(folder: Path, *, password: str, port: int = 0, durable: bool 
     return on_a_port(start, port)
 
 
+def client(program: str) -> Path:
+    """Name one of PostgreSQL's programs, such as pg_dump. Raises DevError."""
+    return _binaries(_server_user()) / program
+
+
 def remove_postgres(folder: Path) -> None:
     """Remove the data of a stopped server, wherever they lie."""
     pointer = folder / "location"

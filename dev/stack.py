@@ -127,6 +127,7 @@ class Stack:
             "PAYJP_API_BASE": f"{self.sandbox_url}/payjp",
             "KOMOJU_API_BASE": f"{self.sandbox_url}/komoju/api/v1",
             "PAYPAY_API_BASE": f"{self.sandbox_url}/paypay",
+            "OUTSIDE_DIR": str((self.folder / "outside").absolute()),
             "LOG_FORMAT": "json",
             "SANDBOX_PORT": str(self.sandbox_port),
             "SANDBOX_JOURNAL": str(self.folder / "sandbox.jsonl"),

@@ -6,6 +6,7 @@ import structlog
 
 from app import queues, tenancy
 from app.delivery import due
+from app.setback import doubt
 from app.tracking import files
 
 _log = structlog.get_logger()
@@ -18,6 +19,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
     """
     with tenancy.platform():
         go_on()
+        doubt.watch(alive=True)
         files.expire()
         _put_back(due.work(), go_on)
 
@@ -25,6 +27,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
 def watch(go_on: Callable[[], object] = lambda: None) -> None:
     """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
     with tenancy.platform():
+        doubt.watch(alive=False)
         _put_back(due.urgent(), go_on)
 
 

@@ -19,3 +19,11 @@ def protect(table: str, *, column: str = "tenant_id", rights: str = "SELECT, INS
     op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
     op.execute(f'CREATE POLICY scope ON "{table}" USING ({condition}) WITH CHECK ({condition})')
     op.execute(f'GRANT {rights} ON "{table}" TO "{role}"')
+
+
+def open_to_all(table: str, *, rights: str = "SELECT, INSERT, UPDATE") -> None:
+    """Show a table that tells of no tenant to every scope, and give the app's role its rights on it."""
+    op.execute(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY')
+    op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
+    op.execute(f'CREATE POLICY scope ON "{table}" USING (true) WITH CHECK (true)')
+    op.execute(f'GRANT {rights} ON "{table}" TO "{settings().database_app_role}"')

@@ -20,6 +20,7 @@ from app.identity.visit import Link, Standing
 from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
 from app.payments.review import Problem, split
+from app.setback import doubt
 from app.tracking.states import PageState, PaymentState
 from public import look, pages
 from public.pages import notice, page
@@ -208,6 +209,8 @@ def start_payment(standing: Standing) -> Response:
         return_url=base + url_for("public.returned"),
         back_url=base + url_for("public.returned", back=1),
     )
+    if outcome is pay.Outcome.HELD:
+        return page("unavailable", status=503, standing=standing, held=True)
     if outcome is pay.Outcome.REFUSED:
         return page("unavailable", status=503, standing=standing, refused=True)
     if outcome is pay.Outcome.UNAVAILABLE:
@@ -221,6 +224,8 @@ def start_payment(standing: Standing) -> Response:
 @visiting()
 def hand_over(standing: Standing) -> Response:
     """Lead to the payment page from a page of our own: Chromium applies form-action to a redirect after a POST."""
+    if _proved(standing) and not doubt.may_charge():
+        return page("unavailable", status=503, standing=standing, held=True)
     url = attempts.open_url(standing.recipient_id) if _proved(standing) else None
     if url is None:
         return _go("public.show")

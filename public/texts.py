@@ -254,6 +254,26 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         ),
         "Your last payment could not be checked. If you have paid, don't pay again. Please try again in a few minutes.",
     ),
+    "unavailable_held": (
+        (
+            "ただいま、お支払いの受け付けを一時的に止めています。ご不便をおかけします。すでにお支払いがお済みの場合は、"
+            "もう一度支払わないでください。しばらくたってからもう一度お試しください。お急ぎの場合は、{company}（{phone}）へお問い合わせください。"
+        ),
+        (
+            "Payments are paused for the moment, we are sorry. If you have paid already, don't pay again. "
+            "Please try again later. If it is urgent, please call {company} ({phone})."
+        ),
+    ),
+    "unavailable_held_no_phone": (
+        (
+            "ただいま、お支払いの受け付けを一時的に止めています。ご不便をおかけします。すでにお支払いがお済みの場合は、"
+            "もう一度支払わないでください。しばらくたってからもう一度お試しください。お急ぎの場合は、{company}へお問い合わせください。"
+        ),
+        (
+            "Payments are paused for the moment, we are sorry. If you have paid already, don't pay again. "
+            "Please try again later. If it is urgent, please contact {company}."
+        ),
+    ),
     "unavailable_refused": (
         "ただいま、このページからはお支払いいただけません。お支払いは行われていません。お手数ですが、{company}へお問い合わせください。",
         "Payments can't be made from this page right now. Nothing was paid. Please contact {company}.",

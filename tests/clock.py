@@ -55,6 +55,8 @@ class Clock:
         at = japan(when) if isinstance(when, str) else when
         self._python.move_to(at)
         self._owner.execute("UPDATE clock.hand SET at = %s, moved_at = pg_catalog.clock_timestamp()", [at])
+        # the installation lived through it: its scheduler gave signs of life (`app.setback`)
+        self._owner.execute("UPDATE beat SET at = %s WHERE at IS NOT NULL", [at])
 
     def ahead(self, **by: float) -> None:
         """Let time pass: `ahead(seconds=61)`."""

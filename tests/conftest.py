@@ -21,6 +21,7 @@ from psycopg import sql
 
 from app import config, create_app, extensions
 from app.config import Settings, new_secrets
+from app.setback import beat
 from app.tenancy import lookup
 from dev.postgres import remove_postgres
 from dev.process import DevError
@@ -146,6 +147,7 @@ def app(product: Flask, settings: Settings, database: psycopg.Connection, redis:
     config.install(settings)
     extensions.vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
     extensions.redis_client.bind(settings.redis_url)
+    beat.forget()
     return product
 
 

@@ -12,6 +12,7 @@ GOOD = {
     "DATABASE_URL": "postgresql://app:pw@db/todoke",
     "REDIS_URL": "rediss://:secret@localhost/0",
     "PUBLIC_BASE_URL": "https://todoke.example",
+    "OUTSIDE_DIR": "/var/lib/todoke/outside",
 }
 
 
@@ -51,6 +52,8 @@ def test_defaults_are_filled_from_what_is_given() -> None:
         ("LEASE_S", "20", "SEND_TIMEOUT_S"),
         ("UNKNOWN_SETTLE_S", "39", "twice SEND_TIMEOUT_S"),
         ("TRUSTED_PROXIES", "9", "0 to 5"),
+        ("OUTSIDE_DIR", "", "must be set in production"),
+        ("OUTSIDE_DIR", "outside", "absolute path"),
         ("KARADEN_API_BASE", "http://127.0.0.1:1/karaden", "https:// in production"),
     ],
 )

@@ -25,6 +25,7 @@ from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
+from app.restore import missed_numbers
 from app.tracking.moves import Executor
 from app.tracking.states import CampaignState
 
@@ -137,7 +138,9 @@ def rehearse(campaign_id: int) -> Rehearsal:
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
-    result.warnings = _warnings(campaign, result, found) + overlap.warnings(campaign)
+    result.warnings = (
+        _warnings(campaign, result, found) + overlap.warnings(campaign) + missed_numbers.warnings(campaign)
+    )
     result.at = datetime.now(UTC).isoformat()
     campaign = _locked(campaign_id)
     if campaign.state != CampaignState.DRAFT or digest(campaign) != result.digest:

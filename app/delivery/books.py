@@ -13,6 +13,7 @@ from app.campaigns import waves
 from app.delivery import caps, log, numbers, retries, retry, slices
 from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.slices import Lease
+from app.restore.missed_numbers import MISSED
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes, reached, standing
 from app.tracking.moves import Only, Step, move
@@ -88,6 +89,9 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
             return []
         after_id = after_id if trial else waiting[-1].id
         had = _spare_reached(connection, waiting, now)
+        had |= _hold_missed(
+            connection, held.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
+        )
         _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
         rows = [row for row in waiting if not row.unwanted and row.id not in had]
         crowded = [row for row in rows if row.crowded]
@@ -151,7 +155,7 @@ def _waiting(
                 CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
                 {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
-                page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
+                {MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
                 sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {numbers.CROWDED} AS crowded
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
@@ -173,6 +177,20 @@ def _spare_reached(connection: Connection, rows: Sequence[Row[Any]], now: dateti
     """Let those go who used the link while they waited to get the same message once more; give their ids."""
     ids = [row.id for row in rows if row.reached]
     return reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=now) if ids else set()
+
+
+def _hold_missed(connection: Connection, campaign_id: int, ids: Sequence[int]) -> set[int]:
+    """Hold those to whose numbers an SMS left that a restored database forgot, for a manager; give their ids."""
+    if ids:
+        values = {"ids": list(ids)}
+        at = datetime.now(UTC)
+        only = Only("id = ANY(:ids)", values)
+        standing.let_go(connection, codes.RESTORED, campaign_id=campaign_id, at=at, actor="system", only=only)
+        connection.execute(
+            text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'cancelled'"),
+            {**values, "code": codes.RESTORED},
+        )
+    return set(ids)
 
 
 def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:

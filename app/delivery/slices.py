@@ -32,13 +32,15 @@ LINKS_S = 300
 
 # nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
 _MAY_SEND = f"""
-    c.state = 'sending' AND c.checks_stopped_at IS NULL AND t.state IN ('trial', 'active') AND NOT {RESTS}
+    c.state = 'sending' AND c.restore_hold = '' AND c.checks_stopped_at IS NULL AND t.state IN ('trial', 'active')
+    AND NOT {RESTS}
 """
 
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
     LEFT JOIN sms_account a ON a.id = c.sms_account_id
-    WHERE s.due_at <= now() + make_interval(secs => :skew_s) AND (s.due_at <= now() OR s.fence = 0)
+    WHERE NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
+    AND s.due_at <= now() + make_interval(secs => :skew_s) AND (s.due_at <= now() OR s.fence = 0)
     AND (s.leased_until IS NULL OR s.leased_until < now())
     AND {_MAY_SEND}
 """

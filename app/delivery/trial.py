@@ -24,6 +24,9 @@ from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
 from app.outbound.curl import perform
+from app.setback import beat, doubt, words
+from app.setback.beat import Held
+from app.setback.outside import OutsideAway
 from app.sms import PROVIDERS
 from app.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.tracking.clock import japan_minutes
@@ -81,7 +84,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     message = SmsMessage(to, body, reference, routes.ends_at(policy, datetime.now(UTC)))
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
-    db.session.commit()
+    _commit()
     if pacing.may_leave(account_id, rate, _PATIENCE_S):
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
@@ -99,6 +102,22 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     row.state, row.code, row.answered_at = _STATES[outcome.kind], outcome.code, datetime.now(UTC)
     db.session.commit()
     return outcome.code if outcome.code in {BUSY, CLOSED} else _STATES[outcome.kind]
+
+
+def _commit() -> None:
+    """Commit what lets the SMS leave. Raises NotReady where the database was set back."""
+    try:
+        known = beat.listen()
+        raised = beat.rise(db.session, known)
+        db.session.commit()
+        beat.tell(raised)
+    except Held as held:
+        db.session.rollback()
+        doubt.told(held)
+        raise NotReady([words.REFUSED]) from None
+    except OutsideAway:
+        db.session.rollback()
+        raise NotReady([words.REFUSED]) from None
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:

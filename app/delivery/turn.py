@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from app import references
 from app.config import settings
@@ -21,6 +22,9 @@ from app.delivery.pacing import Pace, Permit
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease
 from app.outbound import Answer, Request
+from app.setback import beat, doubt
+from app.setback.beat import Held
+from app.setback.outside import OutsideAway
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
 from app.vault import CannotOpen
@@ -88,6 +92,8 @@ class Turn:
         self._recorded = time.monotonic()
         self._rest_s = 0.0
         self._closed_people = False  # some can't be opened
+        self._held_back = False  # the database was set back, or whether it was is in doubt
+        self._outside_away = False  # the beat can't be told outside
 
     @property
     def over(self) -> bool:
@@ -113,6 +119,7 @@ class Turn:
         """Say whether one more message may be claimed or leave."""
         return (
             self.held.may_send
+            and not self._held_back
             and not self.lost
             and not self.failed
             and not self._breaker.open
@@ -247,7 +254,7 @@ class Turn:
             )
         if self._after is not None and self._cap_left():
             self._after = None  # some of those that filled the cap never left
-        fault_s = FAULT_PAUSE_S if failed or self._closed_people else 0.0
+        fault_s = FAULT_PAUSE_S if failed or self._closed_people or self._outside_away else 0.0
         pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
         give_back(self.held, self._way, pause_s=pause_s, after=self._after)
 
@@ -257,30 +264,47 @@ class Turn:
             return caps.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
-        with slices.holding(self.held) as connection:
-            if not self.held.may_send:
+        """Claim people, unless the database was set back. What can't be told outside doesn't leave."""
+        claims: list[Claim] = []
+        try:
+            with beat.rising(slices.holding(self.held)) as connection:
+                claims = self._claim_in(connection)
+        except Held as held:
+            doubt.hold(held)
+            self._held_back = True
+            return []
+        except OutsideAway as fault:
+            _log.error("nothing leaves: the folder of the beat can't be used", error=str(fault))
+            self._held_back = self._outside_away = True
+            now = datetime.now(UTC)
+            self._results.extend(Result(item.recipient_id, item.attempt, None, now) for item in claims)
+            return []
+        return claims
+
+    def _claim_in(self, connection: Connection) -> list[Claim]:
+        if not self.held.may_send:
+            return []
+        limit = 1 if self._breaker.trying else self._claim_rows
+        if self._way.daily_cap is not None:
+            limit = min(limit, caps.left(connection, self.held.tenant_id, self._way.daily_cap))
+            if not limit:
+                self._after = caps.tomorrow(datetime.now(UTC))
+                _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
                 return []
-            limit = 1 if self._breaker.trying else self._claim_rows
-            if self._way.daily_cap is not None:
-                limit = min(limit, caps.left(connection, self.held.tenant_id, self._way.daily_cap))
-                if not limit:
-                    self._after = caps.tomorrow(datetime.now(UTC))
-                    _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
-                    return []
-            # to show whose fault a refusal was, another message goes, of another campaign if need be
-            others = self._breaker.doubted and others_wait(connection, self._way.account.id)
-            claims = books.claim(
-                connection,
-                self.held,
-                account_id=self._way.account.id,
-                contract_id=self._way.account.contract_id,
-                validity=self._way.validity,
-                after_id=self._cursor,
-                limit=limit,
-                trial=self._breaker.trying,
-                suspects=not others,
-            )
-            if others and not claims:
-                self._rest_s = max(self._rest_s, _DOUBT_S)
-            caps.add(connection, self.held.tenant_id, len(claims))
-            return claims
+        # to show whose fault a refusal was, another message goes, of another campaign if need be
+        others = self._breaker.doubted and others_wait(connection, self._way.account.id)
+        claims = books.claim(
+            connection,
+            self.held,
+            account_id=self._way.account.id,
+            contract_id=self._way.account.contract_id,
+            validity=self._way.validity,
+            after_id=self._cursor,
+            limit=limit,
+            trial=self._breaker.trying,
+            suspects=not others,
+        )
+        if others and not claims:
+            self._rest_s = max(self._rest_s, _DOUBT_S)
+        caps.add(connection, self.held.tenant_id, len(claims))
+        return claims

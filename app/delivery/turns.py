@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from app import queues, tenancy
 from app.delivery import sending, slices, stopping
 from app.delivery.slices import Lease
+from app.setback import doubt
 
 # A job ends after so long, seconds, and another goes on: RQ counts jobs, not turns, as signs of life.
 _SHIFT_S = 30.0
@@ -18,9 +19,11 @@ _SHIFT_S = 30.0
 def serve() -> None:
     """Serve one turn after the other until nothing is due, the shift is over, or the process is asked to end."""
     ends = time.monotonic() + _SHIFT_S
+    if not _clear():
+        return
 
     def next_lease(full: Sequence[int]) -> Lease | None:
-        return None if stopping.asked.is_set() else _lease(full)
+        return None if stopping.asked.is_set() or doubt.arose() else _lease(full)
 
     sending.serve(next_lease, ends=ends)
     if time.monotonic() >= ends:
@@ -30,6 +33,8 @@ def serve() -> None:
 def take() -> bool:
     """Serve the slice whose turn it is; say whether there was one. No scope may be open."""
     taken: list[Lease | None] = []
+    if not _clear():
+        return False
 
     def next_lease(full: Sequence[int]) -> Lease | None:
         if taken:
@@ -39,6 +44,12 @@ def take() -> bool:
 
     sending.serve(next_lease)
     return taken[0] is not None
+
+
+def _clear() -> bool:
+    """Return whether the database is as the world outside knows it; each claim looks again."""
+    with tenancy.platform():
+        return doubt.clear()
 
 
 def _lease(full: Sequence[int]) -> Lease | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app import references, tenancy
 from app.accounts import Unusable, witness_phone_of
@@ -21,6 +21,9 @@ from app.delivery.routes import Route
 from app.extensions import db
 from app.models import SmsAccount
 from app.outbound.curl import perform
+from app.setback import beat, doubt
+from app.setback.beat import Held
+from app.setback.outside import OutsideAway
 from app.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.vault import CannotOpen
 
@@ -65,7 +68,18 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
 
 
 def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
-    """Write a witness down and count it; None where none may leave now."""
+    """Write a witness down and count it; None where none may leave now, or the database was set back."""
+    try:
+        with beat.rising(tenancy.transaction()) as connection:
+            return _write_down_in(connection, way, campaign_id, reference)
+    except Held as held:
+        doubt.told(held)
+    except OutsideAway as fault:
+        _log.error("no witness leaves: the folder of the beat can't be used", error=str(fault))
+    return None
+
+
+def _write_down_in(connection: Connection, way: Route, campaign_id: int, reference: str) -> int | None:
     account = way.account
     assert account.contract is not None  # noqa: S101 - a route has it
     values = {
@@ -74,50 +88,49 @@ def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
         "gap_s": settings().absence_gap_s,
         "every_s": 2 * settings().gateway_settle_s,
     }
-    with tenancy.transaction() as connection:
-        may = connection.scalar(
-            text(f"""
-                SELECT c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}
-                FROM sms_account a JOIN tenant t ON t.id = a.tenant_id JOIN campaign c ON c.id = :campaign_id
-                WHERE a.id = :account_id FOR NO KEY UPDATE OF a
-            """),  # noqa: S608 - our own words
-            values,
-        )
-        others = connection.scalar(
-            text("""
-                SELECT EXISTS (
-                    SELECT FROM witness_message WHERE sms_account_id = :account_id
-                    AND created_at > now() - make_interval(
-                        secs => CASE state WHEN 'undelivered' THEN :gap_s ELSE :every_s END
-                    )
-                ) OR EXISTS (
-                    SELECT FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                    WHERE c.sms_account_id = :account_id AND c.state = 'sending'
-                    AND s.due_at <= now() + make_interval(secs => :gap_s)
+    may = connection.scalar(
+        text(f"""
+            SELECT c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}
+            FROM sms_account a JOIN tenant t ON t.id = a.tenant_id JOIN campaign c ON c.id = :campaign_id
+            WHERE a.id = :account_id FOR NO KEY UPDATE OF a
+        """),  # noqa: S608 - our own words
+        values,
+    )
+    others = connection.scalar(
+        text("""
+            SELECT EXISTS (
+                SELECT FROM witness_message WHERE sms_account_id = :account_id
+                AND created_at > now() - make_interval(
+                    secs => CASE state WHEN 'undelivered' THEN :gap_s ELSE :every_s END
                 )
-            """),
-            values,
-        )
-        if not may or others:
+            ) OR EXISTS (
+                SELECT FROM slice s JOIN campaign c ON c.id = s.campaign_id
+                WHERE c.sms_account_id = :account_id AND c.state = 'sending'
+                AND s.due_at <= now() + make_interval(secs => :gap_s)
+            )
+        """),
+        values,
+    )
+    if not may or others:
+        return None
+    if way.daily_cap is not None:
+        if not caps.left(connection, way.tenant_id, way.daily_cap):
             return None
-        if way.daily_cap is not None:
-            if not caps.left(connection, way.tenant_id, way.daily_cap):
-                return None
-            caps.add(connection, way.tenant_id, 1)
-        return int(
-            connection.execute(
-                text("""
-                    INSERT INTO witness_message (tenant_id, sms_account_id, sms_contract_id, reference, created_at)
-                    VALUES (:tenant_id, :account_id, :contract_id, :reference, now()) RETURNING id
-                """),
-                {
-                    "tenant_id": way.tenant_id,
-                    "account_id": account.id,
-                    "contract_id": account.contract.id,
-                    "reference": reference,
-                },
-            ).scalar_one()
-        )
+        caps.add(connection, way.tenant_id, 1)
+    return int(
+        connection.execute(
+            text("""
+                INSERT INTO witness_message (tenant_id, sms_account_id, sms_contract_id, reference, created_at)
+                VALUES (:tenant_id, :account_id, :contract_id, :reference, now()) RETURNING id
+            """),
+            {
+                "tenant_id": way.tenant_id,
+                "account_id": account.id,
+                "contract_id": account.contract.id,
+                "reference": reference,
+            },
+        ).scalar_one()
+    )
 
 
 def _send(way: Route, row_id: int, message: SmsMessage) -> None:

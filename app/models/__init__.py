@@ -20,6 +20,7 @@ from app.models.lease import Lease
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
 from app.models.reminder import Reminder
+from app.models.setback import BeatSlot, Installation, MissedMessage
 from app.models.staff_session import StaffSession
 from app.models.tenant import Tenant
 from app.models.trial import TrialMessage
@@ -28,6 +29,7 @@ from app.models.wave import Wave
 
 __all__ = [
     "AuditEntry",
+    "BeatSlot",
     "Campaign",
     "Event",
     "Export",
@@ -37,7 +39,9 @@ __all__ = [
     "Import",
     "ImportChunk",
     "ImportFault",
+    "Installation",
     "Lease",
+    "MissedMessage",
     "Payment",
     "PaymentAccount",
     "PaymentDifference",

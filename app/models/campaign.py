@@ -27,7 +27,8 @@ class Campaign(TenantOwned, Model):
     `send_window` narrows the company's, `profile` 'collection' (督促) keeps to 8:00-21:00 whatever both say
     (`app.campaigns.windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a passing
     cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker last
-    took a slice of it: of one company's campaigns, whichever waited longest comes next.
+    took a slice of it: of one company's campaigns, whichever waited longest comes next. While `restore_hold` isn't
+    empty nothing of it is sent: after a restore its account could not be asked what had left (`app.restore`).
     """
 
     __tablename__ = "campaign"
@@ -83,6 +84,7 @@ class Campaign(TenantOwned, Model):
     launched_at: Mapped[Time | None]
     completed_at: Mapped[Time | None]
     served_at: Mapped[Time | None]
+    restore_hold: Mapped[str] = mapped_column(Text, server_default="")
 
     tenant: Mapped[Tenant] = relationship(viewonly=True)
     sms_account: Mapped[SmsAccount | None] = relationship(

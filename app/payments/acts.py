@@ -6,12 +6,14 @@ provider's idempotency key); a state changed by our wish alone.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
@@ -29,6 +31,9 @@ from app.payments.base import (
 from app.payments.confirm import brings_money, confirm, end
 from app.payments.review import refund_reference
 from app.payments.site import NoAnswer
+from app.setback import beat, doubt, words
+from app.setback.beat import Held
+from app.setback.outside import OutsideAway
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
 
@@ -134,7 +139,7 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
     Gives whether it was wished before, the refund's number, the payment, and the time by which this wish is known.
     """
     now = datetime.now(UTC)
-    with tenancy.transaction() as connection:
+    with _charging() as connection:
         row = connection.execute(
             text("""
                 SELECT recipient_id, payment_account_id, provider_id, reference, state, amount_yen, refund_asked_at,
@@ -165,6 +170,20 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
             detail={"payment_id": payment_id, "yen": row.amount_yen},
         )
     return asked_before, number, row, now
+
+
+@contextmanager
+def _charging() -> Iterator[Connection]:
+    """Open a transaction after which money moves. Raises Refused where the database was set back."""
+    try:
+        with beat.rising(tenancy.transaction()) as connection:
+            yield connection
+    except Held as held:
+        doubt.told(held)
+        raise Refused(words.REFUSED) from None
+    except OutsideAway as fault:
+        _log.error("no refund: the folder of the beat can't be used", error=str(fault))
+        raise Refused(words.REFUSED) from None
 
 
 def _unwant(payment_id: int, at: datetime) -> None:

@@ -25,6 +25,9 @@ from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, se
 from app.payments.confirm import confirm, end, record
 from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer
+from app.setback import beat, doubt
+from app.setback.beat import Held
+from app.setback.outside import OutsideAway
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
 
@@ -54,6 +57,7 @@ class Outcome(StrEnum):
     READY = "ready"  # a page stands open
     CLOSED = "closed"  # nothing to pay, or not now: the message page says why
     UNAVAILABLE = "unavailable"  # the payment site gave no page; later it may
+    HELD = "held"  # nothing is charged: the database was set back (`app.setback`)
     REFUSED = "refused"  # the site gives none, or the contract is not used any more: only the company can mend it
 
 
@@ -167,49 +171,60 @@ def _refresh(recipient_id: int) -> None:
 
 
 def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
-    """Find or make the attempt to go on with, under the person's row lock."""
+    """Find or make the attempt to go on with, unless the database was set back."""
+    try:
+        with beat.rising(tenancy.transaction()) as connection:
+            return _begin_in(connection, recipient_id, generation)
+    except Held as held:
+        doubt.told(held)
+    except OutsideAway as fault:
+        _log.error("nobody can pay: the folder of the beat can't be used", error=str(fault))
+    return Outcome.HELD
+
+
+def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Begun | Outcome:
+    """Find or make it, under the person's row lock."""
     now = datetime.now(UTC)
-    with tenancy.transaction() as connection:
-        person = connection.execute(
-            text("""
-                SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, r.link_secret, c.key,
-                       c.page_language, c.payment_account_id, a.provider, a.active, t.name AS company
-                FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
-                JOIN payment_account a ON a.id = c.payment_account_id
-                WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
-                  AND r.page_state IN ('verified', 'viewed') AND r.payment_state = ANY(:payable) AND r.amount_yen > 0
-                FOR UPDATE OF r
-            """),
-            {
-                "id": recipient_id,
-                "generation": generation,
-                "now": now,
-                "payable": [str(PaymentState.STARTED), *PAYMENT.sources(PaymentState.STARTED)],
-            },
-        ).first()
-        if person is None:
-            return Outcome.CLOSED
-        last = connection.execute(
-            text("""
-                SELECT id, attempt, reference, state, provider_id, url_sealed, amount_yen, expires_at, created_at,
-                       max(attempt) OVER () AS newest, bool_or(problem <> '') OVER () AS looked_at
-                FROM payment WHERE recipient_id = :id
-                -- money by hand that was taken back is newer than an attempt that it left open
-                ORDER BY state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
-            """),
-            {"id": recipient_id},
-        ).first()
-        provider = PROVIDERS[person.provider]
-        attempt = 1
-        if last is not None:
-            going_on = _go_on(person, last, provider, now)
-            if going_on is not None:
-                return going_on
-            attempt = last.newest + 1
-            _abandon(connection, last)
-        if not person.active:
-            return Outcome.REFUSED
-        return _new_attempt(connection, person, attempt, provider, now)
+    person = connection.execute(
+        text("""
+            SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, r.link_secret, c.key,
+                   c.page_language, c.payment_account_id, a.provider, a.active, t.name AS company
+            FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
+            JOIN payment_account a ON a.id = c.payment_account_id
+            WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
+              AND r.page_state IN ('verified', 'viewed') AND r.payment_state = ANY(:payable) AND r.amount_yen > 0
+            FOR UPDATE OF r
+        """),
+        {
+            "id": recipient_id,
+            "generation": generation,
+            "now": now,
+            "payable": [str(PaymentState.STARTED), *PAYMENT.sources(PaymentState.STARTED)],
+        },
+    ).first()
+    if person is None:
+        return Outcome.CLOSED
+    last = connection.execute(
+        text("""
+            SELECT id, attempt, reference, state, provider_id, url_sealed, amount_yen, expires_at, created_at,
+                   max(attempt) OVER () AS newest, bool_or(problem <> '') OVER () AS looked_at
+            FROM payment WHERE recipient_id = :id
+            -- money by hand that was taken back is newer than an attempt that it left open
+            ORDER BY state IN ('started', 'pending') DESC, attempt DESC LIMIT 1
+        """),
+        {"id": recipient_id},
+    ).first()
+    provider = PROVIDERS[person.provider]
+    attempt = 1
+    if last is not None:
+        going_on = _go_on(person, last, provider, now)
+        if going_on is not None:
+            return going_on
+        attempt = last.newest + 1
+        _abandon(connection, last)
+    if not person.active:
+        return Outcome.REFUSED
+    return _new_attempt(connection, person, attempt, provider, now)
 
 
 def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: datetime) -> _Begun | Outcome | None:

@@ -193,7 +193,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> s
     provider, account = site.open_account(account_id)
     if provider.day(account, day) is None:
         return None
-    for charge in _charges(provider, account_id, account, day):
+    for charge in charges(provider, account_id, account, day):
         if charge.reference is None or not references.is_payment(charge.reference):
             continue
         if time.monotonic() > until:
@@ -210,7 +210,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> s
     return listed
 
 
-def _charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
+def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
     """Read the site's list of a day, page by page. Raises NoAnswer."""
     cursor = ""
     for _ in range(_MOST_PAGES):

@@ -88,6 +88,22 @@ def names(references: Sequence[str], reference: str) -> bool:
     return reference.casefold() in {one.casefold() for one in references}
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A message as a service lists it. `to` is E.164, None where it can't be read."""
+
+    report: Report
+    to: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a service's list, and whether there are more."""
+
+    messages: Sequence[Left]
+    more: bool
+
+
 class UnclearAnswer(Exception):  # noqa: N818 - it is an answer's quality, not an error of ours
     """The provider's answer can't be read as what was asked for; ask again later. `args[0]` is a code for logs."""
 
@@ -120,6 +136,12 @@ class SmsProvider(Protocol):
         None alone proves no absence: the list may lag behind (`app.delivery.absence`). Raises UnclearAnswer for
         anything else, such as a list with messages of other references.
         """
+
+    def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request | None:
+        """Return the request for a page, from 1 on, of what was accepted in a time; None without such a list."""
+
+    def listed(self, response: Response, start: datetime, end: datetime) -> Page:
+        """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time."""
 
     def detail(self, account: SmsAccount, provider_id: str) -> Request:
         """Give the request that asks for one message by the provider's id."""

@@ -17,8 +17,10 @@ from urllib.parse import quote, urlencode
 
 from app.outbound import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
 from app.sms.base import (
+    Left,
     Outcome,
     OutcomeKind,
+    Page,
     Report,
     ReportState,
     SmsAccount,
@@ -118,6 +120,30 @@ class _Karaden:
             units=first.units,
         )
 
+    def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request:
+        """Return the request for a page of what was accepted in a time, whole seconds (specification: 受付日時)."""
+        query = urlencode({
+            "service_id": account.settings.get("service_id", ""),
+            "start_at": start.astimezone(_JST).isoformat(timespec="seconds"),
+            "end_at": end.astimezone(_JST).isoformat(timespec="seconds"),
+            "page": page,
+            "per_page": 100,
+        })  # fmt: skip
+        return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
+
+    def listed(self, response: Response, start: datetime, end: datetime) -> Page:
+        """Read a page of that list. Raises UnclearAnswer where its filter was not obeyed: it may lack others."""
+        content = _content(response)
+        data, has_more = content.get("data"), content.get("has_more")
+        if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
+            raise UnclearAnswer("unreadable")
+        reports = [_report(message) for message in data]
+        second = timedelta(seconds=1)
+        if any(item.accepted_at is None or not start - second < item.accepted_at < end + second for item in reports):
+            raise UnclearAnswer("unfiltered")
+        numbers = [_e164(message.get("to")) for message in data]
+        return Page([Left(report, to) for report, to in zip(reports, numbers, strict=True)], has_more)
+
     def detail(self, account: SmsAccount, provider_id: str) -> Request:
         """Give the request that asks for one message by the provider's id."""
         url = _url(account, "messages", provider_id)
@@ -164,6 +190,11 @@ def _domestic(e164: str) -> str:
     if match is None:
         raise ValueError("not a Japanese mobile number in E.164 form")
     return "0" + match[1]
+
+
+def _e164(number: object) -> str | None:
+    """Return a number as Karaden writes it in E.164 form; None for anything else."""
+    return "+81" + number[1:] if isinstance(number, str) and re.fullmatch(r"0[1-9]\d{9}", number, re.ASCII) else None
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever came

@@ -75,7 +75,10 @@ def transaction() -> Iterator[Connection]:
 _TELL = """
     SELECT set_config('app.tenant_id', %s, true), set_config('app.platform', %s, true),
         set_config('idle_in_transaction_session_timeout', %s, true), set_config('lock_timeout', %s, true),
-        set_config('statement_timeout', %s, true)
+        set_config('statement_timeout', %s, true),
+        -- what is sent or charged on a commit's word must not be forgotten, whatever the server does by default
+        CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+            THEN set_config('synchronous_commit', 'on', true) END
 """
 
 

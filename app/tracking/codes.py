@@ -15,6 +15,7 @@ OPENED = "opened"  # its person used the link it carried: it arrived, whatever t
 NEEDLESS = "needless"  # it waited while its person paid, or opened what they were to be reminded of
 CALLED_OFF = "called_off"  # it waited when its campaign was given up
 TOO_LATE = "too_late"  # it waited until nothing may leave any more
+RESTORED = "restored"  # what a restored database forgot: written down afterwards, or held for it
 REVOKED = "revoked"  # it waited when its person's link was ended
 NUMBER_CAMPAIGN = "number_cap:campaign"  # its number had as many first SMS of the campaign as one may get
 NUMBER_DAY = "number_cap:day"  # its number had as many first SMS of the company as one may get on a day
@@ -39,6 +40,7 @@ _WORDS = {
     NEEDLESS: "支払済みまたは開封済みなどのため、送らず",
     CALLED_OFF: "配信が取り消されたため、送らず",
     TOO_LATE: "送信の期限を過ぎたため、送らず",
+    RESTORED: "復元の前に送信されたもの",
     REVOKED: "リンクを無効にしたため、送らず",
 }
 # what the adapters in app.sms and app.outbound hand over, where a clerk can do something with it

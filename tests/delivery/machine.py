@@ -33,6 +33,7 @@ from app.campaigns.windows import DAYTIME
 from app.delivery import again, due, held, receipts, turns
 from app.extensions import db
 from app.models import Recipient, SmsAccount
+from app.setback import beat
 from jobs import campaigns, delivery, tracking
 from tests import factories
 from tests.clock import TOKYO, Clock, japan
@@ -79,6 +80,7 @@ class Ground:
         db.session.remove()
         _empty(self.owner)
         self.redis.flushdb()
+        beat.forget()
 
 
 class Delivery(RuleBasedStateMachine):

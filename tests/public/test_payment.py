@@ -379,3 +379,15 @@ def test_a_refund_that_failed_is_not_told_as_given_back(shop: Shop, reader: Brow
     page = reader.open("/p").text
     assert "ご返金を確認しています" in page
     assert "ご返金しました" not in page
+
+
+def test_while_payments_are_held_the_page_says_so_politely_and_whom_to_call(shop: Shop, reader: Browser) -> None:
+    shop.database.execute("INSERT INTO installation (key, system, timeline, held_why) VALUES ('k', '1', 1, 'beat')")
+    reader.press()
+    assert reader.page.status_code == 503
+    assert "お支払いの受け付けを一時的に止めています" in reader.text
+    # whether they paid after the backup is what nobody knows yet
+    assert "お支払いは行われていません" not in reader.text
+    assert "もう一度支払わないでください" in reader.text
+    assert "みどり信販" in reader.text
+    assert shop.state() == "unpaid"

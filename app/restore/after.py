@@ -1,0 +1,207 @@
+"""`flask after-restore`: ask, write down, lift the hold."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+
+from app import audit, queues, tenancy
+from app.config import settings
+from app.restore import messages, money
+from app.setback import beat, doubt, listing, outside
+from app.setback.doubt import MARGIN
+from app.setback.known import Beat, Branch, Known, Why
+from app.setback.listing import Unasked
+
+# so many numbers of each sequence are passed over, beside all that were seen: what was drawn since the backup
+_PASSED_OVER = 10_000
+
+_log = structlog.get_logger()
+
+
+class NotLifted(Exception):  # noqa: N818 - it says what became of the hold
+    """The hold stays; `args[0]` says why and what to do."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What was found and done. Of `unasked` accounts campaigns stay held, for a manager to release."""
+
+    since: str = ""
+    accounts: int = 0
+    attempts: int = 0
+    strangers: int = 0
+    payments: int = 0
+    unasked: list[str] = field(default_factory=list)
+    held_campaigns: int = 0
+    held_people: int = 0
+
+
+def restore(
+    *, take_over: str = "", since: datetime | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Restored:
+    """Write down what left and was paid since the backup, then lift the hold. Raises NotLifted.
+
+    No scope may be open. `since` is the backup's time where the database's last sign of life isn't. Until what left
+    last has settled at the services this waits.
+    """
+    known = _known(take_over)
+    start, now = _hold(since, sleep)
+    done = Restored(since=start.isoformat(timespec="seconds"))
+    highest = 0
+    with tenancy.platform():
+        sms_accounts = listing.accounts()
+        payment_accounts = _payment_accounts()
+    for account in sms_accounts:
+        with tenancy.tenant(account.tenant_id):
+            try:
+                found = messages.whole(account, start, now, gap_s=_gap_s(), sleep=sleep)
+                attempts, strangers = messages.write_down(account, found)
+                highest = max([highest, *messages.numbers(found)])
+            except Unasked as fault:
+                _hold_campaigns(done, "sms_account_id", account.id, account.name, str(fault))
+                continue
+        done.accounts += 1
+        done.attempts += attempts
+        done.strangers += strangers
+    for tenant_id, account_id, name in payment_accounts:
+        with tenancy.tenant(tenant_id):
+            try:
+                done.payments += money.write_down(tenant_id, account_id, start, now)
+            except Unasked as fault:
+                _hold_campaigns(done, "payment_account_id", account_id, name, str(fault))
+    with tenancy.platform():
+        _advance(highest)
+        _lift(known, take_over, done)
+    return done
+
+
+def _known(take_over: str) -> Known:
+    """Read what outside knows. Raises NotLifted where that is another installation's."""
+    try:
+        known = beat.listen()
+    except outside.OutsideAway as fault:
+        raise NotLifted(f"OUTSIDE_DIR can't be read: {fault}") from None
+    with tenancy.platform(), tenancy.transaction() as connection:
+        beat.begin(connection)
+        key = connection.execute(text("SELECT key FROM installation")).scalar()
+    others = {branch.installation for branch in known.counts} - {key, take_over}
+    if others:
+        raise NotLifted(
+            "OUTSIDE_DIR or Redis belong to another installation. Point them to this one's own; or, where this is that"
+            f" installation with an older database, say so: --take-over {' or '.join(sorted(others))}"
+        )
+    return known
+
+
+def _hold(since: datetime | None, sleep: Callable[[float], None]) -> tuple[datetime, datetime]:
+    """Hold everything, wait until what left last has settled; return the time to ask about."""
+    with tenancy.platform():
+        doubt.hold(beat.Held(Why.BEAT))
+        with tenancy.transaction() as connection:
+            row = connection.execute(
+                text("""
+                    SELECT coalesce(held_since, created_at) AS since,
+                        extract(epoch FROM held_at + make_interval(secs => :settle_s) - now()) AS wait_s
+                    FROM installation
+                """),
+                {"settle_s": _settle_s()},
+            ).one()
+    if row.wait_s > 0:
+        _log.warning("waiting until what left last has settled", seconds=round(row.wait_s))
+        sleep(float(row.wait_s))
+    with tenancy.platform(), tenancy.transaction() as connection:
+        now = connection.execute(text("SELECT now()")).scalar_one()
+    return min(row.since, since or row.since) - MARGIN, now + timedelta(seconds=1)
+
+
+def _settle_s() -> float:
+    """Return how long after it left a message may still be missing in a service's list, seconds."""
+    return max(settings().unknown_settle_s, settings().gateway_settle_s)
+
+
+def _gap_s() -> float:
+    """Return the time between two readings of a list, seconds."""
+    return settings().absence_gap_s
+
+
+def _payment_accounts() -> list[tuple[int, int, str]]:
+    with tenancy.transaction() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT tenant_id, id, name FROM payment_account a WHERE credentials_sealed IS NOT NULL
+                AND EXISTS (SELECT FROM campaign c WHERE c.payment_account_id = a.id) ORDER BY id
+            """)
+        ).all()
+    return [tuple(row) for row in rows]
+
+
+def _hold_campaigns(done: Restored, column: str, account_id: int, name: str, code: str) -> None:
+    """Leave an account's campaigns to a manager."""
+    _log.error("account not asked: its campaigns stay held", column=column, account_id=account_id, reason=code)
+    done.unasked.append(f"{name} ({code})")
+    with tenancy.transaction() as connection:
+        held = connection.execute(
+            text(f"""
+                WITH held AS (
+                    UPDATE campaign SET restore_hold = :code WHERE {column} = :id AND state <> 'cancelled' RETURNING id
+                )
+                SELECT count(*) AS campaigns, coalesce(sum((
+                    SELECT count(*) FROM recipient r
+                    WHERE r.campaign_id = held.id AND r.sms_state IN ('draft', 'queued')
+                )), 0) AS people FROM held
+            """),  # noqa: S608 - our own words
+            {"id": account_id, "code": code},
+        ).one()
+    done.held_campaigns += held.campaigns
+    done.held_people += int(held.people)
+
+
+def _advance(highest: int) -> None:
+    """Draw on from beyond every number that was seen: none comes again for somebody else."""
+    with tenancy.transaction() as connection:
+        sequences = connection.execute(
+            text("""
+                SELECT pg_get_serial_sequence(quote_ident(relname), 'id') AS name, relname FROM pg_class c
+                WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+                AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id' AND NOT attisdropped)
+            """)
+        ).all()
+        for row in sequences:
+            if row.name is None:
+                continue
+            next_one = connection.execute(text("SELECT nextval(:name)"), {"name": row.name}).scalar_one()
+            ahead = _PASSED_OVER + (max(0, highest - next_one) if row.relname == "recipient" else 0)
+            connection.execute(
+                text("SELECT count(nextval(:name)) FROM generate_series(1, :ahead)"), {"name": row.name, "ahead": ahead}
+            )
+
+
+def _lift(known: Known, take_over: str, done: Restored) -> None:
+    """Begin a new epoch: whatever outside knows of earlier ones counts no more."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(
+            text(f"""
+                UPDATE installation SET epoch = greatest(epoch, :newest) + 1,
+                    key = CASE WHEN :key = '' THEN key ELSE :key END,
+                    system = {beat.RUNS_ON}, timeline = {beat.RUNS_ALONG}, held_why = '', held_at = NULL,
+                    held_since = NULL, held_facts = '{{}}', asking_until = NULL
+                RETURNING key, epoch, system, timeline, clock_timestamp() AS now
+            """),  # noqa: S608 - our own words
+            {"newest": known.newest_epoch(), "key": take_over},
+        ).one()
+        counts = connection.execute(
+            text("UPDATE beat SET count = count + 1, at = clock_timestamp() RETURNING slot, count AS raised")
+        ).all()
+        detail = {
+            name: getattr(done, name)
+            for name in ("since", "accounts", "attempts", "strangers", "payments", "held_campaigns", "held_people")
+        }
+        audit.record(connection, actor="system", act="after_restore", target="installation", detail=detail)
+    branch = Branch(row.key, row.epoch, row.system, row.timeline)
+    for slot, raised in counts:
+        beat.tell(Beat(branch, slot, raised, row.now))
+    queues.enqueue("jobs.delivery.send", once=True)

@@ -1,0 +1,68 @@
+"""People to whom an SMS left that a restored database forgot: held until a manager says otherwise.
+
+In: a campaign and who releases it. Out: its people wait again, on record. What can't happen here: a release that nobody
+answers for.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+
+from app import audit, queues
+from app.campaigns import lifecycle
+from app.extensions import db
+from app.restore.missed_numbers import count
+from app.tracking import codes
+from app.tracking.moves import Only, move_all, move_campaign
+from app.tracking.states import CampaignState, SmsState
+
+
+def release(campaign_id: int, *, user_id: int) -> bool:
+    """Let a campaign be sent that waits after a restore, and its people whose numbers are held. Commits.
+
+    Returns whether anything was held.
+    """
+    campaign = lifecycle.locked(campaign_id)
+    if campaign.state == CampaignState.CANCELLED:
+        db.session.rollback()
+        return False
+    now, actor = datetime.now(UTC), f"user:{user_id}"
+    people = count(campaign)
+    if not people and not campaign.restore_hold:
+        db.session.rollback()
+        return False
+    campaign.restore_hold = ""
+    db.session.flush()
+    db.session.execute(
+        text("""
+            UPDATE missed_message m SET released_at = :now, released_by = :actor
+            WHERE m.released_at IS NULL AND m.tenant_id = :tenant_id
+            AND EXISTS (SELECT FROM recipient r WHERE r.campaign_id = :id AND r.phone_index = m.phone_index)
+        """),
+        {"now": now, "actor": actor, "tenant_id": campaign.tenant_id, "id": campaign_id},
+    )
+    only = Only("sms_code = :code", {"code": codes.RESTORED})
+    waiting = move_all(
+        db.session,
+        SmsState.QUEUED,
+        campaign_id=campaign_id,
+        sources=[SmsState.CANCELLED],
+        at=now,
+        actor=actor,
+        only=only,
+    )
+    if waiting:
+        db.session.execute(text("UPDATE slice SET due_at = now() WHERE campaign_id = :id"), {"id": campaign_id})
+        move_campaign(
+            db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, source=CampaignState.COMPLETED
+        )
+    audit.record(
+        db.session,
+        actor=actor,
+        act="release_restored",
+        target=f"campaign:{campaign_id}",
+        detail={"people": people, "waiting": waiting},
+    )
+    db.session.commit()
+    queues.enqueue("jobs.delivery.send", once=True)
+    return True

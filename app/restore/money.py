@@ -1,0 +1,98 @@
+"""What was paid since the backup: each payment provider's list of those days, and the attempts that the database lacks.
+
+In: an account and since when. Out: a payment for each attempt of somebody whom the database knows, confirmed by the
+provider itself; what is left is told by the nightly comparison (`app.payments.reconcile`). What can't happen here:
+money counted on a list's word alone.
+"""
+
+import re
+from datetime import date, datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+
+from app import references, tenancy
+from app.accounts import Unusable
+from app.payments import reconcile, site
+from app.payments.base import Charge, ChargeStatus
+from app.payments.confirm import confirm
+from app.payments.site import NoAnswer
+from app.setback.listing import Unasked
+from app.tracking.clock import TOKYO
+
+_REFERENCE = re.compile(r"([0-9A-Za-z_-]{1,20})\.([0-9]{1,18})\.p([0-9]{1,9})", re.ASCII)
+# an attempt that nobody paid, and nobody can pay any more, tells nothing
+_OVER = {ChargeStatus.FAILED, ChargeStatus.EXPIRED, ChargeStatus.CANCELLED}
+
+_log = structlog.get_logger()
+
+
+def write_down(tenant_id: int, account_id: int, since: datetime, until: datetime) -> int:
+    """Write down and confirm the attempts that the database lacks, then compare each day; return their number.
+
+    The scope of the account's company must be open. Raises Unasked.
+    """
+    written = 0
+    try:
+        provider, account = site.open_account(account_id)
+        for day in _days(since, until):
+            if provider.day(account, day) is None:
+                raise Unasked("no_list")
+            for charge in reconcile.charges(provider, account_id, account, day):
+                if charge.status not in _OVER and (payment_id := _begin(tenant_id, account_id, charge)) is not None:
+                    confirm(payment_id)
+                    written += 1
+            reconcile.compare_day(tenant_id, account_id, day)
+    except (NoAnswer, Unusable) as fault:
+        raise Unasked(str(fault)) from fault
+    return written
+
+
+def _days(since: datetime, until: datetime) -> list[date]:
+    first, last = since.astimezone(TOKYO).date(), until.astimezone(TOKYO).date()
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _begin(tenant_id: int, account_id: int, charge: Charge) -> int | None:
+    """Write the row of an attempt that the database lacks; None where it has it, or doesn't know whose it is."""
+    match = _REFERENCE.fullmatch(charge.reference or "")
+    if match is None:
+        return None
+    mark, recipient_id, attempt = match[1].lower(), int(match[2]), int(match[3])
+    with tenancy.transaction() as connection:
+        person = connection.execute(
+            text("""
+                SELECT r.id, r.campaign_id, r.amount_yen, r.link_secret, c.key,
+                    EXISTS (
+                        SELECT FROM payment p WHERE p.recipient_id = r.id AND p.state IN ('started', 'pending')
+                    ) AS open
+                FROM recipient r JOIN campaign c ON c.id = r.campaign_id
+                WHERE r.id = :id AND r.tenant_id = :tenant_id AND c.payment_account_id = :account_id
+                FOR UPDATE OF r
+            """),
+            {"id": recipient_id, "tenant_id": tenant_id, "account_id": account_id},
+        ).first()
+        if person is None or references.mark(person.link_secret, person.key).lower() != mark:
+            return None
+        return connection.execute(
+            text("""
+                INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,
+                    provider_id, amount_yen, state, expires_at)
+                VALUES (:tenant_id, :campaign_id, :id, :account_id, :attempt, :reference, :provider_id, :amount_yen,
+                    :state, coalesce(:expires_at, now()))
+                ON CONFLICT DO NOTHING RETURNING id
+            """),
+            {
+                "tenant_id": tenant_id,
+                "campaign_id": person.campaign_id,
+                "id": person.id,
+                "account_id": account_id,
+                "attempt": attempt,
+                "reference": charge.reference,
+                "provider_id": charge.provider_id,
+                "amount_yen": person.amount_yen or charge.amount,
+                # one attempt at a time: beside another that is open it stands as over, until it brings money
+                "state": "expired" if person.open else "started",
+                "expires_at": charge.expires_at,
+            },
+        ).scalar()

@@ -1,0 +1,258 @@
+"""The beat: a transaction that lets something leave raises it, and tells the outside once it is committed.
+
+In: a transaction about to be opened. Out: the same one, with a slot of `beat` raised in it, or `Held`. What can't
+happen here: two workers that wait for each other's commit (each raises a slot that is free); a count told before its
+commit; something that leaves before its count is told.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session, scoped_session
+
+from app.config import settings
+from app.setback.known import SLOTS, Beat, Branch, Known, Why
+from app.setback.outside import Folder, OutsideAway, RedisCopy
+from app.tenancy import scope
+
+Executor = Connection | Session | scoped_session[Any]
+
+# how long the very first beat may take from its commit to its copies: tries, and seconds between them
+_FIRST_TRIES = 4
+_FIRST_PAUSE_S = 0.05
+
+_log = structlog.get_logger()
+
+# what the database says of itself; any role may ask for it
+RUNS_ON = "(SELECT system_identifier::text FROM pg_control_system())"
+RUNS_ALONG = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
+_STANDING = f"""
+    i.key, i.epoch, i.system, i.timeline, i.held_why, {RUNS_ON} AS runs_on, {RUNS_ALONG} AS runs_along,
+    clock_timestamp() AS now, b.beaten_at, b.counts
+"""
+_OF = "installation i, (SELECT max(at) AS beaten_at, array_agg(count ORDER BY slot) AS counts FROM beat) b"
+_LOOK = text(f"SELECT {_STANDING} FROM {_OF}")  # noqa: S608 - our own words
+# its own slot, else any: nobody waits for another's commit, unless all are taken
+_FREE = "SELECT slot FROM beat ORDER BY slot <> :mine, slot LIMIT 1 FOR UPDATE SKIP LOCKED"
+_OWN = "SELECT slot FROM beat WHERE slot = :mine FOR UPDATE"
+_CHANGE = """
+    WITH chosen AS ({slot}), changed AS (
+        UPDATE beat SET count = count + {by}, at = clock_timestamp() FROM chosen WHERE beat.slot = chosen.slot
+        RETURNING beat.slot, beat.count
+    )
+    SELECT changed.slot, changed.count AS raised, {standing} FROM {of}, changed
+"""
+_RAISE, _RAISE_OWN, _TOUCH, _TOUCH_OWN = (
+    text(_CHANGE.format(slot=slot, by=by, standing=_STANDING, of=_OF)) for by in (1, 0) for slot in (_FREE, _OWN)
+)
+_BEGIN = (
+    text(f"""
+        INSERT INTO installation (key, system, timeline) SELECT :key, {RUNS_ON}, {RUNS_ALONG} ON CONFLICT DO NOTHING
+    """),
+    # one that sent before there was a beat doesn't begin at 0: without a copy outside its providers are asked first
+    text("SELECT set_config('app.platform', 'on', true)"),
+    text("""
+        INSERT INTO beat (slot, count)
+        SELECT slot, (slot = 0 AND EXISTS (SELECT FROM send_log))::int FROM generate_series(0, :slots - 1) AS slot
+        ON CONFLICT DO NOTHING
+    """),
+    text("SELECT set_config('app.platform', :platform, true)"),
+)
+
+
+HOLD = """
+    UPDATE installation SET held_why = %(why)s, held_at = now(), held_facts = %(facts)s,
+        held_since = (SELECT max(at) FROM beat)
+    WHERE held_why = ''
+"""
+
+
+class Held(Exception):  # noqa: N818 - it says what happened
+    """Nothing may be sent or charged; `why` says why. The transaction is rolled back."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class InDoubt(Held):
+    """The providers must be asked first whether they know more than the database (`app.setback.doubt`)."""
+
+
+@dataclass(slots=True)
+class _Process:
+    """What this process knows and where it keeps copies."""
+
+    known: Known
+    folder: Folder | None
+    redis: RedisCopy
+
+
+_process: _Process | None = None
+_lock = threading.RLock()
+
+
+def forget() -> None:
+    """Forget what this process knows: it reads another database from now on."""
+    global _process  # noqa: PLW0603 - a process has one
+    with _lock:
+        _process = None
+
+
+def _mine() -> _Process:
+    global _process  # noqa: PLW0603 - a process has one
+    if _process is None:
+        path = settings().outside_dir
+        _process = _Process(Known(), Folder(Path(path)) if path else None, RedisCopy(settings().redis_url))
+    return _process
+
+
+def listen() -> Known:
+    """Read the copies outside; return all that this process knows then. Raises OutsideAway.
+
+    The database is compared with this, read afterwards: what another thread or process commits and tells in between is
+    in the database by then, and not the other way round.
+    """
+    with _lock:
+        mine = _mine()
+        if mine.folder is not None:
+            mine.known.learn(mine.folder.read())
+        mine.known.learn(mine.redis.read())
+        return mine.known.copy()
+
+
+@contextmanager
+def rising(transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
+    """Open a transaction whose commit lets something leave; tell its beat outside once it is committed.
+
+    Raises Held, and nothing is written. Raises OutsideAway, before the transaction or after its commit: nothing may
+    leave then either.
+    """
+    known = listen()
+    with transaction as connection:
+        beat = rise(connection, known)
+        yield connection
+    tell(beat)
+
+
+def rise(executor: Executor, known: Known) -> Beat:
+    """Raise the beat in the open transaction. Raises Held. `listen` comes before it, `tell` after its commit."""
+    row = executor.execute(_RAISE, {"mine": _slot()}).first()
+    if row is None:
+        begin(executor)  # or all slots are taken at the moment
+        row = executor.execute(_RAISE_OWN, {"mine": _slot()}).one()
+    _judge(row, known)
+    return Beat(_branch(row), row.slot, row.raised, row.now)
+
+
+def tell(beat: Beat) -> None:
+    """Write a committed beat outside. Raises OutsideAway: what it was raised for must not leave."""
+    with _lock:
+        mine = _mine()
+        mine.known.learn([beat])
+        mine.redis.write([beat])
+        if mine.folder is not None:
+            mine.folder.append(beat, mine.known.beats())
+
+
+def begin(executor: Executor) -> None:
+    """Make the installation's row and its slots, unless they are there."""
+    platform = "on" if scope.current().tenant_id is None else "off"
+    values = {"key": os.urandom(16).hex(), "slots": SLOTS, "platform": platform}
+    for statement in _BEGIN:
+        executor.execute(statement, {name: values[name] for name in statement.compile().params})
+
+
+def compare(executor: Executor, known: Known) -> bool:
+    """Compare the database with what `listen` told, without raising anything. Raises Held.
+
+    Returns False where the installation is not made yet: `begin` it, and compare again.
+    """
+    row = executor.execute(_LOOK).first()
+    if row is not None:
+        _judge(row, known)
+    return row is not None
+
+
+def touch(executor: Connection, known: Known, *, doubtless: bool = False) -> Beat:
+    """Note a sign of life; `tell` it after the commit. Raises Held; `doubtless` where the providers were asked."""
+    row = executor.execute(_TOUCH, {"mine": _slot()}).first()
+    if row is None:
+        begin(executor)
+        row = executor.execute(_TOUCH_OWN, {"mine": _slot()}).one()
+    _judge(row, known, doubtless=doubtless)
+    return Beat(_branch(row), row.slot, row.raised, row.now)
+
+
+def watch(engine: Engine) -> None:
+    """Compare with each new connection: a failover restarts no process."""
+    event.listen(engine, "connect", _connected)
+
+
+def _connected(raw: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's connection
+    try:
+        known = listen()
+        with raw.cursor(row_factory=namedtuple_row) as cursor:
+            row = cursor.execute(_LOOK.text).fetchone()
+            if row is not None:
+                _judge(row, known)
+    except InDoubt:
+        pass  # whoever is about to send asks
+    except Held as held:
+        raw.rollback()
+        raw.execute(HOLD, {"why": str(held.why), "facts": "{}"})
+        raw.commit()
+    except OutsideAway as fault:
+        _log.error("the folder of the beat can't be read", error=str(fault))
+    except psycopg.errors.UndefinedTable:
+        pass  # before its migration
+    finally:
+        raw.rollback()
+
+
+def _told_by_now() -> bool:
+    """Return whether the first beat of all, which another writer has just committed, is told by now."""
+    for _ in range(_FIRST_TRIES):
+        if listen().counts:
+            return True
+        time.sleep(_FIRST_PAUSE_S)
+    return False
+
+
+def _slot() -> int:
+    return os.getpid() % SLOTS
+
+
+def _branch(row: Any) -> Branch:  # noqa: ANN401 - a row of _STANDING, by SQLAlchemy or psycopg
+    return Branch(row.key, row.epoch, row.system, row.timeline)
+
+
+def _judge(row: Any, known: Known, *, doubtless: bool = False) -> None:  # noqa: ANN401 - the same
+    """Raise Held where the database was set back, InDoubt where that must be asked."""
+    if row.held_why:
+        raise Held(row.held_why)
+    branch, counts = _branch(row), dict(enumerate(row.counts or ()))
+    why = known.falls_short(branch, counts)
+    signs = [at for at in (known.at, row.beaten_at) if at is not None]
+    if why is None and (row.runs_on, row.runs_along) != (branch.system, branch.timeline):
+        why = Why.TIMELINE
+    if why is not None:
+        _log.error("the database was set back: everything that sends or charges is held", why=str(why))
+        raise Held(why)
+    if doubtless:
+        return
+    if not known.counts and any(counts.values()) and not _told_by_now():
+        raise InDoubt("no copy of the beat outside the database")
+    if signs and row.now - max(signs) > timedelta(seconds=settings().standstill_s):
+        raise InDoubt("the installation stood still")

@@ -1,0 +1,192 @@
+"""Where it is in doubt whether the database was set back, the SMS services are asked before anything leaves.
+
+In: whoever is about to send, the scheduler's watch. Out: whether sending may go on; else the hold, in `installation`.
+What can't happen here: a hold that nothing but this process knows of; a transaction open while a service is asked.
+"""
+
+import json
+import threading
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+
+from app import queues, tenancy
+from app.setback import beat, listing, recognise
+from app.setback.beat import Held, InDoubt
+from app.setback.known import Why
+from app.setback.listing import Asked, Unasked
+from app.setback.outside import OutsideAway
+
+# who asks the services asks alone for so long, seconds
+_ASKING_S = 600
+# how far a service's clock and ours may differ
+MARGIN = timedelta(minutes=10)
+
+_arose = threading.Event()
+
+_log = structlog.get_logger()
+
+
+def arose() -> bool:
+    """Return whether a claim of this process found reason for doubt, or for the hold, since `clear`."""
+    return _arose.is_set()
+
+
+def clear() -> bool:
+    """Return whether something may leave; ask the services where that is in doubt.
+
+    The platform's scope must be open.
+    """
+    _arose.clear()
+    try:
+        _compare()
+    except InDoubt as doubt:
+        return _ask(str(doubt))
+    except Held as held:
+        hold(held)
+        return False
+    except OutsideAway as fault:
+        _log.error("nothing leaves: the folder of the beat can't be read", error=str(fault))
+        return False
+    return True
+
+
+def watch(*, alive: bool) -> None:
+    """Compare, and with `alive` note a sign of life; where it is in doubt a job asks.
+
+    The platform's scope must be open.
+    """
+    try:
+        known = beat.listen()
+        if not alive:
+            _compare()
+            return
+        with tenancy.transaction() as connection:
+            sign = beat.touch(connection, known)
+        beat.tell(sign)
+    except Held as held:
+        told(held)
+    except OutsideAway as fault:
+        _log.error("nothing leaves: the folder of the beat can't be used", error=str(fault))
+
+
+def hold(held: Held, facts: dict[str, object] | None = None) -> None:
+    """Hold everything that sends or charges, for all processes, until `flask after-restore`. Any scope may be open."""
+    _arose.set()
+    if isinstance(held, InDoubt):
+        return  # asked by whoever is about to send next
+    with tenancy.transaction() as connection:
+        beat.begin(connection)
+        connection.exec_driver_sql(beat.HOLD, {"why": str(held.why), "facts": json.dumps(facts or {})})
+
+
+def why_held() -> str:
+    """Return why everything that sends or charges is held, in a word of `Why`; empty where it isn't."""
+    with tenancy.transaction() as connection:
+        return connection.execute(text("SELECT held_why FROM installation")).scalar() or ""
+
+
+def why_not_ready() -> str:
+    """Return why nothing can leave at the moment, for a supervisor; empty where it can. Asks no service."""
+    try:
+        _compare()
+    except InDoubt as doubt:
+        return f"in doubt: {doubt}"
+    except Held as held:
+        hold(held)
+        return f"held: {held.why}; see docs/install.md, flask after-restore"
+    except OutsideAway as fault:
+        return f"OUTSIDE_DIR can't be read: {fault}"
+    return ""
+
+
+def may_charge() -> bool:
+    """Return whether a person may be led to a payment page; where that is in doubt a job asks."""
+    try:
+        _compare()
+    except Held as held:
+        told(held)
+        return False
+    except OutsideAway as fault:
+        _log.error("nobody can pay: the folder of the beat can't be read", error=str(fault))
+        return False
+    return True
+
+
+def told(held: Held) -> None:
+    """Act on what somebody found who can't ask the services: hold, or let a job ask."""
+    if isinstance(held, InDoubt):
+        queues.enqueue("jobs.setback.look", once=True)
+    else:
+        hold(held)
+
+
+def _compare() -> None:
+    known = beat.listen()
+    with tenancy.transaction() as connection:
+        begun = beat.compare(connection, known)
+    if not begun:
+        with tenancy.transaction() as connection:
+            beat.begin(connection)
+        with tenancy.transaction() as connection:
+            beat.compare(connection, known)
+
+
+def _ask(doubt: str) -> bool:
+    """Ask every account whether it knows of more than the database does."""
+    with tenancy.transaction() as connection:
+        taken = connection.execute(
+            text("""
+                UPDATE installation SET asking_until = now() + make_interval(secs => :asking_s)
+                WHERE coalesce(asking_until, '-infinity') < now() AND held_why = ''
+                RETURNING now() AS now, (SELECT max(at) FROM beat) AS beaten_at
+            """),
+            {"asking_s": _ASKING_S},
+        ).first()
+    if taken is None:
+        return False  # another process asks
+    _log.warning("the SMS services are asked before anything leaves", doubt=doubt)
+    try:
+        for account in listing.accounts():
+            missing = _missing(account, taken.beaten_at, taken.now)
+            if missing:
+                hold(Held(Why.MISSED), {"account": account.name, "messages": missing})
+                return False
+    except Unasked as fault:
+        hold(Held(Why.UNASKED), {"account": account.name, "code": str(fault)})
+        return False
+    finally:
+        with tenancy.transaction() as connection:
+            connection.execute(text("UPDATE installation SET asking_until = NULL"))
+    try:
+        known = beat.listen()
+        with tenancy.transaction() as connection:
+            sign = beat.touch(connection, known, doubtless=True)
+        beat.tell(sign)
+    except Held as held:
+        hold(held)
+        return False
+    except OutsideAway as fault:
+        _log.error("nothing leaves: the folder of the beat can't be written", error=str(fault))
+        return False
+    return True
+
+
+def _missing(account: Asked, beaten_at: datetime | None, now: datetime) -> int:
+    """Count the messages of ours at an account's service that the database doesn't know. Raises Unasked."""
+    since = beaten_at
+    if since is None:  # before there was a beat: its own youngest
+        with tenancy.transaction() as connection:
+            since = connection.execute(
+                text("""
+                    SELECT coalesce(
+                        (SELECT max(started_at) FROM send_log WHERE tenant_id = :tenant_id),
+                        (SELECT created_at FROM sms_account WHERE id = :id)
+                    )
+                """),
+                {"tenant_id": account.tenant_id, "id": account.id},
+            ).scalar_one()
+    messages = listing.left(account.id, since - MARGIN, now)
+    with tenancy.transaction() as connection:
+        return recognise.unknown(connection, account, messages)

@@ -1,0 +1,41 @@
+"""What screens say while everything that sends or charges is held: why, and what to do."""
+
+from app.setback.known import Why
+
+TITLE = "復元の確認待ち"
+
+_WHY = {
+    Why.BEAT: "データベースが以前の状態に戻っています。その後の送信や支払いの記録が欠けています。",
+    Why.TIMELINE: "データベースが別のサーバーに切り替わったか、過去の時点から復元されています。",
+    Why.INSTALLATION: "データベースの外に置いた控えが、別の環境のものです。",
+    Why.MISSED: "送信サービスに、このデータベースに記録のない送信があります。",
+    Why.UNASKED: "記録のない送信がないかを、送信サービスに確かめられませんでした。",
+}
+_STAFF = (
+    "二重に送らないよう、SMSの送信と支払いの受付を止めています。お客さまのページの閲覧はそのまま続いています。"
+    "運営担当者の確認が終わると、送信待ちの方から自動で再開します。同じ名簿を新しい配信でもう一度送らないでください。"
+)
+_OPERATOR = (
+    "二重に送らないよう、SMSの送信と支払いの受付を止めています。お客さまのページの閲覧はそのまま続いています。"
+    "サーバーで flask --app wsgi after-restore を実行してください。"
+    "欠けた送信と支払いを取り込み、確かめられた配信から再開します。"
+)
+_FOLDER = "OUTSIDE_DIR と REDIS_URL が、この環境のものかも確かめてください。"
+
+# to a clerk whose act was refused for it
+REFUSED = (
+    "復元の確認待ちのため、いまは送信も返金もできません。まだ何も行っていません。"
+    "運営担当者の確認が終わってから、もう一度お試しください。"
+)
+
+
+def why(code: str) -> str:
+    """Return why, in a sentence."""
+    return _WHY.get(Why(code), "") if code in set(Why) else ""
+
+
+def todo(code: str, *, operator: bool) -> str:
+    """Return what it means and what to do."""
+    if not operator:
+        return _STAFF
+    return _OPERATOR + _FOLDER if code == Why.INSTALLATION else _OPERATOR
