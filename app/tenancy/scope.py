@@ -50,9 +50,11 @@ def _entered(scope: Scope) -> Iterator[Scope]:
     try:
         yield scope
     finally:
-        # rolls back what was not committed and empties the identity map before the next scope
-        db.session.remove()
-        _scope.reset(token)
+        try:
+            # rolls back what was not committed and empties the identity map before the next scope
+            db.session.remove()
+        finally:
+            _scope.reset(token)  # also where PostgreSQL is away: the next one's rows are not this one's
 
 
 def tenant(tenant_id: int) -> AbstractContextManager[Scope]:
