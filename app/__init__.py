@@ -102,8 +102,6 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         # what Redis calls unix:// is redis+unix:// here
         "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1),
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
-        # one that is silent counts as away: nobody waits for it
-        "RATELIMIT_STORAGE_OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         "RATELIMIT_KEY_PREFIX": "todoke",
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
     }
@@ -112,6 +110,9 @@ def _flask_config(settings: Settings) -> dict[str, object]:
 def _bind_extensions(app: Flask, settings: Settings) -> None:
     extensions.vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
     extensions.redis_client.bind(settings.redis_url)
+    # the same connections, so that one silence is noticed once
+    pool = extensions.redis_client.connection.connection_pool
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {"connection_pool": pool}
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory="migrations")
     extensions.babel.init_app(app)

@@ -17,6 +17,7 @@ from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
+from app import redis_silence
 from app.vault import Vault
 
 
@@ -88,17 +89,19 @@ class RedisClient:
     connection: "redis.Redis"
     # one that is silent for so long counts as away, seconds; RQ's workers wait longer, by their own setting
     silent_s = 5.0
+    # the same where somebody waits for a page, or a provider for the answer to its receipt
+    hurried_s = 0.12
 
     def bind(self, url: str) -> None:
         """Make the client; nothing is connected until it is used."""
-        self.connection = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=self.silent_s,
-            socket_timeout=self.silent_s,
-            # RQ's workers wait for minutes: by these they notice a server that vanished without a goodbye
-            socket_keepalive=True,
-            socket_keepalive_options=_KEEPALIVE,
-        )
+        # RQ's workers wait for minutes: by these they notice a server that vanished without a goodbye
+        kept = {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+        self.connection = redis.Redis(connection_pool=redis_silence.pool(url, self.silent_s, **kept))
+
+    def hurry(self) -> None:
+        """Wait for no answer longer than a page may: the web server calls it once, before it serves."""
+        hurried = {"socket_connect_timeout": self.hurried_s, "socket_timeout": self.hurried_s}
+        self.connection.connection_pool.connection_kwargs.update(hurried)
 
 
 def counted_address() -> str:

@@ -272,7 +272,7 @@ def test_a_redis_that_is_silent_keeps_nobody_waiting_and_limits_go_on(
             visitor = Visitor(port)
             began = time.monotonic()
             assert visitor.ask("POST", sent.link).status == 303
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 2, "the first visit of a process takes a while by itself"
             statuses = [visitor.ask("POST", "/verify", {"company": "x", "number": "1"}).status for _ in range(21)]
             assert statuses == [200] * 20 + [429]
             visitor.close()
