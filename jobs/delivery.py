@@ -19,5 +19,6 @@ def reconcile(tenant_id: int) -> None:
 
 def poll(tenant_id: int) -> None:
     """Ask the providers about what they accepted and never told of again."""
+    queues.begun("jobs.delivery.poll", tenant_id)
     with tenancy.tenant(tenant_id):
         silence.poll(tenant_id)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from app import queues, tenancy
-from app.delivery import due
+from app.delivery import due, outage
 from app.setback import doubt
 from app.tracking import files
 
@@ -20,6 +20,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
     with tenancy.platform():
         go_on()
         doubt.watch(alive=True)
+        outage.watch()
         files.expire()
         _put_back(due.work(), go_on)
 
@@ -28,6 +29,7 @@ def watch(go_on: Callable[[], object] = lambda: None) -> None:
     """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
     with tenancy.platform():
         doubt.watch(alive=False)
+        outage.watch()
         _put_back(due.urgent(), go_on)
 
 

@@ -1,10 +1,11 @@
 """SMS services' receipts: kept as they come and answered at once; a job makes something of them."""
 
 from flask import Blueprint, Response, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import tenancy
 from app.accounts import is_receipt_key
-from app.delivery import receipts
+from app.delivery import outage, receipts
 from app.extensions import limiter
 
 bp = Blueprint("sms_callbacks", __name__)
@@ -19,4 +20,9 @@ def receipt(account_id: int, key: str) -> Response:
     request.max_content_length = receipts.BODY_LIMIT
     body = request.get_data(cache=False)
     with tenancy.platform():
-        return Response(status=200 if receipts.keep(account_id, body) else 404)
+        try:
+            kept = receipts.keep(account_id, body)
+        except SQLAlchemyError:
+            outage.refused()  # it may never come again
+            raise
+    return Response(status=200 if kept else 404)

@@ -5,11 +5,15 @@ as a receipt would. Where even that gives no end, the person's SMS is unknown wi
 accepted once: never is it sent again for being absent at the provider, but a person may decide (`app.delivery.held`).
 It is asked about once a day for two weeks more, and a late receipt still settles it. Who opened the link got it and is
 not held.
+
+A slice is taken by one worker at a time, for some hundreds of its people, and remembers how far it got (`asked_to`):
+the next to take it goes on there, after other slices had their turn. After an outage in which receipts may have been
+refused (`app.delivery.outage`) all who were accepted before it are asked about (`ask_before`), once.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +41,9 @@ _ASKED_AGAIN = timedelta(hours=1)
 _DAILY = timedelta(hours=24)
 _ASKED_FOR = timedelta(days=17)
 _CHUNK = 500
+# how long an account may be asked in one go, and longer than that takes: how long a slice is held; seconds
+_ASKING_S = 20.0
+_LEASE_S = 120
 # A job ends after so long, seconds, and another goes on: others' receipts wait on the same queue.
 _SHIFT_S = 30.0
 
@@ -54,10 +61,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Part:
+    """A slice that was taken. `asked_to` is the last person who was asked about, `ask_before` as on the slice."""
+
     slice_id: int
     campaign_id: int
     first_id: int
     last_id: int
+    asked_to: int | None
+    ask_before: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +81,74 @@ class _Silent:
     accepted_at: datetime
 
 
+@dataclass(slots=True)
+class _Answers:
+    """What the provider says: a report, None for "I have no such message"; who got no clear answer is missing.
+
+    `unasked` are those about whom nobody was asked, for their account is to be left alone, for `wait_s` seconds.
+    """
+
+    found: dict[_Silent, Report | None] = field(default_factory=dict)
+    unasked: set[_Silent] = field(default_factory=set)
+    wait_s: float = 0.0
+
+
 def poll(tenant_id: int) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
     ends = time.monotonic() + _SHIFT_S
-    mute: set[int] = set()
-    for part in _due():
-        after_id = part.first_id - 1
-        while batch := _next(part, after_id):
-            if stopping.asked.is_set():
-                return
-            if time.monotonic() >= ends:
-                queues.enqueue("jobs.delivery.poll", tenant_id)
-                return
-            _settle(batch, _ask(batch, mute))
-            after_id = batch[-1].recipient_id
-        _rearm(part)
+    while not stopping.asked.is_set():
+        if time.monotonic() >= ends:
+            queues.enqueue("jobs.delivery.poll", tenant_id, once=True)
+            return
+        part = _take()
+        if part is None:
+            return
+        batch = _next(part)
+        if batch:
+            answers = _ask(batch)
+            _settle(batch, answers)
+            _go_on(part, batch, answers)
+        else:
+            _rearm(part)
 
 
-def _due() -> Sequence[_Part]:
+def _take() -> _Part | None:
+    """Take the slice that waits for longest; nobody else gets it meanwhile."""
     with tenancy.transaction() as connection:
-        rows = connection.execute(
+        row = connection.execute(
             text("""
-                SELECT id, campaign_id, first_id, last_id FROM slice
-                WHERE receipts_due_at <= now() ORDER BY receipts_due_at, id
-            """)
+                UPDATE slice SET receipts_due_at = now() + make_interval(secs => :lease_s)
+                WHERE id = (
+                    SELECT id FROM slice WHERE receipts_due_at <= now()
+                    ORDER BY receipts_due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+                )
+                RETURNING id, campaign_id, first_id, last_id, asked_to, ask_before
+            """),
+            {"lease_s": _LEASE_S},
+        ).first()
+        return None if row is None else _Part(*row)
+
+
+def _go_on(part: _Part, batch: Sequence[_Silent], answers: _Answers) -> None:
+    """Remember how far the slice was asked about; others have their turn before it goes on.
+
+    It stops before the first about whom nobody could be asked, until their account may be.
+    """
+    now = datetime.now(UTC)
+    left = [item for item in batch if item in answers.unasked and not _given_up(item, now)]
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE slice SET asked_to = :asked_to, receipts_due_at = now() + make_interval(secs => :wait_s)
+                WHERE id = :id AND ask_before IS NOT DISTINCT FROM CAST(:ask_before AS timestamptz)
+            """),
+            {
+                "id": part.slice_id,
+                "asked_to": left[0].recipient_id - 1 if left else batch[-1].recipient_id,
+                "wait_s": max(answers.wait_s, 1.0) if left else 0.0,
+                "ask_before": part.ask_before,
+            },
         )
-        return [_Part(*row) for row in rows]
 
 
 def _values(part: _Part, now: datetime) -> dict[str, object]:
@@ -109,16 +162,22 @@ def _values(part: _Part, now: datetime) -> dict[str, object]:
     }
 
 
-def _next(part: _Part, after_id: int) -> Sequence[_Silent]:
+def _next(part: _Part) -> Sequence[_Silent]:
     now = datetime.now(UTC)
+    before = now - AFTER if part.ask_before is None else max(now - AFTER, part.ask_before)
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text(f"""
                 SELECT r.id, l.attempt, l.sms_account_id, l.provider_id, l.reference, r.accepted_at,
                     (SELECT key FROM campaign WHERE id = :campaign_id) AS key {_SILENT}
-                AND r.id > :after_id AND r.accepted_at <= :silent_since ORDER BY r.id LIMIT :limit
+                AND r.id > :after_id AND r.accepted_at <= :before ORDER BY r.id LIMIT :limit
             """),  # noqa: S608 - our own words
-            {**_values(part, now), "after_id": after_id, "silent_since": now - AFTER, "limit": _CHUNK},
+            {
+                **_values(part, now),
+                "after_id": part.first_id - 1 if part.asked_to is None else part.asked_to,
+                "before": before,
+                "limit": _CHUNK,
+            },
         )
         return [_silent(row) for row in rows]
 
@@ -128,19 +187,18 @@ def _silent(row: Row[Any]) -> _Silent:
     return _Silent(row.id, row.attempt, row.sms_account_id, row.provider_id, reference, row.accepted_at)
 
 
-def _ask(batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent, Report | None]:
-    """Give what the provider says: a report, None for "I have no such message"; who got no clear answer is missing.
-
-    An account whose provider gives no answer at all is put among the `mute` ones, which are not asked.
-    """
-    found: dict[_Silent, Report | None] = {}
-    for account_id in sorted({item.account_id for item in batch} - mute):
+def _ask(batch: Sequence[_Silent]) -> _Answers:
+    answers = _Answers()
+    for account_id in sorted({item.account_id for item in batch}):
+        mine = [item for item in batch if item.account_id == account_id]
         try:
             account = routes.account(account_id)
         except (Unusable, CannotOpen) as fault:
             _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
+            answers.unasked.update(mine)
+            answers.wait_s = max(answers.wait_s, _ASKED_AGAIN.total_seconds())
             continue
-        requests = {item: _question(item, account) for item in batch if item.account_id == account_id}
+        requests = {item: _question(item, account) for item in mine}
 
         def read(item: _Silent, response: Response, account: routes.Account = account) -> Report | None:
             if item.provider_id is None:
@@ -151,11 +209,11 @@ def _ask(batch: Sequence[_Silent], mute: set[int]) -> dict[_Silent, Report | Non
             return report
 
         wanted = {item: request for item, request in requests.items() if request is not None}
-        asked = ask_account(account_id, wanted, read)
-        found |= asked.found
-        if asked.silent or asked.wait_s:
-            mute.add(account_id)
-    return found
+        asked = ask_account(account_id, wanted, read, for_s=_ASKING_S)
+        answers.found |= asked.found
+        answers.unasked |= asked.skipped
+        answers.wait_s = max(answers.wait_s, asked.wait_s)
+    return answers
 
 
 def _question(item: _Silent, account: routes.Account) -> Request | None:
@@ -165,7 +223,12 @@ def _question(item: _Silent, account: routes.Account) -> Request | None:
     return account.provider.lookup(account.opened, item.reference)
 
 
-def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> None:
+def _given_up(item: _Silent, now: datetime) -> bool:
+    """Return whether a provider without an answer has had its time."""
+    return item.accepted_at <= now - AFTER - _PATIENCE
+
+
+def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
     """Record what was learnt of people who still stand where they stood when they were asked about."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
@@ -182,10 +245,12 @@ def _settle(batch: Sequence[_Silent], answers: dict[_Silent, Report | None]) -> 
         for item in batch:
             if item.recipient_id not in opened:
                 continue
-            report = answers.get(item)
+            report = answers.found.get(item)
             if report is not None and report.state is not ReportState.PROCESSING:
                 told.append(Told(item.recipient_id, item.attempt, report, min(report.at or now, now)))
-            elif not opened[item.recipient_id] and (item in answers or item.accepted_at <= now - AFTER - _PATIENCE):
+            elif opened[item.recipient_id] or item.accepted_at > now - AFTER:
+                continue
+            elif item in answers.found or _given_up(item, now):
                 silent.append(item)
         reports.apply(connection, told)
         code = codes.NO_RECEIPT
@@ -202,7 +267,11 @@ def _rearm(part: _Part) -> None:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         at = _next_time(connection, part, now)
         connection.execute(
-            text("UPDATE slice SET receipts_due_at = :at WHERE id = :id"), {"at": at, "id": part.slice_id}
+            text("""
+                UPDATE slice SET receipts_due_at = :at, asked_to = NULL, ask_before = NULL
+                WHERE id = :id AND ask_before IS NOT DISTINCT FROM CAST(:ask_before AS timestamptz)
+            """),
+            {"at": at, "id": part.slice_id, "ask_before": part.ask_before},
         )
 
 

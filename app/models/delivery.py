@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.base import CreatedAt, Id, TenantOwned, Time, owned, refers_to
 from app.models.campaign import Campaign
 from app.models.recipient import Recipient
 
@@ -17,7 +17,8 @@ class Slice(TenantOwned, Model):
     `check_at` says when to look for people whose SMS has no known outcome: set while the slice is leased, for its
     worker may die, and as long as there are any. Nobody has to search a million people for a few. `receipts_due_at`
     says when to look for people whose SMS was accepted and never told of again, `links_end_at` for those whose link is
-    over.
+    over. `asked_to` is the last of them who was asked about in a round that goes on; with `ask_before` the round takes
+    in all who were accepted until then (`app.delivery.outage`).
     """
 
     __tablename__ = "slice"
@@ -38,6 +39,8 @@ class Slice(TenantOwned, Model):
     due_at: Mapped[Time | None]
     check_at: Mapped[Time | None]
     receipts_due_at: Mapped[Time | None]
+    asked_to: Mapped[int | None] = mapped_column(BigInteger)
+    ask_before: Mapped[Time | None]
     links_end_at: Mapped[Time | None]
     leased_until: Mapped[Time | None]
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -129,3 +132,14 @@ class Receipt(TenantOwned, Model):
     leased_until: Mapped[Time | None]
     applied_at: Mapped[Time | None]
     outcome: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class Pulse(Model):
+    """The scheduler's last sign of life, in one row, and since when PostgreSQL ran then (`app.delivery.outage`)."""
+
+    __tablename__ = "pulse"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    beat_at: Mapped[Time]
+    server_started_at: Mapped[Time]

@@ -1,16 +1,20 @@
 """What was accepted and never told of again is asked about after 72 hours, then a person is told; nobody is lost."""
 
+import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
 from app import queues, tenancy
-from app.delivery import again, held, reports, silence
+from app.delivery import again, held, receipts, reports, silence
 from app.delivery.log import Told
-from app.extensions import db
+from app.extensions import db, vault
 from app.models import Recipient
 from app.sms.base import Report, ReportState
 from jobs import delivery, sweep
@@ -236,3 +240,169 @@ def test_who_is_silent_does_not_keep_a_campaign_from_being_completed_again(quiet
     job.send()
     assert states(job) == ["delivered", "accepted", "unknown"]
     assert job.state() == "completed"
+
+
+@pytest.fixture
+def many(launched: Launched) -> Quiet:
+    """Many people in slices of ten, of whom nothing was heard for 80 hours."""
+
+    def make(count: int) -> Job:
+        job = launched(count, slice_rows=10)
+        job.send()
+        job.change("UPDATE recipient SET accepted_at = now() - interval '80 hours'")
+        job.change("UPDATE slice SET receipts_due_at = now() - interval '1 day'")
+        return job
+
+    return make
+
+
+def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
+    many: Quiet, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each shift goes on where the last one stopped, and each is asked about once."""
+    job = many(20)
+    monkeypatch.setattr(silence, "_CHUNK", 2)
+    monkeypatch.setattr(silence, "_SHIFT_S", 0.3)
+    sandbox.switches(latency_ms={"value": 100, "on": "karaden.detail"})
+    for shift in range(1, 21):
+        delivery.poll(job.tenant_id)
+        assert shift > 1 or 2 <= asked(sandbox) < 20, "one shift is not enough"
+        if job.states() == {"delivered": 20}:
+            break
+    delivery.poll(job.tenant_id)
+    assert (job.states(), asked(sandbox)) == ({"delivered": 20}, 20)
+    assert job.rows("SELECT 1 FROM slice WHERE campaign_id = %s AND asked_to IS NOT NULL") == []
+
+
+def test_a_slow_slice_gives_way_to_the_others(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = many(30)
+    monkeypatch.setattr(silence, "_CHUNK", 2)
+    taken: list[int] = []
+    real = silence._take
+
+    def take() -> Any:
+        part = real()
+        taken.append(part.slice_id if part else 0)
+        return part
+
+    monkeypatch.setattr(silence, "_take", take)
+    delivery.poll(job.tenant_id)
+    assert taken[:6] == job.slices * 2
+    assert job.states() == {"delivered": 30}
+
+
+def test_two_workers_never_ask_twice(
+    many: Quiet, sandbox: Sandbox, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = many(40)
+    monkeypatch.setattr(silence, "_CHUNK", 3)
+    sandbox.switches(latency_ms={"value": 30, "on": "karaden.detail"})
+    together = threading.Barrier(3)
+
+    def work() -> None:
+        with app.app_context():
+            together.wait(10)
+            delivery.poll(job.tenant_id)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (job.states(), asked(sandbox)) == ({"delivered": 40}, 40)
+
+
+def test_a_carrier_that_wants_fewer_questions_is_gone_on_with_where_it_stopped(many: Quiet, sandbox: Sandbox) -> None:
+    job = many(10)
+    sandbox.switches(too_many_requests={"on": "karaden.detail"}, retry_after_s=120)
+    delivery.poll(job.tenant_id)
+    first = asked(sandbox)
+    assert job.states() == {"accepted": 10}
+    wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
+    assert timedelta(seconds=100) < wait <= timedelta(seconds=120)
+    sandbox.switches()
+    job.change("UPDATE slice SET receipts_due_at = now()")
+    delivery.poll(job.tenant_id)
+    assert (asked(sandbox), job.states()) == (first, {"accepted": 10}), "its wish holds, whoever asks"
+    job.change("UPDATE slice SET receipts_due_at = now()")
+    job.change("UPDATE sms_account SET ask_after = now()")
+    delivery.poll(job.tenant_id)
+    assert job.states() == {"delivered": 10}
+
+
+def beat(job: Job, *, spoil: str = "") -> None:
+    """Let the scheduler look, after something happened to its last sign of life."""
+    if spoil:
+        job.change(f"UPDATE pulse SET {spoil}")  # noqa: S608
+    sweep.watch()
+
+
+@pytest.mark.parametrize(
+    "spoil", ["beat_at = now() - interval '1 minute'", "server_started_at = server_started_at - interval '1 day'"]
+)
+def test_what_was_refused_while_postgresql_was_away_is_asked_about_within_minutes(
+    quiet: Quiet, sandbox: Sandbox, spoil: str
+) -> None:
+    job = quiet()
+    beat(job)
+    beat(job)
+    assert job.slice()["ask_before"] is None
+    beat(job, spoil=spoil)
+    assert job.slice()["receipts_due_at"] - datetime.now(UTC) <= timedelta(seconds=60)
+    job.change("UPDATE slice SET receipts_due_at = now()")
+    poll(job)
+    assert asked(sandbox) == 3
+    assert states(job) == ["delivered", "undelivered", "accepted"], "who has no end yet is not held for that"
+    assert job.slice()["ask_before"] is None
+    assert job.slice()["receipts_due_at"] - datetime.now(UTC) > timedelta(hours=71), "and then in their time again"
+    beat(job)
+    poll(job)
+    assert asked(sandbox) == 3, "once"
+
+
+def test_who_is_accepted_after_the_outage_is_not_asked_about(quiet: Quiet, sandbox: Sandbox) -> None:
+    job = quiet()
+    beat(job)
+    beat(job, spoil="beat_at = now() - interval '1 minute'")
+    job.change("UPDATE recipient SET accepted_at = now() + interval '1 second' WHERE id = %s", job.people[0].id)
+    job.change("UPDATE slice SET receipts_due_at = now()")
+    poll(job)
+    assert asked(sandbox) == 2
+
+
+def test_a_receipt_that_could_not_be_kept_is_asked_about_within_minutes(
+    quiet: Quiet, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the fault was that kept the web server from keeping it."""
+    job = quiet()
+    beat(job)
+
+    def fail(_account_id: int, _body: bytes) -> bool:
+        raise OperationalError("INSERT", {}, Exception("the database system is shutting down"))
+
+    monkeypatch.setattr(receipts, "keep", fail)
+    client.application.testing = False
+    try:
+        answer = client.post(f"/callbacks/sms/{job.account_id}/{vault.receipt_key(job.account_id)}", data=b"{}")
+    finally:
+        client.application.testing = True
+    assert answer.status_code >= 500
+    beat(job)
+    assert job.slice()["receipts_due_at"] - datetime.now(UTC) <= timedelta(seconds=60)
+
+
+def test_an_outage_in_the_middle_of_a_round_begins_it_anew(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = many(10)
+    beat(job)
+    monkeypatch.setattr(silence, "_CHUNK", 2)
+    with tenancy.tenant(job.tenant_id):
+        part = silence._take()
+        assert part is not None
+        batch = silence._next(part)
+        answers = silence._ask(batch)
+        silence._settle(batch, answers)
+    beat(job, spoil="beat_at = now() - interval '1 minute'")
+    with tenancy.tenant(job.tenant_id):
+        silence._go_on(part, batch, answers)
+    assert job.slice()["asked_to"] is None
+    assert job.slice()["ask_before"] is not None

@@ -1,0 +1,34 @@
+"""a slice remembers how far its people were asked about; the scheduler's sign of life tells of outages"""
+
+import sqlalchemy as sa
+
+from alembic import op
+from migrations.rights import protect
+
+revision = "0031"
+down_revision = "0030"
+branch_labels = None
+depends_on = None
+
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("slice", sa.Column("asked_to", sa.BigInteger(), nullable=True))
+    op.add_column("slice", sa.Column("ask_before", _TIME, nullable=True))
+    op.create_table(
+        "pulse",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=True),
+        sa.Column("beat_at", _TIME, nullable=False),
+        sa.Column("server_started_at", _TIME, nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_pulse_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pulse")),
+    )
+    protect("pulse")
+
+
+def downgrade() -> None:
+    op.drop_table("pulse")
+    op.drop_column("slice", "ask_before")
+    op.drop_column("slice", "asked_to")
