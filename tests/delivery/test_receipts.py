@@ -183,7 +183,9 @@ def test_a_receipt_that_comes_before_our_own_answer_counts(
 
     def at_once() -> None:
         with app.app_context():
-            apply(job)
+            while waiting(job):  # another receipt's worker may have this one in its hands
+                apply(job)
+                time.sleep(0.01)
 
     door.after = at_once
     job.send()
