@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-admin probe clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-receipts bench-mixed bench-admin probe clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -75,6 +75,12 @@ bench-export: $(STAMP) ## the status file of a million people, from its first by
 
 drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became of every SMS (DRILL_CELLS='redis_flushed …')
 	$(PY) -m bench.drill $(DRILL_CELLS)
+
+bench-receipts: $(STAMP) ## 600 receipts a second for a minute while pages are served (BENCH_ARGS="rate seconds")
+	$(PY) -m bench.receipts $(BENCH_ARGS)
+
+bench-mixed: $(STAMP) ## pages, SMS, a list and files at once for three minutes (BENCH_ARGS="phones sms rows seconds")
+	$(PY) -m bench.mixed $(BENCH_ARGS)
 
 bench-admin: $(STAMP) ## the back office's lists with 10,000 and 1,000,000 rows, over HTTP (BENCH_ARGS=rows)
 	$(PY) -m bench.admin $(BENCH_ARGS)

@@ -1,7 +1,6 @@
 """What a clerk does beside a bench, in a process of its own: `python -m bench.clerk ACT …`.
 
-The acts: prepare LIST; launch, lease, pause, resume or cancel CAMPAIGN.
-
+The acts: prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN.
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
 """
 
@@ -12,15 +11,19 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app import create_app, tenancy
+from app import create_app, queues, tenancy
 from app.accounts import seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle, rehearsal, waves
 from app.delivery import held, slices
 from app.demo import WITNESS_PHONE
 from app.extensions import db
-from app.models import Campaign, Recipient, SmsAccount
+from app.intake import imports
+from app.intake.mapping import ColumnMapping
+from app.models import Campaign, Import, Recipient, SmsAccount
+from app.tracking import files
+from app.tracking.selection import Selection
 from bench.imports import import_list
-from bench.lists import company
+from bench.lists import company, draft
 
 
 def prepare(path: Path) -> int:
@@ -84,6 +87,32 @@ def renew() -> None:
         db.session.commit()
 
 
+def upload(path: Path) -> int:
+    """Upload a list and have a worker take it in; give the import."""
+    with create_app().app_context():
+        tenant_id = company()
+        with tenancy.tenant(tenant_id):
+            campaign = draft(tenant_id, "もう一つのベンチ")
+            assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
+            with path.open("rb") as stream:
+                import_id = imports.store(campaign.id, path.name, stream, user_id=campaign.created_by)
+            row = db.session.get_one(Import, import_id)
+            imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
+    queues.enqueue("jobs.intake.run_import", tenant_id, import_id)
+    return import_id
+
+
+def export(campaign_id: int) -> list[int]:
+    """Order two files of a campaign, a table and a workbook; give their ids."""
+    with create_app().app_context(), _scope():
+        user_id = db.session.get_one(Campaign, campaign_id).created_by
+        assert user_id is not None  # noqa: S101 - `draft` sets it
+        return [
+            files.order(Selection(campaign_id), form, None, f"状況.{ending}", user_id=user_id)
+            for form, ending in (("cp932", "csv"), ("xlsx", "xlsx"))
+        ]
+
+
 def _launch(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
@@ -113,5 +142,9 @@ if __name__ == "__main__":
     elif act == "renew":
         renew()
         print("done")
+    elif act == "upload":
+        print(upload(Path(argument)))
+    elif act == "export":
+        print(*export(int(argument)))
     else:
         print(*lease(int(argument)))

@@ -31,6 +31,7 @@ RECOVERY_S = 90.0
 _UNSCALED_S = 30.0
 _ROOMS = (
     "bench.drill_delivery",
+    "bench.drill_queues",
     "bench.drill_payments",
     "bench.drill_restore",
     "bench.drill_notices",

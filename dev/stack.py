@@ -176,9 +176,13 @@ class Stack:
         """Start the programs and wait until the web server and the sandbox answer."""
         for name in ("sandbox", "web", *QUEUES, "scheduler"):
             self.restart(name)
-        for name, url in (("sandbox", f"{self.sandbox_url}/"), ("web", f"{self.web_url}/healthz")):
-            ready = partial(answers, url)
-            wait_until(ready, self.programs[name], name=name, log=self.log(name), limit_s=_READY_LIMIT_S)
+        for name in ("sandbox", "web"):
+            self.wait_for(name)
+
+    def wait_for(self, name: str) -> None:
+        """Wait until the web server or the sandbox answers. Raises DevError."""
+        ready = partial(answers, f"{self.web_url}/healthz" if name == "web" else f"{self.sandbox_url}/")
+        wait_until(ready, self.programs[name], name=name, log=self.log(name), limit_s=_READY_LIMIT_S)
 
     def processes(self) -> dict[str, subprocess.Popen[bytes]]:
         """Give what runs by name: postgres and valkey where they are our own, and the programs."""

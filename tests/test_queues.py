@@ -15,7 +15,7 @@ from flask import Flask
 
 from app import create_app, queues, redis_silence
 from app.config import Settings
-from app.extensions import RedisClient, db, redis_client, vault
+from app.extensions import RedisClient, db, redis_client
 from app.tenancy import lookup
 from tests import factories
 
@@ -146,11 +146,10 @@ def silenced(settings: Settings, app: Flask, database: psycopg.Connection, froze
 def test_pages_and_receipts_do_not_wait_for_redis_and_limits_count_on(silenced: Flask, frozen: Frozen) -> None:
     """Who guesses passwords meets the limit all the same; a receipt is kept, its job is the sweep's."""
     with silenced.app_context():
-        account_id = factories.sms_account(factories.tenant())
+        address = factories.receipt_path(factories.sms_account(factories.tenant()))
     client = silenced.test_client()
     assert RedisClient.hurried_s <= 0.15, "of the 200 ms that it may cost"
     began = time.monotonic()
-    address = f"/callbacks/sms/{account_id}/{vault.receipt_key(account_id)}"
     assert [client.post(address, data=str(n).encode()).status_code for n in range(5)] == [200] * 5
     assert client.get("/abcdefghijkmnpqr").status_code in {200, 404}
     calls = frozen.calls

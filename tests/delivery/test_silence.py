@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from app import queues, tenancy
 from app.delivery import again, held, receipts, reports, silence
 from app.delivery.log import Told
-from app.extensions import db, vault
+from app.extensions import db
 from app.models import Recipient
 from app.sms.base import Report, ReportState
 from jobs import delivery, sweep
@@ -383,7 +383,7 @@ def test_a_receipt_that_could_not_be_kept_is_asked_about_within_minutes(
     monkeypatch.setattr(receipts, "keep", fail)
     client.application.testing = False
     try:
-        answer = client.post(f"/callbacks/sms/{job.account_id}/{vault.receipt_key(job.account_id)}", data=b"{}")
+        answer = client.post(factories.receipt_path(job.account_id), data=b"{}")
     finally:
         client.application.testing = True
     assert answer.status_code >= 500
