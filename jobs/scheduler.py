@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
+import psycopg
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -56,7 +57,8 @@ def run() -> None:
             except leases.Lost:
                 lease = None
                 _log.warning("scheduler lost the lead to another")
-            except SQLAlchemyError as error:
+            # psycopg's own: a session that ends as a transaction begins, before SQLAlchemy knows of it
+            except (SQLAlchemyError, psycopg.Error) as error:
                 _log.warning("PostgreSQL is away", error=type(error).__name__)
             if _stopped_within(_RETRY_S):
                 return
