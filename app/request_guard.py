@@ -333,9 +333,11 @@ def _too_many_fields(environ: "WSGIEnvironment", body: _Body, most: int) -> bool
 def _refused(status: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
     _log.info("request refused", status=status, method=environ["REQUEST_METHOD"])
     title, advice, english = _WORDS[status]
+    # the back office speaks Japanese alone
+    other = "" if environ.get("PATH_INFO", "").startswith("/admin") else f'<p lang="en">{english}</p>'
     page = (
         f'<!doctype html><html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>{title}</title><h1>{title}</h1><p>{advice}</p><p lang="en">{english}</p></html>'
+        f"<title>{title}</title><h1>{title}</h1><p>{advice}</p>{other}</html>"
     ).encode()
     headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))]
     if status.startswith("503"):

@@ -139,7 +139,7 @@ def main() -> None:
                 "more": reader.more,
                 "hidden": reader.hidden,
             }
-            answer = acts[order.pop("act")](**order)
+            answer = acts[order.pop("order")](**order)
         except BadFile as bad:
             answer = {"fault": [bad.code, bad.message_ja]}
         except MemoryError:

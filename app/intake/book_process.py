@@ -66,22 +66,22 @@ class BookProcess:
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
         """Open a sheet, as `books.open_book` does; an earlier one can't be read any more. Raises BadFile."""
-        told = self._ask(act="open", wanted=wanted, hidden=hidden)
+        told = self._ask(order="open", wanted=wanted, hidden=hidden)
         read = [0.0]
         return Sheet(told["sheet"], tuple(told["names"]), self._rows(read), lambda: read[0])
 
     def count_hidden_rows(self, wanted: str) -> int:
         """Return how many rows a sheet hides. Raises BadFile."""
-        return int(self._ask(act="hidden", wanted=wanted)["count"])
+        return int(self._ask(order="hidden", wanted=wanted)["count"])
 
     def _rows(self, read: list[float]) -> Iterator[tuple[int, list[str]]]:
-        self._order(act="more")
+        self._order(order="more")
         while True:
             self._asked_ahead = False
             told = self._answer()
             if not told["end"]:
                 # the child reads on while these are looked at
-                self._order(act="more")
+                self._order(order="more")
                 self._asked_ahead = True
             read[0] = told["read"]
             yield from told["rows"]

@@ -20,7 +20,7 @@ from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Export, ExportLayout, Import, Payment, PaymentDifference, Reminder, SendLog, User
 from app.payments.reconcile import Kind
 from app.tenancy import second_factor
-from app.tracking import files
+from app.tracking import codes, files
 from app.tracking.moves import STEP_TIMES
 from app.tracking.selection import Selection
 from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS
@@ -231,6 +231,17 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
         " page_state = CASE WHEN sms_state IN ('delivered', 'unknown') THEN 'unopened' ELSE page_state END"
         " WHERE campaign_id = %s",
         [estate.campaign],
+    )
+    # nobody of these used their link: they can be decided about, and sent to again
+    owner.execute(
+        "UPDATE recipient SET opened_at = NULL, opened_generation = NULL, pay_started_at = NULL,"
+        " page_state = 'unopened' WHERE campaign_id = %s AND sms_state IN ('delivered', 'undelivered', 'unknown')",
+        [estate.campaign],
+    )
+    # held, as their number had as many SMS as one may get
+    owner.execute(
+        "UPDATE recipient SET capped_at = now(), sms_code = %s WHERE campaign_id = %s AND sms_state = 'cancelled'",
+        [codes.NUMBER_CAMPAIGN, estate.campaign],
     )
     owner.execute("UPDATE send_log SET code = 'unconnected' WHERE campaign_id = %s", [estate.campaign])
     owner.execute(

@@ -6,7 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg.types.json import Jsonb
 
+from app import tenancy
 from app.campaigns.windows import DAYS
+from app.delivery import contracts
+from app.extensions import db
+from app.models import SmsAccount
 from app.tracking.clock import TOKYO
 from tests import factories
 from tests.plans import explained, touched
@@ -43,16 +47,18 @@ def sent(app, ours, database):
             "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = %s",
             [ours.people[0].id],
         )
-        attempt(database, ours, ours.people[0].id, "unknown", datetime.now(UTC) - since)
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            contract = contracts.keep(db.session.get_one(SmsAccount, ours.sms_account)).id
+        attempt(database, ours, ours.people[0].id, "unknown", datetime.now(UTC) - since, contract=contract)
 
     return unknown
 
 
-def attempt(database, ours, person, state, at, number=1):
+def attempt(database, ours, person, state, at, number=1, contract=None):
     database.execute(
-        "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
-        " VALUES (%s, %s, %s, %s, %s, 1, %s, %s)",
-        [ours.tenant, ours.campaign, person, ours.sms_account, number, state, at],
+        "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at,"
+        " sms_contract_id) VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s)",
+        [ours.tenant, ours.campaign, person, ours.sms_account, number, state, at, contract],
     )
 
 
@@ -68,7 +74,7 @@ def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, s
     database.execute("UPDATE campaign SET state = %s WHERE id = %s", [state, ours.campaign])
     database.execute("UPDATE slice SET due_at = NULL, check_at = NULL, receipts_due_at = NULL")
     url = one(todos(home(ours.manager)), "送信済みとするか送り直すかを決めてください")
-    assert "結果の分からないSMSが1件" in home(ours.clerk)
+    assert "届いたか確かめられず止めているSMSが1件" in home(ours.clerk)
     assert "管理者が決めます" in home(ours.clerk)
     listed = browser_of(ours.manager).get(url).get_data(as_text=True)
     assert len(re.findall(r"/admin/recipient/details/\?id=", listed)) == 1

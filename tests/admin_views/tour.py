@@ -81,14 +81,14 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "export_id": estate.exports,
         "session_id": [2**40],
         "which": ["unopened", "unpaid"],
-        "how": ["sent", "again"],
+        "how": ["sent", "again", "send", "skip"],
     }
     if "import_id" in names:
         return [{"campaign_id": campaign, "import_id": upload} for campaign, upload in estate.lists]
     if "which" in names:
         pools["campaign_id"] = [estate.campaigns[kind] for kind in ("busy", "draft") if kind in estate.campaigns]
     if "how" in names:
-        pools["recipient_id"] = pools["recipient_id"][6:7]
+        pools["recipient_id"] = pools["recipient_id"][6:8]  # of unknown fate, and held for their number
     if unknown := names - set(pools):
         raise LookupError(f"tell the tour what stands for {unknown}")
     return [dict(zip(names, values, strict=True)) for values in product(*(pools[name] for name in names))]
