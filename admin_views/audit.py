@@ -117,6 +117,7 @@ _FIELDS = {
     "rate_per_s": "1秒の上限",
     "approval_above": "承認が要らない件数の上限",
     "price_yen": "SMS1通の料金",
+    "witness_phone_sealed": "確認用番号",
     "page_language": "ページの言語",
     "form": "ファイルの形",
     "columns": "列",

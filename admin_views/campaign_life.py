@@ -114,17 +114,16 @@ class CampaignLife(FlowView):
     @sure
     def release_restored(self, campaign_id: int) -> Page:
         """Let a manager end what waits after a restore, once confirmed."""
+        ours(campaign_id)
         if staff().role != "manager":
             abort(403)
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
             if campaign.restore_hold or missed_numbers.count(campaign):
                 return self.confirm(*flow_status.release_restored_question(campaign))
-        else:
-            ours(campaign_id)
-            if missed.release(campaign_id, user_id=staff().id):
-                flash("復元の確認待ちを解きました。送信待ちの方に送ります。", "success")
-                return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+        elif missed.release(campaign_id, user_id=staff().id):
+            flash("復元の確認待ちを解きました。送信待ちの方に送ります。", "success")
+            return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
         flash("復元の確認待ちはありません。", "warning")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
 
@@ -132,6 +131,7 @@ class CampaignLife(FlowView):
     @sure
     def skip_numbers(self, campaign_id: int) -> Page:
         """Send to none of those whose number gets no more SMS by itself, once confirmed by a manager."""
+        ours(campaign_id)
         if staff().role != Role.MANAGER:
             abort(403)
         if request.method == "GET":
@@ -140,7 +140,6 @@ class CampaignLife(FlowView):
                 return self.confirm(*flow_status.skip_numbers_question(campaign, held))
             flash("保留している送信先はありません。", "warning")
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
-        ours(campaign_id)
         ended = numbers.skip_all(campaign_id, user_id=staff().id)
         flash(f"{ended:,}件を送らないことにしました。", "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)

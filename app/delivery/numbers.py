@@ -25,11 +25,12 @@ from app.tracking.states import SMS, CampaignState, SmsState
 
 HELD = (codes.NUMBER_CAMPAIGN, codes.NUMBER_DAY)
 
-# the company's campaigns of which an SMS can have left today
+# The company's campaigns of which an SMS can have left today, or may now: two look-ups, each through its index, as there
+# may have been ten thousand campaigns.
 _ACTIVE = """
     ARRAY(
-        SELECT c.id FROM campaign c WHERE c.tenant_id = :tenant_id
-        AND (c.state IN ('sending', 'paused') OR c.served_at >= :midnight OR c.completed_at >= :midnight)
+        SELECT c.id FROM campaign c WHERE c.tenant_id = :tenant_id AND c.state IN ('sending', 'paused')
+        UNION SELECT c.id FROM campaign c WHERE c.tenant_id = :tenant_id AND c.served_at >= :midnight
     )
 """
 

@@ -44,6 +44,7 @@ class Campaign(TenantOwned, Model):
         CheckConstraint("retry_after_minutes BETWEEN 5 AND 1440", name="retry_after_minutes"),
         Index("ix_campaign_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
         Index("ix_campaign_tenant_id_state_id", "tenant_id", "state", "id"),
+        Index("ix_campaign_tenant_id_served_at", "tenant_id", "served_at"),
         Index("ix_campaign_stopped", "tenant_id", "id", postgresql_where=text("checks_stopped_at IS NOT NULL")),
         Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )

@@ -197,7 +197,9 @@ _UNTOLD = {
     "id", "tenant_id", "key", "code", "look", "provider", "revision", "rehearsal", "failures", "trips", "resting_until",
     "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
     "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by", "asked_at",
-    "asked_digest", "approved_by", "returned_by", "returned_reason", "launched_by", "launched_at", "completed_at",
+    "asked_digest", "approved_by",
+    "ask_after", "receipt_secret", "doubted_at", "unanswered", "restore_hold", "rests_until", "proved_at",
+    "returned_by", "returned_reason", "launched_by", "launched_at", "completed_at",
 }  # fmt: skip
 
 
