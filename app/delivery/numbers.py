@@ -25,8 +25,8 @@ from app.tracking.states import SMS, CampaignState, SmsState
 
 HELD = (codes.NUMBER_CAMPAIGN, codes.NUMBER_DAY)
 
-# The company's campaigns of which an SMS can have left today, or may now: two look-ups, each through its index, as there
-# may have been ten thousand campaigns.
+# The company's campaigns of which an SMS can have left today, or may now. Each part has an index: there may have been
+# ten thousand campaigns.
 _ACTIVE = """
     ARRAY(
         SELECT c.id FROM campaign c WHERE c.tenant_id = :tenant_id AND c.state IN ('sending', 'paused')
