@@ -87,6 +87,7 @@ class RedisClient:
     """The process's Redis client, bound in `create_app`."""
 
     connection: "redis.Redis"
+    brief: "redis.Redis"
     # one that is silent for so long counts as away, seconds; RQ's workers wait longer, by their own setting
     silent_s = 5.0
     # the same where somebody waits for a page, or a provider for the answer to its receipt
@@ -96,7 +97,10 @@ class RedisClient:
         """Make the client; nothing is connected until it is used."""
         # RQ's workers wait for minutes: by these they notice a server that vanished without a goodbye
         kept = {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
-        self.connection = redis.Redis(connection_pool=redis_silence.pool(url, self.silent_s, **kept))
+        silence = redis_silence.Silence()
+        self.connection = redis.Redis(connection_pool=redis_silence.pool(url, self.silent_s, silence, **kept))
+        # for what no worker may wait for either; whichever of the two finds the server silent spares the other the wait
+        self.brief = redis.Redis(connection_pool=redis_silence.pool(url, self.hurried_s, silence, **kept))
 
     def hurry(self) -> None:
         """Wait for no answer longer than a page may: the web server calls it once, before it serves."""

@@ -82,11 +82,14 @@ class _Pool(ConnectionPool):
         return super().get_connection(*arguments, **more)
 
 
-def pool(url: str, wait_s: float, **more: Any) -> ConnectionPool:  # noqa: ANN401 - redis-py's own
-    """Make a pool of connections that wait for `wait_s` at most, and try again at once where one had been dropped."""
+def pool(url: str, wait_s: float, silence: Silence, **more: Any) -> ConnectionPool:  # noqa: ANN401 - redis-py's own
+    """Make a pool of connections that wait for `wait_s` at most, and try again at once where one had been dropped.
+
+    `silence` is shared by all pools of the same server.
+    """
     again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     made = _Pool.from_url(url, socket_connect_timeout=wait_s, socket_timeout=wait_s, retry=again, **more)
-    made.silence = Silence()
+    made.silence = silence
     kind = made.connection_class
     made.connection_class = type(f"Watched{kind.__name__}", (_Watched, kind), {"silence": made.silence})
     return made

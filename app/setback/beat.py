@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session, scoped_session
 
 from app.config import settings
+from app.extensions import redis_client
 from app.setback.known import SLOTS, Beat, Branch, Known, Why
 from app.setback.outside import Folder, OutsideAway, RedisCopy
 from app.tenancy import scope
@@ -114,7 +115,7 @@ def _mine() -> _Process:
     global _process  # noqa: PLW0603 - a process has one
     if _process is None:
         path = settings().outside_dir
-        _process = _Process(Known(), Folder(Path(path)) if path else None, RedisCopy(settings().redis_url))
+        _process = _Process(Known(), Folder(Path(path)) if path else None, RedisCopy(redis_client.brief))
     return _process
 
 

@@ -28,8 +28,7 @@ _LINE = re.compile(rb"([0-9a-z]{1,64}) (\d{1,9}) (\d{1,20}) (\d{1,9}) (\d{1,4}) 
 _MEMBER = re.compile(rb"([0-9a-z]{1,64}) (\d{1,9}) (\d{1,20}) (\d{1,9}) (\d{1,4})")
 _KEY = "todoke:beat"
 _AT = b"at"
-# a Redis that is silent costs so long, and is then left alone for a while; seconds
-_SILENT_S = 0.2
+# how long a Redis that gave no answer is left alone, seconds
 _REST_S = 15.0
 
 _log = structlog.get_logger()
@@ -126,8 +125,8 @@ class Folder:
 class RedisCopy:
     """The copy in Redis: one sorted set, whose scores never fall. Without Redis nothing is known and nothing lost."""
 
-    def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url, socket_connect_timeout=_SILENT_S, socket_timeout=_SILENT_S)
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
         self._rests_until = 0.0
 
     def read(self) -> list[Beat]:

@@ -87,7 +87,7 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 
 def test_redis_keeps_the_highest(servers: Servers, redis: redis_package.Redis) -> None:
-    copy = RedisCopy(servers.redis_url)
+    copy = RedisCopy(redis_package.Redis.from_url(servers.redis_url))
     copy.write([beat(1, 5), beat(2, 1)])
     copy.write([beat(1, 4)])
     assert sorted(copy.read()) == [beat(1, 5), beat(2, 1)]
@@ -96,6 +96,6 @@ def test_redis_keeps_the_highest(servers: Servers, redis: redis_package.Redis) -
 
 
 def test_without_redis_nothing_is_known_and_nothing_fails() -> None:
-    copy = RedisCopy("redis://127.0.0.1:9/0")
+    copy = RedisCopy(redis_package.Redis.from_url("redis://127.0.0.1:9/0"))
     copy.write([beat(1, 5)])
     assert copy.read() == []
