@@ -37,6 +37,7 @@ ACTS = {
     "resend": "不達の人への再送",
     "remind": "リマインドの送信",
     "settle_as_sent": "照会中を送信済みとした",
+    "settle_call_off": "照会中をもう送らないとした",
     "settle_again": "照会中の再送",
     "number_send": "同じ番号への上限を超えた送信",
     "number_skip": "同じ番号への保留の取消",

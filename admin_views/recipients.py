@@ -245,16 +245,25 @@ class RecipientView(SecureModelView):
         if staff().role != Role.MANAGER:
             abort(403)
         person = self.get_one(recipient_id)
-        if how not in {"sent", "again"}:
+        if how not in {"sent", "again", "never"}:
             abort(404)
         if request.method == "GET" and (reason := held.reason(person)):
             return self.render("office/settle.html", person=person, how=how, why=held.REASONS[reason])
-        if request.method == "POST" and held.settle_unknown(recipient_id, as_sent=how == "sent", user_id=staff().id):
-            done = {"sent": "送信済みとしました。", "again": "送り直しを始めました。"}
+        if request.method == "POST" and self._settled(recipient_id, how):
+            done = {
+                "sent": "送信済みとしました。",
+                "again": "送り直しを始めました。",
+                "never": "もう送らないことにしました。",
+            }
             flash(done[how], "success")
         else:
             flash("結果がすでに分かったか、配信が取り消されているため、何もしていません。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    def _settled(self, recipient_id: int, how: str) -> bool:
+        if how == "never":
+            return held.call_off(recipient_id, user_id=staff().id)
+        return held.settle_unknown(recipient_id, as_sent=how == "sent", user_id=staff().id)
 
     @expose(f"{_ONE}/number/<how>", methods=["GET", "POST"])
     @sure

@@ -35,6 +35,7 @@ from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
 _NAMED = 3
+_DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named
 _LOOKED_INTO = 10  # campaigns are looked at more closely
 _STUCK_AFTER = timedelta(minutes=10)
 _LATELY = timedelta(hours=24)
@@ -183,7 +184,9 @@ def _unknown() -> Iterator[Todo]:
     """Tell of people whose outcome nobody knows, also in campaigns that are over: a silent message is noticed late."""
     people = rows(Recipient).filter(Recipient.unknown_at.is_not(None), Recipient.sms_state == SmsState.UNKNOWN)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
-    for campaign in some.order_by(Campaign.launched_at.desc()).limit(_LOOKED_INTO):
+    named = 0
+    # who waits for a decision longest stands first; one that is only asked about never takes their place
+    for campaign in some.order_by(Campaign.launched_at, Campaign.id).limit(_DECIDED_ABOUT):
         unknown = flow_live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
         if undecided := held.count(campaign):
             text = f"配信「{campaign.name}」に、届いたか確かめられず止めているSMSが{undecided:,}件あります。"
@@ -191,7 +194,8 @@ def _unknown() -> Iterator[Todo]:
                 "送信済みとするか送り直すかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
             )
             yield Todo(f"{text}{whose}", "一覧を見る", unknown)
-        elif asked_about := held.unknown(campaign):
+        elif named < _NAMED and (asked_about := held.unknown(campaign)):
+            named += 1
             text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
             yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)
 

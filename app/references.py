@@ -74,7 +74,7 @@ def of_attempt(stored: str | None, campaign_key: str, recipient_id: int, attempt
 
 def parse_sms(text: str) -> Sms | None:
     """Read an SMS's reference; None for one that can't be ours."""
-    match = _SMS.fullmatch(text)
+    match = _SMS.fullmatch(text.strip())
     if match is None or (recipient_id := int(match[2])) >= _MOST:
         return None
     return Sms(match[1].lower(), recipient_id, int(match[3]))
@@ -87,5 +87,5 @@ def is_payment(text: str) -> bool:
 
 def mismatch(ours: str, named: Iterable[str]) -> bool:
     """Return whether an answer names references and ours is none of them; a carrier may write them in another case."""
-    lowered = {text.lower() for text in named}
+    lowered = {text.strip().lower() for text in named}
     return bool(lowered) and ours.lower() not in lowered

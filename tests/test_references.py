@@ -28,8 +28,8 @@ def test_a_mark_tells_half_of_the_secret_at_most() -> None:
     assert references.mark(SECRET, "") == references.mark(changed, "")
 
 
-@pytest.mark.parametrize("written", [str, str.upper, str.lower])
-def test_a_reference_reads_in_any_case(written: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("written", [str, str.upper, str.lower, " {} ".format])
+def test_a_reference_reads_in_any_case_and_with_blanks(written: Callable[[str], str]) -> None:
     read = references.parse_sms(written(references.sms(references.mark(SECRET, ""), 12, 3)))
     assert read == (references.mark(SECRET, ""), 12, 3)
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.delivery import retry
+from app.extensions import db
 from app.models import SmsAccount
 from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
@@ -223,7 +224,18 @@ def others_wait(connection: Connection, account_id: int) -> bool:
 
 
 def close(account: SmsAccount) -> None:
-    """Let an account be used again at once: somebody has mended it. The caller commits."""
+    """Let an account be used again at once: somebody has mended it. The caller commits.
+
+    What its rest put off is due now; what waits for its hours is put off again by whoever looks.
+    """
+    db.session.execute(
+        text("""
+            UPDATE slice SET due_at = now() WHERE due_at > now() AND campaign_id IN (
+                SELECT id FROM campaign WHERE sms_account_id = :id AND state = 'sending'
+            )
+        """),
+        {"id": account.id},
+    )
     account.failures = account.trips = 0
     account.resting_until = account.doubted_at = None
     account.resting_code = ""

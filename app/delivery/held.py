@@ -109,18 +109,7 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
 
     Says whether it was: it may have been settled meanwhile, and nobody of a cancelled campaign is written to. Commits.
     """
-    person = db.session.get_one(Recipient, recipient_id, populate_existing=True)
-    campaign_id = person.campaign_id
-    values = {**_values(person.campaign), "id": recipient_id}
-    # campaign, slice, people: the order in which all are locked
-    state = db.session.execute(
-        text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
-    ).scalar_one()
-    slice_id = slices.lock_of(db.session, campaign_id, recipient_id)
-    attempt = db.session.execute(
-        text(f"SELECT r.sms_attempt {_HELD} AND r.id = :id FOR NO KEY UPDATE OF r"),
-        values,
-    ).scalar()
+    campaign_id, state, slice_id, attempt = _locked(recipient_id)
     # who was never sent to stands in no slice and is not held either
     if attempt is None or (state == CampaignState.CANCELLED and not as_sent):
         db.session.rollback()
@@ -149,6 +138,56 @@ def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
     else:
         queues.enqueue("jobs.delivery.send", once=True)
     return True
+
+
+def call_off(recipient_id: int, *, user_id: int) -> bool:
+    """Take a manager's word that a held message is sent no more: the person is 取消. Commits.
+
+    Returns whether it was done: the message may have been settled meanwhile.
+    """
+    _, _, _, attempt = _locked(recipient_id)
+    if attempt is None:
+        db.session.rollback()
+        return False
+    actor = f"user:{user_id}"
+    step = Step(
+        recipient_id,
+        datetime.now(UTC),
+        {"attempt": attempt, "code": codes.NOT_WANTED},
+        {"sms_code": codes.NOT_WANTED},
+    )
+    # what became of the attempt stays unknown: that is the truth
+    move(db.session, SMS, SmsState.CANCELLED, [step], actor=actor, sources=[SmsState.UNKNOWN])
+    audit.record(
+        db.session,
+        actor=actor,
+        act="settle_call_off",
+        target=f"recipient:{recipient_id}",
+        detail={"attempt": attempt},
+    )
+    campaign_id = db.session.get_one(Recipient, recipient_id).campaign_id
+    db.session.commit()
+    slices.complete(campaign_id)
+    return True
+
+
+def _locked(recipient_id: int) -> tuple[int, str, int | None, int | None]:
+    """Lock campaign, slice and person, the order in which all are locked.
+
+    Returns the campaign's id and state, the slice, and the attempt that is held; None where none is.
+    """
+    person = db.session.get_one(Recipient, recipient_id, populate_existing=True)
+    campaign_id = person.campaign_id
+    values = {**_values(person.campaign), "id": recipient_id}
+    state = db.session.execute(
+        text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
+    ).scalar_one()
+    slice_id = slices.lock_of(db.session, campaign_id, recipient_id)
+    attempt = db.session.execute(
+        text(f"SELECT r.sms_attempt {_HELD} AND r.id = :id FOR NO KEY UPDATE OF r"),
+        values,
+    ).scalar()
+    return campaign_id, str(state), slice_id, attempt
 
 
 def _values(campaign: Campaign) -> dict[str, object]:

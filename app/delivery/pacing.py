@@ -49,6 +49,9 @@ _RESERVE = """
     end
     redis.call('PEXPIRE', KEYS[2], ARGV[7 + 2 * tonumber(ARGV[6])])
     redis.call('PEXPIRE', KEYS[1], ARGV[7 + 2 * tonumber(ARGV[6])])
+    if wanted <= 0 then
+        return {0, '1'}  -- corrections alone
+    end
     local early = tonumber(since) + window - now
     if early > 0 then
         return {0, string.format('%.0f', early)}

@@ -84,8 +84,8 @@ class Report:
 
 
 def names(references: Sequence[str], reference: str) -> bool:
-    """Return whether a carrier means ours among `references`: it may write them in another case."""
-    return reference.casefold() in {one.casefold() for one in references}
+    """Return whether a carrier means ours among `references`: it may write them in another case, or with blanks."""
+    return reference.casefold() in {one.strip().casefold() for one in references}
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "export_id": estate.exports,
         "session_id": [2**40],
         "which": ["unopened", "unpaid"],
-        "how": ["sent", "again", "send", "skip"],
+        "how": ["sent", "again", "never", "send", "skip"],
     }
     if "import_id" in names:
         return [{"campaign_id": campaign, "import_id": upload} for campaign, upload in estate.lists]

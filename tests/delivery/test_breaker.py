@@ -8,8 +8,10 @@ import pytest
 import redis as redis_package
 
 from app import queues, tenancy
-from app.delivery import due, routes, turns
+from app.delivery import breaker, due, routes, turns
 from app.delivery.breaker import Breaker
+from app.extensions import db
+from app.models import SmsAccount
 from app.sms.base import Outcome, OutcomeKind
 from sandbox.harness import Sandbox
 from tests import factories
@@ -221,3 +223,19 @@ def test_another_account_of_the_company_is_not_held_up(launched: Launched, sandb
     while turns.take():
         pass
     assert other.states() == {"accepted": 5}
+
+
+def test_a_mended_account_sends_at_once(launched: Callable[..., Job], sandbox: Sandbox) -> None:
+    """The rest it had earned stood in its slices too: five minutes more, or the rest of the day."""
+    job = launched(3)
+    job.change("UPDATE slice SET due_at = now() + interval '5 minutes' WHERE campaign_id = %s", job.campaign_id)
+    job.change(
+        "UPDATE sms_account SET resting_until = now() + interval '5 minutes', trips = 1,"
+        " resting_code = 'account:unauthentication' WHERE id = %s",
+        job.account_id,
+    )
+    with tenancy.tenant(job.tenant_id):
+        breaker.close(db.session.get_one(SmsAccount, job.account_id))
+        db.session.commit()
+    job.send()
+    assert job.states() == {"accepted": 3}

@@ -150,3 +150,17 @@ def test_who_decided_is_on_record(unclear: Job) -> None:
         ("settle_as_sent", f"recipient:{unclear.people[0].id}"),
         ("settle_again", f"recipient:{unclear.people[1].id}"),
     ]
+
+
+def test_a_manager_may_decide_that_no_more_is_sent(unclear: Job, sandbox: Sandbox) -> None:
+    """Also where the campaign was cancelled: whoever got nothing must not stand as accepted."""
+    unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
+    sent = received(sandbox).total()
+    user_id = factories.user(unclear.tenant_id, "manager")
+    with tenancy.tenant(unclear.tenant_id):
+        assert held.call_off(unclear.people[0].id, user_id=user_id)
+        assert not held.call_off(unclear.people[0].id, user_id=user_id)
+        acts = db.session.scalars(select(AuditEntry.act)).all()
+    assert "settle_call_off" in acts
+    assert unclear.states() == {"unknown": 2, "cancelled": 1}
+    assert received(sandbox).total() == sent
