@@ -14,7 +14,7 @@ LIGHTHOUSE := dev/lighthouse
 help: ## this text
 	@echo "Todoke: make <target>"
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DATABASE_URL and REDIS_URL name servers to use; without them embedded ones are started."
 

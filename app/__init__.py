@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import config, extensions, headers, limits, logs, request_guard, tenancy
+from app import config, extensions, headers, health, limits, logs, request_guard, tenancy
 from app.config import Settings
 from app.setback import beat, doubt
 from app.tenancy import lookup, scope, time_limits
@@ -158,10 +158,17 @@ def _add_doors(app: Flask, settings: Settings) -> None:
         importlib.import_module(name).register(app)
     app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 
+    def why_held() -> str:
+        with app.app_context(), tenancy.platform():
+            return doubt.why_held()
+
+    database = health.Check(why_held)
+
     @app.get("/healthz")
     @extensions.limiter.exempt
     def healthz() -> tuple[dict[str, str], int]:
-        """Say whether the database answers, and whether sending is held; for supervisors and load balancers."""
-        with tenancy.platform():
-            held = doubt.why_held()
+        """Return whether the database answers, and whether sending is held; for supervisors and load balancers."""
+        held = database.answer()
+        if held is None:
+            return {"status": "the database gives no answer"}, 503
         return {"status": "ok"} | ({"hold": held} if held else {}), 200

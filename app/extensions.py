@@ -1,11 +1,12 @@
 """The extensions, created here and bound in `create_app`."""
 
 import socket
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 import redis
-from flask import Response, current_app, request
+from flask import Response, abort, current_app, request
 from flask_babel import Babel
 from flask_limiter import Limiter
 from flask_limiter._extension import LimiterContext
@@ -60,7 +61,12 @@ class QuickCSRF(CSRFProtect):  # type: ignore[misc] # untyped
     def protect(self, apply_exemptions: bool = False) -> None:  # noqa: FBT001, FBT002 - Flask-WTF's own
         """Check the request's token where its method needs one."""
         if request.method in current_app.config["WTF_CSRF_METHODS"]:
-            super().protect(apply_exemptions)
+            try:
+                super().protect(apply_exemptions)
+            except AttributeError:
+                if None not in request.form:
+                    raise
+                abort(HTTPStatus.BAD_REQUEST)  # a part of a form without a name, which no browser sends
 
 
 class QuickLogin(LoginManager):  # type: ignore[misc] # untyped

@@ -287,6 +287,9 @@ def _take_body(
     if not length and not untold:
         return "411 Length Required" if told and length is None else ""
     allowed = limits.body_of(environ["PATH_INFO"], upload_max_bytes)
+    if not environ.get("CONTENT_TYPE", "").lower().startswith("multipart/form-data"):
+        # a form without a file is parsed whole, in memory: an upload's size is not its own
+        allowed = allowed._replace(most=min(allowed.most, limits.LARGEST_FORM))
     # nobody's upload is not kept: the product, which sees nothing of it, leads its sender to the sign-in
     unasked = allowed.staff and not signed_in(environ)
     most = 0 if unasked else allowed.most
@@ -326,7 +329,7 @@ def _read(body: _Body, environ: "WSGIEnvironment", readers: _Readers, slots: _Sl
 
 def _too_many_fields(environ: "WSGIEnvironment", body: _Body, most: int) -> bool:
     """Return whether a form has too many fields. Those of a form with files are counted as it is parsed."""
-    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    form = environ.get("CONTENT_TYPE", "").lower().startswith("application/x-www-form-urlencoded")
     return form and isinstance(body.kept, BytesIO) and body.kept.getbuffer().tobytes().count(b"&") >= most
 
 

@@ -109,7 +109,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     # the reader opens the pieces in transactions of its own: they must be there
     db.session.commit()
     try:
-        _read_header(row)
+        _keep_header(row, _opened(row))
     except BadInput as bad:
         db.session.delete(row)
         db.session.commit()
@@ -120,14 +120,19 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     return import_id
 
 
-def _read_header(row: Import) -> None:
-    """Read the headline and propose what its columns are. Raises BadInput."""
-    table = table_of(row)
+def _opened(row: Import, sheet: str | None = None) -> Table:
+    """Read an upload's headline. Raises BadInput."""
+    table = table_of(row, sheet=sheet)
     if any(map(holds_card_number, table.header)):
         # as in a list without a headline: its first row would be kept in plain
         raise BadInput("card_number", _CARD_IN_HEADER)
     if any(map(_is_number, table.header)):
         raise BadInput("no_header", _NO_HEADER)
+    return table
+
+
+def _keep_header(row: Import, table: Table) -> None:
+    """Propose what an upload's columns are."""
     row.header, row.encoding, row.sheet = list(table.header), table.encoding, table.sheet
     row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
     row.hidden_rows = None if table.encoding == "xlsx" else 0
@@ -162,16 +167,16 @@ def count_hidden_rows(import_id: int) -> None:
 
 def choose_sheet(import_id: int, sheet: str) -> None:
     """Read another sheet of a workbook: its headline, its columns, its hidden rows. Raises Refused. Commits."""
-    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row.state != "mapping" or sheet not in sheets_of(row):
-        raise Refused("このシートは読めません。画面を開き直して、シートを選び直してください。")
+    row = db.session.get_one(Import, import_id)
     before = row.sheet
-    row.sheet = sheet
     try:
-        _read_header(row)
+        table = _opened(row, sheet) if row.state == "mapping" and sheet in sheets_of(row) else None
     except BadInput as bad:
-        db.session.rollback()
         raise Refused(f"シート「{sheet}」は取り込めません。{bad.message_ja}シート「{before}」のままです。") from None
+    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
+    if table is None or row.state != "mapping":
+        raise Refused("このシートは読めません。画面を開き直して、シートを選び直してください。")
+    _keep_header(row, table)
     tenant_id, encoding = row.tenant_id, row.encoding
     db.session.commit()
     _count_hidden_rows(tenant_id, import_id, encoding)
@@ -384,8 +389,13 @@ def _check_open(campaign: Campaign) -> None:
         raise Refused(lifecycle.why_locked(campaign.state))
 
 
-def table_of(row: Import, *, whole: bool = False) -> Table:
-    """Open an upload's stored file: for its first rows, or the whole of it. Raises BadInput."""
+def table_of(row: Import, *, whole: bool = False, sheet: str | None = None) -> Table:
+    """Open an upload's stored file: for its first rows, or the whole of it. Raises BadInput.
+
+    Ends the session's transaction: a workbook may take a while, and PostgreSQL ends whoever is silent meanwhile.
+    """
     most = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows, preview=not whole)
-    choice = Choice(row.sheet, row.take_hidden)
-    return read_table(chunks.open_file(row.tenant_id, row.id, row.byte_count), most, choice)
+    choice = Choice(row.sheet if sheet is None else sheet, row.take_hidden)
+    stored = row.tenant_id, row.id, row.byte_count
+    db.session.rollback()
+    return read_table(chunks.open_file(*stored), most, choice)

@@ -63,6 +63,7 @@ _FROM_OUTSIDE = {
     "unreadable": "読み取れない応答",
     "no_id": "読み取れない応答",
     "incomplete": "途中までの応答",
+    "unfiltered": "ほかのSMSが混ざった応答",
     "mismatch": "別のSMSについての応答",
     "timeout": "応答なし",
     "empty": "応答なし",

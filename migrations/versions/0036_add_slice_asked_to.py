@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from alembic import op
+from app.config import settings
 from migrations.rights import protect
 
 revision = "0036"
@@ -26,6 +27,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pulse")),
     )
     protect("pulse")
+    op.execute(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{settings().database_app_role}"')
 
 
 def downgrade() -> None:

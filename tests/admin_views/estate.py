@@ -256,6 +256,8 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
             [str(state), launched, later if state == "scheduled" else None, estate.campaigns[str(state)]],
         )
     owner.execute("UPDATE campaign SET checks_stopped_at = now() WHERE id = %s", [estate.campaigns["paused"]])
+    # held since a restore, as its account couldn't be asked
+    owner.execute("UPDATE campaign SET restore_hold = 'unknown' WHERE id = %s", [estate.campaigns["paused"]])
     owner.execute(
         "INSERT INTO event (tenant_id, campaign_id, track, state, at, actor, detail)"
         " VALUES (%s, %s, 'campaign', 'draft', now(), 'system', %s)",

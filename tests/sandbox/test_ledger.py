@@ -119,7 +119,7 @@ def test_messages_are_listed_as_they_came(sandbox: Sandbox) -> None:
     exchange(sandbox, request("09012345678"), request("09012345679"))
     messages = sandbox.messages()
     assert [message["to"] for message in messages] == ["09012345678", "09012345679"]
-    assert set(messages[0]) == {"id", "to", "body", "tags", "at", "state"}
+    assert set(messages[0]) == {"id", "to", "body", "tags", "at", "state", "limited_at"}
     assert messages[0]["body"] == "本文 100%"
 
 

@@ -1,0 +1,54 @@
+"""Whether this process can work: asked for by supervisors and load balancers, answered within two seconds.
+
+In: a check that asks the database. Out: its answer, or None where none came in time. What can't happen here: a request
+that waits for a database that is frozen, or a second check while the first one waits.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+LIMIT_S = 2.0
+
+
+class Check(Generic[T]):
+    """One question to the database, asked by a thread of its own."""
+
+    def __init__(self, ask: Callable[[], T], limit_s: float = LIMIT_S) -> None:
+        self._ask = ask
+        self._limit_s = limit_s
+        self._lock = threading.Lock()
+        self._under_way: _Answer[T] | None = None
+
+    def answer(self) -> T | None:
+        """Return the database's answer, None where it gives none in time. Raises what the question raises."""
+        with self._lock:
+            asked = self._under_way
+            if asked is None or asked.over.is_set():
+                asked = self._under_way = _Answer(self._ask)
+        return asked.within(self._limit_s)
+
+
+class _Answer(Generic[T]):
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self.over = threading.Event()
+        self._value: T | None = None
+        self._fault: Exception | None = None
+        threading.Thread(target=self._run, args=[ask], name="health", daemon=True).start()
+
+    def _run(self, ask: Callable[[], T]) -> None:
+        try:
+            self._value = ask()
+        except Exception as fault:  # noqa: BLE001 - told to whoever waits
+            self._fault = fault
+        finally:
+            self.over.set()
+
+    def within(self, limit_s: float) -> T | None:
+        if not self.over.wait(limit_s):
+            return None
+        if self._fault is not None:
+            raise self._fault
+        return self._value
