@@ -93,7 +93,7 @@ def test_a_body_that_tells_no_length_is_bounded_alike(guarded: Callable[..., Any
 
 def test_only_staff_send_what_is_large(guarded: Callable[..., Any]) -> None:
     for path in (UPLOAD, "/admin/page_look/3/"):
-        staff = {"Cookie": "yes", "Content-Type": "multipart/form-data; boundary=x"}
+        staff = {"Cookie": "yes", "Content-Type": "multipart/form-data"}  # not parsed
         status, said, _ = guarded(path, method="POST", data=b"x" * 2_000_000, headers=staff)
         assert (status, said) == ("200 OK", "2000000")
         # a form without a file is parsed whole: it is no larger here than elsewhere
