@@ -286,7 +286,7 @@ def _findings(import_id: int) -> list[Finding]:
 
 def _any_row(message: str) -> str:
     """Say of many rows what was said of one: another row's number in it is that one's."""
-    return re.sub(r"[0-9]+行目と同じ", "前の行と同じ", message)
+    return re.sub(r"(?<![0-9])[0-9]+行目と同じ", "前の行と同じ", message)
 
 
 def _wrong_column(row: Import, findings: Sequence[Finding]) -> str:

@@ -156,7 +156,8 @@ def test_every_expression_is_linear(found: Found) -> None:
     for short, long in zip(attacks(plain, _LENGTH), attacks(plain, 2 * _LENGTH), strict=True):
         # what takes a quarter of the limit at one length is asked at double of it
         if _took(pattern, short, anchored=found.anchored) > _LIMIT_S / 8:
-            took = _took(pattern, long, anchored=found.anchored)
+            # the fastest of some: another program's turn is not the expression's fault
+            took = min(_took(pattern, long, anchored=found.anchored) for _ in range(5))
             assert took < _LIMIT_S, f"{plain!r} took {took:.2f} s for {len(long)} signs of {long[:6]!r}"
 
 

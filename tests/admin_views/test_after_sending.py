@@ -165,7 +165,7 @@ def test_a_manager_decides_what_nobody_can_tell(
 def test_sending_again_is_a_managers_word_too(manager: Browser, held_one: int, ask: Callable[[Any], list[Any]]) -> None:
     manager.post(f"/admin/recipient/{held_one}/settle/again")
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("queued",)]
-    assert manager.get(f"/admin/recipient/{held_one}/settle/never").status_code == 404
+    assert manager.get(f"/admin/recipient/{held_one}/settle/perhaps").status_code == 404
 
 
 def test_another_companys_person_is_decided_by_nobody_else(
@@ -306,3 +306,10 @@ def test_another_companys_number_is_decided_by_nobody_else(
     for url in (f"/admin/recipient/{capped_one}/number/send", f"/admin/campaign/{sent}/skip-numbers"):
         for method in (browser.get, browser.post):
             assert method(url).status_code == 404
+
+
+def test_a_manager_may_end_a_held_sms(manager: Browser, held_one: int, ask: Callable[[Any], list[Any]]) -> None:
+    page = words(manager, f"/admin/recipient/{held_one}/settle/never")
+    assert "もう送らないことにしますか" in page
+    manager.post(f"/admin/recipient/{held_one}/settle/never")
+    assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("cancelled",)]
