@@ -32,6 +32,7 @@ _PROGRAMS = ("web", "tracking", "delivery", "scheduler")
 _ROWS = 5_005  # one in a thousand has no number that can be written to
 _FEWER = 1_502
 _PAYERS = 50
+_SLOWLY = {"value": 1_500, "on": "karaden.create"}
 _LOST_S = 2.0
 _LOOKED_AT_S = 4.0
 _MOST_S = 60.0
@@ -149,9 +150,10 @@ def _fresh_install(ground: Ground) -> Run:
     try:
         stack.prepare()
         stack.seed()
-        fresh = Ground(stack, ground.sandbox, rows=102, factor=ground.factor)
+        fresh = Ground(stack, ground.sandbox, rows=_FEWER, factor=ground.factor)
         ground.sandbox.addresses(karaden_receipts=_receipts(stack))
         fresh.run(*_PROGRAMS)
+        ground.sandbox.switches(latency_ms=_SLOWLY)  # so that it is not over before it is looked at
         campaign = fresh.campaign()
         since = time.monotonic()
         campaign.launch()
@@ -177,7 +179,7 @@ def _sending(ground: Ground, rows: int, **own: str) -> Iterator[Sent]:
     try:
         # many small claims: what is lost must hold some of them, not the answers to one alone
         ground.run(*_PROGRAMS, BATCH_ROWS="50", **own)
-        ground.sandbox.switches(latency_ms={"value": 1_500, "on": "karaden.create"})
+        ground.sandbox.switches(latency_ms=_SLOWLY)
         yield _uploaded(ground)
     finally:
         ground.rows = usual
