@@ -164,17 +164,18 @@ def _advance(highest: int) -> None:
     """Draw on from beyond every number that was seen: none comes again for somebody else."""
     with tenancy.transaction() as connection:
         sequences = connection.execute(
+            # those that the product draws from by name; the others number what nobody outside knows
             text("""
-                SELECT pg_get_serial_sequence(quote_ident(relname), 'id') AS name, relname FROM pg_class c
-                WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
-                AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'id' AND NOT attisdropped)
+                SELECT oid::regclass::text AS name,
+                    oid = pg_get_serial_sequence('recipient', 'id')::regclass AS of_people
+                FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace
+                AND CASE WHEN relkind = 'S' THEN has_sequence_privilege(oid, 'USAGE') ELSE false END
             """)
         ).all()
         for row in sequences:
-            if row.name is None:
-                continue
             next_one = connection.execute(text("SELECT nextval(:name)"), {"name": row.name}).scalar_one()
-            ahead = _PASSED_OVER + (max(0, highest - next_one) if row.relname == "recipient" else 0)
+            ahead = _PASSED_OVER + (max(0, highest - next_one) if row.of_people else 0)
             connection.execute(
                 text("SELECT count(nextval(:name)) FROM generate_series(1, :ahead)"), {"name": row.name, "ahead": ahead}
             )
