@@ -29,7 +29,7 @@ FIELDS = (
     "cell", "factor", "messages", "lost", "duplicated", "unknown_left", "recovery_s", "requests_held", "yen_difference",
 )  # fmt: skip
 _PROGRAMS = ("web", "tracking", "delivery", "scheduler")
-_ROWS = 5_005  # one in a thousand has no number that can be written to
+_ROWS = 5_007  # one in a thousand has no number that can be written to, and see `_reachable`
 _FEWER = 1_502
 _PAYERS = 50
 _SLOWLY = {"value": 1_500, "on": "karaden.create"}
@@ -43,6 +43,7 @@ def _restored(ground: Ground) -> Run:
     with _sending(ground, _ROWS) as campaign:
         shop = Shop.open(ground, _PAYERS)
         shop = Shop(ground, [person for person in shop.people if person["provider"] == "stripe"])
+        _reachable(ground, campaign)
         campaign.launch()
         _sent(ground, 0.3)
         file = _dumped(ground)
@@ -188,6 +189,12 @@ def _sending(ground: Ground, rows: int, **own: str) -> Iterator[Sent]:
 
 def _uploaded(ground: Ground) -> Sent:
     return Sent(ground, prepare(ground.stack, ground.rows))
+
+
+def _reachable(ground: Ground, campaign: Sent) -> None:
+    """Leave out the one whose number never receives (`sandbox.messages`): the others' end is what is waited for."""
+    with database(ground.stack) as connection:
+        connection.execute("DELETE FROM recipient WHERE campaign_id = %s AND reference = 'K0002809'", [campaign.id])
 
 
 def _sent(ground: Ground, share: float) -> None:
