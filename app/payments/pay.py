@@ -188,7 +188,7 @@ def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Be
     person = connection.execute(
         text("""
             SELECT r.id, r.tenant_id, r.campaign_id, r.amount_yen, r.link_expires_at, r.link_secret, c.key,
-                   c.page_language, c.payment_account_id, a.provider, a.active, t.name AS company
+                   c.page_language, c.payment_account_id, c.restore_hold, a.provider, a.active, t.name AS company
             FROM recipient r JOIN campaign c ON c.id = r.campaign_id JOIN tenant t ON t.id = r.tenant_id
             JOIN payment_account a ON a.id = c.payment_account_id
             WHERE r.id = :id AND r.link_generation = :generation AND r.link_expires_at > :now
@@ -204,6 +204,8 @@ def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Be
     ).first()
     if person is None:
         return Outcome.CLOSED
+    if person.restore_hold:  # what was paid since the backup isn't known: it could be asked for twice
+        return Outcome.HELD
     last = connection.execute(
         text("""
             SELECT id, attempt, reference, state, provider_id, url_sealed, amount_yen, expires_at, created_at,

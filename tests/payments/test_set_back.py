@@ -34,3 +34,12 @@ def test_no_money_goes_back(buyer: Buyer) -> None:
         acts.refund(payment["id"], actor="user:1")
     [payment] = buyer.payments()
     assert (payment["state"], payment["refund_asked_at"]) == ("paid", None)
+
+
+def test_a_campaign_that_waits_for_a_manager_since_a_restore_charges_nobody(buyer: Buyer) -> None:
+    """Its provider could not be asked: this person may have paid since the backup."""
+    buyer.database.execute("UPDATE campaign SET restore_hold = 'unknown'")
+    assert buyer.press() is Outcome.HELD
+    assert (buyer.sessions(), buyer.payments(), buyer.state()) == ([], [], "unpaid")
+    buyer.database.execute("UPDATE campaign SET restore_hold = ''")
+    assert buyer.press() is Outcome.READY
