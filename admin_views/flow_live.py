@@ -126,7 +126,7 @@ def _over(campaign: Campaign, count: Progress) -> bool:
 
 
 def _planned_words(campaign: Campaign, count: Progress) -> str:
-    """Say to how many another SMS goes by itself, and when the next one leaves."""
+    """Return to how many another SMS goes by itself, and when the next one leaves."""
     if count.planned is None or campaign.state == CampaignState.CANCELLED:
         return ""
     words = f"一時的な理由で届かなかった{count.planned.people:,}人に、自動で送り直す予定です。"

@@ -141,7 +141,7 @@ def facts(person: Recipient) -> list[tuple[str, str]]:
 
 
 def _next_try(person: Recipient, due: datetime) -> str:
-    """Say when this person is sent another SMS by itself."""
+    """Return when this person is sent another SMS by itself."""
     if person.campaign.state == CampaignState.PAUSED:
         return "配信を一時停止しているため、再開するまで送られません"
     at = timing.leaves_at(person.campaign, due, datetime.now(UTC))
@@ -188,7 +188,7 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
 
 
 def problem_words(problem: str) -> str:
-    """Say what happened to a payment, and what to do."""
+    """Return what happened to a payment, and what to do."""
     return "".join(_one_problem(one)[1] for one in split(problem))
 
 

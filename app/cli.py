@@ -101,7 +101,7 @@ def after_restore(since: datetime | None, take_over: str) -> None:
 @click.command()
 @with_appcontext
 def ready() -> None:
-    """Say whether workers would send: exit code 1, and why, while everything is held. For a supervisor's probe."""
+    """Return whether workers would send: exit code 1, and why, while everything is held. For a supervisor's probe."""
     with tenancy.platform():
         why = doubt.why_not_ready()
     if why:

@@ -43,7 +43,7 @@ def _same_number(campaign: Campaign) -> list[str]:
 
 
 def _beyond_limits(campaign: Campaign) -> list[str]:
-    """Say how many will be held because their number gets no more SMS (`app.delivery.numbers`)."""
+    """Return how many will be held because their number gets no more SMS (`app.delivery.numbers`)."""
     most = settings().number_campaign_cap
     numbers, held = db.session.execute(
         text("""
@@ -62,7 +62,7 @@ def _beyond_limits(campaign: Campaign) -> list[str]:
 
 
 def _beyond_the_day(campaign: Campaign) -> list[str]:
-    """Say how many numbers could get more SMS of this and other campaigns on one day than one may."""
+    """Return how many numbers could get more SMS of this and other campaigns on one day than one may."""
     most = settings().number_daily_cap
     numbers = db.session.execute(
         text("""

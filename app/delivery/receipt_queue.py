@@ -127,7 +127,7 @@ def put_off(connection: Connection, account_id: int, items: Sequence[Waiting]) -
 
 
 def give_back(connection: Connection, items: Sequence[Waiting], wait_s: float) -> None:
-    """Give back receipts that nobody was asked about: due again in `wait_s` seconds, as if not tried."""
+    """Release receipts that nobody was asked about: due again in `wait_s` seconds, as if not tried."""
     if not items:
         return
     connection.execute(

@@ -102,7 +102,7 @@ class _Shift:
     # --- the provider's thread ---
 
     def _calls(self) -> Iterator[tuple[_Call, Request] | None]:
-        """Give the messages one by one; None while none may leave."""
+        """Yield the messages one by one; None while none may leave."""
         while True:
             found = self._lanes.next()
             if found is None:
