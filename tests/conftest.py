@@ -148,6 +148,7 @@ def app(product: Flask, settings: Settings, database: psycopg.Connection, redis:
     extensions.vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
     extensions.redis_client.bind(settings.redis_url)
     beat.forget()
+    _count_in_redis()
     return product
 
 
@@ -155,6 +156,13 @@ def app(product: Flask, settings: Settings, database: psycopg.Connection, redis:
 def client(app: Flask) -> FlaskClient:
     """A browser without cookies."""
     return app.test_client()
+
+
+def _count_in_redis() -> None:
+    """Forget what was counted in memory while a Redis was silent, and ask Redis again at once."""
+    extensions.limiter._storage_dead = False
+    extensions.limiter._fallback_storage.reset()
+    extensions.limiter.storage.storage.connection_pool.silence.answered()
 
 
 def _empty(owner: psycopg.Connection) -> None:
