@@ -5,6 +5,8 @@ puts back whatever the database says is due, and a job that comes twice finds no
 text, so that the domain imports no door.
 """
 
+import threading
+import time
 from typing import Any
 
 import structlog
@@ -84,7 +86,54 @@ class NamedJob(Job):
 # how long a promise "this job is waiting" holds if the job is lost, seconds
 _PROMISE_S = 15
 
+# how often at most a process offers the same job, seconds
+OFFER_S = 0.2
+
 _log = structlog.get_logger()
+
+
+class _Offers:
+    """Jobs that a thread puts on their queues soon, each once however often it was asked for meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: set[tuple[str, tuple[int, ...]]] = set()
+        self._at_work: threading.Thread | None = None
+
+    def add(self, job: str, ids: tuple[int, ...]) -> None:
+        with self._lock:
+            self._wanted.add((job, ids))
+            if self._at_work is not None:
+                return
+            # a daemon: what it still has at the process's end is the sweep's
+            self._at_work = threading.Thread(target=self._work, daemon=True, name="offers")
+            self._at_work.start()
+
+    def finish(self) -> None:
+        """Wait until everything that was asked for is on its queue."""
+        with self._lock:
+            at_work = self._at_work
+        if at_work is not None:
+            at_work.join()
+
+    def _work(self) -> None:
+        while wanted := self._take():
+            for job, ids in sorted(wanted):
+                try:
+                    enqueue(job, *ids, once=True)
+                except Exception:  # noqa: BLE001 - the others' jobs and the next ones must not wait for it
+                    _log.exception("job not enqueued, the sweep will", job=job)
+            time.sleep(OFFER_S)
+
+    def _take(self) -> set[tuple[str, tuple[int, ...]]]:
+        with self._lock:
+            wanted, self._wanted = self._wanted, set()
+            if not wanted:
+                self._at_work = None
+            return wanted
+
+
+_offers = _Offers()
 
 
 def queue(name: str) -> Queue:
@@ -107,6 +156,16 @@ def enqueue(job: str, *ids: int, once: bool = False) -> bool:
         _log.warning("job not enqueued, the sweep will", job=job, error=type(error).__name__)
         return False
     return True
+
+
+def offer(job: str, *ids: int) -> None:
+    """Have a job put on its queue `once` in a moment, after the commit that makes it due; nobody waits for Redis."""
+    _offers.add(job, ids)
+
+
+def finish_offers() -> None:
+    """Wait until every job that was offered is on its queue, or is left to the sweep."""
+    _offers.finish()
 
 
 def begun(job: str, *ids: int) -> None:

@@ -19,7 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg import sql
 
-from app import config, create_app, extensions
+from app import config, create_app, extensions, queues
 from app.config import Settings, new_secrets
 from app.setback import beat
 from app.tenancy import lookup
@@ -96,6 +96,7 @@ def product(settings: Settings) -> Iterator[Flask]:
     """The application on the migrated database, made once. Tests ask for `app`."""
     made = create_app(settings)
     made.testing = True
+    queues.OFFER_S = 0.0
     with made.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
     yield made
@@ -136,6 +137,7 @@ def redis(servers: Servers) -> Iterator[redis_package.Redis]:
     """The Redis database, empty; emptied again after the test."""
     with redis_package.Redis.from_url(servers.redis_url) as client:
         yield client
+        queues.finish_offers()
         client.flushdb()
 
 
@@ -162,7 +164,6 @@ def _count_in_redis() -> None:
     """Forget what was counted in memory while a Redis was silent, and ask Redis again at once."""
     extensions.limiter._storage_dead = False
     extensions.limiter._fallback_storage.reset()
-    extensions.limiter.storage.storage.connection_pool.silence.answered()
 
 
 def _empty(owner: psycopg.Connection) -> None:

@@ -20,6 +20,7 @@ from app.accounts import seal_credentials
 from app.campaigns import lifecycle
 from app.campaigns.people import fields_place, phone_place
 from app.campaigns.windows import ALWAYS
+from app.delivery import receipts
 from app.extensions import db, vault
 from app.identity.normalise import QuestionKind, normalise
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
@@ -101,6 +102,11 @@ def receipt_path(account_id: int) -> str:
     with tenancy.platform():
         row = db.session.get(SmsAccount, account_id)
         return accounts.receipt_path(row) if row is not None else f"/callbacks/sms/{account_id}/{'0' * 32}"
+
+
+def keep_receipt(account_id: int, body: bytes) -> bool:
+    """Push a receipt as the account's service does."""
+    return receipts.keep(account_id, receipt_path(account_id).rpartition("/")[2], body)
 
 
 def payment_account(tenant_id: int, *, active: bool = True) -> int:

@@ -37,7 +37,7 @@ def webhook(account_id: int) -> Response:
             _log.warning("webhook refused", account_id=account_id, reason=type(fault).__name__)
             return Response(status=400)
         if notices.store(tenant_id, account_id, event):
-            queues.enqueue("jobs.payments.ask", tenant_id, once=True)
+            queues.offer("jobs.payments.ask", tenant_id)
     return Response(status=200)
 
 

@@ -67,6 +67,7 @@ def test_a_webhook_is_kept_once_and_its_job_waits(
     assert kept(database) == [("evt_1", "checkout.session.completed", "cs_test_1")]
     (row,) = database.execute("SELECT tenant_id FROM payment_account").fetchall()
     # no payment of ours: there is nothing to ask about
+    queues.finish_offers()
     assert queues.waiting("jobs.payments.ask") == set()
     assert database.execute("SELECT outcome, applied_at IS NOT NULL FROM payment_notice").fetchall() == [
         ("none of our payments", True)
@@ -75,6 +76,7 @@ def test_a_webhook_is_kept_once_and_its_job_waits(
     body = event("evt_2", "cs_test_2")
     for _ in range(3):
         assert push(client, account_id, body, signed(account_id, body)).status_code == 200
+    queues.finish_offers()
     assert queues.waiting("jobs.payments.ask") == {(row[0],)}
     assert queues.queue(queues.TRACKING).count == 1
 
@@ -92,6 +94,7 @@ def test_a_webhook_of_another_is_refused(client: FlaskClient, database: psycopg.
     assert push(client, "x", body, good).status_code == 404
     assert client.get(f"/callbacks/payment/{account_id}").status_code == 405
     assert kept(database) == []
+    queues.finish_offers()
     assert queues.waiting("jobs.payments.ask") == set()
 
 

@@ -42,6 +42,7 @@ def test_a_receipt_is_kept_sealed_and_a_job_put_on_its_queue(
     assert (owner, account) == (tenant_id, account_id)
     assert b"09012345678" not in sealed
     assert vault.open(sealed, Place(tenant_id, "receipt", "body_sealed", row_id)) == body
+    queues.finish_offers()
     assert queues.waiting(JOB) == {(tenant_id,)}
 
 
@@ -52,6 +53,7 @@ def test_the_same_body_again_is_the_same_row(
         assert client.post(address(accounts[1]), data=b"{}").status_code == 200
     assert client.post(address(accounts[1]), data=b"{} ").status_code == 200
     assert len(rows(database)) == 2
+    queues.finish_offers()
     assert len(queues.queue(queues.TRACKING).job_ids) == 1
 
 

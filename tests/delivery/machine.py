@@ -30,7 +30,7 @@ from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYTIME
-from app.delivery import again, due, held, receipts, turns
+from app.delivery import again, due, held, turns
 from app.extensions import db
 from app.models import Recipient, SmsAccount
 from app.setback import beat
@@ -174,8 +174,7 @@ class Delivery(RuleBasedStateMachine):
         early = json.dumps(message.body()).encode()
         message.end = end
         for body in [json.dumps(message.body()).encode()] * times + [early] * late:
-            with tenancy.platform():
-                receipts.keep(self.account_id, body)
+            factories.keep_receipt(self.account_id, body)
         if applied:
             tracking.apply_receipts(self.tenant_id)
 
@@ -317,8 +316,7 @@ class Delivery(RuleBasedStateMachine):
 
     def _push(self, body: bytes) -> None:
         with self.ground.app.app_context():
-            with tenancy.platform():
-                receipts.keep(self.account_id, body)
+            factories.keep_receipt(self.account_id, body)
             tracking.apply_receipts(self.tenant_id)
 
     def _state(self) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from werkzeug.test import Cookie
 
 from app import links, tenancy
-from app.delivery import receipts, routes, silence, turns
+from app.delivery import routes, silence, turns
 from app.extensions import db, vault
 from app.outbound.curl import perform
 from app.tracking.states import SmsState
@@ -128,8 +128,7 @@ def test_an_answer_from_a_page_of_before_counts_for_nobody(
 
 def push(account_id: int, message: dict[str, object]) -> None:
     """Let the carrier tell what became of a message."""
-    with tenancy.platform():
-        receipts.keep(account_id, json.dumps(message).encode())
+    factories.keep_receipt(account_id, json.dumps(message).encode())
 
 
 def test_a_receipt_of_before_says_nothing_of_somebody_else(

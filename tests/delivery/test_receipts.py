@@ -331,8 +331,7 @@ def post(app: Flask, job: Job, body: bytes, *, account_id: int = 0) -> int:
 def keep(job: Job, provider_id: str, *, account_id: int = 0, **changes: Any) -> None:
     """Push a receipt of the campaign's first person."""
     body = message(job.references()[0]) | {"id": provider_id} | changes
-    with tenancy.platform():
-        assert receipts.keep(account_id or job.account_id, json.dumps(body).encode())
+    assert factories.keep_receipt(account_id or job.account_id, json.dumps(body).encode())
 
 
 def asked(sandbox: Sandbox) -> int:

@@ -121,7 +121,7 @@ def test_connections_notice_a_server_that_vanished(app: Flask) -> None:
     with app.app_context(), tenancy.platform(), tenancy.transaction() as connection:
         raw: Any = connection.connection.driver_connection
         numbers = [raw.fileno()]
-        numbers.append(lookup._idle[-1].connection.fileno())
+        numbers.append(lookup._reading[-1].connection.fileno())
         redis_client.connection.ping()
         taken: Any = redis_client.connection.connection_pool.get_connection()
         try:
