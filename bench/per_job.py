@@ -1,12 +1,18 @@
-"""The other measure of `bench-send`: one RQ job for each person, with the product's own claim, request and record."""
+"""The other measure of `bench-send`: one RQ job for each person, with the product's own claim, request and record.
+
+`python -m bench.per_job` is a worker that runs such jobs; the product's own refuses them.
+"""
 
 from datetime import UTC, datetime, timedelta
 
-from app import tenancy
+from app import create_app, queues, tenancy
 from app.delivery import books, routes, slices
 from app.delivery.books import Result
 from app.delivery.slices import Lease
 from app.outbound.curl import perform
+from jobs import worker
+
+NAME = "bench.per_job.send_one"
 
 
 def send_one(
@@ -31,3 +37,9 @@ def send_one(
         )
         with slices.holding(held) as connection:
             books.record(connection, held, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])
+
+
+if __name__ == "__main__":
+    queues.JOBS[NAME] = (queues.DELIVERY, 600)
+    with create_app().app_context():
+        worker.run(queues.DELIVERY)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -23,6 +23,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from bench import per_job
 from bench.lists import write_list
 from bench.report import Run, report
 from dev.process import spawn, stop
@@ -40,6 +41,7 @@ _WORKERS = (1, 2)
 _ROUNDS = 3
 _JOBS = 300
 _LIMIT_S = 900
+_WORKER = (sys.executable, "-m", "flask", "--app", "wsgi", "worker", "delivery")
 # what the settings say by default; the raw client has as many requests under way
 _AT_ONCE = 256
 
@@ -134,8 +136,8 @@ def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
             "SELECT id FROM recipient WHERE campaign_id = %s ORDER BY id", [campaign_id]
         ).fetchall()
         for (recipient_id,) in people:
-            target.enqueue("bench.per_job.send_one", args=[*map(int, lease), recipient_id], result_ttl=0)
-        with _running(stack, 1):
+            target.enqueue(per_job.NAME, args=[*map(int, lease), recipient_id], result_ttl=0)
+        with _running(stack, 1, [sys.executable, "-m", "bench.per_job"]):
             statement = "SELECT bool_and(sms_state = 'accepted') FROM recipient WHERE campaign_id = %s"
             wait(connection, statement, campaign_id)
         row = connection.execute(
@@ -167,9 +169,8 @@ def clerk(stack: Stack, act: str, argument: object) -> str:
 
 
 @contextmanager
-def _running(stack: Stack, workers: int) -> Iterator[list["subprocess.Popen[bytes]"]]:
+def _running(stack: Stack, workers: int, command: Sequence[str] = _WORKER) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Run workers on the delivery queue; begins when each of them waits for jobs."""
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "delivery"]
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         client.delete("rq:workers")
         processes = [

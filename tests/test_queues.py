@@ -15,7 +15,7 @@ from flask import Flask
 
 from app import create_app, queues, redis_silence
 from app.config import Settings
-from app.extensions import RedisClient, db, redis_client
+from app.extensions import RedisClient, db, limiter, redis_client
 from app.tenancy import lookup
 from tests import factories
 
@@ -130,9 +130,13 @@ def test_a_redis_that_refuses_costs_no_time_and_is_used_as_soon_as_it_is_back(ap
 
 
 @pytest.fixture
-def silenced(settings: Settings, app: Flask, database: psycopg.Connection, frozen: Frozen) -> Iterator[Flask]:
+def silenced(
+    settings: Settings, app: Flask, database: psycopg.Connection, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flask]:
     """The web server's application, whose Redis is frozen."""
     del app, database
+    for place in ("_storage", "_limiter"):  # given back at the end: other tests' limits are counted there
+        monkeypatch.setattr(limiter, place, getattr(limiter, place))
     made = create_app(replace(settings, redis_url=frozen.url))
     redis_client.hurry()
     made.testing = True
