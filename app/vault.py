@@ -12,10 +12,9 @@ another.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,8 +46,7 @@ class CannotOpen(Exception):  # noqa: N818 - it says what happened
     """A sealed value that is altered, stands in another place, or needs a key that isn't here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a sealed value stands; it opens nowhere else. `tenant_id` is 0 for the platform's own rows."""
 
     tenant_id: int

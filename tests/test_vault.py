@@ -1,7 +1,6 @@
 """The vault, attack by attack: moved, altered, cut, guessed, rotated."""
 
 import os
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -40,10 +39,10 @@ def test_the_same_text_is_sealed_differently_each_time(vault: Vault) -> None:
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        replace(PLACE, tenant_id=8),
-        replace(PLACE, table="payment"),
-        replace(PLACE, column="fields_sealed"),
-        replace(PLACE, row_id=43),
+        PLACE._replace(tenant_id=8),
+        PLACE._replace(table="payment"),
+        PLACE._replace(column="fields_sealed"),
+        PLACE._replace(row_id=43),
     ],
 )
 def test_a_value_moved_elsewhere_does_not_open(vault: Vault, elsewhere: Place) -> None:

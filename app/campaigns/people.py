@@ -27,7 +27,7 @@ def open_phone(tenant_id: int, recipient_id: int, sealed: bytes) -> str:
 
 def open_fields(tenant_id: int, recipient_id: int, sealed: bytes) -> dict[str, str]:
     """Give the list's cells by column name, in the list's order. Raises CannotOpen."""
-    fields: dict[str, str] = json.loads(vault.open(sealed, fields_place(tenant_id, recipient_id)))
+    fields: dict[str, str] = json.loads(vault.open_text(sealed, fields_place(tenant_id, recipient_id)))
     return fields
 
 

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
@@ -27,8 +26,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A message that is ours to send, committed as sending. Phone and fields are still sealed.
 
     `reference` is the provider's name for it, `secret` the link's. `sms_text` is its reminder's, None for the
@@ -49,8 +47,7 @@ class Claim:
     suspect_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of a claim. `outcome` is None when its request never left: a suspect is one still (`Claim`)."""
 
     recipient_id: int

@@ -113,10 +113,12 @@ class Lanes:
 
     def next(self) -> tuple[Lane, Claim, Request] | None:
         """Take the message that leaves next: of the account with the fewest under way. None: nothing may at present."""
-        lanes = [lane for lane in self._lanes if lane.waiting and self._has_room(lane.account_id)]
+        lanes = self._lanes
         if len(lanes) > 1:
-            lanes.sort(key=lambda lane: self._under_way[lane.account_id])
+            lanes = tuple(sorted(lanes, key=lambda lane: self._under_way[lane.account_id]))
         for lane in lanes:
+            if not lane.waiting or not self._has_room(lane.account_id):
+                continue
             while lane.waiting and lane.turn.permitted(lane.waiting[0]):
                 claim = lane.take()
                 request = lane.turn.request(claim)

@@ -25,8 +25,7 @@ SENT_AGAIN = f"EXISTS (SELECT {EARLIER} AND e.code = '{codes.ABSENT}')"
 ARRIVED_BEFORE = f"EXISTS (SELECT {EARLIER} AND e.state IN ('accepted', 'delivered'))"
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """What an attempt came to as far as we saw. `state` is the attempt's, CANCELLED when it provably never got in."""
 
     recipient_id: int

@@ -111,7 +111,7 @@ class _Shift:
                 yield None
                 continue
             lane, claim, request = found
-            if lane.hungry:
+            if lane.hungry and not self._wake.is_set():
                 self._wake.set()
             yield (lane, claim), request
 

@@ -75,7 +75,7 @@ class SendLog(TenantOwned, Model):
         UniqueConstraint("recipient_id", "attempt"),
         Index("ix_send_log_campaign_id_id", "campaign_id", "id"),
         Index("ix_send_log_tenant_id_started_at_id", "tenant_id", "started_at", "id"),
-        {"postgresql_with": {"fillfactor": "70"}},
+        {"postgresql_with": {"fillfactor": "45"}},
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger)

@@ -60,7 +60,7 @@ class Recipient(TenantOwned, Model):
             "retry_at",
             postgresql_where=text("retry_at IS NOT NULL"),
         ),
-        {"postgresql_with": {"fillfactor": "60"}},
+        {"postgresql_with": {"fillfactor": "50"}},
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))

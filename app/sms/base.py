@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.outbound import AccountField, Answer, Request, Response
 
@@ -43,8 +43,7 @@ class OutcomeKind(StrEnum):
     UNKNOWN = "unknown"  # it may have got in: ask before doing anything
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The outcome of one attempt. `code` is the provider's own word (or our failure reason), kept in the send log.
 
     `account_fault` (with LATER): a wrong credential or setting, so no message of this account will pass until a person

@@ -70,7 +70,7 @@ class _Karaden:
             f"&body={_escaped(message.body)}&tags%5B%5D={_escaped(message.reference)}&is_shorten=false"
         )
         if message.valid_until is not None:
-            form += f"&limited_at={_escaped(message.valid_until.astimezone(_JST).isoformat(timespec='seconds'))}"
+            form += _limited_at(message.valid_until)
         tenant_id, token = account.settings.get("tenant_id", ""), account.credentials.get("token", "")
         url, headers = _door(account.base_url, tenant_id, token)
         return Request("POST", url, headers, form.encode(), account.timeout_s)
@@ -173,6 +173,12 @@ def _door(base_url: str, tenant_id: str, token: str) -> tuple[str, Mapping[str, 
     account = SmsAccount(base_url, {"tenant_id": tenant_id}, {"token": token})
     headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
     return _url(account, "messages"), MappingProxyType(headers)
+
+
+@lru_cache(64)
+def _limited_at(until: datetime) -> str:
+    """Write until when a message may arrive: the same for all that are claimed together."""
+    return f"&limited_at={_escaped(until.astimezone(_JST).isoformat(timespec='seconds'))}"
 
 
 def _escaped(value: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
@@ -55,8 +56,7 @@ _COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One recipient's step. `detail` goes into the event: codes and ids, never a personal detail.
 
     `columns` are other columns of the recipient set with it; all steps of one call name the same ones.
@@ -65,7 +65,7 @@ class Step:
     recipient_id: int
     at: datetime
     detail: Mapping[str, Any] | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
