@@ -28,6 +28,8 @@ _KINDS = {
     ("page", "wrong_answer"): "回答の間違い",
     ("page", "verified_again"): "別の機会に認証",
     ("page", "fetched"): "リンクの読み込み（自動の可能性あり）",
+    ("sms", "listed"): "自動で送り直さないことにした",
+    ("sms", "duplicate"): "送信サービスに同じSMSの記録が複数",
     ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",
     ("payment", "start_refused"): "決済サイトが受け付けなかった",
     ("payment", "looked_at"): "要確認の支払いを確かめた",

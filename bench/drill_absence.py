@@ -163,6 +163,7 @@ CELLS: Mapping[str, Cell] = {
     "list_stale_300_504_taken_90": _list(list_stale_s=300, taken_late_s=90, faults=_GATEWAY),
     "list_flaps": _list(broken_s=_BROKEN_S, list_empty={"value": True, "rate": 0.3}, faults=_ODD),
     "list_unfiltered": _list(broken_s=_BROKEN_S, list_unfiltered=True, faults=_ODD),
+    "list_never_tagged": _list(faults={**_ODD, "tag_unlisted": {"value": True, "on": "karaden.create"}}),
     "list_case": _list(tags_upper=True, faults=_ODD),
     "gateway_504_taken_late": _list(taken_late_s=90, faults=_GATEWAY),
     "last_batch_unknown": _last_batch(witness=True),

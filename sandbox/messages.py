@@ -42,7 +42,10 @@ _ENDS = {"0000": "error", "0001": "unconnected", "0002": "none", "0003": "unknow
 
 @dataclass(slots=True)
 class Message:
-    """One SMS. `at` is its acceptance in epoch seconds; the other times, where known, ISO 8601 in Japan's time."""
+    """One SMS. `at` is its acceptance in epoch seconds; the other times, where known, ISO 8601 in Japan's time.
+
+    One that is `unlisted` stands in no list of its tag.
+    """
 
     id: str
     tenant: str
@@ -63,6 +66,7 @@ class Message:
     sent_at: str | None = None
     received_at: str | None = None
     charged_at: str | None = None
+    unlisted: bool = False
 
     @property
     def state(self) -> str:
@@ -135,17 +139,23 @@ class Messages:
             service_id=draft.service_id,
             to=draft.to,
             body=draft.body,
-            tags=[tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", _CREATE) else draft.tags,
+            tags=self._tags(draft),
             is_shorten=draft.is_shorten,
             scheduled_at=_iso(draft.scheduled_at),
             limited_at=_iso(draft.limited_at),
             at=now,
             updated_at=iso(now),
+            unlisted=self._switches.flag("tag_unlisted", _CREATE),
         )
         self._keep(message)
         self._write(message)
         self._book(message, now)
         return message
+
+    def _tags(self, draft: Draft) -> list[str]:
+        if self._switches.flag("tag_lost", _CREATE):
+            return []
+        return [tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", _CREATE) else draft.tags
 
     def find(self, tenant: str, message_id: str) -> Message | None:
         """Give one message of a tenant."""
@@ -155,7 +165,7 @@ class Messages:
     def newest_first(self, tenant: str, to: str | None, tag: str | None) -> Iterable[Message]:
         """Give a tenant's messages, newest first, of one number or tag or of all."""
         if tag is not None:
-            messages = self._by_tag.get((tenant, tag.lower()), [])
+            messages = [one for one in self._by_tag.get((tenant, tag.lower()), []) if not one.unlisted]
         else:
             messages = self.all if to is None else self.by_number.get(to, [])
         return (message for message in reversed(messages) if message.tenant == tenant and to in {None, message.to})

@@ -35,6 +35,8 @@ FLAGS = {
     "list_empty": "a list of messages is empty, whatever there is",
     "list_unfiltered": "a list of messages doesn't obey its tag filter",
     "tags_upper": "tags are written in upper case",
+    "tag_unlisted": "an accepted message never stands in the list of its tag, only in that of its time",
+    "tag_lost": "an accepted message is listed without its tags",
 }
 AMOUNTS = {
     "latency_ms": "each answer comes this much later",

@@ -26,6 +26,7 @@ from app.vault import CannotOpen
 
 # why a message is held, and what a manager reads about it
 SILENT = "silent"
+LISTED = "listed"
 SENT_AGAIN = "sent_again"
 ARRIVED_BEFORE = "arrived_before"
 NO_LOOKUP = "no_lookup"
@@ -35,6 +36,10 @@ UNPROVEN_ALONE = "unproven_alone"
 
 REASONS: Mapping[str, str] = {
     SILENT: "送信サービスは受け付けましたが、届いたかどうかの知らせがありません。",
+    LISTED: (
+        "送信サービスの記録には、このSMSの参照番号では見つかりませんが、同じころに同じ番号へ受け付けられたSMSがあります。"
+        "それがこのSMSかもしれないため、自動では送り直しません。送信サービスの管理画面の送信履歴で、その番号あての内容を確かめてください。"
+    ),
     SENT_AGAIN: (
         "結果が分からないままのSMSを自動で1回送り直しましたが、その結果も分かりません。"
         "自動で送り直すのは1回までのため、止めています。"
@@ -55,6 +60,7 @@ REASONS: Mapping[str, str] = {
 _SINCE = "coalesce(l.answered_at, l.started_at)"
 _REASON = f"""
     CASE WHEN r.sms_code = :no_receipt THEN '{SILENT}'
+        WHEN r.sms_code = '{codes.LISTED}' THEN '{LISTED}'
         WHEN {log.SENT_AGAIN} THEN '{SENT_AGAIN}'
         WHEN {log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
         WHEN NOT :has_lookup THEN '{NO_LOOKUP}'
@@ -62,7 +68,7 @@ _REASON = f"""
         WHEN NOT :has_witness THEN '{UNPROVEN_ALONE}'
         ELSE '{UNPROVEN}' END
 """
-_AT_ONCE = (SILENT, SENT_AGAIN, ARRIVED_BEFORE, NO_LOOKUP, OTHER_CONTRACT)
+_AT_ONCE = (SILENT, LISTED, SENT_AGAIN, ARRIVED_BEFORE, NO_LOOKUP, OTHER_CONTRACT)
 _HELD = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
     LEFT JOIN sms_contract k ON k.id = l.sms_contract_id

@@ -6,7 +6,7 @@ an earlier round is asked for twice in this one. No transaction is open meanwhil
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -19,6 +19,9 @@ from app.delivery.routes import Account
 from app.outbound import Response
 from app.sms.base import Report
 
+# nothing is sent again by itself for longer: by then a manager has decided, or the message says what is over
+_BY_ITSELF = timedelta(hours=24)
+
 K = TypeVar("K")
 
 
@@ -27,7 +30,8 @@ class Open:
     """An attempt without a known fate; `since` is when nobody was sending it any more, by the database's clock.
 
     `references` are those by attempt: its own, and those of earlier attempts of the same message that may have arrived.
-    `settled_at` is the end of its settle time. `for_a_person`: it is never sent again by itself.
+    `settled_at` is the end of its settle time. `for_a_person`: it is never sent again by itself. `spans` are the times,
+    by our clock, in which the carrier may have accepted each of these attempts, `phone_index` the number's blind index.
     """
 
     recipient_id: int
@@ -40,19 +44,25 @@ class Open:
     asked_at: datetime | None
     absent_at: datetime | None
     for_a_person: bool
+    spans: tuple[tuple[datetime, datetime], ...] = ()
+    phone_index: bytes = b""
 
 
 @dataclass(slots=True)
 class Looked:
     """What a round told: reports by message and attempt; messages with an `empty` answer, and those provably `absent`.
 
-    `unproven` have an empty answer and no witness. `wait_s`: the account is to be left alone for so long.
+    `unproven` have an empty answer and no witness. Of those absent twice, something stands in the list by time that may
+    be the message (`near`), or that list shows nothing for sure (`unlisted`): see `app.delivery.by_time`. `wait_s`: the
+    account is to be left alone for so long.
     """
 
     found: dict[tuple[Open, int], Report] = field(default_factory=dict)
     empty: set[Open] = field(default_factory=set)
     absent: set[Open] = field(default_factory=set)
     unproven: list[Open] = field(default_factory=list)
+    near: set[Open] = field(default_factory=set)
+    unlisted: set[Open] = field(default_factory=set)
     flaps: bool = False
     wait_s: float = 0.0
 
@@ -64,9 +74,23 @@ def references_of(row: Row[Any]) -> dict[int, str]:
     return {**named, row.attempt: absence.reference(row)}
 
 
+def spans_of(row: Row[Any], settled_at: datetime) -> tuple[tuple[datetime, datetime], ...]:
+    """Return when the carrier may have accepted an attempt and each of the `earlier` ones, by our clock."""
+    earlier = zip(row.earlier_started, row.earlier_answered, row.earlier_codes, strict=True)
+    settled = [(started, answered + absence.settle_time(code)) for started, answered, code in earlier]
+    return (*settled, (row.started_at, settled_at))
+
+
+def is_second(item: Open, now: datetime) -> bool:
+    """Return whether a look-up at `now` that shows a message absent has it sent again: it is the second one."""
+    if item.for_a_person or item.absent_at is None:
+        return False
+    return item.absent_at + absence.gap() <= now < item.since + _BY_ITSELF
+
+
 def look_up(account: Account, items: Sequence[Open], now: datetime) -> Looked:
     """Ask about messages at `now`, by the database's clock or before."""
-    round_ = _Round(account)
+    round_ = Round(account)
     assert account.contract is not None  # noqa: S101 - it was opened with it
     contract = account.contract
     provable = [
@@ -107,7 +131,7 @@ def look_up(account: Account, items: Sequence[Open], now: datetime) -> Looked:
     return looked
 
 
-class _Round:
+class Round:
     """Asks one account until it wishes to be left alone."""
 
     def __init__(self, account: Account) -> None:

@@ -1,8 +1,9 @@
 """Messages whose fate is unknown: asked about by our reference, never guessed, never sent again blind.
 
-Found at the provider: the message goes on from there. Provably absent (`app.delivery.absence`): it waits to be sent
-again, once for a person and a message. Neither: it stays unknown, is asked about again, ever less often, and a manager
-decides (`app.delivery.held`). An account's questions stand still while it is to be left alone.
+Found at the provider: the message goes on from there. Provably absent (`app.delivery.absence`), from the list of its
+time too (`app.delivery.by_time`): it waits to be sent again, once for a person and a message. Neither: it stays
+unknown, is asked about again, ever less often, and a manager decides (`app.delivery.held`). An account's questions
+stand still while it is to be left alone.
 """
 
 import random
@@ -19,6 +20,7 @@ from app.accounts import Unusable
 from app.campaigns import waves
 from app.delivery import absence, log, questions, reports, routes, slices, stopping, waking, witness
 from app.delivery.asking import chunks
+from app.delivery.by_time import Listing
 from app.delivery.log import Told
 from app.delivery.questions import Looked, Open
 from app.delivery.slices import Range
@@ -34,9 +36,7 @@ _SHIFT_S = 30.0
 # how much rarer than its age a message is asked about again
 _RARER = 8
 _LONGEST_WAIT = timedelta(hours=1)
-# nothing is sent again by itself for so long: by then a manager has decided, or the message says what is over
 _SOON = timedelta(seconds=1)
-_BY_ITSELF = timedelta(hours=24)
 
 # earlier attempts that may have arrived after all
 _EARLIER = f"{log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt"
@@ -77,7 +77,7 @@ def _check(part: Range) -> None:
     rests_until: dict[int, datetime] = {}
     for account_id, mine in waiting.items():
         due = [item for item in mine if next_question(item) <= now]
-        again, wait_s = _ask(part, account_id, due)
+        again, wait_s = _ask(part, account_id, due, now)
         requeued += again
         rests_until[account_id] = now + timedelta(seconds=wait_s)
     with tenancy.transaction() as connection:
@@ -109,8 +109,10 @@ def _spare_reached(connection: Connection, part: Range) -> None:
     reached.spare(connection, among, values, at=datetime.now(UTC))
 
 
-def _ask(part: Range, account_id: int, due: list[Open]) -> tuple[int, float]:
-    """Ask about one account's messages; return how many will be sent again, and how long the account is left alone, s.
+def _ask(part: Range, account_id: int, due: list[Open], at: datetime) -> tuple[int, float]:
+    """Ask about one account's messages that are due `at` a time of the database's clock.
+
+    Return how many will be sent again, and how long the account is left alone, seconds.
 
     A few go first, others each time: where nothing is told of them, the account has no answers at the moment. The rest
     goes in the order of their age, so that one witness serves many.
@@ -122,12 +124,14 @@ def _ask(part: Range, account_id: int, due: list[Open]) -> tuple[int, float]:
     except (Unusable, CannotOpen) as fault:
         _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
         return 0, 0.0
+    listing = Listing(account, part.tenant_id, [item for item in due if questions.is_second(item, at)])
     random.shuffle(due)
     rest = sorted(due[_FIRST:], key=lambda item: item.settled_at)
     requeued, unproven = 0, list[Open]()
     for chunk in (due[:_FIRST], *chunks(rest, _CHUNK)):
         asked, now = _claim(chunk)
         looked = questions.look_up(account, asked, now)
+        listing.weigh(looked, now)
         requeued += _settle(part, asked, looked, now)
         unproven += looked.unproven
         if looked.wait_s or (asked and not looked.found and not looked.empty):
@@ -165,9 +169,13 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
         text(f"""
             SELECT r.id, l.attempt, l.sms_account_id, coalesce(l.answered_at, l.started_at) AS since, l.code,
                 l.sms_contract_id, k.identity, l.asked_at, l.absent_at, {absence.REFERENCE},
-                {log.SENT_AGAIN} OR {log.ARRIVED_BEFORE} AS for_a_person,
+                r.sms_code = :listed OR {log.SENT_AGAIN} OR {log.ARRIVED_BEFORE} AS for_a_person,
+                l.started_at, r.phone_index,
                 ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
-                ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references
+                ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references,
+                ARRAY(SELECT e.started_at {_EARLIER}) AS earlier_started,
+                ARRAY(SELECT coalesce(e.answered_at, e.started_at) {_EARLIER}) AS earlier_answered,
+                ARRAY(SELECT e.code {_EARLIER}) AS earlier_codes
             FROM recipient r
             JOIN campaign c ON c.id = r.campaign_id
             JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
@@ -182,22 +190,26 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
             "last_id": part.last_id,
             "no_receipt": codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
             "not_sent": codes.NOT_SENT,
+            "listed": codes.LISTED,
         },
     )
     found: dict[int, list[Open]] = defaultdict(list)
     for row in rows:
+        settled_at = row.since + absence.settle_time(row.code)
         found[row.sms_account_id].append(
             Open(
                 recipient_id=row.id,
                 attempt=row.attempt,
                 references=questions.references_of(row),
                 since=row.since,
-                settled_at=row.since + absence.settle_time(row.code),
+                settled_at=settled_at,
                 contract_id=row.sms_contract_id,
                 identity=row.identity,
                 asked_at=row.asked_at,
                 absent_at=row.absent_at,
                 for_a_person=row.for_a_person,
+                spans=questions.spans_of(row, settled_at),
+                phone_index=row.phone_index,
             )
         )
     return found, connection.execute(text("SELECT now()")).scalar_one()
@@ -247,11 +259,10 @@ def _weigh(
         return 0
     absent = [item for item in still if item in looked.absent]
     _mark(connection, [item for item in absent if item.absent_at is None], now)
-    proven = [
-        item
-        for item in absent
-        if item.absent_at is not None and item.absent_at + absence.gap() <= now < item.since + _BY_ITSELF
-    ]
+    # it begins anew: a list by time is long, and is asked for ever less often
+    _mark(connection, [item for item in still if item in looked.unlisted or item in looked.near], None)
+    _leave_to_manager(connection, part, [item for item in still if item in looked.near], now)
+    proven = [item for item in absent if questions.is_second(item, now)]
     return _send_again(connection, part, proven, now, state)
 
 
@@ -265,6 +276,26 @@ def _mark(connection: Connection, items: Sequence[Open], at: datetime | None) ->
                 WHERE l.recipient_id = u.id AND l.attempt = u.attempt
             """),
             {"at": at, "ids": [item.recipient_id for item in items], "attempts": [item.attempt for item in items]},
+        )
+
+
+def _leave_to_manager(connection: Connection, part: Range, near: Sequence[Open], now: datetime) -> None:
+    """Never send these again by themselves: the carrier lists an SMS to their number that may be the message."""
+    connection.execute(
+        text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'unknown'"),
+        {"code": codes.LISTED, "ids": [item.recipient_id for item in near]},
+    )
+    for item in near:
+        note(
+            connection,
+            SMS.name,
+            codes.LISTED,
+            tenant_id=part.tenant_id,
+            campaign_id=part.campaign_id,
+            recipient_id=item.recipient_id,
+            at=now,
+            actor="system",
+            detail={"attempt": item.attempt, "code": codes.LISTED},
         )
 
 

@@ -116,22 +116,23 @@ def unknown(connection: Connection, account: Asked, messages: Sequence[Left]) ->
     """Count the messages in the form of ours that are not on record."""
     matched, strangers = match(connection, account, messages)
     people = sum(item.recipient_id is not None for item in strangers)
-    tests = len(set(_tests(strangers)) - _tests_on_record(connection, account, strangers))
-    return sum(not item.known for item in matched) + people + tests
+    tests = {item.reference for item in strangers if item.recipient_id is None}
+    missing = len(tests - tests_on_record(connection, account.id, sorted(tests)))
+    return sum(not item.known for item in matched) + people + missing
 
 
-def _tests(items: Sequence[Ours]) -> list[str]:
-    return [item.reference for item in items if item.recipient_id is None]
-
-
-def _tests_on_record(connection: Connection, account: Asked, items: Sequence[Ours]) -> set[str]:
+def tests_on_record(connection: Connection, account_id: int, references: Sequence[str]) -> set[str]:
+    """Return which references, in lower case, are those of an account's test SMS and of SMS to its own number."""
     rows = connection.execute(
         text("""
             SELECT lower(coalesce(t.reference, c.key || '.t' || t.id)) AS reference
             FROM trial_message t JOIN campaign c ON c.id = t.campaign_id
             WHERE t.sms_account_id = :account_id
             AND lower(coalesce(t.reference, c.key || '.t' || t.id)) = ANY(:references)
+            UNION ALL
+            SELECT lower(w.reference) FROM witness_message w
+            WHERE w.sms_account_id = :account_id AND lower(w.reference) = ANY(:references)
         """),
-        {"account_id": account.id, "references": _tests(items)},
+        {"account_id": account_id, "references": list(references)},
     )
     return set(rows.scalars())

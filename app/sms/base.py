@@ -70,7 +70,10 @@ class ReportState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a provider says of one message. Times are aware UTC; `units` is how many SMS it was charged as."""
+    """What a provider says of one message. Times are aware UTC; `units` is how many SMS it was charged as.
+
+    `copies` is how many messages it has under the same reference: more than one where its `code` is `duplicate`.
+    """
 
     provider_id: str
     state: ReportState
@@ -80,6 +83,7 @@ class Report:
     accepted_at: datetime | None = None
     at: datetime | None = None
     units: int | None = None
+    copies: int = 1
 
 
 def names(references: Sequence[str], reference: str) -> bool:

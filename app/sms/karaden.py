@@ -8,6 +8,7 @@ the tag is looked up before anything is sent again. Receipts are not signed, so 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from http import HTTPStatus
@@ -40,6 +41,7 @@ _WORD: Final = re.compile(r"[0-9A-Za-z_.\[\]-]{1,40}", re.ASCII)
 # Documented refusals. They prove that the message did not get in; those of the account are no fault of the message.
 _ACCOUNT_CODES: Final = frozenset({"unauthentication", "invalid_tenant", "invalid_version", "model_not_found"})
 
+_LONGEST_NUMBER: Final = 20  # with its country and hyphens
 _MOST_UNITS: Final = 99  # 660 characters come to 10; a larger figure is a mistake
 _CARRIERS: Final = frozenset({"docomo", "softbank", "au", "rakuten"})
 
@@ -109,16 +111,7 @@ class _Karaden:
         first = min(ours, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
         if len(ours) == 1:
             return first
-        return Report(
-            provider_id=first.provider_id,
-            state=first.state,
-            references=first.references,
-            code="duplicate",
-            carrier=first.carrier,
-            accepted_at=first.accepted_at,
-            at=first.at,
-            units=first.units,
-        )
+        return replace(first, code="duplicate", copies=len(ours))
 
     def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request:
         """Return the request for a page of what was accepted in a time, whole seconds (specification: 受付日時)."""
@@ -199,8 +192,10 @@ def _domestic(e164: str) -> str:
 
 
 def _e164(number: object) -> str | None:
-    """Return a number as Karaden writes it in E.164 form; None for anything else."""
-    return "+81" + number[1:] if isinstance(number, str) and re.fullmatch(r"0[1-9]\d{9}", number, re.ASCII) else None
+    """Return a number as Karaden writes it, or might, in E.164 form; None for anything else."""
+    digits = re.sub(r"[\s().-]", "", number) if isinstance(number, str) and len(number) <= _LONGEST_NUMBER else ""
+    match = re.fullmatch(r"(?:0|\+?81)([1-9]\d{9})", digits, re.ASCII)
+    return "+81" + match[1] if match else None
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever came

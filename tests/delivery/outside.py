@@ -189,8 +189,13 @@ class Carrier:
         if path[-1] != "messages":
             found = [message for message in self._seen() if message.id == path[-1]]
             return _json(200, found[0].body()) if found else _json(404, {"object": "error", "code": "model_not_found"})
-        tag = parse_qs(parts.query)["tag"][0]
-        data = [message.body() for message in self._seen() if message.tag == tag]
+        wanted = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if "tag" in wanted:
+            found = [message for message in self._seen() if message.tag == wanted["tag"]]
+        else:
+            start, end = (datetime.fromisoformat(wanted[name]) for name in ("start_at", "end_at"))
+            found = [message for message in self._seen() if start <= message.at.replace(microsecond=0) <= end]
+        data = [message.body() for message in found]
         return _json(200, {"object": "list", "has_more": False, "data": data})
 
     def create(self, tag: str, to: str, left_at: datetime) -> Answer:

@@ -12,8 +12,9 @@ from tests.sandbox.conftest import TENANT, until
 from tests.sandbox.test_switches import fates, post
 
 
-def listed(sandbox: Sandbox, tag: str) -> list[dict[str, Any]]:
-    url = f"{sandbox.karaden_base}/{TENANT}/messages?tag={tag}"
+def listed(sandbox: Sandbox, tag: str = "") -> list[dict[str, Any]]:
+    """Return what is listed under a tag, or of any time."""
+    url = f"{sandbox.karaden_base}/{TENANT}/messages{f'?tag={tag}' if tag else '?start_at=2020-01-01T00:00:00%2B09:00'}"
     request = urllib.request.Request(url, headers={"Authorization": "Bearer token"})
     with urllib.request.urlopen(request) as response:
         found: list[dict[str, Any]] = json.load(response)["data"]
@@ -44,6 +45,21 @@ def test_tags_in_upper_case_are_found_all_the_same(sandbox: Sandbox) -> None:
     sandbox.switches(tags_upper=True)
     post(sandbox)
     assert [message["tags"] for message in listed(sandbox, "ref")] == [["REF"]]
+
+
+def test_a_message_may_never_be_listed_under_its_tag(sandbox: Sandbox) -> None:
+    sandbox.switches(tag_unlisted={"next": 1})
+    post(sandbox)
+    post(sandbox)
+    assert len(listed(sandbox, "ref")) == 1
+    assert [message["tags"] for message in listed(sandbox)] == [["ref"]] * 2
+
+
+def test_a_message_may_be_listed_without_its_tag(sandbox: Sandbox) -> None:
+    sandbox.switches(tag_lost=True)
+    post(sandbox)
+    assert listed(sandbox, "ref") == []
+    assert [message["tags"] for message in listed(sandbox)] == [[]]
 
 
 def test_a_gateways_message_is_taken_late(sandbox: Sandbox) -> None:

@@ -346,6 +346,7 @@ def test_a_reference_is_found_however_the_carrier_writes_it() -> None:
 def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
     second = shown(id="later", created_at="2026-11-23T10:00:01+09:00")
     assert karaden.found(listed(second, shown()), "ref-1") == Report(
+        copies=2,
         provider_id=ID,
         state=ReportState.PROCESSING,
         references=("ref-1",),
@@ -379,3 +380,23 @@ def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
 def test_a_look_up_that_proves_nothing_is_unclear(response: Response) -> None:
     with pytest.raises(UnclearAnswer):
         karaden.found(response, "ref-1")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("09012345678", "+819012345678"),
+        ("090-1234-5678", "+819012345678"),
+        ("+81 90 1234 5678", "+819012345678"),
+        ("819012345678", "+819012345678"),
+        ("9012345678", None),
+        ("00012345678", None),
+        ("0901234567", None),
+        (["09012345678"], None),
+        ("0" * 10_000, None),
+    ],
+)
+def test_a_listed_number_is_read_however_it_is_written(written: object, number: str | None) -> None:
+    noon = datetime(2026, 11, 23, 1, tzinfo=UTC)
+    page = karaden.listed(listed(shown(to=written)), noon, noon)
+    assert [message.to for message in page.messages] == [number]
