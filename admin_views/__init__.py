@@ -18,6 +18,7 @@ from admin_views.campaign_life import CampaignLife
 from admin_views.campaigns import CampaignView
 from admin_views.exports import ExportView, LayoutView
 from admin_views.guide import GuideView
+from admin_views.held_people import HeldPeople
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.myself import MyselfView
@@ -47,6 +48,7 @@ def register(app: Flask) -> None:
         CampaignView(),
         CampaignFlow("配信の流れ", endpoint="flow", url="campaign"),
         CampaignLife("配信の操作", endpoint="life", url="campaign"),
+        HeldPeople("判断待ち", endpoint="held", url="campaign"),
         RecipientView(),
         ImportView(),
         SendLogView(),

@@ -27,6 +27,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "campaign": _COMPANY,
     "flow": _COMPANY,
     "life": _COMPANY,
+    "held": _COMPANY,
     "recipient": _COMPANY,
     "imports": _COMPANY,
     "send_log": _COMPANY,

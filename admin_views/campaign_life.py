@@ -13,7 +13,7 @@ from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
 from app.campaigns import approval, lifecycle
 from app.campaigns.lifecycle import NotReady
-from app.delivery import again, numbers, trial
+from app.delivery import again, trial
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
@@ -115,7 +115,7 @@ class CampaignLife(FlowView):
     def release_restored(self, campaign_id: int) -> Page:
         """Let a manager end what waits after a restore, once confirmed."""
         ours(campaign_id)
-        if staff().role != "manager":
+        if staff().role != Role.MANAGER:
             abort(403)
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
@@ -126,23 +126,6 @@ class CampaignLife(FlowView):
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
         flash("復元の確認待ちはありません。", "warning")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
-
-    @expose(f"{ONE}/skip-numbers", methods=["GET", "POST"])
-    @sure
-    def skip_numbers(self, campaign_id: int) -> Page:
-        """Send to none of those whose number gets no more SMS by itself, once confirmed by a manager."""
-        ours(campaign_id)
-        if staff().role != Role.MANAGER:
-            abort(403)
-        if request.method == "GET":
-            campaign = one_campaign(campaign_id)
-            if held := numbers.count(campaign):
-                return self.confirm(*flow_status.skip_numbers_question(campaign, held))
-            flash("保留している送信先はありません。", "warning")
-            return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
-        ended = numbers.skip_all(campaign_id, user_id=staff().id)
-        flash(f"{ended:,}件を送らないことにしました。", "success")
-        return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/trial", methods=["POST"])
     @sure

@@ -11,13 +11,11 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
-from admin_views.access import staff
 from app.campaigns import lifecycle, timing, waves
 from app.delivery import again, numbers
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
 from app.models import Campaign, Reminder
-from app.tenancy.staff import Role
 from app.tracking.clock import TOKYO, japan_minutes
 from app.tracking.figures import HOURS, Figures
 from app.tracking.states import (
@@ -154,8 +152,6 @@ def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
     offers = []
     if now.sms[SmsState.UNDELIVERED]:
         offers.append(("届かなかった人に送り直す", url_for("life.resend", campaign_id=campaign.id)))
-    if staff().role == Role.MANAGER and numbers.count(campaign):
-        offers.append(("同じ番号への保留を終える（送らない）", url_for("life.skip_numbers", campaign_id=campaign.id)))
     counts = {"unopened": now.page[PageState.UNOPENED]}
     if campaign.payment_required:
         counts["unpaid"] = now.people - now.payment[PaymentState.PAID]
@@ -218,7 +214,8 @@ def _boxes(count: Progress) -> list[tuple[str, str, int, str]]:
         ("handed", "送信済み", handed, ""),
         ("delivered", "うち到達", delivered, "figure-good"),
         ("undelivered", "不達", now.sms[SmsState.UNDELIVERED], "figure-bad" if now.sms[SmsState.UNDELIVERED] else ""),
-        ("unknown", "照会中", now.sms[SmsState.UNKNOWN], "figure-bad" if now.sms[SmsState.UNKNOWN] else ""),
+        ("unknown", "照会中", count.asked_about, "figure-bad" if count.asked_about else ""),
+        *([("held", "判断待ち", count.held, "figure-bad")] if count.held else []),
     ]
 
 
@@ -227,12 +224,6 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
     now = count.figures
     found = [
         (SMS, SmsState.UNDELIVERED, now.sms, "が届いていません。番号の誤りや、SMSを受け取れない電話が考えられます。"),
-        (
-            SMS,
-            SmsState.UNKNOWN,
-            now.sms,
-            "は照会中です。二重に送らないよう、送られていないと確かめられたときだけ、自動で送り直します（1回まで）。",
-        ),
         (
             SMS,
             SmsState.EXPIRED,
@@ -246,17 +237,24 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
         for track, state, counts, words in found
         if counts[state]
     ]
+    decided_at = url_for("held.listed", campaign_id=campaign.id)
+    if count.asked_about:
+        words = (
+            "は照会中です。二重に送らないよう、送られていないと確かめられたときだけ、自動で送り直します（1回まで）。"
+        )
+        alerts.append(Alert("asked", count.asked_about, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
     if count.held:
         words = (
-            "は照会しても結果を確かめられないため、止めています。"
-            "わけを見て、送信済みとするか送り直すかを、管理者が決めてください。"
+            "は照会しても結果を確かめられないため、止めています（判断待ち）。"
+            "わけを見て、送信済みとするか送り直すかを、管理者が決めてください。まとめて決められます。"
         )
-        alerts.append(Alert("held", count.held, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
+        alerts.append(Alert("held", count.held, words, decided_at))
     if capped := numbers.count(campaign):
         words = (
-            "は同じ電話番号へのSMSが上限に達したため、送らずに保留しています。送るかどうかを、管理者が決めてください。"
+            "は同じ電話番号へのSMSが上限に達したため、送らずに保留しています。"
+            "送るかどうかを、管理者が決めてください。まとめて決められます。"
         )
-        alerts.append(Alert("capped", capped, words, recipients_url(campaign, SMS, SmsState.CANCELLED)))
+        alerts.append(Alert("capped", capped, words, decided_at))
     return alerts
 
 

@@ -27,7 +27,7 @@ _KINDS = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocum
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question before an act that weighs."""
+    """A question before an act that weighs; `fields` are sent along."""
 
     title: str
     words: tuple[str, ...]
@@ -35,6 +35,7 @@ class Confirmation:
     url: str
     back: str
     dangerous: bool = True
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 # --- acts ---
@@ -88,24 +89,6 @@ def release_restored_question(campaign: Campaign) -> tuple[Campaign, str, Confir
             url=url_for("life.release_restored", campaign_id=campaign.id),
             back=url_for("flow.status", campaign_id=campaign.id),
             dangerous=True,
-        ),
-    )
-
-
-def skip_numbers_question(campaign: Campaign, held: int) -> tuple[Campaign, str, Confirmation]:
-    """Ask before nobody is sent to any more whose number had as many SMS as one may get."""
-    return (
-        campaign,
-        "status",
-        Confirmation(
-            title="保留している送信先に送らないことにしますか",
-            words=(
-                f"同じ電話番号へのSMSが上限に達したため保留している{held:,}件を、「取消」のまま終わりにします。",
-                "1件だけ送りたいときは、先にその送信先の画面で「上限を超えて送る」を押してください。",
-            ),
-            button=f"{held:,}件の保留を終える",
-            url=url_for("life.skip_numbers", campaign_id=campaign.id),
-            back=url_for("flow.status", campaign_id=campaign.id),
         ),
     )
 

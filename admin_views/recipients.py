@@ -10,16 +10,19 @@ from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
-from admin_views import person_page, show
+from admin_views import held_words, person_page, show
 from admin_views.access import may_open, staff
 from admin_views.again import sure
 from admin_views.base import SecureModelView, expose
 from admin_views.filters import Choice, Days, RowChoice, SmsChoice, states_of
+from admin_views.held_people import leaving, managers, seen_at
 from admin_views.keyset import Way
 from admin_views.scoping import as_id, rows
 from app import audit, tenancy
 from app.campaigns import people
-from app.delivery import held, numbers
+from app.delivery import decisions, held, numbers
+from app.delivery.chosen import Chosen
+from app.delivery.decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
 from app.identity.revoke import revoke
@@ -33,6 +36,13 @@ from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, Payment
 _OFFERED = 50
 _FOUND_AT_MOST = 1_000
 _LAST_FOUR = re.compile("[0-9]{4}")
+_DECIDED = {
+    Verdict.SENT: "送信済みとしました。",
+    Verdict.AGAIN: "送り直しを始めました。",
+    Verdict.NEVER: "もう送らないことにしました。",
+    Verdict.SEND: "送信待ちにしました。",
+    Verdict.SKIP: "送らないことにしました。",
+}
 _ONE = "/<int(max=9223372036854775807):recipient_id>"
 
 
@@ -197,7 +207,10 @@ class RecipientView(SecureModelView):
             attempts=person_page.attempts(person),
             payments=person_page.payments(person),
             states=person_page.states(person),
-            held=held.REASONS[reason] if (reason := held.reason(person)) else "",
+            case=held.case(person),
+            held_words=held_words,
+            managers=managers(),
+            service=held_words.service(person.campaign),
             asked_about=person.sms_state == SmsState.UNKNOWN,
             capped=codes.words(person.sms_code) if numbers.is_held(person) else "",
             may_settle=staff().role == Role.MANAGER,
@@ -245,25 +258,41 @@ class RecipientView(SecureModelView):
         if staff().role != Role.MANAGER:
             abort(403)
         person = self.get_one(recipient_id)
-        if how not in {"sent", "again", "never"}:
+        if how not in OF_UNKNOWN:
             abort(404)
-        if request.method == "GET" and (reason := held.reason(person)):
-            return self.render("office/settle.html", person=person, how=how, why=held.REASONS[reason])
-        if request.method == "POST" and self._settled(recipient_id, how):
-            done = {
-                "sent": "送信済みとしました。",
-                "again": "送り直しを始めました。",
-                "never": "もう送らないことにしました。",
-            }
-            flash(done[how], "success")
-        else:
-            flash("結果がすでに分かったか、配信が取り消されているため、何もしていません。", "warning")
-        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+        if request.method == "GET" and (case := held.case(person)):
+            return self._question(person, Verdict(how), case.reason, case)
+        return self._decided(person, Verdict(how))
 
-    def _settled(self, recipient_id: int, how: str) -> bool:
-        if how == "never":
-            return held.call_off(recipient_id, user_id=staff().id)
-        return held.settle_unknown(recipient_id, as_sent=how == "sent", user_id=staff().id)
+    def _question(self, person: Recipient, verdict: Verdict, reason: str, case: held.Case | None = None) -> str:
+        return self.render(
+            "office/settle.html",
+            person=person,
+            verdict=verdict,
+            reason=reason,
+            case=case,
+            held_words=held_words,
+            service=held_words.service(person.campaign),
+            leaving=leaving(person.campaign, 1) if verdict in SENDING else "",
+            dangerous=verdict in SENDING,
+            seen_at=datetime.now(UTC).isoformat(),
+        )
+
+    def _decided(self, person: Recipient, verdict: Verdict) -> BaseResponse:
+        """Take the word for what the manager saw, and for nothing that happened since."""
+        recipient_id, at, done = person.id, seen_at(), 0
+        if request.method == "POST" and at is not None:
+            chosen = Chosen(at, ids=[recipient_id])
+            done = decisions.decide(person.campaign_id, verdict, chosen, user_id=staff().id).people
+        if done:
+            flash(_DECIDED[verdict], "success")
+        else:
+            flash(
+                "この画面を開いたあとにほかの管理者が決めたか、結果が分かったか、配信が取り消されているため、"
+                "何もしていません。いまの状態を確かめてください。",
+                "warning",
+            )
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/number/<how>", methods=["GET", "POST"])
     @sure
@@ -272,12 +301,8 @@ class RecipientView(SecureModelView):
         if staff().role != Role.MANAGER:
             abort(403)
         person = self.get_one(recipient_id)
-        if how not in {"send", "skip"}:
+        if how not in OF_NUMBERS:
             abort(404)
         if request.method == "GET" and numbers.is_held(person):
-            return self.render("office/number.html", person=person, how=how, why=codes.words(person.sms_code))
-        if request.method == "POST" and numbers.decide(recipient_id, send=how == "send", user_id=staff().id):
-            flash({"send": "送信待ちにしました。", "skip": "送らないことにしました。"}[how], "success")
-        else:
-            flash("ほかの人がすでに決めたか、配信が取り消されているため、何もしていません。", "warning")
-        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+            return self._question(person, Verdict(how), person.sms_code)
+        return self._decided(person, Verdict(how))

@@ -191,9 +191,11 @@ def _unknown() -> Iterator[Todo]:
         if undecided := held.count(campaign):
             text = f"配信「{campaign.name}」に、届いたか確かめられず止めているSMSが{undecided:,}件あります。"
             whose = (
-                "送信済みとするか送り直すかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
+                "送信済みとするか送り直すかを決めてください。まとめて決められます。"
+                if staff().role == Role.MANAGER
+                else "管理者が決めます。"
             )
-            yield Todo(f"{text}{whose}", "一覧を見る", unknown)
+            yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))
         elif named < _NAMED and (asked_about := held.unknown(campaign)):
             named += 1
             text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
@@ -208,7 +210,7 @@ def _capped() -> Iterator[Todo]:
         if held_people := numbers.count(campaign):
             text = f"配信「{campaign.name}」の{held_people:,}件は、同じ電話番号への上限を超えるため保留しています。"
             whose = "送るかどうかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
-            yield Todo(f"{text}{whose}", "状況を見る", url_for("flow.status", campaign_id=campaign.id))
+            yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))
 
 
 def _standing_still() -> Iterator[Todo]:

@@ -7,7 +7,7 @@ which holds no such right.
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -34,6 +34,18 @@ def record(
 
     `tenant_id` is the scope's own unless the platform acts upon a tenant.
     """
+    record_all(executor, actor=actor, act=act, entries=[(target, detail)], tenant_id=tenant_id)
+
+
+def record_all(
+    executor: Executor,
+    *,
+    actor: str,
+    act: str,
+    entries: Sequence[tuple[str, Mapping[str, Any] | None]],
+    tenant_id: int | None = None,
+) -> None:
+    """Append an entry for each (target, detail), as `record` does; at least one."""
     owner = tenancy.current().tenant_id or tenant_id
     # one writer per chain at a time, until commit
     executor.execute(
@@ -43,22 +55,26 @@ def record(
         text("SELECT hash FROM audit_entry WHERE tenant_id IS NOT DISTINCT FROM :owner ORDER BY id DESC LIMIT 1"),
         {"owner": owner},
     ).scalar()
-    at = datetime.now(UTC)
-    entry_hash = _hash(bytes(last or b""), owner, at, actor, act, target, detail)
+    before, at, rows = bytes(last or b""), datetime.now(UTC), []
+    for target, detail in entries:
+        before = _hash(before, owner, at, actor, act, target, detail)
+        rows.append(
+            {
+                "owner": owner,
+                "at": at,
+                "actor": actor,
+                "act": act,
+                "target": target,
+                "detail": Jsonb(detail) if detail is not None else None,
+                "hash": before,
+            }
+        )
     executor.execute(
         text(
             "INSERT INTO audit_entry (tenant_id, at, actor, act, target, detail, hash)"
             " VALUES (:owner, :at, :actor, :act, :target, :detail, :hash)"
         ),
-        {
-            "owner": owner,
-            "at": at,
-            "actor": actor,
-            "act": act,
-            "target": target,
-            "detail": Jsonb(detail) if detail is not None else None,
-            "hash": entry_hash,
-        },
+        rows,
     )
 
 

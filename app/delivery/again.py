@@ -115,7 +115,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     Says whether they do. Commits.
     """
     campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
-    slice_id = slices.lock_of(db.session, campaign.id, recipient_id)
+    parts = slices.lock_those(db.session, campaign.id, [recipient_id])
     never_sent = db.session.scalar(
         text(f"""
             SELECT sms_attempt = 0 AND NOT {waves.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
@@ -126,7 +126,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor, sources=[SmsState.CANCELLED]):
         db.session.rollback()
         return False
-    slices.go_on(db.session, slice_id, campaign.id, actor=actor)
+    slices.go_on(db.session, parts, campaign.id, actor=actor)
     db.session.commit()
     queues.enqueue("jobs.delivery.send", once=True)
     return True

@@ -6,22 +6,24 @@ that was accepted and never told of again is held too (`app.delivery.silence`). 
 and a receipt still settles it. Who opened the link since got the SMS and is not held.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from app import audit, queues
+from app import references
 from app.accounts import Unusable, for_sms
 from app.config import settings
-from app.delivery import contracts, log, slices
+from app.delivery import contracts, log
+from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount
 from app.sms import PROVIDERS
 from app.tracking import codes
-from app.tracking.moves import Step, move
 from app.tracking.reached import REACHED_R
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.tracking.states import SmsState
 from app.vault import CannotOpen
 
 # why a message is held, and what a manager reads about it
@@ -110,95 +112,101 @@ def is_held(person: Recipient) -> bool:
     return reason(person) is not None
 
 
-def settle_unknown(recipient_id: int, *, as_sent: bool, user_id: int) -> bool:
-    """Take a person's word for a held message: it counts as sent, or it is sent again, whatever that may double.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to find at the service: our reference for it, and between which times (UTC) it can have got in."""
 
-    Says whether it was: it may have been settled meanwhile, and nobody of a cancelled campaign is written to. Commits.
+    number: int
+    reference: str
+    begins_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A held person, with the attempts at the same message, the latest first."""
+
+    recipient_id: int
+    reason: str
+    attempts: tuple[Attempt, ...]
+
+
+def by_reason(campaign: Campaign, *, at: datetime | None = None) -> dict[str, int]:
+    """Count the campaign's held people by reason; `at` leaves out those held since."""
+    statement = text(f"SELECT {_REASON} AS reason, count(*) AS people {_HELD} GROUP BY 1")
+    found = {row.reason: row.people for row in db.session.execute(statement, _values(campaign, at))}
+    return {reason: found[reason] for reason in REASONS if reason in found}
+
+
+def cases(campaign: Campaign, which: str, *, after_id: int = 0, limit: int) -> list[Case]:
+    """Return the campaign's people held for one reason, in the order of their ids."""
+    values = {**_values(campaign), "which": which, "after_id": after_id, "limit": limit}
+    return _cases(campaign, f"AND {_REASON} = :which AND r.id > :after_id", values)
+
+
+def case(person: Recipient) -> Case | None:
+    """Return what to know before one decides about this person; None where nobody has to."""
+    if person.sms_state != SmsState.UNKNOWN:
+        return None
+    values = {**_values(person.campaign), "id": person.id, "limit": 1}
+    return next(iter(_cases(person.campaign, "AND r.id = :id", values)), None)
+
+
+def _cases(campaign: Campaign, more: str, values: dict[str, object]) -> list[Case]:
+    statement = text(f"""
+        SELECT r.id, {_REASON} AS reason, p.attempt, p.reference, p.started_at,
+            coalesce(p.answered_at, p.started_at) AS since
+        FROM (SELECT r.id AS held_id {_HELD} {more} ORDER BY r.id LIMIT :limit) AS h
+        JOIN recipient r ON r.id = h.held_id
+        JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
+        LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
+        JOIN send_log p ON p.recipient_id = r.id AND p.attempt <= l.attempt
+            AND (p.attempt = l.attempt OR p.attempt > {log.BEFORE_REMINDER})
+        ORDER BY r.id, p.attempt DESC
+    """)  # noqa: S608 - our own words
+    settles = timedelta(seconds=settings().gateway_settle_s)
+    found: dict[int, list[Attempt]] = defaultdict(list)
+    reasons = {}
+    for row in db.session.execute(statement, values):
+        reference = references.of_attempt(row.reference, campaign.key, row.id, row.attempt)
+        found[row.id].append(Attempt(row.attempt, reference, row.started_at, row.since + settles))
+        reasons[row.id] = row.reason
+    return [Case(person_id, reasons[person_id], tuple(attempts)) for person_id, attempts in found.items()]
+
+
+def seen(campaign: Campaign, chosen: Chosen, *, after_id: int, limit: int) -> list[int]:
+    """Return the ids of chosen people who are held, in their order."""
+    statement = text(f"SELECT r.id {_HELD} {_CHOSEN} AND r.id > :after_id ORDER BY r.id LIMIT :limit")
+    values = {**_values(campaign, chosen.at), **_of_chosen(chosen), "after_id": after_id, "limit": limit}
+    return list(db.session.execute(statement, values).scalars())
+
+
+def lock(campaign: Campaign, chosen: Chosen, ids: Sequence[int]) -> dict[int, int]:
+    """Lock those of `ids` who are held still, after campaign and slices; return their attempts."""
+    statement = text(f"""
+        SELECT r.id, r.sms_attempt {_HELD} {_CHOSEN} AND r.id = ANY(:locked) ORDER BY r.id FOR NO KEY UPDATE OF r
+    """)
+    values = {**_values(campaign, chosen.at), **_of_chosen(chosen), "locked": list(ids)}
+    return {row.id: row.sms_attempt for row in db.session.execute(statement, values)}
+
+
+_CHOSEN = f"""
+    AND (CAST(:ids AS bigint[]) IS NULL OR r.id = ANY(CAST(:ids AS bigint[])))
+    AND (CAST(:which AS text) IS NULL OR {_REASON} = CAST(:which AS text))
+"""
+
+
+def _of_chosen(chosen: Chosen) -> dict[str, object]:
+    return {"ids": None if chosen.ids is None else list(chosen.ids), "which": chosen.reason}
+
+
+def _values(campaign: Campaign, at: datetime | None = None) -> dict[str, object]:
+    """Return what `_HELD` is asked with: the account as it is today, and since when a message must be unknown.
+
+    With `at` only those are held who were by then, for the same attempt: one that was made later began later.
     """
-    campaign_id, state, slice_id, attempt = _locked(recipient_id)
-    # who was never sent to stands in no slice and is not held either
-    if attempt is None or (state == CampaignState.CANCELLED and not as_sent):
-        db.session.rollback()
-        return False
     now = datetime.now(UTC)
-    actor = f"user:{user_id}"
-    to, code = (SmsState.ACCEPTED, codes.AS_SENT) if as_sent else (SmsState.QUEUED, codes.AGAIN)
-    step = Step(recipient_id, now, {"attempt": attempt, "code": code}, {"sms_code": code})
-    move(db.session, SMS, to, [step], actor=actor, sources=[SmsState.UNKNOWN])
-    connection = db.session.connection()
-    if as_sent:
-        log.end(connection, [log.Ended(recipient_id, attempt, SmsState.ACCEPTED, code, now)])
-    else:
-        # what became of the earlier attempt stays unknown: that is the truth
-        slices.go_on(db.session, slice_id, campaign_id, actor=actor)
-    audit.record(
-        db.session,
-        actor=actor,
-        act="settle_as_sent" if as_sent else "settle_again",
-        target=f"recipient:{recipient_id}",
-        detail={"attempt": attempt},
-    )
-    db.session.commit()
-    if as_sent:
-        slices.complete(campaign_id)
-    else:
-        queues.enqueue("jobs.delivery.send", once=True)
-    return True
-
-
-def call_off(recipient_id: int, *, user_id: int) -> bool:
-    """Take a manager's word that a held message is sent no more: the person is 取消. Commits.
-
-    Returns whether it was done: the message may have been settled meanwhile.
-    """
-    _, _, _, attempt = _locked(recipient_id)
-    if attempt is None:
-        db.session.rollback()
-        return False
-    actor = f"user:{user_id}"
-    step = Step(
-        recipient_id,
-        datetime.now(UTC),
-        {"attempt": attempt, "code": codes.NOT_WANTED},
-        {"sms_code": codes.NOT_WANTED},
-    )
-    # what became of the attempt stays unknown: that is the truth
-    move(db.session, SMS, SmsState.CANCELLED, [step], actor=actor, sources=[SmsState.UNKNOWN])
-    audit.record(
-        db.session,
-        actor=actor,
-        act="settle_call_off",
-        target=f"recipient:{recipient_id}",
-        detail={"attempt": attempt},
-    )
-    campaign_id = db.session.get_one(Recipient, recipient_id).campaign_id
-    db.session.commit()
-    slices.complete(campaign_id)
-    return True
-
-
-def _locked(recipient_id: int) -> tuple[int, str, int | None, int | None]:
-    """Lock campaign, slice and person, the order in which all are locked.
-
-    Returns the campaign's id and state, the slice, and the attempt that is held; None where none is.
-    """
-    person = db.session.get_one(Recipient, recipient_id, populate_existing=True)
-    campaign_id = person.campaign_id
-    values = {**_values(person.campaign), "id": recipient_id}
-    state = db.session.execute(
-        text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
-    ).scalar_one()
-    slice_id = slices.lock_of(db.session, campaign_id, recipient_id)
-    attempt = db.session.execute(
-        text(f"SELECT r.sms_attempt {_HELD} AND r.id = :id FOR NO KEY UPDATE OF r"),
-        values,
-    ).scalar()
-    return campaign_id, str(state), slice_id, attempt
-
-
-def _values(campaign: Campaign) -> dict[str, object]:
-    """Return what `_HELD` is asked with: the account as it is today, and since when a message must be unknown."""
-    now = datetime.now(UTC)
+    now = min(at or now, now)
     account = campaign.sms_account
     return {
         **_of(campaign),

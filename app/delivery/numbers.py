@@ -12,10 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from app import audit, queues
-from app.campaigns import lifecycle
 from app.config import settings
-from app.delivery import slices
+from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.tracking import codes
@@ -120,51 +118,51 @@ def is_held(person: Recipient) -> bool:
     )
 
 
-def decide(recipient_id: int, *, send: bool, user_id: int) -> bool:
-    """Take a manager's word for a held person: they are sent to all the same, or not.
-
-    Returns whether it was taken: somebody may have been faster, or the campaign is cancelled. Commits.
-    """
-    campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
-    slice_id = slices.lock_of(db.session, campaign.id, recipient_id)
-    person = db.session.get_one(Recipient, recipient_id, populate_existing=True, with_for_update={"key_share": True})
-    if not is_held(person):
-        db.session.rollback()
-        return False
-    actor = f"user:{user_id}"
-    if send:
-        columns = {"sms_code": codes.ALLOWED, "capped_at": None}
-        step = Step(recipient_id, datetime.now(UTC), {"code": codes.ALLOWED}, columns)
-        move(db.session, SMS, SmsState.QUEUED, [step], actor=actor, sources=[SmsState.CANCELLED])
-        slices.go_on(db.session, slice_id, campaign.id, actor=actor)
-    else:
-        db.session.execute(text(f"{_LET_GO} AND id = :id"), {**_of(campaign), "id": recipient_id})
-    act = "number_send" if send else "number_skip"
-    audit.record(db.session, actor=actor, act=act, target=f"recipient:{recipient_id}")
-    db.session.commit()
-    if send:
-        queues.enqueue("jobs.delivery.send", once=True)
-    return True
+def by_reason(campaign: Campaign, *, at: datetime | None = None) -> dict[str, int]:
+    """Count the campaign's held people by reason, a code of HELD; `at` leaves out those held since."""
+    if campaign.state == CampaignState.CANCELLED:
+        return {}
+    values = {**_of(campaign), "at": at or datetime.now(UTC)}
+    statement = text(f"""
+        SELECT sms_code, count(*) AS people FROM recipient WHERE {_HELD} AND capped_at <= :at GROUP BY 1
+    """)  # noqa: S608 - our own words
+    found = {row.sms_code: row.people for row in db.session.execute(statement, values)}
+    return {code: found[code] for code in HELD if code in found}
 
 
-def skip_all(campaign_id: int, *, user_id: int) -> int:
-    """Send to none of the campaign's held people; return their number. Commits."""
-    campaign = lifecycle.locked(campaign_id)
-    ids = db.session.execute(text(f"{_LET_GO} RETURNING id"), _of(campaign)).all()
-    if ids:
-        detail = {"people": len(ids)}
-        target = f"campaign:{campaign_id}"
-        audit.record(db.session, actor=f"user:{user_id}", act="number_skip", target=target, detail=detail)
-    db.session.commit()
-    return len(ids)
+def seen(campaign: Campaign, chosen: Chosen, *, after_id: int, limit: int) -> list[int]:
+    """Return the ids of chosen people who are held, in their order."""
+    if campaign.state == CampaignState.CANCELLED:
+        return []
+    statement = text(f"SELECT id FROM recipient WHERE {_HELD} {_CHOSEN} AND id > :after_id ORDER BY id LIMIT :limit")  # noqa: S608 - our own words
+    values = {**_of(campaign), **_of_chosen(chosen), "after_id": after_id, "limit": limit}
+    return list(db.session.execute(statement, values).scalars())
+
+
+def lock(campaign: Campaign, chosen: Chosen, ids: Sequence[int]) -> list[int]:
+    """Lock those of `ids` who are held still, after campaign and slices; return them."""
+    if campaign.state == CampaignState.CANCELLED:
+        return []
+    statement = text(f"""
+        SELECT id FROM recipient WHERE {_HELD} {_CHOSEN} AND id = ANY(:locked) ORDER BY id FOR NO KEY UPDATE
+    """)  # noqa: S608 - our own words
+    values = {**_of(campaign), **_of_chosen(chosen), "locked": list(ids)}
+    return list(db.session.execute(statement, values).scalars())
 
 
 _HELD = "tenant_id = :tenant_id AND capped_at IS NOT NULL AND campaign_id = :campaign_id AND sms_state = 'cancelled'"
-_LET_GO = f"UPDATE recipient SET capped_at = NULL, sms_code = '{codes.NOT_WANTED}' WHERE {_HELD}"  # noqa: S608 - our own words
+_CHOSEN = """
+    AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
+    AND (CAST(:which AS text) IS NULL OR sms_code = CAST(:which AS text)) AND capped_at <= :at
+"""
 
 
 def _of(campaign: Campaign) -> Mapping[str, Any]:
     return {"tenant_id": campaign.tenant_id, "campaign_id": campaign.id}
+
+
+def _of_chosen(chosen: Chosen) -> Mapping[str, Any]:
+    return {"ids": None if chosen.ids is None else list(chosen.ids), "which": chosen.reason, "at": chosen.at}
 
 
 def _midnight() -> datetime:

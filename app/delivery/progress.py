@@ -44,6 +44,11 @@ class Progress:
         """How many are still to be sent."""
         return self.figures.sms[SmsState.QUEUED] + self.figures.sms[SmsState.SENDING]
 
+    @property
+    def asked_about(self) -> int:
+        """How many are asked about by themselves, the held ones left out: each stands in one of both."""
+        return max(0, self.figures.sms[SmsState.UNKNOWN] - self.held)
+
 
 def progress(campaign: Campaign) -> Progress:
     """Give the latest count."""

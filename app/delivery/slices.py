@@ -261,21 +261,24 @@ def to_check() -> Range | None:
     return taken
 
 
-def lock_of(executor: Executor, campaign_id: int, recipient_id: int) -> int | None:
-    """Lock the slice that a person stands in, after the campaign and before the person; None for none."""
-    found: int | None = executor.execute(
+def lock_those(executor: Executor, campaign_id: int, recipient_ids: Sequence[int]) -> list[int]:
+    """Lock the slices that people stand in, in their order, after the campaign and before the people; return them."""
+    found = executor.execute(
         text("""
-            SELECT id FROM slice WHERE campaign_id = :campaign_id AND :id BETWEEN first_id AND last_id
-            FOR NO KEY UPDATE
+            SELECT s.id FROM slice s WHERE s.campaign_id = :campaign_id
+            AND EXISTS (SELECT FROM unnest(CAST(:ids AS bigint[])) AS u(id) WHERE u.id BETWEEN s.first_id AND s.last_id)
+            ORDER BY s.id FOR NO KEY UPDATE
         """),
-        {"campaign_id": campaign_id, "id": recipient_id},
-    ).scalar()
-    return found
+        {"campaign_id": campaign_id, "ids": list(recipient_ids)},
+    )
+    return list(found.scalars())
 
 
-def go_on(executor: Executor, slice_id: int | None, campaign_id: int, *, actor: str) -> None:
-    """Have a slice sent in which a person waits again; a completed campaign goes on with it."""
-    executor.execute(text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = :id"), {"id": slice_id})
+def go_on(executor: Executor, slice_ids: Sequence[int], campaign_id: int, *, actor: str) -> None:
+    """Have locked slices sent in which people wait again; a completed campaign goes on with it."""
+    executor.execute(
+        text("UPDATE slice SET due_at = least(due_at, now()) WHERE id = ANY(:ids)"), {"ids": list(slice_ids)}
+    )
     move_campaign(
         executor,
         campaign_id,

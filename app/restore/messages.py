@@ -14,7 +14,7 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.delivery import reports
+from app.delivery import reports, slices
 from app.delivery.log import Told
 from app.extensions import vault
 from app.setback import listing, recognise
@@ -82,14 +82,7 @@ def _write(connection: Connection, account: Asked, campaign_id: int, items: Sequ
         .mappings()
         .one()
     )
-    connection.execute(
-        text("""
-            SELECT s.id FROM slice s WHERE s.campaign_id = :campaign_id
-            AND EXISTS (SELECT FROM unnest(CAST(:ids AS bigint[])) AS u(id) WHERE u.id BETWEEN s.first_id AND s.last_id)
-            ORDER BY s.id FOR NO KEY UPDATE
-        """),
-        values,
-    )
+    slices.lock_those(connection, campaign_id, [item.recipient_id for item in items])
     people = connection.execute(
         text("SELECT id, sms_attempt FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"), values
     )

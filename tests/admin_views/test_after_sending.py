@@ -138,32 +138,47 @@ def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., N
     return int(recipient_id)
 
 
+def seen(browser: Browser, url: str) -> dict[str, str]:
+    """Return what the question's form sends: when it was seen."""
+    found = re.search(r'name="seen_at" value="([^"]+)"', browser.get(url).get_data(as_text=True))
+    assert found
+    return {"seen_at": found[1]}
+
+
 def test_a_manager_decides_what_nobody_can_tell(
     manager: Browser, clerk: Browser, sent: int, held_one: int, ask: Callable[[Any], list[Any]]
 ) -> None:
-    assert "1 件 は照会しても結果を確かめられないため、止めています" in words(
-        manager, f"/admin/campaign/{sent}/status/"
-    )
+    status = words(manager, f"/admin/campaign/{sent}/status/")
+    assert "1 件 は照会しても結果を確かめられないため、止めています" in status
+    assert "照会中です" not in status, "each person is told of once"
     person = f"/admin/recipient/details/?id={held_one}"
     assert "自社の管理者に依頼してください" in words(clerk, person)
-    assert "送信済みとする" not in words(clerk, person)
+    assert f"/admin/recipient/{held_one}/settle/" not in clerk.get(person).get_data(as_text=True)
     for how in ("sent", "again"):
         url = f"/admin/recipient/{held_one}/settle/{how}"
         assert f'href="{url}"' in manager.get(person).get_data(as_text=True)
         assert clerk.get(url).status_code == 403
         assert clerk.post(url).status_code == 403
-    assert "同じ人に2通目のSMSが届きます" in words(manager, f"/admin/recipient/{held_one}/settle/again")
+    asked = words(manager, f"/admin/recipient/{held_one}/settle/again")
+    assert "前のSMSが届いていた場合は、2通届きます" in asked
+    assert "1通のSMSを送ります" in asked
+    late_form = seen(manager, f"/admin/recipient/{held_one}/settle/again")
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("unknown",)]
-    done = manager.post(f"/admin/recipient/{held_one}/settle/sent", follow_redirects=True).get_data(as_text=True)
+    unseen = manager.post(f"/admin/recipient/{held_one}/settle/sent", follow_redirects=True).get_data(as_text=True)
+    assert "何もしていません" in unseen, "nobody decides about what they didn't see"
+    url = f"/admin/recipient/{held_one}/settle/sent"
+    done = manager.post(url, seen(manager, url), follow_redirects=True).get_data(as_text=True)
     assert "送信済みとしました" in done
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("accepted",)]
-    late = manager.post(f"/admin/recipient/{held_one}/settle/again", follow_redirects=True).get_data(as_text=True)
+    url = f"/admin/recipient/{held_one}/settle/again"
+    late = manager.post(url, late_form, follow_redirects=True).get_data(as_text=True)
     assert "何もしていません" in late
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("accepted",)]
 
 
 def test_sending_again_is_a_managers_word_too(manager: Browser, held_one: int, ask: Callable[[Any], list[Any]]) -> None:
-    manager.post(f"/admin/recipient/{held_one}/settle/again")
+    url = f"/admin/recipient/{held_one}/settle/again"
+    manager.post(url, seen(manager, url))
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("queued",)]
     assert manager.get(f"/admin/recipient/{held_one}/settle/perhaps").status_code == 404
 
@@ -271,45 +286,34 @@ def test_a_manager_decides_about_a_number_that_had_enough(
     assert "同じ電話番号" in words(manager, "/admin/")
     assert "上限に達したため、送らずに保留しています" in words(manager, f"/admin/campaign/{sent}/status/")
     assert "自社の管理者に依頼してください" in words(clerk, person)
-    assert "上限を超えて送る" not in words(clerk, person)
+    assert f"/admin/recipient/{capped_one}/number/" not in clerk.get(person).get_data(as_text=True)
     for how in ("send", "skip"):
         url = f"/admin/recipient/{capped_one}/number/{how}"
         assert f'href="{url}"' in manager.get(person).get_data(as_text=True)
         assert clerk.get(url).status_code == clerk.post(url).status_code == 403
         assert "送らずに保留しています" in words(manager, url)
     assert manager.get(f"/admin/recipient/{capped_one}/number/never").status_code == 404
-    done = manager.post(f"/admin/recipient/{capped_one}/number/send", follow_redirects=True).get_data(as_text=True)
+    url = f"/admin/recipient/{capped_one}/number/send"
+    form = seen(manager, url)
+    done = manager.post(url, form, follow_redirects=True).get_data(as_text=True)
     assert "送信待ちにしました" in done
     assert ask(select(Recipient.sms_state).where(Recipient.id == capped_one)) == [("queued",)]
-    late = manager.post(f"/admin/recipient/{capped_one}/number/skip", follow_redirects=True).get_data(as_text=True)
+    late = manager.post(f"/admin/recipient/{capped_one}/number/skip", form, follow_redirects=True).get_data(
+        as_text=True
+    )
     assert "何もしていません" in late
 
 
-def test_a_manager_ends_the_holding_of_all(
-    manager: Browser, clerk: Browser, sent: int, capped_one: int, ask: Callable[[Any], list[Any]]
-) -> None:
-    url = f"/admin/campaign/{sent}/skip-numbers"
-    assert f'href="{url}"' in manager.get(f"/admin/campaign/{sent}/status/").get_data(as_text=True)
-    assert f'href="{url}"' not in clerk.get(f"/admin/campaign/{sent}/status/").get_data(as_text=True)
-    assert clerk.post(url).status_code == 403
-    assert "1件の保留を終える" in words(manager, url)
-    assert "1件を送らないことにしました" in plain(manager.post(url, follow_redirects=True).get_data(as_text=True))
-    assert ask(select(Recipient.sms_code, Recipient.capped_at).where(Recipient.id == capped_one)) == [
-        ("by_hand:not_sent", None)
-    ]
-
-
 def test_another_companys_number_is_decided_by_nobody_else(
-    browser_of: Callable[[int], Browser], theirs: House, sent: int, capped_one: int
+    browser_of: Callable[[int], Browser], theirs: House, capped_one: int
 ) -> None:
     browser = browser_of(theirs.manager)
-    for url in (f"/admin/recipient/{capped_one}/number/send", f"/admin/campaign/{sent}/skip-numbers"):
-        for method in (browser.get, browser.post):
-            assert method(url).status_code == 404
+    for method in (browser.get, browser.post):
+        assert method(f"/admin/recipient/{capped_one}/number/send").status_code == 404
 
 
 def test_a_manager_may_end_a_held_sms(manager: Browser, held_one: int, ask: Callable[[Any], list[Any]]) -> None:
-    page = words(manager, f"/admin/recipient/{held_one}/settle/never")
-    assert "もう送らないことにしますか" in page
-    manager.post(f"/admin/recipient/{held_one}/settle/never")
+    url = f"/admin/recipient/{held_one}/settle/never"
+    assert "もう送らないことにしますか" in words(manager, url)
+    manager.post(url, seen(manager, url))
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("cancelled",)]

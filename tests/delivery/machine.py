@@ -35,7 +35,7 @@ from app.extensions import db
 from app.models import Recipient, SmsAccount
 from app.setback import beat
 from jobs import campaigns, delivery, tracking
-from tests import factories
+from tests import decided, factories
 from tests.clock import TOKYO, Clock, japan
 from tests.conftest import _empty
 from tests.delivery.outside import BEHAVIOURS, DEADLY, SLEEPY, Carrier, FakeEngine, Fate, Worker
@@ -201,7 +201,7 @@ class Delivery(RuleBasedStateMachine):
                 lifecycle.cancel(self.campaign_id, user_id=self.user_id)
 
     def _decide(self, person: int, *, as_sent: bool) -> None:
-        if held.settle_unknown(person, as_sent=as_sent, user_id=self.user_id):
+        if decided.settle(person, as_sent=as_sent, user_id=self.user_id):
             if as_sent:
                 self.as_sent.add(person)
             else:

@@ -7,11 +7,12 @@ from sqlalchemy import select
 
 from app import queues, tenancy
 from app.delivery import held
+from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
 from app.sms import PROVIDERS
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import decided, factories
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -48,7 +49,7 @@ def is_held(job: Job, place: int) -> bool:
 def settle(job: Job, place: int, *, as_sent: bool) -> bool:
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        return held.settle_unknown(job.people[place].id, as_sent=as_sent, user_id=user_id)
+        return decided.settle(job.people[place].id, as_sent=as_sent, user_id=user_id)
 
 
 def test_only_after_half_an_hour_of_asking_a_person_decides(unclear: Job) -> None:
@@ -158,8 +159,8 @@ def test_a_manager_may_decide_that_no_more_is_sent(unclear: Job, sandbox: Sandbo
     sent = received(sandbox).total()
     user_id = factories.user(unclear.tenant_id, "manager")
     with tenancy.tenant(unclear.tenant_id):
-        assert held.call_off(unclear.people[0].id, user_id=user_id)
-        assert not held.call_off(unclear.people[0].id, user_id=user_id)
+        assert decided.decide(unclear.people[0].id, Verdict.NEVER, user_id=user_id)
+        assert not decided.decide(unclear.people[0].id, Verdict.NEVER, user_id=user_id)
         acts = db.session.scalars(select(AuditEntry.act)).all()
     assert "settle_call_off" in acts
     assert unclear.states() == {"unknown": 2, "cancelled": 1}

@@ -12,13 +12,13 @@ from flask import Flask
 
 from app import queues, tenancy
 from app.config import Settings
-from app.delivery import again, held, lapsing, stopping
+from app.delivery import again, lapsing, stopping
 from app.extensions import db, vault
 from app.identity import unlock, visit
 from app.tracking import moves
 from app.tracking.figures import figures, response_hours
 from jobs import sweep, tracking
-from tests import factories
+from tests import decided, factories
 from tests.clock import standing_clock
 from tests.launched import Job
 from tests.plans import explained, touched
@@ -205,7 +205,7 @@ def test_a_manager_who_has_one_sent_again_gives_a_link_that_lives(sent: Launched
     assert pages(job) == ["expired"]
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert held.settle_unknown(job.people[0].id, as_sent=False, user_id=user_id)
+        assert decided.settle(job.people[0].id, as_sent=False, user_id=user_id)
     job.send()
     assert pages(job) == ["unopened"]
     assert visit.by_token(job.people[0].token) is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ from flask import Flask
 
 from app import tenancy
 from app.campaigns import overlap
-from app.delivery import numbers, turns
+from app.delivery import decisions, numbers, turns
+from app.delivery.chosen import Chosen
+from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
 from app.tracking import codes
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import decided, factories
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -46,7 +49,7 @@ def held(job: Job) -> int:
 def decide(job: Job, place: int, *, send: bool) -> bool:
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        return numbers.decide(job.people[place].id, send=send, user_id=user_id)
+        return decided.decide(job.people[place].id, Verdict.SEND if send else Verdict.SKIP, user_id=user_id)
 
 
 def test_three_of_a_campaign_leave_and_the_others_are_held(launched: Launched, sandbox: Sandbox) -> None:
@@ -155,12 +158,10 @@ def test_a_manager_ends_the_holding(launched: Launched, sandbox: Sandbox) -> Non
     assert held(job) == 2
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert numbers.skip_all(job.campaign_id, user_id=user_id) == 2
+        everybody = Chosen(datetime.now(UTC), reason=codes.NUMBER_CAMPAIGN)
+        assert decisions.decide(job.campaign_id, Verdict.SKIP, everybody, user_id=user_id).people == 2
         acts = [(row.act, row.target) for row in db.session.query(AuditEntry).order_by(AuditEntry.id)]
-    assert acts == [
-        ("number_skip", f"recipient:{job.people[3].id}"),
-        ("number_skip", f"campaign:{job.campaign_id}"),
-    ]
+    assert acts == [("number_skip", f"recipient:{job.people[place].id}") for place in (3, 4, 5)]
     assert held(job) == 0
     assert {job.person(person.id)["sms_code"] for person in job.people[3:]} == {codes.NOT_WANTED}
     drain()

@@ -15,7 +15,7 @@ from app.sms.base import Report, ReportState
 from app.tracking import codes
 from jobs import delivery
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import decided, factories
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -155,8 +155,8 @@ def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) 
     with tenancy.tenant(job.tenant_id):
         assert held.count(db.session.get_one(Campaign, job.campaign_id)) == 1
         assert not held.is_held(db.session.get_one(Recipient, job.people[0].id))
-        assert not held.settle_unknown(job.people[0].id, as_sent=False, user_id=user_id)
-        assert held.settle_unknown(job.people[1].id, as_sent=False, user_id=user_id)
+        assert not decided.settle(job.people[0].id, as_sent=False, user_id=user_id)
+        assert decided.settle(job.people[1].id, as_sent=False, user_id=user_id)
 
 
 @pytest.mark.parametrize("before", ["unknown", "undelivered"])

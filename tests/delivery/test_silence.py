@@ -19,7 +19,7 @@ from app.models import Recipient
 from app.sms.base import Report, ReportState
 from jobs import delivery, sweep
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import decided, factories
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -142,7 +142,7 @@ def test_a_person_decides(quiet: Quiet, sandbox: Sandbox, *, as_sent: bool, stat
     poll(job)
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert held.settle_unknown(job.people[2].id, as_sent=as_sent, user_id=user_id)
+        assert decided.settle(job.people[2].id, as_sent=as_sent, user_id=user_id)
     assert states(job)[2] == state
     before = len(sandbox.messages())
     job.send()
