@@ -61,7 +61,8 @@ def holds(run: Run, pushes: int) -> bool:
 
 def _send(stack: Stack, people: int) -> None:
     """Send a campaign to so many people at least; its receipts come later."""
-    campaign_id = prepare(stack, people + people // (FAULTY_EVERY - 1) + 2)
+    # some numbers are none, and to some nothing arrives
+    campaign_id = prepare(stack, people + people // (FAULTY_EVERY - 1) + people // 500 + 20)
     with database(stack) as connection:
         stack.restart("delivery")
         clerk(stack, "launch", campaign_id)
@@ -70,7 +71,8 @@ def _send(stack: Stack, people: int) -> None:
 
 
 def _measure(stack: Stack, sandbox: Sandbox, rate: int, pushes: int) -> Run:
-    messages = sandbox.messages()[:pushes]
+    # of one that didn't arrive a receipt that says so would be asked about again and again
+    messages = [message for message in sandbox.messages() if message["state"] == "received"][:pushes]
     bodies = stack.folder / "bodies.json"
     bodies.write_text(json.dumps([receipt(message) for message in messages]), encoding="utf-8")
     before = questions(sandbox)

@@ -4,13 +4,11 @@ import psycopg
 from flask import Blueprint, Response, request
 
 from app.delivery import outage, receipts
-from app.extensions import limiter
 
 bp = Blueprint("sms_callbacks", __name__)
 
 
 @bp.post("/callbacks/sms/<int(max=9223372036854775807):account_id>/<key>")
-@limiter.exempt
 def receipt(account_id: int, key: str) -> Response:
     """Take one receipt: 200 once it is kept, also when it was kept before; 404 unless the secret address is right."""
     request.max_content_length = receipts.BODY_LIMIT
