@@ -2,46 +2,32 @@
 
 In: a WSGI request whose head the server has read. Out: the product's answer, or a refusal in words: 413, 414, 431 for
 what is too long, 408 for a body that doesn't come, 503 while too many come at once. What can't happen here: a body read
-on one of the product's turns, so that a connection that says nothing keeps nobody waiting; a body that is parsed before
-its length is known.
+on one of the product's turns, so that a connection that says nothing keeps nobody waiting; a body that takes the room
+of a quicker one, as the latest gives way when room is short; a body that is parsed before its length is known.
 
 The server gives each request a thread (`--blocking-threads`), and there are many more of those than of turns: they wait
-here, for bodies and for turns. A body is read by a thread of our own, as no read of the server's can be given up. Its
-request is answered in time all the same, with `Connection: close`: the server then closes the connection, and that ends
-the read. Until then the request must not return: granian 2.8 waits for the body at a request's end, and Python with it.
+here, for bodies and for turns. One whose body doesn't come is answered in time all the same, with `Connection: close`:
+the server then closes the connection, and that ends the read. Until then the request must not return: granian 2.8 waits
+for the body at a request's end, and Python with it.
 """
 
-import tempfile
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from queue import Empty, SimpleQueue
-from typing import IO, TYPE_CHECKING, BinaryIO
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from app import limits
+from app.request_bodies import BODY_S, READ_ALL_THE_SAME, Body, Readers, Room, Slots
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # requests that one process works on at a time: Python runs one of them, the others wait for the database
 TURNS = 4
-# threads of the server: all turns, all bodies on their way, and room for pages beside them
-SERVER_THREADS = 320
-# bodies on their way at once, and those of one address among them: a mobile network has thousands of phones behind one
-_BODIES = 256
-BODIES_OF_ONE = 128
-# how long a body may take: a form this long, an upload also a second for each so many bytes
-_BODY_S = 10.0
-_UPLOAD_BYTES_A_S = 20_000
-_PIECE = 1 << 16
-# held in memory; more goes to a file without a name
-_IN_MEMORY = 1_000_000
-# what is read of a body that is too large, so that its sender hears the refusal
-_READ_ALL_THE_SAME = 1_000_000
+# threads of the server: all turns, all bodies on their way or being ended, and room for pages beside them
+SERVER_THREADS = 448
 
 _WORDS = {
     "408 Request Timeout": (
@@ -81,129 +67,18 @@ _BODY_KEY, _LATE_KEY = "todoke.body", "todoke.late_body"
 _log = structlog.get_logger()
 
 
-class _Readers:
-    """Threads that read bodies: as many as there are bodies on their way, each kept a while for the next."""
+class _Way(NamedTuple):
+    """The way of a body into the product."""
 
-    _IDLE_S = 30.0
-
-    def __init__(self) -> None:
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._idle = 0
-
-    def run(self, task: Callable[[], None]) -> None:
-        """Do the task soon, on a thread that is free or a new one."""
-        with self._lock:
-            free = self._idle > 0
-            self._idle -= free
-        self._work.put(task)
-        if not free:
-            # a daemon: one that waits for a body must not keep the process from ending
-            threading.Thread(target=self._serve, daemon=True, name="body-reader").start()
-
-    def _serve(self) -> None:
-        task = self._work.get()
-        while True:
-            task()
-            del task
-            with self._lock:
-                self._idle += 1
-            try:
-                task = self._work.get(timeout=self._IDLE_S)
-            except Empty:
-                with self._lock:
-                    if self._idle:
-                        self._idle -= 1
-                        return
-                task = self._work.get()  # somebody has counted on this thread since
-
-
-class _Slots:
-    """How many bodies are on their way, in all and by address."""
-
-    def __init__(self, most: int, most_of_one: int) -> None:
-        self._most, self._most_of_one = most, most_of_one
-        self._lock = threading.Lock()
-        self._taken: Counter[str] = Counter()
-        self._all = 0
-
-    def take(self, address: str) -> bool:
-        with self._lock:
-            if self._all >= self._most or self._taken[address] >= self._most_of_one:
-                return False
-            self._all += 1
-            self._taken[address] += 1
-            return True
-
-    def give_back(self, address: str) -> None:
-        with self._lock:
-            self._all -= 1
-            self._taken[address] -= 1
-            if not self._taken[address]:
-                del self._taken[address]
-
-
-class _Body:
-    """One body on its way: read by one thread, waited for by another."""
-
-    def __init__(self, stream: BinaryIO, length: int | None, most: int) -> None:
-        self._stream = stream
-        self._left = length
-        self._most = most
-        self._got = 0
-        self._done = threading.Lock()
-        self._done.acquire()
-        self._given_up = False
-        self.too_large = False
-        # forms stay in memory, which is quicker; lists are sealed a moment later
-        self.kept: IO[bytes] = (
-            BytesIO() if most <= _IN_MEMORY else tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the request's end closes it
-        )
-
-    def read(self) -> None:
-        """Read to the end, or until nobody waits for it any more; what is beyond the limit is not kept."""
-        try:
-            while not self._given_up and (piece := self._piece()):
-                self._got += len(piece)
-                self.too_large = self.too_large or self._got > self._most
-                if not self.too_large:
-                    self.kept.write(piece)
-                elif self._got > self._most + _READ_ALL_THE_SAME:
-                    break
-        finally:
-            self._done.release()
-
-    def _piece(self) -> bytes:
-        if self._left is None:
-            return self._stream.read(_PIECE)
-        piece = self._stream.read(min(_PIECE, self._left)) if self._left else b""
-        self._left -= len(piece)
-        return piece
-
-    def wait(self) -> bool:
-        """Wait for it as long as a body may take; return whether it is here whole."""
-        began = time.monotonic()
-        while (left := began + _BODY_S + self._extra_s() - time.monotonic()) > 0:
-            if self._done.acquire(timeout=left):
-                self._done.release()
-                self.kept.seek(0)
-                return not self._left
-        self._given_up = True
-        return False
-
-    def over(self) -> None:
-        """Wait until nobody reads it any more."""
-        self._done.acquire()
-        self.kept.close()
-
-    def _extra_s(self) -> float:
-        return self._got / _UPLOAD_BYTES_A_S if self._most > _IN_MEMORY else 0.0
+    readers: Readers
+    slots: Slots
+    body_s: float
 
 
 class _Farewell:
     """A refusal whose request ends once its body is read no more: the server closes the connection meanwhile."""
 
-    def __init__(self, page: list[bytes], late: _Body) -> None:
+    def __init__(self, page: list[bytes], late: Body) -> None:
         self._pieces = iter(page)
         self._late = late
 
@@ -222,24 +97,30 @@ class _Farewell:
 
 
 def wrap(
-    application: "WSGIApplication", upload_max_bytes: int, signed_in: "Callable[[WSGIEnvironment], bool]", host: str
+    application: "WSGIApplication",
+    upload_max_bytes: int,
+    signed_in: "Callable[[WSGIEnvironment], bool]",
+    host: str,
+    *,
+    body_s: float = BODY_S,
+    room: Room = Room(),  # noqa: B008 - it never changes
 ) -> "WSGIApplication":
     """Return `application` behind this guard.
 
     `signed_in` tells whether a request carries a session of staff. `host` is one that is ours: /healthz is asked for by
     whatever name or address.
     """
-    readers, slots = _Readers(), _Slots(_BODIES, BODIES_OF_ONE)
+    way = _Way(Readers(), Slots(room), body_s)
     # a queue of tokens: the quickest semaphore there is
     turns: SimpleQueue[None] = SimpleQueue()
     for _ in range(TURNS):
         turns.put(None)
 
     def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, readers, slots)
+        refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, way)
         if refusal:
             page = _refused(refusal, environ, start_response)
-            late: _Body | None = environ.get(_LATE_KEY)
+            late: Body | None = environ.get(_LATE_KEY)
             return page if late is None else _Farewell(page, late)
         if environ["PATH_INFO"] == "/healthz":
             environ["HTTP_HOST"] = host
@@ -276,8 +157,7 @@ def _take_body(
     environ: "WSGIEnvironment",
     upload_max_bytes: int,
     signed_in: "Callable[[WSGIEnvironment], bool]",
-    readers: _Readers,
-    slots: _Slots,
+    way: _Way,
 ) -> str:
     """Read the body before the product does; return the status that refuses it, or nothing."""
     told = environ.get("CONTENT_LENGTH", "")
@@ -294,9 +174,9 @@ def _take_body(
     unasked = allowed.staff and not signed_in(environ)
     most = 0 if unasked else allowed.most
     refusal = "413 Content Too Large"
-    if length is None or length <= most + _READ_ALL_THE_SAME:
-        body = _Body(environ["wsgi.input"], length, most)
-        refusal = _read(body, environ, readers, slots)
+    if length is None or length <= most + READ_ALL_THE_SAME:
+        body = Body(environ["wsgi.input"], length, most)
+        refusal = _read(body, environ, way)
         if not refusal and _too_many_fields(environ, body, allowed.fields):
             refusal = "413 Content Too Large"
         if not refusal:
@@ -308,26 +188,25 @@ def _take_body(
     return refusal
 
 
-def _read(body: _Body, environ: "WSGIEnvironment", readers: _Readers, slots: _Slots) -> str:
+def _read(body: Body, environ: "WSGIEnvironment", way: _Way) -> str:
     """Have a body read; return the status that refuses it, or nothing once it is here whole."""
-    address = environ.get("REMOTE_ADDR", "")
-    if not slots.take(address):
+    if not way.slots.take(body, environ.get("REMOTE_ADDR", "")):
         return "503 Service Unavailable"
 
     def read() -> None:
         try:
             body.read()
         finally:
-            slots.give_back(address)
+            way.slots.give_back(body)
 
-    readers.run(read)
-    if not body.wait():
+    way.readers.run(read)
+    if not body.wait(way.body_s):
         environ[_LATE_KEY] = body
         return "408 Request Timeout"
     return "413 Content Too Large" if body.too_large else ""
 
 
-def _too_many_fields(environ: "WSGIEnvironment", body: _Body, most: int) -> bool:
+def _too_many_fields(environ: "WSGIEnvironment", body: Body, most: int) -> bool:
     """Return whether a form has too many fields. Those of a form with files are counted as it is parsed."""
     form = environ.get("CONTENT_TYPE", "").lower().startswith("application/x-www-form-urlencoded")
     return form and isinstance(body.kept, BytesIO) and body.kept.getbuffer().tobytes().count(b"&") >= most

@@ -4,7 +4,7 @@ import ast
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wrappers import Request
 
 from app import limits, request_guard
+from app.request_bodies import Room
 
 UPLOAD = "/admin/campaign/7/list/"
 
@@ -22,10 +23,11 @@ class Silent:
     """A body that comes as it is let through, and ends when the connection does."""
 
     def __init__(self, pieces: list[bytes]) -> None:
-        self.ended = threading.Event()
+        self.asked, self.ended = threading.Event(), threading.Event()
         self._pieces = pieces
 
     def read(self, _size: int = -1) -> bytes:
+        self.asked.set()
         if self._pieces:
             piece, self._pieces = self._pieces[0], self._pieces[1:]
             return piece
@@ -33,33 +35,65 @@ class Silent:
         return b""
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies may take half a second."""
-    monkeypatch.setattr(request_guard, "_BODY_S", 0.5)
+def product(environ: Any, start_response: Any) -> list[bytes]:
+    """Tell what came through."""
+    request = Request(environ)
+    told = request.form.get("a", "") or request.get_data(as_text=True)
+    start_response("200 OK", [("X-Host", request.environ["HTTP_HOST"])])
+    return [f"{len(told)}".encode()]
+
+
+def guard(**limits_of_bodies: Any) -> Callable[..., Any]:
+    """Ask the guarded product; give status, text and headers."""
+    staff = {"yes"}
+    inner = request_guard.wrap(
+        product, 3_000_000, lambda environ: environ.get("HTTP_COOKIE") in staff, "ours.example", **limits_of_bodies
+    )
+
+    def ask(path: str = "/p/pay", begun: threading.Event | None = None, **how: Any) -> tuple[str, str, Any]:
+        def told(environ: Any, start_response: Any) -> Any:
+            def start(*arguments: Any) -> Any:
+                if begun is not None:
+                    begun.set()
+                return start_response(*arguments)
+
+            return inner(environ, start)
+
+        overrides = how.pop("environ_overrides", {})
+        builder = EnvironBuilder(path, **how)
+        body, status, headers = run_wsgi_app(told, builder.get_environ() | overrides, buffered=True)
+        return status, b"".join(body).decode(), headers
+
+    return ask
 
 
 @pytest.fixture
 def guarded() -> Callable[..., Any]:
-    """What the product says of a request that came through."""
+    return guard()
 
-    def product(environ: Any, start_response: Any) -> list[bytes]:
-        request = Request(environ)
-        told = request.form.get("a", "") or request.get_data(as_text=True)
-        start_response("200 OK", [("X-Host", request.environ["HTTP_HOST"])])
-        return [f"{len(told)}".encode()]
 
-    staff = {"yes"}
-    inner = request_guard.wrap(product, 3_000_000, lambda environ: environ.get("HTTP_COOKIE") in staff, "ours.example")
+class Sender:
+    """Somebody whose body is on its way until the connection ends."""
 
-    def ask(path: str = "/p/pay", **how: Any) -> tuple[str, str, Any]:
-        overrides = how.pop("environ_overrides", {})
-        builder = EnvironBuilder(path, **how)
-        environ = builder.get_environ() | overrides
-        body, status, headers = run_wsgi_app(inner, environ, buffered=True)
-        return status, b"".join(body).decode(), headers
+    def __init__(self, ask: Callable[..., Any], address: str, pieces: Iterable[bytes] = (), **how: Any) -> None:
+        self.told = threading.Event()
+        self._stream, self._got = Silent(list(pieces)), list[str]()
+        overrides = {"wsgi.input": self._stream, "CONTENT_LENGTH": "900000", "REMOTE_ADDR": address}
+        if "path" not in how:
+            overrides["CONTENT_LENGTH"] = "100"
 
-    return ask
+        def send() -> None:
+            self._got.append(ask(method="POST", environ_overrides=overrides, begun=self.told, **how)[0])
+
+        self._thread = threading.Thread(target=send)
+        self._thread.start()
+        assert self._stream.asked.wait(5)
+
+    def end(self) -> str:
+        """End the connection, as the server does once it has answered; give the status."""
+        self._stream.ended.set()
+        self._thread.join()
+        return self._got[0]
 
 
 def test_every_path_has_its_own_largest_body_and_is_told_in_words(guarded: Callable[..., Any]) -> None:
@@ -126,30 +160,24 @@ def test_addresses_headers_and_fields_are_refused_by_length(guarded: Callable[..
 _FORM = "application/x-www-form-urlencoded"
 
 
-def test_a_body_that_never_comes_keeps_no_turn_and_ends_in_time(quick: None, guarded: Callable[..., Any]) -> None:
-    del quick
-    silent = [Silent([b"a=1"]) for _ in range(2 * request_guard.TURNS)]
-    got: list[tuple[str, str, Any]] = []
-
-    def send(stream: Silent) -> None:
-        got.append(guarded("/p/pay", method="POST", environ_overrides={"wsgi.input": stream, "CONTENT_LENGTH": "100"}))
-
-    senders = [threading.Thread(target=send, args=[stream]) for stream in silent]
-    for sender in senders:
-        sender.start()
-    time.sleep(0.2)
+def test_a_body_that_never_comes_keeps_no_turn_and_ends_in_time() -> None:
+    ask = guard(body_s=0.5)
+    senders = [Sender(ask, "192.0.2.1", [b"a=1"]) for _ in range(2 * request_guard.TURNS)]
     began = time.monotonic()
-    assert guarded("/p")[0] == "200 OK"
-    assert guarded("/healthz", headers={"Host": "10.0.0.7"})[2]["X-Host"] == "ours.example"
+    assert ask("/p")[0] == "200 OK"
+    assert ask("/healthz", headers={"Host": "10.0.0.7"})[2]["X-Host"] == "ours.example"
     assert time.monotonic() - began < 0.2
-    # the server closes the connection once it is answered, which ends the reads
-    time.sleep(0.8)
-    for stream in silent:
-        stream.ended.set()
-    for sender in senders:
-        sender.join()
-    assert {status for status, *_ in got} == {"408 Request Timeout"}
-    assert {headers["Connection"] for *_, headers in got} == {"close"}
+    assert all(sender.told.wait(1) for sender in senders)
+    assert {sender.end() for sender in senders} == {"408 Request Timeout"}
+
+
+def test_who_sends_too_slowly_is_told_what_to_do() -> None:
+    stream = Silent([b"a=1"])
+    threading.Timer(0.3, stream.ended.set).start()
+    told = {"wsgi.input": stream, "CONTENT_LENGTH": "100"}
+    status, said, headers = guard(body_s=0.1)(method="POST", environ_overrides=told)
+    assert (status, headers["Connection"]) == ("408 Request Timeout", "close")
+    assert "もう一度送信してください" in said
 
 
 def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(guarded: Callable[..., Any]) -> None:
@@ -159,30 +187,66 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(guarded: Callable[.
     assert status == "408 Request Timeout"
 
 
-def test_one_address_takes_no_more_than_its_share(guarded: Callable[..., Any]) -> None:
-    streams = [Silent([]) for _ in range(request_guard.BODIES_OF_ONE)]
-    threads = [
-        threading.Thread(
-            target=guarded,
-            args=["/p/pay"],
-            kwargs={"method": "POST", "environ_overrides": {"wsgi.input": stream, "CONTENT_LENGTH": "9"}},
-        )
-        for stream in streams
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
-    status, said, headers = guarded("/p/pay", method="POST", data=b"a=1")
-    assert status == "503 Service Unavailable"
+def sends(ask: Callable[..., Any], address: str) -> str:
+    """Send a form at once; give its status."""
+    status: str = ask(method="POST", data=b"a=1", environ_base={"REMOTE_ADDR": address})[0]
+    return status
+
+
+def test_slow_bodies_give_way_to_whoever_sends() -> None:
+    ask = guard(room=Room(bodies=4, of_one=3))
+    slow = [Sender(ask, f"192.0.2.{number % 2}", [b"a"]) for number in range(4)]
+    time.sleep(1.1)
+    assert sends(ask, "192.0.2.9") == "200 OK"
+    # the first went; its room is free for the next
+    assert sends(ask, "192.0.2.9") == "200 OK"
+    assert [sender.told.wait(0.2) for sender in slow] == [True, False, False, False]
+    assert slow[0].end() == "408 Request Timeout"
+    for sender in slow[1:]:
+        sender.end()
+
+
+def test_an_upload_that_comes_on_does_not_give_way_to_what_is_slow() -> None:
+    ask = guard(room=Room(bodies=3, of_one=3))
+    staff = {"Cookie": "yes", "Content-Type": "multipart/form-data"}
+    upload = Sender(ask, "192.0.2.1", [b"x" * 60_000] * 10, path=UPLOAD, headers=staff)
+    slow = [Sender(ask, "192.0.2.2") for _ in range(2)]
+    time.sleep(1.1)
+    slow += [Sender(ask, "192.0.2.3") for _ in range(2)]
+    assert [sender.told.wait(0.1) for sender in (upload, *slow)] == [False, True, True, False, False]
+    for sender in (upload, *slow):
+        sender.end()
+
+
+def test_a_flood_of_young_bodies_costs_its_own_addresses() -> None:
+    ask = guard(room=Room(bodies=4, of_one=4))
+    quiet = Sender(ask, "192.0.2.1")
+    flood = [Sender(ask, "192.0.2.2") for _ in range(11)]
+    assert [sender.told.wait(0.1) for sender in flood] == [True] * 8 + [False] * 3
+    assert not quiet.told.is_set()
+    for sender in (quiet, *flood):
+        sender.end()
+
+
+def test_one_address_takes_no_more_than_its_share() -> None:
+    ask = guard(room=Room(bodies=9, of_one=2))
+    slow = [Sender(ask, "192.0.2.1") for _ in range(2)]
+    assert sends(ask, "192.0.2.1") == "200 OK"
+    assert [sender.told.wait(0.2) for sender in slow] == [True, False]
+    for sender in slow:
+        sender.end()
+
+
+def test_what_the_server_does_not_end_is_bounded_too() -> None:
+    ask = guard(room=Room(bodies=1, of_one=1, ending=2))
+    slow = [Sender(ask, "192.0.2.1") for _ in range(3)]
+    status, said, headers = ask(method="POST", data=b"a=1", environ_base={"REMOTE_ADDR": "192.0.2.9"})
+    assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "60")
     assert "混み合っています" in said
-    assert headers["Retry-After"] == "60"
-    other = {"REMOTE_ADDR": "192.0.2.9"}
-    assert guarded("/p/pay", method="POST", data=b"a=1", environ_base=other)[0] == "200 OK"
-    for stream in streams:
-        stream.ended.set()
-    for thread in threads:
-        thread.join()
-    assert guarded("/p/pay", method="POST", data=b"a=1")[0] == "200 OK"
+    assert [sender.told.wait(0.2) for sender in slow] == [True, True, False]
+    for sender in slow:
+        sender.end()
+    assert sends(ask, "192.0.2.9") == "200 OK"
 
 
 def test_health_is_told_by_whatever_address(app: Flask) -> None:
