@@ -23,6 +23,8 @@ Check = Callable[[Any, Any], None]
 # one address, as browsers take it: HTML's own rule for input type=email, with a dot in the domain
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{0,6})?")
+
 
 def select_options(pairs: Iterable[tuple[Any, str]]) -> list[Any]:
     """Give the options of a select, of (value, words)."""
@@ -131,7 +133,9 @@ class _Number:
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Read what was typed, in full width and with commas too."""
         typed = [unicodedata.normalize("NFKC", str(value)).replace(",", "").strip() for value in valuelist]
-        super().process_formdata(typed)  # type: ignore[misc]
+        # Python reads more as a number than people mean, and can't compare all of it: sNaN, or 400 digits
+        meant = [value if not value or _NUMBER.fullmatch(value) else "?" for value in typed]
+        super().process_formdata(meant)  # type: ignore[misc]
 
     def pre_validate(self, _form: Any) -> None:
         """Say one thing of what is no number, not also that it is out of range."""
