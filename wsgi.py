@@ -4,9 +4,11 @@ import gc
 import os
 import sys
 
-from app import create_app
+from app import create_app, memory
 from app.config import BadSettings
 from app.extensions import redis_client
+
+memory.give_back()
 
 try:
     app = create_app()
