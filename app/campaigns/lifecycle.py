@@ -337,7 +337,13 @@ def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState,
     if to == CampaignState.CANCELLED:
         total = people_count(campaign_id)
         waves.begin(campaign, "cancel", total=total, actor=actor)
-        db.session.execute(text("UPDATE slice SET due_at = NULL WHERE campaign_id = :id"), {"id": campaign_id})
+        db.session.execute(
+            text("""
+                UPDATE slice SET due_at = NULL
+                WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
+            """),
+            {"id": campaign_id},
+        )
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
     db.session.commit()
     if to == CampaignState.CANCELLED:

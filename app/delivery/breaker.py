@@ -230,8 +230,10 @@ def close(account: SmsAccount) -> None:
     """
     db.session.execute(
         text("""
-            UPDATE slice SET due_at = now() WHERE due_at > now() AND campaign_id IN (
-                SELECT id FROM campaign WHERE sms_account_id = :id AND state = 'sending'
+            UPDATE slice SET due_at = now() WHERE id IN (
+                SELECT s.id FROM slice s JOIN campaign c ON c.id = s.campaign_id
+                WHERE c.sms_account_id = :id AND c.state = 'sending' AND s.due_at > now()
+                ORDER BY s.id FOR NO KEY UPDATE OF s
             )
         """),
         {"id": account.id},

@@ -54,13 +54,16 @@ def give_back(connection: Connection, tenant_id: int, attempts: Sequence[tuple[i
     )
     connection.execute(
         text(f"""
-            UPDATE sending_day d SET messages = greatest(0, d.messages - n.messages)
-            FROM (
+            WITH n AS MATERIALIZED (
                 SELECT CAST(l.started_at AT TIME ZONE 'Asia/Tokyo' AS date) AS day, count(*) AS messages
                 FROM send_log l JOIN {table} AS u ON u.id = l.recipient_id AND u.attempt = l.attempt
                 WHERE l.recipient_id BETWEEN :u_first AND :u_last GROUP BY 1
-            ) AS n
-            WHERE d.tenant_id = :tenant_id AND d.day = n.day
+            ), locked AS MATERIALIZED (
+                SELECT d.day FROM sending_day d WHERE d.tenant_id = :tenant_id AND d.day IN (SELECT day FROM n)
+                ORDER BY d.day FOR NO KEY UPDATE
+            )
+            UPDATE sending_day d SET messages = greatest(0, d.messages - n.messages)
+            FROM n JOIN locked USING (day) WHERE d.tenant_id = :tenant_id AND d.day = n.day
         """),  # noqa: S608 - our own words
         values | {"tenant_id": tenant_id},
     )

@@ -141,16 +141,21 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime) -> tuple[i
 
 
 def _claim(chunk: Sequence[Open]) -> tuple[list[Open], datetime]:
-    """Take the messages nobody else asked about since they were read; return them, and the database's time."""
+    """Take the messages nobody else asked about since they were read; return them, and the database's time.
+
+    What somebody writes about at this moment is asked about another time: their order of locks isn't this one.
+    """
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text("""
-                UPDATE send_log l SET asked_at = now()
-                FROM unnest(
-                    CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:asked_at AS timestamptz[])
-                ) AS u(id, attempt, asked_at)
-                WHERE l.recipient_id = u.id AND l.attempt = u.attempt AND l.asked_at IS NOT DISTINCT FROM u.asked_at
-                RETURNING l.recipient_id
+                WITH mine AS MATERIALIZED (
+                    SELECT l.id FROM send_log l JOIN unnest(
+                        CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:asked_at AS timestamptz[])
+                    ) AS u(id, attempt, asked_at)
+                    ON l.recipient_id = u.id AND l.attempt = u.attempt AND l.asked_at IS NOT DISTINCT FROM u.asked_at
+                    FOR NO KEY UPDATE OF l SKIP LOCKED
+                )
+                UPDATE send_log l SET asked_at = now() FROM mine WHERE l.id = mine.id RETURNING l.recipient_id
             """),
             {
                 "ids": [item.recipient_id for item in chunk],
@@ -348,10 +353,11 @@ def _revive_stalled() -> None:
         early = connection.scalars(
             text("""
                 SELECT id FROM campaign c WHERE state = 'completed'
-                AND EXISTS (SELECT FROM slice WHERE campaign_id = c.id AND due_at IS NOT NULL)
+                AND EXISTS (SELECT FROM slice WHERE campaign_id = c.id AND due_at IS NOT NULL) ORDER BY id
             """)
         ).all()
-        for campaign_id in early:
+    for campaign_id in early:
+        with tenancy.transaction() as connection:  # one at a time: whoever locks two campaigns waits in a ring
             move_campaign(connection, campaign_id, CampaignState.SENDING, at=datetime.now(UTC), actor="system")
     if early:
         queues.enqueue("jobs.delivery.send", once=True)
@@ -371,5 +377,9 @@ def _revive_stalled() -> None:
                 continue
             _log.error("campaign had people to send to and no slice due", campaign_id=campaign_id)
             connection.execute(
-                text("UPDATE slice SET due_at = now(), check_at = now() WHERE campaign_id = :id"), {"id": campaign_id}
+                text("""
+                    UPDATE slice SET due_at = now(), check_at = now()
+                    WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
+                """),
+                {"id": campaign_id},
             )

@@ -52,7 +52,13 @@ def release(campaign_id: int, *, user_id: int) -> bool:
         only=only,
     )
     if waiting:
-        db.session.execute(text("UPDATE slice SET due_at = now() WHERE campaign_id = :id"), {"id": campaign_id})
+        db.session.execute(
+            text("""
+                UPDATE slice SET due_at = now()
+                WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
+            """),
+            {"id": campaign_id},
+        )
         move_campaign(
             db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, source=CampaignState.COMPLETED
         )
