@@ -68,6 +68,7 @@ class Vault:
         self._prefix = b""
         self._purposes: dict[str, tuple[_Hash, _Hash]] = {}
         self._token_chars = 16
+        self._tokens = len(_PAIRS) ** 8
 
     def load(self, field_keys: Mapping[str, bytes], digest_key: bytes, token_chars: int = 16) -> None:
         """Take the keys: the first field key seals, all of them open."""
@@ -91,6 +92,7 @@ class Vault:
             )
         }
         self._token_chars = token_chars
+        self._tokens = len(_PAIRS) ** ((token_chars + 1) // 2)
 
     # --- fields ---
 
@@ -187,7 +189,8 @@ class Vault:
         number that comes again after a restore would be somebody else's key.
         """
         drawn = b"" if secret is None else _sized(secret)
-        number = int.from_bytes(self._digest("token", _TWO.pack(8, recipient_id, 8, generation) + drawn), "big")
+        digest = self._digest("token", _TWO.pack(8, recipient_id, 8, generation) + drawn)
+        number = int.from_bytes(digest, "big") % self._tokens  # a small number is divided sooner
         pairs = []
         for _ in range(0, self._token_chars, 2):
             number, rest = divmod(number, len(_PAIRS))

@@ -15,6 +15,7 @@ from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, canonical
 from app.intake.phones import read_phone
 
 MAX_REFERENCE = 100  # characters
+_FOUR_DIGITS = re.compile("[0-9]{4}")
 _ENDS_IN_DIGITS = re.compile("[0-9]{4}$")
 
 
@@ -151,6 +152,8 @@ def last_four(cell: str) -> str:
 
     Only a list's column is read so: what a person types is never cut.
     """
+    if _FOUR_DIGITS.fullmatch(cell):
+        return cell
     found = _ENDS_IN_DIGITS.search(normal_digits(cell)) if len(cell) <= MAX_REFERENCE else None
     return found[0] if found else cell
 

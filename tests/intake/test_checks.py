@@ -1,11 +1,14 @@
 import datetime as dt
+import sys
 
 import pytest
 
 from app.identity.normalise import QuestionKind
+from app.intake import cell_text, checks, texts
 from app.intake.checks import LEVEL_LABELS, CheckedRow, Checker, Fault, Level, Rejected, Skipped, check_row
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.rules import make_rules
+from app.tracking.cells import UNWRITABLE, restore
 
 HEADER = ("管理番号", "電話番号", "氏名", "請求金額", "支払期限", "生年月日", "契約番号下4桁", "備考")
 QUESTIONS = (Question("生年月日", QuestionKind.DATE), Question("契約番号下4桁", QuestionKind.LAST4))
@@ -291,3 +294,16 @@ def test_nul_and_half_of_a_letter_are_refused_at_their_cell(column, sign):
     # the file of rejected rows can be written
     assert "".join(outcome.cells).encode()
     assert "山�田" in outcome.cells
+
+
+def test_a_row_that_is_looked_at_once_holds_nothing_that_the_other_looks_would_find():
+    for number in range(sys.maxunicode + 1):
+        sign = chr(number)
+        if not checks._RARE.search(sign):
+            cell = f"山{sign}田"
+            assert cell_text.cleaned([cell, sign]) == [cell, sign], hex(number)
+            assert not UNWRITABLE.search(sign)
+            assert not texts.may_have_lost_letters(sign)
+            assert restore(f"{sign}=") == f"{sign}="
+    assert checks._RARE.search("#N/A")
+    assert checks._RARE.search('="001"')
