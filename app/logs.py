@@ -2,13 +2,15 @@
 
 In: what the code says, and what libraries say through `logging`. Out: lines on standard error. What can't happen
 here: a token, an answer, a phone number or a credential that reaches a line, whether named by its key or found in a
-text or a traceback.
+text or a traceback; a log that grows with every request that somebody has refused.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+import threading
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -38,6 +40,63 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
 )
 
+# What a stranger can have written as often as they send: each once a minute, then how often it came. The names are
+# those of the facts that make it another kind.
+_OFTEN: Mapping[str, tuple[str, ...]] = {
+    "request refused": ("status",),
+    "webhook refused": ("account_id", "reason"),
+    "counted without redis": (),
+    "job not enqueued, the sweep will": ("job",),
+    "PostgreSQL gave no answer in time": ("error",),
+}
+# the same of libraries, by the name of their logger
+_OFTEN_BY = {"flask-limiter", "flask_wtf.csrf"}
+_MINUTE_S = 60.0
+
+
+class _Seldom(logging.Filter):
+    """Lets the first line of a frequent kind pass, and tells once a window how many more there were."""
+
+    def __init__(self, window_s: float) -> None:
+        super().__init__()
+        self._window_s = window_s
+        self._lock = threading.Lock()
+        self._until: dict[tuple[object, ...], float] = {}
+        self._more: dict[tuple[object, ...], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a line is written."""
+        said = record.msg if isinstance(record.msg, dict) else {"event": str(record.msg), "logger": record.name}
+        if "more" in said:
+            return True
+        names = _OFTEN.get(str(said.get("event")), ("logger",) if record.name in _OFTEN_BY else None)
+        if names is None:
+            return True
+        facts = {name: said.get(name) for name in names}
+        kind = (record.levelno, said["event"], *facts.values())
+        now = time.monotonic()
+        with self._lock:
+            if kind not in self._more and self._until.get(kind, 0.0) <= now:
+                self._until[kind] = now + self._window_s
+                return True
+            self._more[kind] = self._more.get(kind, 0) + 1
+            if self._more[kind] == 1:
+                self._tell_later(self._until[kind] - now, record.levelno, said["event"], facts)
+        return False
+
+    def _tell_later(self, wait_s: float, level: int, event: str, facts: dict[str, object]) -> None:
+        def tell() -> None:
+            kind = (level, event, *facts.values())
+            with self._lock:
+                more = self._more.pop(kind)
+                # while it goes on, counts are all that is written
+                self._until[kind] = time.monotonic() + self._window_s
+            structlog.get_logger().log(level, event, **facts, more=more)
+
+        timer = threading.Timer(wait_s, tell)
+        timer.daemon = True
+        timer.start()
+
 
 def scrub(value: object, key: str = "") -> object:
     """Give `value` without what must not be written, through lists and mappings."""
@@ -61,10 +120,17 @@ def redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Muta
     return {name: scrub(value, name) for name, value in event.items()}
 
 
-def configure(log_format: str, level: str, of_request: Callable[[], dict[str, str | None]] = dict) -> None:
+def configure(
+    log_format: str,
+    level: str,
+    of_request: Callable[[], dict[str, str | None]] = dict,
+    *,
+    window_s: float = _MINUTE_S,
+) -> None:
     """Send structlog and `logging` through the same processors to standard error.
 
-    `of_request` gives what each line says of the request under way; asked only when something is written.
+    `of_request` gives what each line says of the request under way; asked only when something is written. What comes
+    often is written once in `window_s`, with how often it came.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -96,6 +162,7 @@ def configure(log_format: str, level: str, of_request: Callable[[], dict[str, st
             ],
         )
     )
+    handler.addFilter(_Seldom(window_s))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,10 +24,13 @@ SECRETS = [
 ]
 
 
+_WINDOW_S = 0.3
+
+
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     before = logging.getLogger().handlers[:], logging.getLogger().level
-    logs.configure("json", "info")
+    logs.configure("json", "info", window_s=_WINDOW_S)
     handler = logging.getLogger().handlers[0]
     assert isinstance(handler, logging.StreamHandler)
     stream = io.StringIO()
@@ -99,3 +103,54 @@ def test_objects_are_scrubbed_as_they_read(lines: io.StringIO) -> None:
 
     structlog.get_logger().info("x", person=Person(), people=[Person()])
     assert "09012345678" not in lines.getvalue()
+
+
+def said(lines: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def test_what_a_stranger_has_refused_fills_no_disk(lines: io.StringIO) -> None:
+    log, library = structlog.get_logger(), logging.getLogger("flask-limiter")
+    for address in range(100):
+        log.info("request refused", status="408 Request Timeout", method="POST")
+        log.info("request refused", status="413 Content Too Large", method="POST")
+        log.warning("webhook refused", account_id=7, reason="BadSignature")
+        library.info(
+            "ratelimit %s (%s) exceeded at endpoint: %s", "20 per minute", f"192.0.2.{address}", "trust.verify"
+        )
+        logging.getLogger("flask_wtf.csrf").info("The CSRF token is missing.")
+    assert len(said(lines)) == 5
+    time.sleep(_WINDOW_S + 0.2)
+    counts = said(lines)[5:]
+    assert [line["more"] for line in counts] == [99] * 5
+    assert {(line["event"], line.get("status"), line["level"]) for line in counts} >= {
+        ("request refused", "408 Request Timeout", "info"),
+        ("webhook refused", None, "warning"),
+    }
+    # nobody's address stands for all the others
+    assert "192.0.2" not in json.dumps(counts)
+
+
+def test_while_it_goes_on_only_counts_are_written(lines: io.StringIO) -> None:
+    until = time.monotonic() + 4 * _WINDOW_S
+    sent = 0
+    while time.monotonic() < until:
+        structlog.get_logger().info("request refused", status="408 Request Timeout")
+        sent += 1
+        time.sleep(0.01)
+    time.sleep(_WINDOW_S + 0.2)
+    first, *counts = said(lines)
+    assert "more" not in first
+    assert sum(int(str(line["more"])) for line in counts) == sent - 1
+    assert len(counts) <= 6
+    # and once it was quiet, the next is a line again
+    time.sleep(_WINDOW_S)
+    structlog.get_logger().info("request refused", status="408 Request Timeout")
+    assert "more" not in said(lines)[-1]
+
+
+def test_what_is_no_strangers_doing_is_written_each_time(lines: io.StringIO) -> None:
+    for number in range(5):
+        structlog.get_logger().warning("payment not confirmed", payment_id=number)
+        structlog.get_logger().warning("webhook refused", account_id=number, reason="BadSignature")
+    assert len(said(lines)) == 10
