@@ -16,6 +16,7 @@ _WORDS = {
         "削除されたか、アドレスが間違っている可能性があります。メニューから探し直してください。",
     ),
     405: ("この操作はできません", "メニューから画面を開き直してください。"),
+    408: ("送信が途中で止まりました", "通信状態のよいところで、もう一度送信してください。"),
     413: ("送られたデータが大きすぎます", "内容を減らすか、ファイルを分けてからもう一度送ってください。"),
     429: ("短い時間に操作が集中しました", "1分ほど待ってから、もう一度お試しください。"),
     503: (
@@ -23,6 +24,7 @@ _WORDS = {
         "今回の操作は行われていません。数秒待ってから、前の画面に戻ってもう一度お試しください。",
     ),
 }
+_OURS_FROM = 500
 _OURS = (
     "処理中に問題が起きました",
     "操作は完了していない可能性があります。一覧で結果を確かめてから、もう一度お試しください。",
@@ -38,7 +40,7 @@ def page(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     code = error.code or 500
-    title, advice = _STALE if isinstance(error, CSRFError) else _WORDS.get(code, _OURS)
+    title, advice = _STALE if isinstance(error, CSRFError) else _words(code)
     text = render_template(
         "office/error.html", code=code, title=title, advice=advice, signed_in=current_user.is_authenticated
     )
@@ -47,3 +49,8 @@ def page(error: HTTPException) -> Response:
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     return response
+
+
+def _words(code: int) -> tuple[str, str]:
+    """Return a status's words; of those that we don't know, whose fault it was."""
+    return _WORDS.get(code) or (_OURS if code >= _OURS_FROM else _WORDS[400])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from app import limits
+from app import limits, refusals
 from app.request_bodies import BODY_S, READ_ALL_THE_SAME, Body, Readers, Room, Slots
 
 if TYPE_CHECKING:
@@ -28,39 +28,6 @@ if TYPE_CHECKING:
 TURNS = 4
 # threads of the server: all turns, all bodies on their way or being ended, and room for pages beside them
 SERVER_THREADS = 448
-
-_WORDS = {
-    "408 Request Timeout": (
-        "送信が途中で止まりました",
-        "通信状態のよいところで、もう一度送信してください。",
-        "Your data did not arrive in time. Please send it again.",
-    ),
-    "411 Length Required": (
-        "送られた内容を読み取れませんでした",
-        "前の画面に戻り、もう一度操作してください。",
-        "The request could not be read. Please go back and try again.",
-    ),
-    "413 Content Too Large": (
-        "送られたデータが大きすぎます",
-        "入力を短くするか、ファイルを分けてから、もう一度送信してください。",
-        "What was sent is too large. Please shorten it and send it again.",
-    ),
-    "414 URI Too Long": (
-        "アドレスが長すぎます",
-        "SMSのリンクか、メニューから開き直してください。",
-        "The address is too long. Please open the link in your SMS again.",
-    ),
-    "431 Request Header Fields Too Large": (
-        "ブラウザから送られた情報が長すぎます",
-        "このサイトのCookieを削除してから、もう一度開いてください。",
-        "Your browser sent too much. Please delete this site's cookies and try again.",
-    ),
-    "503 Service Unavailable": (
-        "ただいま混み合っています",
-        "1分ほど待ってから、もう一度お試しください。",
-        "We are busy. Please try again in a minute.",
-    ),
-}
 
 _BODY_KEY, _LATE_KEY = "todoke.body", "todoke.late_body"
 
@@ -214,13 +181,7 @@ def _too_many_fields(environ: "WSGIEnvironment", body: Body, most: int) -> bool:
 
 def _refused(status: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
     _log.info("request refused", status=status, method=environ["REQUEST_METHOD"])
-    title, advice, english = _WORDS[status]
-    # the back office speaks Japanese alone
-    other = "" if environ.get("PATH_INFO", "").startswith("/admin") else f'<p lang="en">{english}</p>'
-    page = (
-        f'<!doctype html><html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><h1>{title}</h1><p>{advice}</p>{other}</html>"
-    ).encode()
+    page = refusals.page(int(status[:3]), environ["PATH_INFO"])
     headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))]
     if status.startswith("503"):
         headers.append(("Retry-After", "60"))

@@ -4,6 +4,7 @@ from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from app import refusals
 from public.headers import of_another_door
 from public.pages import notice
 
@@ -20,17 +21,29 @@ def register(app: Flask) -> None:
 def _show(error: HTTPException) -> HTTPException | Response:
     if error.response is not None:
         return error
-    # of a host that isn't ours nothing is said; no address could be built for it either
-    if isinstance(error, SecurityError) or of_another_door(request.path):
-        return error
     code = error.code or 500
+    # of a host that isn't ours no address can be built; what the back office's blueprints don't hear of comes here
+    if isinstance(error, SecurityError) or request.path.startswith("/admin"):
+        return _bare(error, code)
+    if of_another_door(request.path):
+        return error  # a program asks
     if isinstance(error, CSRFError):
         # the page session is over, or the form is an old one: the way back is the link in the SMS
         return notice("over", status=code, more=("over_cookies",))
     response = notice(_NAMES.get(code, "failed" if code >= _FIRST_OF_OURS else "bad"), status=code)
-    for name, value in error.get_headers():
-        if name in {"Allow", "Retry-After"}:
-            response.headers[name] = value
+    _keep_headers(response, error)
     if code == 429:  # noqa: PLR2004 - the status itself
         response.headers.setdefault("Retry-After", _RETRY_AFTER_S)
     return response
+
+
+def _bare(error: HTTPException, code: int) -> Response:
+    response = Response(refusals.page(code, request.path), code, {"Cache-Control": "no-store"})
+    _keep_headers(response, error)
+    return response
+
+
+def _keep_headers(response: Response, error: HTTPException) -> None:
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
