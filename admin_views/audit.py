@@ -39,6 +39,7 @@ ACTS = {
     "settle_as_sent": "照会中を送信済みとした",
     "settle_call_off": "照会中をもう送らないとした",
     "settle_again": "照会中の再送",
+    "settle_doubled": "二重に届いたSMSを対応済みにした",
     "number_send": "同じ番号への上限を超えた送信",
     "number_skip": "同じ番号への保留の取消",
     "discard": "取込の取消",

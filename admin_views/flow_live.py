@@ -11,6 +11,8 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
+from admin_views import sms_waits
+from admin_views.sms_waits import Notice
 from app.campaigns import lifecycle, timing, waves
 from app.delivery import again, numbers
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
@@ -109,6 +111,7 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "over": _over(campaign, count),
         "boxes": _boxes(count),
         "alerts": _alerts(campaign, count),
+        "notices": notices(campaign, count),
         "wave": _wave_words(campaign),
         "planned": _planned_words(campaign, count),
         "again": _again(campaign, now),
@@ -258,10 +261,21 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
     return alerts
 
 
+def notices(campaign: Campaign, count: Progress) -> list[Notice]:
+    """Return what its account waits for, while anything of the campaign waits for that."""
+    account, now = campaign.sms_account, count.figures.sms
+    if account is None or campaign.launched_at is None:
+        return []
+    asked_about = any(now[state] for state in (SmsState.ACCEPTED, SmsState.UNKNOWN, SmsState.SENDING))
+    told = sms_waits.notices(account, campaign_id=campaign.id)
+    return [one for one in told if asked_about or (one.key == "waits.sending" and count.waiting)]
+
+
 def _shown(campaign: Campaign, count: Progress) -> str:
     """Name what a page shows besides figures: when it is another, the page is to be loaded anew."""
     planned = ["planned"] if count.planned else []
-    return "-".join([campaign.state, *planned, *(alert.key for alert in _alerts(campaign, count))])
+    told = (notice.key for notice in notices(campaign, count))
+    return "-".join([campaign.state, *planned, *told, *(alert.key for alert in _alerts(campaign, count))])
 
 
 def bars(campaign: Campaign, now: Figures) -> list[Bar]:
@@ -330,6 +344,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
     texts |= {f"{bar.key}.share": bar.share for bar in funnel}
     texts |= {column.key: f"{column.count:,}" for column in columns}
     texts |= {alert.key: f"{alert.count:,}" for alert in _alerts(campaign, count)}
+    texts |= {notice.key: notice.words for notice in notices(campaign, count)}
     texts |= dict(zip(("pace", "finish"), _pace(campaign, count), strict=True))
     return {
         "done": _shown(campaign, count) != shown,

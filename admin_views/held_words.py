@@ -14,6 +14,7 @@ from app.tracking import codes
 # the short name of each reason
 TITLES: Mapping[str, str] = {
     held.SILENT: "届いたかどうかの知らせがない",
+    held.LISTED: "同じころの同じ番号へのSMSが、送信サービスの記録にある",
     held.SENT_AGAIN: "自動で送り直した結果も分からない",
     held.ARRIVED_BEFORE: "前の分は受け付けられ、送り直した分の結果が分からない",
     held.NO_LOOKUP: "照会できない送信サービス",
@@ -37,6 +38,11 @@ LOOK_UP: Mapping[str, Sequence[str]] = {
         _FIND,
         "配信結果が「到達」なら「送信済みとする」、「不達」なら「再送する」か「もう送らない」を選びます。",
         "履歴にも結果が出ていなければ、ご本人に届いたかを確かめてください。",
+    ),
+    held.LISTED: (
+        "参照番号では出ないことがあります。電話番号と時刻で、送信サービスの管理画面の送信履歴を探してください。",
+        "同じ内容のSMSがあれば「送信済みとする」を選びます。",
+        f"ほかの用件のSMSだけで、同じ内容のSMSが{_UNLISTED}",
     ),
     held.SENT_AGAIN: (
         f"{_FIND}送った回ごとに参照番号が違います。すべてを探してください。",

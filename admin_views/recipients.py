@@ -20,7 +20,7 @@ from admin_views.keyset import Way
 from admin_views.scoping import as_id, rows
 from app import audit, tenancy
 from app.campaigns import people
-from app.delivery import decisions, held, numbers
+from app.delivery import decisions, doubled, held, numbers
 from app.delivery.chosen import Chosen
 from app.delivery.decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db, vault
@@ -28,7 +28,7 @@ from app.identity.bad_input import BadInput
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
-from app.models import Campaign, Recipient, SendLog
+from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.tenancy.staff import Role
 from app.tracking import codes
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
@@ -212,6 +212,10 @@ class RecipientView(SecureModelView):
             managers=managers(),
             service=held_words.service(person.campaign),
             asked_about=person.sms_state == SmsState.UNKNOWN,
+            doubled=rows(DoubledMessage)
+            .filter(DoubledMessage.recipient_id == person.id, DoubledMessage.settled_at.is_(None))
+            .order_by(DoubledMessage.attempt)
+            .all(),
             capped=codes.words(person.sms_code) if numbers.is_held(person) else "",
             may_settle=staff().role == Role.MANAGER,
         )
@@ -292,6 +296,19 @@ class RecipientView(SecureModelView):
                 "何もしていません。いまの状態を確かめてください。",
                 "warning",
             )
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/doubled", methods=["POST"])
+    @sure
+    def doubled(self, recipient_id: int) -> BaseResponse:
+        """Take a manager's word that somebody who got an SMS twice was told."""
+        if staff().role != Role.MANAGER:
+            abort(403)
+        person = self.get_one(recipient_id)
+        if doubled.settle(person.id, user_id=staff().id):
+            flash("対応済みにしました。", "success")
+        else:
+            flash("すでに対応済みです。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/number/<how>", methods=["GET", "POST"])

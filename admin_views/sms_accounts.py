@@ -5,7 +5,7 @@ from typing import Any
 from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
-from admin_views import show
+from admin_views import show, sms_waits
 from admin_views.accounts import PREFIX, AccountForm, AccountView
 from admin_views.fields import AmountField, WholeField, line, phone_line
 from app.accounts import receipt_path, seal_witness_phone, witness_phone_of
@@ -128,7 +128,9 @@ class SmsAccountView(AccountView):
         address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
         found = [("送信結果の通知先", address, explanation)]
-        if model.trips:
+        told = sms_waits.notices(model)
+        found = [*((one.heading, one.words, one.advice) for one in told), *found]
+        if model.trips and "waits.sending" not in {one.key for one in told}:
             until = f"{show.jst(model.resting_until)}まで（理由：{model.resting_code or '応答なし'}）"
             found.insert(0, ("送信の見合わせ", until, RESTING_WORDS))
         return found

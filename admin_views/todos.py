@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import aliased
 
-from admin_views import flow_live, flow_preview
+from admin_views import flow_live, flow_preview, sms_waits
 from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
@@ -19,6 +19,7 @@ from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
 from app.models import (
     Campaign,
+    DoubledMessage,
     Event,
     Export,
     Import,
@@ -66,6 +67,7 @@ def for_company() -> list[Todo]:
         *_approvals(),
         *_stopped_checks(),
         *_paused(),
+        *_doubled(),
         *_unknown(),
         *_capped(),
         *_standing_still(),
@@ -260,13 +262,56 @@ def _sms_accounts() -> list[Todo]:
     if not rows(SmsAccount).filter(SmsAccount.active).first():
         return [_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。")]
     todos = []
+    said = set()
+    for account in _waiting_accounts():
+        for notice in sms_waits.notices(account):
+            said.add((account.id, notice.key))
+            text = f"SMSアカウント「{account.name}」：{notice.words}{notice.advice}"
+            url = url_for("sms_account.edit_view", id=account.id) if may_open("sms_account") else ""
+            todos.append(Todo(text, "アカウントを確かめる" if url else "", url))
     for account in rows(SmsAccount).filter(SmsAccount.active, SmsAccount.trips > 0).limit(_NAMED):
+        if (account.id, "waits.sending") in said:
+            continue
         text = f"SMSアカウント「{account.name}」は、送信サービスがSMSを受け付けないため、送信を見合わせています。"
         if may_open("sms_account"):
             todos.append(Todo(text, "わけを見る", url_for("sms_account.edit_view", id=account.id)))
         else:
             todos.append(Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", ""))
     return todos
+
+
+def _waiting_accounts() -> Any:
+    """Find accounts whose service wished for a pause that isn't over, or refuses to tell what became of messages."""
+    now = datetime.now(UTC)
+    wishes = or_(
+        SmsAccount.send_wish_until > now, SmsAccount.ask_wish_until > now, SmsAccount.ask_refused_at.is_not(None)
+    )
+    return rows(SmsAccount).filter(SmsAccount.active, wishes).order_by(SmsAccount.id).limit(_NAMED)
+
+
+def _doubled() -> Iterator[Todo]:
+    """Tell managers of people who got an SMS twice by their provider's records, until each was told."""
+    if staff().role != Role.MANAGER:
+        return
+    open_ = rows(DoubledMessage).filter(DoubledMessage.settled_at.is_(None))
+    for campaign in (
+        rows(Campaign)
+        .filter(Campaign.id.in_(open_.with_entities(DoubledMessage.campaign_id)))
+        .order_by(Campaign.launched_at.desc(), Campaign.id)
+        .limit(_NAMED)
+    ):
+        mine = open_.filter(DoubledMessage.campaign_id == campaign.id)
+        count = _count(mine.with_entities(DoubledMessage.recipient_id).distinct())
+        first = mine.order_by(DoubledMessage.recipient_id).limit(_NAMED).all()
+        people = rows(Recipient).filter(Recipient.id.in_([one.recipient_id for one in first])).order_by(Recipient.id)
+        named = "、".join(str(person) for person in people)
+        yield Todo(
+            f"配信「{campaign.name}」で、送信サービスの記録に同じSMSが2通以上ある方が{count:,}人います"
+            f"（{named}{'ほか' if count > _NAMED else ''}）。同じSMSが2通届いたおそれがあります。"
+            "送信サービスに原因を問い合わせ、ご本人におわびしてください。",
+            "1人目の内容を見る" if count > 1 else "内容を見る",
+            url_for("recipient.details_view", id=first[0].recipient_id),
+        )
 
 
 def _files() -> Iterator[Todo]:

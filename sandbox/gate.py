@@ -20,6 +20,8 @@ from sandbox.agenda import Agenda
 from sandbox.ledger import Ledger, Row
 from sandbox.switches import Switches
 
+# faults that refuse a request at the door
+_REFUSED = {"too_many_requests": 429, "forbidden": 403, "error_before": 500}
 _SUCCESS = range(200, 300)
 _PAID_AT = frozenset({"captured_at", "updated_at"})
 _AMOUNTS = frozenset({"amount", "amount_total", "amount_subtotal", "amount_received", "amount_captured", "total"})
@@ -72,10 +74,8 @@ class Gate:
                 self._note(request, call, b"", None, fault)
                 return _reset(request)
             body = await request.read()
-            if fault == "too_many_requests":
-                return self._refuse(request, call, body, 429, fault)
-            if fault == "error_before":
-                return self._refuse(request, call, body, 500, fault)
+            if fault in _REFUSED:
+                return self._refuse(request, call, body, _REFUSED[fault], fault)
             if fault in {"gateway_timeout", "hang_late"}:
                 return await self._late(request, call, body, fault, answer)
             return await self._answer(request, call, body, fault, answer)

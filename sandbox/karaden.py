@@ -180,7 +180,7 @@ class Karaden:
 
 
 def failure(status: int) -> Reply:
-    """Make the 429 or 500 that a switch asks for; the specification has no code of its own for 429."""
+    """Make the 403, 429 or 500 that a switch asks for; the specification has no code of its own for the first two."""
     return Reply(status, refusal(KaradenError("unknown")).body, _JSON)
 
 

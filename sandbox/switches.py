@@ -17,6 +17,7 @@ from typing import Any
 FAULTS = {
     "reset_before_body": "the connection is reset before the request is accepted",
     "too_many_requests": "429 with Retry-After, not accepted",
+    "forbidden": "403, not accepted",
     "error_before": "500, not accepted",
     "error_after": "accepted, then 500",
     "reset_after_body": "accepted, then the connection is reset without an answer",

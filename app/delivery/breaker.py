@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.delivery import retry
+from app.delivery.asking import WORTH_TELLING_S
 from app.extensions import db
 from app.models import SmsAccount
 from app.sms.base import Outcome, OutcomeKind
@@ -158,6 +159,9 @@ class Breaker:
                             WHEN :trips > 0 THEN resting_until END,
                         resting_code = CASE WHEN :opens THEN :code WHEN :trips > 0 THEN resting_code ELSE '' END,
                         doubted_at = CASE WHEN :doubts THEN now() WHEN :trips > 0 THEN doubted_at END,
+                        send_wish_until = CASE WHEN :failures > 0 AND :wish_s >= :worth_telling_s
+                            THEN greatest(send_wish_until, now() + make_interval(secs => :wish_s))
+                            ELSE send_wish_until END,
                         proved_at = CASE WHEN :proves THEN greatest(proved_at, :read_at) ELSE proved_at END
                     WHERE id = :id
                 """),
@@ -171,6 +175,8 @@ class Breaker:
                     "doubts": doubts and failures > 0,
                     "proves": closes and row.doubted_at is not None,
                     "read_at": self._read_at,
+                    "wish_s": retry.wish_s(wish_s),
+                    "worth_telling_s": WORTH_TELLING_S,
                 },
             )
         if opened:
@@ -239,5 +245,7 @@ def close(account: SmsAccount) -> None:
         {"id": account.id},
     )
     account.failures = account.trips = 0
-    account.resting_until = account.doubted_at = None
-    account.resting_code = ""
+    account.resting_until = account.doubted_at = account.send_wish_until = None
+    # and asked at once too: what it refuses with this token shows again
+    account.ask_after = account.ask_wish_until = account.ask_refused_at = None
+    account.resting_code = account.ask_refused_what = account.ask_refused_code = ""

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.delivery import absence
+from app.delivery import absence, doubled
 from app.delivery.absence import Witness
 from app.delivery.asking import ask_account
 from app.delivery.questions import Looked, Open, Round, is_second
@@ -176,7 +176,11 @@ class Listing:
                 return page.more
 
             asked = ask_account(
-                self._account.id, {part: one for part, one in requests.items() if one is not None}, more, for_s=for_s
+                self._account.id,
+                {part: one for part, one in requests.items() if one is not None},
+                more,
+                what="lookup",
+                for_s=for_s,
             )
             self.wait_s = asked.wait_s
             whole |= {part for part, has_more in asked.found.items() if not has_more}
@@ -279,7 +283,7 @@ def _at(report: Report) -> datetime:
 
 def _first(reports: Sequence[Report]) -> Report:
     first = min(reports, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
-    return first if len(reports) == 1 else replace(first, code="duplicate", copies=len(reports))
+    return first if len(reports) == 1 else replace(first, code=doubled.CODE, copies=len(reports))
 
 
 def _stripped(message: Left) -> Left:

@@ -148,7 +148,8 @@ class Round:
 
         if self.wait_s:
             return {}
-        asked = ask_account(self._account.id, {key: one for key, one in requests.items() if one is not None}, read)
+        wanted_of = {key: one for key, one in requests.items() if one is not None}
+        asked = ask_account(self._account.id, wanted_of, read, what="lookup")
         self.wait_s = asked.wait_s
         return asked.found
 

@@ -216,7 +216,7 @@ def _fetch(
             raise UnclearAnswer("mismatch")
         return report
 
-    asked = asking.ask_account(account.id, requests, read, for_s=_ASKING_S)
+    asked = asking.ask_account(account.id, requests, read, what="detail", for_s=_ASKING_S)
     verdict.wait_s = asked.wait_s
     for item, found in pushed.items():
         wanted = [report.provider_id for report in found]

@@ -5,13 +5,14 @@ that order is the vocabulary's own (`app.tracking.states`), for `move` leaves a 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from app.delivery import log, retries
+from app.delivery import doubled, log, retries
 from app.delivery.log import Told
 from app.sms.base import ReportState
 from app.tracking import codes
@@ -57,7 +58,9 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         {"ids": ids},
     )
     people = {row.id: row for row in rows}
-    told = _dated(connection, told)
+    attempts = _attempts(connection, ids)
+    told = _dated(told, attempts)
+    doubled.keep(connection, told, attempts)
     groups: dict[SmsState, dict[tuple[int, int], Told]] = defaultdict(dict)
     for item in told:
         if item.recipient_id in people:
@@ -91,18 +94,26 @@ def believed(at: datetime, started_at: datetime, now: datetime) -> datetime:
     return max(at, started_at)
 
 
-def _dated(connection: Connection, told: Sequence[Told]) -> list[Told]:
-    """Put right the times that can't be (`believed`)."""
+def _attempts(connection: Connection, recipient_ids: Sequence[int]) -> dict[tuple[int, int], Row[Any]]:
+    """Return these people's attempts as they are on record, by person and attempt."""
     rows = connection.execute(
-        text("SELECT recipient_id, attempt, started_at FROM send_log WHERE recipient_id = ANY(:ids)"),
-        {"ids": sorted({item.recipient_id for item in told})},
+        text("""
+            SELECT recipient_id, attempt, started_at, provider_id, tenant_id, campaign_id
+            FROM send_log WHERE recipient_id = ANY(:ids)
+        """),
+        {"ids": list(recipient_ids)},
     )
-    started = {(row.recipient_id, row.attempt): row.started_at for row in rows}
+    return {(row.recipient_id, row.attempt): row for row in rows}
+
+
+def _dated(told: Sequence[Told], attempts: Mapping[tuple[int, int], Row[Any]]) -> list[Told]:
+    """Put right the times that can't be (`believed`)."""
     now = datetime.now(UTC)
-    return [
-        replace(item, at=believed(item.at, started.get((item.recipient_id, item.attempt), item.at), now))
-        for item in told
-    ]
+    dated = []
+    for item in told:
+        row = attempts.get((item.recipient_id, item.attempt))
+        dated.append(replace(item, at=believed(item.at, item.at if row is None else row.started_at, now)))
+    return dated
 
 
 def _step(item: Told, carrier: str) -> Step:

@@ -19,8 +19,13 @@ def give_up(tries: int, first_at: datetime, now: datetime) -> bool:
     return tries >= MAX_TRIES and now - first_at >= GIVE_UP_AFTER
 
 
+def wish_s(retry_after_s: float | None) -> float:
+    """Return for how long a provider wishes for no more messages, seconds; no longer than makes sense."""
+    return min(retry_after_s or 0.0, _LONGEST_WISH_S)
+
+
 def pause_s(tries: int, retry_after_s: float | None = None) -> float:
     """Say how long to wait after the `tries`th try (1 or more), seconds: full jitter, no less than was asked for."""
     limit = min(_FIRST_PAUSE_S * 2 ** min(tries - 1, 10), _LONGEST_PAUSE_S)
     jitter = random.uniform(0, limit)  # noqa: S311 - spreads load, keeps no secret
-    return max(jitter, min(retry_after_s or 0.0, _LONGEST_WISH_S))
+    return max(jitter, wish_s(retry_after_s))

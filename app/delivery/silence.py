@@ -209,7 +209,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
             return report
 
         wanted = {item: request for item, request in requests.items() if request is not None}
-        asked = ask_account(account_id, wanted, read, for_s=_ASKING_S)
+        asked = ask_account(account_id, wanted, read, what="detail", for_s=_ASKING_S)
         answers.found |= asked.found
         answers.unasked |= asked.skipped
         answers.wait_s = max(answers.wait_s, asked.wait_s)

@@ -247,9 +247,6 @@ def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -
             if item.recipient_id in ids
         ]
         reports.apply(connection, told)
-        for item in told:
-            if item.report.code == "duplicate":
-                _tell_duplicate(connection, part, item)
         of_own = {item for item, attempt in looked.found if attempt == item.attempt}
         still = [item for item in asked if item.recipient_id in ids and item not in of_own]
         return _weigh(connection, part, still, looked, now, state)
@@ -302,22 +299,6 @@ def _leave_to_manager(connection: Connection, part: Range, near: Sequence[Open],
             actor="system",
             detail={"attempt": item.attempt, "code": codes.LISTED},
         )
-
-
-def _tell_duplicate(connection: Connection, part: Range, item: Told) -> None:
-    """Leave a trace of what must not happen: the provider knows one attempt as several messages."""
-    _log.error("the provider has one reference more than once", recipient_id=item.recipient_id)
-    note(
-        connection,
-        SMS.name,
-        item.report.code,
-        tenant_id=part.tenant_id,
-        campaign_id=part.campaign_id,
-        recipient_id=item.recipient_id,
-        at=item.at,
-        actor="provider",
-        detail={"attempt": item.attempt},
-    )
 
 
 def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now: datetime, state: str) -> int:

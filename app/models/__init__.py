@@ -12,7 +12,7 @@ transactions of their own. Whoever takes what is free (a slice, people to claim)
 from app.models.account import PaymentAccount, SmsAccount, SmsContract, WitnessMessage
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question
-from app.models.delivery import Pulse, Receipt, SendingDay, SendLog, Slice
+from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
 from app.models.intake import Import, ImportChunk, ImportFault
@@ -31,6 +31,7 @@ __all__ = [
     "AuditEntry",
     "BeatSlot",
     "Campaign",
+    "DoubledMessage",
     "Event",
     "Export",
     "ExportLayout",

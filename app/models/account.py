@@ -35,7 +35,9 @@ class SmsAccount(TenantOwned, Model):
     (`app.delivery.witness`).
     `doubted_at` is when a message was refused as if for the account's sake and no other had shown yet whose fault that
     was; `proved_at` is since when the last message had left that got through then.
-    Before `ask_after` nothing is asked about its messages (`app.delivery.asking`).
+    Before `ask_after` nothing is asked about its messages (`app.delivery.asking`). `send_wish_until` and
+    `ask_wish_until` are until when the service wished for no more messages, for no more questions; screens tell of it.
+    `ask_refused_at` is since when it refuses to tell what became of messages: what was asked, and its code.
     """
 
     __tablename__ = "sms_account"
@@ -63,6 +65,11 @@ class SmsAccount(TenantOwned, Model):
     doubted_at: Mapped[Time | None]
     proved_at: Mapped[Time | None]
     ask_after: Mapped[Time | None]
+    send_wish_until: Mapped[Time | None]
+    ask_wish_until: Mapped[Time | None]
+    ask_refused_at: Mapped[Time | None]
+    ask_refused_what: Mapped[str] = mapped_column(Text, server_default="")
+    ask_refused_code: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

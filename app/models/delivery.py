@@ -106,6 +106,29 @@ class SendLog(TenantOwned, Model):
     )
 
 
+class DoubledMessage(TenantOwned, Model):
+    """An attempt that its provider has as several messages, `copies` as far as is known: its person got it twice.
+
+    A manager settles it once the provider was asked and the person was told (`app.delivery.doubled`).
+    """
+
+    __tablename__ = "doubled_message"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        refers_to("recipient", "recipient_id", ondelete="CASCADE"),
+        UniqueConstraint("recipient_id", "attempt"),
+        Index("ix_doubled_message_open", "tenant_id", "campaign_id", postgresql_where=text("settled_at IS NULL")),
+    )
+
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    recipient_id: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    copies: Mapped[int]
+    found_at: Mapped[CreatedAt]
+    settled_at: Mapped[Time | None]
+    settled_by: Mapped[str] = mapped_column(Text, server_default="")
+
+
 class Receipt(TenantOwned, Model):
     """A provider's push, kept raw before anything is made of it; the same body twice is one row.
 

@@ -15,7 +15,7 @@ from typing import Final
 
 # how long a provider that names no time is left alone; one that asks for more than the second has made a mistake
 _WAIT_S: Final = 30.0
-_LONGEST_WAIT_S: Final = 3600.0
+_LONGEST_WAIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from app.delivery.breaker import Breaker
 from app.extensions import db
 from app.models import PaymentAccount, SmsAccount
 from app.sms.base import Outcome, OutcomeKind
+from tests import factories
 from tests.admin_views.conftest import only, plain, words
 
 KARADEN = {
@@ -213,3 +214,52 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
     with app.app_context(), tenancy.tenant(ours.tenant):
         row = db.session.get_one(SmsAccount, ours.sms_account)
         assert (row.trips, row.failures, row.resting_until) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        (
+            "UPDATE sms_account SET ask_refused_at = now(), ask_refused_what = 'lookup', ask_refused_code = 'http_403'",
+            "refused",
+            "断られています（応答コード403）",
+        ),
+        (
+            "UPDATE sms_account SET ask_wish_until = now() + interval '9 minutes'",
+            "waits.asking",
+            "まで送信結果の照会を待機しています",
+        ),
+        (
+            """
+            UPDATE sms_account SET send_wish_until = now() + interval '30 minutes', trips = 1,
+                resting_until = now() + interval '30 minutes';
+            UPDATE slice SET due_at = now() + interval '30 minutes'
+            """,
+            "waits.sending",
+            "まで送信を待機しています",
+        ),
+    ],
+)
+def test_what_an_account_waits_for_is_said_wherever_somebody_looks(app, browser_of, ours, database, change, key, says):
+    with app.app_context():
+        factories.launch(ours.tenant, ours.campaign)
+    database.execute("UPDATE recipient SET sms_state = 'accepted' WHERE id = %s", [ours.people[0].id])
+    manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
+    account, status = f"/admin/sms_account/edit/?id={ours.sms_account}", f"/admin/campaign/{ours.campaign}/status"
+    shown = re.search(r"shown=([^\"&]*)", manager.get(f"{status}/").get_data(as_text=True))[1]
+    for page in (account, "/admin/", f"{status}/"):
+        assert says not in words(manager, page)
+    assert manager.get(f"{status}.json?shown={shown}").get_json()["done"] is False
+    database.execute(change)
+    for browser, pages in ((manager, (account, "/admin/", f"{status}/")), (clerk, ("/admin/", f"{status}/"))):
+        for page in pages:
+            assert says in words(browser, page), page
+    assert account in manager.get("/admin/").get_data(as_text=True)
+    assert account not in clerk.get("/admin/").get_data(as_text=True)
+    assert "送信を見合わせています" not in words(manager, "/admin/"), "said once"
+    told = manager.get(f"{status}.json?shown={shown}").get_json()
+    assert told["done"], "the page is loaded anew"
+    assert says in told["texts"][key]
+    assert manager.post(account, KARADEN).status_code == 302
+    for page in (account, "/admin/", f"{status}/"):
+        assert says not in words(manager, page)

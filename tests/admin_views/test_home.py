@@ -220,3 +220,25 @@ def test_a_company_without_a_manager_gets_its_own(app, browser_of, operator):
     form = browser.get(url).get_data(as_text=True)
     assert f'<option selected value="{company}">' in form
     assert '<option selected value="manager">' in form
+
+
+def test_people_who_got_an_sms_twice_are_the_managers_to_tell(home, ours, sent, browser_of, theirs, database):
+    database.execute(
+        "INSERT INTO doubled_message (tenant_id, campaign_id, recipient_id, attempt, copies)"
+        " SELECT tenant_id, campaign_id, id, 1, 2 FROM recipient WHERE id = ANY(%s)",
+        [[person.id for person in ours.people[:2]]],
+    )
+    url = one(todos(home(ours.manager)), "同じSMSが2通以上ある方が2人います")
+    assert all(person.reference in home(ours.manager) for person in ours.people[:2])
+    assert "おわびしてください" in home(ours.manager)
+    assert "2通以上" not in home(ours.clerk)
+    assert "2通以上" not in home(theirs.manager)
+    person = browser_of(ours.manager)
+    assert "対応済みにする" in person.get(url).get_data(as_text=True)
+    assert "対応済みにする" not in browser_of(ours.clerk).get(url).get_data(as_text=True)
+    done = f"/admin/recipient/{ours.people[0].id}/doubled"
+    assert browser_of(ours.clerk).post(done).status_code == 403
+    assert browser_of(theirs.manager).post(done).status_code == 404
+    assert person.post(done).status_code == 303
+    assert "対応済みにする" not in person.get(url).get_data(as_text=True)
+    assert one(todos(home(ours.manager)), "同じSMSが2通以上ある方が1人います") != url

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.exc import OperationalError
 
 from app import queues, tenancy
 from app.delivery import again, held, receipts, reports, silence
@@ -377,8 +377,8 @@ def test_a_receipt_that_could_not_be_kept_is_asked_about_within_minutes(
     job = quiet()
     beat(job)
 
-    def fail(_account_id: int, _body: bytes) -> bool:
-        raise OperationalError("INSERT", {}, Exception("the database system is shutting down"))
+    def fail(_account_id: int, _key: str, _body: bytes) -> bool:
+        raise psycopg.OperationalError("the database system is shutting down")
 
     monkeypatch.setattr(receipts, "keep", fail)
     client.application.testing = False

@@ -36,7 +36,12 @@ def fates(sandbox: Sandbox) -> list[tuple[str, int | None, bool]]:
 
 @pytest.mark.parametrize(
     ("switch", "status", "accepted"),
-    [("too_many_requests", 429, False), ("error_before", 500, False), ("error_after", 500, True)],
+    [
+        ("too_many_requests", 429, False),
+        ("forbidden", 403, False),
+        ("error_before", 500, False),
+        ("error_after", 500, True),
+    ],
 )
 def test_refusals(sandbox: Sandbox, switch: str, status: int, *, accepted: bool) -> None:
     sandbox.switches(**{switch: True})

@@ -1,0 +1,49 @@
+"""What to say of an SMS account that waits at its service's wish, or is refused when it asks: one wording for all."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from admin_views.access import may_open
+from app.delivery import waits
+from app.models import SmsAccount
+from app.tracking import codes
+from app.tracking.clock import japan_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know of an account: a key for pages that ask again, a heading, what is so, and what to do."""
+
+    key: str
+    heading: str
+    words: str
+    advice: str
+
+
+_WAIT = (
+    "時間になると自動で再開するため、お待ちください。たびたび続くときは、送信サービスに契約の上限を確かめてください。"
+)
+_ASK_MANAGER = "自社の管理者にお知らせください。"
+
+
+def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Notice]:
+    """Return what to know of an account now, as far as it concerns one campaign where that is given."""
+    found = waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
+    told = []
+    if found.sending_until is not None:
+        words = f"送信サービスの求めで、{japan_minutes(found.sending_until)}まで送信を待機しています。"
+        told.append(Notice("waits.sending", "送信の待機", words, _WAIT))
+    if found.asking_until is not None:
+        words = f"送信サービスの求めで、{japan_minutes(found.asking_until)}まで送信結果の照会を待機しています。"
+        told.append(Notice("waits.asking", "照会の待機", words, _WAIT))
+    if found.refused_since is not None:
+        words = (
+            f"{japan_minutes(found.refused_since)}から、送ったSMSがどうなったかを送信サービスに照会しても、"
+            f"断られています（{codes.words(found.refused_code)}）。届いたかどうかを確かめられません。"
+        )
+        advice = (
+            "アクセストークンが無効になっていないか、そのトークンに送信結果を見る権限があるかを、送信サービスの管理画面で確かめてください。"
+            "新しいトークンをSMSアカウントの画面で保存すると、すぐに照会し直します。"
+        )
+        told.append(Notice("refused", "照会の拒否", words, advice if may_open("sms_account") else _ASK_MANAGER))
+    return told
