@@ -373,6 +373,11 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         del model
         return []
 
+    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+        """Say what is wrong with a row at the moment, above its form: (title, what is so, what to do)."""
+        del model
+        return []
+
     def may_edit(self, model: Any) -> bool:
         """Say whether a list's row leads to its form."""
         del model

@@ -127,9 +127,12 @@ class SmsAccountView(AccountView):
         """Tell the address to which the service pushes receipts."""
         address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
-        found = [("送信結果の通知先", address, explanation)]
+        return [("送信結果の通知先", address, explanation)]
+
+    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+        """Tell what it waits for, and what its service refuses."""
         told = sms_waits.notices(model)
-        found = [*((one.heading, one.words, one.advice) for one in told), *found]
+        found = [(one.heading, one.words, one.advice) for one in told]
         if model.trips and "waits.sending" not in {one.key for one in told}:
             until = f"{show.jst(model.resting_until)}まで（理由：{model.resting_code or '応答なし'}）"
             found.insert(0, ("送信の見合わせ", until, RESTING_WORDS))

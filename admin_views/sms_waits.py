@@ -43,7 +43,7 @@ def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Noti
         )
         advice = (
             "アクセストークンが無効になっていないか、そのトークンに送信結果を見る権限があるかを、送信サービスの管理画面で確かめてください。"
-            "新しいトークンをSMSアカウントの画面で保存すると、すぐに照会し直します。"
+            "直したあとや新しいトークンにしたときは、SMSアカウントの画面で保存すると、すぐに照会し直します。"
         )
         told.append(Notice("refused", "照会の拒否", words, advice if may_open("sms_account") else _ASK_MANAGER))
     return told
