@@ -9,7 +9,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from admin_views import held_words
 from app import references
+from app.delivery import held
 from app.models import Recipient, SendLog
 from tests import factories
 from tests.admin_views.conftest import Browser, House, acts, plain, words
@@ -220,3 +222,8 @@ def test_a_cancelled_campaign_offers_nothing_that_sends(
     assert 'value="all:never"' in page
     assert 'value="all:again"' not in page
     assert "取り消されているため、送ることはできません" in plain(page)
+
+
+def test_every_reason_says_what_to_look_up() -> None:
+    assert held.REASONS.keys() <= held_words.TITLES.keys()
+    assert held.REASONS.keys() <= held_words.LOOK_UP.keys()
