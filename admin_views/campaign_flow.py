@@ -321,6 +321,7 @@ class CampaignFlow(FlowView):
             campaign,
             "result",
             formats=export.FORMATS,
+            csv_in_excel=export.CSV_IN_EXCEL,
             choices=flow_status.state_choices(campaign),
         )
 

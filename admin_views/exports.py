@@ -139,6 +139,7 @@ class ExportView(SecureModelView):
             count=export.count_up_to(selection, files.LARGE),
             large=files.LARGE,
             formats=export.FORMATS,
+            csv_in_excel=export.CSV_IN_EXCEL,
             layouts=rows(ExportLayout).order_by(ExportLayout.name).all(),
             campaign=selection.campaign_id,
             plan=files.plan_of(selection.campaign_id) if selection.campaign_id else None,

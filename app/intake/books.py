@@ -208,7 +208,7 @@ class _SheetRows(_Handler):
         self._shows = shows
         self._number = 0
         self._cells: list[str] = []
-        self._place = 0
+        self._place = self._next = 0
         self._kind = "n"
         self._style = ""
         self._aid = False
@@ -220,12 +220,15 @@ class _SheetRows(_Handler):
             self._kind = get("t", "n")
             self._style = get("s", "")
             reference = get("r")
-            self._place = self._at(reference) if reference else len(self._cells)
+            # a cell that names no place stands behind the one before it, an empty one too
+            self._place = self._at(reference) if reference else self._next
+            self._next = self._place + 1
         elif name == "v" or (name == "t" and not self._aid):
             self.wanted = True
         elif name == "row":
             self._number = int(attributes.get("r", self._number + 1))
             self._cells = []
+            self._next = 0
             self._hidden = _is_on(attributes.get("hidden")) or (self._hidden_by_default and "hidden" not in attributes)
         elif name == "sheetFormatPr":
             self._hidden_by_default = _is_on(attributes.get("zeroHeight"))

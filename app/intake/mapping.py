@@ -18,6 +18,10 @@ OUR_COLUMNS = frozenset({REASON_COLUMN, ROW_COLUMN})
 """The columns our file of rejected rows begins with; they are passed over when the corrected file comes back."""
 
 
+OF_LIST = "（名簿）"
+"""Ends the name of a list's own column in our files where one of ours is called alike: that one says the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What intake needs of a campaign's question. `column` is the name its column bears where that isn't the label."""
@@ -116,7 +120,11 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
 
     The amount is mapped only where payment is on; otherwise it is a merge field like any other.
     """
-    names = {column: canonical(column) for column in header if column not in OUR_COLUMNS}
+    names = {
+        column: canonical(column)
+        for column in header
+        if column not in OUR_COLUMNS and not _says_the_same(column, header)
+    }
     answers: list[str | None] = []
     for question in questions:
         column = _answer_column(question, names)
@@ -129,6 +137,12 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
         due_date=_by_name(readable, _DUE_DATE),
         answers=tuple(answers),
     )
+
+
+def _says_the_same(column: str, header: Sequence[str]) -> bool:
+    """Return whether one of our own files has this column twice: as ours, and as its list brought it."""
+    plain = unicodedata.normalize("NFKC", column).removesuffix(unicodedata.normalize("NFKC", OF_LIST))
+    return plain != column and plain in header
 
 
 # no remark is longer: else each opening bracket of many would be followed to the text's end

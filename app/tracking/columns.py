@@ -5,15 +5,16 @@ all of a list's columns that aren't named beside it.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from app.campaigns import template
+from app.intake.mapping import OF_LIST
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS
 
 OWN = "+"
 REST = "*"
 REST_WORDS = "（名簿のほかの列）"
 PHONE = "phone"
-_DOUBLE = "（名簿）"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,16 @@ def resolve(keys: Sequence[str], own: Sequence[str]) -> list[Column]:
             found.setdefault(key, Column(key, name, "''", plain=False))
         elif key in _BY_KEY:
             found.setdefault(key, _BY_KEY[key])
-    ours = {column.word for key, column in found.items() if not key.startswith(OWN)}
-    return [
-        Column(column.key, f"{column.word}{_DOUBLE}", column.sql, plain=False)
-        if column.key.startswith(OWN) and column.word in ours
-        else column
-        for column in found.values()
-    ]
+    taken = {template.key(column.word) for key, column in found.items() if not key.startswith(OWN)}
+    return [_named_apart(column, taken) if column.key.startswith(OWN) else column for column in found.values()]
+
+
+def _named_apart(column: Column, taken: set[str]) -> Column:
+    word = column.word
+    while template.key(word) in taken:  # as columns meet when the file is uploaded again
+        word += OF_LIST
+    taken.add(template.key(word))
+    return column if word == column.word else replace(column, word=word)
 
 
 def word_of(key: str) -> str:

@@ -23,8 +23,9 @@ from app.tracking.columns import Column
 from app.tracking.selection import Selection
 from app.tracking.xlsx import workbook
 
-ENCODINGS = {"cp932": "Excel用（Shift_JIS）", "utf-8-sig": "UTF-8（BOM付き）"}
-FORMATS = {**ENCODINGS, "xlsx": "Excelブック（.xlsx）"}
+# the first is offered first: Excel makes dates and numbers of what stands in a CSV (0012, 3/4, 12E3)
+FORMATS = {"xlsx": "Excel用（.xlsx）", "cp932": "CSV（Shift_JIS）", "utf-8-sig": "CSV（UTF-8・BOM付き）"}
+CSV_IN_EXCEL = "CSVをExcelで開くと、0012や3/4のような番号が、数や日付に変わって表示されます。Excelで見るときは「Excel用」を選んでください。"
 
 _PAGE_ROWS = 500
 _REPLACED = "〓"
