@@ -57,11 +57,21 @@ class Span:
 
 
 @dataclass(slots=True)
+class _Pages:
+    """One reading: which parts were read to their ends, and which of the ids that are looked for stood there."""
+
+    whole: set[Span] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class _Read:
-    """What was read of the list: the whole of `spans`; which of the `sought` ids it has; what may be somebody's."""
+    """What was read of the list: which `spans` are whole, up to when it has caught up, and what may be somebody's.
+
+    The carrier's clock is between `behind` and `ahead` from ours.
+    """
 
     spans: list[Span] = field(default_factory=list)
-    ids: set[str] = field(default_factory=set)
     near: dict[str, Left] = field(default_factory=dict)
     until: datetime | None = None
     behind: timedelta = timedelta()
@@ -104,6 +114,10 @@ class Listing:
         looked.absent -= set(second) - (shown - found - looked.near)
         if not self.wait_s:
             looked.unlisted = set(second) - found - looked.near - shown
+        if looked.unlisted:
+            _log.warning(
+                "a list by time proves nothing", sms_account_id=self._account.id, messages=len(looked.unlisted)
+            )
 
     # --- reading ---
 
@@ -117,8 +131,8 @@ class Listing:
             witnesses = absence.witnesses(
                 connection, self._account.id, identity, [item.settled_at for item in self._items]
             )
-        self._show(read, witnesses)
-        if read.until is None:
+        shown = self._reports(witnesses)
+        if not self._show(read, shown):
             return read
         spans = _merged(span for item in self._items for span in self._spans(item, read))
         with tenancy.transaction() as connection:
@@ -134,44 +148,67 @@ class Listing:
                 for span in spans
             }
         self._sought |= {name for names in known.values() for name in names}
-        whole = self._pages([part for cut in parts.values() for part in cut], read)
-        read.spans = [span for span, cut in parts.items() if whole.issuperset(cut) and read.ids.issuperset(known[span])]
-        if len(read.spans) < len(spans):
-            _log.warning("a list by time proves nothing", sms_account_id=self._account.id, spans=len(spans))
+        pages = self._pages([part for cut in parts.values() for part in cut], read)
+        # where nothing was taken that must stand there, one empty answer is too few
+        again = self._pages([part for span, cut in parts.items() if not known[span] for part in cut], read)
+        read.spans = [
+            span
+            for span, cut in parts.items()
+            if pages.whole.issuperset(cut)
+            and (pages.ids.issuperset(known[span]) if known[span] else again.whole.issuperset(cut))
+        ]
+        if not self._show(read, shown):
+            read.until = None
         return read
 
-    def _show(self, read: _Read, witnesses: Sequence[Witness]) -> None:
-        """See up to when the list by time is whole, and how far the carrier's clock is from ours, by the witnesses."""
+    def _reports(self, witnesses: Sequence[Witness]) -> list[tuple[Witness, Report]]:
+        """Return the witnesses that are found by their references, the oldest first, and what is told of them."""
         asking = Round(self._account)
         told = asking.ask({witness: witness.reference for witness in witnesses})
         self.wait_s = asking.wait_s
-        reports = {one: report for one, report in told.items() if report is not None and report.accepted_at is not None}
-        self._sought |= {report.provider_id for report in reports.values()}
-        seconds = {one: Span(_at(report) - _SECOND, _at(report) + _SECOND) for one, report in reports.items()}
-        whole = self._pages(list(seconds.values()), read)
-        for witness in witnesses:  # the oldest first
-            report = reports.get(witness)
-            if report is None or seconds[witness] not in whole or report.provider_id not in read.ids:
-                return
+        found = []
+        for witness in witnesses:
+            report = told.get(witness)
+            if report is None or report.accepted_at is None:
+                break  # and those after it say nothing of the time before
+            found.append((witness, report))
+        return found
+
+    def _show(self, read: _Read, shown: Sequence[tuple[Witness, Report]]) -> bool:
+        """See up to when the list by time is whole, and how far the carrier's clock is from ours, by the witnesses.
+
+        Return whether each of them was listed each time.
+        """
+        self._sought |= {report.provider_id for _, report in shown}
+        seconds = {one: Span(_at(report) - _SECOND, _at(report) + _SECOND) for one, report in shown}
+        for _ in range(absence.ASKED if shown else 0):
+            pages = self._pages(list(seconds.values()), read)
+            if not pages.whole.issuperset(seconds.values()) or not pages.ids.issuperset(
+                report.provider_id for _, report in shown
+            ):
+                return False
+        for witness, report in shown:
             read.until = min(witness.at, _at(report))
             read.behind = min(read.behind, _at(report) - witness.at)
             read.ahead = max(read.ahead, _at(report) - witness.at)
+        return bool(shown)
 
-    def _pages(self, parts: Sequence[Span], read: _Read) -> set[Span]:
-        """Read the list of several times at once; return those that were read to their ends."""
+    def _pages(self, parts: Sequence[Span], read: _Read) -> _Pages:
+        """Read the list of several times at once, each to its end where that can be."""
         provider, opened = self._account.provider, self._account.opened
-        whole: set[Span] = set()
+        pages = _Pages()
         number, asked_for, left = 0, 0, list(dict.fromkeys(parts))
         while left and not self.wait_s:
             number += 1
             asked_for += len(left)
             for_s = self._ends - time.monotonic()
             if asked_for > _MOST_PAGES or for_s <= 0:
-                return whole
+                return pages
             requests = {part: provider.sent_between(opened, part.start, part.end, number) for part in left}
 
             def more(part: Span, response: Response) -> bool:
                 page = provider.listed(response, part.start, part.end)
+                pages.ids |= self._sought & {message.report.provider_id for message in page.messages}
                 self._keep(page.messages, read)
                 return page.more
 
@@ -183,18 +220,15 @@ class Listing:
                 for_s=for_s,
             )
             self.wait_s = asked.wait_s
-            whole |= {part for part, has_more in asked.found.items() if not has_more}
+            pages.whole |= {part for part, has_more in asked.found.items() if not has_more}
             left = [part for part, has_more in asked.found.items() if has_more]
-        return whole
+        return pages
 
     def _keep(self, messages: Sequence[Left], read: _Read) -> None:
-        """Keep of a page what anybody asks for: names alone of what is known, all of what may be somebody's."""
+        """Keep of a page what may be somebody's: what bears a reference of theirs, or has their number."""
         for message in messages:
-            name = message.report.provider_id
-            if name in self._sought:
-                read.ids.add(name)
             if self._named(message) or message.to is None or self._index(message.to) in self._phones:
-                read.near[name] = message
+                read.near[message.report.provider_id] = message
 
     # --- judging ---
 
