@@ -129,8 +129,6 @@ def _two_schedulers(ground: Ground) -> Run:
     return campaign.verdict(time.monotonic())
 
 
-# with the settings of production, as `slow_neighbour` and `notices_unanswerable`
-FACTORS = {"killed_claimed": 1}
 CELLS: Mapping[str, Cell] = {
     **{f"killed_{point}": _worker_killed(point) for point in POINTS},
     "redis_flushed": _redis_flushed,
