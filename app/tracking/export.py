@@ -25,7 +25,7 @@ from app.tracking.xlsx import workbook
 
 # the first is offered first: Excel makes dates and numbers of what stands in a CSV (0012, 3/4, 12E3)
 FORMATS = {"xlsx": "Excel用（.xlsx）", "cp932": "CSV（Shift_JIS）", "utf-8-sig": "CSV（UTF-8・BOM付き）"}
-CSV_IN_EXCEL = "CSVをExcelで開くと、0012や3/4のような番号が、数や日付に変わって表示されます。Excelで見るときは「Excel用」を選んでください。"
+CSV_IN_EXCEL = "CSVをExcelで開くと、0012や3/4のような番号が数や日付に変わります。Excelでは「Excel用」を使ってください。"
 
 _PAGE_ROWS = 500
 _REPLACED = "〓"
