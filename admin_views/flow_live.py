@@ -268,7 +268,7 @@ def notices(campaign: Campaign, count: Progress) -> list[Notice]:
         return []
     asked_about = any(now[state] for state in (SmsState.ACCEPTED, SmsState.UNKNOWN, SmsState.SENDING))
     told = sms_waits.notices(account, campaign_id=campaign.id)
-    return [one for one in told if (count.waiting if one.key == "waits.sending" else asked_about)]
+    return [one for one in told if (count.waiting if one.key in sms_waits.OF_SENDING else asked_about)]
 
 
 def _shown(campaign: Campaign, count: Progress) -> str:

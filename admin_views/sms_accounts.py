@@ -24,12 +24,6 @@ _WITNESS_HELP = (
     "「自動送信です」と書いたSMSをこの番号に送ります（送信時間帯・上限・料金の対象です）。"
     "登録がないと、結果の分からないSMSを自動で送り直せないことがあります。"
 )
-RESTING_WORDS = (
-    "送信サービスがSMSを受け付けないため、送信を見合わせています。待っている方への送信は、取り消されていません。"
-    "時間になると自動で1件だけ試し、受け付けられれば再開します。続くときは、送信サービスの障害情報を確かめてください。"
-    "トークンが無効になっていたら、同じ契約の新しいトークンを下に入力してください。保存すると、すぐに再開します。"
-    "別の契約で送るときは、このアカウントを変えずに、新しいアカウントとして登録してください。"
-)
 
 
 def _mobile(_form: Any, field: Any) -> None:
@@ -131,12 +125,7 @@ class SmsAccountView(AccountView):
 
     def warnings(self, model: Any) -> list[tuple[str, str, str]]:
         """Tell what it waits for, and what its service refuses."""
-        told = sms_waits.notices(model)
-        found = [(one.heading, one.words, one.advice) for one in told]
-        if model.trips and "waits.sending" not in {one.key for one in told}:
-            until = f"{show.jst(model.resting_until)}まで（理由：{model.resting_code or '応答なし'}）"
-            found.insert(0, ("送信の見合わせ", until, RESTING_WORDS))
-        return found
+        return [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
 
     def offers(self, model: Any) -> list[tuple[str, str]]:
         """Offer a new account for another contract."""

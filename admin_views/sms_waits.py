@@ -9,6 +9,9 @@ from app.models import SmsAccount
 from app.tracking import codes
 from app.tracking.clock import japan_minutes
 
+# the keys of what keeps SMS from leaving
+OF_SENDING = {"waits.sending", "resting"}
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -23,6 +26,12 @@ class Notice:
 _WAIT = (
     "時間になると自動で再開するため、お待ちください。たびたび続くときは、送信サービスに契約の上限を確かめてください。"
 )
+_RESTING = (
+    "待っている方への送信は、取り消されていません。続くときは、送信サービスの障害情報を確かめてください。"
+    "トークンが無効になっていたら、同じ契約の新しいトークンをSMSアカウントの画面で保存すると、すぐに再開します。"
+    "別の契約で送るときは、このアカウントを変えずに、新しいアカウントとして登録してください。"
+)
+_RESTING_CLERK = "待っている方への送信は、取り消されていません。続くときは、自社の管理者にお知らせください。"
 _ASK_MANAGER = "自社の管理者にお知らせください。"
 
 
@@ -33,6 +42,13 @@ def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Noti
     if found.sending_until is not None:
         words = f"送信サービスの求めで、{japan_minutes(found.sending_until)}まで送信を待機しています。"
         told.append(Notice("waits.sending", "送信の待機", words, _WAIT))
+    elif account.active and account.trips:
+        until = f"{japan_minutes(account.resting_until)}ごろに1件だけ試し" if account.resting_until else "1件だけ試し"
+        words = (
+            "送信サービスがSMSを受け付けないため、送信を見合わせています"
+            f"（理由：{codes.words(account.resting_code) or '応答なし'}）。{until}、受け付けられれば再開します。"
+        )
+        told.append(Notice("resting", "送信の見合わせ", words, _RESTING if may_open("sms_account") else _RESTING_CLERK))
     if found.asking_until is not None:
         words = f"送信サービスの求めで、{japan_minutes(found.asking_until)}まで送信結果の照会を待機しています。"
         told.append(Notice("waits.asking", "照会の待機", words, _WAIT))

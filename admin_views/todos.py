@@ -220,7 +220,7 @@ def _standing_still() -> Iterator[Todo]:
     now = datetime.now(UTC)
     going = rows(Campaign).filter(Campaign.state == CampaignState.SENDING)
     for campaign in going.order_by(Campaign.launched_at.desc()).limit(_LOOKED_INTO):
-        if _stuck(campaign, now) and (waiting := progress(campaign).waiting):
+        if _stuck(campaign, now) and not _waits(campaign) and (waiting := progress(campaign).waiting):
             url = url_for("flow.status", campaign_id=campaign.id)
             text = f"配信「{campaign.name}」は、送信できる時間なのに進んでいません（残り{waiting:,}件）。"
             yield Todo(f"{text}10分待っても進まなければ、運営担当者にお知らせください。", "状況を見る", url)
@@ -232,6 +232,14 @@ def _stuck(campaign: Campaign, now: datetime) -> bool:
     opens = timing.plan(campaign, 1, now - _STUCK_AFTER).begins_at
     long_open = opens is not None and opens <= max(campaign.launched_at, now - _STUCK_AFTER)
     return long_open and campaign.launched_at <= now - _STUCK_AFTER and not rate_per_s(campaign, now)
+
+
+def _waits(campaign: Campaign) -> bool:
+    """Return whether the campaign's account says why nothing moves."""
+    account = campaign.sms_account
+    return account is not None and bool(
+        sms_waits.OF_SENDING & {notice.key for notice in sms_waits.notices(account, campaign_id=campaign.id)}
+    )
 
 
 def _of_drafts(state: str) -> Any:
@@ -262,31 +270,24 @@ def _sms_accounts() -> list[Todo]:
     if not rows(SmsAccount).filter(SmsAccount.active).first():
         return [_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。")]
     todos = []
-    said = set()
     for account in _waiting_accounts():
         for notice in sms_waits.notices(account):
-            said.add((account.id, notice.key))
             text = f"SMSアカウント「{account.name}」：{notice.words}{notice.advice}"
             url = url_for("sms_account.edit_view", id=account.id) if may_open("sms_account") else ""
             todos.append(Todo(text, "アカウントを確かめる" if url else "", url))
-    for account in rows(SmsAccount).filter(SmsAccount.active, SmsAccount.trips > 0).limit(_NAMED):
-        if (account.id, "waits.sending") in said:
-            continue
-        text = f"SMSアカウント「{account.name}」は、送信サービスがSMSを受け付けないため、送信を見合わせています。"
-        if may_open("sms_account"):
-            todos.append(Todo(text, "わけを見る", url_for("sms_account.edit_view", id=account.id)))
-        else:
-            todos.append(Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", ""))
     return todos
 
 
 def _waiting_accounts() -> Any:
-    """Find accounts whose service wished for a pause that isn't over, or refuses to tell what became of messages."""
+    """Find accounts that rest, whose service wished for a pause that isn't over, or refuses to tell of messages."""
     now = datetime.now(UTC)
-    wishes = or_(
-        SmsAccount.send_wish_until > now, SmsAccount.ask_wish_until > now, SmsAccount.ask_refused_at.is_not(None)
+    waits = or_(
+        SmsAccount.trips > 0,
+        SmsAccount.send_wish_until > now,
+        SmsAccount.ask_wish_until > now,
+        SmsAccount.ask_refused_at.is_not(None),
     )
-    return rows(SmsAccount).filter(SmsAccount.active, wishes).order_by(SmsAccount.id).limit(_NAMED)
+    return rows(SmsAccount).filter(SmsAccount.active, waits).order_by(SmsAccount.id).limit(_NAMED)
 
 
 def _doubled() -> Iterator[Todo]:

@@ -208,7 +208,7 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
     assert f"/admin/sms_account/edit/?id={ours.sms_account}" in manager.get("/admin/").get_data(as_text=True)
     assert "送信見合わせ中" in words(manager, "/admin/sms_account/")
     url = f"/admin/sms_account/edit/?id={ours.sms_account}"
-    assert "unauthentication" in words(manager, url)
+    assert "認証情報の誤り" in words(manager, url)
     assert manager.post(url, KARADEN).status_code == 302
     assert "送信を見合わせています" not in words(manager, "/admin/")
     with app.app_context(), tenancy.tenant(ours.tenant):
@@ -223,6 +223,11 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
             "UPDATE sms_account SET ask_refused_at = now(), ask_refused_what = 'lookup', ask_refused_code = 'http_403'",
             "refused",
             "断られています（応答コード403）",
+        ),
+        (
+            "UPDATE sms_account SET trips = 1, resting_until = now(), resting_code = 'http_503'",
+            "resting",
+            "送信を見合わせています（理由：応答コード503）",
         ),
         (
             "UPDATE sms_account SET ask_wish_until = now() + interval '9 minutes'",
@@ -256,7 +261,7 @@ def test_what_an_account_waits_for_is_said_wherever_somebody_looks(app, browser_
             assert says in words(browser, page), page
     assert account in manager.get("/admin/").get_data(as_text=True)
     assert account not in clerk.get("/admin/").get_data(as_text=True)
-    assert "送信を見合わせています" not in words(manager, "/admin/"), "said once"
+    assert key == "resting" or "送信を見合わせています" not in words(manager, "/admin/"), "said once"
     told = manager.get(f"{status}.json?shown={shown}").get_json()
     assert told["done"], "the page is loaded anew"
     assert says in told["texts"][key]

@@ -94,6 +94,13 @@ def test_what_does_not_move_is_told(home, ours, sent, database, redis):
     assert todos(home(ours.clerk)) == {}
 
 
+def test_what_does_not_move_because_its_account_rests_is_told_once(home, ours, sent, database):
+    database.execute("UPDATE recipient SET sms_state = 'queued'")
+    database.execute("UPDATE sms_account SET trips = 1, resting_until = now() + interval '5 minutes'")
+    [text] = todos(home(ours.clerk))
+    assert "送信を見合わせています" in text
+
+
 @pytest.mark.parametrize(
     "change", ["launched_at = now() - interval '9 minutes'", "starts_at = now() + interval '1 hour'"]
 )
