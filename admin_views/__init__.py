@@ -28,6 +28,7 @@ from admin_views.payment_accounts import PaymentAccountView
 from admin_views.payment_acts import PaymentActs
 from admin_views.payments import PaymentDifferenceView, PaymentView
 from admin_views.recipients import RecipientView
+from admin_views.restored import RestoredAccounts
 from admin_views.send_log import SendLogView
 from admin_views.sms_accounts import SmsAccountView
 from admin_views.tenants import TenantView
@@ -62,6 +63,7 @@ def register(app: Flask) -> None:
         UserView(),
         SmsAccountView(),
         PaymentAccountView(),
+        RestoredAccounts("復元の確認待ち", endpoint="restored"),
         AuditView(),
         MyselfView(),
         PasswordView(),

@@ -23,6 +23,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "user": _OPERATOR | _MANAGER,
     "sms_account": _OPERATOR | _MANAGER,
     "payment_account": _OPERATOR | _MANAGER,
+    "restored": _MANAGER,
     "audit": _OPERATOR | _MANAGER,
     "campaign": _COMPANY,
     "flow": _COMPANY,

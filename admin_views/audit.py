@@ -32,6 +32,7 @@ ACTS = {
     "resume_checks": "回答の受け付けの再開",
     "after_restore": "復元後の取り込み",
     "release_restored": "復元の確認待ちの解除",
+    "release_account": "アカウントの復元の確認待ちの解除",
     "cancel": "取消",
     "trial": "テスト送信",
     "resend": "不達の人への再送",

@@ -6,10 +6,11 @@ from flask import abort, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
-from admin_views import flow_preview, flow_status, show
+from admin_views import flow_preview, flow_status, restore_words, show
 from admin_views.access import staff
 from admin_views.base import SecureView
 from admin_views.flow_steps import launched, next_action, steps_of
+from admin_views.scoping import managers
 from app import audit
 from app.campaigns import lifecycle
 from app.extensions import db
@@ -46,7 +47,9 @@ class FlowView(SecureView):
             jst=show.jst,
             state_badge=show.badge(campaign.state, word),
             launched=launched(campaign),
-            restore_held=1 if campaign.restore_hold else missed_numbers.count(campaign),
+            restore_waits=restore_words.waits(campaign),
+            restore_people=missed_numbers.count(campaign),
+            managers=managers(),
             can_cancel=lifecycle.can_cancel(campaign),
             locked=lifecycle.why_locked(campaign.state) if lifecycle.content_locked(campaign) else "",
             terms=flow_preview.terms(campaign),

@@ -314,8 +314,9 @@ def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
     now = datetime.now(UTC)
     if campaign.state in _OVER or not count.waiting:
         return "", ""
-    if campaign.state == CampaignState.PAUSED:
-        return "止まっています", "再開すると、ここに表示します"
+    if campaign.restore_hold or campaign.state == CampaignState.PAUSED:
+        until = "復元の確認が終わると" if campaign.restore_hold else "再開すると"
+        return "止まっています", f"{until}、ここに表示します"
     opens = timing.plan(campaign, count.waiting, now).begins_at
     if opens is None:
         return "止まっています", "送信できる時間帯がもうありません"

@@ -202,6 +202,8 @@ def launched_words(campaign: Campaign) -> str:
     """Say what the press of the button did."""
     if campaign.state == CampaignState.SCHEDULED and campaign.starts_at is not None:
         return f"送信を予約しました。{japan_minutes(campaign.starts_at)}に始まります。それまでは取りやめられます。"
+    if campaign.restore_hold:
+        return "送信を受け付けましたが、「復元の確認待ち」のため、管理者が確かめて許可するまで送られません。"
     begins = timing.plan(campaign, 1, datetime.now(UTC)).begins_at
     if begins is not None and begins > datetime.now(UTC):
         return f"送信を受け付けました。いまは送信時間帯の外のため、{japan_minutes(begins)}に始まります。"

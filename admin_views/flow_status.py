@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import Response, abort, stream_with_context, url_for
 
+from admin_views import restore_words
 from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
 from app.campaigns import lifecycle, timing
@@ -36,6 +37,9 @@ class Confirmation:
     back: str
     dangerous: bool = True
     fields: tuple[tuple[str, str], ...] = ()
+    reason: str = ""  # what is asked to be typed, for the record
+    typed: str = ""
+    problems: tuple[str, ...] = ()
 
 
 # --- acts ---
@@ -69,16 +73,21 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     )
 
 
-def release_restored_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
+def release_restored_question(
+    campaign: Campaign, typed: str = "", problems: tuple[str, ...] = ()
+) -> tuple[Campaign, str, Confirmation]:
     """Ask before a campaign, or people of it, are sent to whom an SMS may have reached before a restore."""
     people = missed_numbers.count(campaign)
-    words = [
-        "データベースを復元する前に、同じ方にSMSが送られていることがあります。",
-        "送信サービスの管理画面で、送信履歴を確かめてください。",
-    ]
+    words = []
+    for wait in restore_words.waits(campaign):
+        words += [f"{wait.title}：{wait.happened}", *wait.compare, *wait.then]
     if people:
-        words.append(f"止めている{people:,}人の番号には、復元の前にSMSが送られています。許可すると、もう一度送ります。")
-    words.append("この操作は記録されます。")
+        words.append(
+            f"止めている{people:,}人の電話番号には、復元の前にSMSが送られています。"
+            "送信サービスの管理画面で送信履歴を確かめてください。許可すると、もう一度送ります。"
+        )
+    waiting = figures(campaign.id).sms[SmsState.QUEUED]
+    words.append(f"許可すると、送信待ちの{waiting:,}件のSMSを、送信時間帯のうちに送ります。")
     return (
         campaign,
         "status",
@@ -89,6 +98,9 @@ def release_restored_question(campaign: Campaign) -> tuple[Campaign, str, Confir
             url=url_for("life.release_restored", campaign_id=campaign.id),
             back=url_for("flow.status", campaign_id=campaign.id),
             dangerous=True,
+            reason="何をどう確かめたか",
+            typed=typed,
+            problems=problems,
         ),
     )
 

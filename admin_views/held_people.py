@@ -25,14 +25,13 @@ from app.delivery.chosen import Chosen
 from app.delivery.decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db
 from app.intake.phones import mask
-from app.models import Campaign, Recipient, User
+from app.models import Campaign, Recipient
 from app.restore import missed_numbers
 from app.tenancy.staff import Role
 from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
 
 SHOWN = 50  # people of a reason on a page
-_NAMED = 5
 _LONGEST_TIME = 40
 
 
@@ -82,7 +81,6 @@ class HeldPeople(FlowView):
             service=held_words.service(campaign),
             seen_at=datetime.now(UTC).isoformat(),
             may_decide=staff().role == Role.MANAGER,
-            managers=managers(),
         )
 
     @expose(f"{ONE}/held/ask", methods=["POST"])
@@ -116,13 +114,6 @@ class HeldPeople(FlowView):
         if done.left:
             flash(f"一度に決められるのは{MOST:,}件までです。残りも、同じように続けて決めてください。", "warning")
         return redirect(url_for("held.listed", campaign_id=campaign_id), 303)
-
-
-def managers() -> str:
-    """Name who may decide."""
-    found = rows(User).filter(User.role == Role.MANAGER, User.active).order_by(User.id)
-    names = [user.name for user in found.limit(_NAMED + 1)]
-    return "、".join([f"{name}さん" for name in names[:_NAMED]]) + ("ほか" if len(names) > _NAMED else "")
 
 
 def _group(campaign: Campaign, reason: str, count: int, after: int) -> Group:

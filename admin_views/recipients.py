@@ -15,9 +15,9 @@ from admin_views.access import may_open, staff
 from admin_views.again import sure
 from admin_views.base import SecureModelView, expose
 from admin_views.filters import Choice, Days, RowChoice, SmsChoice, states_of
-from admin_views.held_people import leaving, managers, seen_at
+from admin_views.held_people import leaving, seen_at
 from admin_views.keyset import Way
-from admin_views.scoping import as_id, rows
+from admin_views.scoping import as_id, managers, rows
 from app import audit, tenancy
 from app.campaigns import people
 from app.delivery import decisions, doubled, held, numbers

@@ -12,10 +12,12 @@ from wtforms.validators import ValidationError
 
 from app import tenancy
 from app.extensions import db
-from app.models import Tenant
+from app.models import Tenant, User
+from app.tenancy.staff import Role
 
 _LONGEST_ID = 18  # digits: a bigint in any case
 _LOOKUP_ROWS = 20
+_NAMED = 5
 _LOOKUP_PAGES = 50
 
 
@@ -112,3 +114,10 @@ class ScopedInlineConverter(InlineModelConverter):  # type: ignore[misc]
                 info.model, known_as, name, options
             )
         return result
+
+
+def managers() -> str:
+    """Name the company's managers, for who must ask one of them."""
+    found = rows(User).filter(User.role == Role.MANAGER, User.active).order_by(User.id)
+    names = [user.name for user in found.limit(_NAMED + 1)]
+    return "、".join([f"{name}さん" for name in names[:_NAMED]]) + ("ほか" if len(names) > _NAMED else "")

@@ -32,6 +32,7 @@ from app.models import (
     User,
 )
 from app.payments.review import Problem
+from app.restore import holds
 from app.tenancy.staff import Role
 from app.tracking.states import SMS, CampaignState, SmsState, TenantState
 
@@ -68,6 +69,7 @@ def for_company() -> list[Todo]:
         *_stopped_checks(),
         *_paused(),
         *_doubled(),
+        *_restored(),
         *_unknown(),
         *_capped(),
         *_standing_still(),
@@ -182,6 +184,24 @@ def _paused() -> Iterator[Todo]:
         yield Todo(f"配信「{campaign.name}」は一時停止中です。", "状況を見て再開する", url)
 
 
+def _restored() -> Iterator[Todo]:
+    """Tell of accounts that could not be asked after a restore, and of campaigns that wait for it."""
+    manager = staff().role == Role.MANAGER
+    for kind, account_id, name in holds.held_accounts()[:_NAMED]:
+        text = f"アカウント「{name}」は復元の確認待ちです。復元の前の送信か支払いの記録が欠けているかもしれません。"
+        if manager:
+            url = url_for("restored.account", kind=kind, account_id=account_id)
+            yield Todo(f"{text}管理画面の履歴と見くらべてください。", "確かめ方を見る", url)
+        else:
+            yield Todo(f"{text}管理者が確かめるまで、新しい配信も送られません。", "", "")
+    waiting = rows(Campaign).filter(
+        Campaign.restore_hold != "", Campaign.launched_at.is_not(None), Campaign.state != CampaignState.CANCELLED
+    )
+    for campaign in waiting.order_by(Campaign.id.desc()).limit(_NAMED):
+        url = url_for("flow.status", campaign_id=campaign.id)
+        yield Todo(f"配信「{campaign.name}」は、復元の確認待ちのため止まっています。", "わけを見る", url)
+
+
 def _unknown() -> Iterator[Todo]:
     """Tell of people whose outcome nobody knows, also in campaigns that are over: a silent message is noticed late."""
     people = rows(Recipient).filter(Recipient.unknown_at.is_not(None), Recipient.sms_state == SmsState.UNKNOWN)
@@ -227,7 +247,7 @@ def _standing_still() -> Iterator[Todo]:
 
 
 def _stuck(campaign: Campaign, now: datetime) -> bool:
-    if campaign.state != CampaignState.SENDING or campaign.launched_at is None:
+    if campaign.state != CampaignState.SENDING or campaign.launched_at is None or campaign.restore_hold:
         return False
     opens = timing.plan(campaign, 1, now - _STUCK_AFTER).begins_at
     long_open = opens is not None and opens <= max(campaign.launched_at, now - _STUCK_AFTER)

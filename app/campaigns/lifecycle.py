@@ -13,6 +13,7 @@ from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing, waves
 from app.extensions import db
 from app.models import Campaign, Import, Recipient
+from app.restore import holds
 from app.tracking.moves import Executor, move_campaign
 from app.tracking.states import CAMPAIGN, CampaignState, TenantState
 
@@ -247,6 +248,7 @@ def withdraw(campaign_id: int, *, user_id: int) -> bool:
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
     """Let everybody wait for their SMS; `waves.go` after the commit. Gives their number."""
     total = people_count(campaign.id)
+    holds.stamp(campaign)
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
     waves.begin(campaign, "launch", total=total, actor=actor)
     return total

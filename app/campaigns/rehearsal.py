@@ -25,7 +25,7 @@ from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
-from app.restore import missed_numbers
+from app.restore import holds, missed_numbers
 from app.tracking.moves import Executor
 from app.tracking.states import CampaignState
 
@@ -139,7 +139,10 @@ def rehearse(campaign_id: int) -> Rehearsal:
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
-        _warnings(campaign, result, found) + overlap.warnings(campaign) + missed_numbers.warnings(campaign)
+        _warnings(campaign, result, found)
+        + overlap.warnings(campaign)
+        + missed_numbers.warnings(campaign)
+        + _held_warnings(campaign)
     )
     result.at = datetime.now(UTC).isoformat()
     campaign = _locked(campaign_id)
@@ -319,6 +322,17 @@ def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]
     ):
         warnings.append("SMS本文に会社名がありません。詐欺と間違われないよう {会社名} を入れることをおすすめします。")
     return warnings + weak_questions(campaign)
+
+
+def _held_warnings(campaign: Campaign) -> list[str]:
+    """Warn that nothing leaves at the launch, for accounts could not be asked after a restore."""
+    if not holds.awaited(campaign):
+        return []
+    words = (
+        "復元の確認待ちのアカウントがあります。送信を開始しても、管理者が送信履歴を確かめて許可するまで、SMSは送られません。"
+        "復元の前に同じ名簿を送っていないかを確かめてください。"
+    )
+    return [words]
 
 
 def weak_questions(campaign: Campaign) -> list[str]:

@@ -38,6 +38,8 @@ class SmsAccount(TenantOwned, Model):
     Before `ask_after` nothing is asked about its messages (`app.delivery.asking`). `send_wish_until` and
     `ask_wish_until` are until when the service wished for no more messages, for no more questions; screens tell of it.
     `ask_refused_at` is since when it refuses to tell what became of messages: what was asked, and its code.
+    While `restore_hold`, a code, isn't empty, it could not be asked what left between `restore_since` and
+    `restore_until`, which a restored database forgot (`app.restore.holds`).
     """
 
     __tablename__ = "sms_account"
@@ -70,6 +72,9 @@ class SmsAccount(TenantOwned, Model):
     ask_refused_at: Mapped[Time | None]
     ask_refused_what: Mapped[str] = mapped_column(Text, server_default="")
     ask_refused_code: Mapped[str] = mapped_column(Text, server_default="")
+    restore_hold: Mapped[str] = mapped_column(Text, server_default="")
+    restore_since: Mapped[Time | None]
+    restore_until: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()
@@ -127,7 +132,8 @@ class PaymentAccount(TenantOwned, Model):
     """A contract with a payment site. `compared_on` is the last night (its date in Japan) its books were compared.
 
     Before `ask_after` the provider wishes to be asked nothing. `unanswered` counts payments in a row about which it
-    gave no answer; from a number on, jobs ask nothing until `rests_until` (`app.payments.asking`).
+    gave no answer; from a number on, jobs ask nothing until `rests_until` (`app.payments.asking`). `restore_hold`,
+    `restore_since` and `restore_until` are as an SMS account's, of what was paid.
     """
 
     __tablename__ = "payment_account"
@@ -144,6 +150,9 @@ class PaymentAccount(TenantOwned, Model):
     ask_after: Mapped[Time | None]
     rests_until: Mapped[Time | None]
     unanswered: Mapped[int] = mapped_column(server_default="0")
+    restore_hold: Mapped[str] = mapped_column(Text, server_default="")
+    restore_since: Mapped[Time | None]
+    restore_until: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 
     tenant: Mapped[Tenant] = relationship()

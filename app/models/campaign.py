@@ -28,7 +28,7 @@ class Campaign(TenantOwned, Model):
     (`app.campaigns.windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a passing
     cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker last
     took a slice of it: of one company's campaigns, whichever waited longest comes next. While `restore_hold` isn't
-    empty nothing of it is sent: after a restore its account could not be asked what had left (`app.restore`).
+    empty nothing of it is sent: after a restore accounts could not be asked what had left (`app.restore.holds`).
     """
 
     __tablename__ = "campaign"
@@ -46,6 +46,7 @@ class Campaign(TenantOwned, Model):
         Index("ix_campaign_tenant_id_state_id", "tenant_id", "state", "id"),
         Index("ix_campaign_tenant_id_served_at", "tenant_id", "served_at"),
         Index("ix_campaign_stopped", "tenant_id", "id", postgresql_where=text("checks_stopped_at IS NOT NULL")),
+        Index("ix_campaign_restore_hold", "tenant_id", "id", postgresql_where=text("restore_hold <> ''")),
         Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )
 

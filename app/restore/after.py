@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app import audit, queues, tenancy
 from app.config import settings
-from app.restore import messages, money
+from app.restore import holds, messages, money
 from app.setback import beat, doubt, listing, outside
 from app.setback.doubt import MARGIN
 from app.setback.known import Beat, Branch, Known, Why
@@ -18,6 +18,8 @@ from app.setback.listing import Unasked
 
 # so many numbers of each sequence are passed over, beside all that were seen: what was drawn since the backup
 _PASSED_OVER = 10_000
+
+_Times = tuple[datetime, datetime]
 
 _log = structlog.get_logger()
 
@@ -58,21 +60,26 @@ def restore(
     for account in sms_accounts:
         with tenancy.tenant(account.tenant_id):
             try:
-                found = messages.whole(account, start, now, gap_s=_gap_s(), sleep=sleep)
+                begins = holds.since(holds.SMS, account.id, start)
+                found = messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
                 attempts, strangers = messages.write_down(account, found)
                 highest = max([highest, *messages.numbers(found)])
             except Unasked as fault:
-                _hold_campaigns(done, "sms_account_id", account.id, account.name, str(fault))
+                _hold_account(done, holds.SMS, account.id, account.name, fault, (start, now))
                 continue
+            holds.lift(holds.SMS, account.id, actor="system")
         done.accounts += 1
         done.attempts += attempts
         done.strangers += strangers
     for tenant_id, account_id, name in payment_accounts:
         with tenancy.tenant(tenant_id):
             try:
-                done.payments += money.write_down(tenant_id, account_id, start, now)
+                begins = holds.since(holds.PAYMENT, account_id, start)
+                done.payments += money.write_down(tenant_id, account_id, begins, now)
             except Unasked as fault:
-                _hold_campaigns(done, "payment_account_id", account_id, name, str(fault))
+                _hold_account(done, holds.PAYMENT, account_id, name, fault, (start, now))
+                continue
+            holds.lift(holds.PAYMENT, account_id, actor="system")
     with tenancy.platform():
         _advance(highest)
         _lift(known, take_over, done)
@@ -139,23 +146,12 @@ def _payment_accounts() -> list[tuple[int, int, str]]:
     return [tuple(row) for row in rows]
 
 
-def _hold_campaigns(done: Restored, column: str, account_id: int, name: str, code: str) -> None:
-    """Leave an account's campaigns to a manager."""
-    _log.error("account not asked: its campaigns stay held", column=column, account_id=account_id, reason=code)
+def _hold_account(done: Restored, kind: str, account_id: int, name: str, fault: Unasked, times: _Times) -> None:
+    """Leave an account, and the campaigns that it matters to, to a manager."""
+    code = str(fault)
+    _log.error("account not asked: its campaigns stay held", kind=kind, account_id=account_id, reason=code)
     done.unasked.append(f"{name} ({code})")
-    with tenancy.transaction() as connection:
-        held = connection.execute(
-            text(f"""
-                WITH held AS (
-                    UPDATE campaign SET restore_hold = :code WHERE {column} = :id AND state <> 'cancelled' RETURNING id
-                )
-                SELECT count(*) AS campaigns, coalesce(sum((
-                    SELECT count(*) FROM recipient r
-                    WHERE r.campaign_id = held.id AND r.sms_state IN ('draft', 'queued')
-                )), 0) AS people FROM held
-            """),  # noqa: S608 - our own words
-            {"id": account_id, "code": code},
-        ).one()
+    held = holds.hold(kind, account_id, code, start=times[0], end=times[1])
     done.held_campaigns += held.campaigns
     done.held_people += int(held.people)
 

@@ -17,10 +17,10 @@ from app.tracking.moves import Only, move_all, move_campaign
 from app.tracking.states import CampaignState, SmsState
 
 
-def release(campaign_id: int, *, user_id: int) -> bool:
+def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
     """Let a campaign be sent that waits after a restore, and its people whose numbers are held. Commits.
 
-    Returns whether anything was held.
+    Returns whether anything was held. One that isn't launched yet may get another list: it is held at its launch.
     """
     campaign = lifecycle.locked(campaign_id)
     if campaign.state == CampaignState.CANCELLED:
@@ -28,19 +28,27 @@ def release(campaign_id: int, *, user_id: int) -> bool:
         return False
     now, actor = datetime.now(UTC), f"user:{user_id}"
     people = count(campaign)
-    if not people and not campaign.restore_hold:
+    held = campaign.restore_hold if campaign.launched_at is not None else ""
+    if not people and not held:
         db.session.rollback()
         return False
-    campaign.restore_hold = ""
+    if held:
+        campaign.restore_hold = ""
     db.session.flush()
     db.session.execute(
         text("""
-            UPDATE missed_message m SET released_at = :now, released_by = :actor
-            WHERE m.released_at IS NULL AND m.tenant_id = :tenant_id
-            AND EXISTS (SELECT FROM recipient r WHERE r.campaign_id = :id AND r.phone_index = m.phone_index)
+            UPDATE missed_message SET released_at = :now, released_by = :actor
+            WHERE id IN (
+                SELECT m.id FROM missed_message m WHERE m.released_at IS NULL AND m.tenant_id = :tenant_id
+                AND EXISTS (SELECT FROM recipient r WHERE r.campaign_id = :id AND r.phone_index = m.phone_index)
+                ORDER BY m.id FOR NO KEY UPDATE
+            )
         """),
         {"now": now, "actor": actor, "tenant_id": campaign.tenant_id, "id": campaign_id},
     )
+    # slices before people, as everywhere
+    slices = text("SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE")
+    db.session.execute(slices, {"id": campaign_id})
     only = Only("sms_code = :code", {"code": codes.RESTORED})
     waiting = move_all(
         db.session,
@@ -52,13 +60,7 @@ def release(campaign_id: int, *, user_id: int) -> bool:
         only=only,
     )
     if waiting:
-        db.session.execute(
-            text("""
-                UPDATE slice SET due_at = now()
-                WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
-            """),
-            {"id": campaign_id},
-        )
+        db.session.execute(text("UPDATE slice SET due_at = now() WHERE campaign_id = :id"), {"id": campaign_id})
         move_campaign(
             db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, source=CampaignState.COMPLETED
         )
@@ -67,7 +69,7 @@ def release(campaign_id: int, *, user_id: int) -> bool:
         actor=actor,
         act="release_restored",
         target=f"campaign:{campaign_id}",
-        detail={"people": people, "waiting": waiting},
+        detail={"people": people, "waiting": waiting, "hold": held, "reason": reason},
     )
     db.session.commit()
     queues.enqueue("jobs.delivery.send", once=True)

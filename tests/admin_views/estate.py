@@ -258,6 +258,11 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
     owner.execute("UPDATE campaign SET checks_stopped_at = now() WHERE id = %s", [estate.campaigns["paused"]])
     # held since a restore, as its account couldn't be asked
     owner.execute("UPDATE campaign SET restore_hold = 'unknown' WHERE id = %s", [estate.campaigns["paused"]])
+    for table, account_id in (("sms_account", estate.sms_account), ("payment_account", estate.payment_account)):
+        owner.execute(
+            f"UPDATE {table} SET restore_hold = 'flapping', restore_since = %s, restore_until = %s WHERE id = %s",  # noqa: S608 - our tables
+            [at, at, account_id],
+        )
     owner.execute(
         "INSERT INTO event (tenant_id, campaign_id, track, state, at, actor, detail)"
         " VALUES (%s, %s, 'campaign', 'draft', now(), 'system', %s)",

@@ -198,7 +198,8 @@ _UNTOLD = {
     "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
     "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by", "asked_at",
     "asked_digest", "approved_by",
-    "ask_after", "receipt_secret", "doubted_at", "unanswered", "restore_hold", "rests_until", "proved_at",
+    "ask_after", "receipt_secret", "doubted_at", "unanswered", "rests_until", "proved_at",
+    "restore_hold", "restore_since", "restore_until",
     "returned_by", "returned_reason", "launched_by", "launched_at", "completed_at",
 }  # fmt: skip
 

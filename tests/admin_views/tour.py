@@ -81,6 +81,8 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "export_id": estate.exports,
         "session_id": [2**40],
         "which": ["unopened", "unpaid"],
+        "kind": ["sms", "payment"],
+        "account_id": [estate.sms_account, estate.payment_account],
         "how": ["sent", "again", "never", "send", "skip"],
     }
     if "import_id" in names:

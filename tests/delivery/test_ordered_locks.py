@@ -146,7 +146,7 @@ def test_releasing_what_was_held_since_a_restore(job: Job, in_order: Callable[..
     job.change("UPDATE recipient SET sms_state = 'cancelled', sms_code = 'restored'")
     job.change("UPDATE campaign SET restore_hold = 'sms:1:no_list'")
     job.change("UPDATE slice SET due_at = now() + interval '1 hour'")
-    in_order("slice", *slices(job), within(job, partial(missed.release, job.campaign_id, user_id=user_id)))
+    in_order("slice", *slices(job), within(job, partial(missed.release, job.campaign_id, user_id=user_id, reason="x")))
     assert job.states() == {"queued": 10}
 
 

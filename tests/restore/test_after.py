@@ -110,8 +110,8 @@ def test_an_account_that_cannot_be_asked_leaves_its_campaigns_to_a_manager(
     assert len(sandbox.messages()) == 10
     manager = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert missed.release(job.campaign_id, user_id=manager)
-        assert not missed.release(job.campaign_id, user_id=1)
+        assert missed.release(job.campaign_id, user_id=manager, reason="履歴を確かめた")
+        assert not missed.release(job.campaign_id, user_id=1, reason="履歴を確かめた")
     job.make_due()
     job.send()
     assert len(sandbox.messages()) > 10
@@ -142,7 +142,7 @@ def test_people_whom_the_database_does_not_know_are_not_sent_to_again(
     assert set(received(sandbox).values()) == {1}
     manager = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert missed.release(campaign_id, user_id=manager)
+        assert missed.release(campaign_id, user_id=manager, reason="履歴を確かめた")
     again.send()
     assert again.states() == {"accepted": 6}
 

@@ -1,0 +1,100 @@
+"""What is said of what waits after a restore: which account couldn't be asked and why, and what a manager compares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import url_for
+
+from admin_views import show
+from app.models import Campaign
+from app.payments.providers import PROVIDERS as PAYMENT_PROVIDERS
+from app.restore import holds
+from app.restore.holds import Hold
+from app.sms import PROVIDERS as SMS_PROVIDERS
+from app.tracking import codes
+
+_WHY = {
+    "no_list": "一覧で照会する方法がないサービスのため",
+    "unusable": "認証情報が登録されていないか、使えないため",
+    "flapping": "照会するたびに一覧の内容が変わり、そろわなかったため",
+    "endless": "一覧が長すぎて、終わりまで読めなかったため",
+    "unreadable_number": "一覧に、読み取れない電話番号があったため",
+    "unknown": "照会できなかったため",
+}
+_KINDS = {holds.SMS: "SMSアカウント", holds.PAYMENT: "決済アカウント"}
+_LABELS = {
+    holds.SMS: {name: provider.label for name, provider in SMS_PROVIDERS.items()},
+    holds.PAYMENT: {name: provider.label for name, provider in PAYMENT_PROVIDERS.items()},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An account that wasn't asked: what happened, what to compare, what then, and where a manager says it is done."""
+
+    kind: str
+    account_id: int
+    title: str
+    happened: str
+    compare: Sequence[str]
+    then: Sequence[str]
+    url: str
+
+
+def waits(campaign: Campaign) -> list[Wait]:
+    """Return what a campaign waits for, or would wait for once it is launched."""
+    return [wait(one) for one in holds.awaited(campaign)]
+
+
+def wait(hold: Hold) -> Wait:
+    """Return what is said of one hold."""
+    row = holds.account_of(hold.kind, hold.account_id)
+    if row is None:
+        return Wait(
+            hold.kind,
+            hold.account_id,
+            "復元の前の送信や支払い",
+            "データベースを復元する前に送られたか、支払われたかを、サービスに照会できませんでした。",
+            ("送信サービスと決済サイトの管理画面の履歴を、この配信の送信先と見くらべてください。",),
+            ("すでに送られた方や支払った方がいるときは、許可しないでください。",),
+            "",
+        )
+    service = _LABELS[hold.kind][row.provider]
+    span = f"{show.jst(row.restore_since)} から {show.jst(row.restore_until)} まで（日本時間）"
+    why = _WHY.get(row.restore_hold) or f"照会に失敗したため（{codes.words(row.restore_hold)}）"
+    what = "送られたSMS" if hold.kind == holds.SMS else "支払い"
+    return Wait(
+        hold.kind,
+        hold.account_id,
+        f"{_KINDS[hold.kind]}「{row.name}」（{service}）",
+        f"データベースを復元したため、{span}に{what}の記録が欠けているかもしれません。{why}、確かめられていません。",
+        _sms_compare(service, span) if hold.kind == holds.SMS else _payment_compare(service, span),
+        _SMS_THEN if hold.kind == holds.SMS else _PAYMENT_THEN,
+        url_for("restored.account", kind=hold.kind, account_id=hold.account_id),
+    )
+
+
+def _sms_compare(service: str, span: str) -> Sequence[str]:
+    numbers = (
+        "履歴の電話番号と、止まっている配信の名簿（「送信待ち」の方）の電話番号を見くらべます"
+        "（同じ名簿を、別の配信で送っていたものも含みます）。"
+    )
+    return (f"{service}の管理画面で、{span}の送信履歴を開きます。", numbers)
+
+
+def _payment_compare(service: str, span: str) -> Sequence[str]:
+    numbers = (
+        "完了した取引の金額と、当社の参照番号（PayPayでは加盟店決済ID。2つ目の数字が送信先ごとに違います）を、"
+        "この配信の送信先の画面の「支払いの記録」と見くらべます。"
+    )
+    return (f"{service}の管理画面で、{span}の取引履歴を開きます。", numbers)
+
+
+_SMS_THEN = (
+    "同じ電話番号が1つもなければ、送信を許可できます。",
+    "同じ電話番号があれば許可せず、この配信を取り消して、その方を除いた名簿で新しい配信をつくってください。",
+)
+_PAYMENT_THEN = (
+    "取引履歴にあって、こちらで「支払済」でない方は、先にその方の画面の「消込（ほかの方法で入金済み）」で支払済にします。",
+    "すべて合ったら、送信と支払いの受付を許可します。",
+)
