@@ -18,7 +18,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.delivery import again, reports, turns
+from app.delivery import again, decisions, reports, turns
+from app.delivery.chosen import Chosen
+from app.delivery.decisions import Verdict
 from app.delivery.log import Told
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
@@ -69,6 +71,13 @@ class Crowd:
             with contextlib.suppress(lifecycle.NotReady):
                 again.resend(self._job.campaign_id, user_id=self._user_id)
 
+    def decisions(self) -> None:
+        """Decide about whoever is held, all of a reason at once, against the order of those who send."""
+        chosen = Chosen(datetime.now(UTC))
+        with tenancy.tenant(self._job.tenant_id):
+            for verdict in (Verdict.AGAIN, Verdict.SENT, Verdict.SKIP):
+                decisions.decide(self._job.campaign_id, verdict, chosen, user_id=self._user_id)
+
     def one_by_one(self) -> None:
         with tenancy.tenant(self._job.tenant_id):
             for act in (revoke, unlock):
@@ -91,12 +100,20 @@ class Crowd:
 def test_all_that_writes_about_the_same_people_locks_in_one_order(
     launched: Callable[..., Job], sandbox: Sandbox, tuned: Callable[..., None], app: Flask, database: psycopg.Connection
 ) -> None:
-    tuned(send_connections=16, batch_rows=30, send_timeout_s=5, lease_s=10, unknown_settle_s=10)
+    tuned(
+        send_connections=16,
+        batch_rows=30,
+        send_timeout_s=5,
+        lease_s=10,
+        unknown_settle_s=1,
+        gateway_settle_s=1,
+        held_after_s=1,
+    )
     sandbox.switches(error_before={"rate": 0.1}, error_after={"rate": 0.1}, latency_ms=20)
     job = launched(900, slice_rows=150)
     before = deadlocks(database)
     crowd = Crowd(job, app)
-    acts = [crowd.serve, crowd.receipts, crowd.jobs, crowd.staff, crowd.one_by_one, crowd.press]
+    acts = [crowd.serve, crowd.receipts, crowd.jobs, crowd.staff, crowd.decisions, crowd.one_by_one, crowd.press]
     twice = [crowd.serve, crowd.receipts]
     threads = [threading.Thread(target=crowd.again_and_again, args=(act,)) for act in (*acts, *twice)]
     for thread in threads:
