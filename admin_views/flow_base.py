@@ -47,7 +47,7 @@ class FlowView(SecureView):
             jst=show.jst,
             state_badge=show.badge(campaign.state, word),
             launched=launched(campaign),
-            restore_waits=restore_words.waits(campaign),
+            restore_waits=restore_words.waits(campaign) if campaign.state != CampaignState.CANCELLED else [],
             restore_people=missed_numbers.count(campaign),
             managers=managers(),
             can_cancel=lifecycle.can_cancel(campaign),

@@ -182,6 +182,8 @@ def _question(campaign: Campaign, verdict: Verdict, chosen: Chosen, count: int) 
     if verdict is Verdict.SEND:
         words.append(_of_numbers(chosen))
     words.append(leaving(campaign, min(count, MOST)) if verdict in SENDING else "この操作で送られるSMSはありません。")
+    if chosen.ids is not None and (gone := len(chosen.ids) - count):
+        words.append(held_words.MEANWHILE.format(gone))
     if count > MOST:
         words.append(f"一度に決められるのは{MOST:,}件までです。残りは、続けてもう一度決めてください。")
     words.append(

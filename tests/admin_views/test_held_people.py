@@ -79,7 +79,8 @@ def test_home_and_status_lead_to_the_list_and_tell_of_each_person_once(
     assert "2 件 は照会しても結果を確かめられないため、止めています" in status
     assert "1 件 は照会中です" in status
     assert re.search(r"照会中 1 件 判断待ち 2 件", status)
-    for url in ("/admin/", f"/admin/campaign/{stuck.campaign}/status/"):
+    listed = f"/admin/recipient/?campaign={stuck.campaign}&sms=unknown"
+    for url in ("/admin/", f"/admin/campaign/{stuck.campaign}/status/", listed):
         assert f'href="{page_of(stuck)}"' in manager.get(url).get_data(as_text=True)
 
 
@@ -130,7 +131,9 @@ def test_the_ticked_alone_are_decided_and_somebody_elses_word_is_told(
     assert "1件は、ほかの管理者が先に決めたか" in done
     assert ask(states(stuck)) == [("delivered",), ("unknown",), ("accepted",)]
     assert "人が選ばれていません" in plain(asked(manager, stuck, "sent"))
-    assert second
+    late = plain(asked(manager, stuck, "never", id=[str(first), str(second)]))
+    assert "1件にもう送らないことにしますか" in late
+    assert "1件は、ほかの管理者が先に決めたか" in late, "told before the press too"
 
 
 def test_whoever_is_held_since_the_question_is_left(
