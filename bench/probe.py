@@ -2,19 +2,17 @@
 
 Every field of every form that the pages show (the sign-in, the back office as its three roles see it, the recipients'
 pages), the names of uploaded files, headers, paths, queries and providers' calls are filled with a thousand to a
-million letters of the dearest kinds; 200 connections say nothing, half a head or half a body. `/healthz` is asked all
-the while. Fields are found in the pages' HTML: a new form is probed without an edit here.
+million letters of the dearest kinds; then hundreds of connections say nothing, half a head or half a body.
+`/healthz` is asked all the while. Fields are found in the pages' HTML: a new form is probed without an edit here.
 
-`seconds` is the slowest answer, and for the slow connections the 99th percentile of a page beside them. What is over
-the limit is asked twice more, and the quickest counts: others may use this machine.
+`seconds` is the slowest answer, and for the slow connections the 99th percentile of a press beside them. What is over
+the limit is asked twice more, a moment later, and the quickest counts: others may use this machine.
 """
 
 import contextlib
 import http.client
 import re
 import shutil
-import socket
-import statistics
 import sys
 import tempfile
 import threading
@@ -29,6 +27,7 @@ from urllib.parse import quote_plus, urlencode, urljoin, urlsplit
 
 from bench.page import people
 from bench.report import report
+from bench.slow import SLOW, percentile
 from dev.process import DevError, wait_until
 from dev.stack import Stack, answers, remove
 
@@ -51,8 +50,8 @@ _HEADERS = (
 # these would end the session of whoever probes
 _LEFT_OUT = re.compile(r"logout|session/|password|/revoke|factor")
 _MOST_PAGES = 80  # of one role
-_SLOW = 200
-_SLOW_S = 8.0
+# a moment before what took too long is asked again
+_PAUSE_S = 0.5
 _FORM = "application/x-www-form-urlencoded"
 _HEAD = {"Content-Type": _FORM}
 
@@ -198,11 +197,6 @@ class Pulse:
         return percentile([took for began, took in self.took if began >= moment] or [0.0]) * 1000
 
 
-def percentile(took: list[float]) -> float:
-    """Give the 99th percentile; of a few, nearly the slowest."""
-    return statistics.quantiles(took, n=100, method="inclusive")[98] if len(took) > 1 else took[0]
-
-
 def crawl(browser: Browser, start: str) -> list[Form]:
     """Give every form that can be reached by links, once for each kind of page."""
     seen: set[str] = set()
@@ -233,6 +227,7 @@ def slowest(acts: list[Callable[[], object]]) -> float:
             best = min(best, time.monotonic() - began)
             if best <= LIMIT_S:
                 break
+            time.sleep(_PAUSE_S)
         longest = max(longest, best)
     return longest
 
@@ -294,29 +289,6 @@ def other_acts(browser: Browser, token: str) -> dict[str, list[Callable[[], obje
     return probes
 
 
-def slow(port: int, first: bytes, path: str) -> float:
-    """Open many connections that say `first` and no more; give the 99th percentile of a page meanwhile, seconds."""
-    opened = []
-    try:
-        for number in range(_SLOW):
-            one = socket.create_connection(("127.0.0.1", port), source_address=(f"127.0.9.{number + 2}", 0))
-            one.sendall(first)
-            opened.append(one)
-        took = []
-        until = time.monotonic() + _SLOW_S
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while time.monotonic() < until:
-            began = time.monotonic()
-            connection.request("GET", path)
-            connection.getresponse().read()
-            took.append(time.monotonic() - began)
-            time.sleep(0.005)
-        return percentile(took)
-    finally:
-        for one in opened:
-            one.close()
-
-
 def main() -> int:
     """Probe. Returns an exit status."""
     folder = Path(tempfile.mkdtemp(prefix="todoke-probe-"))
@@ -344,7 +316,7 @@ def main() -> int:
 
 
 def _is_over(run: Mapping[str, object]) -> bool:
-    limit_s = SLOW_LIMIT_S if str(run["probe"]).startswith(f"{_SLOW} ") else LIMIT_S
+    limit_s = SLOW_LIMIT_S if run["probe"] in SLOW else LIMIT_S
     return float(str(run["seconds"])) > limit_s or float(str(run["healthz_p99_ms"])) > HEALTHZ_LIMIT_MS
 
 
@@ -368,13 +340,8 @@ def _probe(stack: Stack, token: str) -> list[dict[str, object]]:
         manager.sign_in(next(account for account in stack.accounts if account["role"] == "manager"))
         for name, acts in other_acts(manager, token).items():
             run(name, partial(slowest, acts))
-        head = b"POST /p/answers HTTP/1.1\r\nHost: localhost\r\n"
-        for name, first in {
-            "200 silent": b"",
-            "200 half a head": head + b"X-A: ",
-            "200 half a body": head + b"Content-Type: text/plain\r\nContent-Length: 100\r\n\r\na=1",
-        }.items():
-            run(name, partial(slow, stack.web_port, first, f"/{token}"))
+        for name, connections in SLOW.items():
+            run(name, partial(connections.press, stack.web_port, f"/{token}"))
     finally:
         pulse.over.set()
         thread.join()
