@@ -46,6 +46,7 @@ _OFTEN: Mapping[str, tuple[str, ...]] = {
     "request refused": ("status",),
     "webhook refused": ("account_id", "reason"),
     "counted without redis": (),
+    "a refused receipt was not remembered": (),
     "job not enqueued, the sweep will": ("job",),
     "PostgreSQL gave no answer in time": ("error",),
 }

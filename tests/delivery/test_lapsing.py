@@ -309,7 +309,7 @@ def test_who_is_being_changed_is_left_for_the_next_look(sent: Launched, settings
 
 
 def test_the_look_reads_the_slices_own_people_and_no_others(sent: Launched, database: psycopg.Connection) -> None:
-    people, rows = 1000, 50
+    people, rows = 400, 20
     job = sent(people, slice_rows=rows)
     database.execute("ANALYZE recipient, slice")
     end_links(job)

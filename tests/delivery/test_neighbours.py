@@ -88,14 +88,14 @@ def test_ten_people_are_not_kept_waiting_by_another_companys_slow_carrier(
 ) -> None:
     """One worker; the slow company has more to send than there are connections, and the ten come when it has them."""
     tuned(send_connections=20, send_timeout_s=10, lease_s=20, unknown_settle_s=20)
-    slow = launched(60, slice_rows=30)
+    slow = launched(40, slice_rows=20)
     sandbox.switches(latency_ms=latency(slow, 4_000))
     with worker(app):
         until(lambda: len(sandbox.messages()) >= 20)
         quick = launched(10)
     assert quick.states() == {"accepted": 10}
     assert waited_s(quick) < 3
-    assert slow.states() == {"accepted": 60}
+    assert slow.states() == {"accepted": 40}
     assert set(received(sandbox).values()) == {1}
 
 
@@ -103,7 +103,7 @@ def test_two_slow_carriers_leave_room_for_a_third_company(
     launched: Launched, sandbox: Sandbox, tuned: Tuned, app: Flask
 ) -> None:
     tuned(send_connections=8, send_timeout_s=10, lease_s=20, unknown_settle_s=20)
-    slow = [launched(20), launched(20)]
+    slow = [launched(10), launched(10)]
     switch = latency(slow[0], 2_500)
     sandbox.switches(latency_ms=switch | {"on": "karaden.create@"})
     with worker(app):
@@ -113,7 +113,7 @@ def test_two_slow_carriers_leave_room_for_a_third_company(
         until(lambda: sum(quick.attempts().values()) == 3)
     assert waited_s(quick) < 2.5 + 2
     for job in slow:
-        assert job.states() == {"accepted": 20}
+        assert job.states() == {"accepted": 10}
 
 
 def lane(lanes: Lanes, account_id: int, people: int) -> Lane:
