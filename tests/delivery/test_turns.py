@@ -83,7 +83,7 @@ def test_a_turn_ends_though_its_slice_does_not(
 
 
 def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched: Launched, sandbox: Sandbox) -> None:
-    big = launched(3000, slice_rows=1000)
+    big = launched(1500, slice_rows=500)
     million(big, 20)
     sandbox.switches(latency_ms=20)
     turns.take()
