@@ -133,8 +133,9 @@ class Case:
 
 def by_reason(campaign: Campaign, *, at: datetime | None = None) -> dict[str, int]:
     """Count the campaign's held people by reason; `at` leaves out those held since."""
-    statement = text(f"SELECT {_REASON} AS reason, count(*) AS people {_HELD} GROUP BY 1")
-    found = {row.reason: row.people for row in db.session.execute(statement, _values(campaign, at))}
+    statement = text(f"SELECT {_REASON} AS reason, count(*) AS people {_HELD} AND r.unknown_at <= :at GROUP BY 1")
+    values = {**_values(campaign, at), "at": at or datetime.now(UTC)}
+    found = {row.reason: row.people for row in db.session.execute(statement, values)}
     return {reason: found[reason] for reason in REASONS if reason in found}
 
 
@@ -190,14 +191,15 @@ def lock(campaign: Campaign, chosen: Chosen, ids: Sequence[int]) -> dict[int, in
     return {row.id: row.sms_attempt for row in db.session.execute(statement, values)}
 
 
+# who was asked about and accepted long ago is held from the day on which nobody could tell
 _CHOSEN = f"""
-    AND (CAST(:ids AS bigint[]) IS NULL OR r.id = ANY(CAST(:ids AS bigint[])))
+    AND r.unknown_at <= :at AND (CAST(:ids AS bigint[]) IS NULL OR r.id = ANY(CAST(:ids AS bigint[])))
     AND (CAST(:which AS text) IS NULL OR {_REASON} = CAST(:which AS text))
 """
 
 
 def _of_chosen(chosen: Chosen) -> dict[str, object]:
-    return {"ids": None if chosen.ids is None else list(chosen.ids), "which": chosen.reason}
+    return {"ids": None if chosen.ids is None else list(chosen.ids), "which": chosen.reason, "at": chosen.at}
 
 
 def _values(campaign: Campaign, at: datetime | None = None) -> dict[str, object]:

@@ -17,7 +17,6 @@ from sqlalchemy import Row, text
 from app import audit, queues, tenancy
 from app.extensions import db
 from app.models import Campaign
-from app.tracking.moves import Executor
 
 SMS, PAYMENT = "sms", "payment"
 _TABLES = {SMS: "sms_account", PAYMENT: "payment_account"}
@@ -200,8 +199,9 @@ def reason_problems(reason: str) -> list[str]:
 
 
 def lift(kind: str, account_id: int, *, actor: str, reason: str = "") -> int | None:
-    """End an account's hold, and what its campaigns wait for it; return their number, None where it wasn't held.
+    """End an account's hold, and what its campaigns wait for it; return how many of these were launched.
 
+    None: it wasn't held.
     Whatever else holds a campaign stays. The scope of the company must be open.
     """
     prefix = Hold(kind, account_id, "").prefix
@@ -219,21 +219,17 @@ def lift(kind: str, account_id: int, *, actor: str, reason: str = "") -> int | N
         audit.record(
             connection, actor=actor, act="release_account", target=f"{kind}_account:{account_id}", detail=detail
         )
-        ids = connection.scalars(
+        held = connection.execute(
             text(f"""
-                SELECT c.id FROM campaign c WHERE {_OF_ACCOUNT} ORDER BY c.id
+                SELECT c.id, c.launched_at IS NOT NULL AS launched FROM campaign c WHERE {_OF_ACCOUNT} ORDER BY c.id
             """),  # noqa: S608 - our own words
             {"prefix": prefix},
         ).all()
-    for campaign_id in ids:
+    release = text(f"UPDATE campaign SET restore_hold = {_WITHOUT} WHERE id = :id")  # noqa: S608 - our own words
+    for row in held:
         with tenancy.transaction() as connection:
-            _let_go_on(connection, campaign_id, prefix)
-            target = f"campaign:{campaign_id}"
+            connection.execute(release, {"id": row.id, "prefix": prefix})
+            target = f"campaign:{row.id}"
             audit.record(connection, actor=actor, act="release_restored", target=target, detail=detail)
     queues.enqueue("jobs.delivery.send", once=True)
-    return len(ids)
-
-
-def _let_go_on(executor: Executor, campaign_id: int, prefix: str) -> None:
-    statement = text(f"UPDATE campaign SET restore_hold = {_WITHOUT} WHERE id = :id")  # noqa: S608 - our own words
-    executor.execute(statement, {"id": campaign_id, "prefix": prefix})
+    return sum(bool(row.launched) for row in held)

@@ -26,7 +26,7 @@ def stuck(app: Flask, ours: House, change: Callable[..., None]) -> House:
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)
     change("UPDATE slice SET due_at = NULL")
-    change("UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1")
+    change("UPDATE recipient SET sms_state = 'unknown', unknown_at = now() - interval '1 day', sms_attempt = 1")
     change(
         "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
         " SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1, 1, 'unknown', '2026-11-02T03:04:05Z'"

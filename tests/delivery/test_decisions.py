@@ -116,6 +116,17 @@ def test_a_word_about_an_earlier_attempt_says_nothing_of_a_later_one(unclear: Jo
     assert decide(unclear, Verdict.AGAIN, at=to_come, ids=[first]) == Decided(1), "counts as now"
 
 
+def test_whoever_fell_silent_since_is_left(unclear: Job) -> None:
+    """Accepted days ago, and held from the day on which nobody could tell: after the manager had looked."""
+    seen_at = datetime.now(UTC)
+    silent = unclear.people[0].id
+    unclear.change("UPDATE recipient SET sms_code = 'no_receipt', unknown_at = now() WHERE id = %s", silent)
+    assert by_reason(unclear) == {held.SILENT: 1, held.UNPROVEN_ALONE: PEOPLE - 1}
+    assert decide(unclear, Verdict.AGAIN, at=seen_at) == Decided(PEOPLE - 1)
+    assert unclear.person(silent)["sms_state"] == "unknown"
+    assert decide(unclear, Verdict.AGAIN, reason=held.SILENT) == Decided(1)
+
+
 def test_whoever_used_the_link_meanwhile_is_left(unclear: Job) -> None:
     seen_at = datetime.now(UTC)
     unclear.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", unclear.people[0].id)

@@ -165,7 +165,9 @@ def test_a_draft_and_a_booked_campaign_of_the_backup_wait_at_their_launch(
 def test_a_managers_word_about_the_account_lets_all_of_it_go_on(forgotten: Job, sandbox: Sandbox) -> None:
     again = drafted(forgotten)
     launch(again)
+    draft = drafted(forgotten)
     assert lift(forgotten) == 1
+    assert hold_of(draft) == ""
     assert lift(forgotten) is None
     assert hold_of(again) == ""
     drain()
