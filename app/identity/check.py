@@ -74,6 +74,7 @@ class Asked:
     kind: QuestionKind
     kana: Kana = Kana.AS_WRITTEN
     choices: tuple[str, ...] = ()
+    variants_alike: bool = False
 
 
 def questions(campaign_id: int) -> list[Asked]:
@@ -84,7 +85,10 @@ def questions(campaign_id: int) -> list[Asked]:
 
 def _questions(connection: Connection, campaign_id: int) -> list[Asked]:
     rows = connection.execute(
-        text("SELECT id, label, kind, kana, choices FROM question WHERE campaign_id = :id ORDER BY position"),
+        text(
+            "SELECT id, label, kind, kana, choices, variants_alike FROM question"
+            " WHERE campaign_id = :id ORDER BY position"
+        ),
         {"id": campaign_id},
     )
     return [
@@ -94,6 +98,7 @@ def _questions(connection: Connection, campaign_id: int) -> list[Asked]:
             QuestionKind(row.kind),
             Kana(row.kana),
             tuple(line.strip() for line in row.choices.splitlines() if line.strip()),
+            row.variants_alike,
         )
         for row in rows
     ]
@@ -185,7 +190,15 @@ def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[
     for place, (question, inputs) in enumerate(zip(asked, typed, strict=True)):
         try:
             raw = _date(*inputs) if question.kind is QuestionKind.DATE else inputs[0]
-            answers.append(forms(question.kind, raw, kana=question.kana, choices=question.choices))
+            answers.append(
+                forms(
+                    question.kind,
+                    raw,
+                    kana=question.kana,
+                    choices=question.choices,
+                    variants_alike=question.variants_alike,
+                )
+            )
         except BadInput as bad:
             faults[place] = bad
     return answers, faults

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from app.identity.bad_input import BadInput
 from app.identity.dates import UNSEEN, parse_date
+from app.identity.variants import usual_forms
 
 _MAX_ANSWER = 100  # characters: longer than any name or contract number, short enough to be no attack
 
@@ -74,11 +75,19 @@ _SMALL_TO_LARGE = str.maketrans(
 _AS_FLOAT = re.compile(r"([0-9]+)\.0+")
 
 
-def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> str:
+def normalise(
+    kind: QuestionKind,
+    raw: str,
+    *,
+    kana: Kana = Kana.AS_WRITTEN,
+    choices: Sequence[str] = (),
+    variants_alike: bool = False,
+) -> str:
     """Give the form of an answer that is digested and compared.
 
     text, choice: NFKC, case-folded, without spaces, hyphens and ・; 髙 and 高 stay two letters, and サトー and サト too
-    unless hiragana and katakana are one; then ョ and ヨ are one too. date: ISO 8601. digits: ASCII digits, leading
+    unless hiragana and katakana are one; then ョ and ヨ are one too. With `variants_alike`, 髙 and 高 are one letter in
+    a text. date: ISO 8601. digits: ASCII digits, leading
     zeros kept. postcode: 7 digits. last4: 4 digits. With `choices`, a choice must be one of them.
     Raises BadAnswer.
     """
@@ -87,7 +96,7 @@ def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, cho
     if kind is QuestionKind.DATE:
         return _date(raw)
     if kind is QuestionKind.TEXT:
-        return _text(raw, kana)
+        return usual_forms(_text(raw, kana)) if variants_alike else _text(raw, kana)
     if kind is QuestionKind.CHOICE:
         return _choice(raw, kana, choices)
     if kind is QuestionKind.POSTCODE:
@@ -97,13 +106,22 @@ def normalise(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, cho
     return _digits(raw)
 
 
-def forms(kind: QuestionKind, raw: str, *, kana: Kana = Kana.AS_WRITTEN, choices: Sequence[str] = ()) -> list[str]:
-    """Return every form under which a right answer may have been digested: today's, and those of earlier releases.
+def forms(
+    kind: QuestionKind,
+    raw: str,
+    *,
+    kana: Kana = Kana.AS_WRITTEN,
+    choices: Sequence[str] = (),
+    variants_alike: bool = False,
+) -> list[str]:
+    """Return every form under which a right answer may have been digested: today's, and those of before.
 
-    Until 2026-11 small kana stayed small under `Kana.KANA`; digests of that time are still in the tables. Raises
-    BadAnswer.
+    Until 2026-11 small kana stayed small under `Kana.KANA`; digests of that time are still in the tables. Lists that
+    came before variants were taken for alike have the letters as written. Raises BadAnswer.
     """
-    found = [normalise(kind, raw, kana=kana, choices=choices)]
+    found = [normalise(kind, raw, kana=kana, choices=choices, variants_alike=variants_alike)]
+    if variants_alike:
+        found.append(normalise(kind, raw, kana=kana, choices=choices))
     if kana is Kana.KANA and kind in {QuestionKind.TEXT, QuestionKind.CHOICE}:
         found.append(_text(raw, kana, fold_small=False))
     return list(dict.fromkeys(found))

@@ -112,7 +112,8 @@ class Question(TenantOwned, Model):
     """設問. `position` is 1 to 4 and unique within the campaign: the database allows no fifth.
 
     `column_name` names the list's column that holds the right answers, where it differs from the label; `choices` has
-    a line for each choice; `kana` says whether a text answer tells hiragana from katakana.
+    a line for each choice; `kana` says whether a text answer tells hiragana from katakana, `variants_alike` whether it
+    takes 髙 and 高 for one letter.
     """
 
     __tablename__ = "question"
@@ -132,6 +133,7 @@ class Question(TenantOwned, Model):
     column_name: Mapped[str] = mapped_column(Text, server_default="")
     kana: Mapped[str] = mapped_column(Text, server_default="as_written")
     choices: Mapped[str] = mapped_column(Text, server_default="")
+    variants_alike: Mapped[bool] = mapped_column(server_default="false")
 
     campaign: Mapped[Campaign] = relationship(
         back_populates="questions", foreign_keys=[campaign_id], primaryjoin="Campaign.id == Question.campaign_id"

@@ -18,6 +18,7 @@ class Import(TenantOwned, Model):
 
     `notices` say in Japanese who of a taken list is written to by other campaigns too. `longest` tells whose SMS of a
     taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).
+    `header_row` is the sheet row of the headline, 0 where it is looked for anew (lists of before it was kept).
     `sheet` is the one of a workbook that is read, `hidden_rows` how many of its rows are hidden (None until a worker
     has counted them), `take_hidden` whether they are taken all the same.
     """
@@ -36,6 +37,7 @@ class Import(TenantOwned, Model):
     byte_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     content_digest: Mapped[bytes] = mapped_column(LargeBinary)
     encoding: Mapped[str] = mapped_column(Text, server_default="")
+    header_row: Mapped[int] = mapped_column(server_default="0")
     header: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     mapping: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     sheet: Mapped[str] = mapped_column(Text, server_default="")
