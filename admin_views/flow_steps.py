@@ -109,7 +109,7 @@ _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
 
 
 def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
-    """Say what to do next."""
+    """Say what to do next: a list that waits for its columns goes before everything else."""
     by_key = {step.key: step for step in now}
     if campaign.state in _WAITS:
         return _WAITS[CampaignState(campaign.state)](campaign, people, by_key["status"].url)
@@ -117,6 +117,9 @@ def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
         return Action("この配信は送信前に取り消されました。", "配信の一覧へ", url_for("campaign.index_view"))
     if campaign.state not in _BEFORE_LAUNCH:
         return Action("送信は終わりました。結果を確認できます。", "結果をダウンロードする", by_key["result"].url)
+    if campaign.state == CampaignState.DRAFT and (upload := lifecycle.waiting_upload(campaign.id)):
+        url = url_for("flow.one_list", campaign_id=campaign.id, import_id=upload.id)
+        return Action(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認して取り込む", url)
     first = next((step for step in now if step.state == "todo"), by_key["send"])
     words = {
         "write": ("文面と設定に、まだ決まっていないことがあります。", "文面と設定を編集する"),

@@ -272,9 +272,16 @@ def _of_drafts(state: str) -> Any:
 
 
 def _unmapped() -> Iterator[Todo]:
-    for upload in _of_drafts("mapping").order_by(Import.id.desc()).limit(_NAMED):
+    later = aliased(Import)
+    forgotten = (
+        select(later.id)
+        .where(later.campaign_id == Import.campaign_id, later.id > Import.id)
+        .where(later.state.not_in(("cancelled", "failed")))
+        .exists()
+    )
+    for upload in _of_drafts("mapping").filter(~forgotten).order_by(Import.id.desc()).limit(_NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
-        yield Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認する", url)
+        yield Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認して取り込む", url)
 
 
 def _failed_imports() -> Iterator[Todo]:

@@ -100,6 +100,17 @@ def questions_locked(campaign: Campaign) -> bool:
     return content_locked(campaign) or has_people(campaign.id) or import_running(campaign.id)
 
 
+def waiting_upload(campaign_id: int) -> Import | None:
+    """Return the campaign's latest list where that waits for its columns: one that came before is forgotten."""
+    latest = db.session.scalar(
+        select(Import)
+        .where(Import.campaign_id == campaign_id, Import.state.not_in(("cancelled", "failed")))
+        .order_by(Import.id.desc())
+        .limit(1)
+    )
+    return latest if latest is not None and latest.state == "mapping" else None
+
+
 def missing(campaign: Campaign) -> list[Missing]:
     """List what keeps the campaign from being launched, step by step."""
     found = [Missing("write", message) for message in _missing_in_writing(campaign)]
