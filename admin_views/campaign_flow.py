@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from flask import abort, flash, jsonify, redirect, request, url_for
 
-from admin_views import fields, flow_approval, flow_lists, flow_live, flow_one, flow_preview, flow_status
+from admin_views import fields, flow_approval, flow_columns, flow_lists, flow_live, flow_one, flow_preview, flow_status
 from admin_views.access import staff
 from admin_views.again import sure, sure_file
 from admin_views.base import expose
@@ -21,6 +21,7 @@ from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
 from app.intake import imports, single
+from app.intake.reader import Choice
 from app.models import Campaign, Import
 from app.tracking import export
 from app.tracking.selection import Selection
@@ -103,29 +104,43 @@ class CampaignFlow(FlowView):
         return self.page("flow/list_result.html", campaign, "list", upload=row, **flow_lists.outcome(row))
 
     def _mapping_page(self, campaign: Campaign, row: Import, problems: list[str] | None = None) -> Page:
-        context = flow_lists.mapping_form(campaign, row, request.form if problems else None)
+        typed = request.form if request.method == "POST" else None
+        context = flow_columns.mapping_form(campaign, row, typed)
         page = self.page("flow/list_mapping.html", campaign, "list", upload=row, problems=problems or [], **context)
         return (page, 422) if problems else page
 
     @expose(f"{_LIST}/", methods=["POST"])
     def start(self, campaign_id: int, import_id: int) -> Page:
-        """Start an import with the columns as mapped."""
+        """Start an import with the columns as mapped, or show once more how they would be used."""
         campaign, row = one_import(campaign_id, import_id)
         if row.state == "mapping":
             try:
-                mapping = flow_lists.read_mapping(campaign, row, request.form)
-                imports.start(import_id, mapping, take_hidden="take_hidden" in request.form)
+                mapping = flow_columns.read_mapping(campaign, row, request.form)
+                if "look" in request.form:
+                    return self._mapping_page(campaign, row)
+                imports.start(
+                    import_id,
+                    mapping,
+                    take_hidden="take_hidden" in request.form,
+                    variants_alike=flow_columns.read_variants(campaign, request.form),
+                )
             except imports.Refused as refused:
                 db.session.rollback()
                 return self._mapping_page(*one_import(campaign_id, import_id), refused.message_ja.splitlines())
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
     @expose(f"{_LIST}/sheet", methods=["POST"])
-    def choose_sheet(self, campaign_id: int, import_id: int) -> Page:
-        """Read another sheet of a workbook."""
+    def choose_reading(self, campaign_id: int, import_id: int) -> Page:
+        """Read an upload otherwise: another sheet, headline or encoding."""
         one_import(campaign_id, import_id)
+        header_row = request.form.get("header_row", "")
+        choice = Choice(
+            request.form.get("sheet", ""),
+            header_row=int(header_row) if header_row.isascii() and header_row.isdigit() and len(header_row) < 5 else 0,  # noqa: PLR2004 - rows at a file's beginning
+            encoding=request.form.get("encoding", ""),
+        )
         try:
-            imports.choose_sheet(import_id, request.form.get("sheet", ""))
+            imports.choose_reading(import_id, choice)
         except imports.Refused as refused:
             db.session.rollback()
             flash(refused.message_ja, "error")

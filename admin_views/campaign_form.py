@@ -59,6 +59,7 @@ class QuestionForm(Form):
         choices=select_options(KANA_LABELS.items()),
         description="漢字の名前は「区別する」、ふりがなの名前は「同じとみなす」が適しています。空白や全角・半角の違いは、どちらでも区別しません。",
     )
+    variants_alike = BooleanField("異体字を同じとみなす", description="髙と高、﨑と崎、德と徳などを区別しません。")
     choices = text("選択肢", most=1000)
 
     def validate_label(self, field: Any) -> None:
@@ -289,7 +290,7 @@ def _local(at: datetime | None) -> datetime | None:
     return None if at is None else at.astimezone(TOKYO).replace(tzinfo=None)
 
 
-def _write_questions(campaign: Campaign, entries: list[dict[str, str]]) -> None:
+def _write_questions(campaign: Campaign, entries: list[dict[str, Any]]) -> None:
     for position, entry in enumerate(entries, start=1):
         if position > len(campaign.questions):
             campaign.questions.append(Question())
@@ -297,5 +298,6 @@ def _write_questions(campaign: Campaign, entries: list[dict[str, str]]) -> None:
         question.position = position
         question.label, question.kind, question.column_name = entry["label"], entry["kind"], entry["column_name"]
         question.kana = entry["kana"] if entry["kind"] in {QuestionKind.TEXT, QuestionKind.CHOICE} else Kana.AS_WRITTEN
+        question.variants_alike = bool(entry["variants_alike"]) and entry["kind"] == QuestionKind.TEXT
         question.choices = "\n".join(_lines(entry["choices"])) if entry["kind"] == QuestionKind.CHOICE else ""
     del campaign.questions[len(entries) :]

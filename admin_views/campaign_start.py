@@ -16,6 +16,7 @@ _LATEST = 10
 # a copy's name, so that it isn't taken for the old one
 _COPY = "（コピー）"
 _LONGEST_NAME = 100
+_OF_QUESTION = ("label", "kind", "column_name", "kana", "variants_alike", "choices")
 _COPIED = (
     "sms_text", "page_title", "page_text", "page_language", "max_failures", "payment_required", "profile",
     "retry_times", "retry_after_minutes",
@@ -89,10 +90,7 @@ def _of_campaign(old: Campaign) -> dict[str, Any]:
         "name": f"{old.name[: _LONGEST_NAME - len(_COPY)]}{_COPY}",
         "sms_account_id": old.sms_account_id if old.sms_account and old.sms_account.active else _only(SmsAccount),
         "payment_account_id": (old.payment_account_id if old.payment_account and old.payment_account.active else None),
-        "questions": [
-            {"label": q.label, "kind": q.kind, "column_name": q.column_name, "kana": q.kana, "choices": q.choices}
-            for q in old.questions
-        ],
+        "questions": [{name: getattr(question, name) for name in _OF_QUESTION} for question in old.questions],
     }
 
 

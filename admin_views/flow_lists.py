@@ -1,7 +1,7 @@
-"""名簿: an upload taken as a stream, its columns mapped by hand where their names don't tell, its outcome told."""
+"""名簿: an upload taken as a stream, how far it is, its outcome told. Its columns: `flow_columns`."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -14,10 +14,9 @@ from admin_views.flow_status import Confirmation
 from app.campaigns import lifecycle, overlap
 from app.config import settings
 from app.extensions import csrf, db
-from app.identity.bad_input import BadInput
-from app.intake import imports
+from app.intake import first_look, imports
+from app.intake.asked import merge_names
 from app.intake.checks import LEVEL_LABELS, Level
-from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import column_letter
 from app.models import Campaign, Import, ImportFault
 from app.tracking import export
@@ -30,21 +29,10 @@ STATE_WORDS = {
     "failed": "失敗",
     "cancelled": "取消",
 }
-_ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
 _ROWS_SHOWN = 50
 _KINDS_SHOWN = 20
 # what stands around the file in the request
 _FORM_BYTES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the file: its name, the field of the form, the role chosen for it, cells of the first rows."""
-
-    name: str
-    field: str
-    role: str
-    cells: tuple[str, ...]
 
 
 def overview(campaign: Campaign) -> dict[str, Any]:
@@ -68,13 +56,13 @@ def _wanted_columns(campaign: Campaign) -> dict[str, list[str]]:
         wanted.setdefault(item.column_name or item.label, []).append(f"設問「{item.label}」の答え")
     if campaign.payment_required:
         wanted.setdefault("請求金額", []).append("支払いページで請求する金額（円）")
-    for name in imports.merge_names(campaign, ()):
+    for name in merge_names(campaign, ()):
         wanted.setdefault(name, []).append(f"文面の差込項目 {{{name}}}")
     return wanted
 
 
 def take_upload(campaign: Campaign, user_id: int) -> int:
-    """Keep the file of this request; give the import's id. Raises imports.Refused."""
+    """Keep the file of this request; return the import's id. One of a known form starts. Raises imports.Refused."""
     limit = settings().upload_max_bytes
     request.max_content_length = limit + _FORM_BYTES
     too_large = f"ファイルが大きすぎます。{limit // 1_000_000:,}MBまでに分けてからアップロードしてください。"
@@ -85,99 +73,9 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
         raise imports.Refused(too_large) from None
     if file is None or not file.filename:
         raise imports.Refused("ファイルが選ばれていません。名簿のファイルを選んでから「取り込む」を押してください。")
-    return imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
-
-
-# --- columns ---
-
-
-def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | None) -> dict[str, Any]:
-    """Give the columns with the role proposed for each, or as typed, and cells of the first rows."""
-    roles = _roles(campaign)
-    proposed = _proposed(ColumnMapping.from_json(row.mapping)) if row.mapping else {}
-    try:
-        sample, unreadable = imports.sample(row.id), ""
-    except BadInput as bad:
-        sample, unreadable = imports.Sample(), bad.message_ja
-    columns = []
-    for place, name in enumerate(row.header):
-        field = f"column_{place}"
-        role = typed.get(field, "") if typed is not None else proposed.get(name, "")
-        cells = tuple(cells[place] if place < len(cells) else "" for cells in sample.rows)
-        columns.append(Column(name, field, role if role in roles else "", cells))
-    return {
-        "columns": columns,
-        "roles": roles,
-        "our_columns": OUR_COLUMNS,
-        "unreadable": unreadable,
-        "lacking": imports.problems(row.id, ColumnMapping.from_json(row.mapping)) if row.mapping else [],
-        "sheet": sample.sheet,
-        "sheets": sample.sheets,
-        "take_hidden": bool(typed and typed.get("take_hidden")),
-        "header_row": sample.header_row,
-        "own_numbers": _own_numbers(row, typed),
-        "twin": _twin(row),
-        "same_files": overlap.same_files(campaign),
-    }
-
-
-def _own_numbers(row: Import, typed: Mapping[str, str] | None) -> bool:
-    if typed is not None:
-        return bool(typed.get("own_numbers"))
-    return bool(row.mapping and row.mapping.get("own_numbers"))
-
-
-def _roles(campaign: Campaign) -> dict[str, str]:
-    roles = dict(_ROLE_WORDS)
-    for place, question in enumerate(campaign.questions):
-        roles[f"answer_{place}"] = f"設問{place + 1}の答え：{question.label}"
-    return roles
-
-
-def _proposed(mapping: ColumnMapping) -> dict[str, str]:
-    """Give the role of each column that has one."""
-    roles = {column: f"answer_{place}" for place, column in enumerate(mapping.answers) if column is not None}
-    for role in _ROLE_WORDS:
-        column = getattr(mapping, role)
-        if column is not None:
-            roles[column] = role
-    return roles
-
-
-def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> ColumnMapping:
-    """Read the columns as mapped by hand. Raises imports.Refused where one role is given to two columns."""
-    roles = _roles(campaign)
-    taken: dict[str, str] = {}
-    for place, name in enumerate(row.header):
-        role = typed.get(f"column_{place}", "")
-        if role not in roles:
-            continue
-        if role in taken:
-            raise imports.Refused(
-                f"「{roles[role]}」が「{taken[role]}」と「{name}」の2つの列に選ばれています。どちらか1つにしてください。"
-            )
-        taken[role] = name
-    answers = tuple(taken.get(f"answer_{place}") for place in range(len(campaign.questions)))
-    return ColumnMapping(
-        answers=answers,
-        own_numbers=bool(typed.get("own_numbers")),
-        **{role: taken.get(role) for role in _ROLE_WORDS},
-    )
-
-
-def _twin(row: Import) -> Import | None:
-    """Give an upload of the same content that this campaign has taken already."""
-    return db.session.scalar(
-        select(Import)
-        .where(
-            Import.campaign_id == row.campaign_id,
-            Import.id != row.id,
-            Import.content_digest == row.content_digest,
-            Import.state == "done",
-        )
-        .order_by(Import.id.desc())
-        .limit(1)
-    )
+    import_id = imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
+    first_look.start_if_known(import_id)
+    return import_id
 
 
 # --- progress ---

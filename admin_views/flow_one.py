@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.identity.normalise import QuestionKind
-from app.intake import imports, single
+from app.intake import asked, imports, single
 from app.intake.checks import Fault
 from app.models import Campaign
 
@@ -69,7 +69,7 @@ def _hints(campaign: Campaign, form: single.Form) -> dict[str, str]:
         form.mapping.amount: "円単位。例：5000",
         form.mapping.due_date: "例：2026/12/31",
     }
-    for question, column in zip(imports.questions_of(campaign), form.mapping.answers, strict=True):
+    for question, column in zip(asked.questions_of(campaign), form.mapping.answers, strict=True):
         choices = f"次のどれか：{'、'.join(question.choices)}" if question.choices else ""
         hint = choices or _HINTS.get(question.kind, "")
         hints[column] = f"設問「{question.label}」の答え。{hint}"

@@ -2,7 +2,7 @@
 
 from app import tenancy
 from app.campaigns import rehearsal
-from app.intake import imports, running
+from app.intake import first_look, imports, running
 from app.tenancy import time_limits
 
 
@@ -13,9 +13,10 @@ def run_import(tenant_id: int, import_id: int) -> None:
 
 
 def count_hidden_rows(tenant_id: int, import_id: int) -> None:
-    """Count the rows that an uploaded workbook hides."""
+    """Count the rows that an uploaded workbook hides; one of a known form that hides none starts."""
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         imports.count_hidden_rows(import_id)
+        first_look.start_if_known(import_id)
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:

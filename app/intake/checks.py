@@ -15,12 +15,13 @@ from typing import Any
 
 from app.identity.bad_input import BadInput
 from app.identity.normalise import normal_digits
+from app.identity.variants import has_variants
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
 from app.intake.cell_text import cleaned
 from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row
-from app.intake.rules import Rules
+from app.intake.rules import CellReader, Rules
 from app.intake.shown import UNKNOWN
 from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
 from app.tracking.cells import UNWRITABLE, restore
@@ -188,7 +189,7 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
 
 def _readable(sheet_row: int, cells: list[str], rules: Rules, *, rare: bool) -> CheckedRow | Rejected:
     together = "\x1f".join(cells)
-    read, faults = _read(sheet_row, cells, rules)
+    read, faults = read_cells(sheet_row, cells, rules.readers, rules.header)
     if may_hold_card_number(together):
         faults.extend(_card_faults(sheet_row, cells, rules))
     if rare and "#" in together:
@@ -202,6 +203,8 @@ def _readable(sheet_row: int, cells: list[str], rules: Rules, *, rare: bool) -> 
         faults.append(Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "zero_added", message))
     if rare and may_have_lost_letters(together):
         faults.extend(_lost_letters(sheet_row, cells, rules))
+    if rules.variants:
+        faults.extend(_variants(sheet_row, cells, rules))
     fields = _fields((sheet_row, cells), rules, faults)
     return CheckedRow(sheet_row, phone, reference, amount_yen, due_date, tuple(answers), fields, tuple(faults))
 
@@ -218,17 +221,20 @@ def _fields(row: Row, rules: Rules, faults: list[Fault]) -> dict[str, str]:
     return fields
 
 
-def _read(sheet_row: int, cells: Sequence[str], rules: Rules) -> tuple[list[Any], list[Fault]]:
+def read_cells(
+    sheet_row: int, cells: Sequence[str], readers: Iterable[CellReader], header: Sequence[str]
+) -> tuple[list[Any], list[Fault]]:
+    """Read a row's cells; return the values, and what can't be read."""
     values: list[Any] = []
     faults: list[Fault] = []
-    for reader in rules.readers:
+    for reader in readers:
         try:
             if cells[reader.position] == UNKNOWN:
                 raise BadInput(*UNKNOWN_FORMAT)
             values.append(reader.read(cells[reader.position]))
         except BadInput as bad:
             message = bad.message_ja + _FILE_HINTS.get(bad.code, "")
-            faults.append(Fault(sheet_row, rules.header[reader.position], Level.ERROR, bad.code, message))
+            faults.append(Fault(sheet_row, header[reader.position], Level.ERROR, bad.code, message))
     return values, faults
 
 
@@ -283,6 +289,14 @@ def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator
             yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", told)
 
 
+VARIANTS = (
+    "variants",
+    (
+        "答えに異体字（髙・﨑・德など）があります。本人がふつうの字体（高・崎・徳）で入力すると、一致しません。同じとみなす"
+        "ときは、この名簿を取り消し、列の確認の画面で「異体字を同じとみなす」を選んで取り込み直してください。"
+    ),
+)
+
 UNKNOWN_FORMAT = (
     "unknown_format",
     (
@@ -318,6 +332,12 @@ def _lost_letters(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterato
     for position in rules.words:
         if has_lost_letters(cells[position]):
             yield Fault(sheet_row, rules.header[position], Level.WARNING, *LOST_LETTERS)
+
+
+def _variants(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
+    for position in rules.variants:
+        if has_variants(cells[position]):
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, *VARIANTS)
 
 
 def _empty_merge_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:

@@ -50,6 +50,52 @@ class _Undecodable(NamedTuple):
     letters_before: int
 
 
+ENCODING_LABELS = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp932": "Shift_JIS",
+    "euc_jp": "EUC-JP",
+    "iso2022_jp": "JIS",
+    "iso2022_jp_ext": "JIS",
+    "iso2022_jp_2004": "JIS",
+}
+_LOOKED_INTO = 1 << 16  # bytes, where other encodings are looked for
+
+
+def encodings_possible(stream: BinaryIO, found: str) -> list[str]:
+    """List the encodings that a file's beginning can be read in, the one that was `found` first.
+
+    UTF-8 with some Japanese letters is no accident, nor is what has a mark or escapes.
+    """
+    stream.seek(0)
+    head = stream.read(_LOOKED_INTO)
+    if head.isascii() or found not in {"utf-8", "cp932", "euc_jp"}:
+        return [found]
+    if found == "utf-8" and _letters(head.decode("utf-8", "ignore")) > _SURELY_UTF8:
+        return [found]
+    return [found, *(one for one in ("utf-8", "cp932", "euc_jp") if one != found and _reads(head, one))]
+
+
+def _reads(head: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def check_encoding(stream: BinaryIO, encoding: str, max_bytes: int) -> str:
+    """Return the encoding that somebody chose for a file. Raises BadFile where it can't be read in it."""
+    wrong = _first_wrong_byte(stream, encoding, max_bytes)
+    if wrong:
+        label = ENCODING_LABELS.get(encoding, encoding)
+        raise BadFile(
+            "encoding", f"{wrong.line}行目付近の文字を、{label}では読めません。別の文字コードを選んでください。"
+        )
+    return encoding
+
+
 def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
     """Return a seekable stream's encoding, by Python's name.
 

@@ -2,9 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
@@ -12,27 +12,26 @@ from typing import BinaryIO
 from sqlalchemy import Connection, Select, func, select, text, update
 
 from app import audit, limits, queues
-from app.campaigns import lifecycle, template
+from app.campaigns import lifecycle
 from app.config import settings
 from app.extensions import db, vault
 from app.identity.bad_input import BadInput
-from app.identity.normalise import Kana, QuestionKind
+from app.identity.normalise import QuestionKind
 from app.intake import chunks, load
+from app.intake.asked import questions_of
 from app.intake.book_process import WHOLE, BookProcess
 from app.intake.cards import holds_card_number, mask_card_numbers
-from app.intake.cell_text import cleaned
 from app.intake.checks import Fault, Level, Rejected
-from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
-from app.intake.mapping import propose as propose_mapping
+from app.intake.encodings import encodings_possible
+from app.intake.mapping import ColumnMapping
 from app.intake.phones import to_e164
+from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
-from app.models import Question as QuestionRow
 from app.tracking.cells import UNWRITABLE
 from app.tracking.states import CampaignState
 
-_LOOKED_BACK = 20  # earlier files of a campaign
 _CARD_IN_HEADER = (
     "見出しの行に、クレジットカード番号とみられる数字があります。1行目を項目名にし、"
     "カード番号を消してから、もう一度アップロードしてください。"
@@ -49,32 +48,6 @@ class Refused(Exception):  # noqa: N818 - it says what was done
     def __init__(self, message_ja: str) -> None:
         super().__init__(message_ja)
         self.message_ja = message_ja
-
-
-def questions_of(campaign: Campaign) -> list[Question]:
-    """Give a campaign's questions as intake needs them."""
-    return [
-        Question(
-            row.label,
-            QuestionKind(row.kind),
-            row.column_name or None,
-            Kana(row.kana),
-            tuple(choices_of(row)),
-        )
-        for row in campaign.questions
-    ]
-
-
-def choices_of(question: QuestionRow) -> list[str]:
-    """List a question's choices, a line each."""
-    return [line.strip() for line in question.choices.splitlines() if line.strip()]
-
-
-def merge_names(campaign: Campaign, header: Sequence[str]) -> list[str]:
-    """List the columns that the campaign's texts merge, as the header writes them."""
-    written = {template.key(name): name for name in header}
-    texts = campaign.sms_text + campaign.page_title + campaign.page_text
-    return [written.get(name, name) for name in template.fields_in(texts) if name not in template.BUILT_IN]
 
 
 def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) -> int:
@@ -120,9 +93,9 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     return import_id
 
 
-def _opened(row: Import, sheet: str | None = None) -> Table:
+def _opened(row: Import, choice: Choice | None = None) -> Table:
     """Read an upload's headline. Raises BadInput."""
-    table = table_of(row, sheet=sheet)
+    table = table_of(row, choice=choice)
     if any(map(holds_card_number, table.header)):
         # as in a list without a headline: its first row would be kept in plain
         raise BadInput("card_number", _CARD_IN_HEADER)
@@ -134,7 +107,8 @@ def _opened(row: Import, sheet: str | None = None) -> Table:
 def _keep_header(row: Import, table: Table) -> None:
     """Propose what an upload's columns are."""
     row.header, row.encoding, row.sheet = list(table.header), table.encoding, table.sheet
-    row.mapping = (_chosen_before(row) or _proposed(row)).to_json()
+    row.header_row = table.header_row
+    row.mapping = guess(row).to_json()
     row.hidden_rows = None if table.encoding == "xlsx" else 0
 
 
@@ -165,29 +139,35 @@ def count_hidden_rows(import_id: int) -> None:
     db.session.commit()
 
 
-def choose_sheet(import_id: int, sheet: str) -> None:
-    """Read another sheet of a workbook: its headline, its columns, its hidden rows. Raises Refused. Commits."""
+def choose_reading(import_id: int, choice: Choice) -> None:
+    """Read an upload otherwise: another sheet, headline or encoding; what is empty stays. Raises Refused. Commits."""
     row = db.session.get_one(Import, import_id)
-    before = row.sheet
+    if choice.sheet and choice.sheet != row.sheet:
+        choice = replace(choice, header_row=0)  # each sheet has its own
+    else:
+        choice = replace(choice, header_row=choice.header_row or row.header_row)
+    choice = replace(choice, sheet=choice.sheet or row.sheet, encoding=choice.encoding or row.encoding)
     try:
-        table = _opened(row, sheet) if row.state == "mapping" and sheet in sheets_of(row) else None
+        table = _opened(row, choice) if row.state == "mapping" and _is_possible(row, choice) else None
     except BadInput as bad:
-        raise Refused(f"シート「{sheet}」は取り込めません。{bad.message_ja}シート「{before}」のままです。") from None
+        raise Refused(f"選んだ読み方では取り込めません。{bad.message_ja}読み方は元のままです。") from None
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     if table is None or row.state != "mapping":
-        raise Refused("このシートは読めません。画面を開き直して、シートを選び直してください。")
+        raise Refused("この読み方はできません。画面を開き直して、見出しの行やシートを選び直してください。")
     _keep_header(row, table)
     tenant_id, encoding = row.tenant_id, row.encoding
     db.session.commit()
     _count_hidden_rows(tenant_id, import_id, encoding)
 
 
-def sheets_of(row: Import) -> tuple[str, ...]:
-    """Return the names of a workbook's visible sheets; none for another file or one that can't be read."""
-    try:
-        return table_of(row).sheets
-    except BadInput:
-        return ()
+def _is_possible(row: Import, choice: Choice) -> bool:
+    """Return whether the choice is among those that the page offers."""
+    stored = row.tenant_id, row.id, row.byte_count, row.encoding
+    table = table_of(row)
+    if choice.sheet != table.sheet and choice.sheet not in table.sheets:
+        return False
+    encodings = [stored[3]] if stored[3] == "xlsx" else encodings_possible(chunks.open_file(*stored[:3]), stored[3])
+    return choice.encoding in encodings
 
 
 def _is_number(name: str) -> bool:
@@ -195,29 +175,6 @@ def _is_number(name: str) -> bool:
     with suppress(BadInput):
         return bool(to_e164(name))
     return False
-
-
-def _proposed(row: Import) -> ColumnMapping:
-    campaign = row.campaign
-    return propose_mapping(row.header, questions_of(campaign), payment_required=campaign.payment_required)
-
-
-def _chosen_before(row: Import) -> ColumnMapping | None:
-    """Give what somebody chose for the same columns of an earlier file: a corrected one must not fall back to a guess.
-
-    What is fitting no longer, as other questions are asked, is nobody's choice.
-    """
-    columns = set(row.header) - OUR_COLUMNS
-    earlier = db.session.scalars(
-        select(Import)
-        .where(Import.campaign_id == row.campaign_id, Import.id != row.id, Import.byte_count > 0)
-        .where(Import.state != "mapping", Import.mapping.is_not(None))
-        .order_by(Import.id.desc())
-        .limit(_LOOKED_BACK)
-    )
-    alike = (before for before in earlier if set(before.header) - OUR_COLUMNS == columns)
-    chosen = next((ColumnMapping.from_json(before.mapping or {}) for before in alike), None)
-    return chosen if chosen is not None and not problems(row.id, chosen) else None
 
 
 def _read_piece(stream: BinaryIO) -> bytes:
@@ -229,46 +186,17 @@ def _read_piece(stream: BinaryIO) -> bytes:
     return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The first rows of an upload that waits for its mapping, and how the file was read.
-
-    `sheet` is the one read of a workbook's visible `sheets`, `header_row` the sheet row of the headline.
-    """
-
-    rows: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
-    header_row: int = 1
-    sheet: str = ""
-    sheets: tuple[str, ...] = ()
-
-
-def sample(import_id: int, rows: int = 3) -> Sample:
-    """Return the first rows of an upload. Raises BadInput."""
-    table = table_of(db.session.get_one(Import, import_id))
-    return Sample(
-        tuple(tuple(cleaned(cells)) for _, cells in itertools.islice(table.rows, rows)),
-        table.header_row,
-        table.sheet,
-        table.sheets,
-    )
-
-
-def problems(import_id: int, mapping: ColumnMapping) -> list[str]:
-    """Say in Japanese what stands in the way of running the import with this mapping."""
-    row = db.session.get_one(Import, import_id)
-    campaign = row.campaign
-    return mapping.problems(
-        row.header,
-        questions_of(campaign),
-        merge_names(campaign, row.header),
-        payment_required=campaign.payment_required,
-    )
-
-
-def start(import_id: int, mapping: ColumnMapping, *, take_hidden: bool = False) -> None:
+def start(
+    import_id: int,
+    mapping: ColumnMapping,
+    *,
+    take_hidden: bool = False,
+    variants_alike: Container[int] | None = None,
+) -> None:
     """Queue an import with its mapping. Raises Refused. Commits.
 
-    With `take_hidden`, the rows that a workbook hides are taken too.
+    With `take_hidden`, the rows that a workbook hides are taken too. `variants_alike` are the places of the questions
+    that take variants of a letter for alike from now on; None leaves them as they are.
     """
     # first the campaign: whoever changes its questions holds its lock, and looks for lists that are on their way in
     campaign = lifecycle.locked(db.session.get_one(Import, import_id).campaign_id)
@@ -280,13 +208,26 @@ def start(import_id: int, mapping: ColumnMapping, *, take_hidden: bool = False) 
         raise Refused("ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。")
     if len(mapping.answers) != len(campaign.questions):
         raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
-    if found := problems(import_id, mapping):
+    if mapping.asked and mapping.asked != asked(questions_of(campaign)):
+        raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
+    if found := problems(row, mapping):
         raise Refused("\n".join(found))
-    row.mapping, row.take_hidden = mapping.to_json(), take_hidden
+    if variants_alike is not None:
+        _keep_variants(campaign, variants_alike)
+    row.mapping = replace(mapping, asked=asked(questions_of(campaign))).to_json()
+    row.take_hidden = take_hidden
     row.state = "queued"
     tenant_id = row.tenant_id
     db.session.commit()
     queues.enqueue("jobs.intake.run_import", tenant_id, import_id)
+
+
+def _keep_variants(campaign: Campaign, alike: Container[int]) -> None:
+    """Keep with each question whether variants are alike. What lists were digested by isn't taken back."""
+    locked = lifecycle.questions_locked(campaign)
+    for place, question in enumerate(campaign.questions):
+        if question.kind == QuestionKind.TEXT:
+            question.variants_alike = place in alike or (locked and question.variants_alike)
 
 
 def cancel(import_id: int) -> bool:
@@ -389,13 +330,13 @@ def _check_open(campaign: Campaign) -> None:
         raise Refused(lifecycle.why_locked(campaign.state))
 
 
-def table_of(row: Import, *, whole: bool = False, sheet: str | None = None) -> Table:
-    """Open an upload's stored file: for its first rows, or the whole of it. Raises BadInput.
+def table_of(row: Import, *, whole: bool = False, choice: Choice | None = None) -> Table:
+    """Open an upload's stored file as it was read before: for its first rows, or the whole of it. Raises BadInput.
 
     Ends the session's transaction: a workbook may take a while, and PostgreSQL ends whoever is silent meanwhile.
     """
     most = Limits(bytes=settings().upload_max_bytes, rows=settings().import_max_rows, preview=not whole)
-    choice = Choice(row.sheet if sheet is None else sheet, row.take_hidden)
+    choice = choice or Choice(row.sheet, row.take_hidden, row.header_row, row.encoding)
     stored = row.tenant_id, row.id, row.byte_count
     db.session.rollback()
     return read_table(chunks.open_file(*stored), most, choice)

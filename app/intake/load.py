@@ -13,6 +13,7 @@ from psycopg import Connection as DbapiConnection
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
+from app.campaigns import people
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.vault import Place
@@ -236,6 +237,9 @@ def _says(row: CheckedRow, fields: str) -> str:
 
 
 def _identity_key(target: Target, row: CheckedRow, says: str) -> bytes:
+    if not row.reference and next(reversed(row.fields), "").startswith(people.TIED):
+        # the same row with other ties is the same person: it contradicts, and nobody gets two SMS
+        says = _says(row, _as_json({name: row.fields[name] for name in people.own_columns(row.fields)}))
     return vault.identity_key(
         target.tenant_id, target.campaign_id, f"r{row.reference}" if row.reference else f"w{says}"
     )

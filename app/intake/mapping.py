@@ -7,7 +7,7 @@ its own name. Where two columns could be the phone number none is proposed: a pe
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.identity.normalise import Kana, QuestionKind
@@ -31,6 +31,7 @@ class Question:
     column: str | None = None
     kana: Kana = Kana.AS_WRITTEN
     choices: tuple[str, ...] = ()
+    variants_alike: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ColumnMapping:
     """The column's name for each role; `answers` follows the questions' order. None: no column.
 
     `own_numbers` says that long numbers in the columns of references and answers are the company's own, no cards.
+    `ties` names the column of each merge field that takes its value from one of another name. `asked` names the
+    questions that the answers are for, once an import was started.
     """
 
     phone: str | None = None
@@ -46,15 +49,22 @@ class ColumnMapping:
     due_date: str | None = None
     answers: tuple[str | None, ...] = ()
     own_numbers: bool = False
+    ties: Mapping[str, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values for a JSON column."""
-        return asdict(self) | {"answers": list(self.answers)}
+        return asdict(self) | {"answers": list(self.answers), "asked": list(self.asked)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ColumnMapping":
         """Read what `to_json` gave."""
-        return cls(**(dict(stored) | {"answers": tuple(stored["answers"])}))
+        lists = {"answers": tuple(stored["answers"]), "asked": tuple(stored.get("asked", ()))}
+        return cls(**(dict(stored) | lists))
+
+    def source(self, name: str) -> str:
+        """Return the column that a merge field takes its value from."""
+        return self.ties.get(name, name)
 
     def problems(
         self,
@@ -88,8 +98,11 @@ class ColumnMapping:
             if column is not None and column not in header:
                 yield f"列「{column}」がファイルにありません。列を選び直してください。"
         for name in dict.fromkeys(merge_names):
-            if name not in header:
-                yield f"差込項目「{name}」の列がありません。見出しか、文面の差込項目を直してください。"
+            if self.source(name) not in header:
+                yield (
+                    f"差込項目「{name}」の列がありません。差し込む列の「文面の差込項目」で {{{name}}} を選ぶか、"
+                    "文面の差込項目を直してください。"
+                )
 
     def _shared_columns(self) -> Iterable[str]:
         taken: dict[str, str] = {}
@@ -115,8 +128,17 @@ class ColumnMapping:
         }
 
 
-def propose(header: Sequence[str], questions: Sequence[Question], *, payment_required: bool) -> ColumnMapping:
+def propose(
+    header: Sequence[str],
+    questions: Sequence[Question],
+    merge_names: Iterable[str] = (),
+    *,
+    payment_required: bool,
+) -> ColumnMapping:
     """Map columns to roles by their names; what the names don't tell stays None.
+
+    A merge field without a column of its name is tied to the one column that says the same ({氏名}: お名前), unless
+    that is an answer or the phone number.
 
     The amount is mapped only where payment is on; otherwise it is a merge field like any other.
     """
@@ -130,13 +152,29 @@ def propose(header: Sequence[str], questions: Sequence[Question], *, payment_req
         column = _answer_column(question, names)
         answers.append(None if column in answers else column)
     readable = {column: name for column, name in names.items() if column not in answers}
+    phone = _by_name(names, _PHONE) or _by_ending(names)
+    mergeable = {column: name for column, name in readable.items() if column != phone}
     return ColumnMapping(
-        phone=_by_name(names, _PHONE) or _by_ending(names),
+        phone=phone,
         reference=_by_name(readable, _REFERENCE),
         amount=_by_name(readable, _AMOUNT) if payment_required else None,
         due_date=_by_name(readable, _DUE_DATE),
         answers=tuple(answers),
+        ties={
+            name: column
+            for name in merge_names
+            if name not in header and (column := _named_alike(canonical(name), mergeable))
+        },
     )
+
+
+def _named_alike(wanted: str, names: Mapping[str, str]) -> str | None:
+    """Return the one column whose name says what is wanted, in the same words or in those of a person's details."""
+    same = next((tier for tier in _SAME_QUESTION if wanted in tier), frozenset({wanted}))
+    found = [column for column, name in names.items() if name == wanted] or [
+        column for column, name in names.items() if name in same
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _says_the_same(column: str, header: Sequence[str]) -> bool:

@@ -12,12 +12,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from app.intake import books
 from app.intake.book_process import PREVIEW, WHOLE, BookProcess
 from app.intake.cell_text import END_OF_FILE, clean
-from app.intake.encodings import BadFile, find_encoding, too_large
+from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
 from app.limits import COLUMN_NAME
 from app.tracking.cells import UNWRITABLE, restore
@@ -60,7 +60,8 @@ class Table:
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
     none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
     `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab and semicolon, or nothing. `read` tells which
-    share of the file was read so far, 0 to 1. `sheet` is the one read of a workbook's visible `sheets`.
+    share of the file was read so far, 0 to 1. `sheet` is the one read of a workbook's visible `sheets`. `head` are the
+    first rows as they stand, the headline among them.
     """
 
     header: tuple[str, ...]
@@ -71,14 +72,21 @@ class Table:
     header_row: int = 1
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    head: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of a workbook is read: the sheet by name, else the first that looks like a list; hidden rows too or not."""
+    """How a file is read, where that is known; what stays empty is found out.
+
+    `sheet` is a workbook's by name, else the first that looks like a list; its hidden rows are read too or not.
+    `header_row` is the sheet row of the headline, `encoding` Python's name.
+    """
 
     sheet: str = ""
     hidden_rows: bool = False
+    header_row: int = 0
+    encoding: str = ""
 
 
 def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None = None) -> Table:
@@ -89,17 +97,20 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     too_many_rows, cell_too_long, open_quote, stray_quote.
     """
     stream.seek(0)
+    choice = choice or Choice()
     if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
-        return _book_table(stream, limits, choice or Choice())
-    encoding = find_encoding(stream, limits.bytes)
+        return _book_table(stream, limits, choice)
+    chosen = choice.encoding
+    encoding = check_encoding(stream, chosen, limits.bytes) if chosen else find_encoding(stream, limits.bytes)
     named = _named_delimiter(stream, encoding)
     delimiter = named or _find_delimiter(stream, encoding)
     size = stream.seek(0, io.SEEK_END)
     records = _records(stream, encoding, delimiter, limits)
     if named:
         next(records, None)
-    header_row, header, rows = _opened(records, limits)
-    return Table(header, rows, encoding, delimiter, lambda: stream.tell() / max(1, size), header_row)
+    opened = _opened(records, limits, choice.header_row)
+    read = lambda: stream.tell() / max(1, size)  # noqa: E731 - a word for it
+    return Table(opened.header, opened.rows, encoding, delimiter, read, opened.header_row, head=opened.head)
 
 
 def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
@@ -109,8 +120,9 @@ def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
     sheet = book.open(choice.sheet, hidden=choice.hidden_rows)
     if not choice.sheet and len(sheet.names) > 1:
         sheet = book.open(_list_among(book, sheet.names, limits), hidden=choice.hidden_rows)
-    header_row, header, rows = _opened(_short_cells(sheet.rows, limits), limits)
-    return Table(header, rows, "xlsx", "", sheet.read, header_row, sheet.name, sheet.names)
+    opened = _opened(_short_cells(sheet.rows, limits), limits, choice.header_row)
+    where = opened.header_row, sheet.name, sheet.names, opened.head
+    return Table(opened.header, opened.rows, "xlsx", "", sheet.read, *where)
 
 
 def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
@@ -123,9 +135,17 @@ def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
     return names[0]
 
 
-def _opened(records: Iterator[Row], limits: Limits) -> tuple[int, tuple[str, ...], Iterator[Row]]:
+class _Opened(NamedTuple):
+    header_row: int
+    header: tuple[str, ...]
+    rows: Iterator[Row]
+    head: tuple[Row, ...]
+
+
+def _opened(records: Iterator[Row], limits: Limits, wanted: int) -> _Opened:
     head = list(itertools.islice(records, _HEADLINE_WITHIN))
-    place = _headline(head)
+    chosen = next((place for place, row in enumerate(head) if row[0] == wanted), None)
+    place = _headline(head) if chosen is None else chosen
     sheet_row, cells = head[place] if head else (1, [])
     header = _header(sheet_row, cells, limits)
     below = head[place + 1 :]
@@ -135,7 +155,7 @@ def _opened(records: Iterator[Row], limits: Limits) -> tuple[int, tuple[str, ...
             "no_rows", f"見出しだけで、データの行がありません。{sheet_row + 1}行目からデータを入れてください。"
         )
     rows = itertools.chain([first], below, records)
-    return sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row)
+    return _Opened(sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row), tuple(head))
 
 
 def _headline(head: Sequence[Row]) -> int:
@@ -284,7 +304,7 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:
-        raise BadFile("no_header", "1行目に見出しがありません。1行目に列の名前を入れてください。")
+        raise BadFile("no_header", f"{sheet_row}行目に見出しがありません。{sheet_row}行目に列の名前を入れてください。")
     if len(names) > limits.columns:
         raise BadFile("too_many_columns", f"列が多すぎます。要らない列を削除して{limits.columns}列以内にしてください。")
     first_seen: dict[str, int] = {}

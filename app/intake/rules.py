@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.campaigns.people import TIED
 from app.identity.bad_input import BadInput
 from app.identity.dates import parse_date
 from app.identity.normalise import QuestionKind, normal_digits, normalise
@@ -32,11 +33,12 @@ class Rules:
     """Made by `make_rules`. All numbers are positions in the header.
 
     `readers` are those of phone, reference, amount and due date, in this order, then of each answer. `fields` are the
-    cells to store readable (encrypted) by column name; `texts` those among them that no reader has checked; `merged`
-    those the template merges; `not_for_cards` those not searched for card numbers, `own_numbers` those of the
-    company's own numbers; `words` those whose letters a person reads or types (`texts`, and answers that are texts).
-    `free_answers` are the answers, by their place among them and their column, whose length nobody prescribes;
-    `last_digits` the positions of those of which the last four digits are taken. `needed` can't be empty.
+    cells to store readable (encrypted) by column name, or as `people.TIED` says; `texts` those among them that no
+    reader has checked; `merged` those the template merges; `not_for_cards` those not searched for card numbers,
+    `own_numbers` those of the company's own numbers; `words` those whose letters a person reads or types (`texts`, and
+    answers that are texts). `free_answers` are the answers, by their place among them and their column, whose length
+    nobody prescribes; `last_digits` the positions of those of which the last four digits are taken. `needed` can't be
+    empty; in `variants` each variant of a letter is told.
     """
 
     header: tuple[str, ...]
@@ -52,6 +54,7 @@ class Rules:
     free_answers: tuple[tuple[int, str], ...]
     last_digits: tuple[int, ...]
     needed: tuple[int, ...]
+    variants: tuple[int, ...]
 
 
 def make_rules(
@@ -67,12 +70,13 @@ def make_rules(
 
     Raises ValueError where `mapping.problems` names any: those are shown before a check is started.
     """
-    merge_names = frozenset(merge_names)
+    merge_names = list(merge_names)
     if mapping.problems(header, questions, merge_names, payment_required=payment_required) or mapping.phone is None:
         raise ValueError("the mapping has problems")
     at = {column: position for position, column in enumerate(header)}
     answers = [(question, column) for question, column in zip(questions, mapping.answers, strict=True) if column]
-    hidden = {mapping.phone, *OUR_COLUMNS, *mapping.answers} - merge_names
+    merged = {mapping.source(name) for name in merge_names}
+    hidden = {mapping.phone, *OUR_COLUMNS, *mapping.answers} - merged
     checked = {mapping.phone, mapping.amount, mapping.due_date} | {
         column for question, column in answers if question.kind not in (QuestionKind.TEXT, QuestionKind.CHOICE)
     }
@@ -80,23 +84,17 @@ def make_rules(
     passed_over = frozenset(at[column] for column in (mapping.phone, *OUR_COLUMNS) if column in at)
     texts = tuple(at[column] for column in at if column not in hidden | checked)
     spoken = {at[column] for question, column in answers if question.kind in (QuestionKind.TEXT, QuestionKind.CHOICE)}
-    fields = tuple((column, position) for column, position in at.items() if column not in hidden)
-    readers = (
-        CellReader(at[mapping.phone], read_phone),
-        _reader(at, mapping.reference, _read_reference),
-        _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
-        # the same few days stand in every row
-        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
-        *(CellReader(at[column], _answer_reader(question, column, today)) for question, column in answers),
-    )
+    own = tuple((column, position) for column, position in at.items() if column not in hidden)
+    tied = tuple((TIED + name, at[mapping.source(name)]) for name in merge_names if mapping.source(name) != name)
+    readers = cell_readers(header, mapping, questions, payment_required=payment_required, today=today)
     return Rules(
         header=tuple(header),
         phone=at[mapping.phone],
         reference=None if mapping.reference is None else at[mapping.reference],
         readers=readers,
-        fields=fields,
+        fields=own + tied,
         texts=texts,
-        merged=tuple(position for column, position in fields if column in merge_names),
+        merged=tuple(position for column, position in own if column in merged),
         not_for_cards=passed_over | own_numbers if mapping.own_numbers else passed_over,
         own_numbers=own_numbers,
         words=tuple(sorted({*texts, *spoken})),
@@ -107,11 +105,39 @@ def make_rules(
         ),
         last_digits=tuple(at[column] for question, column in answers if question.kind is QuestionKind.LAST4),
         needed=tuple(reader.position for reader in readers if not _takes_nothing(reader)),
+        variants=tuple(
+            at[column]
+            for question, column in answers
+            if question.kind is QuestionKind.TEXT and not question.variants_alike
+        ),
+    )
+
+
+def cell_readers(
+    header: Sequence[str],
+    mapping: ColumnMapping,
+    questions: Sequence[Question],
+    *,
+    payment_required: bool,
+    today: dt.date,
+) -> tuple[CellReader, ...]:
+    """Compile how phone, reference, amount and due date are read, then each answer; no column, nothing read."""
+    at = {column: position for position, column in enumerate(header)}
+    return (
+        _reader(at, mapping.phone, read_phone),
+        _reader(at, mapping.reference, _read_reference),
+        _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
+        # the same few days stand in every row
+        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
+        *(
+            _reader(at, column, _answer_reader(question, column or "", today))
+            for question, column in zip(questions, mapping.answers, strict=True)
+        ),
     )
 
 
 def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) -> CellReader:
-    return CellReader(0, _read_nothing) if column is None else CellReader(at[column], read)
+    return CellReader(0, _read_nothing) if column is None or column not in at else CellReader(at[column], read)
 
 
 def _takes_nothing(reader: CellReader) -> bool:
@@ -159,7 +185,13 @@ def last_four(cell: str) -> str:
 
 
 def _answer_reader(question: Question, column: str, today: dt.date) -> Callable[[str], str]:
-    read = functools.partial(normalise, question.kind, kana=question.kana, choices=question.choices)
+    read = functools.partial(
+        normalise,
+        question.kind,
+        kana=question.kana,
+        choices=question.choices,
+        variants_alike=question.variants_alike,
+    )
     if question.kind is QuestionKind.LAST4:
         return lambda cell: read(last_four(cell))
     names = canonical(question.label) + canonical(column)

@@ -22,7 +22,7 @@ from app.campaigns import overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
-from app.intake import chunks, imports, load
+from app.intake import asked, chunks, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.longest import Longest
 from app.intake.mapping import ColumnMapping
@@ -110,14 +110,14 @@ class _Run:
             ("rows_read", "rows_added", "rows_known", "rows_rejected", "rows_ignored", "warnings"), 0
         )
         self._told = time.monotonic()
-        questions = imports.questions_of(campaign)
+        questions = asked.questions_of(campaign)
         mapping = ColumnMapping.from_json(row.mapping or {})
         self._table = imports.table_of(row, whole=True)
         self._rules = make_rules(
             self._table.header,
             mapping,
             questions,
-            imports.merge_names(campaign, self._table.header),
+            asked.merge_names(campaign, self._table.header),
             payment_required=campaign.payment_required,
             today=datetime.now(TOKYO).date(),
         )

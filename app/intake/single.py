@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, text
 from app import tenancy
 from app.campaigns import overlap
 from app.extensions import db, vault
-from app.intake import imports, load
+from app.intake import asked, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.longest import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
@@ -61,7 +61,7 @@ def form_of(campaign: Campaign) -> Form:
         .order_by((Import.byte_count > 0).desc(), Import.id.desc())  # a file's columns before those of a form
         .limit(1)
     )
-    questions = imports.questions_of(campaign)
+    questions = asked.questions_of(campaign)
     if last is not None and last.mapping is not None and len(last.mapping["answers"]) == len(questions):
         header = [name for name in last.header if name not in OUR_COLUMNS]
         mapping = ColumnMapping.from_json(last.mapping)
@@ -70,9 +70,10 @@ def form_of(campaign: Campaign) -> Form:
         amount, due_date = ("請求金額", "支払期限") if campaign.payment_required else (None, None)
         mapping = ColumnMapping("電話番号", "管理番号", amount, due_date, answers)
         header = [name for name in ("電話番号", "管理番号", amount, due_date, *answers) if name]
-    merged = imports.merge_names(campaign, header)
+    merge_names = asked.merge_names(campaign, header)
+    merged = [mapping.source(name) for name in merge_names]
     header = list(dict.fromkeys([*header, *merged]))
-    if mapping.problems(header, questions, merged, payment_required=campaign.payment_required):
+    if mapping.problems(header, questions, merge_names, payment_required=campaign.payment_required):
         raise imports.Refused("この配信の送信先は、1件ずつ入力できません。名簿のファイルを取り込んでください。")
     answers = tuple(column for column in mapping.answers if column)
     needed = {mapping.phone, *answers, *merged, mapping.amount if campaign.payment_required else None}
@@ -92,8 +93,8 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
     rules = make_rules(
         form.header,
         mapping,
-        imports.questions_of(campaign),
-        imports.merge_names(campaign, form.header),
+        asked.questions_of(campaign),
+        asked.merge_names(campaign, form.header),
         payment_required=campaign.payment_required,
         today=datetime.now(TOKYO).date(),
     )
@@ -103,8 +104,8 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
     if not isinstance(outcome, CheckedRow):
         raise BadRow([Fault(_ROW, mapping.phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
     target_of = (campaign.tenant_id, campaign.id)
-    asked = [
-        (campaign.payment_required, item.id, item.kind, item.kana, item.choices, item.column_name)
+    as_asked = [
+        (campaign.payment_required, item.id, item.kind, item.kana, item.choices, item.column_name, item.variants_alike)
         for item in campaign.questions
     ]
     question_ids, payment_required = [item.id for item in campaign.questions], campaign.payment_required
@@ -112,7 +113,7 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
     db.session.rollback()
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
-        if _asked(connection, campaign_id) != asked:
+        if _asked(connection, campaign_id) != as_asked:
             raise imports.Refused("設問が変わりました。画面を開き直して、もう一度入力してください。")
         import_id = _put_down(connection, target_of, form.header, form.mapping, len(outcome.faults), user_id)
         target = load.Target(*target_of, import_id, question_ids, payment_required)
@@ -140,7 +141,7 @@ def _asked(connection: Connection, campaign_id: int) -> list[tuple[object, ...]]
     """Read what decides how a row is read; whoever changes it holds the campaign's lock."""
     found = connection.execute(
         text("""
-            SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name
+            SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name, q.variants_alike
             FROM campaign c JOIN question q ON q.campaign_id = c.id WHERE c.id = :id ORDER BY q.position
         """),
         {"id": campaign_id},

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select, text
 
 from app import tenancy
+from app.campaigns import people
 from app.campaigns.people import open_fields, open_phone
 from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
@@ -180,8 +181,8 @@ def own_columns(campaign_id: int) -> list[str]:
             .order_by(Recipient.id)
             .limit(1)
         ).one_or_none()
-    kept: dict[str, str] = open_fields(*first) if first else {}
-    names: dict[str, None] = dict.fromkeys(kept)
+    kept = dict.fromkeys(people.own_columns(open_fields(*first))) if first else {}
+    names: dict[str, None] = dict(kept)
     for header, mapping in uploads:
         answers = set(mapping["answers"]) - kept.keys()
         names |= dict.fromkeys(name for name in header if name not in {mapping["phone"], *OUR_COLUMNS, *answers})

@@ -35,6 +35,7 @@ def test_a_file_becomes_people(app, clerk, ours, campaign, ask):
         "column_2": "",
         "column_3": "answer_0",
         "column_4": "answer_1",
+        **{f"merge_{place}": "" for place in range(5) if place != 2},
     }
     assert "佐藤 花子" in mapping
     outcome = take(app, clerk, ours.tenant, answer.location)
@@ -45,7 +46,7 @@ def test_a_file_becomes_people(app, clerk, ours, campaign, ask):
 
 
 def test_a_column_that_the_texts_lack_is_told_at_once_with_the_ways_out(clerk, campaign):
-    url = upload(clerk, campaign, HEAD.replace("氏名", "お名前") + GOOD).location
+    url = upload(clerk, campaign, HEAD.replace("氏名", "宛先") + GOOD).location
     page = clerk.get(url).get_data(as_text=True)
     assert "差込項目「氏名」の列がありません" in page
     assert "文面の差込項目を直す" in page

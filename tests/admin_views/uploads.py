@@ -37,7 +37,7 @@ def one(pattern: str, page: str) -> str:
 
 def chosen(page: str) -> dict[str, str]:
     """Give the form of the columns as a browser would send it."""
-    found = re.findall(r'<select id="\w+" name="(\w+)".*?>(.*?)</select>', page, re.DOTALL)
+    found = re.findall(r'<select id="\w+" name="((?:column|merge)_\w+)".*?>(.*?)</select>', page, re.DOTALL)
     return {
         field: selected[1] if (selected := re.search(r'value="(\w+)" selected', options)) else ""
         for field, options in found
