@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import tenancy
 from app.accounts import Unusable
-from app.payments.attempts import DUE, UNDER_WAY
+from app.payments.attempts import DUE, PATIENCE, UNDER_WAY, put_off
 from app.payments.confirm import confirm
 from app.payments.site import LEFT_ALONE, NoAnswer
 from app.vault import CannotOpen
@@ -40,14 +40,9 @@ _PROBE_S = 3.0
 _UNUSABLE = 2  # one without credentials rests as long as one that was silent so many times more
 # how soon a hand that is free looks again for what has become due while others wait for answers, seconds
 _LOOK_S = 0.5
-# an event that can't be acted upon for so long is left to the clock and to the nights
-_PATIENCE = "24 hours"
 # what is under way is asked about so often, the rarer the longer it waits. Not rarer than that: a provider that gives
 # up telling us, or that we could not hear, costs minutes
 _SOONEST, _RAREST = "5 minutes", "15 minutes"
-# one that got no answer is asked about again after 15 s, 30 s, 1, 2, 4 and 5 minutes; later as rarely as it is old
-_AGAIN_S = 15
-_LATER, _LATEST = "5 minutes", "2 hours"
 
 _log = structlog.get_logger()
 
@@ -164,27 +159,16 @@ def _answered(claim: _Claim) -> None:
 
 def _not_answered(claim: _Claim, fault: NoAnswer | Unusable | CannotOpen) -> None:
     """Let the payment wait a while of its own; let its account rest where it answers nothing at all."""
-    code = fault.code if isinstance(fault, NoAnswer) else ""
-    if code == LEFT_ALONE:
-        # nobody is at fault: it is due as soon as its account may be asked again
-        with tenancy.transaction() as connection:
-            connection.execute(text("UPDATE payment SET asking_until = NULL WHERE id = :id"), {"id": claim.payment_id})
-        return
+    is_left_alone = isinstance(fault, NoAnswer) and fault.code == LEFT_ALONE
     with tenancy.transaction() as connection:
-        connection.execute(
-            text(f"""
-                UPDATE payment p SET asking_until = NULL, unanswered = p.unanswered + 1,
-                    unanswered_since = coalesce(p.unanswered_since, :at),
-                    ask_at = CASE WHEN {UNDER_WAY} OR p.told_at > now() - interval '{_PATIENCE}' THEN now() + least(
-                        make_interval(secs => {_AGAIN_S} * power(2, least(p.unanswered, 20))),
-                        greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_LATER}'),
-                        interval '{_LATEST}'
-                    ) END
-                WHERE id = :id
-            """),  # noqa: S608 - our own words
-            {"id": claim.payment_id, "at": claim.at},
-        )
-        _put_away(connection, claim, "left to the poll", f"n.received_at < now() - interval '{_PATIENCE}'")
+        connection.execute(text("UPDATE payment SET asking_until = NULL WHERE id = :id"), {"id": claim.payment_id})
+        # one that was not asked about is due as soon as its account may be asked again; the one that drew the
+        # provider's wish was put off by `confirm`, as for everybody who asks about it
+        if not is_left_alone:
+            put_off(connection, claim.payment_id, claim.at)
+        _put_away(connection, claim, "left to the poll", f"n.received_at < now() - interval '{PATIENCE}'")
+    if is_left_alone:
+        return
     # a payment that got no answer before says nothing new of its account
     if not isinstance(fault, NoAnswer):
         _count_silence(claim.payment_account_id, least=_SILENT + _UNUSABLE)

@@ -58,6 +58,31 @@ DUE = """
 """
 
 
+# an event that can't be acted upon for so long is left to the clock and to the nights
+PATIENCE = "24 hours"
+# one that got no answer is asked about again after 15 s, 30 s, 1, 2, 4 and 5 minutes; later as rarely as it is old
+_AGAIN_S = 15
+_LATER, _LATEST = "5 minutes", "2 hours"
+
+
+def put_off(connection: Connection, payment_id: int, asked_at: datetime, *, wait_s: float = 0.0) -> None:
+    """Count a question that got no answer, and plan the payment's next one no sooner than in `wait_s` seconds."""
+    connection.execute(
+        text(f"""
+            UPDATE payment p SET unanswered = p.unanswered + 1,
+                unanswered_since = coalesce(p.unanswered_since, :at),
+                ask_at = CASE WHEN {UNDER_WAY} OR p.told_at > now() - interval '{PATIENCE}'
+                    THEN now() + greatest(make_interval(secs => :wait_s), least(
+                        make_interval(secs => {_AGAIN_S} * power(2, least(p.unanswered, 20))),
+                        greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_LATER}'),
+                        interval '{_LATEST}'
+                    )) END
+            WHERE id = :id
+        """),  # noqa: S608 - our own words
+        {"id": payment_id, "at": asked_at, "wait_s": wait_s},
+    )
+
+
 def url_place(tenant_id: int, payment_id: int) -> Place:
     """Say where a payment page's address is sealed."""
     return Place(tenant_id, "payment", "url_sealed", payment_id)

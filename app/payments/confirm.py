@@ -19,7 +19,7 @@ from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
 from app.payments import patience, review, site
-from app.payments.attempts import url_place
+from app.payments.attempts import put_off, url_place
 from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.payments.review import Problem
 from app.payments.site import NoAnswer
@@ -42,8 +42,12 @@ _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
 # a page that the site doesn't call over counts as over so long after its end: clocks differ
 _LAPSED_AFTER = timedelta(seconds=10)
 
-# how soon a person's page may ask the payment site again
+# one that drew the provider's wish to be left alone comes back after so many times as long: others come in between
+_OTHERS_TURN = 2
+
+# how soon a person's page may ask the payment site again; twice as long with each question that got no answer
 _PAGE_PAUSE = timedelta(seconds=3)
+_LONGEST_PAGE_PAUSE = timedelta(minutes=1)
 
 _log = structlog.get_logger()
 
@@ -83,7 +87,7 @@ def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None
     provider, account = site.open_account(row.payment_account_id)
     if timeout_s is not None:
         account = replace(account, timeout_s=min(timeout_s, account.timeout_s))
-    charge = _ask(provider, account, row)
+    charge = _ask(payment_id, provider, account, row)
     record(payment_id, charge, asked_at)
     _end_beside(payment_id)
     return charge
@@ -107,13 +111,13 @@ def end(payment_id: int) -> Charge | None:
         return None
     provider, account = site.open_account(row.payment_account_id)
     asked_at = datetime.now(UTC)
-    charge = _ask(provider, account, row)
+    charge = _ask(payment_id, provider, account, row)
     if (request := provider.expire(account, charge)) is not None:
         # its answer counts for nothing: what became of the charge is asked
         with suppress(NoAnswer):
             site.exchange(account, request)
         asked_at = datetime.now(UTC)
-        charge = _ask(*site.open_account(row.payment_account_id), row)
+        charge = _ask(payment_id, *site.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
     return charge
 
@@ -126,9 +130,19 @@ def brings_money(payment_id: int, charge: Charge | None) -> bool:
         return not _differences(_locked(connection, payment_id), charge)
 
 
-def _ask(provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
-    """Ask about one charge. Raises NoAnswer."""
-    charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
+def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
+    """Ask about one charge. Raises NoAnswer.
+
+    A provider may wish to be left alone for the sake of this one (Stripe: 429 lock_timeout): whoever asks about it next
+    waits until others of its account had their turn.
+    """
+    try:
+        charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
+    except NoAnswer as fault:
+        if fault.is_wish_new:
+            with tenancy.transaction() as connection:
+                put_off(connection, payment_id, datetime.now(UTC), wait_s=_OTHERS_TURN * fault.wait_s)
+        raise
     if charge.url is not None and not site.trusted(charge.url, provider, account):
         charge = replace(charge, url=None)
     over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
@@ -145,9 +159,10 @@ def confirm_for_page(payment_id: int) -> None:
         mine = connection.execute(
             text("""
                 UPDATE payment SET checked_at = :now
-                WHERE id = :id AND (checked_at IS NULL OR checked_at <= :before) RETURNING id
+                WHERE id = :id AND (checked_at IS NULL
+                    OR checked_at <= :now - least(:pause * power(2, least(unanswered, 20)), :longest)) RETURNING id
             """),
-            {"id": payment_id, "now": now, "before": now - _PAGE_PAUSE},
+            {"id": payment_id, "now": now, "pause": _PAGE_PAUSE, "longest": _LONGEST_PAGE_PAUSE},
         ).first()
     if mine is None:
         return

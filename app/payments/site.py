@@ -35,15 +35,24 @@ _log = structlog.get_logger()
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
     """The provider gave no charge. `code` is a word for logs; `final` means that asking the same again is no use.
 
-    `wait_s` is for how many seconds more it wishes to be left alone. `is_key_refused`: nothing is answered until the
-    company mends the account's key.
+    `wait_s` is for how many seconds more it wishes to be left alone; `is_wish_new`: it said so to this very question,
+    which may be about one busy payment. `is_key_refused`: nothing is answered until the company mends its key.
     """
 
-    def __init__(self, code: str, *, final: bool = False, wait_s: float = 0.0, is_key_refused: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        *,
+        final: bool = False,
+        wait_s: float = 0.0,
+        is_wish_new: bool = False,
+        is_key_refused: bool = False,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.final = final
         self.wait_s = wait_s
+        self.is_wish_new = is_wish_new
         self.is_key_refused = is_key_refused
 
 
@@ -106,7 +115,7 @@ def exchange(account: PaymentAccount, request: Request) -> Response:
         raise NoAnswer(answer.reason)
     if wait_s := wish_s(answer):
         _leave_alone(account.id, wait_s)
-        raise NoAnswer(LEFT_ALONE, wait_s=wait_s)
+        raise NoAnswer(LEFT_ALONE, wait_s=wait_s, is_wish_new=True)
     return answer
 
 

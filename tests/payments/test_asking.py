@@ -13,7 +13,7 @@ from app import config, tenancy
 from app.config import Settings
 from app.payments import asking, notices
 from app.payments.base import Charge, WebhookEvent
-from app.payments.confirm import confirm
+from app.payments.confirm import confirm, confirm_for_page
 from app.payments.site import NoAnswer
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, make_buyer
@@ -173,8 +173,40 @@ def test_a_provider_that_asks_to_be_left_alone_is_asked_nothing_by_anybody(
     with pytest.raises(NoAnswer, match="left alone"):
         buyers[0].confirm()
     assert len(site.ledger("stripe")) - before == first
-    # nobody is at fault, so nobody waits longer for it
-    assert buyers[0].database.execute("SELECT max(unanswered) FROM payment").fetchone() == (0,)
+    # who wasn't asked about is next; those that drew the wish come after them, and the account is at no fault
+    drew = buyers[0].database.execute("SELECT count(*), min(ask_at) > now() FROM payment WHERE unanswered = 1")
+    assert drew.fetchone() == (first, True)
+    assert buyers[0].database.execute("SELECT unanswered FROM payment_account").fetchone() == (0,)
+    buyers[0].database.execute("UPDATE payment_account SET ask_after = now()")
+    ask(buyers[0])
+    assert sorted(buyer.state() for buyer in buyers) == ["paid"] * (6 - first) + ["started"] * first
+    buyers[0].database.execute("UPDATE payment SET ask_at = now() WHERE unanswered > 0")
+    ask(buyers[0])
+    assert {buyer.state() for buyer in buyers} == {"paid"}
+
+
+@pytest.mark.parametrize("wait_s", [1, 2])
+def test_two_that_draw_429_delay_no_other_of_their_account(payers: Callable[[int], list[Buyer]], wait_s: int) -> None:
+    """Stripe answers 429 lock_timeout about one object: it comes back after the others, whoever asks about it."""
+    buyers = payers(11)
+    site = buyers[0].site
+    busy = [buyer.payments()[-1]["provider_id"] for buyer in buyers[:2]]
+    site.switches(
+        too_many_requests={"value": True, "on": "stripe.session_retrieve", "ids": busy}, retry_after_s={"value": wait_s}
+    )
+    began = time.monotonic()
+    while time.monotonic() - began < 4 * wait_s + 2:
+        # their own pages ask about them too
+        for buyer in buyers[:2]:
+            with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+                confirm_for_page(buyer.payments()[-1]["id"])
+        ask(buyers[2])
+        if {buyer.state() for buyer in buyers[2:]} == {"paid"}:
+            break
+        time.sleep(0.2)
+    assert [buyer.state() for buyer in buyers] == ["started"] * 2 + ["paid"] * 9
+    site.switches()
+    buyers[0].database.execute("UPDATE payment SET ask_at = now() WHERE unanswered > 0")
     buyers[0].database.execute("UPDATE payment_account SET ask_after = now()")
     ask(buyers[0])
     assert {buyer.state() for buyer in buyers} == {"paid"}
