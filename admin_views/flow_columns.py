@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from admin_views.fields import many_lines
 from app.campaigns import lifecycle, overlap
 from app.identity.bad_input import BadInput
 from app.identity.normalise import QuestionKind
@@ -125,7 +126,7 @@ def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> C
         answers=answers,
         own_numbers=bool(typed.get("own_numbers")),
         ties={field: column for field, column in ties.items() if field != column},
-        asked=tuple(typed["asked"].splitlines()) if typed.get("asked") else (),
+        asked=tuple(many_lines(typed["asked"]).split("\n")) if typed.get("asked") else (),
         **{role: taken.get(role) for role in _ROLE_WORDS},
     )
 

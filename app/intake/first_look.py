@@ -28,7 +28,7 @@ from app.intake.phones import national
 from app.intake.reader import Row
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
-from app.tracking.cells import restore
+from app.tracking.cells import UNWRITABLE, restore
 from app.tracking.clock import TOKYO
 
 _ROWS = 20  # are read, and searched for variants
@@ -57,11 +57,12 @@ class SeenCell:
 
 @dataclass(frozen=True, slots=True)
 class SeenRow:
-    """A row; `refusals` are those of the whole row."""
+    """A row; its own `refusals` and `remarks` are those of no single cell."""
 
     sheet_row: int
     cells: tuple[SeenCell, ...]
     refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -96,7 +97,8 @@ def sample(row: Import) -> Sample:
 
 
 def _in_short(cells: Sequence[str]) -> str:
-    text = "、".join(mask_card_numbers(cell) for cell in cleaned(list(cells)) if cell.strip())
+    written = [UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell) for cell in cleaned(list(cells))]
+    text = "、".join(mask_card_numbers(cell) for cell in written if cell.strip())
     return text if len(text) <= _HEAD_CHARACTERS else f"{text[:_HEAD_CHARACTERS]}…"
 
 
@@ -124,14 +126,16 @@ def _seen_row(
     terms: Mapping[str, Any],
 ) -> SeenRow:
     sheet_row, cells = row
-    padded = [restore(cell) for cell in cells] + [""] * (len(header) - len(cells))
+    # half a letter could not be shown; the check of the row itself refuses it
+    padded = [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]
+    padded += [""] * (len(header) - len(cells))
     uses: dict[str, list[Use]] = {}
     refusals: dict[str | None, dict[str, None]] = {}
     remarks: dict[str | None, dict[str, None]] = {}
     columns = (mapping.phone, mapping.reference, mapping.amount, mapping.due_date, *mapping.answers)
     words = ("電話番号", "管理番号", "請求金額", "支払期限", *(f"答え：{question.label}" for question in questions))
     for column, word, reader in zip(columns, words, cell_readers(header, mapping, questions, **terms), strict=True):
-        if column is None or column not in header:
+        if column is None or column not in header or not any(map(str.strip, padded)):
             continue
         values, faults = read_cells(sheet_row, padded, (reader,), header)
         uses.setdefault(column, []).extend(_use(word, value) for value in values if value not in (None, ""))
@@ -155,7 +159,7 @@ def _seen_row(
         SeenCell(padded[place], tuple(uses.get(name, ())), tuple(refusals.get(name, ())), tuple(remarks.get(name, ())))
         for place, name in enumerate(header)
     )
-    return SeenRow(sheet_row, shown, (*refusals.get(None, ()), *remarks.get(None, ())))
+    return SeenRow(sheet_row, shown, tuple(refusals.get(None, ())), tuple(remarks.get(None, ())))
 
 
 def _use(word: str, value: Any) -> Use:  # noqa: ANN401 - whatever a reader gives

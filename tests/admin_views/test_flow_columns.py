@@ -1,14 +1,16 @@
 """列の確認: a clerk sees what will be taken, ties columns to the texts, and is asked once for each form."""
 
+import io
 import re
 
+import openpyxl
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from app.identity.normalise import QuestionKind
 from app.models import Import, Question, Recipient
-from jobs.intake import run_import
+from jobs.intake import count_hidden_rows, run_import
 from tests import factories
 from tests.admin_views.conftest import House
 from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, people_of, take, upload
@@ -68,6 +70,21 @@ def test_the_first_rows_stand_as_they_will_be_used_and_refused(clerk, campaign):
     assert "1980-01-02" in page  # 昭和55年1月2日, as it will be compared
     assert re.search(r'<td>\s*<div class="seen-refusal">固定電話', page)
     assert "文字コードShift_JISで、1行目を見出しとして読みます" in page
+
+
+def test_half_a_letter_in_a_book_is_shown_as_what_it_is(app, clerk, ours, campaign):
+    book = openpyxl.Workbook()
+    for line in ("担当：_xD800_", *(HEAD + GOOD.replace("佐藤", "_xD800_藤")).splitlines()):
+        book.worksheets[0].append(line.split(","))
+    stream = io.BytesIO()
+    book.save(stream)
+    url = upload(clerk, campaign, stream.getvalue(), "名簿.xlsx").location
+    with app.app_context():
+        count_hidden_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    page = page_of(clerk, url)
+    assert "担当：\N{REPLACEMENT CHARACTER}" in page
+    assert "表示できない文字" in page
+    assert "シート「Sheet」の2行目を見出しとして読みます" in page
 
 
 def test_the_headlines_row_can_be_chosen(clerk, campaign, ask):

@@ -3,6 +3,7 @@
 import io
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from app import tenancy
 from app.extensions import db, vault
+from app.identity import check
 from app.identity.normalise import Kana, QuestionKind, forms, normalise
 from app.identity.variants import usual_forms, variants_in
 from app.intake import first_look, imports, proposals, running
@@ -241,6 +243,38 @@ def test_variants_are_told_and_taken_for_alike_where_that_was_chosen(naming: Cam
     assert digest_of(naming, 2, "高崎徳子" if alike else "髙﨑德子")
     told = db.session.scalars(select(ImportFault.code).where(ImportFault.import_id == row.id)).all()
     assert ("variants" in told) is not alike
+
+
+@pytest.mark.parametrize(("alike", "answers"), [(True, ["髙﨑徳子", "高崎 德子"]), (False, ["髙﨑 德子"])])
+def test_the_persons_page_obeys_the_choice(naming: Campaign, alike: bool, answers: list[str]) -> None:  # noqa: FBT001
+    row = stored(naming, NAMES)
+    imports.start(row.id, proposals.guess(row), variants_alike={0} if alike else set())
+    running.run(row.id)
+    db.session.expire_all()
+    who = db.session.scalars(select(Recipient).where(Recipient.sheet_row == 2)).one()
+    who.page_state, who.link_expires_at = "opened", datetime.now(UTC) + timedelta(hours=1)
+    db.session.commit()
+    tenant_id, recipient_id, asked = naming.tenant_id, who.id, check.questions(naming.id)
+    for answer in answers:
+        assert check.check(tenant_id, recipient_id, 1, asked, [(answer,)]).kind is check.VerdictKind.RIGHT
+    wrong = "高橋徳子" if alike else "高崎徳子"
+    assert check.check(tenant_id, recipient_id, 1, asked, [(wrong,)]).kind is check.VerdictKind.WRONG
+
+
+def test_people_of_before_the_choice_still_answer_as_their_list_wrote(naming: Campaign) -> None:
+    taken(stored(naming, NAMES), proposals.guess(stored(naming, NAMES)))
+    who = db.session.scalars(select(Recipient).where(Recipient.sheet_row == 2)).one()
+    who.page_state, who.link_expires_at = "opened", datetime.now(UTC) + timedelta(hours=1)
+    naming.questions[0].variants_alike = True
+    db.session.commit()
+    asked = check.questions(naming.id)
+    assert check.check(naming.tenant_id, who.id, 1, asked, [("髙﨑德子",)]).kind is check.VerdictKind.RIGHT
+
+
+def test_an_empty_row_is_told_and_is_no_refusal(campaign: Campaign) -> None:
+    row = stored(campaign, LIST.replace("K1,", ",,,,,,\r\nK1,", 1))
+    first = first_look.seen(row, first_look.sample(row).rows, proposals.guess(row))[0]
+    assert (first.sheet_row, first.refused, len(first.remarks)) == (2, False, 1)
 
 
 def test_what_people_were_digested_by_is_not_taken_back(naming: Campaign) -> None:
