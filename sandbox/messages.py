@@ -143,7 +143,7 @@ class Messages:
             is_shorten=draft.is_shorten,
             scheduled_at=_iso(draft.scheduled_at),
             limited_at=_iso(draft.limited_at),
-            at=now,
+            at=now - self._switches.amount("clock_behind_s", _CREATE),
             updated_at=iso(now),
             unlisted=self._switches.flag("tag_unlisted", _CREATE),
         )

@@ -51,6 +51,7 @@ AMOUNTS = {
     "paid_ahead_s": "a payment site tells a time of payment so much later",
     "paid_behind_s": "a payment site tells a time of payment so much earlier",
     "list_stale_s": "messages younger than this stand in no list yet, seconds",
+    "clock_behind_s": "the carrier's clock is this much behind, seconds",
     "taken_late_s": "how much later a gateway's message is accepted, seconds",
     "poison": "the status with which sends are refused, not accepted; `ids` has digits of the numbers",
 }

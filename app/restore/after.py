@@ -115,7 +115,7 @@ def _hold(since: datetime | None, sleep: Callable[[float], None]) -> tuple[datet
                         extract(epoch FROM held_at + make_interval(secs => :settle_s) - now()) AS wait_s
                     FROM installation
                 """),
-                {"settle_s": _settle_s()},
+                {"settle_s": listing.settle_s()},
             ).one()
     if row.wait_s > 0:
         _log.warning("waiting until what left last has settled", seconds=round(row.wait_s))
@@ -123,11 +123,6 @@ def _hold(since: datetime | None, sleep: Callable[[float], None]) -> tuple[datet
     with tenancy.platform(), tenancy.transaction() as connection:
         now = connection.execute(text("SELECT now()")).scalar_one()
     return min(row.since, since or row.since) - MARGIN, now + timedelta(seconds=1)
-
-
-def _settle_s() -> float:
-    """Return how long after it left a message may still be missing in a service's list, seconds."""
-    return max(settings().unknown_settle_s, settings().gateway_settle_s)
 
 
 def _gap_s() -> float:

@@ -37,7 +37,7 @@ def whole(
     for reading in range(_READINGS):
         if reading:
             sleep(gap_s)
-        messages = listing.left(account.id, start, end)
+        messages = listing.left(account, start, end)
         found = {item.report.provider_id for item in messages}
         if found == before:
             return messages

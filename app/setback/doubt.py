@@ -15,7 +15,7 @@ from app import queues, tenancy
 from app.setback import beat, listing, recognise
 from app.setback.beat import Held, InDoubt
 from app.setback.known import Why
-from app.setback.listing import Asked, Unasked
+from app.setback.listing import Asked, NotYet, Unasked
 from app.setback.outside import OutsideAway
 
 # who asks the services asks alone for so long, seconds
@@ -148,14 +148,8 @@ def _ask(doubt: str) -> bool:
         return False  # another process asks
     _log.warning("the SMS services are asked before anything leaves", doubt=doubt)
     try:
-        for account in listing.accounts():
-            missing = _missing(account, taken.beaten_at, taken.now)
-            if missing:
-                hold(Held(Why.MISSED), {"account": account.name, "messages": missing})
-                return False
-    except Unasked as fault:
-        hold(Held(Why.UNASKED), {"account": account.name, "code": str(fault)})
-        return False
+        if not _know_no_more(taken.beaten_at, taken.now):
+            return False
     finally:
         with tenancy.transaction() as connection:
             connection.execute(text("UPDATE installation SET asking_until = NULL"))
@@ -173,6 +167,23 @@ def _ask(doubt: str) -> bool:
     return True
 
 
+def _know_no_more(beaten_at: datetime | None, now: datetime) -> bool:
+    """Return whether every account told that it knows no more than the database; hold where one knows, or can't say."""
+    for account in listing.accounts():
+        try:
+            missing = _missing(account, beaten_at, now)
+        except NotYet:
+            _log.warning("nothing leaves until the list of an account has caught up", sms_account_id=account.id)
+            return False  # asked again
+        except Unasked as fault:
+            hold(Held(Why.UNASKED), {"account": account.name, "code": str(fault)})
+            return False
+        if missing:
+            hold(Held(Why.MISSED), {"account": account.name, "messages": missing})
+            return False
+    return True
+
+
 def _missing(account: Asked, beaten_at: datetime | None, now: datetime) -> int:
     """Count the messages of ours at an account's service that the database doesn't know. Raises Unasked."""
     since = beaten_at
@@ -187,6 +198,6 @@ def _missing(account: Asked, beaten_at: datetime | None, now: datetime) -> int:
                 """),
                 {"tenant_id": account.tenant_id, "id": account.id},
             ).scalar_one()
-    messages = listing.left(account.id, since - MARGIN, now)
+    messages = listing.left(account, since - MARGIN, now)
     with tenancy.transaction() as connection:
         return recognise.unknown(connection, account, messages)

@@ -1,32 +1,52 @@
 """What left by an SMS account in a time, as its service lists it, and which of it the database doesn't know.
 
-In: an account and a time. Out: every message of it in the form of our references. What can't happen here: a part of a
-list taken for the whole, or another time's list for this one; a transaction open while a service is asked.
+In: an account and a time, by our clock. Out: every message of it as the service lists it. What can't happen here: a
+part of a list taken for the whole, or another time's list for this one (the service's clock may be hours from ours); a
+list that lacks what the database itself knows to be there; a transaction open while a service is asked.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
-from app.accounts import Unusable, for_sms
+from app import tenancy
+from app.accounts import Unusable, for_sms, sms_contract
+from app.config import settings
 from app.extensions import db
 from app.models import SmsAccount
-from app.outbound import Response
+from app.outbound import Request, Response
 from app.outbound.curl import perform
-from app.sms import PROVIDERS
+from app.sms import PROVIDERS, base
 from app.sms.base import Left, UnclearAnswer
 from app.vault import CannotOpen
 
 # a list that goes on for so long is not read to its end: a person looks into it
 _MOST_PAGES = 20_000
 _TRIES = 3
+# A service's clock may be changed, or in another zone: so much more of its list is read on either side, and more where
+# no message of ours tells how far it is from ours.
+_WIDE = timedelta(hours=3)
+_WIDEST = timedelta(hours=13)
+# an older message of ours may have left the service's records
+_KEPT = timedelta(days=7)
+# of the messages on record in that time so many must be in the list
+_KNOWN = 10_000
+_SECOND = timedelta(seconds=1)
+
+T = TypeVar("T")
 
 
 class Unasked(Exception):  # noqa: N818 - it says what is missing
     """The account could not be asked, or gave no clear answer. `args[0]` is a code for logs."""
+
+
+class NotYet(Unasked):
+    """The list lacks what left a moment ago: it has not caught up, ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +70,99 @@ def accounts(tenant_id: int | None = None) -> list[Asked]:
     return [Asked(*row) for row in rows]
 
 
-def left(account_id: int, start: datetime, end: datetime) -> list[Left]:
-    """Return what left by an account from `start` to `end`, each message once. Raises Unasked."""
+def settle_s() -> float:
+    """Return how long after it left a message may still be missing in a service's list, seconds."""
+    return max(settings().unknown_settle_s, settings().gateway_settle_s)
+
+
+def left(account: Asked, start: datetime, end: datetime) -> list[Left]:
+    """Return what left by an account from `start` to `end` by our clock, and around it, each once. Raises Unasked.
+
+    A scope that sees the account must be open.
+    """
     with Session(db.engine) as session:
-        row = session.get_one(SmsAccount, account_id)
+        row = session.get_one(SmsAccount, account.id)
         try:
-            provider, account = PROVIDERS[row.provider], for_sms(row)
+            provider, opened = PROVIDERS[row.provider], for_sms(row)
         except (Unusable, CannotOpen) as fault:
             raise Unasked("unusable") from fault
+        contract = sms_contract(row)
+    known = _on_record(account, contract, start, end)
+    wide, behind, ahead = _WIDEST, timedelta(), timedelta()
+    if known:
+        newest = known[0]
+        told = _ask(provider.detail(opened, newest.provider_id), provider.report)
+        if told.accepted_at is not None:
+            apart = told.accepted_at - newest.started_at
+            wide, behind, ahead = _WIDE, min(behind, apart), max(ahead, apart)
+            if not newest.inside and newest.provider_id not in _read(
+                provider, opened, told.accepted_at - _SECOND, told.accepted_at + _SECOND
+            ):
+                raise Unasked("incomplete")
+    found = _read(provider, opened, start + behind - wide, end + ahead + wide)
+    missing = [one for one in known if one.inside and one.provider_id not in found]
+    if missing:
+        settled = all(one.started_at < end - timedelta(seconds=settle_s()) for one in missing)
+        raise Unasked("incomplete") if settled else NotYet("incomplete")
+    return list(found.values())
+
+
+def _on_record(account: Asked, contract: dict[str, str], start: datetime, end: datetime) -> Sequence[Row[Any]]:
+    """Return messages that the account's contract accepted at once, the newest first: some of the time, or the last."""
+    with tenancy.transaction() as connection:
+        return connection.execute(
+            text("""
+                SELECT provider_id, started_at, started_at >= :start AS inside FROM (
+                    SELECT l.recipient_id, l.provider_id, l.started_at
+                    FROM send_log l JOIN sms_contract k ON k.id = l.sms_contract_id
+                    WHERE l.tenant_id = :tenant_id AND l.started_at > least(:start, CAST(:end AS timestamptz) - :kept)
+                    AND l.started_at <= :end AND l.sms_account_id = :account_id
+                    AND k.content = CAST(:contract AS jsonb)
+                    AND l.provider_id IS NOT NULL AND l.state IN ('accepted', 'delivered', 'undelivered')
+                    ORDER BY l.started_at DESC LIMIT :most
+                ) AS recent
+                -- not one that was unknown first: it may have been accepted much later
+                WHERE NOT EXISTS (
+                    SELECT FROM event e
+                    WHERE e.recipient_id = recent.recipient_id AND e.track = 'sms' AND e.state = 'unknown'
+                )
+                ORDER BY started_at DESC
+            """),
+            {
+                "tenant_id": account.tenant_id,
+                "account_id": account.id,
+                "contract": json.dumps(contract, ensure_ascii=False),
+                "start": start,
+                "end": end,
+                "kept": _KEPT,
+                "most": _KNOWN,
+            },
+        ).all()
+
+
+def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:
+    """Read a list to its end, by the service's clock."""
     found: dict[str, Left] = {}
     for number in range(1, _MOST_PAGES + 1):
         request = provider.sent_between(account, start, end, number)
         if request is None:
             raise Unasked("no_list")
-        page = None
-        for _ in range(_TRIES):
-            answer = perform(request)
-            if isinstance(answer, Response):
-                try:
-                    page = provider.listed(answer, start, end)
-                    break
-                except UnclearAnswer as unclear:
-                    code = str(unclear)
-            else:
-                code = answer.reason
-        if page is None:
-            raise Unasked(code)
+        page = _ask(request, lambda response: provider.listed(response, start, end))
         found |= {item.report.provider_id: item for item in page.messages}
         if not page.more:
-            return list(found.values())
+            return found
     raise Unasked("endless")
 
 
-def by_reference(messages: Sequence[Left]) -> dict[str, Left]:
-    """Return messages by each of their references, in lower case: a carrier may write them so."""
-    return {reference.lower(): item for item in messages for reference in item.report.references}
+def _ask(request: Request, read: Callable[[Response], T]) -> T:
+    code = ""
+    for _ in range(_TRIES):
+        answer = perform(request)
+        if isinstance(answer, Response):
+            try:
+                return read(answer)
+            except UnclearAnswer as unclear:
+                code = str(unclear)
+        else:
+            code = answer.reason
+    raise Unasked(code)

@@ -177,3 +177,35 @@ def test_while_the_folder_cannot_be_read_nothing_is_lifted(launched: Launched, t
     with pytest.raises(NotLifted, match="OUTSIDE_DIR"):
         restored()
     assert why() == "beat"
+
+
+def test_an_empty_list_that_lacks_what_the_backup_knows_is_no_answer(
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection
+) -> None:
+    job = launched(15, slice_rows=5)
+    set_back(job, database)
+    job.send()
+    sandbox.switches(list_empty=True)
+    done = restored()
+    sandbox.switches()
+    assert (done.accounts, done.attempts, done.held_campaigns) == (0, 0, 1)
+    assert "incomplete" in done.unasked[0]
+    job.make_due()
+    job.send()
+    assert set(received(sandbox).values()) == {1}
+    assert len(sandbox.messages()) == 10
+
+
+def test_a_carriers_clock_that_is_hours_off_hides_nothing(
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection
+) -> None:
+    sandbox.switches(clock_behind_s=9 * 3600)
+    job = launched(15, slice_rows=5)
+    set_back(job, database)
+    job.send()
+    assert (restored().attempts, why()) == (5, "")
+    job.make_due()
+    job.send()
+    job.send()
+    assert set(received(sandbox).values()) == {1}
+    assert len(sandbox.messages()) == 15

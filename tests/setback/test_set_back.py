@@ -250,3 +250,70 @@ def test_an_account_that_gives_no_answer_holds(
     job.send()
     assert len(sandbox.messages()) == 3
     assert why() == Why.UNASKED
+
+
+@pytest.mark.parametrize("behind_s", [3_600, 9 * 3_600])
+@pytest.mark.parametrize("turns_before", [0, 1])
+def test_a_carriers_clock_that_is_hours_off_hides_nothing(
+    launched: Launched,
+    sandbox: Sandbox,
+    redis: redis_package.Redis,
+    backup: Callable[[], Backup],
+    behind_s: int,
+    turns_before: int,
+) -> None:
+    sandbox.switches(clock_behind_s=behind_s)
+    job = launched(10, slice_rows=5)
+    for _ in range(turns_before):
+        turns.take()
+    before = backup()
+    job.send()
+    before.restore()
+    job.change("UPDATE beat SET count = 1, at = now() - interval '1 minute' WHERE slot = 0")
+    without_copies(redis)
+    job.send()
+    assert set(received(sandbox).values()) == {1}
+    assert why() == Why.MISSED
+
+
+def test_a_carriers_clock_that_is_hours_off_holds_nothing_by_itself(
+    launched: Launched, sandbox: Sandbox, redis: redis_package.Redis
+) -> None:
+    sandbox.switches(clock_behind_s=9 * 3_600)
+    job = launched(5, slice_rows=3)
+    turns.take()
+    without_copies(redis)
+    job.send()
+    assert len(sandbox.messages()) == 5
+    assert why() == ""
+
+
+@pytest.mark.parametrize("hours_ago", [0, 30])
+def test_an_empty_list_that_must_show_what_is_on_record_holds(
+    launched: Launched, sandbox: Sandbox, redis: redis_package.Redis, tuned: Tuned, hours_ago: int
+) -> None:
+    tuned(unknown_settle_s=0, gateway_settle_s=0)
+    job = launched(5, slice_rows=3)
+    turns.take()
+    job.change("UPDATE send_log SET started_at = started_at - make_interval(hours => %s)", hours_ago)
+    without_copies(redis)
+    sandbox.switches(list_empty=True)
+    job.send()
+    assert len(sandbox.messages()) == 3
+    assert why() == Why.UNASKED
+
+
+def test_a_list_that_lacks_what_left_just_now_is_asked_again(
+    launched: Launched, sandbox: Sandbox, redis: redis_package.Redis, tuned: Tuned
+) -> None:
+    tuned(unknown_settle_s=300, gateway_settle_s=300)
+    job = launched(5, slice_rows=3)
+    turns.take()
+    without_copies(redis)
+    sandbox.switches(list_stale_s=60)
+    job.send()
+    assert (len(sandbox.messages()), why()) == (3, "")
+    sandbox.switches()
+    job.make_due()
+    job.send()
+    assert (len(sandbox.messages()), why()) == (5, "")
