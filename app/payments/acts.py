@@ -28,7 +28,7 @@ from app.payments.base import (
     RefundStatus,
     UnclearCharge,
 )
-from app.payments.confirm import brings_money, confirm, end
+from app.payments.confirm import CURRENCY, brings_money, confirm, end
 from app.payments.review import refund_reference
 from app.payments.site import NoAnswer
 from app.setback import beat, doubt, words
@@ -46,6 +46,16 @@ _DISPUTED = (
 _ASKED_BEFORE = (
     "この返金は前にも依頼しています。決済サイトは、もう一度の返金を受け付けませんでした。"
     "決済サイトの管理画面で、返金の状態を確かめてください。終わった返金は自動で反映します。"
+)
+
+_MISFIT = (
+    "決済サイトには、この方のお金{yen}があります。請求と合わないため、このまま確認を終えると、ご本人がもう一度支払うことになります。"
+    "次のどちらかを先に済ませてください。①決済サイトの管理画面で全額を返金する（ご本人は支払い直せます）。"
+    "②受け取ったお金で支払い済みとする：送信先の画面の「消込」で、入金の方法を「決済サイト（請求と合わない入金）」にして記録する。"
+)
+_NOW_TO_LOOK_AT = (
+    "取り消す前に、決済サイトから、注文と合わない入金が知らされました。この支払いは「要確認」になりました。"
+    "送信先の画面の説明に沿って確かめてください。"
 )
 
 _REFUND_TRIES = 2
@@ -195,6 +205,11 @@ def _unwant(payment_id: int, at: datetime) -> None:
         )
 
 
+def _yen(charge: Charge) -> str:
+    is_yen = charge.amount is not None and (charge.currency or "").lower() == CURRENCY
+    return f"（{charge.amount:,}円）" if is_yen else ""
+
+
 def _state_now(payment_id: int) -> PaymentState:
     """Give the state once the site was asked; without its answer, as it was."""
     try:
@@ -208,6 +223,12 @@ def _state(payment_id: int) -> PaymentState:
     with tenancy.transaction() as connection:
         found = connection.execute(text("SELECT state FROM payment WHERE id = :id"), {"id": payment_id}).scalar_one()
     return PaymentState(found)
+
+
+def _problem(payment_id: int) -> str:
+    with tenancy.transaction() as connection:
+        found = connection.execute(text("SELECT problem FROM payment WHERE id = :id"), {"id": payment_id})
+        return str(found.scalar_one())
 
 
 @patience.person_waits()
@@ -232,6 +253,8 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
         _log.warning("payment not cancelled", payment_id=payment_id, reason=str(fault))
         raise Refused(_AWAY) from None
     state = _state(payment_id)
+    if _problem(payment_id):
+        raise Refused(_NOW_TO_LOOK_AT)
     if state in {PaymentState.STARTED, PaymentState.PENDING}:
         raise Refused("この支払い方法は、ここから取り消せません。払込期限が過ぎると、自動で期限切れになります。")
     return state
@@ -242,19 +265,25 @@ def looked_at(payment_id: int, *, actor: str) -> None:
     """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
 
     An attempt that was under way is over with it, and the person may pay anew, unless its money is there by now, as
-    ordered. Should money that doesn't fit be told of later, the alarm comes again.
+    ordered. Nobody is to pay anew while the site has money of theirs that doesn't fit, or can't be asked.
     """
-    paid = False
+    charge, away = None, False
     try:
-        paid = brings_money(payment_id, end(payment_id))
+        charge = end(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
+        # what the site doesn't know has no money; a contract that can't be used opens no second page
+        away = isinstance(fault, NoAnswer) and not fault.final
+    paid = brings_money(payment_id, charge)
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        connection.execute(
-            text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
+        person = connection.execute(
+            text("""
+                SELECT payment_state FROM recipient
+                WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE
+            """),
             {"id": payment_id},
-        )
+        ).one()
         row = connection.execute(
             text("""
                 SELECT tenant_id, campaign_id, recipient_id, attempt, state, problem FROM payment
@@ -264,6 +293,11 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         ).one()
         if not row.problem:
             raise Refused("この支払いには、確認の必要なことがありません。")
+        may_pay_anew = PaymentState.PAID not in {row.state, person.payment_state} and row.state != PaymentState.REFUNDED
+        if may_pay_anew and away:
+            raise Refused(_AWAY)
+        if may_pay_anew and not paid and charge is not None and charge.status is ChargeStatus.PAID:
+            raise Refused(_MISFIT.format(yen=_yen(charge)))
         detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": row.problem}
         connection.execute(
             text("""

@@ -22,7 +22,12 @@ from app.tracking.moves import Step, move
 from app.tracking.states import PAYMENT, PaymentState
 
 # how money came: kept as the payment's method
-BY_HAND = {"bank_transfer": "銀行振込", "cash": "窓口・集金", "other_site": "ほかの決済サービス"}
+BY_HAND = {
+    "bank_transfer": "銀行振込",
+    "cash": "窓口・集金",
+    "other_site": "ほかの決済サービス",
+    "misfit": "決済サイト（請求と合わない入金）",
+}
 
 _NO_REASON = "理由を入力してください。"
 _UNDER_WAY = (

@@ -354,6 +354,48 @@ def payment_without_money(stand: Stand) -> None:
     assert (stand.state(), differences(stand)) == ("paid", [("missing", AMOUNT, None)])
 
 
+def _pay_a_misfit(stand: Stand) -> int:
+    """Have the site take more than was ordered."""
+    stand.press()
+    stand.choose(stand.traits.at_once)
+    stand.database.execute("UPDATE payment SET amount_yen = amount_yen - 1")
+    stand.confirm()
+    payment = stand.payment()
+    assert (payment["state"], payment["problem"]) == ("started", "mismatch: amount")
+    return int(payment["id"])
+
+
+def misfit_given_back(stand: Stand) -> None:
+    """Nobody is led to a second payment while the site has their money; once it went back they may pay anew."""
+    payment_id = _pay_a_misfit(stand)
+    with pytest.raises(Refused, match="12,000円"):
+        act(stand, acts.looked_at, payment_id)
+    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    with pytest.raises(Refused, match="まだ何も変えていません"):
+        act(stand, acts.looked_at, payment_id)
+    stand.sandbox.switches()
+    assert (stand.state(), stand.payment()["problem"], stand.press()) == (
+        "started",
+        "mismatch: amount",
+        Outcome.CLOSED,
+    )
+    stand.sandbox.act(stand.at_site()[0]["id"], "refund", amount=AMOUNT)
+    act(stand, acts.looked_at, payment_id)
+    assert (stand.state(), stand.payment()["problem"], stand.press()) == ("cancelled", "", Outcome.READY)
+
+
+def misfit_taken(stand: Stand) -> None:
+    """Money that doesn't fit is taken by hand: the problem can be closed then, and nobody pays again."""
+    payment_id = _pay_a_misfit(stand)
+    money = Money("misfit", AMOUNT, "差額は返した")
+    act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
+    act(stand, acts.looked_at, payment_id)
+    found = stand.database.execute("SELECT state, problem FROM payment ORDER BY attempt").fetchall()
+    assert found == [("cancelled", ""), ("paid", "")]
+    assert stand.database.execute("SELECT payment_state FROM recipient").fetchone() == ("paid",)
+    assert stand.press() is Outcome.CLOSED
+
+
 AFTER: dict[str, Callable[[Stand], None]] = {
     "two phones at once": two_phones,
     "page out of time": out_of_time,
@@ -368,6 +410,8 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "paid after its end": paid_after_its_end,
     "given back at the site": given_back_at_the_desk,
     "part given back at the site": part_given_back_at_the_desk,
+    "misfit given back": misfit_given_back,
+    "misfit taken": misfit_taken,
     "disputed, then won": disputed_then_won,
     "disputed and lost": disputed_and_lost,
     "disputed without a word": disputed_without_a_word,

@@ -208,14 +208,24 @@ def test_money_that_came_meanwhile_is_taken_when_the_problem_is_closed(buyer: Bu
     assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("paid", ["paid"], "")
 
 
-def test_money_that_does_not_fit_stays_closed_once_looked_at(buyer: Buyer) -> None:
+def test_money_that_does_not_fit_and_comes_during_a_cancel_is_named(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
     buyer.database.execute("UPDATE payment SET amount_yen = 11000")
+    with pytest.raises(Refused, match="「要確認」になりました"):
+        act(buyer, acts.cancel, newest(buyer))
+    assert (buyer.states(), buyer.payments()[0]["problem"]) == (["started"], "mismatch: amount")
+
+
+def test_money_that_does_not_fit_an_attempt_that_had_ended_invites_nobody_to_pay_again(buyer: Buyer) -> None:
+    buyer.press()
+    buyer.choose("card")
+    buyer.database.execute("UPDATE payment SET amount_yen = 11000, state = 'expired'")
+    buyer.database.execute("UPDATE recipient SET payment_state = 'expired'")
     buyer.confirm()
-    assert buyer.payments()[0]["problem"] == "mismatch: amount"
-    act(buyer, acts.looked_at, newest(buyer))
-    assert (buyer.states(), buyer.payments()[0]["problem"]) == (["cancelled"], "")
+    with pytest.raises(Refused, match="12,000円"):
+        act(buyer, acts.looked_at, newest(buyer))
+    assert str(buyer.press()) == "closed"
 
 
 def test_money_stays_when_its_problem_is_closed(buyer: Buyer) -> None:
