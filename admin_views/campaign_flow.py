@@ -133,10 +133,9 @@ class CampaignFlow(FlowView):
     def choose_reading(self, campaign_id: int, import_id: int) -> Page:
         """Read an upload otherwise: another sheet, headline or encoding."""
         one_import(campaign_id, import_id)
-        header_row = request.form.get("header_row", "")
         choice = Choice(
             request.form.get("sheet", ""),
-            header_row=int(header_row) if header_row.isascii() and header_row.isdigit() and len(header_row) < 5 else 0,  # noqa: PLR2004 - rows at a file's beginning
+            header_row=request.form.get("header_row", 0, type=int),
             encoding=request.form.get("encoding", ""),
         )
         try:

@@ -109,8 +109,15 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     if named:
         next(records, None)
     opened = _opened(records, limits, choice.header_row)
-    read = lambda: stream.tell() / max(1, size)  # noqa: E731 - a word for it
-    return Table(opened.header, opened.rows, encoding, delimiter, read, opened.header_row, head=opened.head)
+    return Table(
+        opened.header,
+        opened.rows,
+        encoding,
+        delimiter,
+        lambda: stream.tell() / max(1, size),
+        opened.header_row,
+        head=opened.head,
+    )
 
 
 def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
@@ -144,8 +151,9 @@ class _Opened(NamedTuple):
 
 def _opened(records: Iterator[Row], limits: Limits, wanted: int) -> _Opened:
     head = list(itertools.islice(records, _HEADLINE_WITHIN))
-    chosen = next((place for place, row in enumerate(head) if row[0] == wanted), None)
-    place = _headline(head) if chosen is None else chosen
+    place = next((place for place, row in enumerate(head) if row[0] == wanted), None) if wanted else _headline(head)
+    if place is None:
+        raise BadFile("no_header", f"{wanted}行目は見出しにできません。初めの{_HEADLINE_WITHIN}行から選んでください。")
     sheet_row, cells = head[place] if head else (1, [])
     header = _header(sheet_row, cells, limits)
     below = head[place + 1 :]

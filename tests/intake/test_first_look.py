@@ -81,6 +81,8 @@ def test_how_the_file_is_read_is_named_and_can_be_chosen(campaign: Campaign) -> 
     assert (sample.header_row, sample.head[0], sample.encodings) == (2, (1, "ご案内、担当 田中"), ("utf-8",))
     with pytest.raises(imports.Refused, match="読み方は元のまま"):
         imports.choose_reading(row.id, Choice(header_row=3))  # a person's number would become a column's name
+    with pytest.raises(imports.Refused, match="99行目は見出しにできません"):
+        imports.choose_reading(row.id, Choice(header_row=99))
     imports.choose_reading(row.id, Choice(header_row=1))
     assert row.header == ["ご案内", "担当 田中"]
     assert first_look.sample(row).header_row == 1
