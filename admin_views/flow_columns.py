@@ -36,6 +36,7 @@ class Column:
 class Variants:
     """One question whose answers are texts: whether variants of a letter are alike, and those seen at a first look."""
 
+    place: int
     field: str
     label: str
     letters: str
@@ -55,7 +56,8 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
             mapping = read_mapping(campaign, row, typed)
         except imports.Refused:
             mapping = ColumnMapping(answers=(None,) * len(campaign.questions))
-    seen = first_look.seen(row, sample.rows, mapping)
+    variants = _variants(campaign, row, sample, mapping, typed)
+    seen = first_look.seen(row, sample.rows, mapping, {item.place for item in variants if item.chosen or item.settled})
     roles = _roles(campaign)
     return {
         "columns": _columns(campaign, row, _as_typed(row, mapping) if typed is None else typed, seen),
@@ -70,7 +72,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "encoding_word": "Excelブック" if row.encoding == "xlsx" else ENCODING_LABELS.get(row.encoding, ""),
         "take_hidden": bool(typed and typed.get("take_hidden")),
         "own_numbers": bool(typed.get("own_numbers")) if typed is not None else mapping.own_numbers,
-        "variants": _variants(campaign, row, sample, mapping, typed),
+        "variants": variants,
         "asked": "\n".join(proposals.asked(questions_of(campaign))),
         "twin": first_look.twin(row),
         "same_files": overlap.same_files(campaign),
@@ -164,5 +166,5 @@ def _variants(
         letters = "、".join(f"{letter}（{usual}）" for letter, usual in found.get(place, ())[:_LETTERS])
         chosen = question.variants_alike or bool(letters) if typed is None else bool(typed.get(f"alike_{place}"))
         settled = locked and question.variants_alike
-        listed.append(Variants(f"alike_{place}", question.label, letters, chosen, settled))
+        listed.append(Variants(place, f"alike_{place}", question.label, letters, chosen, settled))
     return listed

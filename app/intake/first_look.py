@@ -6,7 +6,7 @@ refusal that would keep the row out. The same readers and checks as in the run i
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -102,10 +102,20 @@ def _in_short(cells: Sequence[str]) -> str:
     return text if len(text) <= _HEAD_CHARACTERS else f"{text[:_HEAD_CHARACTERS]}…"
 
 
-def seen(row: Import, rows: Sequence[Row], mapping: ColumnMapping) -> list[SeenRow]:
-    """Return the first rows as they would be used with a mapping, which may still have problems."""
+def seen(
+    row: Import, rows: Sequence[Row], mapping: ColumnMapping, alike: Container[int] | None = None
+) -> list[SeenRow]:
+    """Return the first rows as they would be used with a mapping, which may still have problems.
+
+    `alike` are the places of the questions that would take variants for alike; None: as they stand.
+    """
     campaign, header = row.campaign, row.header
     questions, merged = questions_of(campaign), merge_names(campaign, header)
+    if alike is not None:
+        questions = [
+            replace(question, variants_alike=place in alike and question.kind is QuestionKind.TEXT)
+            for place, question in enumerate(questions)
+        ]
     today = dt.datetime.now(TOKYO).date()
     terms: dict[str, Any] = {"payment_required": campaign.payment_required, "today": today}
     fits = not mapping.problems(header, questions, merged, payment_required=campaign.payment_required)

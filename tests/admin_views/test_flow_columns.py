@@ -147,6 +147,9 @@ def test_variants_are_told_with_the_choice_to_treat_them_alike(app, clerk, ours,
     url = upload(clerk, asking, "電話番号,氏名\r\n090-1234-5678,髙﨑 花子\r\n".encode()).location
     page = page_of(clerk, url)
     assert "答えの列に異体字があります：髙（高）、﨑（崎）" in page
+    assert "</small> 高崎花子" in page  # as it will be compared
+    apart = clerk.post(url, {**chosen(page), "look": "1"}).get_data(as_text=True)
+    assert "</small> 髙﨑花子" in apart
     form = whole_form(page)
     assert form["alike_0"] == "1"
     clerk.post(url, form)
