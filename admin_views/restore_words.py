@@ -62,17 +62,31 @@ def wait(hold: Hold) -> Wait:
         )
     service = _LABELS[hold.kind][row.provider]
     span = f"{show.jst(row.restore_since)} から {show.jst(row.restore_until)} まで（日本時間）"
-    why = _WHY.get(row.restore_hold) or f"照会に失敗したため（{codes.words(row.restore_hold)}）"
+    code = row.restore_hold.removeprefix(f"{holds.NEW}_")
+    why = _WHY.get(code) or f"照会に失敗したため（{codes.words(code)}）"
     what = "送られたSMS" if hold.kind == holds.SMS else "支払い"
+    happened = (
+        f"データベースを復元したため、{span}に{what}の記録が欠けているかもしれません。{why}、確かめられていません。"
+    )
+    if holds.is_new(row.restore_hold):
+        happened = _new(row.restore_hold, span, why)
     return Wait(
         hold.kind,
         hold.account_id,
         f"{_KINDS[hold.kind]}「{row.name}」（{service}）",
-        f"データベースを復元したため、{span}に{what}の記録が欠けているかもしれません。{why}、確かめられていません。",
+        happened,
         _sms_compare(service, span) if hold.kind == holds.SMS else _payment_compare(service, span),
         _SMS_THEN if hold.kind == holds.SMS else _PAYMENT_THEN,
         url_for("restored.account", kind=hold.kind, account_id=hold.account_id),
     )
+
+
+def _new(code: str, span: str, why: str) -> str:
+    """Return what is said of an account that was registered after a restore."""
+    said = f"データベースの復元のあとに登録されました。{span}に、同じ契約でSMSが送られていたかもしれません。"
+    if code == holds.NEW:
+        return f"{said}いま自動で照会しています。数分で終わり、確かめられれば自動で送信が始まります。"
+    return f"{said}{why}、確かめられていません。アカウントの画面で認証情報を確かめて保存すると、もう一度照会します。"
 
 
 def _sms_compare(service: str, span: str) -> Sequence[str]:

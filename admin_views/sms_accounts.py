@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import flash
 from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
@@ -14,6 +15,7 @@ from app.delivery import breaker, contracts
 from app.identity.bad_input import BadInput
 from app.intake.phones import mask, to_e164
 from app.models import SmsAccount
+from app.restore import anew, holds
 from app.sms import PROVIDERS
 
 _SAME_CONTRACT = (
@@ -139,3 +141,15 @@ class SmsAccountView(AccountView):
         elif "no_witness" in form and form.no_witness.data:
             seal_witness_phone(model, None)
         breaker.close(model)
+        anew.hold(model)
+
+    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Have an account that is new since a restore asked before it sends."""
+        super().after_model_change(form, model, is_created)
+        if holds.is_new(model.restore_hold):
+            anew.begin(model.id)
+            flash(
+                "データベースの復元のあとに登録されたため、以前に同じ契約で送られたSMSがないかを自動で照会しています。"
+                "数分で終わります。それまで、このアカウントでは送信されません。",
+                "warning",
+            )

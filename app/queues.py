@@ -36,6 +36,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.delivery.reconcile": (TRACKING, 3600),
     "jobs.delivery.poll": (TRACKING, 600),
     "jobs.setback.look": (TRACKING, 3600),
+    "jobs.setback.ask_account": (INTAKE, 3600),  # it waits between two readings: not beside receipts
     "jobs.tracking.apply_receipts": (TRACKING, 3600),
     "jobs.tracking.expire_links": (TRACKING, 600),
     "jobs.payments.ask": (TRACKING, 600),

@@ -42,6 +42,7 @@ _STATEMENTS = {
             SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
         )
     """,
+    "jobs.setback.ask_account": "SELECT id FROM sms_account WHERE restore_hold = 'new' ORDER BY id",
     "jobs.delivery.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
     "jobs.tracking.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",
     "jobs.intake.run_import": """

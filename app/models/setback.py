@@ -16,7 +16,8 @@ class Installation(Model):
     `key` is random and made once, `epoch` rises with each restore that was accepted (`flask after-restore`). `system`
     and `timeline` are the server's and the line of its history on which the database is known to run. While `held_why`
     (`app.setback.known.Why`) isn't empty nothing is sent or charged; `held_since` is the database's last sign of life
-    before, so what left since may be missing.
+    before, so what left since may be missing. `restored_since` and `restored_until` are the time that the last restores
+    lost: an account that is registered later is asked about it.
     """
 
     __tablename__ = "installation"
@@ -32,6 +33,8 @@ class Installation(Model):
     held_since: Mapped[Time | None]
     held_facts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     asking_until: Mapped[Time | None]
+    restored_since: Mapped[Time | None]
+    restored_until: Mapped[Time | None]
     created_at: Mapped[CreatedAt]
 
 

@@ -180,10 +180,15 @@ def _lift(known: Known, take_over: str, done: Restored) -> None:
                 UPDATE installation SET epoch = greatest(epoch, :newest) + 1,
                     key = CASE WHEN :key = '' THEN key ELSE :key END,
                     system = {beat.RUNS_ON}, timeline = {beat.RUNS_ALONG}, held_why = '', held_at = NULL,
-                    held_since = NULL, held_facts = '{{}}', asking_until = NULL
+                    held_since = NULL, held_facts = '{{}}', asking_until = NULL,
+                    restored_since = least(
+                        CASE WHEN restored_until > now() - interval '90 days' THEN restored_since END,
+                        CAST(:since AS timestamptz)
+                    ),
+                    restored_until = now()
                 RETURNING key, epoch, system, timeline, clock_timestamp() AS now
             """),  # noqa: S608 - our own words
-            {"newest": known.newest_epoch(), "key": take_over},
+            {"newest": known.newest_epoch(), "key": take_over, "since": done.since},
         ).one()
         counts = connection.execute(
             text("UPDATE beat SET count = count + 1, at = clock_timestamp() RETURNING slot, count AS raised")

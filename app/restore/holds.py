@@ -19,6 +19,8 @@ from app.extensions import db
 from app.models import Campaign
 
 SMS, PAYMENT = "sms", "payment"
+# the code of an account that was registered after a restore and is being asked; with "_" and why, where that failed
+NEW = "new"
 _TABLES = {SMS: "sms_account", PAYMENT: "payment_account"}
 # Campaigns of which something may be missing in the database. By any SMS account of the company a list may be sent
 # again that was sent since the backup by this one: whatever wasn't launched before the backup waits.
@@ -76,6 +78,7 @@ def of_accounts(campaign: Campaign) -> list[Hold]:
     rows = db.session.execute(
         text("""
             SELECT 'sms' AS kind, id, restore_hold FROM sms_account WHERE tenant_id = :tenant_id AND restore_hold <> ''
+            AND (id = :sms_account_id OR split_part(restore_hold, '_', 1) <> 'new')
             UNION ALL
             SELECT 'payment', id, restore_hold FROM payment_account
             WHERE tenant_id = :tenant_id AND id = :payment_account_id AND restore_hold <> ''
@@ -83,6 +86,7 @@ def of_accounts(campaign: Campaign) -> list[Hold]:
         """),
         {
             "tenant_id": campaign.tenant_id,
+            "sms_account_id": campaign.sms_account_id,
             "payment_account_id": campaign.payment_account_id if campaign.payment_required else None,
         },
     )
@@ -147,6 +151,41 @@ def hold(kind: str, account_id: int, code: str, *, start: datetime, end: datetim
             """),  # noqa: S608 - our own words
             values,
         ).one()
+
+
+def is_new(code: str) -> bool:
+    """Return whether a hold is upon an account registered after a restore: it holds its own campaigns alone."""
+    return code.partition("_")[0] == NEW
+
+
+def wait_for_new(account_id: int) -> None:
+    """Hold what was launched with an account before it was held itself; its save is committed. Harmless to repeat."""
+    mark = Hold(SMS, account_id, NEW)
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text(f"""
+                UPDATE campaign c SET restore_hold = concat_ws(' ', nullif(restore_hold, ''), CAST(:mark AS text))
+                WHERE id IN (
+                    SELECT id FROM campaign WHERE sms_account_id = :id AND launched_at IS NOT NULL
+                    AND state <> 'cancelled' ORDER BY id FOR NO KEY UPDATE
+                )
+                AND NOT {_OF_ACCOUNT}
+                AND EXISTS (SELECT FROM sms_account WHERE id = :id AND split_part(restore_hold, '_', 1) = 'new')
+            """),  # noqa: S608 - our own words
+            {"id": account_id, "mark": str(mark), "prefix": mark.prefix},
+        )
+
+
+def could_not_ask_new(account_id: int, code: str) -> None:
+    """Keep why a new account could not be asked."""
+    written = str(Hold(SMS, account_id, f"{NEW}_{code}")).removeprefix(Hold(SMS, account_id, "").prefix)
+    with tenancy.transaction() as connection:
+        connection.execute(
+            text("""
+                UPDATE sms_account SET restore_hold = :code WHERE id = :id AND split_part(restore_hold, '_', 1) = 'new'
+            """),
+            {"id": account_id, "code": written},
+        )
 
 
 def account_of(kind: str, account_id: int) -> Row[tuple[str, str, str, datetime, datetime]] | None:
