@@ -11,7 +11,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
-from admin_views import sms_waits
+from admin_views import payment_waits, sms_waits
 from admin_views.sms_waits import Notice
 from app.campaigns import lifecycle, timing, waves
 from app.delivery import again, numbers
@@ -262,13 +262,18 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
 
 
 def notices(campaign: Campaign, count: Progress) -> list[Notice]:
-    """Return what its account waits for, while anything of the campaign waits for that."""
+    """Return what its accounts wait for, while anything of the campaign waits for that."""
     account, now = campaign.sms_account, count.figures.sms
-    if account is None or campaign.launched_at is None:
+    if campaign.launched_at is None:
         return []
+    paying = campaign.payment_account if campaign.payment_required else None
+    of_payments = payment_waits.notices(paying, campaign_id=campaign.id) if paying is not None else []
+    if account is None:
+        return of_payments
     asked_about = any(now[state] for state in (SmsState.ACCEPTED, SmsState.UNKNOWN, SmsState.SENDING))
     told = sms_waits.notices(account, campaign_id=campaign.id)
-    return [one for one in told if (count.waiting if one.key in sms_waits.OF_SENDING else asked_about)]
+    of_sms = [one for one in told if (count.waiting if one.key in sms_waits.OF_SENDING else asked_about)]
+    return [*of_sms, *of_payments]
 
 
 def _shown(campaign: Campaign, count: Progress) -> str:

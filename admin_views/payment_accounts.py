@@ -6,7 +6,7 @@ from typing import Any
 from wtforms import BooleanField
 from wtforms.validators import ValidationError
 
-from admin_views import show
+from admin_views import payment_waits, show
 from admin_views.accounts import AccountForm, AccountView
 from app.accounts import credentials_of
 from app.config import settings
@@ -35,6 +35,12 @@ class PaymentAccountForm(AccountForm):
             raise ValidationError("キーは本番のものです。ここを外すか、テスト環境のキーを入力してください。")
 
 
+def _state(view: Any, context: Any, model: Any, name: str) -> Any:
+    if model.active and payment_waits.notices(model):
+        return show.badge("paused", "支払いの待機中")
+    return show.yes_or_no("利用中", "停止")(view, context, model, name)
+
+
 class PaymentAccountView(AccountView):
     """決済アカウント."""
 
@@ -52,7 +58,7 @@ class PaymentAccountView(AccountView):
     column_formatters = {
         "provider": show.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
         "test_mode": lambda _v, _c, account, _n: "テスト" if account.test_mode else "本番",
-        "active": show.yes_or_no("利用中", "停止"),
+        "active": _state,
     }
     intro = "支払いを受け取る契約です。決済サイトの管理画面で発行されたキーを登録します。"
     empty_text = "決済アカウントがありません。支払いを案内する配信を作る前に登録してください。"
@@ -72,3 +78,7 @@ class PaymentAccountView(AccountView):
         address = f"{settings().public_base_url}/callbacks/payment/{model.id}"
         explanation = "決済サイトの管理画面で、Webhookの送信先としてこのアドレスを登録してください。"
         return [("支払結果の通知先", address, explanation)]
+
+    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+        """Tell what it waits for."""
+        return [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]

@@ -9,7 +9,7 @@ from flask import url_for
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import aliased
 
-from admin_views import flow_live, flow_preview, sms_waits
+from admin_views import flow_live, flow_preview, payment_waits, sms_waits
 from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
@@ -80,7 +80,7 @@ def for_company() -> list[Todo]:
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
-    todos += [*_payments_to_look_at(), *_payments_without_answer()]
+    todos += [*_payments_to_look_at(), *_waiting_payments(), *_payments_without_answer()]
     if may_open("payment_account") and (count := _count(_without_page())):
         todos.append(
             Todo(
@@ -124,6 +124,15 @@ def _where(found: Any, count: int) -> str:
     if count == 1 and (first := found.first()):
         return url_for("recipient.details_view", id=first.recipient_id)
     return url_for("payment.index_view", look="1")
+
+
+def _waiting_payments() -> Iterator[Todo]:
+    """Tell of contracts whose provider wishes to be left alone for a while."""
+    for account in payment_waits.waiting_accounts().limit(_NAMED):
+        for notice in payment_waits.notices(account):
+            text = f"決済アカウント「{account.name}」：{notice.words}{notice.advice}"
+            url = url_for("payment_account.edit_view", id=account.id) if may_open("payment_account") else ""
+            yield Todo(text, "アカウントを確かめる" if url else "", url)
 
 
 def _payments_without_answer() -> Iterator[Todo]:

@@ -219,6 +219,16 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "お支払いの手続きが途中です。続けるときは、下のボタンを押してください。",
         "Your payment is not finished. Press the button to continue.",
     ),
+    "pay_unsure": (
+        (
+            "決済サービスに、いまお支払いの結果を確かめられません。お支払いを済ませた場合は、もう一度支払わずにお待ちください。"
+            "結果は自動で反映します。まだの場合は、下のボタンから続けられます。"
+        ),
+        (
+            "The result of your payment can't be checked right now. If you have paid, don't pay again: this page shows "
+            "the result later. If you haven't, press the button to continue."
+        ),
+    ),
     "pay_failed": (
         "前回のお支払いは完了していません。もう一度お支払いください。",
         "Your last payment did not go through. Please try again.",
@@ -238,6 +248,14 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
             "{company}へお問い合わせください。"
         ),
         "Someone is checking your payment. Please don't pay again and contact {company}.",
+    ),
+    "checking_title": ("お支払いを確認しています", "Checking your payment"),
+    "checking": (
+        (
+            "決済サービスに、お支払いの結果を確かめています。時間がかかることがあります。もう一度支払わずに、"
+            "しばらくたってから、このページを開き直してください。"
+        ),
+        "We are checking your payment, which may take a while. Please don't pay again and open this page again later.",
     ),
     "unavailable_title": ("決済ページを開けませんでした", "The payment page could not be opened"),
     "unavailable": (

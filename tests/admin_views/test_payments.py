@@ -323,3 +323,31 @@ def test_who_got_no_payment_page_is_told_of_at_home(browser_of, ours, theirs, at
     # another press led to a page
     attempt(state="started", created_at=earlier, attempt=3, reference="k.1.p3", provider_id="cs_1")
     assert words not in browser_of(ours.manager).get("/admin/").get_data(as_text=True)
+
+
+def test_what_a_payment_account_waits_for_is_said_wherever_somebody_looks(app, browser_of, ours, database, attempt):
+    """A provider that wishes to be left alone for minutes: nobody can pay, and who has paid isn't shown so."""
+    attempt(state="started")
+    with app.app_context():
+        factories.launch(ours.tenant, ours.campaign)
+    account, status = (
+        f"/admin/payment_account/edit/?id={ours.payment_account}",
+        f"/admin/campaign/{ours.campaign}/status/",
+    )
+    says = "まで、支払いの確認と新しい決済ページの用意を待機しています"
+    manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
+    pages = ((manager, (account, "/admin/", status)), (clerk, ("/admin/", status)))
+    for browser, looked_at in pages:
+        for page in looked_at:
+            assert says not in browser.get(page).get_data(as_text=True)
+    database.execute("UPDATE payment_account SET ask_after = now() + interval '9 minutes'")
+    database.execute("UPDATE payment SET told_at = now()")
+    for browser, looked_at in pages:
+        for page in looked_at:
+            text = browser.get(page).get_data(as_text=True)
+            assert says in text, page
+            assert "結果を待っている方が1人います" in text
+    assert "支払いの待機中" in manager.get("/admin/payment_account/").get_data(as_text=True)
+    database.execute("UPDATE payment_account SET ask_after = now() - interval '1 second'")
+    assert "支払いの待機中" not in manager.get("/admin/payment_account/").get_data(as_text=True)
+    assert says not in manager.get("/admin/").get_data(as_text=True)

@@ -391,3 +391,27 @@ def test_while_payments_are_held_the_page_says_so_politely_and_whom_to_call(shop
     assert "もう一度支払わないでください" in reader.text
     assert "みどり信販" in reader.text
     assert shop.state() == "unpaid"
+
+
+def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alone(
+    shop: Shop, reader: Browser, database: psycopg.Connection
+) -> None:
+    reader.press()
+    shop.choose("card")
+    shop.later()
+    shop.site.switches(too_many_requests={"value": True, "on": "stripe"}, retry_after_s={"value": 600})
+    reader.open("/p")
+    assert "もう一度支払わずにお待ちください" in reader.text
+    assert "手続きが途中です" not in reader.text
+    # the site has told of it: nothing is left to press
+    database.execute("UPDATE payment SET told_at = now()")
+    shop.later()
+    reader.open("/p")
+    assert "お支払いを確認しています" in reader.text
+    assert "支払いを続ける" not in reader.text
+    shop.site.switches()
+    database.execute("UPDATE payment_account SET ask_after = now()")
+    shop.later()
+    database.execute("UPDATE payment SET checked_at = checked_at - interval '1 minute'")
+    reader.open("/p")
+    assert "お支払いが完了しました" in reader.text
