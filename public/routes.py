@@ -352,7 +352,7 @@ def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
         return "review", attempt
     if attempt and attempt.receipts and standing.payment is PaymentState.PAID:
         return "twice", attempt
-    if attempt and attempt.state is PaymentState.REFUNDED and Problem.REFUND_FAILED in split(attempt.problem):
+    if attempt and Problem.REFUND_FAILED in split(attempt.problem):
         return "refund_review", attempt
     if standing.payment is PaymentState.CANCELLED:
         return "failed", attempt

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
-from app.tracking.moves import note
+from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
 
 SEPARATOR = "; "
@@ -105,7 +105,7 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
     if charge.status is ChargeStatus.PAID and row.state == PaymentState.REFUNDED:
         # what had gone back came back to the company
         if back < row.refunded_yen:
-            put_aside(connection, payment_id, Problem.REFUND_FAILED, now)
+            _come_back(connection, payment_id, now)
     elif charge.status is ChargeStatus.PAID:
         if back > row.refunded_yen:
             put_aside(connection, payment_id, Problem.PART_REFUNDED, now)
@@ -120,6 +120,29 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
         text("UPDATE payment SET refunded_yen = :back, dispute = :dispute WHERE id = :id"),
         {"id": payment_id, "back": back, "dispute": str(charge.dispute or row.dispute)},
     )
+
+
+def _come_back(connection: Connection, payment_id: int, now: datetime) -> None:
+    """Take a payment whose refund failed after all as paid again: the company has the money, and may give it back anew.
+
+    Raises the alarm each time. Beside another payment of the person's it is one too many.
+    """
+    row = connection.execute(
+        text("""
+            UPDATE payment p SET state = 'paid', refund_asked_at = NULL WHERE id = :id
+            RETURNING recipient_id, attempt, paid_at, EXISTS (
+                SELECT FROM payment o WHERE o.recipient_id = p.recipient_id AND o.id <> p.id AND o.state = 'paid'
+            ) AS is_one_too_many
+        """),
+        {"id": payment_id},
+    ).one()
+    put_aside(connection, payment_id, Problem.REFUND_FAILED, now)
+    if row.is_one_too_many:
+        put_aside(connection, payment_id, Problem.PAID_TWICE, now)
+    detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": str(Problem.REFUND_FAILED)}
+    steps = [Step(row.recipient_id, now, detail)]
+    sources = [PaymentState.REFUNDED]
+    move(connection, PAYMENT, PaymentState.PAID, steps, actor="provider", sources=sources, timed=False)
 
 
 def _look_at_wish(

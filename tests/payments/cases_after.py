@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.payments import acts, by_hand, reconcile
+from app.payments import acts, by_hand, confirm, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import Money
 from app.payments.pay import Outcome
@@ -310,10 +310,48 @@ def refund_that_came_back(stand: Stand) -> None:
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     assert stand.deliver(*stand.webhooks(heard + 1)[heard:]) == [200]
     stand.apply()
-    assert stand.payment()["problem"] == "refund failed"
-    stand.database.execute("UPDATE payment SET problem = '', refunded_yen = amount_yen")
+    # the company has the money: nobody is told that it went back, neither now nor once somebody has looked into it
+    assert (stand.state(), stand.payment()["problem"]) == ("paid", "refund failed")
+    paid_at = stand.database.execute("SELECT r.paid_at = p.paid_at FROM recipient r, payment p").fetchone()
+    assert paid_at == (True,)
+    act(stand, acts.looked_at, payment_id)
+    stand.confirm()
     night(stand)
-    assert stand.payment()["problem"] == "refund failed"
+    assert (stand.state(), stand.payment()["problem"], differences(stand)) == ("paid", "", [])
+    assert stand.press() is Outcome.CLOSED
+    # it is given back by another refund
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert (stand.state(), stand.payment()["problem"]) == ("refunded", "")
+
+
+def refund_that_came_back_by_night(stand: Stand) -> None:
+    if not stand.traits.tells_failed_refunds:
+        pytest.skip("no refund is told to have failed")
+    payment_id = pay(stand)
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
+    assert stand.state() == "refunded"
+    night(stand)
+    assert (stand.state(), stand.payment()["problem"]) == ("paid", "refund failed")
+
+
+def refund_that_came_back_beside_another(stand: Stand) -> None:
+    """The person paid again meanwhile: now the company has the money twice."""
+    if not stand.traits.tells_failed_refunds:
+        pytest.skip("no refund is told to have failed")
+    payment_id = pay(stand)
+    assert act(stand, acts.refund, payment_id) is Given.DONE
+    stand.database.execute(
+        "INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen, method,"
+        " paid_at) SELECT tenant_id, campaign_id, recipient_id, 2, 'by-hand', 'paid', amount_yen, 'cash', now()"
+        " FROM payment"
+    )
+    stand.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
+    with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
+        confirm.confirm(payment_id)
+    found = stand.database.execute("SELECT state, problem FROM payment ORDER BY attempt").fetchall()
+    assert found == [("paid", "refund failed; paid twice"), ("paid", "")]
 
 
 def time_of_payment(stand: Stand) -> None:
@@ -416,6 +454,8 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "disputed and lost": disputed_and_lost,
     "disputed without a word": disputed_without_a_word,
     "refund that came back": refund_that_came_back,
+    "refund that came back by night": refund_that_came_back_by_night,
+    "refund that came back beside another": refund_that_came_back_beside_another,
     "time of payment": time_of_payment,
     "money without a payment": money_without_a_payment,
     "payment without money": payment_without_money,
