@@ -65,12 +65,13 @@ _STATEMENTS = {
         SELECT DISTINCT tenant_id FROM export_plan
         WHERE made_on < (now() AT TIME ZONE 'Asia/Tokyo' - interval '6 hours')::date
     """,
-    # once each night, when Japan's day is over and late events have come
+    # once each night, when Japan's day is over and late events have come; not while payments may be missing
     "jobs.payments.reconcile_day": """
         SELECT DISTINCT tenant_id FROM payment_account
         WHERE credentials_sealed IS NOT NULL
         AND coalesce(compared_on, '-infinity') < (now() AT TIME ZONE 'Asia/Tokyo' - interval '2 hours')::date
         AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
+        AND NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
     """,
     "jobs.payments.ask": f"""
         SELECT DISTINCT p.tenant_id FROM payment p JOIN payment_account a ON a.id = p.payment_account_id WHERE {DUE}

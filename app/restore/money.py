@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app import references, tenancy
 from app.accounts import Unusable
 from app.payments import reconcile, site
-from app.payments.base import Charge, ChargeStatus
+from app.payments.base import Charge, ChargeStatus, day_bounds
 from app.payments.confirm import confirm
 from app.payments.site import NoAnswer
 from app.setback.listing import Unasked
@@ -39,7 +39,12 @@ def write_down(tenant_id: int, account_id: int, since: datetime, until: datetime
             if provider.day(account, day) is None:
                 raise Unasked("no_list")
             for charge in reconcile.charges(provider, account_id, account, day):
-                if charge.status not in _OVER and (payment_id := _begin(tenant_id, account_id, charge)) is not None:
+                if charge.status in _OVER:
+                    continue
+                # not this moment: money that came before its attempt began is taken to have come at its beginning
+                began_at = max(since, day_bounds(day)[0])
+                payment_id = _begin(tenant_id, account_id, charge, began_at)
+                if payment_id is not None:
                     confirm(payment_id)
                     written += 1
             reconcile.compare_day(tenant_id, account_id, day)
@@ -53,8 +58,11 @@ def _days(since: datetime, until: datetime) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def _begin(tenant_id: int, account_id: int, charge: Charge) -> int | None:
-    """Write the row of an attempt that the database lacks; None where it has it, or doesn't know whose it is."""
+def _begin(tenant_id: int, account_id: int, charge: Charge, began_at: datetime) -> int | None:
+    """Write the row of an attempt that the database lacks; None where it has it, or doesn't know whose it is.
+
+    It began at `began_at` or later.
+    """
     match = _REFERENCE.fullmatch(charge.reference or "")
     if match is None:
         return None
@@ -77,9 +85,9 @@ def _begin(tenant_id: int, account_id: int, charge: Charge) -> int | None:
         return connection.execute(
             text("""
                 INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,
-                    provider_id, amount_yen, state, expires_at)
+                    provider_id, amount_yen, state, expires_at, created_at)
                 VALUES (:tenant_id, :campaign_id, :id, :account_id, :attempt, :reference, :provider_id, :amount_yen,
-                    :state, coalesce(:expires_at, now()))
+                    :state, coalesce(:expires_at, now()), :began_at)
                 ON CONFLICT DO NOTHING RETURNING id
             """),
             {
@@ -94,5 +102,6 @@ def _begin(tenant_id: int, account_id: int, charge: Charge) -> int | None:
                 # one attempt at a time: beside another that is open it stands as over, until it brings money
                 "state": "expired" if person.open else "started",
                 "expires_at": charge.expires_at,
+                "began_at": began_at,
             },
         ).scalar()
