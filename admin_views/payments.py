@@ -67,7 +67,7 @@ class PaymentView(SecureModelView):
     }
     column_formatters = {
         "recipient": lambda _v, _c, payment, _n: _person(payment.recipient_id, payment.recipient),
-        "state": show.state_of(PAYMENT),
+        "state": lambda _v, _c, payment, _n: person_page.state_of(payment),
         "amount_yen": show.money,
         "method": lambda _v, _c, payment, _n: person_page.method_of(payment),
         "account": lambda _v, _c, payment, _n: person_page.account_of(payment),

@@ -11,6 +11,7 @@ from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.campaigns import timing
 from app.models import Event, Payment, Recipient, SendLog
+from app.payments.base import Dispute
 from app.payments.by_hand import BY_HAND
 from app.payments.providers import PROVIDERS
 from app.payments.review import Problem, split
@@ -189,6 +190,18 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
     ]
 
 
+_DISPUTES = {Dispute.OPEN: "チャージバックの結果待ち", Dispute.LOST: "チャージバック成立"}
+
+
+def state_of(payment: Payment) -> Markup:
+    """Show where a payment stands, and what is to be known of its money beside that."""
+    remarks = [word for dispute, word in _DISPUTES.items() if payment.dispute == dispute]
+    if payment.state == PaymentState.PAID and payment.refunded_yen:
+        remarks.append("一部返金")
+    shown = show.badge(payment.state, show.word(PAYMENT, payment.state))
+    return Markup("{}<br>{}").format(shown, "・".join(remarks)) if remarks else shown
+
+
 def problem_words(problem: str) -> str:
     """Return what happened to a payment, and what to do."""
     return "".join(_one_problem(one)[1] for one in split(problem))
@@ -229,7 +242,7 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
         {
             "attempt": row.attempt,
             "created": show.jst_exact(row.created_at),
-            "state": show.badge(row.state, show.word(PAYMENT, row.state)),
+            "state": state_of(row),
             "amount": _amount(row),
             "id": row.id,
             "method": f"{method_of(row)}／理由：{row.reason}" if row.reason else method_of(row),
@@ -240,7 +253,8 @@ def payments(person: Recipient) -> list[dict[str, Any]]:
             "reference": row.reference,
             "pay_by": show.jst(row.pay_by),
             "paid": show.jst_exact(row.paid_at),
-            "problem": problem_words(row.problem) or ("チャージバックの結果待ち" if row.dispute == "open" else ""),
+            "contested": row.dispute in _DISPUTES,
+            "problem": problem_words(row.problem),
         }
         for row in found
     ]

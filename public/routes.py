@@ -350,10 +350,15 @@ def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
     attempt = attempts.that_counts(standing.recipient_id)
     if attempt and attempt.problem and standing.payment not in {PaymentState.PAID, PaymentState.REFUNDED}:
         return "review", attempt
-    if attempt and attempt.receipts and standing.payment is PaymentState.PAID:
-        return "twice", attempt
-    if attempt and Problem.REFUND_FAILED in split(attempt.problem):
-        return "refund_review", attempt
-    if standing.payment is PaymentState.CANCELLED:
-        return "failed", attempt
-    return str(standing.payment), attempt
+    if attempt and (more := _more_than_paid(standing, attempt)):
+        return more, attempt
+    return "failed" if standing.payment is PaymentState.CANCELLED else str(standing.payment), attempt
+
+
+def _more_than_paid(standing: Standing, attempt: attempts.Attempt) -> str:
+    """Name what became of money that came; empty where nothing did."""
+    if attempt.receipts and standing.payment is PaymentState.PAID:
+        return "twice"
+    if Problem.REFUND_FAILED in split(attempt.problem):
+        return "refund_review"
+    return "charged_back" if attempt.is_charged_back and attempt.state is PaymentState.PAID else ""

@@ -343,6 +343,14 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "ご返金の手続きが完了していません。お手数ですが、{company}へお問い合わせください。",
         "Your refund has not been completed. Please contact {company}.",
     ),
+    "charged_back_title": ("お支払いが取り消されています", "Your payment was reversed"),
+    "charged_back": (
+        (
+            "カード会社などを通してお支払いが取り消され、お金が戻されています。お支払いについては、"
+            "{company}へお問い合わせください。"
+        ),
+        "Your payment was reversed through your card company or bank. Please contact {company} about the payment.",
+    ),
     "refunded_title": ("ご返金しました", "Refunded"),
     "refunded": (
         "お支払いいただいた金額を返金しました。ご不明な点は{company}へお問い合わせください。",

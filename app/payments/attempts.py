@@ -29,7 +29,7 @@ class Attempt:
     `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the site shows
     what a pending one is paid with, if it told. `receipts` are all payments that came, where the person paid twice and
     nobody has looked into it yet. `is_unheard`: the last question about it got no answer; `is_told`: the provider told
-    of something new that it was not asked about yet.
+    of something new that it was not asked about yet. `is_charged_back`: the money went back by a dispute that was lost.
     """
 
     id: int
@@ -46,6 +46,7 @@ class Attempt:
     receipts: Sequence[Receipt] = ()
     is_unheard: bool = False
     is_told: bool = False
+    is_charged_back: bool = False
 
 
 # true of a payment (p) that is asked about from time to time: it is open, or to be refunded
@@ -101,6 +102,7 @@ def that_counts(recipient_id: int) -> Attempt | None:
             text("""
                 SELECT id, attempt, reference, state, amount_yen, method, problem, pay_by, paid_at,
                        payment_account_id IS NULL AS by_hand, tenant_id, url_sealed, told_at IS NOT NULL AS is_told,
+                       dispute = 'lost' AS is_charged_back,
                        coalesce(checked_at > coalesce(answered_at, '-infinity'), false) AS is_unheard,
                        bool_or(state = 'paid' AND strpos(problem, 'paid twice') > 0) OVER () AS twice
                 FROM payment WHERE recipient_id = :id

@@ -15,7 +15,7 @@ from app.tracking.shared import shared
 class Period:
     """What happened since a day began: attempts that the provider took, of which so many arrived or didn't; payments.
 
-    `since` is an ISO day of Japan's calendar.
+    `paid_yen` is what stayed: without parts given back and lost disputes. `since` is an ISO day of Japan's calendar.
     """
 
     since: str
@@ -52,7 +52,7 @@ def _since(tenant_id: int, day: str, start: datetime) -> Period:
     ).one()
     paid = db.session.execute(
         text("""
-            SELECT count(*), coalesce(sum(amount_yen), 0) FROM payment
+            SELECT count(*), coalesce(sum(amount_yen - refunded_yen) FILTER (WHERE dispute <> 'lost'), 0) FROM payment
             WHERE tenant_id = :tenant_id AND paid_at >= :start AND state = 'paid'
         """),
         values,

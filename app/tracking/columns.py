@@ -37,6 +37,19 @@ def _time(column: str) -> str:
     return f"coalesce(to_char(r.{column} AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI:SS'), '')"
 
 
+# what is to be known of a payment (p) beside its state, in the words of the office's screens
+_REMARKS = """
+    CASE WHEN p.problem <> '' THEN '要確認' END,
+    CASE p.dispute WHEN 'lost' THEN 'チャージバック成立' WHEN 'open' THEN 'チャージバックの結果待ち' END,
+    CASE WHEN p.state = 'paid' AND p.refunded_yen > 0 THEN '一部返金' END
+"""
+_PAYMENT_REMARKS = f"""
+    CASE WHEN r.payment_state = 'none' THEN '' ELSE coalesce((
+        SELECT string_agg(DISTINCT remark, '・') FROM payment p, unnest(ARRAY[{_REMARKS}]) AS told (remark)
+        WHERE p.recipient_id = r.id
+    ), '') END
+"""  # noqa: S608 - our own words
+
 COLUMNS: tuple[Column, ...] = (
     Column("reference", "管理番号", "r.reference", plain=False),
     Column(PHONE, "送信先電話番号", "''"),
@@ -46,6 +59,7 @@ COLUMNS: tuple[Column, ...] = (
         )
         for track, word in ((SMS, "SMS状態"), (PAGE, "ページ状態"), (PAYMENT, "支払状態"))
     ),
+    Column("payment_remarks", "支払の注意", _PAYMENT_REMARKS),
     Column("amount_yen", "金額（円）", "coalesce(r.amount_yen::text, '')", number=True),
     Column("carrier", "携帯会社", _words("carrier", list(CARRIERS.items()))),
     Column("sms_code", "SMS結果コード", "r.sms_code", plain=False),

@@ -8,7 +8,7 @@ import pytest
 from app import tenancy
 from app.extensions import db
 from app.models import AuditEntry, Payment, PaymentAccount, PaymentDifference, Recipient
-from app.tracking import codes
+from app.tracking import business, codes
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState
 from tests import factories
@@ -351,3 +351,29 @@ def test_what_a_payment_account_waits_for_is_said_wherever_somebody_looks(app, b
     database.execute("UPDATE payment_account SET ask_after = now() - interval '1 second'")
     assert "支払いの待機中" not in manager.get("/admin/payment_account/").get_data(as_text=True)
     assert says not in manager.get("/admin/").get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "says", "offered"),
+    [
+        ({"dispute": "lost"}, "チャージバック成立", False),
+        ({"dispute": "open"}, "チャージバックの結果待ち", False),
+        ({"refunded_yen": 500}, "一部返金", True),
+    ],
+)
+def test_what_became_of_money_stays_once_looked_into(browser_of, ours, attempt, columns, says, offered):
+    """Nobody reads a plain 支払済 of money that went back, nor is led to give it back twice."""
+    payment_id = attempt(**columns)
+    browser = browser_of(ours.manager)
+    person = browser.get(f"/admin/recipient/details/?id={ours.people[0].id}").get_data(as_text=True)
+    assert says in person
+    assert (f"/admin/payment-act/{payment_id}/refund" in person) is offered
+    assert says in browser.get("/admin/payment/").get_data(as_text=True)
+
+
+def test_money_that_went_back_is_no_money_paid_at_home(app, ours, attempt):
+    attempt(paid_at=datetime.now(UTC), refunded_yen=500)
+    attempt(attempt=2, reference="k.1.p2", paid_at=datetime.now(UTC), dispute="lost")
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        _, month = business.day_and_month(ours.tenant, datetime.now(UTC))
+    assert (month.paid, month.paid_yen) == (2, 11_500)

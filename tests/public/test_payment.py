@@ -417,3 +417,17 @@ def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alo
     database.execute("UPDATE payment SET checked_at = checked_at - interval '1 minute'")
     reader.open("/p")
     assert "お支払いが完了しました" in reader.text
+
+
+def test_who_got_their_money_back_by_their_card_company_is_told_so(shop: Shop, reader: Browser) -> None:
+    """Also once the company has looked into it: nothing stands at 要確認 any more."""
+    shop.database.execute(
+        "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
+        " amount_yen, paid_at, dispute) SELECT tenant_id, campaign_id, id, %s, 1, 'ref-1', 'paid', 12000, now(), 'lost'"
+        " FROM recipient WHERE id = %s",
+        [shop.account_id, shop.sent.person.id],
+    )
+    shop.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    page = reader.open("/p").text
+    assert "お支払いが取り消されています" in page
+    assert "お支払いが完了しました" not in page

@@ -63,6 +63,39 @@ def test_each_person_is_a_row_with_states_times_and_columns(
     assert rows[0]["氏名"] == people[0].fields["氏名"]
 
 
+def test_what_is_to_be_known_of_money_stands_beside_its_state(launched: tuple[int, list[factories.Person]]) -> None:
+    """Money at the provider that nobody took reads 手続中, and a lost dispute 支払済: neither without a word."""
+    campaign_id, people = launched
+    payments = (
+        (people[0], 1, "started", "mismatch: amount", "", 0),
+        (people[1], 1, "paid", "", "lost", 0),
+        (people[1], 2, "paid", "paid twice", "", 500),
+    )
+    for person, attempt, state, problem, dispute, back in payments:
+        db.session.execute(
+            text("""
+                INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference,
+                    state, amount_yen, problem, dispute, refunded_yen)
+                SELECT r.tenant_id, r.campaign_id, r.id, c.payment_account_id, :attempt, r.id || '.' || :attempt,
+                    :state, 12000, :problem, :dispute, :back
+                FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id
+            """),
+            {
+                "id": person.id,
+                "attempt": attempt,
+                "state": state,
+                "problem": problem,
+                "dispute": dispute,
+                "back": back,
+            },
+        )
+    db.session.commit()
+    remarks = [row["支払の注意"] for row in table(campaign_id, "utf-8-sig")]
+    assert remarks[0] == "要確認"
+    assert set(remarks[1].split("・")) == {"チャージバック成立", "一部返金", "要確認"}
+    assert remarks[2] == ""
+
+
 def test_cells_are_harmless_and_letters_of_other_lands_are_told(
     launched: tuple[int, list[factories.Person]],
 ) -> None:
