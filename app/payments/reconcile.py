@@ -59,7 +59,7 @@ class Kind(StrEnum):
     AMOUNT = "amount"
     PART_REFUND = "part_refund"  # of older nights alone: such a payment is 要確認 now
     REFUND = "refund"  # the same
-    MISSING = "missing"  # our payment has the money, the site knows nothing of it
+    MISSING = "missing"  # our payment has the money, the site has none
 
 
 WORDS = {
@@ -71,7 +71,10 @@ WORDS = {
         "Todokeでは返金済ですが、決済サイトでは返金されていません。"
         "決済サイトで確かめ、ご本人にお金が戻るようにしてください。"
     ),
-    Kind.MISSING: "Todokeでは支払済ですが、決済サイトに見つかりません。決済サイトで確かめてください。",
+    Kind.MISSING: (
+        "Todokeでは支払済ですが、決済サイトに入金が見つかりません。決済サイトで、未払いや期限切れになっていないかを確かめてください。"
+        "入金がなければ、決済サイトに原因を問い合わせ、ご本人へのご案内を決めてください。"
+    ),
 }
 
 
@@ -151,7 +154,9 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
             text("""
                 SELECT id, recipient_id, reference, amount_yen, state FROM payment
                 WHERE payment_account_id = :account_id AND created_at >= :begin AND created_at < :end
-                AND provider_id IS NOT NULL AND NOT reference = ANY(:listed)
+                AND provider_id IS NOT NULL
+                -- what counts as paid here and is listed without money is asked about too
+                AND NOT reference = ANY(CASE WHEN state = 'paid' THEN CAST(:with_money AS text[]) ELSE :listed END)
                 AND (state IN ('started', 'pending', 'paid')
                      -- where nothing is listed, one that ended is asked about once more, long after its end
                      OR (:listless AND state IN ('failed', 'expired', 'cancelled')
@@ -163,6 +168,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
                 "begin": begin,
                 "end": end,
                 "listed": sorted(listed or ()),
+                "with_money": sorted(reference for reference, has_money in (listed or {}).items() if has_money),
                 "listless": listed is None,
                 "settled": _SETTLED,
             },
@@ -177,6 +183,8 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
             in_vain = 0
             if told is not None and told.status in _MONEY and told.reference == row.reference:
                 _compare(tenant_id, account_id, day, told)
+            elif told is not None and row.state == PaymentState.PAID:
+                _tell_missing(tenant_id, account_id, day, row)
         except (NoAnswer, Unusable) as fault:
             if not (isinstance(fault, NoAnswer) and fault.final):
                 in_vain += 1
@@ -184,16 +192,20 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
             if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
                 set_aside(row.id, Problem.UNKNOWN)
             elif row.state == PaymentState.PAID:
-                found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
-                _tell(tenant_id, account_id, day, Kind.MISSING, found)
+                _tell_missing(tenant_id, account_id, day, row)
 
 
-def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> set[str] | None:
-    """Compare what the site lists of a day; give the references that it told of, None where it has no list.
+def _tell_missing(tenant_id: int, account_id: int, day: date, row: Row[Any]) -> None:
+    found = {"reference": row.reference, "recipient_id": row.recipient_id, "ours_yen": row.amount_yen}
+    _tell(tenant_id, account_id, day, Kind.MISSING, found)
+
+
+def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> dict[str, bool] | None:
+    """Compare what the site lists of a day; return whether each reference it told of has money, None without a list.
 
     Raises NoAnswer, Unusable.
     """
-    listed: set[str] = set()
+    listed: dict[str, bool] = {}
     provider, account = site.open_account(account_id)
     if provider.day(account, day) is None:
         return None
@@ -202,7 +214,8 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> s
             continue
         if time.monotonic() > until:
             raise NoAnswer("cut short")
-        listed.add(charge.reference)
+        # one reference may be listed twice, such as a page and its payment
+        listed[charge.reference] = listed.get(charge.reference, False) or charge.status in _MONEY
         if charge.status in _MONEY:
             try:
                 _compare(tenant_id, account_id, day, charge)

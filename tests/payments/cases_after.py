@@ -434,6 +434,20 @@ def misfit_taken(stand: Stand) -> None:
     assert stand.press() is Outcome.CLOSED
 
 
+def paid_here_alone(stand: Stand) -> None:
+    """One answer said paid; since then the site says that nobody has: told by the night, and closed once it agrees."""
+    stand.press()
+    url = stand.url()
+    stand.database.execute("UPDATE payment SET state = 'paid', paid_at = now()")
+    stand.database.execute("UPDATE recipient SET payment_state = 'paid', paid_at = now()")
+    night(stand)
+    assert (stand.state(), differences(stand)) == ("paid", [("missing", AMOUNT, None)])
+    choose(url, stand.traits.at_once)
+    night(stand, 2)
+    assert stand.database.execute("SELECT settled_by FROM payment_difference").fetchall() == [("system",)]
+    assert stand.state() == "paid"
+
+
 AFTER: dict[str, Callable[[Stand], None]] = {
     "two phones at once": two_phones,
     "page out of time": out_of_time,
@@ -459,4 +473,5 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "time of payment": time_of_payment,
     "money without a payment": money_without_a_payment,
     "payment without money": payment_without_money,
+    "paid here alone": paid_here_alone,
 }
