@@ -100,6 +100,10 @@ _BEFORE_MONEY = (
         "送信先の画面の「消込」で先に記録してください。差額は、ご本人に返すか、別にいただいてください。"
     ),
 )
+_STILL_OPEN = (
+    "ただし、決済サイトの前の手続きをまだ終了できていません。そこから支払うと二重になるため、"
+    "前の決済ページでは支払わないように、ご本人にお伝えください。終了できしだい、自動で終了します。"
+)
 _AFTER_MONEY = (
     "必要な対応が済んだら、確認を終えてください。支払いの状態は変わりません。",
     "決済サイトで新しい動きがあれば、また「要確認」になります。",
@@ -209,8 +213,8 @@ class PaymentActs(SecureView):
 
         def do() -> str:
             money = Money(form.method.data, to_yen(form.amount.data), form.reason.data)
-            by_hand.settle(recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data)
-            return "消し込みました。支払済になりました。"
+            still_open = by_hand.settle(recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data)
+            return f"消し込みました。支払済になりました。{_STILL_OPEN if still_open else ''}"
 
         return self._ask(_Act("消込", words, "支払済にする", back, facts), form, do)
 

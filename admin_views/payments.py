@@ -84,7 +84,8 @@ class PaymentView(SecureModelView):
 class PaymentDifferenceView(SecureModelView):
     """支払いの差異."""
 
-    column_list = ("day", "account", "reference", "kind", "ours_yen", "theirs_yen", "found_at", "settled_at")
+    # what to do, and its button, in sight on a narrow screen too
+    column_list = ("day", "kind", "settled_at", "ours_yen", "theirs_yen", "account", "reference", "found_at")
     column_filters = [_Open(PaymentDifference.kind, "対応", "open", lambda: [(_LOOK, "未対応のみ")])]
     column_labels = {
         "day": "決済サイトの日付",

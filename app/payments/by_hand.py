@@ -48,10 +48,10 @@ class Money:
 
 
 @patience.person_waits()
-def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> None:
-    """Record that a person paid in full another way (消込). Commits. Raises Refused.
+def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> bool:
+    """Record that a person paid in full another way (消込); return whether a page can still be paid. Commits.
 
-    With an attempt under way it wants `despite_open`; that attempt is ended where the site can.
+    With an attempt under way it wants `despite_open`; that attempt is ended where the site can. Raises Refused.
     """
     if money.method not in BY_HAND:
         raise Refused("どのように入金されたかを選んでください。")
@@ -125,6 +125,14 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
             target=f"recipient:{recipient_id}",
             detail={"payment_id": payment_id, "yen": money.yen, "method": money.method, "reason": money.reason},
         )
+        still_open = connection.execute(
+            text("""
+                SELECT FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending') AND problem = ''
+                AND provider_id IS NOT NULL
+            """),
+            {"id": recipient_id},
+        )
+        return still_open.first() is not None
 
 
 def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:

@@ -165,7 +165,9 @@ def by_hand_and_back(stand: Stand) -> None:
     """Money that came another way ends the page where the site can; taken back, the person pays at the site."""
     stand.press()
     money = Money("cash", AMOUNT, "窓口で受領")
-    act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
+    # where the page stays open, whoever records the money is told so
+    still_open = act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
+    assert still_open is not stand.traits.ends_pages
     assert stand.press() is Outcome.CLOSED
     row = stand.database.execute("SELECT id FROM payment WHERE payment_account_id IS NULL").fetchone()
     assert row is not None
@@ -177,6 +179,13 @@ def by_hand_and_back(stand: Stand) -> None:
     found = stand.database.execute("SELECT payment_state FROM recipient").fetchone()
     assert found == ("paid",)
     assert [one["state"] for one in stand.at_site()].count("paid") == 1
+
+
+def by_hand_site_away(stand: Stand) -> None:
+    """The page under way can't be ended: whoever records the money is told that it can still be paid."""
+    stand.press()
+    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    assert act(stand, by_hand.settle, stand.person.id, Money("cash", AMOUNT, "窓口で受領"), despite_open=True) is True
 
 
 def lost_for_a_day(stand: Stand) -> None:
@@ -458,6 +467,7 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "cancelled by staff": cancelled_by_staff,
     "paid before the cancel": paid_before_the_cancel,
     "by hand, taken back": by_hand_and_back,
+    "by hand, site away": by_hand_site_away,
     "webhook lost for a day": lost_for_a_day,
     "paid after its end": paid_after_its_end,
     "given back at the site": given_back_at_the_desk,
