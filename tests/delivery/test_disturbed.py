@@ -21,8 +21,18 @@ from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received, requests
 
+MOST_TURNS = 20
+
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
+
+
+def send_all(job: Job) -> None:
+    """Send turn by turn, as jobs do: on a busy machine one turn's time is over before 1,000 people are sent to."""
+    turns = 0
+    while "queued" in job.states() and turns < MOST_TURNS:
+        job.send()
+        turns += 1
 
 
 @contextmanager
@@ -97,7 +107,7 @@ def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sa
     assert job.slice()["leased_until"] is None
     sandbox.switches()
     job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
-    job.send()
+    send_all(job)
     assert job.states() == {"accepted": 1000}
     assert set(received(sandbox).values()) == {1}
 
@@ -135,7 +145,7 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
     assert job.slice()["leased_until"] is None
     stopping.asked.clear()
     sandbox.switches()
-    job.send()
+    send_all(job)
     assert job.states() == {"accepted": 1000}
     assert set(received(sandbox).values()) == {1}
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app import queues, tenancy
 from app.delivery import reports
@@ -18,9 +19,16 @@ Launched = Callable[..., Job]
 
 def told(job: Job, code: str, attempt: int = 1, state: ReportState = ReportState.UNDELIVERED) -> None:
     """Let the provider say what became of everybody's attempt."""
-    report = Report("id", state, code=code)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
+        rows = connection.execute(
+            text("SELECT recipient_id, provider_id FROM send_log WHERE attempt = :attempt ORDER BY 1"),
+            {"attempt": attempt},
+        ).all()
+        told_of = [
+            Told(row.recipient_id, attempt, Report(row.provider_id, state, code=code), datetime.now(UTC))
+            for row in rows
+        ]
+        reports.apply(connection, told_of)
 
 
 def time_passes(job: Job) -> None:
