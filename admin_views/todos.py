@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from admin_views import flow_live, flow_preview, payment_waits, sms_waits
@@ -34,7 +34,7 @@ from app.models import (
 from app.payments.review import Problem
 from app.restore import holds
 from app.tenancy.staff import Role
-from app.tracking.states import SMS, CampaignState, SmsState, TenantState
+from app.tracking.states import SMS, CampaignState, PaymentState, SmsState, TenantState
 
 _NAMED = 3
 _DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named
@@ -162,7 +162,14 @@ def _without_page() -> Any:
     return (
         rows(Payment)
         .filter(Payment.created_at.between(now - _LATELY, now - _STUCK_AFTER))
-        .filter(Payment.payment_account_id.is_not(None), Payment.provider_id.is_(None))
+        .filter(
+            Payment.payment_account_id.is_not(None),
+            # an open one without an address: the provider named another host, and nobody is led there
+            or_(
+                Payment.provider_id.is_(None),
+                and_(Payment.state == PaymentState.STARTED, Payment.url_sealed.is_(None)),
+            ),
+        )
         .filter(
             ~select(got_one.id)
             .where(got_one.recipient_id == Payment.recipient_id, got_one.attempt > Payment.attempt)

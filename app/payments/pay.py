@@ -350,7 +350,10 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
     record(begun.payment_id, charge, now)
     if not usable:
         _log.error("payment site gave no usable address", payment_id=begun.payment_id)
-    return Outcome.READY if usable else Outcome.UNAVAILABLE
+    if usable:
+        return Outcome.READY
+    # an address that isn't the provider's is no better in a few minutes
+    return Outcome.UNAVAILABLE if charge.url is None else Outcome.REFUSED
 
 
 def _give_up(payment_id: int, code: str) -> None:

@@ -321,7 +321,7 @@ def test_who_got_no_payment_page_is_told_of_at_home(browser_of, ours, theirs, at
     assert words not in browser_of(ours.clerk).get("/admin/").get_data(as_text=True)
     assert words not in browser_of(theirs.manager).get("/admin/").get_data(as_text=True)
     # another press led to a page
-    attempt(state="started", created_at=earlier, attempt=3, reference="k.1.p3", provider_id="cs_1")
+    attempt(state="started", created_at=earlier, attempt=3, reference="k.1.p3", provider_id="cs_1", url_sealed=b"x")
     assert words not in browser_of(ours.manager).get("/admin/").get_data(as_text=True)
 
 
@@ -377,3 +377,8 @@ def test_money_that_went_back_is_no_money_paid_at_home(app, ours, attempt):
     with app.app_context(), tenancy.tenant(ours.tenant):
         _, month = business.day_and_month(ours.tenant, datetime.now(UTC))
     assert (month.paid, month.paid_yen) == (2, 11_500)
+
+
+def test_a_page_at_another_host_is_named_at_home(browser_of, ours, attempt):
+    attempt(state="started", provider_id="cs_1", created_at=datetime.now(UTC) - timedelta(hours=1))
+    assert "決済ページを開けなかった方が1人います" in browser_of(ours.manager).get("/admin/").get_data(as_text=True)

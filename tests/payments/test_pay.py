@@ -296,3 +296,11 @@ def test_a_key_that_is_refused_sends_the_person_to_the_company(buyer: Buyer, set
     config.install(replace(settings, stripe_api_base=buyer.site.stripe_base))
     assert buyer.press() is Outcome.READY
     assert buyer.states() == ["started"]
+
+
+def test_a_page_at_another_host_is_refused_at_once(buyer: Buyer, settings: Settings) -> None:
+    """Pressing again in a few minutes would be no use: only the company can mend it."""
+    base = buyer.site.stripe_base.replace("127.0.0.1", "localhost")
+    config.install(replace(settings, stripe_api_base=base, send_timeout_s=5))
+    assert buyer.press() is Outcome.REFUSED
+    assert (buyer.url(), buyer.payments()[-1]["url_sealed"]) == (None, None)
