@@ -76,9 +76,13 @@ def pays_in_test() -> bool:
 
 def restore_hold() -> tuple[str, str, str] | None:
     """Return what every page says while sending is held: title, why, what to do; None while it isn't."""
-    code = doubt.why_held()
+    code = doubt.why_nothing_leaves()
     operator = tenancy.current().tenant_id is None
-    return (setback_words.TITLE, setback_words.why(code), setback_words.todo(code, operator=operator)) if code else None
+    return (
+        (setback_words.title(code), setback_words.why(code), setback_words.todo(code, operator=operator))
+        if code
+        else None
+    )
 
 
 class SecureView(BaseView):  # type: ignore[misc]

@@ -18,6 +18,8 @@ from app.delivery import again, numbers
 from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
 from app.models import Campaign, Reminder
+from app.setback import doubt
+from app.setback.known import OUTSIDE
 from app.tracking.clock import TOKYO, japan_minutes
 from app.tracking.figures import HOURS, Figures
 from app.tracking.states import (
@@ -319,8 +321,9 @@ def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
     now = datetime.now(UTC)
     if campaign.state in _OVER or not count.waiting:
         return "", ""
-    if campaign.restore_hold or campaign.state == CampaignState.PAUSED:
-        until = "復元の確認が終わると" if campaign.restore_hold else "再開すると"
+    stopped = campaign.restore_hold or doubt.why_nothing_leaves()
+    if stopped or campaign.state == CampaignState.PAUSED:
+        until = "再開すると" if not stopped or stopped == OUTSIDE else "復元の確認が終わると"
         return "止まっています", f"{until}、ここに表示します"
     opens = timing.plan(campaign, count.waiting, now).begins_at
     if opens is None:

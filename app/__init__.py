@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from flask import Flask, has_request_context, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -158,17 +158,22 @@ def _add_doors(app: Flask, settings: Settings) -> None:
         importlib.import_module(name).register(app)
     app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 
-    def why_held() -> str:
+    def why_nothing_leaves() -> str:
         with app.app_context(), tenancy.platform():
-            return doubt.why_held()
+            return doubt.why_nothing_leaves()
 
-    database = health.Check(why_held)
+    database = health.Check(why_nothing_leaves)
 
     @app.get("/healthz")
     @extensions.limiter.exempt
     def healthz() -> tuple[dict[str, str], int]:
         """Return whether the database answers, and whether sending is held; for supervisors and load balancers."""
-        held = database.answer()
+        try:
+            held = database.answer()
+        except ProgrammingError as fault:
+            if not health.lacks_tables(fault):
+                raise
+            return {"status": health.NO_TABLES}, 503
         if held is None:
             return {"status": "the database gives no answer"}, 503
         return {"status": "ok"} | ({"hold": held} if held else {}), 200

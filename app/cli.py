@@ -9,9 +9,9 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from app import audit, config, demo, queues, tenancy
+from app import audit, config, demo, health, queues, tenancy
 from app.extensions import db
 from app.models import Tenant, User
 from app.restore import after
@@ -92,21 +92,39 @@ def describe_settings() -> None:
 def after_restore(since: datetime | None, take_over: str) -> None:
     """Ask the providers what left since the database's last sign of life, write it down, and let sending go on."""
     try:
-        done = after.restore(take_over=take_over, since=since.replace(tzinfo=UTC) if since else None)
+        done = after.restore(
+            take_over=take_over,
+            since=since.replace(tzinfo=UTC) if since else None,
+            say=lambda words: click.echo(words, err=True),
+        )
     except after.NotLifted as fault:
         raise click.ClickException(str(fault)) from None
+    except ProgrammingError as fault:
+        raise click.ClickException(_without_tables(fault)) from None
     click.echo(json.dumps(dataclasses.asdict(done), ensure_ascii=False))
+    for words in after.next_steps(done):
+        click.echo(words, err=True)
 
 
 @click.command()
 @with_appcontext
 def ready() -> None:
     """Return whether workers would send: exit code 1, and why, while everything is held. For a supervisor's probe."""
-    with tenancy.platform():
-        why = doubt.why_not_ready()
+    try:
+        with tenancy.platform():
+            why = doubt.why_not_ready()
+    except ProgrammingError as fault:
+        raise click.ClickException(_without_tables(fault)) from None
     if why:
         raise click.ClickException(why)
     click.echo("ready")
+
+
+def _without_tables(fault: ProgrammingError) -> str:
+    """Say what to do about a database without our tables. Raises any other fault."""
+    if not health.lacks_tables(fault):
+        raise fault
+    return health.NO_TABLES
 
 
 @click.command("seed-demo")

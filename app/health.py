@@ -8,9 +8,20 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
 T = TypeVar("T")
 
 LIMIT_S = 2.0
+
+# what programs say of an empty database, as a failed pg_restore leaves it
+NO_TABLES = "the database has no tables: restore the dump, or migrate a new installation (docs/install.md)"
+
+
+def lacks_tables(fault: DBAPIError | psycopg.Error) -> bool:
+    """Return whether a statement failed as its table is missing."""
+    return isinstance(fault.orig if isinstance(fault, DBAPIError) else fault, psycopg.errors.UndefinedTable)
 
 
 class Check(Generic[T]):

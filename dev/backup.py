@@ -48,6 +48,9 @@ def restore(server: Postgres, database: str, path: Path, *, owner: str, app_role
         connection.execute(
             sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(app_role))
         )
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is not None:
+            # its right went with the database: without it the next backup fails
+            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(ROLE)))
     _run("pg_restore", "--exit-on-error", f"--dbname={server.url(SUPERUSER, database)}", str(path))
 
 

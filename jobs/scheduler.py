@@ -11,9 +11,9 @@ from collections.abc import Callable
 import psycopg
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app import leases, tenancy
+from app import health, leases, tenancy
 from app.config import settings
 from jobs import sweep
 
@@ -59,7 +59,10 @@ def run() -> None:
                 _log.warning("scheduler lost the lead to another")
             # psycopg's own: a session that ends as a transaction begins, before SQLAlchemy knows of it
             except (SQLAlchemyError, psycopg.Error) as error:
-                _log.warning("PostgreSQL is away", error=type(error).__name__)
+                if isinstance(error, DBAPIError | psycopg.Error) and health.lacks_tables(error):
+                    _log.error(health.NO_TABLES)
+                else:
+                    _log.warning("PostgreSQL is away", error=type(error).__name__)
             if _stopped_within(_RETRY_S):
                 return
 

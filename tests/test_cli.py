@@ -61,3 +61,18 @@ def test_the_demos_seed_is_for_demos(app: Flask) -> None:
 def test_settings_are_told_as_json(app: Flask) -> None:
     run = app.test_cli_runner().invoke(args=["settings"])
     assert {"name", "default", "what"} == set(json.loads(run.output)[0])
+
+
+def test_an_empty_database_is_told_in_words(app: Flask, database: psycopg.Connection) -> None:
+    """As a failed pg_restore leaves it."""
+    database.execute("ALTER TABLE installation RENAME TO elsewhere")
+    try:
+        for command in ("after-restore", "ready"):
+            run = app.test_cli_runner().invoke(args=[command])
+            assert run.exit_code == 1
+            assert "restore the dump" in run.output
+            assert "Traceback" not in run.output
+        answer = app.test_client().get("/healthz")
+        assert (answer.status_code, "restore the dump" in answer.get_json()["status"]) == (503, True)
+    finally:
+        database.execute("ALTER TABLE elsewhere RENAME TO installation")

@@ -40,24 +40,30 @@ class Restored:
     unasked: list[str] = field(default_factory=list)
     held_campaigns: int = 0
     held_people: int = 0
+    campaigns_held_now: int = 0
 
 
 def restore(
-    *, take_over: str = "", since: datetime | None = None, sleep: Callable[[float], None] = time.sleep
+    *,
+    take_over: str = "",
+    since: datetime | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    say: Callable[[str], None] = lambda _words: None,
 ) -> Restored:
     """Write down what left and was paid since the backup, then lift the hold. Raises NotLifted.
 
     No scope may be open. `since` is the backup's time where the database's last sign of life isn't. Until what left
-    last has settled at the services this waits.
+    last has settled at the services this waits. `say` is told how far it is.
     """
     known = _known(take_over)
-    start, now = _hold(since, sleep)
+    start, now = _hold(since, sleep, say)
     done = Restored(since=start.isoformat(timespec="seconds"))
     highest = 0
     with tenancy.platform():
         sms_accounts = listing.accounts()
         payment_accounts = _payment_accounts()
-    for account in sms_accounts:
+    for number, account in enumerate(sms_accounts, 1):
+        say(f"SMS account {number} of {len(sms_accounts)}: {account.name}")
         with tenancy.tenant(account.tenant_id):
             try:
                 begins = holds.since(holds.SMS, account.id, start)
@@ -71,7 +77,8 @@ def restore(
         done.accounts += 1
         done.attempts += attempts
         done.strangers += strangers
-    for tenant_id, account_id, name in payment_accounts:
+    for number, (tenant_id, account_id, name) in enumerate(payment_accounts, 1):
+        say(f"payment account {number} of {len(payment_accounts)}: {name}")
         with tenancy.tenant(tenant_id):
             try:
                 begins = holds.since(holds.PAYMENT, account_id, start)
@@ -83,7 +90,35 @@ def restore(
     with tenancy.platform():
         _advance(highest)
         _lift(known, take_over, done)
+        done.campaigns_held_now = _held_now()
     return done
+
+
+def next_steps(done: Restored) -> list[str]:
+    """Say what is left to do."""
+    steps = [f"not asked: {item}" for item in done.unasked]
+    if done.unasked:
+        steps.append(
+            "http 429 or 5xx, no answer: run after-restore again later. http 401 or 403, unusable: have the token"
+            " renewed first. no_list: a manager compares with the provider's own screens."
+        )
+    if done.campaigns_held_now:
+        steps.append(
+            f"{done.campaigns_held_now} campaigns stay held (復元の確認待ち): their own pages and home say why, and a"
+            " manager lets them go on there."
+        )
+    if done.strangers:
+        steps.append(
+            f"{done.strangers} SMS left for people of lists that came after the backup: those numbers are held."
+        )
+    return steps or ["nothing is left to do: sending goes on."]
+
+
+def _held_now() -> int:
+    """Count the campaigns that wait for an account, or a manager, whatever run held them."""
+    with tenancy.transaction() as connection:
+        statement = text("SELECT count(*) FROM campaign WHERE restore_hold <> '' AND state <> 'cancelled'")
+        return int(connection.execute(statement).scalar_one())
 
 
 def _known(take_over: str) -> Known:
@@ -104,7 +139,9 @@ def _known(take_over: str) -> Known:
     return known
 
 
-def _hold(since: datetime | None, sleep: Callable[[float], None]) -> tuple[datetime, datetime]:
+def _hold(
+    since: datetime | None, sleep: Callable[[float], None], say: Callable[[str], None]
+) -> tuple[datetime, datetime]:
     """Hold everything, wait until what left last has settled; return the time to ask about."""
     with tenancy.platform():
         doubt.hold(beat.Held(Why.BEAT))
@@ -119,6 +156,7 @@ def _hold(since: datetime | None, sleep: Callable[[float], None]) -> tuple[datet
             ).one()
     if row.wait_s > 0:
         _log.warning("waiting until what left last has settled", seconds=round(row.wait_s))
+        say(f"waiting {row.wait_s:.0f} s until what left last has settled at the services")
         sleep(float(row.wait_s))
     with tenancy.platform(), tenancy.transaction() as connection:
         now = connection.execute(text("SELECT now()")).scalar_one()

@@ -32,6 +32,8 @@ Executor = Connection | Session | scoped_session[Any]
 # how long the very first beat may take from its commit to its copies: tries, and seconds between them
 _FIRST_TRIES = 4
 _FIRST_PAUSE_S = 0.05
+# how soon it is tried again whether the folder can be written, for screens and probes, seconds
+_TRY_AGAIN_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -98,6 +100,8 @@ class _Process:
     known: Known
     folder: Folder | None
     redis: RedisCopy
+    writable: bool = True
+    tried_at: float = float("-inf")
 
 
 _process: _Process | None = None
@@ -131,6 +135,21 @@ def listen() -> Known:
             mine.known.learn(mine.folder.read())
         mine.known.learn(mine.redis.read())
         return mine.known.copy()
+
+
+def may_tell() -> bool:
+    """Return whether a beat could be written outside; tried now and then. Where it can't, nothing may leave."""
+    with _lock:
+        mine = _mine()
+        if mine.folder is not None and time.monotonic() >= mine.tried_at + _TRY_AGAIN_S:
+            mine.tried_at = time.monotonic()
+            try:
+                mine.folder.try_writing()
+                mine.writable = True
+            except OutsideAway as fault:
+                mine.writable = False
+                _log.error("the folder of the beat can't be written", error=str(fault))
+        return mine.writable
 
 
 @contextmanager

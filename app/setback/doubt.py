@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app import queues, tenancy
 from app.setback import beat, listing, recognise
 from app.setback.beat import Held, InDoubt
-from app.setback.known import Why
+from app.setback.known import OUTSIDE, Why
 from app.setback.listing import Asked, NotYet, Unasked
 from app.setback.outside import OutsideAway
 
@@ -87,6 +87,11 @@ def why_held() -> str:
         return connection.execute(text("SELECT held_why FROM installation")).scalar() or ""
 
 
+def why_nothing_leaves() -> str:
+    """Return why nothing is sent or charged: a word of `Why`, or OUTSIDE; empty where something may be."""
+    return why_held() or ("" if beat.may_tell() else OUTSIDE)
+
+
 def why_not_ready() -> str:
     """Return why nothing can leave at the moment, for a supervisor; empty where it can. Asks no service."""
     try:
@@ -98,7 +103,7 @@ def why_not_ready() -> str:
         return f"held: {held.why}; see docs/install.md, flask after-restore"
     except OutsideAway as fault:
         return f"OUTSIDE_DIR can't be read: {fault}"
-    return ""
+    return "" if beat.may_tell() else "OUTSIDE_DIR can't be written: nothing leaves"
 
 
 def may_charge() -> bool:
@@ -111,7 +116,7 @@ def may_charge() -> bool:
     except OutsideAway as fault:
         _log.error("nobody can pay: the folder of the beat can't be read", error=str(fault))
         return False
-    return True
+    return beat.may_tell()
 
 
 def told(held: Held) -> None:

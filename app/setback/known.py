@@ -10,6 +10,10 @@ from typing import NamedTuple
 SLOTS = 16
 
 
+# nothing leaves either while the folder outside can't be written; this ends by itself
+OUTSIDE = "outside"
+
+
 class Why(StrEnum):
     """Why everything that sends or charges is held."""
 

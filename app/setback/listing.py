@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, select, text
@@ -162,7 +163,11 @@ def _ask(request: Request, read: Callable[[Response], T]) -> T:
             try:
                 return read(answer)
             except UnclearAnswer as unclear:
-                code = str(unclear)
+                # a service's own word for "not now" says nothing: 429 and 5xx do
+                passing = (
+                    answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                )
+                code = f"http_{answer.status}" if passing else str(unclear)
         else:
             code = answer.reason
     raise Unasked(code)

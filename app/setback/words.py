@@ -1,10 +1,13 @@
 """What screens say while everything that sends or charges is held: why, and what to do."""
 
-from app.setback.known import Why
+from app.setback.known import OUTSIDE, Why
 
 TITLE = "復元の確認待ち"
 
+_TITLE_OUTSIDE = "送信を止めています"
+
 _WHY = {
+    OUTSIDE: "送信の控えを残すフォルダーに書き込めません。",
     Why.BEAT: "データベースが以前の状態に戻っています。その後の送信や支払いの記録が欠けています。",
     Why.TIMELINE: "データベースが別のサーバーに切り替わったか、過去の時点から復元されています。",
     Why.INSTALLATION: "データベースの外に置いた控えが、別の環境のものです。",
@@ -22,6 +25,15 @@ _OPERATOR = (
 )
 _FOLDER = "OUTSIDE_DIR と REDIS_URL が、この環境のものかも確かめてください。"
 
+_STAFF_OUTSIDE = (
+    "控えのない送信はできないため、SMSの送信と支払いの受付を止めています。お客さまのページの閲覧はそのまま続いています。"
+    "運営担当者に連絡してください。書き込めるようになると、送信待ちの方から自動で再開します。"
+)
+_OPERATOR_OUTSIDE = (
+    "OUTSIDE_DIR に、すべてのサーバーから書き込めるようにしてください（空き容量・権限・マウント）。"
+    "SMSの送信と支払いの受付は、書き込めるようになると自動で再開します。"
+)
+
 # to a clerk whose act was refused for it
 REFUSED = (
     "復元の確認待ちのため、いまは送信も返金もできません。まだ何も行っていません。"
@@ -31,11 +43,18 @@ REFUSED = (
 
 def why(code: str) -> str:
     """Return why, in a sentence."""
-    return _WHY.get(Why(code), "") if code in set(Why) else ""
+    return _WHY.get(code, "")
+
+
+def title(code: str) -> str:
+    """Return what it is called."""
+    return _TITLE_OUTSIDE if code == OUTSIDE else TITLE
 
 
 def todo(code: str, *, operator: bool) -> str:
     """Return what it means and what to do."""
+    if code == OUTSIDE:
+        return _OPERATOR_OUTSIDE if operator else _STAFF_OUTSIDE
     if not operator:
         return _STAFF
     return _OPERATOR + _FOLDER if code == Why.INSTALLATION else _OPERATOR

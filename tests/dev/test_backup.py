@@ -53,7 +53,8 @@ def test_a_backup_by_the_documented_role_restores_whole(server: Postgres, tmp_pa
         assert connection.execute("SELECT count(*) FROM note").fetchone() == (0,), "row level security holds again"
         owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'note'").fetchone()
         right = connection.execute("SELECT has_table_privilege('kept_app', 'note', 'SELECT')").fetchone()
-    assert (owner, right) == (("todoke",), (True,))
+        connects = connection.execute("SELECT has_database_privilege('todoke_backup', 'kept', 'CONNECT')").fetchone()
+    assert (owner, right, connects) == (("todoke",), (True,), (True,)), "the next backup can be made too"
 
 
 def test_the_owner_cannot_make_a_backup(server: Postgres, tmp_path: Path) -> None:

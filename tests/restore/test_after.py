@@ -13,6 +13,7 @@ from app.delivery import turns
 from app.restore import after, missed
 from app.restore.after import NotLifted, Restored
 from app.setback import beat, doubt
+from app.tracking.figures import figures
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -101,9 +102,15 @@ def test_an_account_that_cannot_be_asked_leaves_its_campaigns_to_a_manager(
     set_back(job, database)
     job.send()
     sandbox.switches(error_before={"value": True, "on": "karaden.list"})
-    done = restored()
+    said: list[str] = []
+    done = restored(say=said.append)
     sandbox.switches()
     assert (done.accounts, done.held_campaigns, done.held_people) == (0, 1, 10)
+    assert "SMS account 1 of 1: 空電プッシュ" in said
+    steps = " ".join(after.next_steps(done))
+    assert "空電プッシュ (http_500)" in steps
+    assert "run after-restore again" in steps
+    assert "1 campaigns stay held" in steps
     assert why() == ""
     job.make_due()
     job.send()
@@ -209,3 +216,12 @@ def test_a_carriers_clock_that_is_hours_off_hides_nothing(
     job.send()
     assert set(received(sandbox).values()) == {1}
     assert len(sandbox.messages()) == 15
+
+
+def test_whoever_got_an_sms_counts_as_sent_to(launched: Launched) -> None:
+    """Where the outcome came by asking, an SMS goes on to delivered and nobody told when it was accepted."""
+    job = launched(3)
+    delivered = "UPDATE recipient SET sms_state = 'delivered', delivered_at = now() WHERE campaign_id = %s"
+    job.change(delivered, job.campaign_id)
+    with tenancy.tenant(job.tenant_id):
+        assert figures(job.campaign_id).funnel[:2] == (("送信", 3), ("到達", 3))

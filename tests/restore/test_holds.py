@@ -207,7 +207,7 @@ def test_once_it_can_be_asked_the_command_asks_since_the_backup_and_lifts_it(for
     with tenancy.platform():
         doubt.watch(alive=True)
     done = restored()
-    assert (done.unasked, done.strangers) == ([], 5)
+    assert (done.unasked, done.strangers, done.campaigns_held_now) == ([], 5, 0)
     assert hold_of(again) == ""
     drain()
     assert again.states() == {"cancelled": 5}, "their numbers are known now"

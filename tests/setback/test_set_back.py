@@ -13,8 +13,9 @@ from flask import Flask
 
 from app import tenancy
 from app.delivery import turns
-from app.setback import beat, doubt
-from app.setback.known import SLOTS, Why
+from app.setback import beat, doubt, words
+from app.setback.known import OUTSIDE, SLOTS, Why
+from app.setback.outside import Folder
 from sandbox.harness import Sandbox
 from tests.backups import Backup
 from tests.launched import Job, received, requests
@@ -143,6 +144,35 @@ def test_a_folder_that_cannot_be_written_lets_nothing_leave(
     assert sandbox.messages() == []
     assert job.states() == {"queued": 3}
     assert why() == ""
+
+
+@pytest.fixture
+def full(tuned: Tuned, tmp_path: Path, sandbox: Sandbox) -> Path:
+    """A folder to which nothing more can be written; not even root may, unlike with a read-only one."""
+    del sandbox
+    own = Folder(tmp_path)._own
+    own.symlink_to("/dev/full")
+    keep(tuned, tmp_path)
+    return own
+
+
+def test_a_folder_that_is_full_is_told_everywhere(app: Flask, full: Path, launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(3)
+    job.send()
+    assert sandbox.messages() == []
+    assert app.test_client().get("/healthz").get_json() == {"status": "ok", "hold": OUTSIDE}
+    run = app.test_cli_runner().invoke(args=["ready"])
+    assert run.exit_code == 1
+    assert "OUTSIDE_DIR can't be written" in run.output
+    with tenancy.tenant(job.tenant_id):
+        assert doubt.why_nothing_leaves() == OUTSIDE
+        assert not doubt.may_charge()
+    assert "書き込めません" in words.why(OUTSIDE)
+    assert words.title(OUTSIDE) != words.TITLE
+    full.unlink()
+    beat.forget()
+    with tenancy.platform():
+        assert doubt.why_nothing_leaves() == ""
 
 
 def test_an_installation_that_never_sent_begins_without_a_question(launched: Launched, sandbox: Sandbox) -> None:
