@@ -202,10 +202,10 @@ def account_of(kind: str, account_id: int) -> Row[tuple[str, str, str, datetime,
 
 
 def held_accounts() -> list[tuple[str, int, str]]:
-    """Return the company's held accounts: kind, id, name."""
+    """Return the company's held accounts that somebody has to do with: kind, id, name; not those being asked."""
     rows = db.session.execute(
         text("""
-            SELECT 'sms' AS kind, id, name FROM sms_account WHERE restore_hold <> ''
+            SELECT 'sms' AS kind, id, name FROM sms_account WHERE restore_hold NOT IN ('', 'new')
             UNION ALL SELECT 'payment', id, name FROM payment_account WHERE restore_hold <> '' ORDER BY kind DESC, id
         """)
     )

@@ -182,3 +182,18 @@ def test_another_companys_account_is_nobody_elses(
     address = f"/admin/restored/sms/{waiting.sms_account}/"
     browser_of(theirs.manager).post(address, LOOKED)
     assert ask(select(SmsAccount.restore_hold).where(SmsAccount.id == waiting.sms_account)) == [("http_500",)]
+
+
+def test_home_names_a_campaign_that_waits_since_a_restore(clerk: Browser, waiting: House) -> None:
+    home = clerk.get("/admin/").text
+    assert "復元の確認待ちのため止まっています" in plain(home)
+    assert f'href="/admin/campaign/{waiting.campaign}/' in home
+
+
+def test_home_says_nothing_of_an_account_that_is_being_asked(
+    manager: Browser, ours: House, change: Callable[..., None]
+) -> None:
+    span = "restore_since = now() - interval '1 day', restore_until = now()"
+    for code, said in (("new", False), ("new_http_500", True)):
+        change(f"UPDATE sms_account SET restore_hold = :code, {span} WHERE id = :id", code=code, id=ours.sms_account)  # noqa: S608 - ours
+        assert (f'href="/admin/restored/sms/{ours.sms_account}/"' in manager.get("/admin/").text) is said
