@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.delivery import absence, doubled
+from app.delivery import absence
 from app.delivery.absence import Witness
 from app.delivery.asking import ask_account
 from app.delivery.questions import Looked, Open, Round, is_second
@@ -26,8 +26,8 @@ from app.delivery.routes import Account
 from app.extensions import vault
 from app.outbound import Response
 from app.setback import recognise
-from app.setback.listing import Asked
-from app.sms.base import Left, Report
+from app.setback.listing import Asked, on_record
+from app.sms.base import Left, Report, first_of
 
 # how far the clocks may be apart beyond what the witnesses show, and how long an accepted request may have taken
 _SKEW = timedelta(seconds=60)
@@ -136,15 +136,21 @@ class Listing:
             return read
         spans = _merged(span for item in self._items for span in self._spans(item, read))
         with tenancy.transaction() as connection:
-            parts = {span: _cut(span, _left_in(connection, self._account.id, span)) for span in spans}
+            parts = {span: _cut(span, _left_in(connection, self._asked, span)) for span in spans}
             known = {
-                span: _known(
-                    connection,
-                    self._account.id,
-                    identity,
-                    # without the margins: what left in them may have been accepted outside
-                    Span(span.start + _SKEW - read.behind, span.end - _SKEW - read.ahead),
-                )
+                span: {
+                    row.provider_id
+                    for row in on_record(
+                        connection,
+                        self._asked,
+                        identity,
+                        # without the margins: what left in them may have been accepted outside
+                        span.start + _SKEW - read.behind,
+                        span.end - _SKEW - read.ahead,
+                        order="random()",
+                        most=_KNOWN,
+                    )
+                }
                 for span in spans
             }
         self._sought |= {name for names in known.values() for name in names}
@@ -240,7 +246,7 @@ class Listing:
             for key in self._named(message):
                 if key[0] in among:
                     found.setdefault(key, []).append(message.report)
-        return {key: _first(reports) for key, reports in found.items()}
+        return {key: first_of(reports) for key, reports in found.items()}
 
     def _near(self, items: Sequence[Open]) -> set[Open]:
         """Return those to whose number something was accepted in their time that is no other message of ours."""
@@ -315,11 +321,6 @@ def _at(report: Report) -> datetime:
     return report.accepted_at
 
 
-def _first(reports: Sequence[Report]) -> Report:
-    first = min(reports, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
-    return first if len(reports) == 1 else replace(first, code=doubled.CODE, copies=len(reports))
-
-
 def _stripped(message: Left) -> Left:
     """Return a message with its references as they were given, but for the case."""
     references = tuple(reference.strip() for reference in message.report.references)
@@ -348,38 +349,22 @@ def _cut(span: Span, messages: int) -> list[Span]:
     return parts
 
 
-def _left_in(connection: Connection, account_id: int, span: Span) -> int:
+def _left_in(connection: Connection, account: Asked, span: Span) -> int:
     """Count the attempts of a time by an account, as far as it matters to how many parts it is cut into."""
     found = connection.scalar(
         text("""
             SELECT count(*) FROM (
                 SELECT FROM send_log l
-                WHERE l.tenant_id = (SELECT tenant_id FROM sms_account WHERE id = :account_id)
+                WHERE l.tenant_id = :tenant_id
                 AND l.started_at BETWEEN :start AND :end AND l.sms_account_id = :account_id LIMIT :most
             ) AS sample
         """),
-        {"account_id": account_id, "start": span.start, "end": span.end, "most": _PARTS * _PAGE},
+        {
+            "tenant_id": account.tenant_id,
+            "account_id": account.id,
+            "start": span.start,
+            "end": span.end,
+            "most": _PARTS * _PAGE,
+        },
     )
     return int(found or 0)
-
-
-def _known(connection: Connection, account_id: int, identity: bytes, span: Span) -> set[str]:
-    """Return the ids of messages that the same contract accepted at once within a time; some, where there are many."""
-    rows = connection.execute(
-        text("""
-            SELECT provider_id FROM (
-                SELECT l.recipient_id, l.provider_id FROM send_log l JOIN sms_contract k ON k.id = l.sms_contract_id
-                WHERE l.tenant_id = (SELECT tenant_id FROM sms_account WHERE id = :account_id)
-                AND l.started_at BETWEEN :start AND :end AND l.sms_account_id = :account_id AND k.identity = :identity
-                AND l.provider_id IS NOT NULL AND l.state IN ('accepted', 'delivered', 'undelivered')
-                ORDER BY random() LIMIT :most
-            ) AS sample
-            -- not one that was unknown first: it may have been accepted much later
-            WHERE NOT EXISTS (
-                SELECT FROM event e
-                WHERE e.recipient_id = sample.recipient_id AND e.track = 'sms' AND e.state = 'unknown'
-            )
-        """),
-        {"account_id": account_id, "identity": identity, "start": span.start, "end": span.end, "most": _KNOWN},
-    )
-    return set(rows.scalars())

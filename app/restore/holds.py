@@ -21,6 +21,7 @@ from app.models import Campaign
 SMS, PAYMENT = "sms", "payment"
 # the code of an account that was registered after a restore and is being asked; with "_" and why, where that failed
 NEW = "new"
+_IS_NEW = f"split_part(restore_hold, '_', 1) = '{NEW}'"  # as `is_new`
 _TABLES = {SMS: "sms_account", PAYMENT: "payment_account"}
 # Campaigns of which something may be missing in the database. By any SMS account of the company a list may be sent
 # again that was sent since the backup by this one: whatever wasn't launched before the backup waits.
@@ -76,14 +77,14 @@ def read(written: str) -> list[Hold]:
 def of_accounts(campaign: Campaign) -> list[Hold]:
     """Return the holds of the company's accounts that a launch of this campaign would have to wait for."""
     rows = db.session.execute(
-        text("""
+        text(f"""
             SELECT 'sms' AS kind, id, restore_hold FROM sms_account WHERE tenant_id = :tenant_id AND restore_hold <> ''
-            AND (id = :sms_account_id OR split_part(restore_hold, '_', 1) <> 'new')
+            AND (id = :sms_account_id OR NOT {_IS_NEW})
             UNION ALL
             SELECT 'payment', id, restore_hold FROM payment_account
             WHERE tenant_id = :tenant_id AND id = :payment_account_id AND restore_hold <> ''
             ORDER BY kind DESC, id
-        """),
+        """),  # noqa: S608 - our own words
         {
             "tenant_id": campaign.tenant_id,
             "sms_account_id": campaign.sms_account_id,
@@ -170,7 +171,7 @@ def wait_for_new(account_id: int) -> None:
                     AND state <> 'cancelled' ORDER BY id FOR NO KEY UPDATE
                 )
                 AND NOT {_OF_ACCOUNT}
-                AND EXISTS (SELECT FROM sms_account WHERE id = :id AND split_part(restore_hold, '_', 1) = 'new')
+                AND EXISTS (SELECT FROM sms_account WHERE id = :id AND {_IS_NEW})
             """),  # noqa: S608 - our own words
             {"id": account_id, "mark": str(mark), "prefix": mark.prefix},
         )
@@ -181,9 +182,7 @@ def could_not_ask_new(account_id: int, code: str) -> None:
     written = str(Hold(SMS, account_id, f"{NEW}_{code}")).removeprefix(Hold(SMS, account_id, "").prefix)
     with tenancy.transaction() as connection:
         connection.execute(
-            text("""
-                UPDATE sms_account SET restore_hold = :code WHERE id = :id AND split_part(restore_hold, '_', 1) = 'new'
-            """),
+            text(f"UPDATE sms_account SET restore_hold = :code WHERE id = :id AND {_IS_NEW}"),  # noqa: S608 - our own words
             {"id": account_id, "code": written},
         )
 

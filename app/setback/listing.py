@@ -5,19 +5,19 @@ part of a list taken for the whole, or another time's list for this one (the ser
 list that lacks what the database itself knows to be there; a transaction open while a service is asked.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Connection, Row, select, text
 from sqlalchemy.orm import Session
 
 from app import tenancy
-from app.accounts import Unusable, for_sms, sms_contract
+from app.accounts import Unusable, for_sms
 from app.config import settings
+from app.delivery import contracts
 from app.extensions import db
 from app.models import SmsAccount
 from app.outbound import Request, Response
@@ -87,8 +87,18 @@ def left(account: Asked, start: datetime, end: datetime) -> list[Left]:
             provider, opened = PROVIDERS[row.provider], for_sms(row)
         except (Unusable, CannotOpen) as fault:
             raise Unasked("unusable") from fault
-        contract = sms_contract(row)
-    known = _on_record(account, contract, start, end)
+        contract = contracts.identity(row)
+    with tenancy.transaction() as connection:
+        # some of the time, or the last of before
+        known = on_record(
+            connection,
+            account,
+            contract,
+            min(start, end - _KEPT),
+            end,
+            order="l.started_at DESC",
+            most=_KNOWN,
+        )
     wide, behind, ahead = _WIDEST, timedelta(), timedelta()
     if known:
         newest = known[0]
@@ -96,49 +106,51 @@ def left(account: Asked, start: datetime, end: datetime) -> list[Left]:
         if told.accepted_at is not None:
             apart = told.accepted_at - newest.started_at
             wide, behind, ahead = _WIDE, min(behind, apart), max(ahead, apart)
-            if not newest.inside and newest.provider_id not in _read(
+            if newest.started_at < start and newest.provider_id not in _read(
                 provider, opened, told.accepted_at - _SECOND, told.accepted_at + _SECOND
             ):
                 raise Unasked("incomplete")
     found = _read(provider, opened, start + behind - wide, end + ahead + wide)
-    missing = [one for one in known if one.inside and one.provider_id not in found]
+    missing = [one for one in known if one.started_at >= start and one.provider_id not in found]
     if missing:
         settled = all(one.started_at < end - timedelta(seconds=settle_s()) for one in missing)
         raise Unasked("incomplete") if settled else NotYet("incomplete")
     return list(found.values())
 
 
-def _on_record(account: Asked, contract: dict[str, str], start: datetime, end: datetime) -> Sequence[Row[Any]]:
-    """Return messages that the account's contract accepted at once, the newest first: some of the time, or the last."""
-    with tenancy.transaction() as connection:
-        return connection.execute(
-            text("""
-                SELECT provider_id, started_at, started_at >= :start AS inside FROM (
-                    SELECT l.recipient_id, l.provider_id, l.started_at
-                    FROM send_log l JOIN sms_contract k ON k.id = l.sms_contract_id
-                    WHERE l.tenant_id = :tenant_id AND l.started_at > least(:start, CAST(:end AS timestamptz) - :kept)
-                    AND l.started_at <= :end AND l.sms_account_id = :account_id
-                    AND k.content = CAST(:contract AS jsonb)
-                    AND l.provider_id IS NOT NULL AND l.state IN ('accepted', 'delivered', 'undelivered')
-                    ORDER BY l.started_at DESC LIMIT :most
-                ) AS recent
-                -- not one that was unknown first: it may have been accepted much later
-                WHERE NOT EXISTS (
-                    SELECT FROM event e
-                    WHERE e.recipient_id = recent.recipient_id AND e.track = 'sms' AND e.state = 'unknown'
-                )
-                ORDER BY started_at DESC
-            """),
-            {
-                "tenant_id": account.tenant_id,
-                "account_id": account.id,
-                "contract": json.dumps(contract, ensure_ascii=False),
-                "start": start,
-                "end": end,
-                "kept": _KEPT,
-                "most": _KNOWN,
-            },
-        ).all()
+def on_record(
+    connection: Connection, account: Asked, identity: bytes, start: datetime, end: datetime, *, order: str, most: int
+) -> Sequence[Row[tuple[str, datetime]]]:
+    """Return messages (provider_id, started_at) that the account's contract accepted at once in a time, by our clock.
+
+    Where there are more than `most`, the first by `order`, an SQL expression of `send_log l`; the newest comes first.
+    """
+    return connection.execute(
+        text(f"""
+            SELECT provider_id, started_at FROM (
+                SELECT l.recipient_id, l.provider_id, l.started_at
+                FROM send_log l JOIN sms_contract k ON k.id = l.sms_contract_id
+                WHERE l.tenant_id = :tenant_id AND l.started_at BETWEEN :start AND :end
+                AND l.sms_account_id = :account_id AND k.identity = :identity
+                AND l.provider_id IS NOT NULL AND l.state IN ('accepted', 'delivered', 'undelivered')
+                ORDER BY {order} LIMIT :most
+            ) AS taken
+            -- not one that was unknown first: it may have been accepted much later
+            WHERE NOT EXISTS (
+                SELECT FROM event e
+                WHERE e.recipient_id = taken.recipient_id AND e.track = 'sms' AND e.state = 'unknown'
+            )
+            ORDER BY started_at DESC
+        """),  # noqa: S608 - our own words
+        {
+            "tenant_id": account.tenant_id,
+            "account_id": account.id,
+            "identity": identity,
+            "start": start,
+            "end": end,
+            "most": most,
+        },
+    ).all()
 
 
 def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:

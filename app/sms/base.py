@@ -6,8 +6,8 @@ again blind.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -84,6 +84,16 @@ class Report:
     at: datetime | None = None
     units: int | None = None
     copies: int = 1
+
+
+# of a message that a service has more than once under the same reference
+DUPLICATE = "duplicate"
+
+
+def first_of(reports: Sequence[Report]) -> Report:
+    """Return the one that was accepted first, as a duplicate where there are more; one at least."""
+    first = min(reports, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
+    return first if len(reports) == 1 else replace(first, code=DUPLICATE, copies=len(reports))
 
 
 def names(references: Sequence[str], reference: str) -> bool:

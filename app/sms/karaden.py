@@ -8,7 +8,6 @@ the tag is looked up before anything is sent again. Receipts are not signed, so 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from http import HTTPStatus
@@ -27,6 +26,7 @@ from app.sms.base import (
     SmsAccount,
     SmsMessage,
     UnclearAnswer,
+    first_of,
     names,
 )
 
@@ -108,10 +108,7 @@ class _Karaden:
             if has_more or reports:
                 raise UnclearAnswer("incomplete")
             return None
-        first = min(ours, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
-        if len(ours) == 1:
-            return first
-        return replace(first, code="duplicate", copies=len(ours))
+        return first_of(ours)
 
     def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request:
         """Return the request for a page of what was accepted in a time, whole seconds (specification: 受付日時)."""
