@@ -378,7 +378,7 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         return []
 
     def warnings(self, model: Any) -> list[tuple[str, str, str]]:
-        """Say what is wrong with a row at the moment, above its form: (title, what is so, what to do)."""
+        """Return what is wrong with a row at the moment, for above its form: (title, what is so, what to do)."""
         del model
         return []
 

@@ -109,7 +109,7 @@ _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
 
 
 def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
-    """Say what to do next: a list that waits for its columns goes before everything else."""
+    """Return what to do next: a list that waits for its columns goes before everything else."""
     by_key = {step.key: step for step in now}
     if campaign.state in _WAITS:
         return _WAITS[CampaignState(campaign.state)](campaign, people, by_key["status"].url)

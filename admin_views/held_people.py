@@ -205,7 +205,7 @@ def _question(campaign: Campaign, verdict: Verdict, chosen: Chosen, count: int) 
 
 
 def _of_numbers(chosen: Chosen) -> str:
-    """Say how many SMS one number gets."""
+    """Return in words how many SMS one number gets."""
     of_each = (
         rows(Recipient).filter(Recipient.id.in_(chosen.ids or ())).with_entities(func.count().label("people"))
     ).group_by(Recipient.phone_index)
@@ -215,7 +215,7 @@ def _of_numbers(chosen: Chosen) -> str:
 
 
 def leaving(campaign: Campaign, people: int) -> str:
-    """Say how many SMS leave, and when."""
+    """Return in words how many SMS leave, and when."""
     now = datetime.now(UTC)
     words = f"{people:,}通のSMSを送ります。"
     if campaign.restore_hold or missed_numbers.count(campaign):

@@ -80,5 +80,5 @@ class PaymentAccountView(AccountView):
         return [("支払結果の通知先", address, explanation)]
 
     def warnings(self, model: Any) -> list[tuple[str, str, str]]:
-        """Tell what it waits for."""
+        """Return what it waits for."""
         return [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]

@@ -26,7 +26,7 @@ class RestoredAccounts(SecureView):
     @expose(f"{_ONE}/", methods=["GET", "POST"])
     @sure
     def account(self, kind: str, account_id: int) -> Page | tuple[str, int]:
-        """Say what wasn't asked and what to compare; take a manager's word."""
+        """Show what wasn't asked and what to compare; take a manager's word."""
         found = holds.account_of(kind, account_id)
         if found is None:
             if kind not in {holds.SMS, holds.PAYMENT}:

@@ -126,7 +126,7 @@ class SmsAccountView(AccountView):
         return [("送信結果の通知先", address, explanation)]
 
     def warnings(self, model: Any) -> list[tuple[str, str, str]]:
-        """Tell what it waits for, and what its service refuses."""
+        """Return what it waits for, and what its service refuses."""
         return [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
 
     def offers(self, model: Any) -> list[tuple[str, str]]:

@@ -127,7 +127,7 @@ def _where(found: Any, count: int) -> str:
 
 
 def _waiting_payments() -> Iterator[Todo]:
-    """Tell of contracts whose provider wishes to be left alone for a while."""
+    """Return the contracts whose provider wishes to be left alone for a while."""
     for account in payment_waits.waiting_accounts().limit(_NAMED):
         for notice in payment_waits.notices(account):
             text = f"決済アカウント「{account.name}」：{notice.words}{notice.advice}"
@@ -201,7 +201,7 @@ def _paused() -> Iterator[Todo]:
 
 
 def _restored() -> Iterator[Todo]:
-    """Tell of accounts that could not be asked after a restore, and of campaigns that wait for it."""
+    """Return the accounts that could not be asked after a restore, and the campaigns that wait for it."""
     manager = staff().role == Role.MANAGER
     for kind, account_id, name in holds.held_accounts()[:_NAMED]:
         text = f"アカウント「{name}」は復元の確認待ちです。復元の前の送信か支払いの記録が欠けているかもしれません。"
@@ -334,7 +334,7 @@ def _waiting_accounts() -> Any:
 
 
 def _doubled() -> Iterator[Todo]:
-    """Tell managers of people who got an SMS twice by their provider's records, until each was told."""
+    """Return for managers the people who got an SMS twice by their provider's records, until each was told."""
     if staff().role != Role.MANAGER:
         return
     open_ = rows(DoubledMessage).filter(DoubledMessage.settled_at.is_(None))

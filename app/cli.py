@@ -121,7 +121,7 @@ def ready() -> None:
 
 
 def _without_tables(fault: ProgrammingError) -> str:
-    """Say what to do about a database without our tables. Raises any other fault."""
+    """Return what to do about a database without our tables. Raises any other fault."""
     if not health.lacks_tables(fault):
         raise fault
     return health.NO_TABLES

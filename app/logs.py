@@ -66,7 +66,7 @@ class _Seldom(logging.Filter):
         self._more: dict[tuple[object, ...], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a line is written."""
+        """Return whether a line is written."""
         said = record.msg if isinstance(record.msg, dict) else {"event": str(record.msg), "logger": record.name}
         if "more" in said:
             return True

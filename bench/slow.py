@@ -15,7 +15,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def percentile(took: list[float]) -> float:
-    """Give the 99th percentile; of a few, nearly the slowest."""
+    """Return the 99th percentile; of a few, nearly the slowest."""
     return statistics.quantiles(took, n=100, method="inclusive")[98] if len(took) > 1 else took[0]
 
 

@@ -17,11 +17,10 @@ from app import audit
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import DoubledMessage
-from app.sms.base import DUPLICATE
 from app.tracking.moves import note
 from app.tracking.states import SMS
 
-CODE = DUPLICATE
+CODE = "duplicate"
 _TWICE = 2
 
 _log = structlog.get_logger()

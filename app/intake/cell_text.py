@@ -15,7 +15,9 @@ _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]"
     "|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
 )
-_MAY_HIDE = re.compile('[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u206f\ufeff\ufff9-\ufffb\x1a]|="')
+# each of those and DOS's end of a file, as they stand in a set of signs
+MAY_HIDE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u206f\ufeff\ufff9-\ufffb\x1a"
+_MAY_HIDE = re.compile(f'[{MAY_HIDE}]|="')
 # DOS's end of a file, written by old programs behind the last row
 END_OF_FILE = "\x1a"
 

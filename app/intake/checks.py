@@ -17,14 +17,14 @@ from app.identity.bad_input import BadInput
 from app.identity.normalise import normal_digits
 from app.identity.variants import has_variants
 from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
-from app.intake.cell_text import cleaned
+from app.intake.cell_text import MAY_HIDE, cleaned
 from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row
 from app.intake.rules import CellReader, Rules
 from app.intake.shown import UNKNOWN
-from app.intake.texts import LOST_LETTERS, has_lost_letters, looks_odd, may_have_lost_letters, warnings
-from app.tracking.cells import UNWRITABLE, restore
+from app.intake.texts import LOST_LETTERS, MAY_BE_LOST, has_lost_letters, looks_odd, may_have_lost_letters, warnings
+from app.tracking.cells import UNWRITABLE, UNWRITABLE_SIGNS, restore
 
 _LAST_DIGITS = 4
 
@@ -159,10 +159,7 @@ _FILE_HINTS = {
 
 # Signs that few rows hold: any of those that `cleaned`, UNWRITABLE, `restore`, `_excel_errors` and the search for lost
 # letters look for. One look at a row in the place of five; tests/intake/test_checks.py holds them against each other.
-_RARE = re.compile(
-    "[\0\ud800-\udfff\u00ad\u061c\u180e\u200b-\u200f\u202a-\u206f\ufeff\ufff9-\ufffb\x1a"
-    "='#?\N{FULLWIDTH QUESTION MARK}〓\ufffd]"
-)
+_RARE = re.compile(f"[{MAY_HIDE}{UNWRITABLE_SIGNS}{MAY_BE_LOST}='#]")
 
 
 def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:

@@ -46,7 +46,7 @@ def known(row: Import) -> ColumnMapping | None:
 
 
 def problems(row: Import, mapping: ColumnMapping) -> list[str]:
-    """Say in Japanese what stands in the way of running an import with a mapping."""
+    """Return in Japanese what stands in the way of running an import with a mapping."""
     campaign = row.campaign
     return mapping.problems(
         row.header,

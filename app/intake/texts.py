@@ -30,7 +30,8 @@ CARRIER_CHARACTERS = (
 
 
 # What programs write for a letter they do not have: ?, 〓 (geta), U+FFFD. A question mark behind a whole word is one.
-_MAY_BE_LOST = re.compile("[?？〓\ufffd]")
+MAY_BE_LOST = "?？〓\ufffd"
+_MAY_BE_LOST = re.compile(f"[{MAY_BE_LOST}]")
 _JAPANESE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
 _LOST = re.compile(
     f"[〓\ufffd]|(?<![?？])[?？]{{2,}}+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]++[{_JAPANESE}]"

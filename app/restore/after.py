@@ -95,7 +95,7 @@ def restore(
 
 
 def next_steps(done: Restored) -> list[str]:
-    """Say what is left to do."""
+    """Return what is left to do."""
     steps = [f"not asked: {item}" for item in done.unasked]
     if done.unasked:
         steps.append(

@@ -226,7 +226,7 @@ def waiting(kind: str, account_id: int) -> Sequence[Row[tuple[int, str, int, str
 
 
 def reason_problems(reason: str) -> list[str]:
-    """Say in Japanese what is wrong with a manager's reason, which goes on record."""
+    """Return in Japanese what is wrong with a manager's reason, which goes on record."""
     if not reason.strip():
         return ["何をどう確かめたかを入力してください。"]
     if len(reason) > MOST_REASON:

@@ -86,14 +86,10 @@ class Report:
     copies: int = 1
 
 
-# of a message that a service has more than once under the same reference
-DUPLICATE = "duplicate"
-
-
 def first_of(reports: Sequence[Report]) -> Report:
     """Return the one that was accepted first, as a duplicate where there are more; one at least."""
     first = min(reports, key=lambda report: report.accepted_at or datetime.max.replace(tzinfo=UTC))
-    return first if len(reports) == 1 else replace(first, code=DUPLICATE, copies=len(reports))
+    return first if len(reports) == 1 else replace(first, code="duplicate", copies=len(reports))
 
 
 def names(references: Sequence[str], reference: str) -> bool:

@@ -7,7 +7,8 @@ Excel runs as a formula, or one that comes back changed. OWASP's list of first c
 import re
 
 # what no text of ours can hold: NUL, and half of a letter
-UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+UNWRITABLE_SIGNS = "\0\ud800-\udfff"
+UNWRITABLE = re.compile(f"[{UNWRITABLE_SIGNS}]")
 _RUNS = re.compile("'*[=+\\-@\t\r\n\0＝＋－＠]")
 _NEUTRALISED = re.compile("'+[=+\\-@\t\r\n\0＝＋－＠]")
 

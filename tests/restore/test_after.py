@@ -23,14 +23,6 @@ Launched = Callable[..., Job]
 Tuned = Callable[..., None]
 
 
-@pytest.fixture(autouse=True)
-def installed(tuned: Tuned) -> None:
-    """An installation that runs, in which no time has to pass before a list counts."""
-    tuned(gateway_settle_s=1, unknown_settle_s=1, absence_gap_s=1)
-    with tenancy.platform():
-        doubt.watch(alive=True)
-
-
 def why() -> str:
     with tenancy.platform():
         return doubt.why_held()

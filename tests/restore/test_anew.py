@@ -11,7 +11,6 @@ from app.delivery import turns
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.restore import after, anew, holds
-from app.setback import doubt
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -19,14 +18,6 @@ from tests.launched import Job, received
 
 Launched = Callable[..., Job]
 _OF_ACCOUNT = ("send_log", "event", "slice", "recipient")
-
-
-@pytest.fixture(autouse=True)
-def installed(tuned: Callable[..., None]) -> None:
-    """An installation that runs, in which no time has to pass before a list counts."""
-    tuned(gateway_settle_s=1, unknown_settle_s=1, absence_gap_s=1)
-    with tenancy.platform():
-        doubt.watch(alive=True)
 
 
 @pytest.fixture

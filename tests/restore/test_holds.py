@@ -27,14 +27,6 @@ Launched = Callable[..., Job]
 AWAY = {"error_before": {"value": True, "on": "karaden.list"}}
 
 
-@pytest.fixture(autouse=True)
-def installed(tuned: Callable[..., None]) -> None:
-    """An installation that runs, in which no time has to pass before a list counts."""
-    tuned(gateway_settle_s=1, unknown_settle_s=1, absence_gap_s=1)
-    with tenancy.platform():
-        doubt.watch(alive=True)
-
-
 @pytest.fixture
 def forgotten(launched: Launched, sandbox: Sandbox, database: psycopg.Connection) -> Job:
     """A list that was uploaded and sent since the backup; the account couldn't be asked after the restore."""
