@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # requests that one process works on at a time: Python runs one of them, the others wait for the database
-TURNS = 4
+TURNS = 5
+# Of those so many for the back office and for what other systems push, and of these so many for what is pushed: it
+# comes in bursts, and no recipient waits behind staff or a burst, no clerk behind a burst.
+_BUSY = (("/admin", "/callbacks/"), 4)
+_PUSHED = (("/callbacks/",), 3)
 # threads of the server: all turns, all bodies on their way or being ended, and room for pages beside them
 SERVER_THREADS = 448
 
@@ -78,10 +82,7 @@ def wrap(
     whatever name or address.
     """
     way = _Way(Readers(), Slots(room), body_s)
-    # a queue of tokens: the quickest semaphore there is
-    turns: SimpleQueue[None] = SimpleQueue()
-    for _ in range(TURNS):
-        turns.put(None)
+    gates = [(prefixes, _tokens(most)) for prefixes, most in (_PUSHED, _BUSY, (("",), TURNS))]
 
     def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, way)
@@ -93,15 +94,26 @@ def wrap(
             environ["HTTP_HOST"] = host
             # also while all turns wait for somebody else
             return application(environ, start_response)
-        turns.get()
+        passed = [tokens for prefixes, tokens in gates if environ["PATH_INFO"].startswith(prefixes)]
+        for tokens in passed:
+            tokens.get()
         try:
             return application(environ, start_response)
         finally:
-            turns.put(None)
+            for tokens in passed:
+                tokens.put(None)
             if (body := environ.get(_BODY_KEY)) is not None:
                 body.close()
 
     return guarded
+
+
+def _tokens(count: int) -> SimpleQueue[None]:
+    """Return a queue of tokens: the quickest semaphore there is."""
+    tokens: SimpleQueue[None] = SimpleQueue()
+    for _ in range(count):
+        tokens.put(None)
+    return tokens
 
 
 def _too_long(environ: "WSGIEnvironment") -> str:

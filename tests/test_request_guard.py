@@ -171,6 +171,43 @@ def test_a_body_that_never_comes_keeps_no_turn_and_ends_in_time() -> None:
     assert {sender.end() for sender in senders} == {"408 Request Timeout"}
 
 
+def test_nobody_waits_behind_what_is_pushed_and_no_recipient_behind_staff() -> None:
+    on, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] in HELD_UP:
+            begun.release()
+            assert on.wait(10)
+        start_response("200 OK", [])
+        return [b""]
+
+    inner = request_guard.wrap(slow, 3_000_000, lambda _: True, "ours.example")
+
+    def ask(path: str) -> None:
+        run_wsgi_app(inner, EnvironBuilder(path).get_environ())
+
+    pushes = [threading.Thread(target=ask, args=(HELD_UP[0],)) for _ in range(2 * request_guard.TURNS)]
+    staff = [threading.Thread(target=ask, args=(HELD_UP[1],)) for _ in range(2 * request_guard.TURNS)]
+    for push in pushes:
+        push.start()
+    while begun.acquire(timeout=0.3):
+        pass
+    ask("/admin/")
+    for clerk in staff:
+        clerk.start()
+    while begun.acquire(timeout=0.3):
+        pass
+    ask("/p")
+    assert not on.is_set()
+    on.set()
+    for thread in (*pushes, *staff):
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+HELD_UP = ("/callbacks/sms/1/key", "/admin/recipient/")
+
+
 def test_who_sends_too_slowly_is_told_what_to_do() -> None:
     stream = Silent([b"a=1"])
     threading.Timer(0.3, stream.ended.set).start()

@@ -225,16 +225,13 @@ def move_all(
     chosen = only or Only()
     if chosen.reminder_id is not None:
         more += ", reminder_id = :reminder_id"
-    # Locked first, in the order of their ids, as receipts lock those to whom they come at this moment. Then by the id
-    # alone: a condition more, and a planner without statistics joins each with each.
+    chosen_rows = f"campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({chosen.condition})"
+    # Locked first, in the order of their ids, as receipts lock those to whom they come at this moment. A statement of
+    # its own: where both are one, a planner without statistics may join each with each.
+    lock = f"SELECT count(*) FROM (SELECT FROM recipient WHERE {chosen_rows} ORDER BY id FOR NO KEY UPDATE) AS locked"  # noqa: S608 - our own words
     statement = f"""
-        WITH locked AS MATERIALIZED (
-            SELECT id FROM recipient
-            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({chosen.condition})
-            ORDER BY id FOR NO KEY UPDATE
-        ), moved AS (
-            UPDATE recipient r SET sms_state = :to{more} FROM locked WHERE r.id = locked.id
-            RETURNING r.id, r.tenant_id, r.campaign_id
+        WITH moved AS (
+            UPDATE recipient SET sms_state = :to{more} WHERE {chosen_rows} RETURNING id, tenant_id, campaign_id
         ), told AS (
             INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)
             SELECT tenant_id, campaign_id, id, 'sms', :to, :at, :actor, CAST(:detail AS jsonb) FROM moved RETURNING 1
@@ -253,4 +250,5 @@ def move_all(
     }
     if chosen.reminder_id is not None:
         values["reminder_id"] = chosen.reminder_id
+    executor.execute(text(lock), values)
     return int(executor.execute(text(statement), values).scalar_one())
