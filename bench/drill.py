@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,7 @@ def main(names: Sequence[str]) -> int:
     if unknown := set(names) - set(cells):
         sys.exit(f"no such cell: {', '.join(sorted(unknown))}; there are {', '.join(cells)}")
     runs: dict[str, list[Run]] = {room: [] for room in _ROOMS}
+    undone: list[str] = []
     with tempfile.TemporaryDirectory(prefix="todoke-drill-") as folder, running_sandbox(receipt_delay_ms=0) as sandbox:
         # servers that are emptied, restarted and killed are the drill's own, whatever the environment names
         own = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
@@ -67,13 +69,22 @@ def main(names: Sequence[str]) -> int:
                 # a cell may take it out again: with a 確認用番号 a campaign's last messages can be proven absent
                 clerk(stack, "witness", "on")
                 ground.factor = getattr(import_module(room), "FACTORS", {}).get(name, FACTOR)
-                runs[room].append({"cell": name, "factor": ground.factor, **cell(ground)})
-                print(json.dumps(runs[room][-1]), file=sys.stderr, flush=True)
+                began = time.monotonic()
+                try:
+                    runs[room].append({"cell": name, "factor": ground.factor, **cell(ground)})
+                except RuntimeError as fault:  # the others are run all the same
+                    print(f"{name}: {fault}", file=sys.stderr, flush=True)
+                    undone.append(name)
+                    continue
+                took_s = time.monotonic() - began
+                print(f"{json.dumps(runs[room][-1])} ({took_s:.0f} s)", file=sys.stderr, flush=True)
             ground.end()
         finally:
             stack.stop()
             remove(stack.folder)
-    held = True
+    held = not undone
+    for name in undone:
+        print(f"{name} did NOT come to its end", file=sys.stderr)
     for room, told in runs.items():
         module = import_module(room)
         if told:

@@ -47,9 +47,10 @@ def _redis_restarted(ground: Ground) -> Run:
     """Kill Redis -9 and start it again after two seconds."""
     with ground.in_mid_campaign() as campaign:
         ground.stack.kill("valkey")
+        in_mid_campaign = ground.requests() < ground.rows
         time.sleep(_AWAY_S)
         ground.stack.restart("valkey")
-        return campaign.verdict(time.monotonic())
+        return campaign.verdict(time.monotonic(), broken=in_mid_campaign)
 
 
 def _postgres_restarted(ground: Ground) -> Run:
