@@ -261,7 +261,8 @@ class CampaignFlow(FlowView):
             campaign = one_campaign(campaign_id)
             if not lifecycle.content_locked(campaign):
                 return self._send_page(campaign, not_ready.problems)
-            flash("この配信はすでに送信を開始しています。二重には送信されません。", "warning")
+            for words in not_ready.problems:
+                flash(words, "warning")
         else:
             campaign = one_campaign(campaign_id)
             if campaign.state == CampaignState.APPROVAL:

@@ -10,6 +10,7 @@ from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.campaigns import timing
+from app.delivery import again
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.base import Dispute
 from app.payments.by_hand import BY_HAND
@@ -17,7 +18,18 @@ from app.payments.providers import PROVIDERS
 from app.payments.review import Problem, split
 from app.tracking import codes
 from app.tracking.moves import STEP_TIMES
-from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, TRACKS, CampaignState, PaymentState, Track
+from app.tracking.states import (
+    CARRIERS,
+    PAGE,
+    PAYMENT,
+    SMS,
+    TRACKS,
+    CampaignState,
+    PageState,
+    PaymentState,
+    SmsState,
+    Track,
+)
 
 LATEST_EVENTS = 200
 _MOST_EVENTS = 5_000
@@ -143,6 +155,22 @@ def facts(person: Recipient) -> list[tuple[str, str]]:
     ]
 
 
+def advice(person: Recipient) -> str:
+    """Return what staff can do for somebody whom no SMS reached, nothing for everybody else."""
+    if person.sms_state != SmsState.UNDELIVERED or person.page_state == PageState.REVOKED:
+        return ""
+    if person.retry_at is not None and person.campaign.state != CampaignState.CANCELLED:
+        now = "このあと自動で送り直します（「次の自動再送」）。待てないときは、ほかの方法で連絡してください。"
+    elif again.may_resend(person):
+        now = "番号が正しければ、「状況」の画面の「不達の人へ再送」で送り直せます。"
+    else:
+        now = "この番号へは、送り直しても届きません。"
+    return (
+        f"SMSは届いていません。{now}番号が違うときは、ご本人に正しい番号を確かめ、「リンクを無効にする」を押してから、"
+        "正しい番号の名簿で新しい配信を作ってください。"
+    )
+
+
 def _next_try(person: Recipient, due: datetime) -> str:
     """Return when this person is sent another SMS by itself."""
     if person.campaign.state == CampaignState.PAUSED:
@@ -160,7 +188,12 @@ def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], b
 
 def _moment(event: Event) -> Moment:
     track = TRACKS.get(event.track)
-    what = _KINDS.get((event.track, event.state)) or (show.word(track, event.state) if track else event.state)
+    unlocked = (event.track, event.state) == ("page", PageState.OPENED) and event.actor.startswith("user:")
+    what = (
+        "ロックの解除"
+        if unlocked
+        else _KINDS.get((event.track, event.state)) or (show.word(track, event.state) if track else event.state)
+    )
     detail = event.detail or {}
     if event.state == "wrong_answer" and "attempt" in detail:
         what = f"{what}（{detail['attempt']}/{detail['of']}回目）"

@@ -211,6 +211,7 @@ class RecipientView(SecureModelView):
             held_words=held_words,
             managers=managers(),
             service=held_words.service(person.campaign),
+            advice=person_page.advice(person),
             asked_about=person.sms_state == SmsState.UNKNOWN,
             doubled=rows(DoubledMessage)
             .filter(DoubledMessage.recipient_id == person.id, DoubledMessage.settled_at.is_(None))

@@ -43,6 +43,9 @@ _STUCK_AFTER = timedelta(minutes=10)
 _LATELY = timedelta(hours=24)
 
 
+_RETURNED = and_(Campaign.state == CampaignState.DRAFT, Campaign.returned_reason != "")
+
+
 @dataclass(frozen=True, slots=True)
 class Todo:
     """One thing to do: why, and where."""
@@ -60,7 +63,10 @@ def _count(query: object) -> int:
 def for_company() -> list[Todo]:
     """Say what a company's managers and clerks have to do."""
     todos = _sms_accounts()
-    if not rows(PaymentAccount).first() and rows(Campaign).filter(Campaign.payment_required).first():
+    if (
+        not rows(PaymentAccount).filter(PaymentAccount.active).first()
+        and rows(Campaign).filter(Campaign.payment_required).first()
+    ):
         todos.append(
             _missing_account("payment_account", "支払いを案内する配信がありますが、決済アカウントがありません。")
         )
@@ -77,6 +83,9 @@ def for_company() -> list[Todo]:
         *_failed_imports(),
         *_files(),
     ]
+    for campaign in rows(Campaign).filter(_RETURNED).order_by(Campaign.id.desc()).limit(_NAMED):
+        url = url_for("flow.overview", campaign_id=campaign.id)
+        todos.append(Todo(f"配信「{campaign.name}」は、承認されずに戻りました。", "理由を見て直す", url))
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))

@@ -12,7 +12,7 @@ from app import audit, queues, tenancy
 from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing, waves
 from app.extensions import db
-from app.models import Campaign, Import, Recipient
+from app.models import Campaign, Import, PaymentAccount, Recipient, SmsAccount
 from app.restore import holds
 from app.tracking.moves import Executor, move_campaign
 from app.tracking.states import CAMPAIGN, CampaignState, TenantState
@@ -120,7 +120,9 @@ def missing(campaign: Campaign) -> list[Missing]:
         found.append(Missing("list", "名簿を取り込んでいます。終わるまでお待ちください。"))
     checked = rehearsal.current(campaign)
     if checked is None:
-        found.append(Missing("check", "送信前の確認がまだです。"))
+        # a check that was made is void once anything it looked at has changed
+        again = "送信前の確認のあとで内容か名簿が変わりました。もう一度確認してください。"
+        found.append(Missing("check", again if campaign.rehearsal else "送信前の確認がまだです。"))
     else:
         found += [Missing("check", message) for message in checked["problems"]]
     return found
@@ -137,7 +139,7 @@ def missing_to_send(campaign: Campaign) -> list[str]:
     """Say in Japanese what the campaign's SMS account lacks."""
     account = campaign.sms_account
     if account is None:
-        return ["SMSの送信元アカウントが選ばれていません。"]
+        return [_not_chosen(campaign, SmsAccount, "SMSの送信元アカウント", "SMSアカウント")]
     if not account.active:
         return ["選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。"]
     try:
@@ -145,6 +147,13 @@ def missing_to_send(campaign: Campaign) -> list[str]:
     except Unusable:
         return ["選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。"]
     return []
+
+
+def _not_chosen(campaign: Campaign, kind: type[SmsAccount | PaymentAccount], words: str, screen: str) -> str:
+    """Say that no account is chosen, and where there is none to choose, who adds one and where."""
+    if db.session.scalar(select(select(kind.id).where(kind.tenant_id == campaign.tenant_id, kind.active).exists())):
+        return f"{words}が選ばれていません。"
+    return f"{words}がまだ登録されていません。自社の管理者が、「設定」の「{screen}」で登録します。"
 
 
 def missing_contract(campaign: Campaign) -> list[str]:
@@ -157,7 +166,7 @@ def missing_contract(campaign: Campaign) -> list[str]:
 def _missing_for_payment(campaign: Campaign) -> list[str]:
     account = campaign.payment_account
     if account is None:
-        return ["支払いを受け取る決済アカウントが選ばれていません。"]
+        return [_not_chosen(campaign, PaymentAccount, "支払いを受け取る決済アカウント", "決済アカウント")]
     if not account.active:
         return ["選ばれている決済アカウントは停止中です。別のアカウントを選んでください。"]
     try:
@@ -173,6 +182,16 @@ def import_running(campaign_id: int) -> bool:
     return db.session.scalar(select(running.exists())) or False
 
 
+_BEGUN = "この配信はすでに送信を開始しています。二重には送信されません。"
+# what somebody is told who presses again, or in another tab
+_ALREADY = {
+    CampaignState.APPROVAL: "この配信は、すでに承認を依頼してあります。管理者が承認するまで、送信されません。",
+    CampaignState.SCHEDULED: "この配信は、すでに送信を予約してあります。二重には送信されません。",
+    CampaignState.COMPLETED: "この配信は、すでに送信が終わっています。二重には送信されません。",
+    CampaignState.CANCELLED: "この配信は、取り消されています。送信されません。",
+}
+
+
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     """Send exactly what was checked under `digest`, now or at its start, or ask for its approval. Commits.
 
@@ -181,7 +200,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     campaign = locked(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
-        raise NotReady(["この配信はすでに送信を開始しています。状況の画面で確認してください。"])
+        raise NotReady([_ALREADY.get(CampaignState(campaign.state), _BEGUN)])
     problems = [item.message for item in missing(campaign)]
     checked = rehearsal.current(campaign)
     if checked is not None and checked["digest"] != digest:

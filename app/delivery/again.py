@@ -58,6 +58,14 @@ def to_resend(campaign: Campaign) -> Count:
     return _count(campaign, "resend", "resend", _passing(campaign))
 
 
+def may_resend(person: Recipient) -> bool:
+    """Return whether `resend` would write to this person: the failure is one that passes."""
+    if person.campaign.state == CampaignState.CANCELLED:
+        return False
+    statement = f"SELECT {waves.CONDITIONS['resend']} FROM recipient WHERE id = :id"  # noqa: S608 - our own words
+    return bool(db.session.scalar(text(statement), {"id": person.id, **_passing(person.campaign)}))
+
+
 def to_remind(campaign: Campaign, which: str) -> Count:
     """Count whom `remind` would write to."""
     return _count(campaign, "remind", which, {})

@@ -4,6 +4,7 @@ They stand in the send log, in a person's `sms_code` and in an event's detail.
 """
 
 import re
+from http import HTTPStatus
 
 NOT_SENT = "not_sent"  # claimed, but its request never left
 ABSENT = "absent"  # looked up and provably not at the provider
@@ -79,7 +80,8 @@ _FROM_OUTSIDE = {
     "malformed": "設定の誤りで要求を作れず",
     "held": "送信直前に中止",
 }
-_STATUS = re.compile(r"(?:http_|curl_)([0-9]{1,3})")
+_STATUS = re.compile(r"(http|curl)_([0-9]{1,3})")
+_REFUSED_FIELD = {"to": "送信サービスがこの電話番号を受け付けず", "body": "送信サービスが本文を受け付けず"}
 _BEGINNINGS = {
     GAVE_UP: "受け付けられず断念",
     MESSAGE: "この送信先へのSMSだけが受け付けられず断念",
@@ -92,6 +94,19 @@ def words(code: str) -> str:
     start, _, rest = code.partition(":")
     if said := _BEGINNINGS.get(f"{start}:"):
         return f"{said}（{words(rest)}）" if rest else said
+    if start == "validation_error" and rest in _REFUSED_FIELD:
+        return _REFUSED_FIELD[rest]
     if status := _STATUS.fullmatch(code):
-        return f"応答コード{status[1]}"
+        return _status(status[1], int(status[2]))
     return _WORDS.get(code) or _FROM_OUTSIDE.get(start, code)
+
+
+def _status(protocol: str, number: int) -> str:
+    """Say what an answer's status, or curl's own number, means; the number is what a service's support asks for."""
+    if protocol == "curl":
+        return f"通信の失敗、番号{number}"
+    if number == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"送信サービスの混雑、応答コード{number}"
+    if number >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"送信サービスの障害、応答コード{number}"
+    return f"送信サービスが受け付けず、応答コード{number}"

@@ -224,12 +224,12 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
         (
             "UPDATE sms_account SET ask_refused_at = now(), ask_refused_what = 'lookup', ask_refused_code = 'http_403'",
             "refused",
-            "断られています（応答コード403）",
+            "断られています（送信サービスが受け付けず、応答コード403）",
         ),
         (
             "UPDATE sms_account SET trips = 1, resting_until = now(), resting_code = 'http_503'",
             "resting",
-            "送信を見合わせています（理由：応答コード503）",
+            "送信を見合わせています（理由：送信サービスの障害、応答コード503）",
         ),
         (
             "UPDATE sms_account SET ask_wish_until = now() + interval '9 minutes'",

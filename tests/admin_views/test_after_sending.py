@@ -44,6 +44,29 @@ def states(campaign: int) -> Any:
     return select(Recipient.sms_state).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("unconnected", "番号が正しければ、「状況」の画面の「不達の人へ再送」で送り直せます。"),
+        ("error", "この番号へは、送り直しても届きません。"),
+        ("validation_error:to", "この番号へは、送り直しても届きません。"),
+    ],
+)
+def test_the_page_of_somebody_unreached_says_what_to_do(
+    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None], code: str, said: str
+) -> None:
+    change("UPDATE recipient SET sms_code = :code WHERE sms_state = 'undelivered'", code=code)
+    [(unreached,), (reached,)] = ask(
+        select(Recipient.id)
+        .where(Recipient.campaign_id == sent, Recipient.page_state == "unopened")
+        .order_by(Recipient.id)
+    )
+    page = words(clerk, f"/admin/recipient/details/?id={unreached}")
+    assert said in page
+    assert "番号が違うときは、ご本人に正しい番号を確かめ" in page
+    assert "SMSは届いていません" not in words(clerk, f"/admin/recipient/details/?id={reached}")
+
+
 def test_the_unreached_are_written_to_again_once_confirmed(
     clerk: Browser, sent: int, ask: Callable[[Any], list[Any]]
 ) -> None:

@@ -86,6 +86,27 @@ def test_nothing_leaves_before_another_manager_approves_what_was_checked(app, ou
         assert db.session.scalars(moves).all() == ["approval", "sending"]
 
 
+def test_a_second_press_is_told_that_a_manager_is_waited_for(clerk, campaign, look):
+    digest = digest_in(clerk.get(f"/admin/campaign/{campaign}/send/").get_data(as_text=True))
+    ask(clerk, campaign)
+    again = clerk.post(f"/admin/campaign/{campaign}/send/", {"digest": digest}, follow_redirects=True)
+    said = again.get_data(as_text=True)
+    assert "すでに承認を依頼してあります。管理者が承認するまで、送信されません。" in said
+    assert "送信を開始しています" not in said
+    assert look() == ("approval", {"draft"})
+
+
+def test_the_home_of_who_asked_tells_that_it_was_sent_back(clerk, manager, campaign):
+    ask(clerk, campaign)
+    manager.post(f"/admin/campaign/{campaign}/send-back", {"reason": "本文の会社名が違います。"})
+    home = clerk.get("/admin/").get_data(as_text=True)
+    assert "督促のご案内」は、承認されずに戻りました。" in home
+    assert "本文の会社名が違います。" in clerk.get(f"/admin/campaign/{campaign}/").get_data(as_text=True)
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    ask(clerk, campaign)
+    assert "承認されずに戻りました" not in clerk.get("/admin/").get_data(as_text=True)
+
+
 def test_up_to_the_limit_nobody_is_asked(clerk, campaign, change, look, ours):
     change("UPDATE tenant SET approval_above = 3 WHERE id = :id", id=ours.tenant)
     page = clerk.get(f"/admin/campaign/{campaign}/send/").get_data(as_text=True)

@@ -128,7 +128,7 @@ def test_what_changed_after_the_check_is_not_sent(clerk, campaign, ask, change):
     assert "内容が変わったので、もう一度確認してください" in page_of(clerk, f"/admin/campaign/{campaign}/check/")
     refused = clerk.post(f"/admin/campaign/{campaign}/send/", {"digest": digest})
     assert refused.status_code == 409
-    assert "送信前の確認がまだです" in refused.get_data(as_text=True)
+    assert "送信前の確認のあとで内容か名簿が変わりました。" in refused.get_data(as_text=True)
     # checked again by somebody else: what this page showed is still not what would be sent
     check(clerk, campaign)
     assert "確認した内容が変わっています" in clerk.post(

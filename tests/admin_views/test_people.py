@@ -79,6 +79,8 @@ def test_a_clerk_lets_a_locked_person_try_again(app, browser_of, ours, locked):
     with app.app_context(), tenancy.tenant(ours.tenant):
         row = db.session.get_one(Recipient, locked.id)
         assert (row.page_state, row.failed_attempts) == ("opened", 0)
+    # nobody opened the page at that moment: staff did something else
+    assert "ロックの解除" in words(clerk, f"/admin/recipient/details/?id={locked.id}")
     assert acts(app, ours) == [("unlock", f"user:{ours.clerk}", f"recipient:{locked.id}")]
     again = clerk.post(f"/admin/recipient/{locked.id}/unlock", follow_redirects=True)
     assert "この送信先はロックされていません" in plain(again.get_data(as_text=True))

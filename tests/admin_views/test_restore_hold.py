@@ -98,7 +98,7 @@ def test_a_manager_releases_a_campaign_with_a_reason_and_a_clerk_cannot(
     assert f'href="{address}"' in manager.get(page).text
     question = words(manager, address)
     assert "2026/11/30 12:00 から 2026/11/30 14:40 まで（日本時間）" in question
-    assert "照会に失敗したため（応答コード500）" in question
+    assert "照会に失敗したため（送信サービスの障害、応答コード500）" in question
     assert "電話番号を見くらべます" in question
     assert "送信待ちの3件のSMSを、送信時間帯のうちに送ります" in question
     for refused in ("", "090-1234-5678は履歴にない"):

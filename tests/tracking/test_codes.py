@@ -23,10 +23,14 @@ OURS = [code for name, code in vars(codes).items() if name.isupper() and not nam
         ("account:", "アカウントの問題"),
         ("by_hand:sent", "管理者が送信済みとした"),
         ("unconnected", "電源が入っていないか、圏外"),
-        ("gave_up:http_503", "受け付けられず断念（応答コード503）"),
+        ("gave_up:http_503", "受け付けられず断念（送信サービスの障害、応答コード503）"),
         ("account:unauthentication", "アカウントの問題（認証情報の誤り）"),
         ("validation_error:body,to", "送信サービスが内容を受け付けず"),
-        ("http_500", "応答コード500"),
+        ("validation_error:to", "送信サービスがこの電話番号を受け付けず"),
+        ("http_500", "送信サービスの障害、応答コード500"),
+        ("http_429", "送信サービスの混雑、応答コード429"),
+        ("http_404", "送信サービスが受け付けず、応答コード404"),
+        ("curl_56", "通信の失敗、番号56"),
     ],
 )
 def test_why_an_attempt_ended_so_is_said_in_words(code: str, words: str) -> None:
