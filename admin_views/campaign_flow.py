@@ -16,8 +16,7 @@ from admin_views.again import sure, sure_file
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
 from admin_views.flow_steps import launched
-from app import queues
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, ordered_checks, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
 from app.intake import imports, single
@@ -197,7 +196,6 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         context = flow_preview.check_page(
             campaign,
-            waiting="waiting" in request.args,
             wanted=request.args.get("row", "").replace("\0", "").strip(),
         )
         return self.page("flow/check.html", campaign, "check", **context)
@@ -208,21 +206,21 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
-        waiting = None
         if lifecycle.people_count(campaign_id) <= _CHECK_AT_ONCE:
             checked = rehearsal.rehearse(campaign_id)
             if rehearsal.current(one_campaign(campaign_id)) is None:
                 flash("".join(checked.problems), "warning")
-        elif queues.enqueue("jobs.intake.rehearse", campaign.tenant_id, campaign_id):
-            waiting = "yes"
         else:
-            flash("いまは確認を始められません。1分ほど待ってから、もう一度「確認する」を押してください。", "error")
-        return redirect(url_for("flow.check", campaign_id=campaign_id, waiting=waiting), 303)
+            tenant_id = campaign.tenant_id
+            ordered_checks.order(db.session, campaign_id)
+            db.session.commit()
+            ordered_checks.enqueue(tenant_id, campaign_id)
+        return redirect(url_for("flow.check", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/check.json")
     def check_progress(self, campaign_id: int) -> Page:
-        """Tell whether the check is done."""
-        return jsonify(done=rehearsal.current(one_campaign(campaign_id)) is not None)
+        """Tell whether the check is done, or nobody is at it."""
+        return jsonify(done=not flow_preview.is_checking(one_campaign(campaign_id)))
 
     # --- 送信 ---
 
@@ -243,6 +241,7 @@ class CampaignFlow(FlowView):
             campaign,
             "send",
             checked=checked,
+            how_many=flow_preview.how_many(checked) if checked else "",
             previews=flow_preview.previews(campaign, checked)[:1] if checked else [],
             problems=problems,
             when=flow_preview.when(campaign),

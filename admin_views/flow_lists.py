@@ -9,7 +9,7 @@ from flask import request, url_for
 from sqlalchemy import func, select
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from admin_views import flow_preview
+from admin_views import flow_next, flow_preview
 from admin_views.flow_status import Confirmation
 from app.campaigns import lifecycle, overlap
 from app.config import settings
@@ -155,6 +155,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "encodings": export.FORMATS,
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
+        "next": flow_next.after(row.campaign, row) if row.state == "done" else None,
         "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],
         "longest": flow_preview.longest_of(row.campaign, row) if row.state == "done" else None,
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),

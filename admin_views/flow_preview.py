@@ -88,6 +88,16 @@ def longest_of(campaign: Campaign, upload: Import) -> Preview | None:
     return _preview(campaign, known["recipient_id"], f"{known['sheet_row']:,}行目")
 
 
+def how_many(checked: Mapping[str, Any]) -> str:
+    """Say how many SMS leave, and whether each number gets one alone."""
+    people, numbers = checked["people"], checked.get("numbers", 0)
+    if not numbers:  # checked before numbers were counted
+        return f"{people:,}件"
+    if numbers == people:
+        return f"{people:,}件（1人に1通）"
+    return f"{people:,}件（電話番号は{numbers:,}件。同じ番号に2通以上の送信先があります）"
+
+
 def cost(campaign: Campaign, people_count: int) -> str:
     """Say what the SMS will cost, as far as the contract's price is known."""
     price = campaign.sms_account.price_yen if campaign.sms_account else None
@@ -145,10 +155,18 @@ def terms(campaign: Campaign) -> list[tuple[str, str]]:
     ]
 
 
+def is_checking(campaign: Campaign) -> bool:
+    """Say whether a check of the campaign is on its way."""
+    return (
+        campaign.check_due_at is not None
+        and campaign.state == CampaignState.DRAFT
+        and rehearsal.current(campaign) is None
+    )
+
+
 def check_page(
     campaign: Campaign,
     *,
-    waiting: bool = False,
     wanted: str = "",
     trial_typed: str = "",
     trial_problems: Sequence[str] = (),
@@ -162,7 +180,7 @@ def check_page(
         "nobody": nobody,
         "checked_at": japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
         "previews": [*wanted_preview, *previews(campaign, checked)] if checked else [],
-        "waiting": checked is None and waiting,
+        "waiting": is_checking(campaign),
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
         "trials": trial.latest(campaign),

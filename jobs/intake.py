@@ -1,7 +1,7 @@
 """Jobs of intake: run an import, check a campaign before it is sent."""
 
 from app import tenancy
-from app.campaigns import rehearsal
+from app.campaigns import ordered_checks
 from app.intake import first_look, imports, running
 from app.tenancy import time_limits
 
@@ -20,6 +20,6 @@ def count_hidden_rows(tenant_id: int, import_id: int) -> None:
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:
-    """Render every SMS and page of a campaign."""
+    """Render every SMS and page of a campaign whose check is due."""
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
-        rehearsal.rehearse(campaign_id)
+        ordered_checks.run(campaign_id)

@@ -6,7 +6,7 @@ can be launched.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -42,7 +42,8 @@ _LAUNCHED = "この配信は下書きではないため、確認の結果は保�
 class Rehearsal:
     """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
-    `company` is the company's name as it was checked: a later one may be longer than the SMS has room for.
+    `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
+    are the different phone numbers of its `people`.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
     reminder's text is measured by it.
     """
@@ -51,6 +52,7 @@ class Rehearsal:
     company: str = ""
     at: str = ""
     people: int = 0
+    numbers: int = 0
     longest_units: int = 0
     longest_recipient_id: int | None = None
     first_recipient_id: int | None = None
@@ -119,8 +121,10 @@ def company(campaign: Campaign) -> str:
     return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
 
 
-def rehearse(campaign_id: int) -> Rehearsal:
+def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Rehearsal:
     """Render every row of a draft, store what was found with the campaign, and return it. Commits.
+
+    `go_on` is called now and then; what it raises ends the check.
 
     Texts, questions and the list's revision are read under the campaign's lock, before the rows and after them; it
     isn't held meanwhile. Where something changed in between, or the campaign left, nothing is stored and the result
@@ -134,13 +138,14 @@ def rehearse(campaign_id: int) -> Rehearsal:
         result.problems = [_LAUNCHED]
         return result
     found = _Found(payable=_payable(campaign))
-    for recipient in _rows(db.session, campaign_id):
+    for recipient in _rows(db.session, campaign_id, go_on):
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
+    result.numbers = overlap.count_numbers(campaign_id)
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
         _warnings(campaign, result, found)
-        + overlap.warnings(campaign)
+        + overlap.warnings(campaign, result.people - result.numbers)
         + missed_numbers.warnings(campaign)
         + _held_warnings(campaign)
     )
@@ -151,7 +156,7 @@ def rehearse(campaign_id: int) -> Rehearsal:
         db.session.rollback()
         result.problems = [changed]
         return result
-    campaign.rehearsal = asdict(result)
+    campaign.rehearsal, campaign.check_due_at = asdict(result), None
     db.session.commit()
     return result
 
@@ -163,7 +168,7 @@ def _locked(campaign_id: int) -> Campaign:
     return db.session.get_one(Campaign, campaign_id, with_for_update=lock, populate_existing=True)
 
 
-def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:
+def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object]) -> Iterator[Any]:
     """Read by pages of ids: memory doesn't grow with the list, and no cursor is held open."""
     columns = (
         Recipient.id,
@@ -182,6 +187,7 @@ def _rows(executor: Executor, campaign_id: int) -> Iterator[Any]:
     ).all():
         yield from page
         after = page[-1].id
+        go_on()
 
 
 def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _Found) -> None:

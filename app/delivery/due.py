@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import text
 
 from app import tenancy
+from app.campaigns import ordered_checks
 from app.delivery import receipt_queue, slices
 from app.payments.attempts import DUE
 
@@ -54,6 +55,7 @@ _STATEMENTS = {
     "jobs.intake.count_hidden_rows": """
         SELECT tenant_id, id FROM import WHERE state = 'mapping' AND hidden_rows IS NULL ORDER BY id
     """,
+    "jobs.intake.rehearse": ordered_checks.DUE,
     "jobs.tracking.make_export": """
         SELECT tenant_id, id FROM export
         WHERE state = 'queued'

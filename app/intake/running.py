@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app import leases, tenancy
-from app.campaigns import overlap
+from app.campaigns import ordered_checks, overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
@@ -56,10 +56,13 @@ def _run(import_id: int, lease: leases.Lease) -> None:
     if row.state not in {"queued", "running"}:
         return
     row.state, row.started_at = "running", datetime.now(UTC)
+    target_of = row.tenant_id, row.campaign_id
     db.session.commit()
+    done = False
     with db.engine.connect() as connection, connection.begin() as transaction:
         try:
             _Run(connection, row, lease).run()
+            done = True
         except (_Cancelled, chunks.Removed):
             transaction.rollback()
         except BadInput as bad:
@@ -81,6 +84,8 @@ def _run(import_id: int, lease: leases.Lease) -> None:
                 "繰り返す場合は運営担当者にお問い合わせください。",
             )
             raise
+    if done:
+        ordered_checks.enqueue(*target_of)
 
 
 @contextmanager
@@ -205,6 +210,7 @@ class _Run:
             text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": self._campaign_id}
         )
         self._connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": self._import_id})
+        ordered_checks.order(self._connection, self._campaign_id)
         notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         longest = self._longest.told(self._connection, self._target)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, insert, select, text
 
 from app import tenancy
-from app.campaigns import overlap
+from app.campaigns import ordered_checks, overlap
 from app.extensions import db, vault
 from app.intake import asked, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
@@ -132,8 +132,10 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
             {"longest": Jsonb(longest.told(connection, target)), "id": import_id},
         )
         connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
+        ordered_checks.order(connection, campaign_id)
         told = [fault.message_ja for fault in outcome.faults] + twice
         told += overlap.same_person(connection, *target_of, vault.phone_index(target_of[0], outcome.phone))
+    ordered_checks.enqueue(*target_of)
     return Added(import_id, tuple(told))
 
 

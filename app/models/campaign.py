@@ -18,8 +18,10 @@ class Campaign(TenantOwned, Model):
 
     `revision` rises with each change of content.
 
-    `rehearsal` is the last check over every row, bound to the content by its digest. What a second person must approve
-    has `asked_digest`; `returned_reason` says why it was sent back.
+    `rehearsal` is the last check over every row, bound to the content by its digest. While `check_due_at` stands one is
+    due, or at work: then it is due again at that time, should its worker die (`app.campaigns.ordered_checks`).
+
+    What a second person must approve has `asked_digest`; `returned_reason` says why it was sent back.
 
     While `checks_stopped_at` stands nobody's answers are taken: far too many were wrong (`app.identity.guard`). Those
     given before `checks_watched_from` no longer count.
@@ -47,6 +49,7 @@ class Campaign(TenantOwned, Model):
         Index("ix_campaign_tenant_id_served_at", "tenant_id", "served_at"),
         Index("ix_campaign_stopped", "tenant_id", "id", postgresql_where=text("checks_stopped_at IS NOT NULL")),
         Index("ix_campaign_restore_hold", "tenant_id", "id", postgresql_where=text("restore_hold <> ''")),
+        Index("ix_campaign_check_due_at", "check_due_at", postgresql_where=text("check_due_at IS NOT NULL")),
         Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )
 
@@ -74,6 +77,7 @@ class Campaign(TenantOwned, Model):
     retry_after_minutes: Mapped[int] = mapped_column(server_default="60")
     revision: Mapped[int] = mapped_column(server_default="0")
     rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    check_due_at: Mapped[Time | None]
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     created_at: Mapped[CreatedAt]
     asked_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))

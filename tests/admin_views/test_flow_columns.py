@@ -13,7 +13,7 @@ from app.models import Import, Question, Recipient
 from jobs.intake import count_hidden_rows, run_import
 from tests import factories
 from tests.admin_views.conftest import House
-from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, people_of, take, upload
+from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, people_of, take, upload, work
 
 NAMED = HEAD.replace("氏名", "宛先")
 LATER = GOOD.replace("K1", "K7").replace("K2", "K8")
@@ -105,8 +105,7 @@ def test_a_known_form_takes_three_presses_and_the_columns_page_none(app, clerk, 
         later = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="次のご案内")
     url = upload(clerk, later, HEAD + LATER).location  # the file and 取り込む: two presses
     assert "この列で取り込む" not in page_of(clerk, url)
-    with app.app_context():
-        run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    work(app, ours.tenant, url)
     assert "確認へ進む" in page_of(clerk, url)  # the third
     assert ask(people_of(later)) == [(2,)]
 

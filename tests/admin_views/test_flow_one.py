@@ -86,7 +86,7 @@ def test_it_is_an_import_that_can_be_taken_back_and_makes_a_check_void(app, cler
         import_id = row.id
     clerk.post(address(campaign), typed("080-1234-5678", "K2", "1980/1/2", "0123", "鈴木"))
     page = clerk.get(f"/admin/campaign/{campaign}/check/").get_data(as_text=True)
-    assert "もう一度確認してください" in page
+    assert "2件の文面を確かめています" in page  # anew, by itself
     clerk.post(f"/admin/campaign/{campaign}/list/{import_id}/discard")
     assert [person["reference"] for person in people(app, ours, campaign)] == ["K2"]
     with app.app_context(), tenancy.tenant(ours.tenant):

@@ -10,7 +10,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from app.models import Recipient
-from jobs.intake import run_import
+from jobs.intake import rehearse, run_import
 from tests.admin_views.conftest import Browser, House
 
 HEAD = "管理番号,電話番号,氏名,生年月日,契約番号下4桁\r\n"
@@ -48,9 +48,16 @@ def take(app: Flask, browser: Browser, tenant: int, url: str) -> str:
     """Take the columns as proposed, run the job, give the page of the outcome."""
     answer = browser.post(url, chosen(browser.get(url).get_data(as_text=True)))
     assert (answer.status_code, answer.location) == (303, url)
-    with app.app_context():
-        run_import(tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    work(app, tenant, url)
     return browser.get(url).get_data(as_text=True)
+
+
+def work(app: Flask, tenant: int, url: str) -> None:
+    """Do what a worker does with a list that was started: take it in, then check its campaign."""
+    campaign_id, import_id = map(int, re.findall(r"/(\d+)/", url.replace("/list", "/")))
+    with app.app_context():
+        run_import(tenant, import_id)
+        rehearse(tenant, campaign_id)
 
 
 def people_of(campaign_id: int) -> Any:

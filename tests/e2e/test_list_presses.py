@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Locator, expect
 
 from app.tenancy.staff import Role
-from jobs.intake import run_import
+from jobs.intake import rehearse, run_import
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
@@ -48,10 +48,11 @@ class _Clerk:
 
     def take(self) -> None:
         """Let the worker do its part, and go on to the check."""
-        found = re.search(r"/list/(\d+)/", self.page.url)
+        found = re.search(r"/(\d+)/list/(\d+)/", self.page.url)
         assert found
         with self.app.app_context():
-            run_import(self.tenant, int(found[1]))
+            run_import(self.tenant, int(found[2]))
+            rehearse(self.tenant, int(found[1]))
         self.page.reload()
         expect(self.page.get_by_text("30件").first).to_be_visible()
         self.press(self.page.get_by_role("link", name="確認へ進む"))
