@@ -2,6 +2,7 @@
 
 from app import queues, tenancy
 from app.delivery import silence, turns, unknown
+from jobs import aside
 
 
 def send() -> None:
@@ -13,6 +14,10 @@ def send() -> None:
 def reconcile(tenant_id: int) -> None:
     """Take over from dead workers, and ask the providers about what is unknown."""
     queues.begun("jobs.delivery.reconcile", tenant_id)
+    aside.run("jobs.delivery.reconcile", tenant_id, _reconcile)
+
+
+def _reconcile(tenant_id: int) -> None:
     with tenancy.tenant(tenant_id):
         unknown.reconcile()
 
@@ -20,5 +25,9 @@ def reconcile(tenant_id: int) -> None:
 def poll(tenant_id: int) -> None:
     """Ask the providers about what they accepted and never told of again."""
     queues.begun("jobs.delivery.poll", tenant_id)
+    aside.run("jobs.delivery.poll", tenant_id, _poll)
+
+
+def _poll(tenant_id: int) -> None:
     with tenancy.tenant(tenant_id):
         silence.poll(tenant_id)

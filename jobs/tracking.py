@@ -4,11 +4,16 @@ from app import queues, tenancy
 from app.delivery import lapsing, receipts
 from app.tenancy import time_limits
 from app.tracking import files
+from jobs import aside
 
 
 def apply_receipts(tenant_id: int) -> None:
     """Apply the receipts that wait."""
     queues.begun("jobs.tracking.apply_receipts", tenant_id)
+    aside.run("jobs.tracking.apply_receipts", tenant_id, _apply_receipts)
+
+
+def _apply_receipts(tenant_id: int) -> None:
     with tenancy.tenant(tenant_id):
         receipts.apply_waiting(tenant_id)
 

@@ -6,7 +6,7 @@ A wish, and a refusal of all that was asked, are kept with the account, so that 
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -168,15 +168,3 @@ def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T], *, for_
         wait_s = max(wait_s, _SILENT_WAIT_S if silent else _REFUSED_WAIT_S)
     refusal = "" if answered_any else refusal
     return Asked(found, silent, wait_s, frozenset(skipped), wished, refusal, answered_any)
-
-
-def chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    """Cut into lists of at most `size`."""
-    chunk: list[T] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -19,7 +19,6 @@ from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
 from app.delivery import absence, log, questions, reports, routes, slices, stopping, waking, witness
-from app.delivery.asking import chunks
 from app.delivery.by_time import Listing
 from app.delivery.log import Told
 from app.delivery.questions import Looked, Open
@@ -31,6 +30,7 @@ from app.vault import CannotOpen
 
 _FIRST = 16
 _CHUNK = 500
+_QUICK_S = 0.1
 # A job ends after so long, seconds, and another goes on: others wait on the same queue, of other companies too.
 _SHIFT_S = 30.0
 # how much rarer than its age a message is asked about again
@@ -50,7 +50,7 @@ def reconcile() -> None:
     waking.wake()
     _revive_stalled()
     while not stopping.asked.is_set() and (part := slices.to_check()):
-        _check(part)
+        _check(part, ends)
         if time.monotonic() >= ends:
             queues.enqueue("jobs.delivery.reconcile", part.tenant_id, once=True)
             return
@@ -68,8 +68,11 @@ def next_question(item: Open) -> datetime:
     return max(settled_at, asked_at + absence.gap()) if asked_at < settled_at else asked_at + wait
 
 
-def _check(part: Range) -> None:
-    """Ask about every unknown message of a slice that is due, then say when to look at the slice again."""
+def _check(part: Range, ends: float) -> None:
+    """Ask about every unknown message of a slice that is due, then say when to look at the slice again.
+
+    From `ends` on (`time.monotonic()`) nobody else is asked about: other slices, of other accounts, go first.
+    """
     with tenancy.transaction() as connection:
         _spare_reached(connection, part)
         waiting, now = _unknown(connection, part)
@@ -77,7 +80,7 @@ def _check(part: Range) -> None:
     rests_until: dict[int, datetime] = {}
     for account_id, mine in waiting.items():
         due = [item for item in mine if next_question(item) <= now]
-        again, wait_s = _ask(part, account_id, due, now)
+        again, wait_s = _ask(part, account_id, due, now, ends)
         requeued += again
         rests_until[account_id] = now + timedelta(seconds=wait_s)
     with tenancy.transaction() as connection:
@@ -109,7 +112,7 @@ def _spare_reached(connection: Connection, part: Range) -> None:
     reached.spare(connection, among, values, at=datetime.now(UTC))
 
 
-def _ask(part: Range, account_id: int, due: list[Open], at: datetime) -> tuple[int, float]:
+def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: float) -> tuple[int, float]:
     """Ask about one account's messages that are due `at` a time of the database's clock.
 
     Return how many will be sent again, and how long the account is left alone, seconds.
@@ -126,16 +129,21 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime) -> tuple[i
         return 0, 0.0
     listing = Listing(account, part.tenant_id, [item for item in due if questions.is_second(item, at)])
     random.shuffle(due)
-    rest = sorted(due[_FIRST:], key=lambda item: item.settled_at)
+    chunk, rest = due[:_FIRST], sorted(due[_FIRST:], key=lambda item: item.settled_at)
     requeued, unproven = 0, list[Open]()
-    for chunk in (due[:_FIRST], *chunks(rest, _CHUNK)):
+    while chunk:
+        began = time.monotonic()
         asked, now = _claim(chunk)
         looked = questions.look_up(account, asked, now)
         listing.weigh(looked, now)
         requeued += _settle(part, asked, looked, now)
         unproven += looked.unproven
-        if looked.wait_s or (asked and not looked.found and not looked.empty):
+        if looked.wait_s or (asked and not looked.found and not looked.empty) or time.monotonic() >= ends:
             return requeued, looked.wait_s
+        # as many as are answered by then, at this pace
+        many = int(len(chunk) * (ends - time.monotonic()) / max(time.monotonic() - began, _QUICK_S))
+        size = max(_FIRST, min(_CHUNK, many))
+        chunk, rest = rest[:size], rest[size:]
     witness.serve(part.campaign_id, account_id, unproven)
     return requeued, 0.0
 

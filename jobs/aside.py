@@ -1,0 +1,83 @@
+"""Questions to a company's services, aside: where they take long, the worker goes on with other companies' jobs.
+
+In: a job and its company. Out: what it does is done, or goes on in a thread of its own, one for a job and company and
+few altogether. What can't happen here: a company whose service is slow that holds up another's receipts; work asked
+for meanwhile that is forgotten (the job is put on its queue again at the end).
+"""
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+
+import structlog
+from flask import current_app
+
+from app import queues
+
+# how long a worker waits for a job's end before it goes on with others, seconds
+PATIENCE_S = 5.0
+# so many go on aside at a time; the next one is waited for
+MOST = 8
+
+_Job = tuple[str, int]
+
+_log = structlog.get_logger()
+
+
+class _Aside:
+    """What goes on aside in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: dict[_Job, threading.Thread] = {}
+        self._again: set[_Job] = set()
+
+    def run(self, job: str, tenant_id: int, act: Callable[[int], None]) -> None:
+        """Do it, for at most PATIENCE_S in this thread's time. Raises what it raises until then."""
+        key = (job, tenant_id)
+        faults: list[Exception] = []
+        left = threading.Event()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+
+        def work() -> None:
+            try:
+                with app.app_context():
+                    act(tenant_id)
+            except Exception as fault:  # noqa: BLE001 - raised or logged below
+                faults.append(fault)
+                if left.is_set():
+                    _log.error("failed aside", job=job, tenant_id=tenant_id, error=type(fault).__name__)
+            finally:
+                self._ended(key)
+
+        with self._lock:
+            if key in self._threads:
+                self._again.add(key)
+                return
+            many = len(self._threads) >= MOST
+            thread = self._threads[key] = threading.Thread(target=copy_context().run, args=(work,), name=f"{job} aside")
+            thread.start()
+        thread.join(None if many else PATIENCE_S)
+        left.set()
+        if faults:
+            raise faults[0]
+
+    def _ended(self, key: _Job) -> None:
+        with self._lock:
+            del self._threads[key]
+            again = key in self._again
+            self._again.discard(key)
+        if again:
+            queues.enqueue(*key, once=True)
+
+    def finish(self) -> None:
+        """Wait for all of it: what asks looks up between two questions whether the process is to end."""
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join()
+
+
+_aside = _Aside()
+run = _aside.run
+finish = _aside.finish
