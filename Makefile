@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-receipts bench-mixed bench-admin probe clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-receipts bench-mixed bench-admin probe fuzz-lists clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -87,6 +87,9 @@ bench-admin: $(STAMP) ## the back office's lists with 10,000 and 1,000,000 rows,
 
 probe: $(STAMP) ## every field, header, name and path at 1 kB to 1 MB, and 200 slow connections, against a product started for it
 	$(PY) -m bench.probe
+
+fuzz-lists: $(STAMP) ## 20,000 made-up lists and workbooks through the intake: no row lost or doubled in silence (BENCH_ARGS="files seed")
+	$(PY) -m bench.fuzz_lists $(BENCH_ARGS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e $(LIGHTHOUSE)/node_modules

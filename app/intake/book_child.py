@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 _ROWS = 1_000  # in one message
 _CHARACTERS = 200_000  # in one message, and in one row
 _BUFFER = 1 << 18
+_AT_FIRST_S = 4  # of a processor, before anything was found
 
 
 def _spare_the_product() -> None:
@@ -31,9 +32,30 @@ def _spare_the_product() -> None:
 
 def _limit(memory: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (min(_AT_FIRST_S, cpu_s), cpu_s))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Clock:
+    """Seconds of a processor, given out as rows and texts come: a file that gives none of them ends soon."""
+
+    def __init__(self, most_s: int) -> None:
+        self._most_s, self._given_s = most_s, min(_AT_FIRST_S, most_s)
+        self._before = self._now = 0.0
+
+    def begin(self) -> None:
+        """Count anew what is earned by another reading of the file."""
+        self._before += self._now
+        self._now = 0.0
+
+    def earn(self, seconds: float) -> None:
+        """Hear what this reading is worth so far."""
+        self._now = max(self._now, seconds)
+        wanted = min(self._most_s, _AT_FIRST_S + int(self._before + self._now))
+        if wanted > self._given_s:
+            self._given_s = wanted
+            resource.setrlimit(resource.RLIMIT_CPU, (wanted, self._most_s))
 
 
 class _Parent:
@@ -83,24 +105,28 @@ class _File(io.RawIOBase):
         return len(data)
 
 
-class _Reader:
+class Reader:
     """One workbook, opened again for each sheet that is looked at."""
 
-    def __init__(self, stream: BinaryIO, cell: int) -> None:
+    def __init__(self, stream: BinaryIO, cell: int, clock: Clock) -> None:
         from app.intake import books, encodings, reader  # noqa: PLC0415 - without the product
 
         self._books, self._refuse, self._bad_file = books, reader.refuse_long_cells, encodings.BadFile
         self._stream = stream
         self._cell = cell
+        self._clock = clock
         self._rows: Iterator[tuple[int, list[str]]] = iter(())
         self._sheet: Any = None
 
     def open(self, wanted: str, *, hidden: bool) -> dict[str, Any]:
-        self._sheet = self._books.open_book(self._stream, wanted, hidden=hidden)
+        """Open a sheet."""
+        self._clock.begin()
+        self._sheet = self._books.open_book(self._stream, wanted, hidden=hidden, earn=self._clock.earn)
         self._rows = self._sheet.rows
         return {"sheet": self._sheet.name, "names": self._sheet.names}
 
     def more(self) -> dict[str, Any]:
+        """Read the next rows."""
         rows: list[tuple[int, list[str]]] = []
         characters = 0
         while len(rows) < _ROWS and characters < _CHARACTERS:
@@ -117,7 +143,9 @@ class _Reader:
         return {"rows": rows, "read": self._sheet.read(), "end": False}
 
     def hidden(self, wanted: str) -> dict[str, Any]:
-        return {"count": self._books.count_hidden_rows(self._stream, wanted)}
+        """Count the rows that a sheet hides."""
+        self._clock.begin()
+        return {"count": self._books.count_hidden_rows(self._stream, wanted, self._clock.earn)}
 
 
 def main() -> None:
@@ -126,7 +154,7 @@ def main() -> None:
     _spare_the_product()
     parent = _Parent()
     stream = io.BufferedReader(_File(parent, size), _BUFFER)
-    reader = _Reader(stream, cell)
+    reader = Reader(stream, cell, Clock(cpu_s))
     # the modules are there: what follows is the file's own doing
     _limit(memory, cpu_s)
     from app.intake.encodings import BadFile  # noqa: PLC0415 - as above

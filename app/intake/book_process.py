@@ -31,7 +31,10 @@ _TOO_SLOW = "Excelブックを開くのに時間がかかりすぎるため、�
 
 
 class Bounds(NamedTuple):
-    """What a child may take: bytes of memory, seconds of a processor, seconds of waiting for one answer."""
+    """What a child may take: bytes of memory, seconds of a processor, seconds of waiting for one answer.
+
+    Of a processor it has four seconds, and more only as rows and texts come out (`books.Earn`).
+    """
 
     memory: int
     cpu_s: int
@@ -41,7 +44,7 @@ class Bounds(NamedTuple):
 # a header and the first rows, while somebody waits at a screen and a thread of the web server with them
 PREVIEW = Bounds(200_000_000, 10, 20.0)
 # all of it, in a worker: a million rows take four minutes of a processor
-WHOLE = Bounds(400_000_000, 1_800, 120.0)
+WHOLE = Bounds(300_000_000, 1_800, 120.0)
 
 
 class BookProcess:

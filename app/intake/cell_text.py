@@ -18,6 +18,7 @@ _INVISIBLE = re.compile(
 # each of those and DOS's end of a file, as they stand in a set of signs
 MAY_HIDE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u206f\ufeff\ufff9-\ufffb\x1a"
 _MAY_HIDE = re.compile(f'[{MAY_HIDE}]|="')
+_AT_START = "\ufeff\u200b\u200e\u200f\u2060"
 # DOS's end of a file, written by old programs behind the last row
 END_OF_FILE = "\x1a"
 
@@ -31,6 +32,11 @@ def clean(cell: str) -> str:
         if '"' not in inner.replace('""', ""):
             return inner.replace('""', '"')
     return "" if stripped == '=""' else text
+
+
+def without_marks(text: str) -> str:
+    """Return a file's beginning without what can't be seen there: byte order marks stand before a quote, for one."""
+    return text.lstrip(_AT_START)
 
 
 def cleaned(cells: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row
 from app.intake.rules import CellReader, Rules
-from app.intake.shown import UNKNOWN
+from app.intake.shown import UNCOMPUTED, UNKNOWN
 from app.intake.texts import LOST_LETTERS, MAY_BE_LOST, has_lost_letters, looks_odd, may_have_lost_letters, warnings
 from app.tracking.cells import UNWRITABLE, UNWRITABLE_SIGNS, restore
 
@@ -226,8 +226,8 @@ def read_cells(
     faults: list[Fault] = []
     for reader in readers:
         try:
-            if cells[reader.position] == UNKNOWN:
-                raise BadInput(*UNKNOWN_FORMAT)
+            if cells[reader.position] in UNREADABLE:
+                raise BadInput(*UNREADABLE[cells[reader.position]])
             values.append(reader.read(cells[reader.position]))
         except BadInput as bad:
             message = bad.message_ja + _FILE_HINTS.get(bad.code, "")
@@ -294,13 +294,20 @@ VARIANTS = (
     ),
 )
 
-UNKNOWN_FORMAT = (
-    "unknown_format",
-    (
-        "セルの表示形式が特殊で、表示されている文字を読み取れません。Excelで表示形式を「文字列」か「標準」にして、"
-        "値を確かめてから取り込み直してください。"
+# what stands in a workbook's cell whose text isn't known, and what is told of it
+UNREADABLE = {
+    UNKNOWN: (
+        "unknown_format",
+        (
+            "セルの表示形式が特殊で、表示されている文字を読み取れません。Excelで表示形式を「文字列」か「標準」にして、"
+            "値を確かめてから取り込み直してください。"
+        ),
     ),
-)
+    UNCOMPUTED: (
+        "uncomputed",
+        "数式の結果がファイルに入っていません。Excelで開いて上書き保存してから、取り込み直してください。",
+    ),
+}
 
 # as Excel in Japan shows them; the reason column of our own file is passed over
 _EXCEL_ERRORS = frozenset(
@@ -315,8 +322,8 @@ def _excel_errors(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterato
         if told and cells[position].strip() in _EXCEL_ERRORS:
             yield Fault(sheet_row, rules.header[position], Level.ERROR, "excel_error", message)
     for position in rules.merged:
-        if cells[position] == UNKNOWN:
-            yield Fault(sheet_row, rules.header[position], Level.ERROR, *UNKNOWN_FORMAT)
+        if cells[position] in UNREADABLE:
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, *UNREADABLE[cells[position]])
 
 
 def _text_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from app.intake import books
 from app.intake.book_process import PREVIEW, WHOLE, BookProcess
-from app.intake.cell_text import END_OF_FILE, clean
+from app.intake.cell_text import END_OF_FILE, clean, without_marks
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
 from app.limits import COLUMN_NAME
@@ -105,9 +105,7 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     named = _named_delimiter(stream, encoding)
     delimiter = named or _find_delimiter(stream, encoding)
     size = stream.seek(0, io.SEEK_END)
-    records = _records(stream, encoding, delimiter, limits)
-    if named:
-        next(records, None)
+    records = _records(stream, encoding, delimiter, limits, named=bool(named))
     opened = _opened(records, limits, choice.header_row)
     return Table(
         opened.header,
@@ -136,7 +134,7 @@ def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
     """Return the first sheet that names a phone's column, else the first of all: a summary often stands in front."""
     for name in names[:_SHEETS_LOOKED_AT]:
         rows = _short_cells(book.open(name).rows, limits)
-        head = [[canonical(_name(cell)) for cell in cells] for _, cells in itertools.islice(rows, _HEADLINE_WITHIN)]
+        head = [[canonical(name_of(cell)) for cell in cells] for _, cells in itertools.islice(rows, _HEADLINE_WITHIN)]
         if any(names_phone(name) for cells in head for name in cells if name):
             return name
     return names[0]
@@ -171,7 +169,7 @@ def _headline(head: Sequence[Row]) -> int:
 
     The first that names a phone's column; else the first with two names where the very first row has fewer.
     """
-    names = [[canonical(name) for name in map(_name, cells) if name] for _, cells in head]
+    names = [[canonical(name) for name in map(name_of, cells) if name] for _, cells in head]
     for place, row in enumerate(names):
         if any(map(names_phone, row)):
             return place
@@ -231,24 +229,47 @@ def _named_delimiter(stream: BinaryIO, encoding: str) -> str:
 
 
 def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
-    """The sign that stands most often in the header row outside quotes; a comma where there is none."""
-    head = _text(stream, encoding).read(_HEADER_CHARACTERS)
-    counts = dict.fromkeys(_DELIMITERS, 0)
+    """Return the sign between the cells of the headline; a comma where nothing tells.
+
+    The first row that names a phone's column is asked, else the first in which one of the signs stands.
+    """
+    first = ""
+    for row in itertools.islice(
+        _rows_in(without_marks(_text(stream, encoding).read(_HEADER_CHARACTERS))), _HEADLINE_WITHIN
+    ):
+        counts = {delimiter: len(cells) for delimiter in _DELIMITERS if len(cells := row.split(delimiter)) > 1}
+        if not counts:
+            continue
+        most = max(counts, key=lambda delimiter: counts[delimiter])
+        if any(names_phone(canonical(name_of(cell))) for cell in row.split(most)):
+            return most
+        first = first or most
+    return first or ","
+
+
+def _rows_in(head: str) -> Iterator[str]:
+    """Give a beginning's rows, without their quotes and what stands between those but for its letters."""
+    row: list[str] = []
     quoted = False
     for character in head:
         if character == '"':
             quoted = not quoted
-        elif not quoted and character in counts:
-            counts[character] += 1
-        elif not quoted and character in "\r\n":
-            break
-    return max(counts, key=lambda delimiter: counts[delimiter])
+        elif quoted:
+            row.append("" if character in _DELIMITERS else character)
+        elif character in "\r\n":
+            yield "".join(row)
+            row.clear()
+        else:
+            row.append(character)
+    yield "".join(row)
 
 
-def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) -> Iterator[Row]:
+def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits, *, named: bool) -> Iterator[Row]:
     text = _text(stream, encoding)
     row_size = [0]
     sheet_row = 0
+    if named:
+        text.readline(_HEADER_CHARACTERS)  # Excel obeys this line and doesn't show it: row 1 stands below
     try:
         for cells in csv.reader(_lines(text, row_size), delimiter=delimiter, strict=True):
             sheet_row += 1
@@ -262,11 +283,18 @@ def _records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits) ->
 
 
 def _lines(text: io.TextIOWrapper, row_size: list[int]) -> Iterator[str]:
+    first = True
     while line := text.readline(_ROW_CHARACTERS):
         row_size[0] += len(line)
         if row_size[0] >= _ROW_CHARACTERS:
             raise csv.Error("row too long")
-        yield line
+        if first:
+            line = without_marks(line)
+            first = False
+        if line.endswith(END_OF_FILE):  # behind the last cell, which may be in quotes or empty
+            line = line.rstrip(END_OF_FILE)
+        if line:
+            yield line
 
 
 def _bad_quotes(sheet_row: int, reason: str) -> BadFile:
@@ -292,7 +320,8 @@ def refuse_long_cells(sheet_row: int, cells: list[str], most: int) -> None:
             )
 
 
-def _name(cell: str) -> str:
+def name_of(cell: str) -> str:
+    """Return a column's name out of its cell."""
     return unicodedata.normalize("NFKC", re.sub(r"[\r\n]+", "", restore(clean(cell)))).strip()
 
 
@@ -308,7 +337,7 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
                 "header_unwritable",
                 f"{column_letter(index)}列の見出しに、表示できない文字が入っています。入力し直してください。",
             )
-    names = [_name(cell) for cell in cells]
+    names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:

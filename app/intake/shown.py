@@ -27,6 +27,8 @@ _LARGEST = Decimal(10) ** 20
 _EXPONENT = re.compile(r"[0#?.,]+E[+-]0+", re.IGNORECASE)
 # stands in a cell whose text can't be known: the row is told (`app.intake.checks`)
 UNKNOWN = "#書式!"
+# the same where a program wrote a formula and no spreadsheet has computed it since
+UNCOMPUTED = "#未計算!"
 
 Show = Callable[[str], str]
 

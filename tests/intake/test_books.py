@@ -157,6 +157,52 @@ def test_a_text_is_read_as_its_format_shows_it():
     assert _rows_of(stream) == [(2, ["K12", "佐藤"]), (3, ["K00012", "#書式!"])]
 
 
+def _row_with(cell: str, calculation: str = "") -> tuple[int, list[str]]:
+    text = '<c r="A{0}" t="inlineStr"><is><t>氏名</t></is></c>'
+    head = text.format(1) + text.format(1).replace("A1", "B1").replace("氏名", "電話番号")
+    sheet = f'<row r="1">{head}</row><row r="2">{text.format(2)}{cell}</row>'
+    workbook = f'<sheet name="名簿" sheetId="1" r:id="rId1"/></sheets>{calculation}<sheets>'
+    return _rows_of(_by_hand(f"<worksheet><sheetData>{sheet}</sheetData></worksheet>", workbook=workbook))[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "calculation", "text"),
+    [
+        ("<f>A1</f>", "", "#未計算!"),
+        ("<f>A1</f><v></v>", "", "#未計算!"),
+        ("<f>A1</f><v/>", "", "#未計算!"),
+        ("<f>A1</f><v>0</v>", '<calcPr fullCalcOnLoad="1"/>', "#未計算!"),
+        ("<f>A1</f><v>0</v>", "", "0"),
+        ("<f>A1</f><v>7</v>", '<calcPr fullCalcOnLoad="1"/>', "7"),
+        ("<v>0</v>", '<calcPr fullCalcOnLoad="1"/>', "0"),
+    ],
+)
+def test_a_formula_that_nobody_has_computed_is_told(cell, calculation, text):
+    """A program that writes formulas leaves their results empty, or 0: Excel shows more than the file holds."""
+    assert _row_with(f'<c r="B2">{cell}</c>', calculation) == (2, ["氏名", text])
+
+
+def test_an_empty_text_of_a_formula_is_empty():
+    assert _row_with('<c r="B2" t="str"><f>""</f><v></v></c>') == (2, ["氏名", ""])
+
+
+def test_a_row_of_formulas_alone_is_seen():
+    rows: list[list[object]] = [["電話番号"], ["=B1"], ["=B2"]]
+    assert _rows_of(_sheet(rows)) == [(2, ["#未計算!"]), (3, ["#未計算!"])]
+
+
+def test_cells_out_of_order_stand_in_their_places():
+    number = '<c r="{}2"><v>{}</v></c>'
+    assert _row_with(number.format("D", 4) + number.format("B", 2)) == (2, ["氏名", "2", "", "4"])
+    with pytest.raises(BadFile, match="broken_book"):
+        _row_with(number.format("B", 4) + number.format("B", 2))
+
+
+def test_a_row_beyond_excels_last_is_refused_at_once():
+    rows = '<row r="1"><c><v>1</v></c></row><row r="1048577"><c><v>1</v></c></row>'
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
+
+
 def test_parts_are_found_by_their_relations_whatever_their_names():
     stream = _sheet([["氏名", "番号"], ["森", 5]])
     renamed = io.BytesIO()

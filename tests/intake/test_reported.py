@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import re
 
 import pytest
 
@@ -48,6 +49,12 @@ def codes(outcome: Outcome, level: Level = Level.ERROR) -> set[tuple[str | None,
         LIST.encode("euc_jp"),
         ("\ufeff\ufeff" + LIST).encode(),
         ("\u200b" + LIST).encode(),
+        ("\ufeff\ufeff" + re.sub("[^,\r\n]+", r'"\g<0>"', LIST)).encode(),
+        ("\r\n\r\n" + LIST.replace(",", "\t")).encode("cp932"),
+        ("11月分、作成日,2026/11/30\r\n" + LIST.replace(",", "\t")).encode("utf-16"),
+        ("一覧\r\n\r\n" + LIST.replace(",", ";")).encode("utf-8-sig"),
+        (LIST.rstrip()[: -len("26000")] + '"26000"\x1a').encode("cp932"),
+        (LIST.replace("\r\n", ",,\r\n").rstrip() + "\x1a").encode("cp932"),
         LIST.replace("携帯電話番号", "携帯\u200b電話番号").encode(),
         (LIST + "\x1a").encode("cp932"),
         (LIST.rstrip() + "\x1a").encode("cp932"),
@@ -73,6 +80,11 @@ def test_the_same_people_come_out(data):
 
 def test_a_headline_below_a_title_keeps_the_sheets_row_numbers():
     assert [row.sheet_row for row in taken(("請求のご案内\r\n\r\n" + LIST).encode())] == [4, 5]
+
+
+def test_the_line_that_names_the_delimiter_is_no_row():
+    """Excel obeys it and doesn't show it."""
+    assert [row.sheet_row for row in taken(("sep=,\r\n" + LIST).encode())] == [2, 3]
 
 
 def test_invisible_signs_make_no_two_people_of_one_number():
