@@ -15,6 +15,7 @@ from admin_views.access import ACCESS
 from admin_views.audit import AuditView
 from admin_views.campaign_flow import CampaignFlow
 from admin_views.campaign_life import CampaignLife
+from admin_views.campaign_rows import CampaignRows
 from admin_views.campaigns import CampaignView
 from admin_views.exports import ExportView, LayoutView
 from admin_views.guide import GuideView
@@ -49,6 +50,7 @@ def register(app: Flask) -> None:
         CampaignView(),
         CampaignFlow("配信の流れ", endpoint="flow", url="campaign"),
         CampaignLife("配信の操作", endpoint="life", url="campaign"),
+        CampaignRows("名簿の行", endpoint="rows", url="campaign"),
         HeldPeople("判断待ち", endpoint="held", url="campaign"),
         RecipientView(),
         ImportView(),

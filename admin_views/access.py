@@ -28,6 +28,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "campaign": _COMPANY,
     "flow": _COMPANY,
     "life": _COMPANY,
+    "rows": _COMPANY,
     "held": _COMPANY,
     "recipient": _COMPANY,
     "imports": _COMPANY,

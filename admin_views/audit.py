@@ -44,6 +44,10 @@ ACTS = {
     "number_send": "同じ番号への上限を超えた送信",
     "number_skip": "同じ番号への保留の取消",
     "discard": "取込の取消",
+    "correct_row": "エラーの行を直して追加",
+    "exclude_recipient": "送信先を対象外にした",
+    "include_recipient": "対象外の送信先を戻した",
+    "replace_rows": "前の名簿の行との置き換え",
     "export_status": "結果のダウンロード",
     "export_rejects": "エラー行のダウンロード",
     "order_export": "ファイルの作成の依頼",
@@ -166,6 +170,8 @@ def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
         parts.append(show.yen(detail["yen"]))
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
+    if "row" in detail:
+        parts.append(f"{detail['row']:,}行目")
     if detail.get("by") == "recovery":
         parts.append("回復コードを使用")
     if "reason" in detail:

@@ -19,7 +19,7 @@ from admin_views.flow_steps import launched
 from app.campaigns import lifecycle, ordered_checks, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
-from app.intake import imports, single
+from app.intake import entry, imports, single
 from app.intake.reader import Choice
 from app.models import Campaign, Import
 from app.tracking import export
@@ -77,16 +77,16 @@ class CampaignFlow(FlowView):
             return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
         try:
             if request.method == "GET":
-                return self.page("flow/list_one.html", campaign, "list", **flow_one.page(campaign, {}))
-            typed = flow_one.read(campaign, request.form)
-            added = single.add(campaign_id, typed, user_id=staff().id)
+                return self.page("flow/list_one.html", campaign, "list", **flow_one.new(campaign, {}))
+            typed = flow_one.read(single.form_of(campaign), request.form)
+            added = single.add(campaign_id, typed, user_id=staff().id, replace="replace" in request.form)
         except imports.Refused as refused:
             db.session.rollback()
             return self._refused_upload(campaign_id, refused.message_ja)
-        except single.BadRow as bad:
+        except entry.BadRow as bad:
             db.session.rollback()
             campaign = one_campaign(campaign_id)
-            return self.page("flow/list_one.html", campaign, "list", **flow_one.page(campaign, typed, bad.faults)), 422
+            return self.page("flow/list_one.html", campaign, "list", **flow_one.new(campaign, typed, bad.faults)), 422
         flash("送信先を1件加えました。", "success")
         for words in added.warnings:
             flash(words, "warning")

@@ -9,7 +9,7 @@ from flask import request, url_for
 from sqlalchemy import func, select
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from admin_views import flow_next, flow_preview
+from admin_views import flow_next, flow_preview, flow_rows
 from admin_views.flow_status import Confirmation
 from app.campaigns import lifecycle, overlap
 from app.config import settings
@@ -46,6 +46,7 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "most_bytes": settings().upload_max_bytes,
         "most_rows": settings().import_max_rows,
         "columns": _wanted_columns(campaign),
+        **flow_rows.excluded_rows(campaign),
     }
 
 
@@ -159,6 +160,8 @@ def outcome(row: Import) -> dict[str, Any]:
         "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],
         "longest": flow_preview.longest_of(row.campaign, row) if row.state == "done" else None,
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
+        **flow_rows.actions(row, rows),
+        **flow_rows.excluded_rows(row.campaign, row),
     }
 
 
@@ -208,12 +211,12 @@ def _spots(row: Import, found: imports.FoundRow) -> list[Spot]:
 
 def discard_question(campaign: Campaign, row: Import) -> Confirmation:
     """Ask before an import's people are taken back."""
-    del campaign
     return Confirmation(
         title="取り込んだ名簿を取り消しますか",
         words=(
             f"「{row.filename}」から取り込んだ送信先（{row.rows_added:,}件）を、この配信から取り除きます。",
             "まだ送信していないので、相手には何も届きません。直したファイルをあとから取り込み直せます。",
+            *flow_rows.discard_words(campaign),
         ),
         button="この名簿を取り消す",
         url=url_for("flow.discard_list", campaign_id=row.campaign_id, import_id=row.id),

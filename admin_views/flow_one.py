@@ -1,13 +1,15 @@
-"""名簿：1件を入力: a recipient without a file."""
+"""名簿：1件を入力、エラーの行を直す: one recipient's columns as a form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask import url_for
+
 from app.identity.normalise import QuestionKind
-from app.intake import asked, imports, single
+from app.intake import asked, correction, imports, single
 from app.intake.checks import Fault
-from app.models import Campaign
+from app.models import Campaign, Import
 
 _HINTS = {
     QuestionKind.DATE: "例：1980/1/2、昭和55年1月2日",
@@ -20,7 +22,7 @@ _MOST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the form."""
+    """One field of the form; `lines` for a value with line breaks, which one line would lose."""
 
     name: str
     label: str
@@ -29,10 +31,59 @@ class Field:
     needed: bool
     problems: tuple[str, ...]
 
+    @property
+    def lines(self) -> bool:
+        """Whether the value has line breaks."""
+        return "\n" in self.value
 
-def page(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, Any]:
-    """Give what the page shows. Raises imports.Refused."""
-    form = single.form_of(campaign)
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a form of one recipient is called and leads to; `surplus` are cells that belong to no column."""
+
+    title: str
+    intro: str
+    button: str
+    url: str
+    back_url: str
+    back: str
+    surplus: tuple[str, ...] = ()
+
+
+def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, Any]:
+    """Give what the page of a recipient typed in shows. Raises imports.Refused."""
+    words = Words(
+        title="送信先を1件加える",
+        intro="名簿のファイルと同じように確かめてから加えます。まだ何も送信されません。",
+        button="この送信先を加える",
+        url=url_for("flow.add_one", campaign_id=campaign.id),
+        back_url=url_for("flow.lists", campaign_id=campaign.id),
+        back="名簿へ戻る",
+    )
+    return _page(campaign, single.form_of(campaign), words, typed, tuple(faults))
+
+
+def corrected(
+    upload: Import, sheet_row: int, typed: Mapping[str, str] | None = None, faults: Iterable[Fault] | None = None
+) -> dict[str, Any]:
+    """Give what the page of a row that was kept out shows: its cells as they were read. Raises imports.Refused."""
+    kept = correction.kept(upload.id, sheet_row)
+    words = Words(
+        title=f"「{upload.filename}」の{sheet_row:,}行目を直す",
+        intro="読み取った内容が入っています。直して加えると、名簿のほかの行と同じように確かめます。まだ何も送信されません。",
+        button="直して送信先に加える",
+        url=url_for("rows.correct", campaign_id=upload.campaign_id, import_id=upload.id, sheet_row=sheet_row),
+        back_url=url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id),
+        back="取り込みの結果へ戻る",
+        surplus=kept.surplus,
+    )
+    told = kept.faults if faults is None else tuple(faults)
+    return _page(upload.campaign, kept.form, words, kept.cells if typed is None else typed, told)
+
+
+def _page(
+    campaign: Campaign, form: single.Form, words: Words, typed: Mapping[str, str], faults: tuple[Fault, ...]
+) -> dict[str, Any]:
     hints = _hints(campaign, form)
     problems: dict[str, list[str]] = {}
     for fault in faults:
@@ -49,13 +100,13 @@ def page(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] =
         for place, label in enumerate(form.header)
     ]
     told = [f"{column}：{message}" if column else message for column, found in problems.items() for message in found]
-    return {"fields": fields, "problems": told, "most": _MOST}
+    can_replace = any(fault.code == "contradicts" for fault in faults)
+    return {"fields": fields, "problems": told, "most": _MOST, "words": words, "can_replace": can_replace}
 
 
-def read(campaign: Campaign, typed: Mapping[str, str]) -> dict[str, str]:
+def read(form: single.Form, typed: Mapping[str, str]) -> dict[str, str]:
     """Read the cells by column. Raises imports.Refused."""
-    header = single.form_of(campaign).header
-    cells = {name: typed.get(f"cell_{place}", "") for place, name in enumerate(header)}
+    cells = {name: typed.get(f"cell_{place}", "").replace("\r\n", "\n") for place, name in enumerate(form.header)}
     for name, cell in cells.items():
         if len(cell) > _MOST:
             raise imports.Refused(f"「{name}」が長すぎます。{_MOST:,}文字以内で入力してください。")

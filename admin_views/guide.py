@@ -38,6 +38,7 @@ ANCHORS = {
     "export": "結果",
     "export_layout": "結果",
     "life": "もう一度送る",
+    "rows": "名簿",
     "recipient": "電話で問い合わせを受けたら",
     "imports": "名簿",
     "send_log": "状況",

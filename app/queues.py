@@ -27,6 +27,7 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
     "jobs.intake.count_hidden_rows": (INTAKE, 4 * 3600),
     "jobs.intake.rehearse": (INTAKE, 3600),
+    "jobs.intake.replace_rows": (INTAKE, 3600),
     # not beside receipts: a long file must not hold those up
     "jobs.tracking.make_export": (INTAKE, 3600),
     "jobs.tracking.order_daily": (INTAKE, 600),

@@ -1,8 +1,10 @@
 """Jobs of intake: run an import, check a campaign before it is sent."""
 
+from contextlib import suppress
+
 from app import tenancy
 from app.campaigns import ordered_checks
-from app.intake import first_look, imports, running
+from app.intake import first_look, imports, replacing, running
 from app.tenancy import time_limits
 
 
@@ -17,6 +19,13 @@ def count_hidden_rows(tenant_id: int, import_id: int) -> None:
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
         imports.count_hidden_rows(import_id)
         first_look.start_if_known(import_id)
+
+
+def replace_rows(tenant_id: int, import_id: int, user_id: int, by_number: int) -> None:
+    """Put a list's rows in the place of earlier ones; of a campaign that has left by now nothing changes."""
+    by = replacing.By.NUMBER if by_number else replacing.By.REFERENCE
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK), suppress(imports.Refused):
+        replacing.replace(import_id, by, user_id=user_id)
 
 
 def rehearse(tenant_id: int, campaign_id: int) -> None:

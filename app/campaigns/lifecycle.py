@@ -12,7 +12,7 @@ from app import audit, queues, tenancy
 from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing, waves
 from app.extensions import db
-from app.models import Campaign, Import, PaymentAccount, Recipient, SmsAccount
+from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
 from app.restore import holds
 from app.tracking.moves import Executor, move_campaign
 from app.tracking.states import CAMPAIGN, CampaignState, TenantState
@@ -97,7 +97,15 @@ def why_locked(state: str) -> str:
 
 def questions_locked(campaign: Campaign) -> bool:
     """Say whether questions may no longer change: digests of answers were made, or are being made, for them."""
-    return content_locked(campaign) or has_people(campaign.id) or import_running(campaign.id)
+    return (
+        content_locked(campaign) or has_people(campaign.id) or _has_excluded(campaign.id) or import_running(campaign.id)
+    )
+
+
+def _has_excluded(campaign_id: int) -> bool:
+    """Return whether anybody was left out who may be taken back, with the digests made of their answers."""
+    mine = select(ExcludedRecipient.id).where(ExcludedRecipient.campaign_id == campaign_id)
+    return db.session.scalar(select(mine.exists())) or False
 
 
 def waiting_upload(campaign_id: int) -> Import | None:

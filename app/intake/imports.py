@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -256,7 +256,8 @@ def discard(import_id: int, *, user_id: int) -> int:
         text("DELETE FROM recipient WHERE campaign_id = :campaign AND import_id = :id AND sms_state = 'draft'"),
         {"campaign": campaign.id, "id": import_id},
     ).rowcount  # type: ignore[attr-defined]
-    db.session.execute(text("DELETE FROM import_fault WHERE import_id = :id"), {"id": import_id})
+    for table in ("import_fault", "excluded_recipient"):
+        db.session.execute(text(f"DELETE FROM {table} WHERE import_id = :id"), {"id": import_id})  # noqa: S608 - above
     row.state = "cancelled"
     lifecycle.touch(campaign)
     audit.record(
@@ -268,11 +269,12 @@ def discard(import_id: int, *, user_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FoundRow:
-    """A sheet row with what was found in it; `cells` are there where it was kept out."""
+    """A sheet row with what was found in it; `cells` are there where it was kept out, `recipient_id` where taken."""
 
     sheet_row: int
     faults: tuple[Fault, ...]
     cells: tuple[str, ...] = field(default=(), repr=False)
+    recipient_id: int | None = None
 
 
 def found_rows(import_id: int, limit: int = 50) -> list[FoundRow]:
@@ -288,6 +290,12 @@ def found_rows(import_id: int, limit: int = 50) -> list[FoundRow]:
     found = _by_row(select(ImportFault).where(ImportFault.import_id == import_id, ImportFault.sheet_row.in_(chosen)))
     by_row = {item.sheet_row: item for item in found}
     return [by_row[sheet_row] for sheet_row in chosen]
+
+
+def kept_out(import_id: int, sheet_rows: Sequence[int]) -> list[FoundRow]:
+    """Return those of an import's rows that were kept out, each with its cells; corrected ones are none any more."""
+    mine = select(ImportFault).where(ImportFault.import_id == import_id, ImportFault.sheet_row.in_(sheet_rows))
+    return [row for row in _by_row(mine) if any(fault.level == Level.ERROR for fault in row.faults)]
 
 
 def rejects(import_id: int, form: str) -> Iterator[bytes]:
@@ -309,11 +317,13 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
     for sheet_row, items in itertools.groupby(db.session.scalars(ordered), lambda item: item.sheet_row):
         cells: list[str] = []
         found: list[Fault] = []
+        recipient_id: int | None = None
         for item in items:
             if item.row_sealed is not None:
                 cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
+            recipient_id = item.recipient_id or recipient_id
             found.append(Fault(item.sheet_row, item.column_name, Level(item.level), item.code, item.message))
-        yield FoundRow(sheet_row, tuple(found), tuple(cells))
+        yield FoundRow(sheet_row, tuple(found), tuple(cells), recipient_id)
 
 
 def lock_open(connection: Connection, campaign_id: int) -> None:

@@ -5,7 +5,8 @@ other. Everything happens in the caller's transaction: a list arrives whole or n
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.vault import Place
 
 # the recipient's columns that arrive; the digests of its answers follow, a column each
-_COLUMNS = {
+COLUMNS = {
     "id": "bigint",
     "sheet_row": "integer",
     "identity_key": "bytea",
@@ -34,6 +35,12 @@ _COLUMNS = {
     "token_digest": "bytea",
     "phone_last4_index": "bytea",
 }
+
+_NOT_EXCLUDED = """
+    WHERE NOT EXISTS (
+        SELECT FROM excluded_recipient AS e WHERE e.campaign_id = :campaign_id AND e.identity_key = a.identity_key
+    )
+"""
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -51,11 +58,15 @@ class Target:
 
 @dataclass(slots=True)
 class Loaded:
-    """What became of a batch: rows added, rows that stand there already, rows that contradict one that stands there."""
+    """What became of a batch: rows added, rows that stand there already, rows that contradict one that stands there.
+
+    `excluded` are those that a clerk left out before, or replaced, and has not taken back.
+    """
 
     added: int = 0
     known: int = 0
     contradicting: list[int] = field(default_factory=list)
+    excluded: list[int] = field(default_factory=list)
 
 
 def prepare(connection: Connection, target: Target) -> None:
@@ -66,7 +77,7 @@ def prepare(connection: Connection, target: Target) -> None:
 
 def _arriving(target: Target) -> dict[str, str]:
     """Name the temporary table's columns with types; one array of the answers would take psycopg twice as long."""
-    return _COLUMNS | {f"answer_{place}": "bytea" for place in range(len(target.question_ids))}
+    return COLUMNS | {f"answer_{place}": "bytea" for place in range(len(target.question_ids))}
 
 
 def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
@@ -97,10 +108,11 @@ def copy(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]
             stream.write_row(row)
 
 
-def land(connection: Connection, target: Target, rows: int) -> Loaded:
+def land(connection: Connection, target: Target, rows: int, *, replacing: bool = False) -> Loaded:
     """Add those of the temporary table's `rows` that are new, and empty it.
 
-    A row is known by its reference, or by all it says where it has none.
+    A row is known by its reference, or by all it says where it has none. With `replacing`, rows come in that were left
+    out before: the caller has just made their place free.
     """
     if not rows:
         return Loaded()
@@ -108,31 +120,47 @@ def land(connection: Connection, target: Target, rows: int) -> Loaded:
     added = connection.execute(
         text(f"""
             INSERT INTO recipient
-                (tenant_id, campaign_id, import_id, payment_state, answer_digests, {", ".join(_COLUMNS)})
+                (tenant_id, campaign_id, import_id, payment_state, answer_digests, {", ".join(COLUMNS)})
             SELECT :tenant_id, :campaign_id, :import_id, :payment_state, CAST(ARRAY[{answers}] AS bytea[]),
-                {", ".join(_COLUMNS)}
-            FROM arriving ORDER BY id
+                {", ".join(COLUMNS)}
+            FROM arriving AS a {"" if replacing else _NOT_EXCLUDED} ORDER BY id
             ON CONFLICT (campaign_id, identity_key) DO NOTHING
         """),  # noqa: S608 - the names stand above
         {
             "tenant_id": target.tenant_id,
             "campaign_id": target.campaign_id,
             "import_id": target.import_id,
-            "payment_state": "unpaid" if target.payment_required else "none",
+            "payment_state": payment_state(payment_required=target.payment_required),
         },
     ).rowcount
-    contradicting = _contradicting(connection, target.campaign_id) if added < rows else []
+    contradicting, excluded = [], []
+    if added < rows:
+        with _by_key_alone(connection):
+            contradicting = _contradicting(connection, target.campaign_id)
+            excluded = _excluded(connection, target.campaign_id)
     connection.execute(text("TRUNCATE arriving"))
-    return Loaded(added, rows - added - len(contradicting), contradicting)
+    return Loaded(added, rows - added - len(contradicting) - len(excluded), contradicting, excluded)
+
+
+def payment_state(*, payment_required: bool) -> str:
+    """Return where somebody new stands with their payment."""
+    return "unpaid" if payment_required else "none"
+
+
+@contextmanager
+def _by_key_alone(connection: Connection) -> Iterator[None]:
+    """Have recipients looked up row by row, and only by the index that gives the order that is asked for.
+
+    Statistics know nothing of a list that is being taken in, and by any other index the planner would read the whole
+    campaign, for each row or for each batch.
+    """
+    connection.execute(text("SELECT set_config('enable_sort', 'off', true)"))
+    yield
+    connection.execute(text("SELECT set_config('enable_sort', 'on', true)"))
 
 
 def _contradicting(connection: Connection, campaign_id: int) -> list[int]:
-    """List the temporary table's rows (by sheet row) that stand there already, by another row with another content.
-
-    Row by row, and only by the index that gives the asked order: statistics know nothing of a list that is being taken
-    in, and by any other index the planner would read the whole campaign, for each row or for each batch.
-    """
-    connection.execute(text("SELECT set_config('enable_sort', 'off', true)"))
+    """List the temporary table's rows (by sheet row) that stand there already, by another row with another content."""
     found = connection.scalars(
         text("""
             SELECT a.sheet_row FROM arriving a CROSS JOIN LATERAL (
@@ -144,48 +172,96 @@ def _contradicting(connection: Connection, campaign_id: int) -> list[int]:
         """),
         {"campaign_id": campaign_id},
     )
-    contradicting = sorted(found)
-    connection.execute(text("SELECT set_config('enable_sort', 'on', true)"))
-    return contradicting
+    return sorted(found)
+
+
+def _excluded(connection: Connection, campaign_id: int) -> list[int]:
+    """List the temporary table's rows (by sheet row) that were left out before and stand there by no other row."""
+    found = connection.scalars(
+        text("""
+            SELECT a.sheet_row FROM arriving a LEFT JOIN LATERAL (
+                SELECT identity_key FROM recipient
+                WHERE campaign_id = :campaign_id AND identity_key >= a.identity_key
+                ORDER BY identity_key LIMIT 1
+            ) AS r ON true
+            WHERE r.identity_key IS DISTINCT FROM a.identity_key AND EXISTS (
+                SELECT FROM excluded_recipient AS e
+                WHERE e.campaign_id = :campaign_id AND e.identity_key = a.identity_key
+            )
+        """),
+        {"campaign_id": campaign_id},
+    )
+    return sorted(found)
 
 
 def write_faults(
-    connection: Connection, tenant_id: int, import_id: int, outcomes: Iterable[CheckedRow | Rejected | Skipped]
+    connection: Connection,
+    target: Target,
+    outcomes: Iterable[CheckedRow | Rejected | Skipped],
+    became: Mapping[int, int],
 ) -> None:
-    """Keep what was found, and the rejected rows themselves, sealed, with their first error."""
-    _write_faults(connection, tenant_id, import_id, [pair for outcome in outcomes for pair in _with_cells(outcome)])
+    """Keep what was found, and the rejected rows themselves, sealed, with their first error.
+
+    `became` are the recipients' ids by sheet row (`ids_of`).
+    """
+    _write_faults(connection, target, [pair for outcome in outcomes for pair in _with_cells(outcome)], became)
 
 
-def write_more_faults(connection: Connection, tenant_id: int, import_id: int, faults: Iterable[Fault]) -> int:
+def write_more_faults(connection: Connection, target: Target, faults: Iterable[Fault]) -> int:
     """Keep what only the whole list shows of rows that were taken; return how many."""
-    found = [(fault, None) for fault in faults]
-    _write_faults(connection, tenant_id, import_id, found)
+    found: list[tuple[Fault, None]] = [(fault, None) for fault in faults]
+    if found:
+        rows = connection.execute(
+            text("""
+                SELECT sheet_row, id FROM recipient
+                WHERE campaign_id = :campaign_id AND import_id = :import_id AND sheet_row = ANY(:rows)
+            """),
+            {
+                "campaign_id": target.campaign_id,
+                "import_id": target.import_id,
+                "rows": sorted({fault.sheet_row for fault, _ in found}),
+            },
+        )
+        _write_faults(connection, target, found, {row.sheet_row: row.id for row in rows})
     return len(found)
 
 
+def ids_of(sealed: Iterable[tuple[Any, ...]]) -> dict[int, int]:
+    """Return the ids that rows, as `seal` made them, were given, by sheet row."""
+    return {row[1]: row[0] for row in sealed}
+
+
 def _write_faults(
-    connection: Connection, tenant_id: int, import_id: int, faults: Sequence[tuple[Fault, Sequence[str] | None]]
+    connection: Connection,
+    target: Target,
+    faults: Sequence[tuple[Fault, Sequence[str] | None]],
+    became: Mapping[int, int],
 ) -> None:
     if not faults:
         return
+    tenant_id = target.tenant_id
     ids = _draw(connection, "import_fault", len(faults))
     connection.execute(
         text("""
             INSERT INTO import_fault
-                (id, tenant_id, import_id, sheet_row, column_name, level, code, message, row_sealed)
-            VALUES (:id, :tenant_id, :import_id, :sheet_row, :column_name, :level, :code, :message, :row_sealed)
+                (id, tenant_id, import_id, sheet_row, column_name, level, code, message, row_sealed, recipient_id)
+            VALUES (
+                :id, :tenant_id, :import_id, :sheet_row, :column_name, :level, :code, :message, :row_sealed,
+                :recipient_id
+            )
         """),
         [
             {
                 "id": fault_id,
                 "tenant_id": tenant_id,
-                "import_id": import_id,
+                "import_id": target.import_id,
                 "sheet_row": fault.sheet_row,
                 "column_name": fault.column,
                 "level": str(fault.level),
                 "code": fault.code,
                 "message": fault.message_ja,
                 "row_sealed": None if cells is None else _seal_row(tenant_id, fault_id, cells),
+                "recipient_id": became.get(fault.sheet_row) if fault.level == Level.WARNING else None,
             }
             for fault_id, (fault, cells) in zip(ids, faults, strict=True)
         ],
@@ -207,8 +283,20 @@ def contradiction(sheet_row: int, column: str | None) -> Fault:
         column,
         Level.ERROR,
         "contradicts",
-        "この番号の送信先は、別の内容ですでに取り込まれています。内容を変えるときは、先の名簿を取り消してから"
-        "取り込み直してください。",
+        "この番号の送信先は、別の内容ですでに取り込まれています。同じ人の新しい内容なら「置き換える」を選び、別の人なら"
+        "番号を直してください。",
+    )
+
+
+def left_out(sheet_row: int) -> Fault:
+    """Say that a row was left out before: nobody brings it back by uploading it again."""
+    return Fault(
+        sheet_row,
+        None,
+        Level.IGNORED,
+        "excluded",
+        "前に対象外にしたか、置き換えた送信先の行なので、加えていません。送るときは、名簿の画面の「対象外にした送信先」から"
+        "戻してください。",
     )
 
 

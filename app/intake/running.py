@@ -22,7 +22,7 @@ from app.campaigns import ordered_checks, overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
-from app.intake import asked, chunks, imports, load
+from app.intake import asked, chunks, imports, load, replacing
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.longest import Longest
 from app.intake.mapping import ColumnMapping
@@ -146,19 +146,17 @@ class _Run:
                     landing.result()
                 # here and not on the thread: each of its many writes would have to win the interpreter from us
                 load.copy(self._connection, self._target, sealed)
-                landing = loader.submit(self._land, batch, outcomes, len(sealed))
+                landing = loader.submit(self._land, batch, outcomes, load.ids_of(sealed))
                 if time.monotonic() - self._told > _TELL_EVERY_S:
                     self._tell()
             if landing is not None:
                 landing.result()
-        self._counts["warnings"] += load.write_more_faults(
-            self._connection, self._tenant_id, self._import_id, checker.odd_lengths()
-        )
+        self._counts["warnings"] += load.write_more_faults(self._connection, self._target, checker.odd_lengths())
         self._finish()
 
-    def _land(self, batch: list[Row], outcomes: list[Outcome], good: int) -> None:
-        loaded = load.land(self._connection, self._target, good)
-        against = set(loaded.contradicting)
+    def _land(self, batch: list[Row], outcomes: list[Outcome], became: dict[int, int]) -> None:
+        loaded = load.land(self._connection, self._target, len(became))
+        against, excluded = set(loaded.contradicting), set(loaded.excluded)
         cells = {item[0]: item[1] for item in batch} if against else {}
         told: list[Outcome] = [
             Rejected(
@@ -167,10 +165,12 @@ class _Run:
                 (self._contradiction(outcome.sheet_row),),
             )
             if outcome.sheet_row in against
+            else Skipped(outcome.sheet_row, (load.left_out(outcome.sheet_row),))
+            if outcome.sheet_row in excluded
             else outcome
             for outcome in outcomes
         ]
-        load.write_faults(self._connection, self._tenant_id, self._import_id, told)
+        load.write_faults(self._connection, self._target, told, became)
         for outcome in told:
             if isinstance(outcome, CheckedRow):
                 self._longest.see(outcome)
@@ -213,14 +213,21 @@ class _Run:
         ordered_checks.order(self._connection, self._campaign_id)
         notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         longest = self._longest.told(self._connection, self._target)
+        same_number = replacing.count_same_number(self._connection, self._campaign_id, self._import_id)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)
         done = self._connection.execute(
             text(
                 f"UPDATE import SET state = 'done', finished_at = now(), notices = :notices,"  # noqa: S608 - names from above
-                f" longest = :longest, {sets}"
+                f" longest = :longest, same_number = :same_number, {sets}"
                 " WHERE id = :id AND state = 'running'"
             ),
-            {**self._counts, "notices": Jsonb(notices), "longest": longest and Jsonb(longest), "id": self._import_id},
+            {
+                **self._counts,
+                "notices": Jsonb(notices),
+                "longest": longest and Jsonb(longest),
+                "same_number": same_number,
+                "id": self._import_id,
+            },
         ).rowcount
         if not done:
             raise _Cancelled

@@ -4,9 +4,10 @@ In: cells by column name. Out: an import of one row that can be told of and take
 campaign has a list already, its columns are asked for: whoever is added later has what the others have.
 """
 
+import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -15,25 +16,15 @@ from sqlalchemy import Connection, insert, select, text
 from app import tenancy
 from app.campaigns import ordered_checks, overlap
 from app.extensions import db, vault
-from app.intake import asked, imports, load
-from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
+from app.intake import asked, entry, imports
 from app.intake.longest import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
-from app.intake.rules import make_rules
 from app.models import Campaign, Import
 from app.tracking.clock import TOKYO
 
 _FILENAME = "画面から入力"
 _ROW = 2  # as if it were a list's first
-
-
-class BadRow(Exception):  # noqa: N818 - it says what was typed
-    """What was typed can't be taken; `faults` say why, column by column."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(", ".join(fault.code for fault in faults))
-        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,93 +73,52 @@ def form_of(campaign: Campaign) -> Form:
     return Form(tuple(header), mapping, frozenset(name for name in needed if name))
 
 
-def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int) -> Added:
-    """Check one recipient and add them. Raises BadRow, imports.Refused. Commits."""
+def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bool = False) -> Added:
+    """Check one recipient and add them. Raises BadRow, imports.Refused. Commits.
+
+    With `replace`, they take the place of whoever stands there by their reference.
+    """
     campaign = db.session.get_one(Campaign, campaign_id)
     form = form_of(campaign)
     cells = [typed.get(name, "").replace("\0", "")[: LIMITS.cell] for name in form.header]
     mapping = form.mapping
     if mapping.reference and mapping.reference not in form.needed and not typed.get(mapping.reference, "").strip():
-        mapping = replace(mapping, reference=None)
-    rules = make_rules(
-        form.header,
-        mapping,
-        asked.questions_of(campaign),
-        asked.merge_names(campaign, form.header),
-        payment_required=campaign.payment_required,
-        today=datetime.now(TOKYO).date(),
-    )
-    outcome = Checker(rules, 1).check((_ROW, cells))
-    if isinstance(outcome, Rejected):
-        raise BadRow([fault for fault in outcome.faults if fault.level == Level.ERROR])
-    if not isinstance(outcome, CheckedRow):
-        raise BadRow([Fault(_ROW, mapping.phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
-    target_of = (campaign.tenant_id, campaign.id)
-    as_asked = [
-        (campaign.payment_required, item.id, item.kind, item.kana, item.choices, item.column_name, item.variants_alike)
-        for item in campaign.questions
-    ]
-    question_ids, payment_required = [item.id for item in campaign.questions], campaign.payment_required
-    longest = Longest(campaign.sms_text, outcome.fields)
+        mapping = dataclasses.replace(mapping, reference=None)
+    way = entry.way_of(campaign, form.header, mapping)
+    checked = entry.check(way, _ROW, cells)
+    longest = Longest(campaign.sms_text, checked.fields)
     db.session.rollback()
     with tenancy.transaction() as connection:
-        imports.lock_open(connection, campaign_id)
-        if _asked(connection, campaign_id) != as_asked:
-            raise imports.Refused("設問が変わりました。画面を開き直して、もう一度入力してください。")
-        import_id = _put_down(connection, target_of, form.header, form.mapping, len(outcome.faults), user_id)
-        target = load.Target(*target_of, import_id, question_ids, payment_required)
-        twice = _same_number(connection, target_of, outcome.phone)
-        load.prepare(connection, target)
-        load.copy(connection, target, load.seal(target, [outcome]))
-        loaded = load.land(connection, target, 1)
-        if loaded.contradicting:
-            raise BadRow([load.contradiction(_ROW, mapping.reference)])
-        if loaded.known:
-            known = "同じ内容の送信先が、すでにこの配信にあります。"
-            raise BadRow([Fault(_ROW, mapping.reference or mapping.phone, Level.ERROR, "known", known)])
-        longest.see(outcome)
+        entry.lock(connection, way)
+        import_id = _put_down(connection, way, form, len(checked.faults), user_id)
+        _, twice = entry.enter_one(connection, way, import_id, checked, replace=replace)
+        longest.see(checked)
         connection.execute(
-            text("UPDATE import SET longest = :longest WHERE id = :id"),
-            {"longest": Jsonb(longest.told(connection, target)), "id": import_id},
+            text("UPDATE import SET longest = :longest, same_number = :same_number WHERE id = :id"),
+            {
+                "longest": Jsonb(longest.told(connection, way.target(import_id))),
+                "same_number": len(twice),
+                "id": import_id,
+            },
         )
-        connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
-        ordered_checks.order(connection, campaign_id)
-        told = [fault.message_ja for fault in outcome.faults] + twice
-        told += overlap.same_person(connection, *target_of, vault.phone_index(target_of[0], outcome.phone))
-    ordered_checks.enqueue(*target_of)
+        told = [fault.message_ja for fault in checked.faults] + twice
+        told += overlap.same_person(
+            connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
+        )
+    ordered_checks.enqueue(way.tenant_id, campaign_id)
     return Added(import_id, tuple(told))
 
 
-def _asked(connection: Connection, campaign_id: int) -> list[tuple[object, ...]]:
-    """Read what decides how a row is read; whoever changes it holds the campaign's lock."""
-    found = connection.execute(
-        text("""
-            SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name, q.variants_alike
-            FROM campaign c JOIN question q ON q.campaign_id = c.id WHERE c.id = :id ORDER BY q.position
-        """),
-        {"id": campaign_id},
-    )
-    return [tuple(row) for row in found]
-
-
-def _put_down(
-    connection: Connection,
-    target_of: tuple[int, int],
-    header: Sequence[str],
-    mapping: ColumnMapping,
-    warnings: int,
-    user_id: int,
-) -> int:
-    tenant_id, campaign_id = target_of
+def _put_down(connection: Connection, way: entry.Way, form: Form, warnings: int, user_id: int) -> int:
     row = {
-        "tenant_id": tenant_id,
-        "campaign_id": campaign_id,
+        "tenant_id": way.tenant_id,
+        "campaign_id": way.campaign_id,
         "state": "done",
         "filename": _FILENAME,
         # no file can be the same again
-        "content_digest": vault.content_digest(tenant_id, os.urandom(16)),
-        "header": list(header),
-        "mapping": mapping.to_json(),
+        "content_digest": vault.content_digest(way.tenant_id, os.urandom(16)),
+        "header": list(form.header),
+        "mapping": form.mapping.to_json(),
         "rows_read": 1,
         "rows_added": 1,
         "warnings": warnings,
@@ -178,16 +128,3 @@ def _put_down(
     }
     made: int = connection.execute(insert(Import).values(row).returning(Import.id)).scalar_one()
     return made
-
-
-def _same_number(connection: Connection, target_of: tuple[int, int], phone: str) -> list[str]:
-    tenant_id, campaign_id = target_of
-    found = connection.execute(
-        text("""
-            SELECT EXISTS (
-                SELECT FROM recipient WHERE tenant_id = :tenant AND phone_index = :phone AND campaign_id = :campaign
-            )
-        """),
-        {"tenant": tenant_id, "phone": vault.phone_index(tenant_id, phone), "campaign": campaign_id},
-    ).scalar_one()
-    return ["同じ電話番号の送信先が、すでにこの配信にあります。このままだと同じ人に2通届きます。"] if found else []

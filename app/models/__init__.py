@@ -15,7 +15,7 @@ from app.models.campaign import Campaign, Question
 from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
-from app.models.intake import Import, ImportChunk, ImportFault
+from app.models.intake import ExcludedRecipient, Import, ImportChunk, ImportFault
 from app.models.lease import Lease
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
@@ -33,6 +33,7 @@ __all__ = [
     "Campaign",
     "DoubledMessage",
     "Event",
+    "ExcludedRecipient",
     "Export",
     "ExportLayout",
     "ExportPiece",

@@ -20,7 +20,8 @@ class Import(TenantOwned, Model):
     taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).
     `header_row` is the sheet row of the headline, 0 where it is looked for anew (lists of before it was kept).
     `sheet` is the one of a workbook that is read, `hidden_rows` how many of its rows are hidden (None until a worker
-    has counted them), `take_hidden` whether they are taken all the same.
+    has counted them), `take_hidden` whether they are taken all the same. `same_number` is how many people of before had
+    the number of somebody of this list when that was taken.
     """
 
     __tablename__ = "import"
@@ -51,6 +52,7 @@ class Import(TenantOwned, Model):
     warnings: Mapped[int] = mapped_column(server_default="0")
     bytes_read: Mapped[int] = mapped_column(BigInteger, server_default="0")
     problem: Mapped[str] = mapped_column(Text, server_default="")
+    same_number: Mapped[int] = mapped_column(server_default="0")
     notices: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     longest: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
@@ -83,7 +85,10 @@ class ImportChunk(TenantOwned, Model):
 
 
 class ImportFault(TenantOwned, Model):
-    """What was found in a row. `level` is error (the row was not taken; it is kept, sealed), warning or ignored."""
+    """What was found in a row. `level` is error (the row was not taken; it is kept, sealed), warning or ignored.
+
+    `recipient_id` is whom a row that was taken became; null in rows of before, and where a row was known already.
+    """
 
     __tablename__ = "import_fault"
     __table_args__ = owned(
@@ -100,3 +105,28 @@ class ImportFault(TenantOwned, Model):
     code: Mapped[str] = mapped_column(Text)
     message: Mapped[str] = mapped_column(Text)
     row_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    recipient_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ExcludedRecipient(TenantOwned, Model):
+    """対象外: a row of a list that was taken and is not to be written to, to be taken back before the launch.
+
+    `recipient` is its row in `recipient` as it stood, sealed and digested for its id; `replaced` says that a later row
+    took its place. A list that brings the same row again doesn't bring it back.
+    """
+
+    __tablename__ = "excluded_recipient"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        Index("ix_excluded_recipient_campaign_id_identity_key", "campaign_id", "identity_key"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    import_id: Mapped[int | None] = mapped_column(BigInteger)
+    sheet_row: Mapped[int | None]
+    recipient_id: Mapped[int] = mapped_column(BigInteger)
+    identity_key: Mapped[bytes] = mapped_column(LargeBinary)
+    recipient: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    replaced: Mapped[bool] = mapped_column(server_default="false")
+    created_at: Mapped[CreatedAt]

@@ -35,8 +35,15 @@ def listed(app: Flask, house: House, campaign: int, state: str = "done") -> int:
 
 def flow_urls(app: Flask, campaign: int, upload: int) -> list[tuple[str, str]]:
     """List every address of a campaign's pages with its method."""
-    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith(("flow.", "life."))]
-    values = {"campaign_id": campaign, "import_id": upload, "which": "unopened"}
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith(("flow.", "life.", "rows."))]
+    values = {
+        "campaign_id": campaign,
+        "import_id": upload,
+        "which": "unopened",
+        "sheet_row": 2,
+        "row_id": 1,
+        "by": "number",
+    }
     made: list[tuple[str, str]] = []
     for rule in rules:
         built = rule.build({name: values[name] for name in rule.arguments})

@@ -84,9 +84,12 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "kind": ["sms", "payment"],
         "account_id": [estate.sms_account, estate.payment_account],
         "how": ["sent", "again", "never", "send", "skip"],
+        "row_id": [2**40],
     }
     if "import_id" in names:
-        return [{"campaign_id": campaign, "import_id": upload} for campaign, upload in estate.lists]
+        rows = {"sheet_row": 4, "by": "reference"}  # of the list that was taken: K3, which was kept out
+        more = {name: value for name, value in rows.items() if name in names}
+        return [{"campaign_id": campaign, "import_id": upload, **more} for campaign, upload in estate.lists]
     if "which" in names:
         pools["campaign_id"] = [estate.campaigns[kind] for kind in ("busy", "draft") if kind in estate.campaigns]
     if "how" in names:

@@ -1,0 +1,149 @@
+"""A few rows become recipients outside a list's run: typed in, corrected, or in the place of earlier ones.
+
+In: cells by column, and what the campaign asks of them. Out: the same checks, digests and refusals as a list's rows
+have. What can't happen here: a row checked by other questions than those asked when it comes in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from app.extensions import vault
+from app.intake import asked, excluded, imports, load
+from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
+from app.intake.mapping import ColumnMapping
+from app.intake.rules import Rules, make_rules
+from app.models import Campaign
+from app.tracking.clock import TOKYO
+
+_TWICE = "同じ電話番号の送信先が、すでにこの配信にあります。このままだと同じ人に2通届きます。"
+_KNOWN = "同じ内容の送信先が、すでにこの配信にあります。"
+
+
+class BadRow(Exception):  # noqa: N818 - it says what was typed
+    """What was typed can't be taken; `faults` say why, column by column."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(", ".join(fault.code for fault in faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What rows are checked by and where they go, as the campaign stood when this was made."""
+
+    tenant_id: int
+    campaign_id: int
+    rules: Rules
+    mapping: ColumnMapping
+    question_ids: tuple[int, ...]
+    payment_required: bool
+    as_asked: tuple[tuple[object, ...], ...]
+
+    def target(self, import_id: int) -> load.Target:
+        """Return where the rows of one import go."""
+        return load.Target(self.tenant_id, self.campaign_id, import_id, self.question_ids, self.payment_required)
+
+
+def way_of(campaign: Campaign, header: Sequence[str], mapping: ColumnMapping) -> Way:
+    """Read what a campaign's rows are checked by today; `mapping` has no problems."""
+    rules = make_rules(
+        header,
+        mapping,
+        asked.questions_of(campaign),
+        asked.merge_names(campaign, header),
+        payment_required=campaign.payment_required,
+        today=datetime.now(TOKYO).date(),
+    )
+    as_asked = tuple(
+        (campaign.payment_required, item.id, item.kind, item.kana, item.choices, item.column_name, item.variants_alike)
+        for item in campaign.questions
+    )
+    ids = tuple(item.id for item in campaign.questions)
+    return Way(campaign.tenant_id, campaign.id, rules, mapping, ids, campaign.payment_required, as_asked)
+
+
+def check(way: Way, sheet_row: int, cells: Sequence[str]) -> CheckedRow:
+    """Check one row by itself, as the first of a list. Raises BadRow."""
+    outcome = Checker(way.rules, 1).check((sheet_row, list(cells)))
+    if isinstance(outcome, Rejected):
+        raise BadRow([fault for fault in outcome.faults if fault.level == Level.ERROR])
+    if not isinstance(outcome, CheckedRow):
+        phone = way.mapping.phone
+        raise BadRow([Fault(sheet_row, phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
+    return outcome
+
+
+def lock(connection: Connection, way: Way) -> None:
+    """Lock the campaign until commit. Raises imports.Refused where it takes nobody in, or asks otherwise by now."""
+    imports.lock_open(connection, way.campaign_id)
+    # whoever changes what decides how a row is read holds the campaign's lock
+    found = connection.execute(
+        text("""
+            SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name, q.variants_alike
+            FROM campaign c JOIN question q ON q.campaign_id = c.id WHERE c.id = :id ORDER BY q.position
+        """),
+        {"id": way.campaign_id},
+    )
+    if tuple(tuple(row) for row in found) != way.as_asked:
+        raise imports.Refused("設問が変わりました。画面を開き直して、もう一度入力してください。")
+
+
+def enter(
+    connection: Connection, way: Way, import_id: int, rows: Sequence[CheckedRow], *, replace: bool
+) -> tuple[load.Loaded, dict[int, int]]:
+    """Add checked rows; return what became of them, and their ids by sheet row. The campaign is locked.
+
+    With `replace`, whoever stands there by a row's reference with another content is left out for it.
+    """
+    target = way.target(import_id)
+    sealed = load.seal(target, rows)
+    load.prepare(connection, target)
+    load.copy(connection, target, sealed)
+    if replace:
+        # keys looked up one by one: a join would have the planner read the whole campaign
+        excluded.move_aside(
+            connection,
+            """
+                r.campaign_id = :campaign_id AND r.identity_key = ANY(ARRAY(SELECT identity_key FROM arriving))
+                AND NOT EXISTS (
+                    SELECT FROM arriving AS a WHERE a.identity_key = r.identity_key AND a.row_digest = r.row_digest
+                )
+            """,
+            {"campaign_id": way.campaign_id},
+            replaced=True,
+        )
+    loaded = load.land(connection, target, len(sealed), replacing=replace)
+    excluded.list_changed(connection, way.campaign_id)
+    return loaded, load.ids_of(sealed)
+
+
+def enter_one(
+    connection: Connection, way: Way, import_id: int, row: CheckedRow, *, replace: bool
+) -> tuple[dict[int, int], list[str]]:
+    """Add one checked row; return its id by its sheet row, and what is to be looked at, in Japanese. Raises BadRow.
+
+    The campaign is locked.
+    """
+    loaded, became = enter(connection, way, import_id, [row], replace=replace)
+    reference = way.mapping.reference
+    if loaded.contradicting:
+        raise BadRow([load.contradiction(row.sheet_row, reference)])
+    if loaded.excluded:
+        raise BadRow([load.left_out(row.sheet_row)])
+    if loaded.known:
+        raise BadRow([Fault(row.sheet_row, reference or way.mapping.phone, Level.ERROR, "known", _KNOWN)])
+    return became, [_TWICE] if _count_of_number(connection, way, row.phone) > 1 else []
+
+
+def _count_of_number(connection: Connection, way: Way, phone: str) -> int:
+    found: int = connection.execute(
+        text("""
+            SELECT count(*) FROM recipient
+            WHERE tenant_id = :tenant AND phone_index = :phone AND campaign_id = :campaign
+        """),
+        {"tenant": way.tenant_id, "phone": vault.phone_index(way.tenant_id, phone), "campaign": way.campaign_id},
+    ).scalar_one()
+    return found
