@@ -188,6 +188,7 @@ class CampaignLife(FlowView):
                 user_id=staff().id,
                 number=int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0,  # noqa: PLR2004
                 sms_text=typed,
+                manager=staff().role == Role.MANAGER,
             )
         except NotReady as not_ready:
             return self._remind_page(one_campaign(campaign_id), which, typed, not_ready.problems), 422

@@ -220,6 +220,7 @@ def _boxes(count: Progress) -> list[tuple[str, str, int, str]]:
         ("delivered", "うち到達", delivered, "figure-good"),
         ("undelivered", "不達", now.sms[SmsState.UNDELIVERED], "figure-bad" if now.sms[SmsState.UNDELIVERED] else ""),
         ("unknown", "照会中", count.asked_about, "figure-bad" if count.asked_about else ""),
+        *([("cancelled", "送らずに取消", gone, "")] if (gone := now.sms[SmsState.CANCELLED]) else []),
         *([("held", "判断待ち", count.held, "figure-bad")] if count.held else []),
     ]
 
@@ -247,6 +248,8 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
         words = (
             "は照会中です。二重に送らないよう、送られていないと確かめられたときだけ、自動で送り直します（1回まで）。"
         )
+        if campaign.state == CampaignState.CANCELLED:
+            words = "は照会中です。配信は取り消されているため、送られていないと確かめられても、送り直しません。"
         alerts.append(Alert("asked", count.asked_about, words, recipients_url(campaign, SMS, SmsState.UNKNOWN)))
     if count.held:
         words = (

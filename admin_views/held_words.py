@@ -87,7 +87,7 @@ EFFECTS: Mapping[Verdict, str] = {
     Verdict.NEVER: (
         "「取消」になり、照会を終えます。SMSは送られません。前のSMSが届いていたかどうかは分からないままです。"
     ),
-    Verdict.AGAIN: "同じ内容のSMSをもう1通送ります。前のSMSが届いていた場合は、2通届きます。",
+    Verdict.AGAIN: "同じ内容のSMSをもう1通送ります。これまでのSMSが届いていた場合は、その分だけ重ねて届きます。",
     Verdict.SKIP: "「取消」のままになり、保留を終えます。SMSは送られません。あとから送ることはできません。",
     Verdict.SEND: "同じ電話番号に、さらに1通のSMSを送ります。",
 }

@@ -232,8 +232,13 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
 
 def needs_approval(campaign: Campaign) -> bool:
     """Say whether so many people get this that a second person must approve it."""
+    return is_above_approval(campaign, people_count(campaign.id))
+
+
+def is_above_approval(campaign: Campaign, people: int) -> bool:
+    """Return whether these are more people than one person alone may send to."""
     limit = campaign.tenant.approval_above
-    return limit is not None and people_count(campaign.id) > limit
+    return limit is not None and people > limit
 
 
 def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: str = "") -> None:

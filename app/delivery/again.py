@@ -88,19 +88,28 @@ def resend(campaign_id: int, *, user_id: int) -> int:
     return _send(campaign, "resend", count, given=given, detail={"again": "undelivered"}, user_id=user_id)
 
 
-def remind(campaign_id: int, which: str, *, user_id: int, number: int, sms_text: str = "") -> int:
+def remind(
+    campaign_id: int, which: str, *, user_id: int, number: int, sms_text: str = "", manager: bool = False
+) -> int:
     """Send everybody of `which` (a key of WHICH) another SMS with the same link; give their number.
 
     `number` is what `next_number` said when this was offered: a second press, or another clerk's, is refused.
-    `sms_text` is this reminder's own text, the campaign's where it is empty. Raises NotReady. Commits.
+    `sms_text` is this reminder's own text, the campaign's where it is empty. To more people than the company lets go
+    without approval only a `manager` sends one. Raises NotReady. Commits.
     """
     campaign = _locked(campaign_id)
     if number != next_number(campaign_id):
         _refuse(["ほかの人がリマインドを送ったか、ボタンが2回押されました。いまの状況を確かめてください。"])
+    count = to_remind(campaign, which).people
+    if not manager and lifecycle.is_above_approval(campaign, count):
+        _refuse(
+            [
+                f"{campaign.tenant.approval_above:,}件を超えるリマインドは、管理者が送ります。自社の管理者に依頼してください。"
+            ]
+        )
     words = sms_text.strip() or campaign.sms_text
     if words != campaign.sms_text:
         _refuse(rehearsal.reminder_problems(campaign, words))
-    count = to_remind(campaign, which).people
     _refuse([] if count else [_NOBODY])
     reminder = Reminder(
         tenant_id=campaign.tenant_id,

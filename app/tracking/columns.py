@@ -4,11 +4,13 @@ A column is named by a key: ours by a word of this table, one of a list's own by
 all of a list's columns that aren't named beside it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.campaigns import template
 from app.intake.mapping import OF_LIST
+from app.tracking import codes
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS
 
 OWN = "+"
@@ -19,13 +21,17 @@ PHONE = "phone"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One of our columns: `plain` cells can't begin like a formula, those of a `number` are whole numbers or empty."""
+    """One of our columns: `plain` cells can't begin like a formula, those of a `number` are whole numbers or empty.
+
+    `said` turns what the SQL gives into words.
+    """
 
     key: str
     word: str
     sql: str
     plain: bool = True
     number: bool = False
+    said: Callable[[str], str] | None = None
 
 
 def _words(column: str, words: "Collection[tuple[str, str]]") -> str:
@@ -62,6 +68,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("payment_remarks", "支払の注意", _PAYMENT_REMARKS),
     Column("amount_yen", "金額（円）", "coalesce(r.amount_yen::text, '')", number=True),
     Column("carrier", "携帯会社", _words("carrier", list(CARRIERS.items()))),
+    Column("sms_reason", "SMS結果の理由", "r.sms_code", plain=False, said=lru_cache(1024)(codes.words)),
     Column("sms_code", "SMS結果コード", "r.sms_code", plain=False),
     *(
         Column(column, word, _time(column))

@@ -127,10 +127,10 @@ def tenant_id() -> int:
 
 def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -> Pages:
     condition, values = selection.condition(tenant_id())
-    cells = ", ".join(column.sql for column in wanted)
+    asked = ", ".join(column.sql for column in wanted)
     statement = text(
         "SELECT r.id, r.tenant_id, r.phone_sealed, r.fields_sealed"  # noqa: S608 - names and conditions are ours
-        f"{', ' if cells else ''}{cells} FROM recipient r"
+        f"{', ' if asked else ''}{asked} FROM recipient r"
         f" WHERE {condition} AND r.id > :after ORDER BY r.id LIMIT {_PAGE_ROWS}"
     )
     phones = [place for place, column in enumerate(wanted) if column.key == columns.PHONE]
@@ -139,6 +139,7 @@ def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -
         for place, column in enumerate(wanted)
         if column.key.startswith(columns.OWN)
     ]
+    said = [(place, column.said) for place, column in enumerate(wanted) if column.said is not None]
     after = 0
     while True:
         with tenancy.transaction() as connection:
@@ -148,7 +149,11 @@ def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -
         if not page:
             return
         told["rows"] += len(page)
-        yield [_cells(row, phones, own) for row in page]
+        rows = [_cells(row, phones, own) for row in page]
+        for place, words in said:
+            for cells in rows:
+                cells[place] = words(cells[place])
+        yield rows
         after = page[-1][0]
 
 

@@ -126,6 +126,34 @@ def test_a_reminders_words_are_checked_and_not_lost(
     assert "リマインドを送る相手がいません" in words(clerk, url)
 
 
+def test_more_than_need_an_approval_are_reminded_by_a_manager(
+    clerk: Browser, manager: Browser, sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]
+) -> None:
+    change("UPDATE tenant SET approval_above = 0")
+    url = f"/admin/campaign/{sent}/remind/unopened"
+    form = reminder_form(clerk, url)
+    refused = clerk.post(url, form)
+    assert refused.status_code == 422
+    assert "リマインドは、管理者が送ります" in refused.get_data(as_text=True)
+    assert ask(select(Reminder.id)) == []
+    assert manager.post(url, form).status_code == 303
+    assert ask(select(Reminder.people)) == [(1,)]
+
+
+def test_a_cancelled_campaign_tells_whom_nothing_was_sent_to_and_promises_nothing(
+    clerk: Browser, sent: int, change: Callable[..., None]
+) -> None:
+    change("UPDATE recipient SET sms_state = 'cancelled' WHERE sms_state = 'undelivered'")
+    change("UPDATE recipient SET sms_state = 'unknown', unknown_at = now() WHERE page_state = 'opened'")
+    status = f"/admin/campaign/{sent}/status/"
+    assert "自動で送り直します" in words(clerk, status)
+    change("UPDATE campaign SET state = 'cancelled'")
+    page = words(clerk, status)
+    assert "送らずに取消" in page
+    assert "配信は取り消されているため、送られていないと確かめられても、送り直しません" in page
+    assert "自動で送り直します" not in page
+
+
 def test_only_campaigns_that_ask_for_payment_remind_of_it(clerk: Browser, sent: int, ours: House) -> None:
     assert clerk.get(f"/admin/campaign/{sent}/remind/unpaid").status_code == 404
     assert clerk.get(f"/admin/campaign/{sent}/remind/anybody").status_code == 404
@@ -183,7 +211,7 @@ def test_a_manager_decides_what_nobody_can_tell(
         assert clerk.get(url).status_code == 403
         assert clerk.post(url).status_code == 403
     asked = words(manager, f"/admin/recipient/{held_one}/settle/again")
-    assert "前のSMSが届いていた場合は、2通届きます" in asked
+    assert "これまでのSMSが届いていた場合は、その分だけ重ねて届きます" in asked
     assert "1通のSMSを送ります" in asked
     late_form = seen(manager, f"/admin/recipient/{held_one}/settle/again")
     assert ask(select(Recipient.sms_state).where(Recipient.id == held_one)) == [("unknown",)]

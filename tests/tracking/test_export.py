@@ -63,6 +63,19 @@ def test_each_person_is_a_row_with_states_times_and_columns(
     assert rows[0]["氏名"] == people[0].fields["氏名"]
 
 
+def test_why_an_sms_did_not_arrive_is_said_in_words(launched: tuple[int, list[factories.Person]]) -> None:
+    campaign_id, _ = launched
+    db.session.execute(
+        text("UPDATE recipient SET sms_code = 'gave_up:http_503' WHERE campaign_id = :id"), {"id": campaign_id}
+    )
+    db.session.commit()
+    row = table(campaign_id, "utf-8-sig")[0]
+    assert (row["SMS結果コード"], row["SMS結果の理由"]) == (
+        "gave_up:http_503",
+        "受け付けられず断念（送信サービスの障害、応答コード503）",
+    )
+
+
 def test_what_is_to_be_known_of_money_stands_beside_its_state(launched: tuple[int, list[factories.Person]]) -> None:
     """Money at the provider that nobody took reads 手続中, and a lost dispute 支払済: neither without a word."""
     campaign_id, people = launched
