@@ -73,7 +73,9 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
     except RequestEntityTooLarge:
         raise imports.Refused(too_large) from None
     if file is None or not file.filename:
-        raise imports.Refused("ファイルが選ばれていません。名簿のファイルを選んでから「取り込む」を押してください。")
+        raise imports.Refused(
+            "ファイルが選ばれていません。名簿のファイルを選んでから「ファイルを取り込む」を押してください。"
+        )
     import_id = imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
     first_look.start_if_known(import_id)
     return import_id

@@ -73,7 +73,8 @@ def one_preview(campaign: Campaign, wanted: str) -> tuple[list[Preview], str]:
         found = db.session.scalar(mine.where(Recipient.sheet_row == int(number)))
     shown = None if found is None else _preview(campaign, found, f"「{wanted}」の人")
     if shown is None:
-        return [], f"「{wanted}」の送信先はありません。管理番号か、名簿の行番号（見出しが1行目）を入力してください。"
+        wanted_words = "管理番号か、名簿の行番号（Excelで開いたときの番号）を入力してください。"
+        return [], f"「{wanted}」の送信先はありません。{wanted_words}"
     return [shown], ""
 
 

@@ -25,7 +25,7 @@ from app.intake.checks import Level, Rejected, check_row, read_cells
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping, Question
 from app.intake.phones import national
-from app.intake.reader import Row
+from app.intake.reader import Row, Table
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
 from app.tracking.cells import UNWRITABLE, restore
@@ -74,8 +74,9 @@ class SeenRow:
 class Sample:
     """The first rows of an upload that waits for its mapping, and how the file was read.
 
-    `sheet` is the one read of a workbook's visible `sheets`, `header_row` the sheet row of the headline, `head` the
-    first rows that could be one. `encodings` are those possible, the one in use first; none for a workbook.
+    `sheet` is the one read of a workbook's visible `sheets`, `header_row` the sheet row of the headline (0: none
+    was found), `head` the first rows that could be one. `encodings` are those possible, the one in use first; none for
+    a workbook.
     """
 
     rows: tuple[Row, ...] = field(default=(), repr=False)
@@ -89,11 +90,14 @@ class Sample:
 def sample(row: Import) -> Sample:
     """Return the first rows of an upload. Raises BadInput. Ends the session's transaction."""
     stored = row.tenant_id, row.id, row.byte_count
-    table = imports.table_of(row)
-    rows = tuple((sheet_row, cleaned(cells)) for sheet_row, cells in itertools.islice(table.rows, _ROWS))
-    encodings = () if table.encoding == "xlsx" else encodings_possible(chunks.open_file(*stored), table.encoding)
-    head = tuple((sheet_row, _in_short(cells)) for sheet_row, cells in table.head if any(map(str.strip, cells)))
-    return Sample(rows, table.header_row, head, table.sheet, table.sheets, tuple(encodings))
+    found = imports.as_opened(row)
+    rows: tuple[Row, ...] = ()
+    if isinstance(found, Table):
+        rows = tuple((sheet_row, cleaned(cells)) for sheet_row, cells in itertools.islice(found.rows, _ROWS))
+    encodings = () if found.encoding == "xlsx" else encodings_possible(chunks.open_file(*stored), found.encoding)
+    head = tuple((sheet_row, _in_short(cells)) for sheet_row, cells in found.head if any(map(str.strip, cells)))
+    header_row = found.header_row if isinstance(found, Table) else 0
+    return Sample(rows, header_row, head, found.sheet, found.sheets, tuple(encodings))
 
 
 def _in_short(cells: Sequence[str]) -> str:
@@ -219,7 +223,7 @@ def start_if_known(import_id: int) -> bool:
     refusal among the first rows, variants of letters that nobody has decided about.
     """
     row = db.session.get_one(Import, import_id)
-    if row.state != "mapping" or row.hidden_rows != 0 or (mapping := proposals.known(row)) is None:
+    if row.state != "mapping" or not row.header or row.hidden_rows != 0 or (mapping := proposals.known(row)) is None:
         return False
     if twin(row) is not None or overlap.same_files(row.campaign):
         return False

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Container, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,26 +19,16 @@ from app.identity.normalise import QuestionKind
 from app.intake import chunks, load
 from app.intake.asked import questions_of
 from app.intake.book_process import WHOLE, BookProcess
-from app.intake.cards import holds_card_number, mask_card_numbers
+from app.intake.cards import mask_card_numbers
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping
-from app.intake.phones import to_e164
 from app.intake.proposals import asked, guess, problems
-from app.intake.reader import Choice, Limits, Table, read_table
+from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
 from app.tracking.cells import UNWRITABLE
 from app.tracking.states import CampaignState
-
-_CARD_IN_HEADER = (
-    "見出しの行に、クレジットカード番号とみられる数字があります。1行目を項目名にし、"
-    "カード番号を消してから、もう一度アップロードしてください。"
-)
-_NO_HEADER = (
-    "1行目に電話番号が入っています。見出しのない名簿のようです。1行目に列の名前（電話番号、氏名など）の行を加えて、"
-    "もう一度アップロードしてください。"
-)
 
 
 class Refused(Exception):  # noqa: N818 - it says what was done
@@ -82,39 +71,45 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     # the reader opens the pieces in transactions of its own: they must be there
     db.session.commit()
     try:
-        _keep_header(row, _opened(row))
+        _keep_reading(row)
     except BadInput as bad:
         db.session.delete(row)
         db.session.commit()
         raise Refused(bad.message_ja) from None
     import_id = row.id
     db.session.commit()
-    _count_hidden_rows(tenant_id, import_id, row.encoding)
+    _count_hidden_rows(tenant_id, import_id)
     return import_id
 
 
-def _opened(row: Import, choice: Choice | None = None) -> Table:
-    """Read an upload's headline. Raises BadInput."""
-    table = table_of(row, choice=choice)
-    if any(map(holds_card_number, table.header)):
-        # as in a list without a headline: its first row would be kept in plain
-        raise BadInput("card_number", _CARD_IN_HEADER)
-    if any(map(_is_number, table.header)):
-        raise BadInput("no_header", _NO_HEADER)
-    return table
+def _keep_reading(row: Import) -> None:
+    """Read an upload's headline; where another sheet or row may do, it waits for that choice. Raises BadInput."""
+    try:
+        _keep_header(row, table_of(row))
+    except Misread as bad:
+        if not bad.has_way:
+            raise
+        _keep_unread(row, bad)
 
 
 def _keep_header(row: Import, table: Table) -> None:
     """Propose what an upload's columns are."""
     row.header, row.encoding, row.sheet = list(table.header), table.encoding, table.sheet
-    row.header_row = table.header_row
+    row.header_row, row.problem = table.header_row, ""
     row.mapping = guess(row).to_json()
     row.hidden_rows = None if table.encoding == "xlsx" else 0
 
 
-def _count_hidden_rows(tenant_id: int, import_id: int, encoding: str) -> None:
+def _keep_unread(row: Import, bad: Misread) -> None:
+    """Keep an upload without columns until somebody chooses how it is read; nothing out of it stands in plain."""
+    row.header, row.encoding, row.sheet = [], bad.encoding, bad.sheet
+    row.header_row, row.problem = 0, bad.message_ja
+    row.mapping, row.hidden_rows = None, 0
+
+
+def _count_hidden_rows(tenant_id: int, import_id: int) -> None:
     """Have a worker read a workbook to its end: the web process reads its first rows alone."""
-    if encoding == "xlsx":
+    if db.session.get_one(Import, import_id).hidden_rows is None:
         queues.enqueue("jobs.intake.count_hidden_rows", tenant_id, import_id)
 
 
@@ -140,41 +135,52 @@ def count_hidden_rows(import_id: int) -> None:
 
 
 def choose_reading(import_id: int, choice: Choice) -> None:
-    """Read an upload otherwise: another sheet, headline or encoding; what is empty stays. Raises Refused. Commits."""
+    """Read an upload otherwise: another sheet, headline or encoding; what is empty stays. Raises Refused. Commits.
+
+    Another sheet is kept also where its headline isn't found: it is chosen among that sheet's rows.
+    """
     row = db.session.get_one(Import, import_id)
     if choice.sheet and choice.sheet != row.sheet:
         choice = replace(choice, header_row=0)  # each sheet has its own
     else:
         choice = replace(choice, header_row=choice.header_row or row.header_row)
     choice = replace(choice, sheet=choice.sheet or row.sheet, encoding=choice.encoding or row.encoding)
+    unread: Misread | None = None
     try:
-        table = _opened(row, choice) if row.state == "mapping" and _is_possible(row, choice) else None
+        table = table_of(row, choice=choice) if row.state == "mapping" and _is_possible(row, choice) else None
     except BadInput as bad:
-        raise Refused(f"選んだ読み方では取り込めません。{bad.message_ja}読み方は元のままです。") from None
+        row = db.session.get_one(Import, import_id)
+        table, unread = None, bad if isinstance(bad, Misread) else None
+        if unread is None or (row.header and choice.sheet == row.sheet):
+            raise Refused(f"選んだ読み方では取り込めません。{bad.message_ja}読み方は元のままです。") from None
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
-    if table is None or row.state != "mapping":
+    if row.state != "mapping" or (table is None and unread is None):
         raise Refused("この読み方はできません。画面を開き直して、見出しの行やシートを選び直してください。")
-    _keep_header(row, table)
-    tenant_id, encoding = row.tenant_id, row.encoding
+    if unread is not None:
+        _keep_unread(row, unread)
+    elif table is not None:
+        _keep_header(row, table)
+    tenant_id = row.tenant_id
     db.session.commit()
-    _count_hidden_rows(tenant_id, import_id, encoding)
+    _count_hidden_rows(tenant_id, import_id)
 
 
 def _is_possible(row: Import, choice: Choice) -> bool:
     """Return whether the choice is among those that the page offers."""
     stored = row.tenant_id, row.id, row.byte_count, row.encoding
-    table = table_of(row)
-    if choice.sheet != table.sheet and choice.sheet not in table.sheets:
+    found = as_opened(row)
+    if choice.sheet != found.sheet and choice.sheet not in found.sheets:
         return False
     encodings = [stored[3]] if stored[3] == "xlsx" else encodings_possible(chunks.open_file(*stored[:3]), stored[3])
     return choice.encoding in encodings
 
 
-def _is_number(name: str) -> bool:
-    """Say whether a column's name is a mobile number: the first person's cells would be kept in plain as names."""
-    with suppress(BadInput):
-        return bool(to_e164(name))
-    return False
+def as_opened(row: Import) -> Table | Misread:
+    """Open an upload as it was read before, also where that gave no list. Raises BadInput."""
+    try:
+        return table_of(row)
+    except Misread as bad:
+        return bad
 
 
 def _read_piece(stream: BinaryIO) -> bytes:
@@ -204,6 +210,8 @@ def start(
     _check_open(campaign)
     if row.state != "mapping":
         raise Refused("この名簿の取り込みはすでに始まっています。")
+    if not row.header:
+        raise Refused(f"{row.problem}「読み方を変える」で、シートか見出しの行を選び直してください。")
     if row.hidden_rows is None:
         raise Refused("ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。")
     if len(mapping.answers) != len(campaign.questions):

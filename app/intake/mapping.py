@@ -226,7 +226,8 @@ def _tiers(*tiers: str) -> tuple[frozenset[str], ...]:
 
 # Tiers of equal names, the surest first.
 _PHONE = _tiers(
-    "携帯電話番号 携帯番号 携帯電話 携帯 携帯no 携帯tel 電話番号携帯 電話携帯 tel携帯 ケータイ ケイタイ スマホ番号 "
+    "携帯電話番号 携帯番号 携帯電話 携帯 携帯no 携帯tel 電話番号携帯 電話携帯 tel携帯 ケータイ ケイタイ "
+    "ケータイ番号 ケイタイ番号 スマホ スマホ番号 スマートフォン スマートフォン番号 "
     "mobile mobilephone mobilenumber mobilephonenumber cellphone sms電話番号 sms番号 送信先携帯番号",
     "電話番号 電話 電話no tel telno tel番号 telephone phone phonenumber 連絡先 連絡先電話番号 連絡先tel 送信先電話番号",
 )

@@ -11,14 +11,18 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
+from app.identity.bad_input import BadInput
 from app.intake import books
 from app.intake.book_process import PREVIEW, WHOLE, BookProcess
+from app.intake.cards import holds_card_number
 from app.intake.cell_text import END_OF_FILE, clean, without_marks
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
+from app.intake.phones import to_e164
 from app.limits import COLUMN_NAME
 from app.tracking.cells import UNWRITABLE, restore
 
@@ -47,6 +51,10 @@ _HEADLINE_WITHIN = 20
 _SHEETS_LOOKED_AT = 20
 # a title stands in one cell, a headline in several
 _LEAST_COLUMNS = 2
+# a column's name has fewer digits than a date, a phone number, an amount
+_MOST_DIGITS = 4
+# what one sheet alone may have wrong, while others can be read
+_OF_ONE_SHEET = frozenset({"cell_too_long", "row_too_long", "too_many_rows"})
 _HEADER_CHARACTERS = 100_000
 # One row's characters, quoted line breaks included. The csv module's own bound for a cell is 131,072, for the whole
 # process; a quote left open is told long before the file's end, and memory stays small.
@@ -75,6 +83,20 @@ class Table:
     head: tuple[Row, ...] = ()
 
 
+class Misread(BadFile):
+    """A file that was opened, but can't be a list as it is read. The rest is a `Table`'s: what can be chosen instead.
+
+    `has_way` says whether another sheet, or another row as headline, may do.
+    """
+
+    def __init__(self, bad: BadInput, opened: "_Source", limits: Limits, head: Sequence[Row] = ()) -> None:
+        super().__init__(bad.code, bad.message_ja)
+        self.encoding = opened.encoding
+        self.sheet, self.sheets = opened.sheet, opened.sheets
+        self.head = tuple(head)
+        self.has_way = len(self.sheets) > 1 or any(_could_be_headline(*row, limits) for row in self.head[:-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How a file is read, where that is known; what stays empty is found out.
@@ -93,75 +115,151 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
     Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
-    no_header, blank_header, header_too_long, header_unwritable, duplicate_header, too_many_columns, no_rows,
-    too_many_rows, cell_too_long, open_quote, stray_quote.
+    cell_too_long, open_quote, stray_quote, too_many_rows. Raises Misread: no_header, blank_header, header_too_long,
+    header_unwritable, duplicate_header, too_many_columns, card_number, no_rows; and any of a book's one sheet.
     """
     stream.seek(0)
     choice = choice or Choice()
     if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
-        return _book_table(stream, limits, choice)
+        source = _book_source(stream, limits, choice)
+    else:
+        source = _text_source(stream, limits, choice)
+    try:
+        head = list(itertools.islice(source.records, _HEADLINE_WITHIN))
+    except BadFile as bad:
+        if len(source.sheets) > 1:
+            raise Misread(bad, source, limits) from None
+        raise
+    try:
+        opened = _opened(head, source.records, limits, choice.header_row)
+    except BadFile as bad:
+        raise Misread(_in_sheet(bad, source.sheet), source, limits, head) from None
+    return Table(
+        opened.header,
+        opened.rows,
+        source.encoding,
+        source.delimiter,
+        source.read,
+        opened.header_row,
+        source.sheet,
+        source.sheets,
+        tuple(head),
+    )
+
+
+class _Source(NamedTuple):
+    """A file as opened, before its headline is looked for: fields as those of `Table`."""
+
+    records: Iterator[Row]
+    encoding: str
+    delimiter: str
+    read: Callable[[], float]
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+
+
+def _text_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
     chosen = choice.encoding
     encoding = check_encoding(stream, chosen, limits.bytes) if chosen else find_encoding(stream, limits.bytes)
     named = _named_delimiter(stream, encoding)
     delimiter = named or _find_delimiter(stream, encoding)
     size = stream.seek(0, io.SEEK_END)
     records = _records(stream, encoding, delimiter, limits, named=bool(named))
-    opened = _opened(records, limits, choice.header_row)
-    return Table(
-        opened.header,
-        opened.rows,
-        encoding,
-        delimiter,
-        lambda: stream.tell() / max(1, size),
-        opened.header_row,
-        head=opened.head,
-    )
+    return _Source(records, encoding, delimiter, lambda: stream.tell() / max(1, size))
 
 
-def _book_table(stream: BinaryIO, limits: Limits, choice: Choice) -> Table:
+def _book_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
     if stream.seek(0, io.SEEK_END) > limits.bytes:
         raise too_large(limits.bytes)
     book = BookProcess(stream, PREVIEW if limits.preview else WHOLE, limits.cell)
     sheet = book.open(choice.sheet, hidden=choice.hidden_rows)
     if not choice.sheet and len(sheet.names) > 1:
         sheet = book.open(_list_among(book, sheet.names, limits), hidden=choice.hidden_rows)
-    opened = _opened(_short_cells(sheet.rows, limits), limits, choice.header_row)
-    where = opened.header_row, sheet.name, sheet.names, opened.head
-    return Table(opened.header, opened.rows, "xlsx", "", sheet.read, *where)
+    rows = _rows_of(sheet.name, _short_cells(sheet.rows, limits))
+    return _Source(rows, "xlsx", "", sheet.read, sheet.name, sheet.names)
+
+
+def _rows_of(sheet: str, rows: Iterator[Row]) -> Iterator[Row]:
+    """Pass rows on; whatever is wrong with one names the sheet."""
+    try:
+        yield from rows
+    except BadFile as bad:
+        raise (_in_sheet(bad, sheet) if bad.code in _OF_ONE_SHEET else bad) from None
+
+
+def _in_sheet(bad: BadFile, sheet: str) -> BadFile:
+    return BadFile(bad.code, f"シート「{sheet}」：{bad.message_ja}") if sheet else bad
 
 
 def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
-    """Return the first sheet that names a phone's column, else the first of all: a summary often stands in front."""
+    """Return the sheet that looks like the list: a cover or a summary often stands in front.
+
+    The first that names a phone's column; else the one with the most mobile numbers under what could be a headline;
+    else the first that could have one; else the first of all.
+    """
+    best, likely = names[0], (0, False)
     for name in names[:_SHEETS_LOOKED_AT]:
-        rows = _short_cells(book.open(name).rows, limits)
-        head = [[canonical(name_of(cell)) for cell in cells] for _, cells in itertools.islice(rows, _HEADLINE_WITHIN)]
-        if any(names_phone(name) for cells in head for name in cells if name):
+        try:
+            rows = _short_cells(book.open(name).rows, limits)
+            head = list(itertools.islice(rows, _HEADLINE_WITHIN))
+        except BadFile as bad:
+            if bad.code in _OF_ONE_SHEET:
+                continue
+            raise
+        if any(names_phone(canonical(name_of(cell))) for _, cells in head for cell in cells if cell):
             return name
-    return names[0]
+        under = itertools.dropwhile(lambda row: not _has_names(row[1]), head)
+        has_headline = next(under, None) is not None
+        found = (sum(_is_phone(cell) for _, cells in under for cell in cells), has_headline)
+        if found > likely:
+            best, likely = name, found
+    return best
+
+
+def _could_be_headline(sheet_row: int, cells: Sequence[str], limits: Limits) -> bool:
+    """Return whether a row may be chosen as the headline, and looks like one."""
+    try:
+        return bool(_header(sheet_row, list(cells), limits)) and _has_names(cells)
+    except BadFile:
+        return False
+
+
+def _has_names(cells: Sequence[str]) -> bool:
+    """Return whether a row's cells are names: several, with few digits."""
+    names = [name for name in map(name_of, cells) if name]
+    return len(names) >= _LEAST_COLUMNS and all(_count_digits(name) <= _MOST_DIGITS for name in names)
+
+
+def _count_digits(name: str) -> int:
+    return sum(map(str.isdigit, name))
+
+
+def _is_phone(cell: str) -> bool:
+    """Return whether a cell is a mobile number."""
+    with suppress(BadInput):
+        return _count_digits(cell) > _MOST_DIGITS and bool(to_e164(cell))
+    return False
 
 
 class _Opened(NamedTuple):
     header_row: int
     header: tuple[str, ...]
     rows: Iterator[Row]
-    head: tuple[Row, ...]
 
 
-def _opened(records: Iterator[Row], limits: Limits, wanted: int) -> _Opened:
-    head = list(itertools.islice(records, _HEADLINE_WITHIN))
+def _opened(head: Sequence[Row], records: Iterator[Row], limits: Limits, wanted: int) -> _Opened:
     place = next((place for place, row in enumerate(head) if row[0] == wanted), None) if wanted else _headline(head)
     if place is None:
         raise BadFile("no_header", f"{wanted}行目は見出しにできません。初めの{_HEADLINE_WITHIN}行から選んでください。")
     sheet_row, cells = head[place] if head else (1, [])
     header = _header(sheet_row, cells, limits)
-    below = head[place + 1 :]
+    below = list(head[place + 1 :])
     first = below.pop(0) if below else next(records, None)
     if first is None:
-        raise BadFile(
-            "no_rows", f"見出しだけで、データの行がありません。{sheet_row + 1}行目からデータを入れてください。"
-        )
+        below_it = f"{sheet_row + 1}行目からデータを入れてください。"
+        raise BadFile("no_rows", f"{sheet_row}行目の見出しだけで、データの行がありません。{below_it}")
     rows = itertools.chain([first], below, records)
-    return _Opened(sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row), tuple(head))
+    return _Opened(sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row))
 
 
 def _headline(head: Sequence[Row]) -> int:
@@ -330,12 +428,14 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
         if len(cell) > limits.cell or len(cell.strip()) > COLUMN_NAME:
             raise BadFile(
                 "header_too_long",
-                f"{column_letter(index)}列の見出しが長すぎます。{COLUMN_NAME}文字以内に直してください。",
+                f"{column_letter(index)}列の見出し（{sheet_row}行目）が長すぎます。"
+                f"{COLUMN_NAME}文字以内に直してください。",
             )
         if UNWRITABLE.search(cell):
             raise BadFile(
                 "header_unwritable",
-                f"{column_letter(index)}列の見出しに、表示できない文字が入っています。入力し直してください。",
+                f"{column_letter(index)}列の見出し（{sheet_row}行目）に、表示できない文字が入っています。"
+                "入力し直してください。",
             )
     names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
@@ -343,7 +443,8 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
     if not names:
         raise BadFile("no_header", f"{sheet_row}行目に見出しがありません。{sheet_row}行目に列の名前を入れてください。")
     if len(names) > limits.columns:
-        raise BadFile("too_many_columns", f"列が多すぎます。要らない列を削除して{limits.columns}列以内にしてください。")
+        fewer = f"要らない列を削除して{limits.columns}列以内にしてください。"
+        raise BadFile("too_many_columns", f"{sheet_row}行目の見出しの列が多すぎます。{fewer}")
     first_seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
@@ -355,11 +456,29 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
         if name in first_seen:
             raise BadFile(
                 "duplicate_header",
-                f"見出し「{name}」が{column_letter(first_seen[name])}列と{column_letter(index)}列にあります。"
+                f"見出し（{sheet_row}行目）の「{name}」が"
+                f"{column_letter(first_seen[name])}列と{column_letter(index)}列にあります。"
                 "違う名前に直してください。",
             )
         first_seen[name] = index
+    _refuse_persons(sheet_row, names)
     return tuple(names)
+
+
+def _refuse_persons(sheet_row: int, names: Sequence[str]) -> None:
+    """Refuse a list without a headline: its first person's cells would be kept in plain, as columns' names."""
+    if any(map(holds_card_number, names)):
+        raise BadFile(
+            "card_number",
+            f"見出しの行（{sheet_row}行目）に、クレジットカード番号とみられる数字があります。この行を項目名にし、"
+            "カード番号を消してから、もう一度アップロードしてください。",
+        )
+    if any(map(_is_phone, names)):
+        raise BadFile(
+            "no_header",
+            f"{sheet_row}行目に電話番号が入っています。見出しのない名簿のようです。"
+            "いちばん上に列の名前（電話番号、氏名など）の行を加えて、もう一度アップロードしてください。",
+        )
 
 
 def _within(rows: Iterator[Row], width: int, limits: Limits, last: int) -> Iterator[Row]:
