@@ -211,7 +211,9 @@ def _of_numbers(chosen: Chosen) -> str:
     ).group_by(Recipient.phone_index)
     each = of_each.subquery()
     different, most = db.session.execute(select(func.count(), func.coalesce(func.max(each.c.people), 0))).one()
-    return f"電話番号は{different:,}種類です。1つの番号に、多いところで{most:,}通のSMSが届きます。"
+    return (
+        f"電話番号は{different:,}種類です。1つの番号に、これまでに送ったSMSのほかに、多いところで{most:,}通が届きます。"
+    )
 
 
 def leaving(campaign: Campaign, people: int) -> str:

@@ -29,6 +29,7 @@ from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.intake.phones import mask, national, to_e164
 from app.models import Campaign, DoubledMessage, Recipient, SendLog
+from app.payments.asking import ask_soon
 from app.tenancy.staff import Role
 from app.tracking import codes
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
@@ -241,6 +242,16 @@ class RecipientView(SecureModelView):
             flash("ロックを解除しました。受信者は、同じリンクからもう一度回答できます。", "success")
         else:
             flash("この送信先はロックされていません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/ask-site", methods=["POST"])
+    def ask_site(self, recipient_id: int) -> BaseResponse:
+        """Have the payment site asked now about what a person began to pay: they say on the phone that they paid."""
+        person = self.get_one(recipient_id)
+        if ask_soon(person.id):
+            flash("決済サイトに確かめています。数秒後に、この画面を読み込み直してください。", "success")
+        else:
+            flash("確かめる手続きはありません。支払いの状態を見直してください。", "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/revoke", methods=["GET", "POST"])

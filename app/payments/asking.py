@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import tenancy
+from app import queues, tenancy
 from app.accounts import Unusable
 from app.payments.attempts import DUE, PATIENCE, UNDER_WAY, put_off
 from app.payments.confirm import confirm
@@ -79,6 +79,26 @@ def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False) -> 
         answered += sum(one.result() for one in busy)
     # without any answer the sweep comes again later
     return bool(answered) and _is_any_due(tenant_id)
+
+
+def ask_soon(recipient_id: int) -> bool:
+    """Have a person's payments that are under way asked about next; return whether there are any. Commits."""
+    with tenancy.transaction() as connection:
+        tenant_ids = connection.execute(
+            text("""
+                UPDATE payment SET ask_at = least(ask_at, now())
+                WHERE id IN (
+                    SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')
+                    AND payment_account_id IS NOT NULL ORDER BY id FOR NO KEY UPDATE
+                )
+                RETURNING tenant_id
+            """),
+            {"id": recipient_id},
+        ).scalars()
+        found = set(tenant_ids)
+    for tenant_id in found:
+        queues.enqueue("jobs.payments.ask", tenant_id, once=True)
+    return bool(found)
 
 
 def _claim(tenant_id: int) -> _Claim | None:

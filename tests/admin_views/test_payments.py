@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app import tenancy
+from app import queues, tenancy
 from app.extensions import db
 from app.models import AuditEntry, Payment, PaymentAccount, PaymentDifference, Recipient
 from app.tracking import business, codes
@@ -214,6 +214,26 @@ def test_what_happened_to_money_stands_at_home_with_what_to_do(browser_of, ours,
     # money that came stays: nobody is told that the person may pay anew
     assert "支払いの状態は変わりません" in act
     assert "もう一度支払えるようになります" not in act
+
+
+def test_a_clerk_has_the_site_asked_about_who_says_that_they_paid(app, browser_of, ours, attempt):
+    payment_id = attempt(state="started", ask_at=datetime.now(UTC) + timedelta(minutes=9))
+    clerk = browser_of(ours.clerk)
+    person = f"/admin/recipient/details/?id={ours.people[0].id}"
+    page = clerk.get(person).get_data(as_text=True)
+    assert "いま決済サイトに確かめる" in page
+    assert "消込）は、管理者が行います" in page
+    answer = clerk.post(f"/admin/recipient/{ours.people[0].id}/ask-site", follow_redirects=True)
+    assert "決済サイトに確かめています" in answer.get_data(as_text=True)
+    assert _row(app, Payment, payment_id).ask_at <= datetime.now(UTC)
+    assert [(job.func_name, job.args) for job in queues.queue(queues.TRACKING).jobs] == [
+        ("jobs.payments.ask", [ours.tenant])
+    ]
+    assert "いま決済サイトに確かめる" not in clerk.get(f"/admin/recipient/details/?id={ours.people[1].id}").get_data(
+        as_text=True
+    )
+    nobody = clerk.post(f"/admin/recipient/{ours.people[1].id}/ask-site", follow_redirects=True)
+    assert "確かめる手続きはありません" in nobody.get_data(as_text=True)
 
 
 def test_two_problems_of_one_payment_are_both_told(browser_of, ours, attempt):
