@@ -21,6 +21,7 @@ from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
 from app.intake import entry, imports, single
 from app.intake.reader import Choice
+from app.intake.sample_list import FORMS
 from app.models import Campaign, Import
 from app.tracking import export
 from app.tracking.selection import Selection
@@ -68,6 +69,12 @@ class CampaignFlow(FlowView):
     def _refused_upload(self, campaign_id: int, problem: str) -> Page:
         campaign = one_campaign(campaign_id)
         return self.page("flow/lists.html", campaign, "list", **flow_lists.overview(campaign), problem=problem), 422
+
+    @expose(f"{ONE}/list/sample.<string:form>")
+    def sample_list(self, campaign_id: int, form: str) -> Page:
+        """Give a sample list of the campaign's own columns."""
+        campaign = one_campaign(campaign_id)
+        return flow_lists.sample_of(campaign, form) if form in FORMS else abort(404)
 
     @expose(f"{ONE}/list/one", methods=["GET", "POST"])
     def add_one(self, campaign_id: int) -> Page:

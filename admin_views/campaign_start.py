@@ -3,13 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, request, url_for
+from flask import Response, abort, request, url_for
 
-from admin_views import show
+from admin_views import flow_status, show
 from admin_views.campaign_form import typed_before, validity_of
 from admin_views.scoping import as_id, rows
 from app.campaigns.starters import STARTERS, Starter
+from app.intake.mapping import Question
+from app.intake.sample_list import FORMS, Asked, sample_file
 from app.models import Campaign, PaymentAccount, SmsAccount
+from app.tracking.clock import TOKYO
 from app.tracking.states import CAMPAIGN
 
 _LATEST = 10
@@ -36,6 +39,10 @@ def page() -> dict[str, Any]:
                 "columns": "、".join(["電話番号", *starter.columns()]),
                 "payment": starter.payment_required,
                 "url": url_for("campaign.create_view", starter=starter.key),
+                "samples": [
+                    (words, url_for("campaign.starter_sample", key=starter.key, form=form))
+                    for form, words in FORMS.items()
+                ],
             }
             for starter in STARTERS.values()
         ],
@@ -49,6 +56,19 @@ def page() -> dict[str, Any]:
             for row in latest
         ],
     }
+
+
+def sample_of(starter: Starter, form: str) -> Response:
+    """Return a sample list of a starter's columns."""
+    asked, today = asked_of(starter), datetime.now(TOKYO).date()
+    name, plain_name = f"{starter.name}_名簿の見本.{form}", f"sample-{starter.key}.{form}"
+    return flow_status.download(lambda: sample_file(asked, form, today), name, plain_name)
+
+
+def asked_of(starter: Starter) -> Asked:
+    """Return what a starter's campaign asks of its list."""
+    questions = [Question(ask.label, ask.kind, ask.column or None) for ask in starter.questions]
+    return Asked(questions, starter.merged(), starter.payment_required)
 
 
 def asked_for() -> dict[str, Any]:

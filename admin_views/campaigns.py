@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, flash, g, redirect, url_for
+from flask import Response, abort, flash, g, redirect, url_for
 from flask_admin.helpers import get_form_data
 from markupsafe import Markup
 from sqlalchemy import Select, func, literal, select, union_all
@@ -17,9 +17,11 @@ from admin_views.keyset import COUNTED_TO
 from app import links
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.segments import LIMIT, units
+from app.campaigns.starters import STARTERS
 from app.campaigns.windows import DAYTIME, Policy, Window, describe
 from app.extensions import db
 from app.identity.normalise import QUESTION_KIND_LABELS
+from app.intake.sample_list import FORMS
 from app.models import Campaign, Recipient, Tenant
 from app.tracking.states import CAMPAIGN, CampaignState
 
@@ -92,6 +94,13 @@ class CampaignView(SecureModelView):
     def start(self) -> str:
         """Offer what a new campaign may start from."""
         return self.render("office/campaign_start.html", **campaign_start.page())
+
+    @expose("/start/<string:key>/sample.<string:form>")
+    def starter_sample(self, key: str, form: str) -> Response:
+        """Give a sample list of a starter's columns."""
+        if key not in STARTERS or form not in FORMS:
+            abort(404)
+        return campaign_start.sample_of(STARTERS[key], form)
 
     def create_links(self) -> list[tuple[str, str]]:
         """Lead to what a new campaign may start from."""

@@ -3,23 +3,26 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, BinaryIO, cast
 
-from flask import request, url_for
+from flask import Response, request, url_for
 from sqlalchemy import func, select
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from admin_views import flow_next, flow_preview, flow_rows
+from admin_views import flow_next, flow_preview, flow_rows, flow_status
 from admin_views.flow_status import Confirmation
 from app.campaigns import lifecycle, overlap
 from app.config import settings
 from app.extensions import csrf, db
 from app.intake import first_look, imports
-from app.intake.asked import merge_names
+from app.intake.asked import merge_names, questions_of
 from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.reader import column_letter
+from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
 from app.tracking import export
+from app.tracking.clock import TOKYO
 
 STATE_WORDS = {
     "mapping": "列の確認待ち",
@@ -45,21 +48,23 @@ def overview(campaign: Campaign) -> dict[str, Any]:
         "state_words": STATE_WORDS,
         "most_bytes": settings().upload_max_bytes,
         "most_rows": settings().import_max_rows,
-        "columns": _wanted_columns(campaign),
+        "columns": wanted_columns(asked_of(campaign)),
+        "sample_forms": FORMS,
         **flow_rows.excluded_rows(campaign),
     }
 
 
-def _wanted_columns(campaign: Campaign) -> dict[str, list[str]]:
-    """Say which columns the list needs, each with what for."""
-    wanted: dict[str, list[str]] = {"電話番号": ["SMSを送る携帯電話番号"]}
-    for item in campaign.questions:
-        wanted.setdefault(item.column_name or item.label, []).append(f"設問「{item.label}」の答え")
-    if campaign.payment_required:
-        wanted.setdefault("請求金額", []).append("支払いページで請求する金額（円）")
-    for name in merge_names(campaign, ()):
-        wanted.setdefault(name, []).append(f"文面の差込項目 {{{name}}}")
-    return wanted
+def sample_of(campaign: Campaign, form: str) -> Response:
+    """Return a sample list of the campaign's own columns."""
+    asked, today = asked_of(campaign), datetime.now(TOKYO).date()
+    return flow_status.download(
+        lambda: sample_file(asked, form, today), f"{campaign.name}_名簿の見本.{form}", f"sample-{campaign.id}.{form}"
+    )
+
+
+def asked_of(campaign: Campaign) -> Asked:
+    """Return what a campaign asks of its list."""
+    return Asked(questions_of(campaign), merge_names(campaign, ()), campaign.payment_required)
 
 
 def take_upload(campaign: Campaign, user_id: int) -> int:

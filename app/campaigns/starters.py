@@ -41,11 +41,14 @@ class Starter:
 
     def columns(self) -> list[str]:
         """Name the columns that its list needs besides the phone number, each once."""
-        texts = self.sms_text + self.page_title + self.page_text
-        merged = [name for name in fields_in(texts) if name not in BUILT_IN]
         asked = [ask.column or ask.label for ask in self.questions]
         money = ["請求金額", "支払期限"] if self.payment_required else []
-        return list(dict.fromkeys([*merged, *asked, *money]))
+        return list(dict.fromkeys([*self.merged(), *asked, *money]))
+
+    def merged(self) -> list[str]:
+        """Name the fields that its texts merge."""
+        texts = self.sms_text + self.page_title + self.page_text
+        return [name for name in fields_in(texts) if name not in BUILT_IN]
 
 
 STARTERS: dict[str, Starter] = {

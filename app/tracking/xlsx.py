@@ -67,7 +67,7 @@ def workbook(
         while waiting:
             sheets, waiting, room = sheets + 1, False, _SHEET_ROWS - len(held)
             with package.open(_entry(f"xl/worksheets/sheet{sheets}.xml"), "w", force_zip64=True) as sheet:
-                sheet.write((_opening(header) + _rows(held, styles)).encode())
+                sheet.write((_opening(header, styles) + _rows(held, styles)).encode())
                 yield pipe.take()
                 for page in pages:
                     if len(page) > room:
@@ -89,12 +89,17 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _opening(header: Sequence[str]) -> str:
+def _opening(header: Sequence[str], styles: Sequence[int]) -> str:
     cells = "".join(_text(name, _HEAD) for name in header)
+    # what is typed below the last row is text too: 090… keeps its zero
+    columns = "".join(
+        f'<col min="{place}" max="{place}" width="18" style="{style}" customWidth="1"/>'
+        for place, style in enumerate(styles, start=1)
+    )
     return (
         f'{_XML}<worksheet xmlns="{_NS}/spreadsheetml/2006/main"><sheetViews><sheetView workbookViewId="0">'
         '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
-        f'<cols><col min="1" max="{len(header)}" width="18" customWidth="1"/></cols><sheetData><row>{cells}</row>'
+        f"<cols>{columns}</cols><sheetData><row>{cells}</row>"
     )
 
 
