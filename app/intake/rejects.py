@@ -21,7 +21,10 @@ _PAGE_ROWS = 500
 def rejects_xlsx(header: Sequence[str], rejected: Iterable[Rejected]) -> Iterator[bytes]:
     """Return a workbook piece by piece: reason, row in the uploaded file, then its cells, all of them text."""
     kept = [place for place, name in enumerate(header) if name not in OUR_COLUMNS]
-    lines = ([_reasons(row), str(row.sheet_row), *_cells_at(kept, row.cells)] for row in rejected)
+    # what stands beyond the headline is what is wrong with a row
+    lines = (
+        [_reasons(row), str(row.sheet_row), *_cells_at(kept, row.cells), *row.cells[len(header) :]] for row in rejected
+    )
     pages = iter(lambda: list(itertools.islice(lines, _PAGE_ROWS)), [])
     yield from workbook("エラーの行", [REASON_COLUMN, ROW_COLUMN, *(header[place] for place in kept)], pages)
 

@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, repeat
 from xml.sax.saxutils import escape
 
 from app.tracking.clock import TOKYO
@@ -58,7 +59,10 @@ class _Pipe(io.RawIOBase):
 def workbook(
     title: str, header: Sequence[str], pages: Iterator[list[list[str]]], *, numbers: Collection[str] = ()
 ) -> Iterator[bytes]:
-    """Give the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty."""
+    """Give the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty.
+
+    Cells beyond the header are text.
+    """
     pipe = _Pipe()
     styles = [_NUMBER if name in numbers else _TEXT for name in header]
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as package:
@@ -110,7 +114,7 @@ def _rows(page: list[list[str]], styles: Sequence[int]) -> str:
 def _row(cells: Sequence[str], styles: Sequence[int]) -> str:
     written = [
         "<c/>" if not cell else f'<c s="3"><v>{cell}</v></c>' if style == _NUMBER else _text(cell, style)
-        for cell, style in zip(cells, styles, strict=True)
+        for cell, style in zip(cells, chain(styles, repeat(_TEXT)), strict=False)
     ]
     return f"<row>{''.join(written)}</row>"
 

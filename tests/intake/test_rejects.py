@@ -129,6 +129,20 @@ def test_a_workbook_of_rejected_rows_has_their_rows_and_reasons_and_comes_back_c
     assert not {REASON_COLUMN, ROW_COLUMN} & {column for column, _ in _rules(back).fields}
 
 
+def test_a_cell_too_many_comes_back_in_both_forms_and_is_refused_again():
+    table, [outcome] = _check(
+        "管理番号,電話番号,氏名,請求金額,生年月日\r\nK5,08012345678,森,進,100,1956-09-04\r\n".encode()
+    )
+    for data in (
+        b"".join(rejects_xlsx(table.header, [outcome])),
+        b"".join(rejects_csv(table.header, [outcome], table.encoding)),
+    ):
+        _, [again] = _check(data)
+        assert isinstance(again, Rejected)
+        assert [fault.code for fault in again.faults] == [fault.code for fault in outcome.faults]
+        assert again.cells[-6:] == outcome.cells
+
+
 def restore_all(cells):
     return [restore(cell) for cell in cells]
 
