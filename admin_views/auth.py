@@ -35,6 +35,7 @@ CODE_REFUSED = (
 )
 TOO_LATE = "時間が過ぎたため、はじめからサインインしてください。"
 ENDED = "しばらく操作がなかったか、設定が変わったため、サインアウトしました。もう一度サインインしてください。"
+NOT_KEPT = "いま入力した内容は保存されていません。サインインしてから、もう一度入力してください。"
 SET_UP = "二段階認証の設定が必要です。設定が終わると、ほかの画面を開けます。"
 
 # These are reached without a session, and without a scope of one.
@@ -77,7 +78,7 @@ def _enter() -> BaseResponse | None:
     g.staff = sessions.recall(session.get("key", ""), click=request.headers.get("Sec-Fetch-Dest") != "empty")
     if g.staff is None:
         session.clear()
-        flash(ENDED, "warning")
+        flash(ENDED if request.method == "GET" else f"{ENDED}{NOT_KEPT}", "warning")
     elif g.staff.must_add_factor and request.endpoint not in _SETTING_UP:
         flash(SET_UP, "warning")
         return redirect(url_for("myself.index"), 303)

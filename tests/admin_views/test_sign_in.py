@@ -223,6 +223,16 @@ def test_a_session_ends_without_clicks_and_after_twelve_hours(browser_of, ours, 
             assert ENDED in browser.get("/admin/login").get_data(as_text=True)
 
 
+def test_who_typed_into_a_session_that_ended_is_told_that_nothing_was_kept(browser_of, ours):
+    browser = browser_of(ours.clerk)
+    token = browser.token()
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=61), tick=True):
+        answer = browser.client.post(
+            "/admin/campaign/new/", data={"csrf_token": token, "name": "督促"}, follow_redirects=True
+        )
+    assert "いま入力した内容は保存されていません" in answer.get_data(as_text=True)
+
+
 def test_what_a_script_asks_by_itself_is_no_click(browser_of, ours):
     browser = browser_of(ours.clerk)
     began = datetime.now(UTC)
