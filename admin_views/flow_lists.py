@@ -34,6 +34,8 @@ STATE_WORDS = {
 }
 _ROWS_SHOWN = 50
 _KINDS_SHOWN = 20
+# of the rows that were passed over
+_IGNORED_READ, _RUNS_SHOWN = 1_000, 10
 # what stands around the file in the request
 _FORM_BYTES = 100_000
 
@@ -167,9 +169,34 @@ def outcome(row: Import) -> dict[str, Any]:
         "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],
         "longest": flow_preview.longest_of(row.campaign, row) if row.state == "done" else None,
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
+        "ignored": _ignored(row.id),
         **flow_rows.actions(row, rows),
         **flow_rows.excluded_rows(row.campaign, row),
     }
+
+
+def _ignored(import_id: int) -> dict[str, tuple[int, str]]:
+    """Return for each reason (code) how many rows were passed over, and which."""
+    mine = (ImportFault.import_id == import_id, ImportFault.level == str(Level.IGNORED))
+    counted = db.session.execute(select(ImportFault.code, func.count()).where(*mine).group_by(ImportFault.code)).all()
+    found = {}
+    for code, count in counted:
+        first = select(ImportFault.sheet_row).where(*mine, ImportFault.code == code)
+        rows = db.session.scalars(first.order_by(ImportFault.sheet_row).limit(_IGNORED_READ)).all()
+        found[code] = count, _row_words(rows, count)
+    return found
+
+
+def _row_words(rows: Sequence[int], count: int) -> str:
+    """Name rows by their numbers, neighbours together: 8〜9行目、12行目; the first of many."""
+    runs: list[list[int]] = []
+    for row in rows:
+        if runs and row == runs[-1][-1] + 1:
+            runs[-1][1:] = [row]
+        else:
+            runs.append([row])
+    words = "、".join("〜".join(f"{row:,}" for row in run) + "行目" for run in runs[:_RUNS_SHOWN])
+    return words if len(runs) <= _RUNS_SHOWN and len(rows) == count else f"{words}など"
 
 
 def _findings(import_id: int) -> list[Finding]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
 from app.intake.book_parts import BROKEN, SAVE_AS_CSV, Handler, Parts, Styles, fed, find_sheets, is_on, parse
+from app.intake.cell_text import HIDDEN_ROW
 from app.intake.encodings import BadFile
 from app.intake.shown import UNCOMPUTED, Show, number_shown, show, show_text
 
@@ -51,7 +52,8 @@ def _nothing(_seconds: float) -> None:
 def open_book(stream: BinaryIO, wanted: str = "", *, hidden: bool = False, earn: Earn = _nothing) -> Sheet:
     """Open a visible sheet: the one `wanted`, or the first. With `hidden`, its hidden rows are read too.
 
-    Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow.
+    Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow, those
+    that are hidden hold HIDDEN_ROW alone.
     Raises BadFile, here or while the rows are read: binary (no book of this kind), broken_book, too_large.
     """
     return _open(stream, wanted, earn, hidden=hidden)[0]
@@ -197,6 +199,7 @@ class _SheetRows(Handler):
                 self.filled += 1
                 if self._hidden and not self._take_hidden:
                     self.left_out += 1
+                    self.rows.append((self._number, [HIDDEN_ROW]))
                 else:
                     self.rows.append((self._number, self._cells))
         elif name == "rPh":

@@ -21,6 +21,8 @@ _MAY_HIDE = re.compile(f'[{MAY_HIDE}]|="')
 _AT_START = "\ufeff\u200b\u200e\u200f\u2060"
 # DOS's end of a file, written by old programs behind the last row
 END_OF_FILE = "\x1a"
+# alone in a row: the workbook hides the row, and it is left out; no sign that any text holds (U+FDD0)
+HIDDEN_ROW = "\ufdd0"
 
 
 def clean(cell: str) -> str:

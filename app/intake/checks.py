@@ -20,7 +20,7 @@ from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card
 from app.intake.cell_text import MAY_HIDE, cleaned
 from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
-from app.intake.reader import LIMITS, Row
+from app.intake.reader import LIMITS, Row, is_hidden
 from app.intake.rules import CellReader, Rules
 from app.intake.shown import UNCOMPUTED, UNKNOWN
 from app.intake.texts import LOST_LETTERS, MAY_BE_LOST, has_lost_letters, looks_odd, may_have_lost_letters, warnings
@@ -80,7 +80,7 @@ class Rejected:
 
 @dataclass(slots=True)
 class Skipped:
-    """A row with nothing in it."""
+    """A row with nothing in it, or one that is left out by choice."""
 
     sheet_row: int
     faults: tuple[Fault, ...]
@@ -165,6 +165,8 @@ _RARE = re.compile(f"[{MAY_HIDE}{UNWRITABLE_SIGNS}{MAY_BE_LOST}='#]")
 def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     """Check one row by itself."""
     sheet_row, cells = row
+    if is_hidden(cells):
+        return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, *HIDDEN),))
     together = "\x1f".join(cells)
     rare = _RARE.search(together) is not None
     if rare:
@@ -235,8 +237,12 @@ def read_cells(
     return values, faults
 
 
+EMPTY = ("empty_row", "空の行なので取り込みません。")
+HIDDEN = ("hidden_row", "非表示の行なので、選んだとおり取り込んでいません。")
+
+
 def _skipped(sheet_row: int) -> Skipped:
-    return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, "empty_row", "空の行なので取り込みません。"),))
+    return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, *EMPTY),))
 
 
 def _rejected(row: Row, faults: Iterable[Fault]) -> Rejected:

@@ -25,13 +25,14 @@ from app.intake.checks import Level, Rejected, check_row, read_cells
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping, Question
 from app.intake.phones import national
-from app.intake.reader import Row, Table
+from app.intake.reader import Row, Table, is_hidden
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
 from app.tracking.cells import UNWRITABLE, restore
 from app.tracking.clock import TOKYO
 
 _ROWS = 20  # are read, and searched for variants
+_LOOKED_AT = 1_000  # for as many that aren't hidden
 _SHOWN = 3
 _HEAD_CHARACTERS = 40
 
@@ -93,7 +94,8 @@ def sample(row: Import) -> Sample:
     found = imports.as_opened(row)
     rows: tuple[Row, ...] = ()
     if isinstance(found, Table):
-        rows = tuple((sheet_row, cleaned(cells)) for sheet_row, cells in itertools.islice(found.rows, _ROWS))
+        shown = (row for row in itertools.islice(found.rows, _LOOKED_AT) if not is_hidden(row[1]))
+        rows = tuple((sheet_row, cleaned(cells)) for sheet_row, cells in itertools.islice(shown, _ROWS))
     encodings = () if found.encoding == "xlsx" else encodings_possible(chunks.open_file(*stored), found.encoding)
     head = tuple((sheet_row, _in_short(cells)) for sheet_row, cells in found.head if any(map(str.strip, cells)))
     header_row = found.header_row if isinstance(found, Table) else 0

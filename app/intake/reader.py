@@ -19,7 +19,7 @@ from app.identity.bad_input import BadInput
 from app.intake import books
 from app.intake.book_process import PREVIEW, WHOLE, BookProcess
 from app.intake.cards import holds_card_number
-from app.intake.cell_text import END_OF_FILE, clean, without_marks
+from app.intake.cell_text import END_OF_FILE, HIDDEN_ROW, clean, without_marks
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
 from app.intake.mapping import canonical, names_phone
 from app.intake.phones import to_e164
@@ -52,7 +52,7 @@ _SHEETS_LOOKED_AT = 20
 # a title stands in one cell, a headline in several
 _LEAST_COLUMNS = 2
 # a column's name has fewer digits than a date, a phone number, an amount
-_MOST_DIGITS = 4
+_MOST_DIGITS = 6
 # what one sheet alone may have wrong, while others can be read
 _OF_ONE_SHEET = frozenset({"cell_too_long", "row_too_long", "too_many_rows"})
 _HEADER_CHARACTERS = 100_000
@@ -93,7 +93,7 @@ class Misread(BadFile):
         super().__init__(bad.code, bad.message_ja)
         self.encoding = opened.encoding
         self.sheet, self.sheets = opened.sheet, opened.sheets
-        self.head = tuple(head)
+        self.head = _shown(head)
         self.has_way = len(self.sheets) > 1 or any(_could_be_headline(*row, limits) for row in self.head[:-1])
 
 
@@ -143,8 +143,17 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
         opened.header_row,
         source.sheet,
         source.sheets,
-        tuple(head),
+        _shown(head),
     )
+
+
+def is_hidden(cells: Sequence[str]) -> bool:
+    """Return whether a row is one that its workbook hides, and that is left out."""
+    return len(cells) == 1 and cells[0] == HIDDEN_ROW
+
+
+def _shown(head: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in head if not is_hidden(row[1]))
 
 
 class _Source(NamedTuple):
@@ -248,10 +257,13 @@ class _Opened(NamedTuple):
 
 
 def _opened(head: Sequence[Row], records: Iterator[Row], limits: Limits, wanted: int) -> _Opened:
-    place = next((place for place, row in enumerate(head) if row[0] == wanted), None) if wanted else _headline(head)
+    place: int | None = _headline(head, limits)
+    if wanted:
+        place = next((place for place, row in enumerate(head) if row[0] == wanted), None)
     if place is None:
         raise BadFile("no_header", f"{wanted}行目は見出しにできません。初めの{_HEADLINE_WITHIN}行から選んでください。")
     sheet_row, cells = head[place] if head else (1, [])
+    cells = [] if is_hidden(cells) else cells
     header = _header(sheet_row, cells, limits)
     below = list(head[place + 1 :])
     first = below.pop(0) if below else next(records, None)
@@ -262,15 +274,16 @@ def _opened(head: Sequence[Row], records: Iterator[Row], limits: Limits, wanted:
     return _Opened(sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row))
 
 
-def _headline(head: Sequence[Row]) -> int:
+def _headline(head: Sequence[Row], limits: Limits) -> int:
     """Return which of the first rows is the headline.
 
-    The first that names a phone's column; else the first with two names where the very first row has fewer.
+    The first that names a phone's column, each of its columns where one such row does (groups stand above it); else the
+    first with two names where the very first row has fewer.
     """
     names = [[canonical(name) for name in map(name_of, cells) if name] for _, cells in head]
-    for place, row in enumerate(names):
-        if any(map(names_phone, row)):
-            return place
+    phones = [place for place, row in enumerate(names) if any(map(names_phone, row))]
+    if phones:
+        return next((place for place in phones if _could_be_headline(*head[place], limits)), phones[0])
     if names and len(names[0]) < _LEAST_COLUMNS:
         written = (place for place, row in enumerate(names) if len(row) >= _LEAST_COLUMNS)
         return next((place for place in written if not any(name.isdigit() for name in names[place])), 0)
@@ -281,6 +294,9 @@ def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
     """Refuse long cells, and fill up rows of a book: it doesn't hold the empty cells at their end."""
     width = 0
     for sheet_row, cells in rows:
+        if is_hidden(cells):
+            yield sheet_row, cells
+            continue
         if sum(map(len, cells)) > limits.cell:
             refuse_long_cells(sheet_row, cells, limits.cell)
         width = width or len(cells)

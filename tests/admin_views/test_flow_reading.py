@@ -174,3 +174,73 @@ def test_an_upload_without_a_file_names_the_button_as_it_is(clerk, campaign):
     named = re.search(r"名簿のファイルを選んでから「(.*?)」を押してください", page)
     assert named
     assert re.search(rf'<button type="submit"[^>]*>{named[1]}</button>', page)
+
+
+def test_groups_above_the_headline_are_no_headline(app, clerk, ours, campaign, ask):
+    groups = ["契約者", None, "連絡先", None, "請求"]
+    names = ["番号", "氏名", "電話", "郵便", "2026年12月の金額"]
+    url = upload(
+        clerk, campaign, book(一覧=[groups, names, ["K1", "佐藤", "090-1234-5678", "100-0001", 1000]]), "a.xlsx"
+    ).location
+    assert "シート「一覧」の2行目を見出しとして読みます" in page_of(app, clerk, ours, url)
+    take_as_phone(app, clerk, ours, url, 2)
+    assert ask(people_of(campaign)) == [(1,)]
+
+
+def hiding(*hidden: int) -> bytes:
+    """Make a book of five people below one title, some of their rows hidden, and an empty row among them."""
+    made = openpyxl.Workbook()
+    sheet = made.worksheets[0]
+    sheet.append(["未入金者リスト"])
+    sheet.append(["番号", "氏名", "電話番号"])
+    for number in range(1, 6):
+        sheet.append([f"K{number}", "佐藤", f"090-1234-000{number}"])
+        if number == 1:
+            sheet.append([])
+    for row in hidden:
+        sheet.row_dimensions[row].hidden = True
+    stream = io.BytesIO()
+    made.save(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("hidden", [(5, 6), (3,), (8,), (7, 8)])
+def test_hidden_rows_left_out_are_told_as_such_and_never_as_empty(app, clerk, ours, campaign, ask, hidden):
+    url = upload(clerk, campaign, hiding(*hidden), "名簿.xlsx").location
+    assert f"非表示の行が{len(hidden)}行あります" in page_of(app, clerk, ours, url)
+    take_as_phone(app, clerk, ours, url, 2)
+    page = clerk.get(url).get_data(as_text=True)
+    named = f"{hidden[0]}行目" if len(hidden) == 1 else f"{hidden[0]}〜{hidden[-1]}行目"
+    assert f"非表示の<strong>{len(hidden)}行</strong>（{named}）は、選んだとおり取り込んでいません" in page
+    assert "<strong>1行</strong>は空の行なので読み飛ばしました" in page
+    told = re.findall(r'<th scope="rowgroup"[^>]*>(\d+)</th>(.*?)</tr>', page, re.DOTALL)
+    assert {int(row) for row, why in told if "非表示の行なので" in why} == set(hidden)
+    assert {int(row) for row, why in told if "空の行なので" in why} == {4}
+    assert ask(people_of(campaign)) == [(5 - len(hidden),)]
+
+    # the way on: the same file, with them; nobody comes twice
+    url = upload(clerk, campaign, hiding(*hidden), "名簿.xlsx").location
+    form = chosen(page_of(app, clerk, ours, url)) | {"take_hidden": "1"}
+    assert clerk.post(url, form).status_code == 303
+    with app.app_context():
+        run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    assert ask(people_of(campaign)) == [(5,)]
+    assert "選んだとおり取り込んでいません" not in clerk.get(url).get_data(as_text=True)
+
+
+def test_hidden_rows_are_neither_sample_nor_headline(app, clerk, ours, campaign):
+    page = page_of(app, clerk, ours, upload(clerk, campaign, hiding(1, 3), "名簿.xlsx").location)
+    assert "シート「Sheet」の2行目を見出しとして読みます" in page
+    assert [value for value, _ in options(page, "header_row")] == ["2", "5", "6", "7", "8"]
+    assert '<th scope="col">3行目' not in page
+    assert "\ufdd0" not in page
+
+
+def test_a_list_whose_every_row_is_hidden_says_so(app, clerk, ours, campaign, ask):
+    url = upload(clerk, campaign, hiding(3, 5, 6, 7, 8), "名簿.xlsx").location
+    page = page_of(app, clerk, ours, url)
+    assert "非表示の行が5行あります" in page
+    clerk.post(url, chosen(page) | {"take_hidden": "1"})
+    with app.app_context():
+        run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    assert ask(people_of(campaign)) == [(5,)]
