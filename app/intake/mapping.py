@@ -169,8 +169,8 @@ def propose(
 
 
 def _named_alike(wanted: str, names: Mapping[str, str]) -> str | None:
-    """Return the one column whose name says what is wanted, in the same words or in those of a person's details."""
-    same = next((tier for tier in _SAME_QUESTION if wanted in tier), frozenset({wanted}))
+    """Return the one column whose name says what is wanted, in the same words or in others for the same thing."""
+    same = next((tier for tier in (*_SAME_QUESTION, *_DUE_DATE, *_AMOUNT) if wanted in tier), frozenset({wanted}))
     found = [column for column, name in names.items() if name == wanted] or [
         column for column, name in names.items() if name in same
     ]

@@ -77,6 +77,9 @@ def test_a_name_written_otherwise_is_tied_by_itself_but_never_to_an_answer_or_th
     header = ["電話番号", "お名前", "生年月日"]
     assert propose(header, [], ["氏名"], payment_required=False).ties == {"氏名": "お名前"}
     assert propose(header, [], ["お名前"], payment_required=False).ties == {}
+    # a column that is the due date as well
+    found = propose(["電話番号", "払込期限"], [], ["支払期限"], payment_required=True)
+    assert (found.due_date, found.ties) == ("払込期限", {"支払期限": "払込期限"})
     asked = Question("お名前", QuestionKind.TEXT)
     assert propose(header, [asked], ["氏名"], payment_required=False).ties == {}
     assert propose(header, [], ["お電話番号"], payment_required=False).ties == {}
