@@ -60,9 +60,15 @@ class Courier:
             self.send(Parcel("webhook", url, body, headers, secret), switches.webhook_wait_s())
 
     async def send_now(self, parcel: Parcel) -> None:
-        """Deliver a parcel before returning (a first try; retries follow later)."""
+        """Deliver a parcel before returning (a first try; retries follow later).
+
+        Whoever waits for it may hang up: it is delivered all the same.
+        """
         self.counts[f"{parcel.kind}s_pending"] += 1
-        await self._carry(parcel)
+        carrier = asyncio.get_running_loop().create_task(self._carry(parcel))
+        self._carriers.add(carrier)
+        carrier.add_done_callback(self._carriers.discard)
+        await asyncio.shield(carrier)
 
     def clear(self) -> None:
         """Forget all parcels and counts, those under way too."""

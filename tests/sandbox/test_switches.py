@@ -193,6 +193,20 @@ def test_receipts_early_come_before_the_answer(sandbox: Sandbox, listener: Liste
     assert [receipt["result"] for receipt in listener.texts()] == ["done"]
 
 
+def test_an_early_receipt_is_delivered_also_where_the_sender_hangs_up(sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        sandbox.addresses(karaden_receipts={"1": f"http://127.0.0.1:{receiver.getsockname()[1]}/"})
+        sandbox.switches(receipts_early=True)
+        with pytest.raises(TimeoutError):
+            post(sandbox, timeout=0.3)
+        came, _ = receiver.accept()
+        with came:
+            came.recv(65_536)
+            came.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            until(lambda: sandbox.summary()["sent"].get("receipts_delivered"))
+    assert sandbox.summary()["sent"]["receipts_pending"] == 0
+
+
 def test_receipts_off(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
     sandbox.switches(receipts_off={"next": 1})
