@@ -16,7 +16,7 @@ from admin_views.again import sure, sure_file
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
 from admin_views.flow_steps import launched
-from app.campaigns import lifecycle, ordered_checks, rehearsal
+from app.campaigns import lifecycle, ordered_checks, rehearsal, shortening
 from app.campaigns.lifecycle import NotReady
 from app.extensions import csrf, db
 from app.intake import entry, imports, single
@@ -213,6 +213,10 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
+        return self._check(campaign)
+
+    def _check(self, campaign: Campaign) -> Page:
+        campaign_id = campaign.id
         if lifecycle.people_count(campaign_id) <= _CHECK_AT_ONCE:
             checked = rehearsal.rehearse(campaign_id)
             if rehearsal.current(one_campaign(campaign_id)) is None:
@@ -223,6 +227,18 @@ class CampaignFlow(FlowView):
             db.session.commit()
             ordered_checks.enqueue(tenant_id, campaign_id)
         return redirect(url_for("flow.check", campaign_id=campaign_id), 303)
+
+    @expose(f"{ONE}/check/shorten", methods=["POST"])
+    def shorten(self, campaign_id: int) -> Page:
+        """Write the offered short form of a name into the SMS, and check every row anew."""
+        ours(campaign_id)
+        try:
+            shortening.shorten(campaign_id, fields.typed("name", 300), user_id=staff().id)
+        except NotReady as not_ready:
+            flash("".join(not_ready.problems), "warning")
+            return redirect(url_for("flow.check", campaign_id=campaign_id), 303)
+        flash("SMS本文に短い言い方を加えました。", "success")
+        return self._check(one_campaign(campaign_id))
 
     @expose(f"{ONE}/check.json")
     def check_progress(self, campaign_id: int) -> Page:

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import select
 
 from app.campaigns import lifecycle, people, rehearsal, template, timing
-from app.campaigns.segments import LIMIT, units
+from app.campaigns.segments import LIMIT, flatten, units
+from app.campaigns.short_forms import WORDS
 from app.campaigns.template import MissingField
 from app.campaigns.windows import describe, policy_of
 from app.config import settings
@@ -156,6 +157,43 @@ def terms(campaign: Campaign) -> list[tuple[str, str]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ShortForm:
+    """A short form to choose: for which field, what it makes of the text, and whom it is for (the first of them)."""
+
+    name: str
+    most: int
+    people: int
+    text: str
+    named: list[str]
+
+
+def short_forms_of(campaign: Campaign, checked: Mapping[str, Any]) -> list[ShortForm]:
+    """Return the short forms that make every SMS of a checked list fit."""
+    return [
+        ShortForm(
+            offer["name"],
+            offer["most"],
+            offer["people"],
+            template.shorten(campaign.sms_text, offer["name"], offer["most"], WORDS),
+            [name for recipient_id in offer["ids"] if (name := _named(campaign, recipient_id, offer["name"]))],
+        )
+        for offer in checked.get("short_forms", [])
+    ]
+
+
+def _named(campaign: Campaign, recipient_id: int, field: str) -> str:
+    """Name a person by the value of a field and by their place in the list."""
+    row = db.session.scalar(select(Recipient).where(Recipient.id == recipient_id, Recipient.campaign_id == campaign.id))
+    if row is None:
+        return ""
+    cells = {
+        template.key(key): cell for key, cell in people.open_fields(row.tenant_id, row.id, row.fields_sealed).items()
+    }
+    at = f"{row.sheet_row}行目" if row.sheet_row else ""
+    return f"{flatten(cells.get(field, ''))}（{'、'.join(part for part in (row.reference, at) if part)}）"
+
+
 def is_checking(campaign: Campaign) -> bool:
     """Say whether a check of the campaign is on its way."""
     return (
@@ -182,6 +220,7 @@ def check_page(
         "checked_at": japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
         "previews": [*wanted_preview, *previews(campaign, checked)] if checked else [],
         "waiting": is_checking(campaign),
+        "short_forms": short_forms_of(campaign, checked) if checked else [],
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
         "trials": trial.latest(campaign),

@@ -18,6 +18,7 @@ from app import links
 from app.accounts import sms_contract
 from app.campaigns import overlap, people, template
 from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
+from app.campaigns.short_forms import ShortForms
 from app.campaigns.template import BUILT_IN, MissingField
 from app.extensions import db
 from app.identity.normalise import QuestionKind
@@ -45,7 +46,7 @@ class Rehearsal:
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
     are the different phone numbers of its `people`.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
-    reminder's text is measured by it.
+    reminder's text is measured by it. `short_forms` are those that would make every SMS fit.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class Rehearsal:
     longest_recipient_id: int | None = None
     first_recipient_id: int | None = None
     too_long: int = 0
+    short_forms: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -72,6 +74,7 @@ class _Hard:
 
 @dataclass(slots=True)
 class _Found:
+    short_forms: ShortForms
     too_long: list[str] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
     blank: Counter[str] = field(default_factory=Counter)
@@ -137,10 +140,11 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Re
     if not fits:
         result.problems = [_LAUNCHED]
         return result
-    found = _Found(payable=_payable(campaign))
+    found = _Found(ShortForms(campaign.sms_text), payable=_payable(campaign))
     for recipient in _rows(db.session, campaign_id, go_on):
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
+    result.short_forms = found.short_forms.offers()
     result.numbers = overlap.count_numbers(campaign_id)
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
@@ -207,6 +211,12 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
     length = units(text)
     if length > result.longest_units:
         result.longest_units, result.longest_recipient_id = length, row.id
+    found.short_forms.see(
+        row.id,
+        cells,
+        length,
+        lambda words: people.sms_text(words, campaign.tenant.name, fields, links.trial_address()),
+    )
     if length > LIMIT:
         result.too_long += 1
         if len(found.too_long) < _NAMED:
@@ -252,10 +262,9 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
     if found:
         return found
     columns = (campaign.rehearsal or {}).get("columns", {})
-    values = {name: "x" * length for name, length in columns.items()}
-    values |= {template.LINK: "x" * links.length(), template.COMPANY: company(campaign)}
+    longest = {**columns, template.LINK: links.length(), template.COMPANY: units(company(campaign))}
     try:
-        length = units(template.render(sms_text, values))
+        length = template.widest(sms_text, longest)
     except MissingField as missing:
         return [f"差込項目 {{{missing.name}}} は名簿にありません。名簿の列名を使ってください。"]
     if length <= LIMIT:

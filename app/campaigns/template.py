@@ -1,10 +1,13 @@
-"""Texts with merge fields: `{氏名}様、…{リンク}`."""
+"""Texts with merge fields: `{氏名}様、…{リンク}`; and with a short form for what is too long: `{氏名|10|お客様}様`."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+
+from app.campaigns.segments import units
 
 LINK = "リンク"
 COMPANY = "会社名"
@@ -13,6 +16,11 @@ BUILT_IN = (LINK, COMPANY)
 # what a phone would take for a part of the link, so that it led nowhere: what a field holds is not known here
 _TOUCHED = re.compile(rf"\{{\s*{LINK}\s*\}}[0-9A-Za-z{{]")
 _FIELD = re.compile(r"\{([^{}\r\n]{1,100})\}")
+# up to so many letters the field itself, else the words
+_SHORT = re.compile(r"([^|｜]+)[|｜]\s*([0-9０-９]{1,2})\s*[|｜]\s*([^|｜\s][^|｜]{0,19})")
+_LIKE_SHORT = re.compile(r"[^|｜]+[|｜]\s*[0-9０-９].*")
+_POLITE = "様"
+_SOON_POLITE = re.compile(f"[ \u3000]?{_POLITE}")
 
 
 class MissingField(Exception):  # noqa: N818 - it names what is missing
@@ -29,30 +37,94 @@ def key(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A merge field as a text has it. Where its value has more than `most` UTF-16 units, `words` stand in its place."""
+
+    name: str
+    most: int | None = None
+    words: str = ""
+
+    def shown(self, value: str) -> str:
+        """Return what stands there."""
+        return value if self.most is None or units(value) <= self.most else self.words
+
+    def width(self, longest: int) -> int:
+        """Return the most units that values of up to `longest` take."""
+        if self.most is None or longest <= self.most:
+            return longest
+        return max(self.most, units(self.words))
+
+    @property
+    def written(self) -> str:
+        """The form that tells it from others."""
+        return self.name if self.most is None else f"{self.name}|{self.most}|{self.words}"
+
+
+@lru_cache(1024)  # texts are the same for all of a campaign's people
+def _field(written: str, *, polite: bool) -> Field:
+    """Read what stands between braces; with `polite`, 様 follows: お客様 doesn't get another."""
+    short = _SHORT.fullmatch(written.strip())
+    if short is None or key(short[1]) in BUILT_IN:
+        return Field(key(written))
+    words = short[3].strip()
+    return Field(key(short[1]), int(short[2]), words.removesuffix(_POLITE) if polite else words)
+
+
+def _field_at(match: re.Match[str]) -> Field:
+    return _field(match.group(1), polite=_SOON_POLITE.match(match.string, match.end()) is not None)
+
+
 def fields_in(text: str) -> list[str]:
     """List the merge fields of a text, each once, in order; built-in ones too."""
-    return list(dict.fromkeys(_every_field(text)))
+    return list(dict.fromkeys(field.name for field in _every_field(text)))
+
+
+def merged_fields(text: str) -> list[Field]:
+    """List the fields that differ from person to person, as often as the text merges each."""
+    return [field for field in _every_field(text) if field.name not in BUILT_IN]
 
 
 def merged(text: str) -> dict[str, int]:
-    """Count how often a text merges each field that differs from person to person."""
-    return dict(Counter(name for name in _every_field(text) if name not in BUILT_IN))
+    """Count how often a text merges each field that differs from person to person, by its written form."""
+    return dict(Counter(field.written for field in merged_fields(text)))
 
 
-def _every_field(text: str) -> list[str]:
-    return [key(name) for name in _FIELD.findall(text)]
+def _every_field(text: str) -> list[Field]:
+    return [_field_at(match) for match in _FIELD.finditer(text)]
+
+
+def shorten(text: str, name: str, most: int, words: str) -> str:
+    """Give a field, wherever it has none, a short form."""
+
+    def written(match: re.Match[str]) -> str:
+        field = _field_at(match)
+        plain = field.name == name and field.most is None
+        return f"{{{match.group(1).strip()}|{most}|{words}}}" if plain else match.group(0)
+
+    return _FIELD.sub(written, text)
 
 
 def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = str) -> str:
     """Put the fields into the text, each as `shown` gives it; names meet by `key`. Raises MissingField."""
 
     def value(match: re.Match[str]) -> str:
-        name = key(match.group(1))
-        if name not in fields:
-            raise MissingField(name)
-        return shown(fields[name])
+        field = _field_at(match)
+        if field.name not in fields:
+            raise MissingField(field.name)
+        return field.shown(shown(fields[field.name]))
 
     return _FIELD.sub(value, text)
+
+
+def widest(text: str, longest: Mapping[str, int]) -> int:
+    """Return the most units that a text can take, with fields up to their longest. Raises MissingField."""
+    found = units(_FIELD.sub("", text))
+    for field in _every_field(text):
+        if field.name not in longest:
+            raise MissingField(field.name)
+        found += field.width(longest[field.name])
+    return found
 
 
 def problems(text: str, *, needs_link: bool) -> list[str]:
@@ -64,6 +136,11 @@ def problems(text: str, *, needs_link: bool) -> list[str]:
     if "{" in rest or "}" in rest:
         found.append(
             "差込項目の { と } の組み合わせが正しくありません。{氏名} のように半角の波かっこで囲んでください。"
+        )
+    if any(_LIKE_SHORT.fullmatch(inner) and not _SHORT.fullmatch(inner.strip()) for inner in _FIELD.findall(text)):
+        found.append(
+            "差込項目の「|」の書き方が正しくありません。{氏名|10|お客様} のように、"
+            "項目・文字数・代わりの言葉の順に書いてください。"
         )
     if needs_link and LINK not in fields_in(text):
         found.append("SMS本文に {リンク} がありません。専用ページのURLが入る位置に {リンク} と書いてください。")

@@ -2,7 +2,7 @@
 
 An SMS is as long as its own words and, for each merge field, the cell that stands there; company and link are as long
 for everybody. So the row with the longest cells has it, whatever becomes of the words around them: only a text with
-other merge fields has another.
+other merge fields, or other short forms of them, has another.
 """
 
 from collections.abc import Iterable
@@ -22,16 +22,20 @@ class Longest:
     def __init__(self, sms_text: str, columns: Iterable[str]) -> None:
         self._merged = template.merged(sms_text)
         written = {template.key(name): name for name in columns}
-        self._cells = [written[name] for name, times in self._merged.items() if name in written for _ in range(times)]
+        self._cells = [
+            (field, written[field.name]) for field in template.merged_fields(sms_text) if field.name in written
+        ]
+        self._words = sum(units(field.words) for field, _ in self._cells)
         self._units = -1
         self._row: CheckedRow | None = None
 
     def see(self, row: CheckedRow) -> None:
         """Look at the next row."""
-        cells = [row.fields[name] for name in self._cells]
-        # as they stand they are at least as long as in the SMS: few rows need the exact look
-        if units("".join(cells)) > self._units:
-            length = sum(units(flatten(cell)) for cell in cells)
+        cells = [row.fields[name] for _, name in self._cells]
+        # as they stand they are, with the words of short forms, at least as long as in the SMS: few need the exact look
+        if units("".join(cells)) + self._words > self._units:
+            fields = (field for field, _ in self._cells)
+            length = sum(units(field.shown(flatten(cell))) for field, cell in zip(fields, cells, strict=True))
             if length > self._units:
                 self._units, self._row = length, row
 

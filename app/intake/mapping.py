@@ -258,6 +258,16 @@ _SAME_QUESTION = _tiers(
 )
 
 
+def names_person(name: str) -> bool:
+    """Return whether a column's name is that of people's names: 氏名, お客様名, 契約者名, 宛名."""
+    return canonical(name) in _NAMES
+
+
+_NAMES = frozenset[str]().union(
+    *_tiers("氏名 名前 宛名 宛先 お客様名 お客様氏名 顧客名 会員名 契約者名 契約者氏名 name")
+)
+
+
 def names_phone(name: str) -> bool:
     """Return whether a column's name, as `canonical` gives it, is that of a phone number."""
     return any(name in tier for tier in _PHONE) or name.endswith(_PHONE_ENDINGS)

@@ -63,3 +63,42 @@ def test_characters_some_carriers_cannot_show() -> None:
 
 def test_a_cell_stands_in_one_line() -> None:
     assert segments.flatten(" 山田\r\n花子\t様 \x00") == "山田 花子 様"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "shown"),
+    [
+        ("{氏名|5|お客様}様へ", "佐藤 花子", "佐藤 花子様へ"),
+        ("{氏名|5|お客様}様へ", "佐藤 花子子", "お客様へ"),
+        ("{氏名|5|お客様} 様へ", "佐藤 花子子", "お客 様へ"),
+        ("{氏名|5|お客様}へ", "佐藤 花子子", "お客様へ"),
+        ("{ 氏名｜５｜お客様 }様へ", "佐藤 花子子", "お客様へ"),
+        ("{氏名|3|ご契約者}様へ", "𠮷𠮷", "ご契約者様へ"),
+        ("{氏名|4|ご契約者}様へ", "𠮷𠮷", "𠮷𠮷様へ"),
+        ("{氏名|5|お客様}様と{氏名}様", "佐藤 花子子", "お客様と佐藤 花子子様"),
+    ],
+)
+def test_a_short_form_stands_in_for_what_is_too_long(text: str, name: str, shown: str) -> None:
+    assert template.render(text, {"氏名": name}) == shown
+    assert template.fields_in(text) == ["氏名"]
+    assert segments.units(shown) <= template.widest(text, {"氏名": segments.units(name)})
+
+
+def test_a_short_form_is_written_where_there_is_none() -> None:
+    text = "{会社名}{ 氏名 }様{氏名|3|客}{リンク}"
+    assert template.shorten(text, "氏名", 8, "お客様") == "{会社名}{氏名|8|お客様}様{氏名|3|客}{リンク}"
+
+
+def test_texts_with_other_short_forms_merge_otherwise() -> None:
+    assert template.merged("{氏名}様{氏名}{リンク}") == {"氏名": 2}
+    assert template.merged("{氏名|8|お客様}様{リンク}") == {"氏名|8|お客": 1}
+    assert template.merged("{氏名|8|お客様} {リンク}") == {"氏名|8|お客様": 1}
+
+
+@pytest.mark.parametrize("text", ["{氏名|8}様 {リンク}", "{氏名|8|}様 {リンク}", "{氏名|8|客|様}様 {リンク}"])
+def test_a_short_form_that_is_none_is_told(text: str) -> None:
+    assert any("「|」の書き方" in problem for problem in template.problems(text, needs_link=True))
+
+
+def test_a_link_has_no_short_form() -> None:
+    assert any("{リンク} がありません" in told for told in template.problems("{リンク|8|ここ}", needs_link=True))

@@ -25,11 +25,21 @@ def _lengths(text: str, rows: Sequence[Mapping[str, str]]) -> list[int]:
 
 @given(st.lists(st.fixed_dictionaries({"氏名": CELLS, "ID": CELLS, "備考": CELLS}), min_size=1, max_size=12))
 def test_it_is_the_first_row_of_the_longest_sms_whatever_the_words_around(rows: list[dict[str, str]]) -> None:
-    looker = longest.Longest(TEXT, ("氏名", "ID", "備考"))
+    _look(rows, TEXT, OTHER_WORDS)
+
+
+@given(st.lists(st.fixed_dictionaries({"氏名": CELLS, "ID": CELLS, "備考": CELLS}), min_size=1, max_size=12))
+def test_it_is_so_with_short_forms_too(rows: list[dict[str, str]]) -> None:
+    for short in ("{氏名|4|お客様}様", "{氏名|1|ご契約者さま}", "{氏名|0|客}{氏名}"):
+        _look(rows, short + TEXT, short + OTHER_WORDS)
+
+
+def _look(rows: list[dict[str, str]], *texts: str) -> None:
+    looker = longest.Longest(texts[0], ("氏名", "ID", "備考"))
     for number, fields in enumerate(rows):
         looker.see(CheckedRow(number, "+819012345678", None, None, None, (), fields))
     assert looker._row is not None
-    for text in (TEXT, OTHER_WORDS):
+    for text in texts:
         lengths = _lengths(text, rows)
         assert looker._row.sheet_row == lengths.index(max(lengths))
 
