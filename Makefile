@@ -9,7 +9,7 @@ STAMP := $(VENV)/.lock-$(shell cksum < requirements-dev.lock | tr ' ' '-')
 LIGHTHOUSE := dev/lighthouse
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-receipts bench-mixed bench-admin probe fuzz-lists clean
+.PHONY: help venv demo demo-reset test e2e contract lint format lock screenshots pages a11y bench-page bench-send bench-fair bench-import bench-export drill bench-receipts bench-mixed bench-admin probe fuzz-lists bench-hostile clean
 
 help: ## this text
 	@echo "Todoke: make <target>"
@@ -90,6 +90,9 @@ probe: $(STAMP) ## every field, header, name and path at 1 kB to 1 MB, and 200 s
 
 fuzz-lists: $(STAMP) ## 20,000 made-up lists and workbooks through the intake: no row lost or doubled in silence (BENCH_ARGS="files seed")
 	$(PY) -m bench.fuzz_lists $(BENCH_ARGS)
+
+bench-hostile: $(STAMP) ## workbooks that mean harm, uploaded to a running product (BENCH_ARGS="megabytes file…")
+	$(PY) -m bench.hostile $(BENCH_ARGS)
 
 clean: ## remove caches and the virtual environment; the demo's data stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .e2e $(LIGHTHOUSE)/node_modules

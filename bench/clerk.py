@@ -1,6 +1,6 @@
 """What a clerk does beside a bench, in a process of its own: `python -m bench.clerk ACT …`.
 
-The acts: prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN.
+The acts: draft -; prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN.
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
 """
 
@@ -87,6 +87,14 @@ def renew() -> None:
         db.session.commit()
 
 
+def begin() -> int:
+    """Make a draft; give the campaign."""
+    with create_app().app_context():
+        tenant_id = company()
+        with tenancy.tenant(tenant_id):
+            return draft(tenant_id, "もう一つのベンチ").id
+
+
 def upload(path: Path) -> int:
     """Upload a list and have a worker take it in; give the import."""
     with create_app().app_context():
@@ -142,6 +150,8 @@ if __name__ == "__main__":
     elif act == "renew":
         renew()
         print("done")
+    elif act == "draft":
+        print(begin())
     elif act == "upload":
         print(upload(Path(argument)))
     elif act == "export":

@@ -21,6 +21,12 @@ _PIECE = 1 << 16
 # of the small parts (relations, styles), unpacked
 _MOST_PART = 20_000_000
 _MOST_PARTS = 10_000
+# of one token (a tag with its attributes, a comment), and of all comments of a part
+_LONGEST_TOKEN = 1_000_000
+_MOST_COMMENTS = 1_000_000
+_MOST_SHEETS = 1_000
+_LONGEST_NAME = 255  # of a sheet; Excel's own are 31
+_MOST_FORMATS = 65_490  # Excel's
 _LONGEST_TEXT = 7 * 32_767  # of a cell, by Excel; each letter may be written as _x0041_
 
 SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
@@ -125,12 +131,22 @@ def fed(book: Parts, part: str, handler: Handler) -> Iterator[int]:
     parser.EndElementHandler = end
     parser.CharacterDataHandler = handler.characters
     parser.StartDoctypeDeclHandler = refuse  # no book has one; entities could be expanded without end
-    size = 0
+    comments = size = 0
+
+    def comment(text: str) -> None:
+        nonlocal comments
+        comments += len(text)
+        if comments > _MOST_COMMENTS:
+            refuse()
+
+    parser.CommentHandler = comment
     try:
         with book.open(part) as file:
             while piece := file.read(_PIECE):
                 size += len(piece)
                 parser.Parse(piece, False)  # noqa: FBT003 - expat takes it by place
+                if size - parser.CurrentByteIndex > _LONGEST_TOKEN:
+                    refuse()
                 yield size
             parser.Parse(b"", True)  # noqa: FBT003
             yield size
@@ -154,6 +170,8 @@ class _Workbook(Handler):
         if name == "sheet" and attributes.get("state", "visible") == "visible":
             relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
             self.sheets.append((attributes.get("name", ""), relation))
+            if len(self.sheets) > _MOST_SHEETS or len(self.sheets[-1][0]) > _LONGEST_NAME:
+                raise BadFile("too_large", "シートが多すぎるか、シートの名前が長すぎます。" + SAVE_AS_CSV)
         elif name == "workbookPr" and attributes.get("date1904") in {"1", "true"}:
             self.epoch = CALENDAR_MAC_1904
         elif name == "calcPr":
@@ -232,6 +250,8 @@ class Styles(Handler):
             self._in_cells = True
         elif name == "xf" and self._in_cells:
             self.formats.append(int(attributes.get("numFmtId", 0)))
+        if max(len(self.codes), len(self.formats)) > _MOST_FORMATS:
+            raise BadFile("too_large", "Excelブックの書式が多すぎます。" + SAVE_AS_CSV)
 
     def end(self, name: str) -> None:
         """Hear that the cells' styles are over."""

@@ -22,7 +22,8 @@ _JAPANESE_TIMES = {32, 33}
 
 # Excel keeps 15 digits; what others wrote with more is shown in full
 _PRECISION = Context(prec=17)
-_LARGEST = Decimal(10) ** 20
+# before and behind the point: 1E-999999999 would be written out with as many zeros
+_PLACES = 20
 # 0.00E+00: the cell holds every digit, and we tell all of them
 _EXPONENT = re.compile(r"[0#?.,]+E[+-]0+", re.IGNORECASE)
 # stands in a cell whose text can't be known: the row is told (`app.intake.checks`)
@@ -67,7 +68,8 @@ def _formatted(text: str, shown: Callable[[Decimal], str]) -> str:
     except InvalidOperation:
         return text
     try:
-        return shown(_PRECISION.plus(value)) if abs(value) < _LARGEST else number_shown(text)
+        fits = value.is_finite() and (not value or -_PLACES < value.adjusted() < _PLACES)
+        return shown(_PRECISION.plus(value)) if fits else number_shown(text)
     except UnknownFormat:
         return UNKNOWN
 

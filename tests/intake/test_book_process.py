@@ -9,6 +9,7 @@ from typing import BinaryIO
 import psutil
 import pytest
 
+from app.intake import book_child, books
 from app.intake.book_process import WHOLE, BookProcess, Bounds
 from app.intake.encodings import BadFile
 from app.intake.reader import Limits, read_table
@@ -149,3 +150,30 @@ def test_nul_and_halves_of_letters_come_as_they_are(*, shared: bool) -> None:
     else:
         stream = workbook(rows_of(*(row(n + 2, text) for n, text in enumerate(odd))))
     assert [cells for _, cells in read_table(stream).rows] == [["\0"], ["a\ud800b"], ["\udc00"]]
+
+
+def test_time_is_given_as_rows_and_texts_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, limits: given.append(limits))
+    clock = book_child.Clock(12)
+    clock.earn(0.9)
+    assert given == []
+    clock.earn(3.2)
+    clock.begin()
+    clock.earn(0.5)
+    clock.earn(2.0)
+    clock.earn(100.0)
+    assert given == [(7, 12), (9, 12), (12, 12)]
+
+
+def test_a_list_may_take_longer_than_what_gives_no_rows() -> None:
+    """Forty thousand rows are worth forty seconds; as many bytes of nothing are worth none."""
+    earned: list[float] = []
+    from_rows = books.open_book(workbook(rows_of(*(row(n, str(n)) for n in range(2, 40_002)))), earn=earned.append)
+    assert sum(1 for _ in from_rows.rows) == 40_001
+    assert 39 < max(earned) < 41
+    earned.clear()
+    assert list(books.open_book(workbook(rows_of("<row></row>" * 40_000)), earn=earned.append).rows) == [
+        (1, ["電話番号"])
+    ]
+    assert max(earned) < 0.1

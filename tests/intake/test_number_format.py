@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_WINDOWS_1900
 
 from app.intake.number_format import UnknownFormat, number_format, text_format
-from app.intake.shown import UNKNOWN, show
+from app.intake.shown import UNKNOWN, number_shown, show
 
 EPOCH = CALENDAR_WINDOWS_1900
 
@@ -123,3 +123,10 @@ def test_zeros_in_front_are_those_of_the_format(number, width):
 @given(st.integers(0, 10**15 - 1))
 def test_no_digit_is_lost_by_grouping(number):
     assert shown("#,##0", str(number)) == f"{number:,}"
+
+
+@pytest.mark.parametrize("code", ['General"円"', "0.00", '"K"00000', "General"])
+@pytest.mark.parametrize("number", ["1E-999999", "-1E-999999", "1E+999999", "1E999999999999", "NaN", "-Infinity"])
+def test_a_number_without_measure_is_not_written_out(number, code):
+    shown = show(200, code, CALENDAR_WINDOWS_1900)
+    assert len(shown(number) if shown else number_shown(number)) < 100
