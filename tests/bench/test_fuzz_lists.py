@@ -89,7 +89,7 @@ def test_somebody_else_in_a_row_is_silent(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_fault_of_ours_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_headline", lambda head: head[10**6])
+    monkeypatch.setattr(reader, "_headline", lambda head, _limits: head[10**6])
     tally = tally_of(lists(3, eol="\n"))
     assert tally.silent >= 3
     assert "IndexError" in tally.silences[0]
