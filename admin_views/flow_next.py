@@ -15,7 +15,8 @@ _TO_CHECK = "確認へ進む"
 class Next:
     """One step. `tone` and `badge` say how it stands; `problems` keep it from being sent; no `title`: nothing to do.
 
-    `kind` is errors (rows to be corrected), checking (a check is on its way) or step (a button leads on).
+    `kind` is errors (rows to be corrected), twice (people of before have the same numbers, as the page tells in full),
+    checking (a check is on its way) or step (a button leads on).
     """
 
     tone: str
@@ -34,6 +35,9 @@ def after(campaign: Campaign, row: Import) -> Next:
         return Next("done", "完了")
     if row.rows_rejected:
         return Next("mapping", "エラーの行があります", "エラーの行を直してください", kind="errors")
+    if row.same_number:
+        url = page_url(campaign, "check")
+        return Next("mapping", "同じ電話番号があります", kind="twice", button=_TO_CHECK, url=url)
     people = lifecycle.people_of(campaign)
     steps = steps_of(campaign, people)
     action = next_action(campaign, steps, people)

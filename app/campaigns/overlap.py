@@ -42,8 +42,82 @@ def warnings(campaign: Campaign, twice: int) -> list[str]:
 def _same_number(campaign: Campaign, twice: int) -> list[str]:
     if not twice:
         return []
-    words = f"この名簿のほかの行と同じ電話番号の送信先が{twice:,}件あります。"
-    return [f"{words}このままだと同じ人に2通以上届きます。", *_beyond_limits(campaign)]
+    words = f"この名簿のほかの行と同じ電話番号の送信先が{twice:,}件あります。このままだと同じ人に2通以上届きます。"
+    return [f"{words}{_where(campaign)}{_way_on(campaign)}", *_beyond_limits(campaign)]
+
+
+def _where(campaign: Campaign) -> str:
+    """Name rows of the first number that stands in several."""
+    rows = db.session.execute(
+        text("""
+            SELECT i.filename, i.header_row, r.sheet_row
+            FROM recipient r LEFT JOIN import i ON i.id = r.import_id
+            WHERE r.campaign_id = :id AND r.tenant_id = :tenant_id AND r.phone_index = (
+                SELECT phone_index FROM recipient WHERE campaign_id = :id
+                GROUP BY phone_index HAVING count(*) > 1 ORDER BY min(id) LIMIT 1
+            )
+            ORDER BY r.id LIMIT :most
+        """),
+        {"id": campaign.id, "tenant_id": campaign.tenant_id, "most": _NAMED},
+    ).all()
+    named = [
+        f"「{row.filename}」の{row.sheet_row:,}行目" if row.header_row else f"「{row.filename}」"
+        for row in rows
+        if row.filename
+    ]
+    return f"（例：{'と'.join(named)}）" if len(named) > 1 else ""
+
+
+def _way_on(campaign: Campaign) -> str:
+    """Say what to do about rows of one number: with a whole later list, or with single rows."""
+    later = db.session.scalars(
+        text("""
+            SELECT filename FROM import
+            WHERE campaign_id = :id AND state = 'done' AND same_number > 0 ORDER BY same_number DESC, id DESC LIMIT 1
+        """),
+        {"id": campaign.id},
+    ).first()
+    acts = "「この取り込みを取り消す」か「同じ電話番号の前の行と置き換える」を選んでください。"
+    if later is not None:
+        return f"同じ人なら、名簿の画面で「{later}」の結果を開き、{acts}"
+    return "同じ人なら、名簿の結果の「見つかった行」で、要らないほうの行を「対象外にする」にしてください。"
+
+
+# people of before, by `r`, who have the number of somebody of a list
+SAME_NUMBER = """
+    r.campaign_id = :campaign_id AND r.import_id IS DISTINCT FROM :import_id AND EXISTS (
+        SELECT FROM recipient AS n
+        WHERE n.tenant_id = r.tenant_id AND n.phone_index = r.phone_index AND n.campaign_id = r.campaign_id
+        AND n.import_id = :import_id AND n.id > r.id
+    )
+"""
+
+
+def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> int:
+    """Count the people of before who have the number of somebody of this list. For jobs, not for pages."""
+    first = executor.execute(
+        text("SELECT import_id FROM recipient WHERE campaign_id = :id ORDER BY id LIMIT 1"), {"id": campaign_id}
+    ).scalar()
+    if first == import_id:
+        return 0  # nobody came before
+    found: int = executor.execute(
+        text(f"SELECT count(*) FROM recipient AS r WHERE {SAME_NUMBER}"),  # noqa: S608 - the condition stands above
+        {"campaign_id": campaign_id, "import_id": import_id},
+    ).scalar_one()
+    return found
+
+
+def recount_same_number(executor: Executor, campaign_id: int) -> None:
+    """Count anew for each list that told of people of before, once some of those are gone."""
+    told = executor.execute(
+        text("SELECT id FROM import WHERE campaign_id = :id AND state = 'done' AND same_number > 0"),
+        {"id": campaign_id},
+    ).all()
+    for row in told:
+        executor.execute(
+            text("UPDATE import SET same_number = :count WHERE id = :id"),
+            {"count": count_same_number(executor, campaign_id, row.id), "id": row.id},
+        )
 
 
 def _beyond_limits(campaign: Campaign) -> list[str]:

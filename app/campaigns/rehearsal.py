@@ -148,8 +148,8 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Re
     result.numbers = overlap.count_numbers(campaign_id)
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
-        _warnings(campaign, result, found)
-        + overlap.warnings(campaign, result.people - result.numbers)
+        overlap.warnings(campaign, result.people - result.numbers)
+        + _warnings(campaign, result, found)
         + missed_numbers.warnings(campaign)
         + _held_warnings(campaign)
     )

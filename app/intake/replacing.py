@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, select, text
 
 from app import audit, tenancy
-from app.campaigns import ordered_checks
+from app.campaigns import ordered_checks, overlap
 from app.extensions import db
 from app.intake import correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow
@@ -18,35 +18,12 @@ from app.models import Import, ImportFault
 
 _BATCH_ROWS = 2_500
 
-# people of before, by `r`, who have the number of somebody of this list
-_SAME_NUMBER = """
-    r.campaign_id = :campaign_id AND r.import_id IS DISTINCT FROM :import_id AND EXISTS (
-        SELECT FROM recipient AS n
-        WHERE n.tenant_id = r.tenant_id AND n.phone_index = r.phone_index AND n.campaign_id = r.campaign_id
-        AND n.import_id = :import_id AND n.id > r.id
-    )
-"""
-
 
 class By(StrEnum):
     """What two rows have in common: the reference, with another content, or only the phone number."""
 
     REFERENCE = "reference"
     NUMBER = "number"
-
-
-def count_same_number(connection: Connection, campaign_id: int, import_id: int) -> int:
-    """Count the people of before who have the number of somebody of this list."""
-    first = connection.execute(
-        text("SELECT import_id FROM recipient WHERE campaign_id = :id ORDER BY id LIMIT 1"), {"id": campaign_id}
-    ).scalar()
-    if first == import_id:
-        return 0  # nobody came before
-    found: int = connection.execute(
-        text(f"SELECT count(*) FROM recipient AS r WHERE {_SAME_NUMBER}"),  # noqa: S608 - the condition stands above
-        {"campaign_id": campaign_id, "import_id": import_id},
-    ).scalar_one()
-    return found
 
 
 def count_contradicting(import_id: int) -> int:
@@ -110,7 +87,7 @@ def _by_number(import_id: int, user_id: int) -> int:
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
         values = {"campaign_id": campaign_id, "import_id": import_id}
-        replaced = excluded.move_aside(connection, _SAME_NUMBER, values, replaced=True)
+        replaced = excluded.move_aside(connection, overlap.SAME_NUMBER, values, replaced=True)
         connection.execute(text("UPDATE import SET same_number = 0 WHERE id = :id"), {"id": import_id})
         if replaced:
             excluded.list_changed(connection, campaign_id)

@@ -22,7 +22,7 @@ from app.campaigns import ordered_checks, overlap
 from app.config import settings
 from app.extensions import db
 from app.identity.bad_input import BadInput
-from app.intake import asked, chunks, imports, load, replacing
+from app.intake import asked, chunks, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.longest import Longest
 from app.intake.mapping import ColumnMapping
@@ -213,7 +213,7 @@ class _Run:
         ordered_checks.order(self._connection, self._campaign_id)
         notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         longest = self._longest.told(self._connection, self._target)
-        same_number = replacing.count_same_number(self._connection, self._campaign_id, self._import_id)
+        same_number = overlap.count_same_number(self._connection, self._campaign_id, self._import_id)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)
         done = self._connection.execute(
             text(
