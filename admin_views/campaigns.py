@@ -1,5 +1,6 @@
 """配信: the list of campaigns, and the form in which one is written. Its way from there is `campaign_flow`."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, abort, flash, g, redirect, url_for
@@ -15,7 +16,7 @@ from admin_views.campaign_form import CampaignForm, least_units
 from admin_views.filters import Choice, Days, states_of
 from admin_views.keyset import COUNTED_TO
 from app import links
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, rehearsal, timing
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.starters import STARTERS
 from app.campaigns.windows import DAYTIME, Policy, Window, describe
@@ -51,6 +52,15 @@ def _counted(campaign_id: int) -> Select[int, int]:
     return select(number, func.count()).select_from(people)
 
 
+def _state(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
+    """Show the state; of one that is being sent also from when on, while no SMS may leave."""
+    shown = show.badge(campaign.state, show.word(CAMPAIGN, campaign.state))
+    now = datetime.now(UTC)
+    if campaign.state != CampaignState.SENDING or (opens := timing.leaves_at(campaign, now, now)) in (None, now):
+        return shown
+    return Markup("{}<br><small>いまは時間帯の外（{}から）</small>").format(shown, show.jst(opens))
+
+
 class CampaignView(SecureModelView):
     """配信."""
 
@@ -76,7 +86,7 @@ class CampaignView(SecureModelView):
     }
     column_formatters = {
         "name": _page_link,
-        "state": show.state_of(CAMPAIGN),
+        "state": _state,
         "people": _people,
         "author": lambda _v, _c, campaign, _n: campaign.author.name if campaign.author else show.NOTHING,
     }

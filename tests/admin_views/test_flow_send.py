@@ -351,3 +351,14 @@ def test_anybodys_texts_can_be_looked_at_before_sending(clerk, campaign, change,
     assert "「99」の送信先はありません" in page
     assert clerk.get(address, query_string={"row": "9" * 90}).status_code == 200
     assert "約26円（3通×8.5円。" in page
+
+
+def test_the_list_says_from_when_on_a_campaign_leaves_that_waits_for_the_morning(app, browser_of, ours, change):
+    with app.app_context():
+        waits = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, profile="collection")
+        factories.people(ours.tenant, waits, 1)
+        factories.launch(ours.tenant, waits)
+    for hour, said in ((3, True), (12, False)):
+        with time_machine.travel(datetime(2026, 12, 1, hour, 12, tzinfo=TOKYO), tick=True):
+            page = page_of(browser_of(ours.clerk), "/admin/campaign/")
+        assert ("いまは時間帯の外（2026/12/01 08:00から）" in page) is said
