@@ -88,13 +88,15 @@ def describe_settings() -> None:
 @click.command("after-restore")
 @click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the backup's time, UTC, if it is older")
 @click.option("--take-over", default="", help="the installation that OUTSIDE_DIR knows, where this is it, set back")
+@click.option("--nothing-left", is_flag=True, help="the services' own screens show nothing since the backup either")
 @with_appcontext
-def after_restore(since: datetime | None, take_over: str) -> None:
+def after_restore(since: datetime | None, take_over: str, nothing_left: bool) -> None:  # noqa: FBT001 - click's way
     """Ask the providers what left since the database's last sign of life, write it down, and let sending go on."""
     try:
         done = after.restore(
             take_over=take_over,
             since=since.replace(tzinfo=UTC) if since else None,
+            nothing_left=nothing_left,
             say=lambda words: click.echo(words, err=True),
         )
     except after.NotLifted as fault:

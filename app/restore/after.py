@@ -15,6 +15,7 @@ from app.setback import beat, doubt, listing, outside
 from app.setback.doubt import MARGIN
 from app.setback.known import Beat, Branch, Known, Why
 from app.setback.listing import Unasked
+from app.tracking import codes
 
 # so many numbers of each sequence are passed over, beside all that were seen: what was drawn since the backup
 _PASSED_OVER = 10_000
@@ -47,6 +48,7 @@ def restore(
     *,
     take_over: str = "",
     since: datetime | None = None,
+    nothing_left: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] = lambda _words: None,
 ) -> Restored:
@@ -54,6 +56,9 @@ def restore(
 
     No scope may be open. `since` is the backup's time where the database's last sign of life isn't. Until what left
     last has settled at the services this waits. `say` is told how far it is.
+
+    Where outside knows of commits that are lost and no service shows anything that the database lacks, a list may be
+    late: nothing is lifted until whoever looked at the services' own screens says that `nothing_left`.
     """
     known = _known(take_over)
     start, now = _hold(since, sleep, say)
@@ -89,6 +94,8 @@ def restore(
             holds.lift(holds.PAYMENT, account_id, actor="system")
     with tenancy.platform():
         _advance(highest)
+        if not nothing_left:
+            _doubt_silence(known, start, done)
         _lift(known, take_over, done)
         done.campaigns_held_now = _held_now()
     return done
@@ -208,6 +215,47 @@ def _advance(highest: int) -> None:
             connection.execute(
                 text("SELECT count(nextval(:name)) FROM generate_series(1, :ahead)"), {"name": row.name, "ahead": ahead}
             )
+
+
+def _doubt_silence(known: Known, start: datetime, done: Restored) -> None:
+    """Look whether the services show any of what outside knows to have happened. Raises NotLifted."""
+    lost = _lost_commits(known)
+    if not lost or done.attempts or done.strangers or done.payments or done.unasked or _written_before(start):
+        return
+    raise NotLifted(
+        f"outside knows of {lost} lost commits by which SMS left or payments began, and no service shows one that the"
+        " database lacks. A list may be late: run after-restore again later. Where the services' own screens show"
+        f" nothing since {done.since} either, payments were only begun, or all of it left by accounts that were"
+        " registered since, say so: --nothing-left"
+    )
+
+
+def _lost_commits(known: Known) -> int:
+    """Count the beats that outside knows and the database doesn't."""
+    with tenancy.transaction() as connection:
+        epoch = connection.execute(text("SELECT epoch FROM installation")).scalar_one()
+        rows = connection.execute(text("SELECT slot, count AS raised FROM beat")).all()
+    counts: dict[int, int] = {row.slot: row.raised for row in rows}
+    return sum(
+        max(0, raised - (counts.get(slot, 0) if branch.epoch == epoch else 0))
+        for branch, slots in known.counts.items()
+        if branch.epoch >= epoch
+        for slot, raised in slots.items()
+    )
+
+
+def _written_before(start: datetime) -> bool:
+    """Return whether an earlier run, which came to no end, wrote down what left."""
+    with tenancy.transaction() as connection:
+        return bool(
+            connection.execute(
+                text("""
+                    SELECT EXISTS (SELECT FROM send_log WHERE code = :code AND started_at >= :start)
+                    OR EXISTS (SELECT FROM missed_message WHERE left_at >= :start)
+                """),
+                {"code": codes.RESTORED, "start": start},
+            ).scalar_one()
+        )
 
 
 def _lift(known: Known, take_over: str, done: Restored) -> None:

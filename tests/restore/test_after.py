@@ -76,6 +76,47 @@ def test_it_may_be_run_twice_and_where_nothing_is_missing(
     assert set(received(sandbox).values()) == {1}
 
 
+def test_a_list_that_shows_nothing_of_what_left_lifts_nothing(
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection
+) -> None:
+    """It may be late, whatever time it is given: the beat outside knows that something left."""
+    job = launched(5)
+    before = Backup(database)
+    job.send()
+    before.restore()
+    job.send()
+    sandbox.switches(list_empty=True)
+    with pytest.raises(NotLifted, match="--nothing-left"):
+        restored()
+    job.make_due()
+    job.send()
+    assert (why(), set(received(sandbox).values())) == ("beat", {1})
+    sandbox.switches(list_empty=False)
+    assert restored().attempts == 5
+    job.make_due()
+    job.send()
+    assert (why(), set(received(sandbox).values())) == ("", {1})
+
+
+def test_an_operator_may_say_that_nothing_left(
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection
+) -> None:
+    job = launched(5)
+    before = Backup(database)
+    sandbox.switches(error_before=True)
+    job.send()
+    before.restore()
+    sandbox.switches(error_before=False)
+    job.send()
+    with pytest.raises(NotLifted, match="payments were only begun"):
+        restored()
+    restored(nothing_left=True)
+    assert why() == ""
+    job.make_due()
+    job.send()
+    assert set(received(sandbox).values()) == {1}
+
+
 def test_row_numbers_go_on_beyond_all_that_were_seen(launched: Launched, database: psycopg.Connection) -> None:
     job = launched(5)
     before = Backup(database)
@@ -158,7 +199,7 @@ def test_another_installations_folder_is_not_taken_over_by_mistake(
     with pytest.raises(NotLifted, match="--take-over ffff"):
         restored()
     assert why() == "installation"
-    restored(take_over="ffff")
+    restored(take_over="ffff", nothing_left=True)
     assert why() == ""
     beat.forget()
     job.make_due()

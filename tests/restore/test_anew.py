@@ -33,7 +33,7 @@ def forgotten(launched: Launched, sandbox: Sandbox, database: psycopg.Connection
     database.execute("DELETE FROM sms_contract WHERE sms_account_id = %s", [job.account_id])
     database.execute("DELETE FROM sms_account WHERE id = %s", [job.account_id])
     job.send()
-    done = after.restore(sleep=lambda _seconds: None)
+    done = after.restore(nothing_left=True, sleep=lambda _seconds: None)
     assert (done.accounts, done.strangers, done.unasked) == (0, 0, [])
     assert set(received(sandbox).values()) == {1}
     return job
