@@ -138,6 +138,7 @@ class Finding:
     message: str
     rows: int
     first_row: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,7 @@ def _findings(import_id: int) -> list[Finding]:
             func.min(ImportFault.message),
             count,
             func.min(ImportFault.sheet_row),
+            ImportFault.code,
         )
         .where(ImportFault.import_id == import_id, ImportFault.level != str(Level.IGNORED))
         .group_by(ImportFault.level, ImportFault.column_name, ImportFault.code)
@@ -216,7 +218,8 @@ def _findings(import_id: int) -> list[Finding]:
         .limit(_KINDS_SHOWN)
     )
     return [
-        Finding(level, column or "", _any_row(message), rows, first) for level, column, message, rows, first in counted
+        Finding(level, column or "", _any_row(message), rows, first, code)
+        for level, column, message, rows, first, code in counted
     ]
 
 
@@ -228,6 +231,8 @@ def _any_row(message: str) -> str:
 def _wrong_column(row: Import, findings: Sequence[Finding]) -> str:
     """Name the column of which most rows could not be read: it was probably mapped wrongly."""
     for item in findings:
+        if item.code == "contradicts":  # read well, and known from before
+            continue
         if item.level == str(Level.ERROR) and item.column and item.rows > 1 and item.rows * 2 > row.rows_read:
             return item.column
     return ""

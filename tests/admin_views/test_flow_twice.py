@@ -67,6 +67,13 @@ def test_errors_do_not_hide_numbers_that_stand_there_already(app, clerk, ours, c
     assert "列の名前を変えなければ、新しい行だけが加わります" in page
 
 
+def test_a_list_that_was_taken_before_with_other_words_is_no_wrong_column(app, clerk, ours, campaign):
+    listed(app, clerk, ours, campaign, HEAD + GOOD, "先.csv")
+    _, page = listed(app, clerk, ours, campaign, HEAD.replace("氏名", "お名前") + GOOD, "後.csv")
+    assert "前の行と置き換える" in page
+    assert "列の使いみちの選び方が違うかもしれません" not in page
+
+
 def test_two_rows_of_one_list_are_named_with_what_can_be_done(app, clerk, ours, campaign):
     twice = GOOD + "K3,090-1234-5678,佐藤 次郎,1980/1/2,0789\r\n"
     url, page = listed(app, clerk, ours, campaign, HEAD + twice, "家族.csv")
