@@ -45,6 +45,7 @@ ACTS = {
     "number_skip": "同じ番号への保留の取消",
     "discard": "取込の取消",
     "correct_row": "エラーの行を直して追加",
+    "amend_recipient": "送信先の修正",
     "exclude_recipient": "送信先を対象外にした",
     "include_recipient": "対象外の送信先を戻した",
     "replace_rows": "前の名簿の行との置き換え",

@@ -10,11 +10,11 @@ from flask import abort, flash, redirect, request, url_for
 from admin_views import flow_one, flow_rows
 from admin_views.access import staff
 from admin_views.base import expose
-from admin_views.flow_base import ONE, FlowView, Page, one_import, ours
+from admin_views.flow_base import ONE, FlowView, Page, one_campaign, one_import, ours
 from app import queues
 from app.campaigns import lifecycle
 from app.extensions import db
-from app.intake import correction, entry, excluded, imports, replacing
+from app.intake import amending, correction, entry, excluded, imports, replacing
 
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
 # so many people are looked through at once; more are a job
@@ -70,11 +70,33 @@ class CampaignRows(FlowView):
             flash(refused.message_ja, "error")
         else:
             flash(done, "success")
-        if request.form.get("back") == "check":
-            return redirect(url_for("flow.check", campaign_id=campaign_id), 303)
-        if (upload := request.form.get("import_id", type=int)) is not None:
-            return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=abs(upload)), 303)
-        return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
+        return redirect(flow_rows.back_url(campaign_id, request.form), 303)
+
+    @expose(f"{ONE}/row/<int(max=9223372036854775807):row_id>", methods=["GET", "POST"])
+    def amend(self, campaign_id: int, row_id: int) -> Page:
+        """Show a row that was taken, but for what no screen shows, and change it as it is typed then."""
+        campaign = one_campaign(campaign_id)
+        back = flow_rows.back_url(campaign_id, request.values)
+        try:
+            if lifecycle.content_locked(campaign):
+                raise imports.Refused(lifecycle.why_locked(campaign.state))
+            if request.method == "GET":
+                return self.page("flow/list_one.html", campaign, "list", **flow_one.amended(campaign, row_id, back))
+            typed = flow_one.read(amending.kept(campaign, row_id).form, request.form)
+            told = amending.amend(campaign_id, row_id, typed, user_id=staff().id)
+        except imports.Refused as refused:
+            db.session.rollback()
+            flash(refused.message_ja, "error")
+            return redirect(back, 303)
+        except entry.BadRow as bad:
+            db.session.rollback()
+            campaign = one_campaign(campaign_id)
+            context = flow_one.amended(campaign, row_id, back, typed, bad.faults)
+            return self.page("flow/list_one.html", campaign, "list", **context), 422
+        flash("送信先を直しました。", "success")
+        for words in told:
+            flash(words, "warning")
+        return redirect(back, 303)
 
     @expose(f"{_LIST}/replace/<by>", methods=["GET", "POST"])
     def replace(self, campaign_id: int, import_id: int, by: str) -> Page:

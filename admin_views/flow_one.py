@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import url_for
+from flask import request, url_for
 
 from app.identity.normalise import QuestionKind
-from app.intake import asked, correction, imports, single
+from app.intake import amending, asked, correction, imports, single
 from app.intake.checks import Fault
 from app.models import Campaign, Import
 
@@ -39,7 +39,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a form of one recipient is called and leads to; `surplus` are cells that belong to no column."""
+    """What a form of one recipient is called and leads to; `surplus` are cells that belong to no column.
+
+    `unseen` are the columns that stay as they are where nothing is typed.
+    """
 
     title: str
     intro: str
@@ -48,6 +51,7 @@ class Words:
     back_url: str
     back: str
     surplus: tuple[str, ...] = ()
+    unseen: frozenset[str] = frozenset()
 
 
 def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, Any]:
@@ -81,10 +85,32 @@ def corrected(
     return _page(upload.campaign, kept.form, words, kept.cells if typed is None else typed, told)
 
 
+def amended(
+    campaign: Campaign,
+    recipient_id: int,
+    back: str,
+    typed: Mapping[str, str] | None = None,
+    faults: Iterable[Fault] = (),
+) -> dict[str, Any]:
+    """Give what the page of a row that was taken shows, but for number and answers. Raises imports.Refused."""
+    kept = amending.kept(campaign, recipient_id)
+    words = Words(
+        title=f"{kept.name}を直す",
+        intro="いまの内容が入っています。電話番号と設問の答えは表示しません。変えるときだけ入力してください。まだ何も送信されません。",
+        button="直した内容にする",
+        url=request.full_path,
+        back_url=back,
+        back="直さずに戻る",
+        unseen=kept.unseen,
+    )
+    return _page(campaign, kept.form, words, kept.cells if typed is None else typed, tuple(faults))
+
+
 def _page(
     campaign: Campaign, form: single.Form, words: Words, typed: Mapping[str, str], faults: tuple[Fault, ...]
 ) -> dict[str, Any]:
     hints = _hints(campaign, form)
+    hints |= {name: f"変えるときだけ入力します。{hints.get(name, '')}" for name in words.unseen}
     problems: dict[str, list[str]] = {}
     for fault in faults:
         problems.setdefault(fault.column or "", []).append(fault.message_ja)

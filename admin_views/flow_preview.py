@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from admin_views import flow_rows
 from app.campaigns import lifecycle, people, rehearsal, template, timing
 from app.campaigns.segments import LIMIT, flatten, units
 from app.campaigns.short_forms import WORDS
@@ -32,6 +33,7 @@ _ROW_DIGITS = 7
 class Preview:
     """One person's SMS and page. The link is masked: it is that person's secret."""
 
+    recipient_id: int
     label: str
     who: str
     sms: str
@@ -123,6 +125,7 @@ def _preview(campaign: Campaign, recipient_id: int, label: str) -> Preview | Non
         # the check names it among the problems
         return None
     return Preview(
+        recipient_id=recipient_id,
         label=label,
         who=f"{row.reference or f'{row.sheet_row}行目'}　{phone}",
         sms=sms,
@@ -221,6 +224,7 @@ def check_page(
         "previews": [*wanted_preview, *previews(campaign, checked)] if checked else [],
         "waiting": is_checking(campaign),
         "short_forms": short_forms_of(campaign, checked) if checked else [],
+        **flow_rows.excluded_rows(campaign),
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
         "trials": trial.latest(campaign),

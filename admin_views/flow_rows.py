@@ -1,6 +1,6 @@
 """What a list's single rows can be done with, in words: left out, taken back, put in the place of earlier ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from flask import url_for
 from sqlalchemy import select
 
 from admin_views.flow_status import Confirmation
+from admin_views.scoping import as_id
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.intake import excluded, imports, replacing
@@ -24,6 +25,16 @@ class Excluded:
     id: int
     name: str
     why: str
+
+
+def back_url(campaign_id: int, sent: Mapping[str, str]) -> str:
+    """Return the page that an act was begun from: the check, a list's result, else the lists."""
+    if sent.get("back") == "check":
+        return url_for("flow.check", campaign_id=campaign_id)
+    upload = as_id(sent.get("import_id", ""))
+    if upload is not None:
+        return url_for("flow.one_list", campaign_id=campaign_id, import_id=upload)
+    return url_for("flow.lists", campaign_id=campaign_id)
 
 
 def excluded_rows(campaign: Campaign, upload: Import | None = None) -> dict[str, Any]:
@@ -77,6 +88,7 @@ def replace_question(upload: Import, by: replacing.By) -> Confirmation:
         button="置き換える",
         url=url_for("rows.replace", campaign_id=upload.campaign_id, import_id=upload.id, by=str(by)),
         back=url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id),
+        dangerous=False,
     )
 
 

@@ -4,7 +4,9 @@ In: a campaign's list. Out: warnings in Japanese for the check before sending. N
 to one person may be right, and only a person can tell.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Row, text
 
@@ -27,6 +29,22 @@ def count_numbers(campaign_id: int) -> int:
         text("SELECT count(DISTINCT phone_index) FROM recipient WHERE campaign_id = :id"), {"id": campaign_id}
     ).scalar_one()
     return numbers
+
+
+def first_with_one_number(campaign_id: int, limit: int) -> Sequence[Row[Any]]:
+    """Return the first rows of a list that have the number of others: id, reference, sheet_row. For jobs too."""
+    return db.session.execute(
+        text("""
+            SELECT r.id, r.reference, r.sheet_row FROM (
+                SELECT phone_index FROM recipient WHERE campaign_id = :id GROUP BY phone_index
+                HAVING count(*) > 1 ORDER BY min(id) LIMIT :limit
+            ) AS crowded
+            JOIN recipient r ON r.phone_index = crowded.phone_index AND r.campaign_id = :id
+            AND r.tenant_id = (SELECT tenant_id FROM campaign WHERE id = :id)
+            ORDER BY r.id LIMIT :limit
+        """),
+        {"id": campaign_id, "limit": limit},
+    ).all()
 
 
 def warnings(campaign: Campaign, twice: int) -> list[str]:

@@ -32,6 +32,7 @@ from app.tracking.states import CampaignState
 
 _PAGE_ROWS = 5_000
 _NAMED = 5
+_ROWS_NAMED = 30
 _CHARACTERS = 10
 
 
@@ -44,7 +45,8 @@ class Rehearsal:
     """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
-    are the different phone numbers of its `people`.
+    are the different phone numbers of its `people`. `rows` name the first people of whom something is told, those
+    first who keep it from being sent: `id`, `where` each stands in the list, and what is `told`.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
     reminder's text is measured by it. `short_forms` are those that would make every SMS fit.
     """
@@ -60,6 +62,7 @@ class Rehearsal:
     too_long: int = 0
     short_forms: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, int] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -85,6 +88,16 @@ class _Found:
     not_payable_named: list[str] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     longest: dict[str, int] = field(default_factory=dict)
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def name(self, row: Row[Any], kind: str, words: str, *, stops: bool = False) -> None:
+        """Keep what is told of a row, of each kind for the first few rows; `stops` where it can't be sent so."""
+        self.kinds[kind] += 1
+        if self.kinds[kind] <= _NAMED:
+            kept = self.rows.setdefault(row.id, {"id": row.id, "where": _where(row), "told": [], "stops": False})
+            kept["told"].append(words)
+            kept["stops"] = kept["stops"] or stops
 
 
 def digest(campaign: Campaign) -> str:
@@ -146,6 +159,10 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Re
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.short_forms = found.short_forms.offers()
     result.numbers = overlap.count_numbers(campaign_id)
+    if result.people > result.numbers:
+        for row in overlap.first_with_one_number(campaign_id, _NAMED):
+            found.name(row, "twice", "この名簿のほかの行と同じ電話番号です。")
+    result.rows = sorted(found.rows.values(), key=lambda row: (not row["stops"], row["id"]))[:_ROWS_NAMED]
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
         overlap.warnings(campaign, result.people - result.numbers)
@@ -219,25 +236,37 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
     )
     if length > LIMIT:
         result.too_long += 1
+        found.name(row, "long", f"SMSが{length}文字です。{LIMIT}文字までにしてください。", stops=True)
         if len(found.too_long) < _NAMED:
             found.too_long.append(f"{_where(row)}（{length}文字）")
+    _look_at_letters(campaign, row, text, found)
+    if campaign.payment_required:
+        _look_at_amount(row, found)
+    for name in template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text):
+        if name not in BUILT_IN and not cells[name].strip():
+            found.blank[name] += 1
+            found.name(row, f"{{{name}}}", f"差込項目 {{{name}}} が空欄です。")
+
+
+def _look_at_letters(campaign: Campaign, row: Row[Any], text: str, found: _Found) -> None:
     for character in hard_to_show(text):
         hard = found.hard.setdefault(character, _Hard())
         hard.people += 1
+        if character not in campaign.sms_text:
+            found.name(row, character, f"「{character}」は、携帯会社によっては表示されません。")
         if len(hard.named) < _NAMED:
             hard.named.append(_where(row))
-    if campaign.payment_required:
-        _look_at_amount(row, found)
-    used = template.fields_in(campaign.sms_text + campaign.page_title + campaign.page_text)
-    found.blank.update(name for name in used if name not in BUILT_IN and not cells[name].strip())
 
 
 def _look_at_amount(row: Row[Any], found: _Found) -> None:
     least, most = found.payable
     if row.amount_yen is None:
         found.without_amount += 1
+        found.name(row, "without", "請求金額がありません。", stops=True)
     elif not least <= row.amount_yen <= most:
         found.not_payable += 1
+        words = f"{row.amount_yen:,}円は、決済アカウントで支払える金額の外です。"
+        found.name(row, "amount", words, stops=True)
         if len(found.not_payable_named) < _NAMED:
             found.not_payable_named.append(f"{_where(row)}（{row.amount_yen:,}円）")
 

@@ -71,8 +71,15 @@ def correct(
             raise imports.Refused(_DONE)
         became, twice = entry.enter_one(connection, way, import_id, checked, replace=replace)
         load.write_faults(connection, way.target(import_id), [checked], became)
-        warnings = len(checked.faults) - warned
-        count(connection, import_id, rows=1, added=1, warnings=warnings, same_number=len(twice))
+        count(connection, import_id, rows=1, added=1, warnings=len(checked.faults) - warned)
+        if twice:
+            connection.execute(
+                text("UPDATE import SET same_number = :same_number WHERE id = :id"),
+                {
+                    "same_number": overlap.count_same_number(connection, way.campaign_id, import_id),
+                    "id": import_id,
+                },
+            )
         audit.record(
             connection,
             actor=f"user:{user_id}",
@@ -119,17 +126,14 @@ def let_go(connection: Connection, import_id: int, sheet_rows: Sequence[int]) ->
     return {row.sheet_row: row.warnings for row in found}
 
 
-def count(
-    connection: Connection, import_id: int, *, rows: int, added: int, warnings: int, same_number: int = 0
-) -> None:
+def count(connection: Connection, import_id: int, *, rows: int, added: int, warnings: int) -> None:
     """Count rows that were kept out among those that were taken; those not `added` were known."""
     # whose SMS is the longest is for the check to say now
     connection.execute(
         text("""
             UPDATE import SET rows_rejected = rows_rejected - :rows, rows_added = rows_added + :added,
-                rows_known = rows_known + :rows - :added, warnings = warnings + :warnings,
-                same_number = same_number + :same_number, longest = NULL
+                rows_known = rows_known + :rows - :added, warnings = warnings + :warnings, longest = NULL
             WHERE id = :id
         """),
-        {"id": import_id, "rows": rows, "added": added, "warnings": warnings, "same_number": same_number},
+        {"id": import_id, "rows": rows, "added": added, "warnings": warnings},
     )

@@ -47,12 +47,18 @@ class Way:
         return load.Target(self.tenant_id, self.campaign_id, import_id, self.question_ids, self.payment_required)
 
 
-def way_of(campaign: Campaign, header: Sequence[str], mapping: ColumnMapping) -> Way:
-    """Read what a campaign's rows are checked by today; `mapping` has no problems."""
+def way_of(
+    campaign: Campaign, header: Sequence[str], mapping: ColumnMapping, places: Sequence[int] | None = None
+) -> Way:
+    """Read what a campaign's rows are checked by today; `mapping` has no problems.
+
+    With `places`, it names the columns of those of the questions alone.
+    """
+    questions = asked.questions_of(campaign)
     rules = make_rules(
         header,
         mapping,
-        asked.questions_of(campaign),
+        questions if places is None else [questions[place] for place in places],
         asked.merge_names(campaign, header),
         payment_required=campaign.payment_required,
         today=datetime.now(TOKYO).date(),
@@ -135,10 +141,11 @@ def enter_one(
         raise BadRow([load.left_out(row.sheet_row)])
     if loaded.known:
         raise BadRow([Fault(row.sheet_row, reference or way.mapping.phone, Level.ERROR, "known", _KNOWN)])
-    return became, [_TWICE] if _count_of_number(connection, way, row.phone) > 1 else []
+    return became, twice(connection, way, row.phone)
 
 
-def _count_of_number(connection: Connection, way: Way, phone: str) -> int:
+def twice(connection: Connection, way: Way, phone: str) -> list[str]:
+    """Say in Japanese that somebody who was just entered has another's number."""
     found: int = connection.execute(
         text("""
             SELECT count(*) FROM recipient
@@ -146,4 +153,4 @@ def _count_of_number(connection: Connection, way: Way, phone: str) -> int:
         """),
         {"tenant": way.tenant_id, "phone": vault.phone_index(way.tenant_id, phone), "campaign": way.campaign_id},
     ).scalar_one()
-    return found
+    return [_TWICE] if found > 1 else []

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, select, text
 
 from app import audit, tenancy
-from app.campaigns import ordered_checks
+from app.campaigns import ordered_checks, overlap
 from app.extensions import db
 from app.intake import imports, load
 from app.models import Campaign, ExcludedRecipient
@@ -117,7 +117,11 @@ def listed(campaign: Campaign, limit: int, import_id: int | None = None) -> list
 
 
 def list_changed(connection: Connection, campaign_id: int) -> None:
-    """Say that the list has changed: the last check is void, and another ordered. The campaign is locked."""
+    """Say that the list has changed: the last check is void, another ordered, who has others' numbers counted anew.
+
+    The campaign is locked.
+    """
+    overlap.recount_same_number(connection, campaign_id)
     connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
     ordered_checks.order(connection, campaign_id)
 

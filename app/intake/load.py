@@ -324,13 +324,36 @@ def _says(row: CheckedRow, fields: str) -> str:
     return "\x1f".join((row.phone, row.reference or "", str(row.amount_yen), str(row.due_date), *row.answers, fields))
 
 
+def reference_key(target: Target, reference: str) -> bytes:
+    """Return what makes rows with one reference the same person."""
+    return vault.identity_key(target.tenant_id, target.campaign_id, f"r{reference}")
+
+
+def amended(target: Target, recipient_id: int, row_digest: bytes, row: CheckedRow) -> dict[str, Any]:
+    """Return what changes of a recipient that is corrected: its answers, digested already, are the caller's.
+
+    They are no part of the new row's digest, so that a list's row, whatever it says, contradicts it and is told.
+    """
+    tenant_id, fields = target.tenant_id, _as_json(row.fields)
+    return {
+        "row_digest": vault.row_digest(tenant_id, f"{row_digest.hex()}\x1f{_says(row, fields)}"),
+        "reference": row.reference or "",
+        "phone_sealed": vault.seal(row.phone, people.phone_place(tenant_id, recipient_id)),
+        "phone_index": vault.phone_index(tenant_id, row.phone),
+        "phone_last4_index": vault.last4_index(tenant_id, row.phone),
+        "fields_sealed": vault.seal(fields, people.fields_place(tenant_id, recipient_id)),
+        "amount_yen": row.amount_yen,
+        "due_date": row.due_date,
+    }
+
+
 def _identity_key(target: Target, row: CheckedRow, says: str) -> bytes:
-    if not row.reference and next(reversed(row.fields), "").startswith(people.TIED):
+    if row.reference:
+        return reference_key(target, row.reference)
+    if next(reversed(row.fields), "").startswith(people.TIED):
         # the same row with other ties is the same person: it contradicts, and nobody gets two SMS
         says = _says(row, _as_json({name: row.fields[name] for name in people.own_columns(row.fields)}))
-    return vault.identity_key(
-        target.tenant_id, target.campaign_id, f"r{row.reference}" if row.reference else f"w{says}"
-    )
+    return vault.identity_key(target.tenant_id, target.campaign_id, f"w{says}")
 
 
 def _values(

@@ -97,7 +97,7 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bo
             text("UPDATE import SET longest = :longest, same_number = :same_number WHERE id = :id"),
             {
                 "longest": Jsonb(longest.told(connection, way.target(import_id))),
-                "same_number": len(twice),
+                "same_number": overlap.count_same_number(connection, campaign_id, import_id) if twice else 0,
                 "id": import_id,
             },
         )

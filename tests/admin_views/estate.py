@@ -17,7 +17,18 @@ from app.campaigns import rehearsal
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
-from app.models import Campaign, Export, ExportLayout, Import, Payment, PaymentDifference, Reminder, SendLog, User
+from app.models import (
+    Campaign,
+    Export,
+    ExportLayout,
+    Import,
+    Payment,
+    PaymentDifference,
+    Recipient,
+    Reminder,
+    SendLog,
+    User,
+)
 from app.payments.reconcile import Kind
 from app.tenancy import second_factor
 from app.tracking import codes, files
@@ -40,10 +51,11 @@ _PEOPLE = 12
 
 @dataclass
 class Estate(House):
-    """Ids of what the company has; `lists` are (campaign, import)."""
+    """Ids of what the company has; `lists` are (campaign, import), `rows` the draft's people."""
 
     campaigns: dict[str, int] = field(default_factory=dict)
     lists: list[tuple[int, int]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     payments: list[int] = field(default_factory=list)
     differences: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
@@ -60,6 +72,8 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
             second_factor.offer(user)
         db.session.commit()
     with app.app_context(), tenancy.tenant(estate.tenant):
+        drafts = select(Recipient.id).where(Recipient.campaign_id == estate.campaigns["draft"]).order_by(Recipient.id)
+        estate.rows = list(db.session.scalars(drafts))
         rehearsal.rehearse(estate.campaigns["checked"])
         rehearsal.rehearse(estate.campaigns["scheduled"])
         asked = rehearsal.rehearse(estate.campaigns["approval"])

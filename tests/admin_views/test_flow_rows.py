@@ -14,7 +14,7 @@ from app.models import AuditEntry, Campaign, ExcludedRecipient, Import, ImportFa
 from jobs.intake import replace_rows
 from tests import factories
 from tests.admin_views.conftest import Browser, House, acts, plain
-from tests.admin_views.uploads import BAD, GOOD, HEAD, imported, people_of, take, upload
+from tests.admin_views.uploads import BAD, GOOD, HEAD, imported, one, people_of, take, upload
 
 # the sheet's columns: 管理番号, 電話番号, 氏名, 生年月日, 契約番号下4桁
 RIGHT = {"cell_0": "K3", "cell_1": "070-1234-5678", "cell_2": "高橋 次郎", "cell_3": "1980/1/2", "cell_4": "0789"}
@@ -270,6 +270,14 @@ def test_a_list_with_the_same_phone_numbers_can_take_the_place_of_the_earlier_ro
     assert ask(people_of(campaign)) == [(3,)]
 
 
+def test_a_row_left_out_by_hand_is_nobody_of_before_any_more(app, clerk, ours, campaign):
+    listed(app, clerk, ours, campaign, HEAD + GOOD)
+    url, page = listed(app, clerk, ours, campaign, HEAD + "N1,090-1234-5678,佐藤 花子,1980/1/2,0123\r\n")
+    assert "<strong>1件</strong>と同じ電話番号の行があります" in page
+    said(clerk, f"/admin/campaign/{campaign}/exclude/{people(app, ours, campaign)['K1']['id']}")
+    assert "と同じ電話番号の行があります" not in clerk.get(url).get_data(as_text=True)
+
+
 def test_one_row_takes_the_place_of_another_by_itself(app, clerk, ours, campaign, ask):
     url, _ = listed(app, clerk, ours, campaign, HEAD + GOOD + BAD)
     refused = clerk.post(f"{url}row/4", {**RIGHT, "cell_0": "K1"}).get_data(as_text=True)
@@ -356,3 +364,126 @@ def test_nothing_readable_is_kept_of_who_is_left_out(app, clerk, ours, campaign,
     kept = database.execute("SELECT recipient::text FROM excluded_recipient").fetchone()[0]
     for word in ("高橋", "9012345678", "90-1234", "0789", "1980", "高橋 次郎".encode().hex(), b"9012345678".hex()):
         assert word not in kept
+
+
+# --- a row that was taken is corrected ---
+
+
+def named(page: str, campaign: int) -> str:
+    """Return the address of the first row that can be corrected on a page."""
+    return one(rf'href="(/admin/campaign/{campaign}/row/\d+\?[^"]*)"', page).replace("&amp;", "&")
+
+
+LONG = "あ" * 70
+
+
+def test_whose_sms_is_too_long_is_named_on_the_check_and_corrected_there(app, clerk, ours, campaign, ask):
+    url, _ = listed(app, clerk, ours, campaign, HEAD + GOOD.replace("佐藤 花子", LONG))
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    page = clerk.get(f"/admin/campaign/{campaign}/check/").get_data(as_text=True)
+    assert re.search(r'<th scope="row">K1（2行目）</th><td>SMSが\d+文字です。70文字までにしてください。</td>', page)
+    before = people(app, ours, campaign)["K1"]
+    address = named(page, campaign)
+    form = clerk.get(address).get_data(as_text=True)
+    assert f'value="{LONG}"' in form
+    assert re.findall(r'value="([^"]*)" id="cell_', form) == ["K1", "", LONG, "", ""]
+    answer = clerk.post(
+        address, {"cell_0": "K1", "cell_2": "佐藤 花", **dict.fromkeys(("cell_1", "cell_3", "cell_4"), "")}
+    )
+    assert (answer.status_code, answer.location) == (303, f"/admin/campaign/{campaign}/check/")
+    after = people(app, ours, campaign)["K1"]
+    assert after == {**before, "name": "佐藤 花"}
+    assert "もう一度" in plain(clerk.get(f"/admin/campaign/{campaign}/check/").get_data(as_text=True))
+    clerk.post(f"/admin/campaign/{campaign}/check/")
+    assert "見つかった送信先" not in clerk.get(f"/admin/campaign/{campaign}/check/").get_data(as_text=True)
+    seen = clerk.get(f"/admin/campaign/{campaign}/check/?row=K2").get_data(as_text=True)
+    assert f"/exclude/{people(app, ours, campaign)['K2']['id']}" in seen
+    import_id = url.rstrip("/").rsplit("/", 1)[1]
+    assert ("amend_recipient", f"user:{ours.clerk}", f"import:{import_id}") in acts(app, ours)
+    # the list as it was says otherwise: told, and nobody twice
+    again = imported(app, ours, clerk, campaign, HEAD + GOOD.replace("佐藤 花子", LONG))
+    assert "別の内容ですでに取り込まれています" in again
+    assert ask(people_of(campaign)) == [(2,)]
+
+
+def test_two_rows_with_one_number_are_named_on_the_check_and_one_left_out_there(app, clerk, ours, campaign):
+    listed(app, clerk, ours, campaign, HEAD + TWICE)
+    address = f"/admin/campaign/{campaign}/check/"
+    clerk.post(address)
+    page = clerk.get(address).get_data(as_text=True)
+    assert re.findall(r'<th scope="row">(.*?)</th><td>この名簿のほかの行と同じ電話番号です。</td>', page) == [
+        "K1（2行目）", "K3（4行目）",
+    ]  # fmt: skip
+    person = people(app, ours, campaign)["K3"]["id"]
+    answer = clerk.post(f"/admin/campaign/{campaign}/exclude/{person}", {"back": "check"})
+    assert (answer.status_code, answer.location) == (303, address)
+    after = plain(clerk.get(address).get_data(as_text=True))
+    assert "対象外にした送信先" in after
+    clerk.post(address)
+    assert "この名簿のほかの行と同じ電話番号" not in clerk.get(address).get_data(as_text=True)
+    assert sorted(people(app, ours, campaign)) == ["K1", "K2"]
+
+
+def test_number_and_answers_change_only_where_they_are_typed(app, clerk, ours, campaign):
+    _, page = listed(app, clerk, ours, campaign, HEAD + TWICE)
+    address = named(page, campaign)
+    before = people(app, ours, campaign)["K3"]
+    kept = {"cell_0": "K3", "cell_2": "高橋 次郎", "cell_1": "", "cell_3": "", "cell_4": ""}
+    told = said(clerk, address, {**kept, "cell_1": "080-1234-5678"})
+    assert "送信先を直しました" in told
+    assert "同じ電話番号の送信先が、すでにこの配信にあります" in told
+    changed = people(app, ours, campaign)["K3"]
+    assert changed == {**before, "phone": "+818012345678"}
+    assert "送信先を直しました" in said(clerk, address, {**kept, "cell_3": "昭和56年1月2日", "cell_0": "K9"})
+    (person,) = [found for reference, found in people(app, ours, campaign).items() if reference == "K9"]
+    assert person["born"] is False
+    assert person["answers"][1] == before["answers"][1]
+    # who was found by K3 is K9 now, to lists too
+    again = imported(app, ours, clerk, campaign, HEAD + TWICE.splitlines()[2].replace("K3", "K9") + "\r\n")
+    assert "別の内容ですでに取り込まれています" in again
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"cell_1": "03-1234-5678"}, "電話番号：固定電話の番号です"),
+        ({"cell_0": "K1"}, "管理番号：この番号の送信先は、すでにこの配信にあります"),
+        ({"cell_0": ""}, "管理番号：番号が空です"),
+        ({"cell_3": "2099/1/2"}, "生年月日：これから先の日付"),
+        ({"cell_4": "12"}, "契約番号下4桁："),
+        ({"cell_2": "4111 1111 1111 1111"}, "氏名：クレジットカード番号"),
+    ],
+)
+def test_a_row_that_was_taken_passes_the_same_checks_once_more(app, clerk, ours, campaign, typed, told):
+    _, page = listed(app, clerk, ours, campaign, HEAD + TWICE)
+    before = people(app, ours, campaign)
+    answer = clerk.post(named(page, campaign), {"cell_0": "K3", "cell_2": "高橋", **typed})
+    assert answer.status_code == 422
+    assert told in answer.get_data(as_text=True)
+    assert people(app, ours, campaign) == before
+
+
+def test_a_row_that_was_taken_is_out_of_reach_after_the_launch_and_for_others(
+    app, clerk, ours, theirs, browser_of, campaign
+):
+    _, page = listed(app, clerk, ours, campaign, HEAD + TWICE)
+    address, before = named(page, campaign), people(app, ours, campaign)
+    typed = {"cell_0": "K3", "cell_2": "別人"}
+    stranger = browser_of(theirs.clerk)
+    assert stranger.get(address).status_code == 404
+    assert stranger.post(address, typed).status_code == 404
+    for campaign_id, browser in ((theirs.campaign, stranger), (ours.campaign, clerk)):
+        elsewhere = address.replace(f"/campaign/{campaign}/", f"/campaign/{campaign_id}/").partition("?")[0]
+        assert "画面を開き直して" in said(browser, elsewhere, typed)
+    with app.app_context():
+        factories.launch(ours.tenant, campaign)
+    assert "送信を開始した配信の内容と名簿は変えられません" in said(clerk, address, typed)
+    assert people(app, ours, campaign) == before
+
+
+def test_texts_that_merge_another_column_since_are_told(app, clerk, ours, campaign, change):
+    _, page = listed(app, clerk, ours, campaign, HEAD + TWICE)
+    change("UPDATE campaign SET page_text = page_text || '{生年月日}' WHERE id = :id", id=campaign)
+    before = people(app, ours, campaign)
+    assert "差込項目が変わった" in said(clerk, named(page, campaign), {"cell_0": "K3", "cell_2": "別人"})
+    assert people(app, ours, campaign) == before

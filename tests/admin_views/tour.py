@@ -84,7 +84,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "kind": ["sms", "payment"],
         "account_id": [estate.sms_account, estate.payment_account],
         "how": ["sent", "again", "never", "send", "skip"],
-        "row_id": [2**40],
+        "row_id": estate.rows or [2**40],
     }
     if "import_id" in names:
         rows = {"sheet_row": 4, "by": "reference"}  # of the list that was taken: K3, which was kept out

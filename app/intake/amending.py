@@ -1,0 +1,193 @@
+"""A row that was taken, corrected by hand before the launch: who it is stays, what is kept of them changes.
+
+In: what a clerk typed into the row's columns; the phone number and the answers, which no screen shows, only where they
+are to change. Out: the same recipient, through the same checks as a row of a list. What can't happen here: a change
+after the launch, an answer or a number shown, an answer kept that was digested for another question.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select, text
+
+from app import audit, tenancy
+from app.campaigns import ordered_checks, overlap, people
+from app.extensions import db, vault
+from app.intake import asked, correction, entry, excluded, imports, load
+from app.intake.checks import CheckedRow, Fault, Level
+from app.intake.mapping import OUR_COLUMNS
+from app.intake.reader import LIMITS
+from app.intake.single import Form
+from app.models import Campaign, Import, Recipient
+
+_GONE = "この送信先は、対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。"
+_NO_LIST = "この送信先は名簿の列が分からないため、直せません。対象外にして、1件ずつの入力で加えてください。"
+_MERGED = "取り込んだあとに文面の差込項目が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。"
+_MEANWHILE = "ほかの人がこの送信先を直しました。画面を開き直し、いまの内容を確かめてから直してください。"
+_TAKEN = "この番号の送信先は、すでにこの配信にあります。番号を確かめてください。"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that was taken, as it may be shown. `unseen` are the columns that stay as they are when left empty."""
+
+    form: Form
+    cells: Mapping[str, str] = field(repr=False)
+    unseen: frozenset[str]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The row as it stands, its list's columns, and what the whole list was checked by."""
+
+    recipient_id: int
+    import_id: int
+    sheet_row: int
+    reference: str
+    phone: str = field(repr=False)
+    fields: Mapping[str, str] = field(repr=False)
+    row_digest: bytes
+    header: tuple[str, ...]
+    way: entry.Way
+
+
+def kept(campaign: Campaign, recipient_id: int) -> Kept:
+    """Return a row that was taken, to be corrected. Raises imports.Refused."""
+    standing = _standing(campaign, recipient_id)
+    mapping = standing.way.mapping
+    unseen = {name for name in (mapping.phone, *mapping.answers) if name and name not in standing.fields}
+    needed = {standing.way.rules.header[place] for place in standing.way.rules.needed} - unseen
+    if not standing.reference:
+        needed.discard(mapping.reference or "")
+    cells = {name: standing.fields.get(name, "") for name in standing.header}
+    at = f"{standing.sheet_row:,}行目"
+    name = f"{standing.reference}（{at}）" if standing.reference else at
+    return Kept(Form(standing.header, mapping, frozenset(needed)), cells, frozenset(unseen), name)
+
+
+def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user_id: int) -> tuple[str, ...]:
+    """Change a row that was taken; return what is to be looked at, in Japanese. Commits.
+
+    Raises entry.BadRow, imports.Refused.
+    """
+    campaign = db.session.get_one(Campaign, campaign_id)
+    standing = _standing(campaign, recipient_id)
+    way, places, cells = _as_typed(campaign, standing, typed)
+    db.session.rollback()
+    checked = entry.check(way, standing.sheet_row, cells)
+    with tenancy.transaction() as connection:
+        entry.lock(connection, way)
+        _write(connection, standing, way, checked, places)
+        excluded.list_changed(connection, campaign_id)
+        detail = {"row": standing.sheet_row}
+        target = f"import:{standing.import_id}"
+        audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)
+        told = [fault.message_ja for fault in checked.faults] + entry.twice(connection, way, checked.phone)
+        told += overlap.same_person(
+            connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
+        )
+    ordered_checks.enqueue(way.tenant_id, campaign_id)
+    return tuple(told)
+
+
+def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
+    person = db.session.scalar(
+        select(Recipient)
+        .where(Recipient.id == recipient_id, Recipient.campaign_id == campaign.id)
+        .execution_options(populate_existing=True)
+    )
+    if person is None:
+        raise imports.Refused(_GONE)
+    upload = db.session.get(Import, person.import_id) if person.import_id is not None else None
+    if upload is None or upload.mapping is None or person.sheet_row is None:
+        raise imports.Refused(_NO_LIST)
+    way = correction.way_of(upload)
+    fields = people.open_fields(person.tenant_id, person.id, person.fields_sealed)
+    shown = {way.mapping.phone, *way.mapping.answers, *fields}
+    return _Standing(
+        person.id,
+        upload.id,
+        person.sheet_row,
+        person.reference,
+        people.open_phone(person.tenant_id, person.id, person.phone_sealed),
+        fields,
+        bytes(person.row_digest),
+        tuple(name for name in upload.header if name in shown and name not in OUR_COLUMNS),
+        way,
+    )
+
+
+def _as_typed(
+    campaign: Campaign, standing: _Standing, typed: Mapping[str, str]
+) -> tuple[entry.Way, list[int], list[str]]:
+    """Return what the row is checked by, the places of the answers that are checked with it, and its cells.
+
+    Answers that stay as they are can't be checked once more: they are digests.
+    """
+    mapping = standing.way.mapping
+    said = {name: typed.get(name, "").replace("\0", "")[: LIMITS.cell] for name in standing.header}
+    if not said[mapping.phone or ""].strip():
+        said[mapping.phone or ""] = standing.phone
+    places = [
+        place
+        for place, column in enumerate(mapping.answers)
+        if column in standing.fields or said.get(column or "", "").strip()
+    ]
+    left = {column for place, column in enumerate(mapping.answers) if place not in places}
+    header = [name for name in standing.header if name not in left]
+    reference = mapping.reference if standing.reference or said.get(mapping.reference or "", "").strip() else None
+    mapping = dataclasses.replace(
+        mapping, reference=reference, answers=tuple(mapping.answers[place] for place in places)
+    )
+    questions = asked.questions_of(campaign)
+    if mapping.problems(
+        header,
+        [questions[place] for place in places],
+        asked.merge_names(campaign, header),
+        payment_required=campaign.payment_required,
+    ):
+        raise imports.Refused(_MERGED)
+    way = entry.way_of(campaign, header, mapping, places)
+    return way, places, [said[name] for name in header]
+
+
+def _write(connection: Connection, standing: _Standing, way: entry.Way, row: CheckedRow, places: Sequence[int]) -> None:
+    target = way.target(standing.import_id)
+    values = load.amended(target, standing.recipient_id, standing.row_digest, row)
+    found = connection.execute(
+        text("""
+            SELECT row_digest, answer_digests FROM recipient
+            WHERE id = :id AND campaign_id = :campaign_id AND sms_state = 'draft' FOR NO KEY UPDATE
+        """),
+        {"id": standing.recipient_id, "campaign_id": way.campaign_id},
+    ).one_or_none()
+    if found is None:
+        raise imports.Refused(_GONE)
+    if bytes(found.row_digest) != standing.row_digest:
+        raise imports.Refused(_MEANWHILE)
+    digests = [bytes(digest) for digest in found.answer_digests]
+    for place, answer in zip(places, row.answers, strict=True):
+        question_id = way.question_ids[place]
+        digests[place] = vault.answer_digest(way.tenant_id, standing.recipient_id, question_id, answer)
+    if row.reference and row.reference != standing.reference:
+        values["identity_key"] = load.reference_key(target, row.reference)
+        taken = connection.execute(
+            text("SELECT 1 FROM recipient WHERE campaign_id = :campaign_id AND identity_key = :key"),
+            {"campaign_id": way.campaign_id, "key": values["identity_key"]},
+        ).scalar()
+        if taken:
+            column = way.mapping.reference
+            raise entry.BadRow([Fault(standing.sheet_row, column, Level.ERROR, "reference_taken", _TAKEN)])
+    values["answer_digests"] = digests
+    connection.execute(
+        text(f"UPDATE recipient SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id"),  # noqa: S608
+        {**values, "id": standing.recipient_id},
+    )
+    warned = connection.execute(
+        text("DELETE FROM import_fault WHERE import_id = :id AND sheet_row = :row AND level = 'warning'"),
+        {"id": standing.import_id, "row": standing.sheet_row},
+    ).rowcount
+    load.write_faults(connection, target, [row], {standing.sheet_row: standing.recipient_id})
+    correction.count(connection, standing.import_id, rows=0, added=0, warnings=len(row.faults) - warned)
