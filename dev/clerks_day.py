@@ -150,9 +150,8 @@ def _upload(page: Page, name: str, content: bytes) -> None:
 
 
 def _ask(page: Page, show: Show) -> None:
-    """Check every row, look, ask for approval."""
+    """Look at the check, which began by itself; ask for approval."""
     page.get_by_role("navigation", name="配信の手順").get_by_role("link", name=re.compile("確認")).click()
-    page.get_by_role("button", name=f"{PEOPLE}件を確認する").click()
     expect(page.get_by_role("link", name=f"{PEOPLE}件の送信へ進む")).to_be_visible()
     show(page, "guide-check")
     page.get_by_role("link", name=f"{PEOPLE}件の送信へ進む").click()

@@ -317,6 +317,7 @@ def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[
         problems.append(
             f"SMSが{LIMIT}文字を超える送信先が{result.too_long:,}件あります（最長{result.longest_units}文字）："
             f"{'、'.join(found.too_long)}{more}。SMS本文を短くするか、名簿の文字を短くして取り込み直してください。"
+            f"{'長い名前だけを短い言い方にする方法は、「確認」の画面にあります。' if result.short_forms else ''}"
         )
     for name, count in found.missing.items():
         problems.append(

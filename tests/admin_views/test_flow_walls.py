@@ -43,6 +43,7 @@ def flow_urls(app: Flask, campaign: int, upload: int) -> list[tuple[str, str]]:
         "sheet_row": 2,
         "row_id": 1,
         "by": "number",
+        "form": "xlsx",
     }
     made: list[tuple[str, str]] = []
     for rule in rules:

@@ -196,8 +196,8 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
 _UNTOLD = {
     "id", "tenant_id", "key", "code", "look", "provider", "revision", "rehearsal", "failures", "trips", "resting_until",
     "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
-    "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by", "asked_at",
-    "asked_digest", "approved_by",
+    "check_due_at", "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by",
+    "asked_at", "asked_digest", "approved_by",
     "ask_after", "receipt_secret", "doubted_at", "unanswered", "rests_until", "proved_at",
     "restore_hold", "restore_since", "restore_until",
     "send_wish_until", "ask_wish_until", "ask_refused_at", "ask_refused_what", "ask_refused_code",

@@ -34,7 +34,7 @@ def _link(app: Flask) -> str:
 
 
 def test_who_is_too_long_is_named_and_a_short_form_offered_and_chosen(app, clerk, ours, campaign, ask):
-    imported(app, ours, clerk, campaign, LIST.encode())
+    assert "長い名前だけを短い言い方にする方法は" in imported(app, ours, clerk, campaign, LIST.encode())
     url = f"/admin/campaign/{campaign}/check/"
     page = page_of(clerk, url)
     assert "SMSが70文字を超える送信先が2件あります" in page
