@@ -77,11 +77,15 @@ class _Here:
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
         """Open a sheet, as `BookProcess` does."""
         told = self._reader.open(wanted, hidden=hidden)
-        return Sheet(told["sheet"], tuple(told["names"]), self._rows(), lambda: 1.0)
+        hidden_columns: list[int] = []
+        return Sheet(
+            told["sheet"], tuple(told["names"]), self._rows(hidden_columns), lambda: 1.0, lambda: hidden_columns
+        )
 
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, hidden_columns: list[int]) -> Iterator[tuple[int, list[str]]]:
         while True:
             told = self._reader.more()
+            hidden_columns[:] = told["hidden"]
             yield from told["rows"]
             if told["end"]:
                 return
@@ -133,6 +137,9 @@ def _count_hidden(data: bytes, table: Table, made: List, tally: Tally) -> None:
     hidden = sum(line.hidden and any(cell.text or cell.kind for cell in line.cells) for line in made.lines)
     if counted != hidden:
         tally.is_silent(f"{counted} hidden rows told of {hidden}: {made.manner}")
+    column = _names(made).get(str(made.manner["hidden_column"]))
+    if table.hidden_columns != ((column,) if column else ()):
+        tally.is_silent(f"hidden columns told: {table.hidden_columns} of {column}")
 
 
 def _account(made: List, seen: dict[int, Line], outcomes: list[Outcome], tally: Tally) -> None:

@@ -132,7 +132,7 @@ class Reader:
         while len(rows) < _ROWS and characters < _CHARACTERS:
             row = next(self._rows, None)
             if row is None:
-                return {"rows": rows, "read": self._sheet.read(), "end": True}
+                return self._told(rows, end=True)
             size = sum(map(len, row[1]))
             if size > self._cell:
                 self._refuse(*row, self._cell)
@@ -140,7 +140,10 @@ class Reader:
                 raise self._bad_file("row_too_long", f"{row[0]}行目が長すぎます。要らない列を削除してください。")
             rows.append(row)
             characters += size
-        return {"rows": rows, "read": self._sheet.read(), "end": False}
+        return self._told(rows, end=False)
+
+    def _told(self, rows: list[tuple[int, list[str]]], *, end: bool) -> dict[str, Any]:
+        return {"rows": rows, "read": self._sheet.read(), "hidden": self._sheet.hidden_columns(), "end": end}
 
     def hidden(self, wanted: str) -> dict[str, Any]:
         """Count the rows that a sheet hides."""

@@ -71,13 +71,15 @@ class BookProcess:
         """Open a sheet, as `books.open_book` does; an earlier one can't be read any more. Raises BadFile."""
         told = self._ask(order="open", wanted=wanted, hidden=hidden)
         read = [0.0]
-        return Sheet(told["sheet"], tuple(told["names"]), self._rows(read), lambda: read[0])
+        hidden_columns: list[int] = []
+        rows = self._rows(read, hidden_columns)
+        return Sheet(told["sheet"], tuple(told["names"]), rows, lambda: read[0], lambda: hidden_columns)
 
     def count_hidden_rows(self, wanted: str) -> int:
         """Return how many rows a sheet hides. Raises BadFile."""
         return int(self._ask(order="hidden", wanted=wanted)["count"])
 
-    def _rows(self, read: list[float]) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, read: list[float], hidden_columns: list[int]) -> Iterator[tuple[int, list[str]]]:
         self._order(order="more")
         while True:
             self._asked_ahead = False
@@ -87,6 +89,7 @@ class BookProcess:
                 self._order(order="more")
                 self._asked_ahead = True
             read[0] = told["read"]
+            hidden_columns[:] = told["hidden"]
             yield from told["rows"]
             if told["end"]:
                 return

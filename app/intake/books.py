@@ -8,7 +8,7 @@ for a part of the name.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
@@ -37,12 +37,16 @@ Earn = Callable[[float], None]
 
 
 class Sheet(NamedTuple):
-    """A sheet: its name, those of all visible ones, its rows, the share of it that was read (0 to 1)."""
+    """A sheet: its name, those of all visible ones, its rows, the share of it that was read (0 to 1).
+
+    `hidden_columns` tells the places of the columns that it hides, once its first row was read.
+    """
 
     name: str
     names: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]]]
     read: Callable[[], float]
+    hidden_columns: Callable[[], Sequence[int]] = tuple
 
 
 def _nothing(_seconds: float) -> None:
@@ -84,7 +88,8 @@ def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool) -> "tuple[
     at = [0]
     cells = _SheetRows(texts, shows, hidden=hidden, stale=found.stale)
     names = tuple(name for name, _ in found.sheets)
-    return Sheet(name, names, _rows(book, part, cells, at, earn), lambda: at[0] / max(1, size)), cells
+    rows = _rows(book, part, cells, at, earn)
+    return Sheet(name, names, rows, lambda: at[0] / max(1, size), lambda: sorted(cells.hidden_columns)), cells
 
 
 class _Texts:
@@ -149,6 +154,7 @@ class _SheetRows(Handler):
         # a program that computes nothing itself leaves a formula's result empty, or writes 0
         self._not_computed = frozenset({"", "0"} if stale else {""})
         self.left_out = self.filled = 0
+        self.hidden_columns: set[int] = set()
         self.rows: list[tuple[int, list[str]]] = []
         self._texts = texts
         self._shows = shows
@@ -179,6 +185,10 @@ class _SheetRows(Handler):
             self._cells = []
             self._next = 0
             self._hidden = is_on(attributes.get("hidden")) or (self._hidden_by_default and "hidden" not in attributes)
+        elif name == "col":
+            if is_on(attributes.get("hidden")):
+                first, last = int(attributes["min"]), int(attributes["max"])
+                self.hidden_columns.update(range(max(0, first - 1), min(last, _MOST_COLUMNS)))
         elif name == "f":
             self._formula = True
         elif name == "sheetFormatPr":

@@ -76,8 +76,8 @@ class Sample:
     """The first rows of an upload that waits for its mapping, and how the file was read.
 
     `sheet` is the one read of a workbook's visible `sheets`, `header_row` the sheet row of the headline (0: none
-    was found), `head` the first rows that could be one. `encodings` are those possible, the one in use first; none for
-    a workbook.
+    was found), `head` the first rows that could be one, `hidden_columns` those that a workbook hides. `encodings` are
+    those possible, the one in use first; none for a workbook.
     """
 
     rows: tuple[Row, ...] = field(default=(), repr=False)
@@ -86,6 +86,7 @@ class Sample:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     encodings: tuple[str, ...] = ()
+    hidden_columns: tuple[str, ...] = ()
 
 
 def sample(row: Import) -> Sample:
@@ -99,7 +100,8 @@ def sample(row: Import) -> Sample:
     encodings = () if found.encoding == "xlsx" else encodings_possible(chunks.open_file(*stored), found.encoding)
     head = tuple((sheet_row, _in_short(cells)) for sheet_row, cells in found.head if any(map(str.strip, cells)))
     header_row = found.header_row if isinstance(found, Table) else 0
-    return Sample(rows, header_row, head, found.sheet, found.sheets, tuple(encodings))
+    hidden = found.hidden_columns if isinstance(found, Table) else ()
+    return Sample(rows, header_row, head, found.sheet, found.sheets, tuple(encodings), hidden)
 
 
 def _in_short(cells: Sequence[str]) -> str:
@@ -221,8 +223,8 @@ def twin(row: Import) -> Import | None:
 def start_if_known(import_id: int) -> bool:
     """Start an import without asking where a list of its form was taken before and nothing is to be told. Commits.
 
-    Whatever is to be told before anything is taken keeps it waiting: hidden rows, a file that was taken already, a
-    refusal among the first rows, variants of letters that nobody has decided about.
+    Whatever is to be told before anything is taken keeps it waiting: hidden rows and columns, a file that was taken
+    already, a refusal among the first rows, variants of letters that nobody has decided about.
     """
     row = db.session.get_one(Import, import_id)
     if row.state != "mapping" or not row.header or row.hidden_rows != 0 or (mapping := proposals.known(row)) is None:
@@ -230,11 +232,13 @@ def start_if_known(import_id: int) -> bool:
     if twin(row) is not None or overlap.same_files(row.campaign):
         return False
     try:
-        rows = sample(row).rows
+        first = sample(row)
+        rows = first.rows
         row = db.session.get_one(Import, import_id)
         questions = questions_of(row.campaign)
         undecided = [questions[place] for place in variants(row.header, rows, mapping, questions)]
-        if any(not question.variants_alike for question in undecided) or any(_refused(row, rows, mapping)):
+        untold = first.hidden_columns or any(not question.variants_alike for question in undecided)
+        if untold or any(_refused(row, rows, mapping)):
             return False
         imports.start(import_id, mapping)
     except (BadInput, imports.Refused):

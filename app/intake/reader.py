@@ -81,6 +81,7 @@ class Table:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     head: tuple[Row, ...] = ()
+    hidden_columns: tuple[str, ...] = ()
 
 
 class Misread(BadFile):
@@ -144,6 +145,7 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
         source.sheet,
         source.sheets,
         _shown(head),
+        tuple(opened.header[place] for place in source.hidden_columns() if place < len(opened.header)),
     )
 
 
@@ -165,6 +167,7 @@ class _Source(NamedTuple):
     read: Callable[[], float]
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    hidden_columns: Callable[[], Sequence[int]] = tuple
 
 
 def _text_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
@@ -185,7 +188,7 @@ def _book_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
     if not choice.sheet and len(sheet.names) > 1:
         sheet = book.open(_list_among(book, sheet.names, limits), hidden=choice.hidden_rows)
     rows = _rows_of(sheet.name, _short_cells(sheet.rows, limits))
-    return _Source(rows, "xlsx", "", sheet.read, sheet.name, sheet.names)
+    return _Source(rows, "xlsx", "", sheet.read, sheet.name, sheet.names, sheet.hidden_columns)
 
 
 def _rows_of(sheet: str, rows: Iterator[Row]) -> Iterator[Row]:

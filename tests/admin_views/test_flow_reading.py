@@ -204,6 +204,17 @@ def hiding(*hidden: int) -> bytes:
     return stream.getvalue()
 
 
+def test_hidden_columns_are_told_before_anything_is_taken(app, clerk, ours, campaign):
+    made = openpyxl.load_workbook(io.BytesIO(hiding()))
+    made.worksheets[0].column_dimensions["B"].hidden = True
+    stream = io.BytesIO()
+    made.save(stream)
+    url = upload(clerk, campaign, stream.getvalue(), "名簿.xlsx").location
+    assert "非表示の列があります：氏名。" in page_of(app, clerk, ours, url)
+    url = upload(clerk, campaign, hiding(), "名簿2.xlsx").location
+    assert "非表示の列" not in page_of(app, clerk, ours, url)
+
+
 @pytest.mark.parametrize("hidden", [(5, 6), (3,), (8,), (7, 8)])
 def test_hidden_rows_left_out_are_told_as_such_and_never_as_empty(app, clerk, ours, campaign, ask, hidden):
     url = upload(clerk, campaign, hiding(*hidden), "名簿.xlsx").location

@@ -153,6 +153,19 @@ def test_a_hidden_row_is_left_out_and_counted(sheet_format, row, seen):
     assert books.count_hidden_rows(stream, "名簿") == (0 if seen else 1)
 
 
+def test_hidden_columns_are_named():
+    columns = (
+        '<cols><col min="2" max="3" hidden="1"/><col min="5" max="16384" hidden="true"/><col min="1" max="1"/></cols>'
+    )
+    row = "".join(
+        f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in ("番号", "氏名", "備考", "電話番号", "住所")
+    )
+    rows = f'<row r="1">{row}</row><row r="2"><c><v>1</v></c></row>'
+    table = read_table(_by_hand(f"<worksheet>{columns}<sheetData>{rows}</sheetData></worksheet>"))
+    assert table.hidden_columns == ("氏名", "備考", "住所")
+    assert read_table(_sheet([["番号", "氏名"], [1, "森"]])).hidden_columns == ()
+
+
 def test_a_text_is_read_as_its_format_shows_it():
     stream = _sheet([["番号", "氏名"], ["12", "佐藤"], [12, 3]], {"A2": '"K"@', "A3": '"K"00000', "B3": "0%"})
     assert _rows_of(stream) == [(2, ["K12", "佐藤"]), (3, ["K00012", "#書式!"])]

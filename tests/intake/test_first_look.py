@@ -175,16 +175,17 @@ def test_a_form_of_another_company_is_not_known(app: Flask, campaign: Campaign) 
     assert known(campaign, OTHER)
 
 
-def test_a_book_of_a_known_form_waits_only_for_hidden_rows(campaign: Campaign) -> None:
+def test_a_book_of_a_known_form_waits_only_for_what_it_hides(campaign: Campaign) -> None:
     upload(campaign, LIST.encode())
 
-    def book(first: str, *, hide: bool) -> Import:
+    def book(first: str, *, hide: bool = False, column: bool = False) -> Import:
         made = Workbook()
         sheet = made.active
         assert sheet is not None
         for line in OTHER.replace("K7", first).strip().split("\r\n"):
             sheet.append(line.split(","))
         sheet.row_dimensions[2].hidden = hide
+        sheet.column_dimensions["C"].hidden = column
         stream = io.BytesIO()
         made.save(stream)
         import_id = imports.store(campaign.id, "名簿.xlsx", io.BytesIO(stream.getvalue()), user_id=author(campaign))
@@ -192,7 +193,8 @@ def test_a_book_of_a_known_form_waits_only_for_hidden_rows(campaign: Campaign) -
         return db.session.get_one(Import, import_id)
 
     assert not first_look.start_if_known(book("K8", hide=True).id)
-    assert first_look.start_if_known(book("K9", hide=False).id)
+    assert not first_look.start_if_known(book("K8", column=True).id)
+    assert first_look.start_if_known(book("K9").id)
 
 
 # --- variants of letters ---

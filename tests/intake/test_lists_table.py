@@ -86,6 +86,10 @@ def hide(sheet: Worksheet) -> None:
     sheet.row_dimensions[2].hidden = True
 
 
+def hide_column(sheet: Worksheet) -> None:
+    sheet.column_dimensions["C"].hidden = True
+
+
 LIST = rows_text(SOUND, OTHER)
 # numbers of one length, but for the first
 LENGTHS = rows_text(
@@ -146,6 +150,7 @@ CASES: dict[str, list[bytes]] = {
     "差し込む列のエラー値（#N/Aなど）": with_cell("氏名", "#N/A", "#REF!"),
     "番号の列の結合されたセル（下の行）": [book(lambda sheet: sheet.merge_cells("A1:A2"))],
     "フィルターや手作業で隠れた行": [book(hide)],
+    "非表示の列": [book(hide_column)],
     "壊れたブック": [book()[:-200], replaced(book(), "</worksheet>", "")],
     "開くと極端に大きくなるブック": [replaced(cell("氏名", "@@@"), "@@@", "あ" * 10**6)],
     "ハイフン、空白、かっこ、全角、+81": with_cell(
@@ -268,6 +273,10 @@ def test_whoever_is_taken_is_who_stands_there(line: Line) -> None:
 
 def test_hidden_rows_are_counted_before_anything_is_taken() -> None:
     assert [count_hidden_rows(io.BytesIO(data), "Sheet") for data in (book(), book(hide))] == [0, 1]
+
+
+def test_hidden_columns_are_named_before_anything_is_taken() -> None:
+    assert read_table(io.BytesIO(book(hide_column))).hidden_columns == ("氏名",)
 
 
 def test_bank_kana_is_the_same_answer() -> None:
