@@ -106,8 +106,8 @@ def next_steps(done: Restored) -> list[str]:
     steps = [f"not asked: {item}" for item in done.unasked]
     if done.unasked:
         steps.append(
-            "http 429 or 5xx, no answer: run after-restore again later. http 401 or 403, unusable: have the token"
-            " renewed first. no_list: a manager compares with the provider's own screens."
+            "http 429 or 5xx, no answer, too_slow: run after-restore again later. http 401 or 403, unusable: have the"
+            " token renewed first. no_list: a manager compares with the provider's own screens."
         )
     if done.campaigns_held_now:
         steps.append(

@@ -5,6 +5,7 @@ part of a list taken for the whole, or another time's list for this one (the ser
 list that lacks what the database itself knows to be there; a transaction open while a service is asked.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ from app.vault import CannotOpen
 
 # a list that goes on for so long is not read to its end: a person looks into it
 _MOST_PAGES = 20_000
+# one that takes longer than this for a reading holds up nobody else's after-restore, seconds
+_LONGEST_S = 900.0
 _TRIES = 3
 # A service's clock may be changed, or in another zone: so much more of its list is read on either side, and more where
 # no message of ours tells how far it is from ours.
@@ -156,7 +159,10 @@ def on_record(
 def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:
     """Read a list to its end, by the service's clock."""
     found: dict[str, Left] = {}
+    ends = time.monotonic() + _LONGEST_S
     for number in range(1, _MOST_PAGES + 1):
+        if time.monotonic() >= ends:
+            raise Unasked("too_slow")
         request = provider.sent_between(account, start, end, number)
         if request is None:
             raise Unasked("no_list")

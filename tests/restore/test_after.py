@@ -12,7 +12,7 @@ from app.campaigns import rehearsal
 from app.delivery import turns
 from app.restore import after, missed
 from app.restore.after import NotLifted, Restored
-from app.setback import beat, doubt
+from app.setback import beat, doubt, listing
 from app.tracking.figures import figures
 from sandbox.harness import Sandbox
 from tests import factories
@@ -115,6 +115,22 @@ def test_an_operator_may_say_that_nothing_left(
     job.make_due()
     job.send()
     assert set(received(sandbox).values()) == {1}
+
+
+def test_a_list_that_takes_too_long_holds_its_account_and_not_the_others(
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = launched(15, slice_rows=5)
+    set_back(job, database)
+    job.send()
+    monkeypatch.setattr(listing, "_LONGEST_S", 0.0)
+    [unasked] = restored().unasked
+    assert unasked.endswith("(too_slow)")
+    job.make_due()
+    job.send()
+    assert set(received(sandbox).values()) == {1}
+    monkeypatch.undo()
+    assert restored().attempts == 5
 
 
 def test_row_numbers_go_on_beyond_all_that_were_seen(launched: Launched, database: psycopg.Connection) -> None:
