@@ -81,6 +81,7 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
         entry.lock(connection, way)
         _write(connection, standing, way, checked, places)
         excluded.list_changed(connection, campaign_id)
+        overlap.recount_same_number(connection, campaign_id)
         detail = {"row": standing.sheet_row}
         target = f"import:{standing.import_id}"
         audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)

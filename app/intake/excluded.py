@@ -52,6 +52,7 @@ def exclude(campaign_id: int, recipient_id: int, *, user_id: int) -> None:
         if row is None or not move_aside(connection, "r.campaign_id = :campaign_id AND r.id = :id", values):
             raise imports.Refused(_GONE)
         list_changed(connection, campaign_id)
+        overlap.recount_same_number(connection, campaign_id)
         _record(connection, "exclude_recipient", campaign_id, row, user_id)
     ordered_checks.enqueue(row.tenant_id, campaign_id)
 
@@ -83,6 +84,7 @@ def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
         if not added:
             raise imports.Refused(_TAKEN)
         list_changed(connection, campaign_id)
+        overlap.recount_same_number(connection, campaign_id)
         _record(connection, "include_recipient", campaign_id, kept, user_id)
     ordered_checks.enqueue(kept.tenant_id, campaign_id)
 
@@ -117,11 +119,7 @@ def listed(campaign: Campaign, limit: int, import_id: int | None = None) -> list
 
 
 def list_changed(connection: Connection, campaign_id: int) -> None:
-    """Say that the list has changed: the last check is void, another ordered, who has others' numbers counted anew.
-
-    The campaign is locked.
-    """
-    overlap.recount_same_number(connection, campaign_id)
+    """Say that the list has changed: the last check is void, and another ordered. The campaign is locked."""
     connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
     ordered_checks.order(connection, campaign_id)
 

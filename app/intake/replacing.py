@@ -42,6 +42,12 @@ def replace(import_id: int, by: By, *, user_id: int) -> int:
     while rows := _contradicting(import_id, after):
         replaced += _by_reference(import_id, rows, user_id)
         after = rows[-1]
+    if replaced:
+        campaign_id = db.session.get_one(Import, import_id).campaign_id
+        db.session.rollback()
+        with tenancy.transaction() as connection:
+            # once, after the last batch: it reads the whole campaign
+            overlap.recount_same_number(connection, campaign_id)
     return replaced
 
 
@@ -91,6 +97,7 @@ def _by_number(import_id: int, user_id: int) -> int:
         connection.execute(text("UPDATE import SET same_number = 0 WHERE id = :id"), {"id": import_id})
         if replaced:
             excluded.list_changed(connection, campaign_id)
+            overlap.recount_same_number(connection, campaign_id)
             _record(connection, import_id, replaced, user_id)
     ordered_checks.enqueue(tenant_id, campaign_id)
     return replaced
