@@ -464,6 +464,7 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
     if len(names) > limits.columns:
         fewer = f"要らない列を削除して{limits.columns}列以内にしてください。"
         raise BadFile("too_many_columns", f"{sheet_row}行目の見出しの列が多すぎます。{fewer}")
+    _refuse_persons(sheet_row, names)  # first of all: what follows names a cell
     first_seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
@@ -480,7 +481,6 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
                 "違う名前に直してください。",
             )
         first_seen[name] = index
-    _refuse_persons(sheet_row, names)
     return tuple(names)
 
 

@@ -140,6 +140,15 @@ def test_a_csv_file_with_a_broad_title_waits_for_its_headline_too(app, clerk, ou
     assert ask(people_of(campaign)) == [(1,)]
 
 
+def test_no_persons_cell_is_kept_in_the_words_of_why_it_is_unread(clerk, campaign, ask):
+    headless = [["佐藤", "佐藤", "090-1234-5678"], ["鈴木", "鈴木", "080-1234-5678"]]
+    url = upload(clerk, campaign, book(表紙=COVER, 名簿=headless), "a.xlsx").location
+    clerk.post(f"{url}sheet", {"sheet": "名簿"})
+    ((problem,),) = ask(select(Import.problem))
+    assert "1行目に電話番号が入っています" in problem
+    assert "佐藤" not in problem
+
+
 def test_a_reading_that_was_fine_stays_where_another_row_cannot_be_the_headline(app, clerk, ours, campaign):
     data = book(表紙=COVER, 明細=[OWN_NAMES, *PEOPLE])
     url = upload(clerk, campaign, data, "a.xlsx").location
