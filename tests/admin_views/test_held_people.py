@@ -96,7 +96,7 @@ def test_the_list_says_what_happened_what_to_look_up_and_what_each_button_does(
     assert ask(select(SendLog.reference).where(SendLog.recipient_id == person)) == [(None,)]
     assert secret
     assert references.sms("", person, 1) in shown, "our reference, as the service has it"
-    assert "2通届きます" in shown
+    assert "これまでのSMSが届いていた場合は、その分だけ重ねて届きます" in shown
     assert "SMSは送られません" in shown
 
 
@@ -210,7 +210,7 @@ def test_a_number_at_its_limit_is_let_go_for_all_and_sent_to_by_choice(
     assert 'value="all:send"' not in page, "thousands of one number are never sent to by one press"
     chosen = [str(person.id) for person in stuck.people[:2]]
     question = asked(manager, stuck, "send", id=chosen)
-    assert "電話番号は1種類です。1つの番号に、多いところで2通のSMSが届きます" in plain(question)
+    assert "電話番号は1種類です。1つの番号に、これまでに送ったSMSのほかに、多いところで2通が届きます" in plain(question)
     assert "2件を送信待ちにしました" in pressed(manager, stuck, question)
     assert "1件を送らないことにしました" in pressed(manager, stuck, asked(manager, stuck, "all:skip"))
     assert ask(states(stuck)) == [("queued",), ("queued",), ("cancelled",)]

@@ -130,7 +130,7 @@ def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
     digest = rehearsal.rehearse(campaign.id).digest
     campaign.page_text = "変更しました"
     db.session.commit()
-    with pytest.raises(NotReady, match="確認がまだ"):
+    with pytest.raises(NotReady, match="確認のあとで"):
         launch(campaign, digest)
     rehearsal.rehearse(campaign.id)
     with pytest.raises(NotReady, match="確認した内容が変わっています"):
