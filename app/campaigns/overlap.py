@@ -87,7 +87,7 @@ def _where(campaign: Campaign) -> str:
 
 
 def _way_on(campaign: Campaign) -> str:
-    """Say what to do about rows of one number: with a whole later list, or with single rows."""
+    """Return what to do about rows of one number: with a whole later list, or with single rows."""
     later = db.session.scalars(
         text("""
             SELECT filename FROM import
@@ -101,14 +101,18 @@ def _way_on(campaign: Campaign) -> str:
     return "同じ人なら、名簿の結果の「見つかった行」で、要らないほうの行を「対象外にする」にしてください。"
 
 
-# people of before, by `r`, who have the number of somebody of a list
-SAME_NUMBER = """
-    r.campaign_id = :campaign_id AND r.import_id IS DISTINCT FROM :import_id AND EXISTS (
-        SELECT FROM recipient AS n
-        WHERE n.tenant_id = r.tenant_id AND n.phone_index = r.phone_index AND n.campaign_id = r.campaign_id
-        AND n.import_id = :import_id AND n.id > r.id
-    )
+# The people of before who have the number of somebody of a list. Number by number, through the index: a planner without
+# statistics would else read everybody's.
+_BEFORE = """
+    SELECT DISTINCT before.id FROM recipient AS n CROSS JOIN LATERAL (
+        SELECT b.id FROM recipient AS b
+        WHERE b.tenant_id = n.tenant_id AND b.phone_index = n.phone_index AND b.campaign_id = n.campaign_id
+        AND b.import_id IS DISTINCT FROM :import_id AND b.id < n.id OFFSET 0
+    ) AS before
+    WHERE n.campaign_id = :campaign_id AND n.import_id = :import_id
 """
+# true of `r` who is one of them
+SAME_NUMBER = f"r.id IN ({_BEFORE})"
 
 
 def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> int:
@@ -118,16 +122,8 @@ def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> i
     ).scalar()
     if first == import_id:
         return 0  # nobody came before
-    # SAME_NUMBER from the other side, number by number: a planner without statistics would read everybody's
     found: int = executor.execute(
-        text("""
-            SELECT count(DISTINCT before.id) FROM recipient AS n CROSS JOIN LATERAL (
-                SELECT r.id FROM recipient AS r
-                WHERE r.tenant_id = n.tenant_id AND r.phone_index = n.phone_index AND r.campaign_id = n.campaign_id
-                AND r.import_id IS DISTINCT FROM :import_id AND r.id < n.id OFFSET 0
-            ) AS before
-            WHERE n.campaign_id = :campaign_id AND n.import_id = :import_id
-        """),
+        text(f"SELECT count(*) FROM ({_BEFORE}) AS before"),  # noqa: S608 - the condition stands above
         {"campaign_id": campaign_id, "import_id": import_id},
     ).scalar_one()
     return found
