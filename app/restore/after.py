@@ -235,13 +235,7 @@ def _lost_commits(known: Known) -> int:
     with tenancy.transaction() as connection:
         epoch = connection.execute(text("SELECT epoch FROM installation")).scalar_one()
         rows = connection.execute(text("SELECT slot, count AS raised FROM beat")).all()
-    counts: dict[int, int] = {row.slot: row.raised for row in rows}
-    return sum(
-        max(0, raised - (counts.get(slot, 0) if branch.epoch == epoch else 0))
-        for branch, slots in known.counts.items()
-        if branch.epoch >= epoch
-        for slot, raised in slots.items()
-    )
+    return known.lost(epoch, {row.slot: row.raised for row in rows})
 
 
 def _written_before(start: datetime) -> bool:

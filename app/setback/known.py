@@ -71,6 +71,15 @@ class Known:
                 return Why.BEAT
         return None
 
+    def lost(self, epoch: int, counts: Mapping[int, int]) -> int:
+        """Return how many beats are known since a database's `epoch` began that its counts lack."""
+        return sum(
+            max(0, count - (counts.get(slot, 0) if branch.epoch == epoch else 0))
+            for branch, slots in self.counts.items()
+            if branch.epoch >= epoch
+            for slot, count in slots.items()
+        )
+
     def copy(self) -> "Known":
         """Return what is known now: others of this process learn on."""
         return Known({branch: dict(slots) for branch, slots in self.counts.items()}, self.at)
