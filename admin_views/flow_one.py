@@ -9,6 +9,7 @@ from flask import request, url_for
 from app.identity.normalise import QuestionKind
 from app.intake import amending, asked, correction, imports, single
 from app.intake.checks import Fault
+from app.intake.reader import LIMITS
 from app.models import Campaign, Import
 
 _HINTS = {
@@ -17,7 +18,7 @@ _HINTS = {
     QuestionKind.POSTCODE: "例：100-0001",
     QuestionKind.DIGITS: "数字だけ",
 }
-_MOST = 2_000
+_MOST = LIMITS.cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Words:
 
 
 def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, Any]:
-    """Give what the page of a recipient typed in shows. Raises imports.Refused."""
+    """Return what the page of a recipient typed in shows. Raises imports.Refused."""
     words = Words(
         title="送信先を1件加える",
         intro="名簿のファイルと同じように確かめてから加えます。まだ何も送信されません。",
@@ -70,7 +71,7 @@ def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = 
 def corrected(
     upload: Import, sheet_row: int, typed: Mapping[str, str] | None = None, faults: Iterable[Fault] | None = None
 ) -> dict[str, Any]:
-    """Give what the page of a row that was kept out shows: its cells as they were read. Raises imports.Refused."""
+    """Return what the page of a row that was kept out shows: its cells as they were read. Raises imports.Refused."""
     kept = correction.kept(upload.id, sheet_row)
     words = Words(
         title=f"「{upload.filename}」の{sheet_row:,}行目を直す",
@@ -92,7 +93,7 @@ def amended(
     typed: Mapping[str, str] | None = None,
     faults: Iterable[Fault] = (),
 ) -> dict[str, Any]:
-    """Give what the page of a row that was taken shows, but for number and answers. Raises imports.Refused."""
+    """Return what the page of a row that was taken shows, but for number and answers. Raises imports.Refused."""
     kept = amending.kept(campaign, recipient_id)
     words = Words(
         title=f"{kept.name}を直す",

@@ -17,7 +17,6 @@ from app.extensions import db, vault
 from app.intake import asked, correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow, Fault, Level
 from app.intake.mapping import OUR_COLUMNS
-from app.intake.reader import LIMITS
 from app.intake.single import Form
 from app.models import Campaign, Import, Recipient
 
@@ -128,7 +127,7 @@ def _as_typed(
     Answers that stay as they are can't be checked once more: they are digests.
     """
     mapping = standing.way.mapping
-    said = {name: typed.get(name, "").replace("\0", "")[: LIMITS.cell] for name in standing.header}
+    said = {name: typed.get(name, "").replace("\0", "") for name in standing.header}
     if not said[mapping.phone or ""].strip():
         said[mapping.phone or ""] = standing.phone
     places = [

@@ -15,7 +15,6 @@ from app.extensions import db, vault
 from app.intake import asked, entry, imports, load, proposals
 from app.intake.checks import Fault, Level
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
-from app.intake.reader import LIMITS
 from app.intake.single import Form
 from app.models import Import
 
@@ -61,7 +60,7 @@ def correct(
     if lifecycle.content_locked(campaign):
         raise imports.Refused(lifecycle.why_locked(campaign.state))
     way = way_of(row)
-    cells = ["" if name in OUR_COLUMNS else typed.get(name, "").replace("\0", "")[: LIMITS.cell] for name in row.header]
+    cells = ["" if name in OUR_COLUMNS else typed.get(name, "").replace("\0", "") for name in row.header]
     db.session.rollback()
     checked = entry.check(way, sheet_row, cells)
     with tenancy.transaction() as connection:
