@@ -72,7 +72,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/list/sample.<string:form>")
     def sample_list(self, campaign_id: int, form: str) -> Page:
-        """Give a sample list of the campaign's own columns."""
+        """Return a sample list of the campaign's own columns."""
         campaign = one_campaign(campaign_id)
         return flow_lists.sample_of(campaign, form) if form in FORMS else abort(404)
 
@@ -242,7 +242,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/check.json")
     def check_progress(self, campaign_id: int) -> Page:
-        """Tell whether the check is done, or nobody is at it."""
+        """Return whether the check is done, or nobody is at it."""
         return jsonify(done=not flow_preview.is_checking(one_campaign(campaign_id)))
 
     # --- 送信 ---

@@ -107,7 +107,7 @@ class CampaignView(SecureModelView):
 
     @expose("/start/<string:key>/sample.<string:form>")
     def starter_sample(self, key: str, form: str) -> Response:
-        """Give a sample list of a starter's columns."""
+        """Return a sample list of a starter's columns."""
         if key not in STARTERS or form not in FORMS:
             abort(404)
         return campaign_start.sample_of(STARTERS[key], form)

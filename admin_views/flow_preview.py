@@ -93,7 +93,7 @@ def longest_of(campaign: Campaign, upload: Import) -> Preview | None:
 
 
 def how_many(checked: Mapping[str, Any]) -> str:
-    """Say how many SMS leave, and whether each number gets one alone."""
+    """Return in words how many SMS leave, and whether each number gets one alone."""
     people, numbers = checked["people"], checked.get("numbers", 0)
     if not numbers:  # checked before numbers were counted
         return f"{people:,}件"
@@ -198,7 +198,7 @@ def _named(campaign: Campaign, recipient_id: int, field: str) -> str:
 
 
 def is_checking(campaign: Campaign) -> bool:
-    """Say whether a check of the campaign is on its way."""
+    """Return whether a check of the campaign is on its way."""
     return (
         campaign.check_due_at is not None
         and campaign.state == CampaignState.DRAFT

@@ -38,7 +38,7 @@ def back_url(campaign_id: int, sent: Mapping[str, str]) -> str:
 
 
 def excluded_rows(campaign: Campaign, upload: Import | None = None) -> dict[str, Any]:
-    """Give what a page shows of the rows that are left out, of one list or of all."""
+    """Return what a page shows of the rows that are left out, of one list or of all."""
     found = excluded.listed(campaign, _SHOWN, None if upload is None else upload.id)
     return {"excluded": [_named(row) for row in found], "excluded_shown": _SHOWN}
 
@@ -50,7 +50,7 @@ def _named(row: excluded.LeftOut) -> Excluded:
 
 
 def actions(upload: Import, found: Sequence[imports.FoundRow]) -> dict[str, Any]:
-    """Say what can be done with the rows that are shown: which are to be corrected, which to be left out."""
+    """Return what can be done with the rows that are shown: which are to be corrected, which to be left out."""
     if upload.state != "done" or lifecycle.content_locked(upload.campaign):
         return {"to_correct": frozenset(), "to_exclude": {}, "contradicting": 0, "same_number": 0}
     ids = [row.recipient_id for row in found if row.recipient_id]
@@ -93,7 +93,7 @@ def replace_question(upload: Import, by: replacing.By) -> Confirmation:
 
 
 def discard_words(campaign: Campaign) -> list[str]:
-    """Say before a list is taken back that those whom its rows replaced don't come back by themselves."""
+    """Return the warning that those whom a list's rows replaced don't come back when it is taken back."""
     if not any(row.replaced for row in excluded.listed(campaign, _SHOWN)):
         return []
     words = (
@@ -104,7 +104,7 @@ def discard_words(campaign: Campaign) -> list[str]:
 
 
 def replaced_words(replaced: int) -> tuple[str, str]:
-    """Say what came of it, with the tone to say it in."""
+    """Return in words what came of it, and the tone of the message."""
     if not replaced:
         return "置き換える行はありませんでした。すでに置き換えてあるか、名簿が取り消されています。", "warning"
     return f"{replaced:,}件を置き換えました。前の行は「対象外にした送信先」にあります。", "success"

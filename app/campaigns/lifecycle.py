@@ -158,7 +158,7 @@ def missing_to_send(campaign: Campaign) -> list[str]:
 
 
 def _not_chosen(campaign: Campaign, kind: type[SmsAccount | PaymentAccount], words: str, screen: str) -> str:
-    """Say that no account is chosen, and where there is none to choose, who adds one and where."""
+    """Return in Japanese that no account is chosen; where there is none to choose, who adds one and where."""
     if db.session.scalar(select(select(kind.id).where(kind.tenant_id == campaign.tenant_id, kind.active).exists())):
         return f"{words}が選ばれていません。"
     return f"{words}がまだ登録されていません。自社の管理者が、「設定」の「{screen}」で登録します。"

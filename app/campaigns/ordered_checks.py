@@ -60,7 +60,7 @@ def run(campaign_id: int) -> None:
 
 
 def _move_on(campaign_id: int, condition: str, until: datetime | None = None) -> datetime | None:
-    """Say until when this worker may be silent; None where the check isn't, or no longer, its own."""
+    """Return until when this worker may be silent; None where the check isn't, or no longer, its own."""
     with tenancy.transaction() as connection:
         moved: datetime | None = connection.execute(
             text(

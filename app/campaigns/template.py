@@ -95,7 +95,7 @@ def _every_field(text: str) -> list[Field]:
 
 
 def shorten(text: str, name: str, most: int, words: str) -> str:
-    """Give a field, wherever it has none, a short form."""
+    """Put a short form in wherever a field has none."""
 
     def written(match: re.Match[str]) -> str:
         field = _field_at(match)

@@ -99,7 +99,7 @@ class Handler:
                 raise BadFile("cell_too_long", "Excelブックに長すぎるセルがあります。短くして保存し直してください。")
 
     def take(self) -> str:
-        """Give the text since the last time, Excel's escapes undone."""
+        """Return the text since the last time, Excel's escapes undone."""
         text = self.text[0] if len(self.text) == 1 else "".join(self.text)
         self.text.clear()
         self._size = 0

@@ -145,7 +145,7 @@ def enter_one(
 
 
 def twice(connection: Connection, way: Way, phone: str) -> list[str]:
-    """Say in Japanese that somebody who was just entered has another's number."""
+    """Return in Japanese that somebody who was just entered has another's number."""
     found: int = connection.execute(
         text("""
             SELECT count(*) FROM recipient

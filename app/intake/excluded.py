@@ -119,7 +119,7 @@ def listed(campaign: Campaign, limit: int, import_id: int | None = None) -> list
 
 
 def list_changed(connection: Connection, campaign_id: int) -> None:
-    """Say that the list has changed: the last check is void, and another ordered. The campaign is locked."""
+    """Void the last check, as the list has changed, and order another. The campaign is locked."""
     connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
     ordered_checks.order(connection, campaign_id)
 

@@ -289,7 +289,7 @@ def contradiction(sheet_row: int, column: str | None) -> Fault:
 
 
 def left_out(sheet_row: int) -> Fault:
-    """Say that a row was left out before: nobody brings it back by uploading it again."""
+    """Return that a row was left out before: nobody brings it back by uploading it again."""
     return Fault(
         sheet_row,
         None,

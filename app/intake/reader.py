@@ -365,7 +365,7 @@ def _find_delimiter(stream: BinaryIO, encoding: str) -> str:
 
 
 def _rows_in(head: str) -> Iterator[str]:
-    """Give a beginning's rows, without their quotes and what stands between those but for its letters."""
+    """Return a beginning's rows, without their quotes and what stands between those but for its letters."""
     row: list[str] = []
     quoted = False
     for character in head:

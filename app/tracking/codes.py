@@ -102,7 +102,7 @@ def words(code: str) -> str:
 
 
 def _status(protocol: str, number: int) -> str:
-    """Say what an answer's status, or curl's own number, means; the number is what a service's support asks for."""
+    """Return in words an answer's status, or curl's own number, which a service's support asks for."""
     if protocol == "curl":
         return f"通信の失敗、番号{number}"
     if number == HTTPStatus.TOO_MANY_REQUESTS:

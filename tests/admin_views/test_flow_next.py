@@ -29,7 +29,7 @@ def badge_on(page: str) -> str:
 
 
 def steps_on(page: str) -> list[str]:
-    """Give the large buttons, of which a page has one."""
+    """Return the large buttons, of which a page has one."""
     return re.findall(r'class="btn btn-primary btn-lg"[^>]*>(.*?)<', page)
 
 
