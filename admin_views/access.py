@@ -43,7 +43,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
 
 def may_open(endpoint: str) -> bool:
     """Say whether who is signed in may open a view."""
-    return bool(current_user.is_authenticated) and current_user.role in ACCESS.get(endpoint, frozenset())
+    return current_user.is_authenticated and staff().role in ACCESS.get(endpoint, frozenset())
 
 
 def staff() -> Staff:

@@ -6,12 +6,12 @@ own filters (their options are made once, for everybody), its exports, its bulk 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import flask_admin
 import structlog
-from flask import abort, flash, g, has_request_context, redirect, request
-from flask_admin.base import BaseView
+from flask import Blueprint, abort, flash, g, has_request_context, redirect, request
+from flask_admin.base import Admin, BaseView
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.form import BaseForm
 from flask_admin.helpers import get_redirect_target
@@ -45,11 +45,10 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 def expose(url: str = "/", *, methods: Iterable[str] = ("GET",)) -> Callable[[_View], _View]:
     """Give a method of a view its address: Flask-Admin's own `expose`, typed."""
-    exposed: Callable[[_View], _View] = flask_admin.expose(url, methods)
-    return exposed
+    return flask_admin.expose(url, methods)
 
 
-class Form(BaseForm):  # type: ignore[misc]
+class Form(BaseForm):
     """The base of all forms.
 
     NUL, which no person types and PostgreSQL can't hold, is dropped. A text that is far too long is refused before
@@ -85,10 +84,10 @@ def restore_hold() -> tuple[str, str, str] | None:
     )
 
 
-class SecureView(BaseView):  # type: ignore[misc]
+class SecureView(BaseView):
     """What all views share, tables or not: who may open them, and what is said when something fails."""
 
-    def create_blueprint(self, admin: Any) -> Any:
+    def create_blueprint(self, admin: Admin) -> Blueprint:
         """Make the view's blueprint, with the back office's error pages."""
         blueprint = super().create_blueprint(admin)
         blueprint.register_error_handler(HTTPException, errors.page)
@@ -102,8 +101,9 @@ class SecureView(BaseView):  # type: ignore[misc]
         """Ask the table of access."""
         return may_open(self.endpoint)
 
-    def inaccessible_callback(self, _name: str, **_kwargs: Any) -> BaseResponse:
+    def inaccessible_callback(self, name: str, **kwargs: object) -> BaseResponse:
         """Lead to the sign-in; to who is signed in, say that it isn't for him."""
+        del name, kwargs
         if current_user.is_authenticated:
             abort(403)
         return to_sign_in()
@@ -118,7 +118,7 @@ class SecureView(BaseView):  # type: ignore[misc]
             abort(404)
 
 
-class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
+class SecureModelView(SecureView, ModelView):
     """A table. Read-only unless a view says otherwise."""
 
     list_template = "office/list.html"
@@ -140,6 +140,8 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     page_size = 20
     can_set_page_size = True
     page_size_options = (20, 50, 100)
+    column_searchable_list: Sequence[str] | None
+    column_filters: Sequence[Filter] | None
     column_sortable_list: Any = ()  # only what an index on (company, column, id) serves
     column_default_sort: Any = ("id", True)
     column_type_formatters: Any = dict(show.TYPES)
@@ -154,12 +156,14 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     create_label = "新しく登録する"
     search_label = ""
     search_hint = ""  # how to search, for whom a search found nothing
-    number_columns: Any = ()
+    number_columns: Sequence[str] = ()
     # columns that are shown only to who asks for them
     walked_to = keyset.WALKED_TO
     columns_on_request: Sequence[str] = ()
     # related rows that the columns shown need
     read_beside: Sequence[str] = ()
+
+    _filters: Sequence[Filter] | None
 
     def __init__(self, model: type[Any], name: str, *, endpoint: str, url: str | None = None) -> None:
         self._columns: list[tuple[str, str]] = []
@@ -209,7 +213,8 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
     ) -> tuple[int, list[Any]]:
         """Give how many rows there are, up to a cap, and those of the page that the address asks for."""
         del page, execute
-        asked = [(self._filters[index], value) for index, _label, value in filters or []]
+        offered = self._filters or []
+        asked = [(offered[index], value) for index, _label, value in filters or []]
         order = None
         if sort_column is not None:
             order = keyset.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
@@ -317,7 +322,7 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
             return None
         return search or None
 
-    def is_valid_filter(self, filter: Any) -> bool:  # noqa: A002 - Flask-Admin's name
+    def is_valid_filter(self, filter: object) -> TypeGuard[Filter]:  # noqa: A002 - Flask-Admin's name
         """Take our own filters alone."""
         return isinstance(filter, Filter)
 
@@ -334,9 +339,10 @@ class SecureModelView(SecureView, ModelView):  # type: ignore[misc]
         return found
 
     def _get_filters(self, filters: Any) -> dict[str, str]:
+        offered = self._filters or []
         written: dict[str, str] = {}
         for index, _label, value in filters or []:
-            written |= self._filters[index].written(value)
+            written |= offered[index].written(value)
         return written
 
     def handle_action(self, return_view: str | None = None) -> Any:

@@ -25,9 +25,10 @@ _NOBODY: Bounds = (1, 0)
 _DAY_LETTERS = len("2026-11-26")
 
 
-class Filter(BaseSQLAFilter):  # type: ignore[misc]
+class Filter(BaseSQLAFilter):
     """One condition. `rank` says how far an index narrows the list by it: the lowest leads, None never does."""
 
+    param: str
     rank: int | None = None
 
     def get_options(self, _view: Any) -> None:

@@ -19,7 +19,7 @@ from app.tracking.states import CAMPAIGN, TENANT
 _LATEST = 8
 
 
-class HomeView(SecureView, AdminIndexView):  # type: ignore[misc]
+class HomeView(SecureView, AdminIndexView):
     """ホーム."""
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ import unicodedata
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, request, url_for
+from flask_admin import Admin
 from flask_admin.helpers import get_form_data
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import BooleanField, ColorField, FileField
@@ -99,9 +100,9 @@ class PageLookView(SecureView):
     def __init__(self) -> None:
         super().__init__("受信者の画面", endpoint="page_look")
 
-    def create_blueprint(self, admin: Any) -> Blueprint:
+    def create_blueprint(self, admin: Admin) -> Blueprint:
         """Let a picture through, and tell whoever sends one that is far too large what to do."""
-        blueprint: Blueprint = super().create_blueprint(admin)
+        blueprint = super().create_blueprint(admin)
         # before anything reads the form, the check of its token too
         blueprint.url_value_preprocessor(_allow_picture)
         blueprint.register_error_handler(413, _too_large)

@@ -66,7 +66,7 @@ def stamp(objects: Iterable[Any]) -> None:
                 raise ValidationError("ほかの企業のデータは選べません。選び直してください。")
 
 
-class ScopedLoader(QueryAjaxModelLoader):  # type: ignore[misc]
+class ScopedLoader(QueryAjaxModelLoader):
     """Look-up of related rows while typing, within the open scope."""
 
     def get_query(self) -> Any:
@@ -92,7 +92,7 @@ def scoped_loader(model: type[Any], name: str, field: str, options: dict[str, An
     return ScopedLoader(name, db, getattr(model, field).prop.mapper.class_, **options)
 
 
-class ScopedConverter(AdminModelConverter):  # type: ignore[misc]
+class ScopedConverter(AdminModelConverter):
     """Forms whose relation selects offer the open scope's rows."""
 
     def _model_select_field(self, prop: Any, multiple: Any, remote_model: type[Any], **kwargs: Any) -> Any:
@@ -102,7 +102,7 @@ class ScopedConverter(AdminModelConverter):  # type: ignore[misc]
         return super()._model_select_field(prop, multiple, remote_model, **kwargs)
 
 
-class ScopedInlineConverter(InlineModelConverter):  # type: ignore[misc]
+class ScopedInlineConverter(InlineModelConverter):
     """Inline forms whose look-ups stay within the open scope."""
 
     def process_ajax_refs(self, info: Any) -> dict[str, Any]:

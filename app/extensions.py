@@ -55,7 +55,7 @@ class QuickLimiter(Limiter):
             super()._check_request_limit(callable_name, in_middleware)
 
 
-class QuickCSRF(CSRFProtect):  # type: ignore[misc] # untyped
+class QuickCSRF(CSRFProtect):
     """Asks of the method first: to look changes nothing."""
 
     def protect(self, apply_exemptions: bool = False) -> None:  # noqa: FBT001, FBT002 - Flask-WTF's own
@@ -69,7 +69,7 @@ class QuickCSRF(CSRFProtect):  # type: ignore[misc] # untyped
                 abort(HTTPStatus.BAD_REQUEST)  # a part of a form without a name, which no browser sends
 
 
-class QuickLogin(LoginManager):  # type: ignore[misc] # untyped
+class QuickLogin(LoginManager):
     """Keeps nobody signed in beyond the session, so that there is no such cookie to renew."""
 
     def _update_remember_cookie(self, response: Response) -> Response:

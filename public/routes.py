@@ -92,7 +92,7 @@ def welcome_after_all(token: str, tail: str) -> Response:
 
 
 @bp.post("/<token:token>")
-@csrf.exempt  # type: ignore[untyped-decorator] # the token is the secret here, and there is no session yet to protect
+@csrf.exempt  # the token is the secret here, and there is no session yet to protect
 def begin(token: str) -> Response:
     """Take the person's press: the page counts as opened, and a session begins without the token."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":

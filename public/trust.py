@@ -24,7 +24,7 @@ def verify() -> Response:
 
 
 @bp.post("/verify")
-@csrf.exempt  # type: ignore[untyped-decorator] # it changes nothing, and whoever asks has no session
+@csrf.exempt  # it changes nothing, and whoever asks has no session
 @limiter.limit("20 per minute; 200 per hour")
 def verified() -> Response:
     """Say whether that company sends from that number."""
