@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
 from app import tenancy
-from app.tracking.moves import Executor
+from app.db import Executor
 
 _LOCK_SPACE = 7_230_000
 

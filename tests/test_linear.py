@@ -20,8 +20,9 @@ import pytest
 from app.identity import check, dates
 from app.identity.bad_input import BadInput
 from app.identity.normalise import Kana, QuestionKind, normalise
-from app.intake import amounts, cards, cell_text, mapping, number_format, phones, texts
+from app.intake import amounts, cards, cell_text, number_format, phones, texts
 from app.tenancy import passwords, second_factor, senders
+from app.values import column_names
 
 try:
     import re._parser as sre  # type: ignore[import-not-found]
@@ -195,7 +196,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "cell": cell_text.clean,
     "cell-warnings": lambda text: list(texts.warnings(text)),
     "odd": texts.looks_odd,
-    "column-name": lambda text: mapping.canonical(text[:200]),
+    "column-name": lambda text: column_names.canonical(text[:200]),
     "password": lambda text: passwords.problems(text, "a@example.jp", "名前"),
     "password-matches": lambda text: passwords.matches(passwords.of_nobody(), text) if len(text) > 300 else None,
     "second-factor": second_factor._read,

@@ -11,10 +11,11 @@ from sqlalchemy import func, select, text
 from app import audit, queues, tenancy
 from app.accounts import Unusable, for_payment, for_sms
 from app.campaigns import rehearsal, timing, waves
+from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
 from app.restore import holds
-from app.tracking.moves import Executor, move_campaign
+from app.tracking.moves import move_campaign
 from app.tracking.states import CAMPAIGN, CampaignState, TenantState
 
 _log = structlog.get_logger()

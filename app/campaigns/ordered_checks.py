@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.campaigns import rehearsal
-from app.tracking.moves import Executor
+from app.db import Executor
 
 # A check gives a sign of life with every few thousand rows: whoever is silent for so long is dead, seconds.
 _SILENT_S = 120

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from app.config import settings
+from app.db import Executor
 from app.extensions import db
 from app.models import Campaign
 from app.tracking.clock import japan_minutes
-from app.tracking.moves import Executor
 from app.tracking.states import CAMPAIGN, CampaignState
 
 _UNDER_WAY = ("approval", "scheduled", "sending", "paused")

@@ -20,6 +20,7 @@ from app.campaigns import overlap, people, template
 from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
 from app.campaigns.short_forms import ShortForms
 from app.campaigns.template import BUILT_IN, MissingField
+from app.db import Executor
 from app.extensions import db
 from app.identity.normalise import QuestionKind
 from app.identity.weakness import weak
@@ -27,7 +28,6 @@ from app.models import Campaign, Recipient, SmsAccount
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
 from app.restore import holds, missed_numbers
-from app.tracking.moves import Executor
 from app.tracking.states import CampaignState
 
 _PAGE_ROWS = 5_000

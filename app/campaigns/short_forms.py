@@ -11,7 +11,7 @@ from typing import Any
 
 from app.campaigns import template
 from app.campaigns.segments import LIMIT, flatten, units
-from app.intake.mapping import names_person
+from app.values.column_names import names_person
 
 WORDS = "お客様"
 _NAMED = 5

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Row, select, text
 
 from app import queues, tenancy
 from app.config import settings
+from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, Wave
 from app.tracking import codes, standing
-from app.tracking.moves import Executor, Only, move_all, move_campaign
+from app.tracking.moves import Only, move_all, move_campaign
 from app.tracking.reached import REACHED
 from app.tracking.states import CampaignState, SmsState
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.delivery import stopping
+from app.delivery.waits import WORTH_TELLING_S
 from app.outbound import Answer, Request, Response, wish_s
 from app.outbound.curl import Engine
 from app.sms.base import UnclearAnswer
@@ -25,9 +26,6 @@ _SILENT = 16
 _SILENT_WAIT_S = 15.0
 _REFUSED_WAIT_S = 60.0
 _REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-# a shorter wish is over before anybody reads of it, seconds
-WORTH_TELLING_S = 60.0
 
 What = Literal["lookup", "detail"]
 K = TypeVar("K")

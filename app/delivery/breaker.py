@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.delivery import retry
-from app.delivery.asking import WORTH_TELLING_S
+from app.delivery.waits import WORTH_TELLING_S
 from app.extensions import db
 from app.models import SmsAccount
 from app.sms.base import Outcome, OutcomeKind

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, text
 from app import queues, tenancy
 from app.campaigns import waves
 from app.config import settings
+from app.db import Executor
 from app.delivery import log
 from app.delivery.breaker import RESTS, SUSPECT_UNTIL
 from app.tracking import codes, standing
-from app.tracking.moves import Executor, Only, Step, move, move_campaign
+from app.tracking.moves import Only, Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState
 
 # What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:

@@ -14,6 +14,9 @@ from app.models import SmsAccount
 # what is due that much later than the wish ends waits for something else: its hours, its turn
 _MARGIN = timedelta(minutes=2)
 
+# a shorter wish is over before anybody reads of it, seconds
+WORTH_TELLING_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:

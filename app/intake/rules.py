@@ -12,8 +12,9 @@ from app.identity.bad_input import BadInput
 from app.identity.dates import parse_date
 from app.identity.normalise import QuestionKind, normal_digits, normalise
 from app.intake.amounts import to_yen
-from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, canonical
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
 from app.intake.phones import read_phone
+from app.values.column_names import canonical
 
 MAX_REFERENCE = 100  # characters
 _FOUR_DIGITS = re.compile("[0-9]{4}")

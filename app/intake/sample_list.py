@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.identity.normalise import QuestionKind
-from app.intake.mapping import Question, canonical, names_phone
+from app.intake.mapping import Question
 from app.tracking.cells import neutralise
 from app.tracking.xlsx import workbook
+from app.values.column_names import canonical, names_phone
 
 FORMS = {"xlsx": "Excel用（.xlsx）", "csv": "CSV（UTF-8）"}
 

@@ -19,15 +19,13 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.orm import Session, scoped_session
 
 from app.config import settings
+from app.db import Executor
 from app.extensions import redis_client
 from app.setback.known import SLOTS, Beat, Branch, Known, Why
 from app.setback.outside import Folder, OutsideAway, RedisCopy
 from app.tenancy import scope
-
-Executor = Connection | Session | scoped_session[Any]
 
 # how long the very first beat may take from its commit to its copies: tries, and seconds between them
 _FIRST_TRIES = 4

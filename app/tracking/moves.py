@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, text
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy import text
 
+from app.db import Executor
 from app.tracking import bulk
 from app.tracking.states import (
     CAMPAIGN,
@@ -21,8 +21,6 @@ from app.tracking.states import (
     SmsState,
     Track,
 )
-
-Executor = Connection | Session | scoped_session[Any]
 
 # The column that keeps a step's time. The page and payment tracks keep the first time, SMS the latest.
 STEP_TIMES: Mapping[tuple[str, str], str] = {

@@ -14,9 +14,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.util import AliasedClass
 
+from app.db import Executor
 from app.models import Recipient, SendLog
 from app.tracking import codes
-from app.tracking.moves import Executor, Step, move
+from app.tracking.moves import Step, move
 from app.tracking.states import SMS, PageState, SmsState
 
 # an expired or ended page says nothing by itself: `opened_at` tells whether it was used before

@@ -7,7 +7,8 @@ that reason. What can't happen here: a person whose SMS arrived told of as cance
 from dataclasses import replace
 from datetime import datetime
 
-from app.tracking.moves import Executor, Only, move_all
+from app.db import Executor
+from app.tracking.moves import Only, move_all
 from app.tracking.states import SmsState
 
 # Where an SMS left a person before they waited again; the times of earlier steps stay. NULL: none was ever taken.

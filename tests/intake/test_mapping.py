@@ -3,7 +3,8 @@ import json
 import pytest
 
 from app.identity.normalise import QuestionKind
-from app.intake.mapping import ColumnMapping, Question, canonical, propose
+from app.intake.mapping import ColumnMapping, Question, propose
+from app.values.column_names import canonical
 
 BIRTH = Question("生年月日", QuestionKind.DATE)
 LAST4 = Question("電話番号下4桁", QuestionKind.LAST4)
