@@ -265,10 +265,10 @@ class Turn:
 
     def _claim(self) -> list[Claim]:
         """Claim people, unless the database was set back. What can't be told outside doesn't leave."""
-        claims: list[Claim] = []
+        taken: list[Claim] = []
         try:
             with beat.rising(slices.holding(self.held)) as connection:
-                claims = self._claim_in(connection)
+                taken = self._claim_in(connection)
         except Held as held:
             doubt.hold(held)
             self._held_back = True
@@ -277,9 +277,9 @@ class Turn:
             _log.error("nothing leaves: the folder of the beat can't be used", error=str(fault))
             self._held_back = self._outside_away = True
             now = datetime.now(UTC)
-            self._results.extend(Result(item.recipient_id, item.attempt, None, now) for item in claims)
+            self._results.extend(Result(item.recipient_id, item.attempt, None, now) for item in taken)
             return []
-        return claims
+        return taken
 
     def _claim_in(self, connection: Connection) -> list[Claim]:
         if not self.held.may_send:
@@ -293,7 +293,7 @@ class Turn:
                 return []
         # to show whose fault a refusal was, another message goes, of another campaign if need be
         others = self._breaker.doubted and others_wait(connection, self._way.account.id)
-        claims = books.claim(
+        taken = books.claim(
             connection,
             self.held,
             account_id=self._way.account.id,
@@ -304,7 +304,7 @@ class Turn:
             trial=self._breaker.trying,
             suspects=not others,
         )
-        if others and not claims:
+        if others and not taken:
             self._rest_s = max(self._rest_s, _DOUBT_S)
-        caps.add(connection, self.held.tenant_id, len(claims))
-        return claims
+        caps.add(connection, self.held.tenant_id, len(taken))
+        return taken

@@ -59,7 +59,7 @@ def texts(sandbox: Sandbox) -> Counter[str]:
     return Counter(message["body"].split("http")[0] for message in sandbox.messages())
 
 
-def resend(job: Job) -> int:
+def send_again(job: Job) -> int:
     user_id = user(job)
     with tenancy.tenant(job.tenant_id):
         return again.resend(job.campaign_id, user_id=user_id)
@@ -86,7 +86,7 @@ def test_only_those_it_may_still_reach_are_written_to_again(sent: Callable[..., 
     assert job.state() == "completed"
     with tenancy.tenant(job.tenant_id):
         assert again.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 2
-    assert resend(job) == 2
+    assert send_again(job) == 2
     assert job.state() == "sending"
     assert queues.waiting("jobs.delivery.send") == {()}
     send(job)
@@ -100,9 +100,9 @@ def test_only_those_it_may_still_reach_are_written_to_again(sent: Callable[..., 
 def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
     job = sent(3)
     undelivered(job, ["unconnected"])
-    assert resend(job) == 1
+    assert send_again(job) == 1
     with pytest.raises(NotReady, match="送り直す相手はいません"):
-        resend(job)
+        send_again(job)
     with tenancy.tenant(job.tenant_id):
         acts = db.session.scalars(select(AuditEntry)).all()
         assert [(row.act, row.detail) for row in acts] == [("resend", {"again": "undelivered", "people": 1})]
@@ -125,7 +125,7 @@ def test_what_stands_in_the_way_is_said(sent: Callable[..., Job], spoil: str, sa
     job = sent(2)
     undelivered(job, ["unconnected"])
     job.change(spoil)
-    for act in (resend, remind):
+    for act in (send_again, remind):
         with pytest.raises(NotReady, match=said):
             act(job)
     assert job.states() == {"delivered": 1, "undelivered": 1}
@@ -185,14 +185,14 @@ def test_a_reminder_has_its_own_words_and_a_resend_after_it_keeps_them(
     job.check()
     undelivered(job, ["unconnected"])
     assert remind(job, sms_text=OTHER_WORDS) == 2
-    assert resend(job) == 1
+    assert send_again(job) == 1
     send(job)
     first = {f"【みどり信販】{person.fields['氏名']}様 お手続きのご案内です。": 1 for person in job.people}
     first[f"【みどり信販】{job.people[0].fields['氏名']}様 お手続きのご案内です。"] = 2
     others = {f"【みどり信販】{person.fields['氏名']}様 ご確認をお願いします ": 1 for person in job.people[1:]}
     assert texts(sandbox) == first | others
     undelivered(job, ["", "unconnected"])
-    assert resend(job) == 1
+    assert send_again(job) == 1
     send(job)
     assert texts(sandbox)[f"【みどり信販】{job.people[1].fields['氏名']}様 ご確認をお願いします "] == 2
 
@@ -262,7 +262,7 @@ def test_a_late_receipt_of_the_first_sms_says_nothing_of_the_reminder(launched: 
 def test_a_late_receipt_of_the_first_try_settles_the_second(sent: Callable[..., Job]) -> None:
     job = sent(1)
     undelivered(job, ["unconnected"])
-    resend(job)
+    send_again(job)
     send(job)
     tell_delivered(job, 1)
     assert job.states() == {"delivered": 1}
@@ -271,7 +271,7 @@ def test_a_late_receipt_of_the_first_try_settles_the_second(sent: Callable[..., 
 def test_completion_waits_for_an_act_that_wakes_the_campaign(sent: Callable[..., Job]) -> None:
     job = sent(2)
     undelivered(job, ["unconnected"])
-    resend(job)
+    send_again(job)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         assert not waves.complete_if_done(connection, job.campaign_id)
     assert job.state() == "sending"
@@ -361,7 +361,7 @@ def test_what_a_late_receipt_says_keeps_nobody_from_being_written_to_again(
     job = sent(1)
     [person] = job.people
     undelivered(job, ["unconnected"])
-    assert resend(job) == 1
+    assert send_again(job) == 1
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         reports.apply(connection, [Told(person.id, 1, Report("x", state), datetime.now(UTC))])
     send(job)

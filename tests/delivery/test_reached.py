@@ -197,7 +197,7 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
     with tenancy.tenant(job.tenant_id):
         way = routes.route(job.campaign_id)
         with slices.holding(taken) as connection:
-            claims = books.claim(
+            taken = books.claim(
                 connection,
                 taken,
                 account_id=way.account.id,
@@ -207,4 +207,4 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
                 limit=10,
             )
     # the one before carried generation 1, which was used: but it is the new one that waits
-    assert [(claim.attempt, claim.generation) for claim in claims] == [(2, 2)]
+    assert [(claim.attempt, claim.generation) for claim in taken] == [(2, 2)]

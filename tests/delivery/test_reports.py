@@ -123,7 +123,7 @@ def claimed(job: Job) -> tuple[slices.Lease, list[books.Claim]]:
     with tenancy.tenant(job.tenant_id):
         way = routes.route(job.campaign_id)
         with slices.holding(held) as connection:
-            claims = books.claim(
+            taken = books.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -132,7 +132,7 @@ def claimed(job: Job) -> tuple[slices.Lease, list[books.Claim]]:
                 after_id=0,
                 limit=10,
             )
-    return held, claims
+    return held, taken
 
 
 @pytest.mark.parametrize("own", [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN])
@@ -188,12 +188,12 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
 ) -> None:
     """Outcomes are written group by group; people are locked in the order of their ids, as receipts lock them."""
     job = launched(3)
-    held, claims = claimed(job)
+    held, taken = claimed(job)
     now = datetime.now(UTC)
     kinds = [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED]
     results = [
         Result(claim.recipient_id, claim.attempt, Outcome(kind, "timeout", f"m{number}"), now)
-        for number, (claim, kind) in enumerate(zip(claims, kinds, strict=True))
+        for number, (claim, kind) in enumerate(zip(taken, kinds, strict=True))
     ]
     first, go = threading.Event(), threading.Event()
 
@@ -221,7 +221,7 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
     def receipt() -> None:
         report = Report("x", ReportState.DELIVERED, code="received")
         with tenancy.transaction() as connection:
-            reports.apply(connection, [Told(claim.recipient_id, 1, report, now) for claim in claims[1:]])
+            reports.apply(connection, [Told(claim.recipient_id, 1, report, now) for claim in taken[1:]])
 
     threads = [threading.Thread(target=run, args=(work,), name=work.__name__) for work in (record, receipt)]
     threads[0].start()

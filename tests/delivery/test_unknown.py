@@ -75,7 +75,7 @@ def claim(job: Job, limit: int = 10) -> tuple[slices.Lease, list[books.Claim]]:
     with tenancy.tenant(job.tenant_id):
         way = routes.route(job.campaign_id)
         with slices.holding(held) as connection:
-            claims = books.claim(
+            taken = books.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -84,7 +84,7 @@ def claim(job: Job, limit: int = 10) -> tuple[slices.Lease, list[books.Claim]]:
                 after_id=0,
                 limit=limit,
             )
-        return held, claims
+        return held, taken
 
 
 def die(job: Job) -> None:
@@ -287,7 +287,7 @@ def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, san
 
 def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     job = launched(30)
-    held, claims = claim(job)
+    held, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
         assert slices.to_check() is not None
@@ -299,7 +299,7 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     before = job.rows(everything)
     late = [
         Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED, "", "id"), datetime.now(UTC))
-        for item in claims
+        for item in taken
     ]
 
     def write() -> None:
@@ -318,13 +318,13 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
 def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -> None:
     """Even where the slice itself was not asked, as `record` always does first."""
     job = launched(5)
-    held, claims = claim(job)
+    held, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
         slices.to_check()
         job.change("UPDATE recipient SET sms_state = 'sending' WHERE campaign_id = %s", job.campaign_id)
         late = [
-            Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in claims
+            Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in taken
         ]
         with tenancy.transaction() as connection:
             books.record(connection, held, late)
@@ -333,8 +333,8 @@ def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -
 
 def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launched: Launched) -> None:
     job = launched(3)
-    held, claims = claim(job)
-    ids = [item.recipient_id for item in claims]
+    held, taken = claim(job)
+    ids = [item.recipient_id for item in taken]
     die(job)
     with tenancy.tenant(job.tenant_id):
         part = slices.to_check()
@@ -436,12 +436,12 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
 
 def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_cancelled(launched: Launched) -> None:
     job = launched(3)
-    held, claims = claim(job)
+    held, taken = claim(job)
     with tenancy.tenant(job.tenant_id):
         assert lifecycle.cancel(job.campaign_id, user_id=1)
         with slices.holding(held) as connection:
             now = datetime.now(UTC)
-            books.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in claims])
+            books.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
     die(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"cancelled": 3}

@@ -15,7 +15,7 @@ from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Import, ImportFault, Recipient
 from app.tracking import export
-from app.tracking.export import FORMATS, status_file
+from app.tracking.export import FORMATS
 from app.tracking.selection import Selection
 from tests import factories
 
@@ -77,7 +77,7 @@ def people(house: tuple[int, int, int], campaign_id: int) -> list[Person]:
 
 def exported(house: tuple[int, int, int], campaign_id: int, form: str) -> bytes:
     with tenancy.tenant(house[0]):
-        return b"".join(status_file(Selection(campaign_id), form))
+        return b"".join(export.status_file(Selection(campaign_id), form))
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
