@@ -24,10 +24,10 @@ from admin_views.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
 from app.campaigns.segments import LIMIT, units
-from app.identity.bad_input import BadInput
-from app.identity.normalise import KANA_LABELS, QUESTION_KIND_LABELS, Kana, QuestionKind, normalise
 from app.models import Campaign, PaymentAccount, Question, SmsAccount
-from app.tracking.clock import TOKYO
+from app.values.answers import KANA_LABELS, QUESTION_KIND_LABELS, Kana, QuestionKind, normalise
+from app.values.bad_input import BadInput
+from app.values.japan_time import TOKYO
 
 MOST_QUESTIONS = 4
 _UNITS = {"days": ("日", 1440), "hours": ("時間", 60), "minutes": ("分", 1)}

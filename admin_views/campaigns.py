@@ -21,10 +21,10 @@ from app.campaigns.segments import LIMIT, units
 from app.campaigns.starters import STARTERS
 from app.campaigns.windows import DAYTIME, Policy, Window, describe
 from app.extensions import db
-from app.identity.normalise import QUESTION_KIND_LABELS
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Recipient, Tenant
 from app.tracking.states import CAMPAIGN, CampaignState
+from app.values.answers import QUESTION_KIND_LABELS
 
 
 def _page_link(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:

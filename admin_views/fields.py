@@ -14,7 +14,7 @@ from wtforms.widgets import CheckboxInput, ListWidget, TextInput
 
 from admin_views.scoping import as_id
 from app import limits
-from app.intake.cards import holds_card_number
+from app.values.card_numbers import holds_card_number
 
 _SLACK = 200  # characters
 

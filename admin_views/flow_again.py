@@ -11,7 +11,7 @@ from app.campaigns.segments import LIMIT
 from app.delivery import again
 from app.delivery.again import Count
 from app.models import Campaign
-from app.tracking.clock import japan_minutes
+from app.values.japan_time import japan_minutes
 
 NOBODY_TO_RESEND = (
     "いま送り直せる相手はいません。番号が使われていないなど、送り直しても届かない不達は、再送の対象になりません。"

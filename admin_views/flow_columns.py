@@ -6,14 +6,14 @@ from typing import Any
 
 from admin_views.fields import many_lines
 from app.campaigns import lifecycle, overlap
-from app.identity.bad_input import BadInput
-from app.identity.normalise import QuestionKind
 from app.intake import first_look, imports, proposals
 from app.intake.asked import merge_names, questions_of
 from app.intake.encodings import ENCODING_LABELS
 from app.intake.first_look import Sample, SeenCell, SeenRow
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.models import Campaign, Import
+from app.values.answers import QuestionKind
+from app.values.bad_input import BadInput
 
 _ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
 _LETTERS = 8

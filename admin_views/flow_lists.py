@@ -22,7 +22,7 @@ from app.intake.reader import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
 from app.tracking import export
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 STATE_WORDS = {
     "mapping": "列の確認待ち",

@@ -20,7 +20,6 @@ from app.extensions import db
 from app.models import Campaign, Reminder
 from app.setback import doubt
 from app.setback.known import OUTSIDE
-from app.tracking.clock import TOKYO, japan_minutes
 from app.tracking.figures import HOURS, Figures
 from app.tracking.states import (
     CAMPAIGN,
@@ -33,6 +32,7 @@ from app.tracking.states import (
     SmsState,
     Track,
 )
+from app.values.japan_time import TOKYO, japan_minutes
 
 _BAR_WIDTH = 420
 _HOUR_HEIGHT = 100

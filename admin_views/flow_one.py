@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import request, url_for
 
-from app.identity.normalise import QuestionKind
 from app.intake import amending, asked, correction, imports, single
 from app.intake.checks import Fault
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
+from app.values.answers import QuestionKind
 
 _HINTS = {
     QuestionKind.DATE: "例：1980/1/2、昭和55年1月2日",

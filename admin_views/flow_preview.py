@@ -18,11 +18,11 @@ from app.campaigns.windows import describe, policy_of
 from app.config import settings
 from app.delivery import trial
 from app.extensions import db
-from app.intake.phones import mask
 from app.intake.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient
-from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
+from app.values.japan_time import japan_minutes
+from app.values.phones import mask
 
 _DAY_MINUTES = 1440
 _HOUR_MINUTES = 60

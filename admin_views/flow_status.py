@@ -14,7 +14,6 @@ from app import tenancy
 from app.campaigns import lifecycle, timing
 from app.models import Campaign
 from app.restore import missed_numbers
-from app.tracking.clock import TOKYO
 from app.tracking.figures import figures
 from app.tracking.states import (
     PAGE,
@@ -22,6 +21,7 @@ from app.tracking.states import (
     SMS,
     SmsState,
 )
+from app.values.japan_time import TOKYO
 
 _KINDS = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 

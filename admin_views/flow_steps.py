@@ -8,8 +8,8 @@ from flask import url_for
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import Missing
 from app.models import Campaign
-from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
+from app.values.japan_time import japan_minutes
 
 _BEFORE_LAUNCH = {CampaignState.DRAFT, CampaignState.APPROVAL, CampaignState.SCHEDULED}
 _NAMES = {"write": "文面", "list": "名簿", "check": "確認", "send": "送信", "status": "状況", "result": "結果"}

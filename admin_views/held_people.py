@@ -24,12 +24,12 @@ from app.delivery import decisions, held, numbers
 from app.delivery.chosen import Chosen
 from app.delivery.decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db
-from app.intake.phones import mask
 from app.models import Campaign, Recipient
 from app.restore import missed_numbers
 from app.tenancy.staff import Role
-from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
+from app.values.japan_time import japan_minutes
+from app.values.phones import mask
 
 SHOWN = 50  # people of a reason on a page
 _LONGEST_TIME = 40

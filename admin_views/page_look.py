@@ -18,9 +18,9 @@ from admin_views.fields import text
 from admin_views.scoping import rows
 from app import audit
 from app.extensions import db, limiter
-from app.identity.bad_input import BadInput
 from app.models import Tenant
 from app.tenancy import look, sample
+from app.values.bad_input import BadInput
 
 STANDARD = "#0017c1"  # public/static/page.css without a company's own
 _FORM_BYTES = 1_000_000  # and some more, so that a picture a little too large is told so in its place

@@ -18,14 +18,14 @@ from admin_views.person_page import problem_words
 from admin_views.scoping import rows
 from app.delivery.again import unpaid_after_all
 from app.extensions import db, limiter
-from app.identity.bad_input import BadInput
-from app.intake.amounts import to_yen
 from app.models import Payment, PaymentDifference, Recipient
 from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import BY_HAND, Money
 from app.tenancy.sign_in import SignInRefused, confirm
 from app.tracking.states import PAYMENT, PaymentState, SmsState
+from app.values.amounts import to_yen
+from app.values.bad_input import BadInput
 
 _ONE = "/<int(max=9223372036854775807):payment_id>"
 _LIMIT = "10 per minute"

@@ -7,7 +7,7 @@ from admin_views.access import may_open
 from admin_views.scoping import rows
 from admin_views.sms_waits import Notice
 from app.models import Payment, PaymentAccount
-from app.tracking.clock import japan_minutes
+from app.values.japan_time import japan_minutes
 
 _WAIT = (
     "時間になると自動で確かめ直すため、お待ちください。支払いを済ませた方には、もう一度支払わないようにお伝えください。"

@@ -24,15 +24,15 @@ from app.delivery import decisions, doubled, held, numbers
 from app.delivery.chosen import Chosen
 from app.delivery.decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db, vault
-from app.identity.bad_input import BadInput
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
-from app.intake.phones import mask, national, to_e164
 from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.payments.asking import ask_soon
 from app.tenancy.staff import Role
 from app.tracking import codes
 from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
+from app.values.bad_input import BadInput
+from app.values.phones import mask, national, to_e164
 
 _OFFERED = 50
 _FOUND_AT_MOST = 1_000

@@ -6,8 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.tracking.clock import TOKYO
 from app.tracking.states import Track
+from app.values.japan_time import TOKYO
 
 NOTHING = "―"
 

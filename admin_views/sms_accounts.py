@@ -12,11 +12,11 @@ from admin_views.fields import AmountField, WholeField, line, phone_line
 from app.accounts import receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
 from app.delivery import breaker, contracts
-from app.identity.bad_input import BadInput
-from app.intake.phones import mask, to_e164
 from app.models import SmsAccount
 from app.restore import anew, holds
 from app.sms import PROVIDERS
+from app.values.bad_input import BadInput
+from app.values.phones import mask, to_e164
 
 _SAME_CONTRACT = (
     "このアカウントで送ったSMSがあるため、変えられません。別の契約は、新しいアカウントとして登録してください。"

@@ -7,7 +7,7 @@ from admin_views.access import may_open
 from app.delivery import waits
 from app.models import SmsAccount
 from app.tracking import codes
-from app.tracking.clock import japan_minutes
+from app.values.japan_time import japan_minutes
 
 # the keys of what keeps SMS from leaving
 OF_SENDING = {"waits.sending", "resting"}

@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 import psycopg
 
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from bench import crowd
 from bench.report import report
 from dev.process import DevError, wait_until

@@ -22,7 +22,6 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.identity.normalise import QuestionKind
 from app.intake import book_child, books, reader
 from app.intake.book_process import Bounds
 from app.intake.books import Sheet
@@ -31,6 +30,7 @@ from app.intake.encodings import BadFile
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.reader import Table, read_table
 from app.intake.rules import make_rules
+from app.values.answers import QuestionKind
 from bench.list_files import write
 from bench.report import report
 from bench.seen_lists import Line, List, Person, make

@@ -15,13 +15,13 @@ from app.config import settings
 from app.extensions import csrf, limiter
 from app.identity import check, visit
 from app.identity.check import Asked, VerdictKind
-from app.identity.normalise import QuestionKind
 from app.identity.visit import Link, Standing
 from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
 from app.payments.review import Problem, split
 from app.setback import doubt
 from app.tracking.states import PageState, PaymentState
+from app.values.answers import QuestionKind
 from public import look, pages
 from public.pages import notice, page
 

@@ -7,7 +7,7 @@ message is about.
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 LANGUAGES = ("ja", "en")
 

@@ -22,10 +22,10 @@ from app.campaigns.people import fields_place, phone_place
 from app.campaigns.windows import ALWAYS
 from app.delivery import receipts
 from app.extensions import db, vault
-from app.identity.normalise import QuestionKind, normalise
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
 from app.tracking.moves import move_all, move_campaign
 from app.tracking.states import CampaignState, SmsState
+from app.values.answers import QuestionKind, normalise
 
 PASSWORD = "correct horse battery staple"
 SMS_TEXT = "【みどり信販】{氏名}様 お手続きのご案内です。{リンク}"

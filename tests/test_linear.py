@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from app.identity import check, dates
-from app.identity.bad_input import BadInput
-from app.identity.normalise import Kana, QuestionKind, normalise
-from app.intake import amounts, cards, cell_text, number_format, phones, texts
+from app.identity import check
+from app.intake import number_format
 from app.tenancy import passwords, second_factor, senders
-from app.values import column_names
+from app.values import amounts, card_numbers, carrier_text, cell_text, column_names, dates, phones
+from app.values.answers import Kana, QuestionKind, normalise
+from app.values.bad_input import BadInput
 
 try:
     import re._parser as sre  # type: ignore[import-not-found]
@@ -146,7 +146,13 @@ def timed(act: Callable[[], object]) -> float:
 
 def test_expressions_are_found_where_they_stand() -> None:
     names = {found.module for found in FOUND}
-    assert {"app.identity.dates", "app.intake.cards", "app.campaigns.template", "public.routes", "app.logs"} <= names
+    assert {
+        "app.values.dates",
+        "app.values.card_numbers",
+        "app.campaigns.template",
+        "public.routes",
+        "app.logs",
+    } <= names
     assert len(FOUND) > 60
 
 
@@ -190,12 +196,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "birth-day": quietly(lambda text: check._date("西暦", "1980", "1", text)),
     "phone": quietly(phones.to_e164),
     "amount": quietly(amounts.to_yen),
-    "card": cards.holds_card_number,
-    "card-own-number": lambda text: cards.holds_card_number(text, own_number=True),
-    "may-hold-card": cards.may_hold_card_number,
+    "card": card_numbers.holds_card_number,
+    "card-own-number": lambda text: card_numbers.holds_card_number(text, own_number=True),
+    "may-hold-card": card_numbers.may_hold_card_number,
     "cell": cell_text.clean,
-    "cell-warnings": lambda text: list(texts.warnings(text)),
-    "odd": texts.looks_odd,
+    "cell-warnings": lambda text: list(carrier_text.warnings(text)),
+    "odd": carrier_text.looks_odd,
     "column-name": lambda text: column_names.canonical(text[:200]),
     "password": lambda text: passwords.problems(text, "a@example.jp", "名前"),
     "password-matches": lambda text: passwords.matches(passwords.of_nobody(), text) if len(text) > 300 else None,

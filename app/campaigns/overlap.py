@@ -14,8 +14,8 @@ from app.config import settings
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign
-from app.tracking.clock import japan_minutes
 from app.tracking.states import CAMPAIGN, CampaignState
+from app.values.japan_time import japan_minutes
 
 _UNDER_WAY = ("approval", "scheduled", "sending", "paused")
 # a campaign that ended so recently is on people's minds still

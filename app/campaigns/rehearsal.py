@@ -22,13 +22,13 @@ from app.campaigns.short_forms import ShortForms
 from app.campaigns.template import BUILT_IN, MissingField
 from app.db import Executor
 from app.extensions import db
-from app.identity.normalise import QuestionKind
 from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
 from app.payments.base import ANY_AMOUNT
 from app.payments.providers import PROVIDERS as PAYMENT_SITES
 from app.restore import holds, missed_numbers
 from app.tracking.states import CampaignState
+from app.values.answers import QuestionKind
 
 _PAGE_ROWS = 5_000
 _NAMED = 5

@@ -2,7 +2,7 @@
 
 import re
 
-from app.intake.texts import every_carrier_shows
+from app.values.carrier_text import every_carrier_shows
 
 # One SMS in Japan: 70 UTF-16 units (UCS-2). Carriers would split or refuse a longer one: here nothing is ever split.
 LIMIT = 70

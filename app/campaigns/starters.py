@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.campaigns.template import BUILT_IN, fields_in
-from app.identity.normalise import QuestionKind
+from app.values.answers import QuestionKind
 
 _DAY = 1440  # minutes
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from app.campaigns.windows import Policy, at_night, expected_finish, policy_of
 from app.models import Campaign
-from app.tracking.clock import japan_minutes
+from app.values.japan_time import japan_minutes
 
 # SMS a second that are counted on where an account has no limit of its own
 _USUAL_RATE = 200

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import jpholiday
 
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_WORDS = ("月", "火", "水", "木", "金", "土", "日")

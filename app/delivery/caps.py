@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy import Connection, text
 
 from app.tracking import bulk
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 
 def left(connection: Connection, tenant_id: int, cap: int) -> int:

@@ -17,9 +17,9 @@ from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.tracking import codes
-from app.tracking.clock import TOKYO
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, CampaignState, SmsState
+from app.values.japan_time import TOKYO
 
 HELD = (codes.NUMBER_CAMPAIGN, codes.NUMBER_DAY)
 

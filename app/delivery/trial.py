@@ -20,8 +20,6 @@ from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import describe, policy_of
 from app.delivery import pacing, routes
 from app.extensions import db, vault
-from app.identity.bad_input import BadInput
-from app.intake.phones import mask, to_e164
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
 from app.outbound.curl import perform
 from app.setback import beat, doubt, words
@@ -29,8 +27,10 @@ from app.setback.beat import Held
 from app.setback.outside import OutsideAway
 from app.sms import PROVIDERS
 from app.sms.base import Outcome, OutcomeKind, SmsMessage
-from app.tracking.clock import japan_minutes
 from app.tracking.states import CampaignState
+from app.values.bad_input import BadInput
+from app.values.japan_time import japan_minutes
+from app.values.phones import mask, to_e164
 from app.vault import Place
 
 # who needs more is sending a campaign

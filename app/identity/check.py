@@ -18,11 +18,11 @@ from sqlalchemy import Connection, text
 from app import tenancy
 from app.extensions import vault
 from app.identity import guard
-from app.identity.bad_input import BadInput
-from app.identity.dates import join_date
-from app.identity.normalise import Kana, QuestionKind, forms
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAGE, PageState
+from app.values.answers import Kana, QuestionKind, forms
+from app.values.bad_input import BadInput
+from app.values.dates import join_date
 
 WESTERN = "西暦"
 ERAS = ("昭和", "平成", "令和", "大正")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import prod
 
-from app.identity.normalise import QuestionKind
+from app.values.answers import QuestionKind
 
 # How many answers a stranger has to choose from. Digits may be as few as four; birth dates are those of the living; who
 # knows a person's town knows most of the postcode.

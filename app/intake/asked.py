@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from app.campaigns import template
-from app.identity.normalise import Kana, QuestionKind
 from app.intake.mapping import Question
 from app.models import Campaign
 from app.models import Question as QuestionRow
+from app.values.answers import Kana, QuestionKind
 
 
 def questions_of(campaign: Campaign) -> list[Question]:

@@ -13,18 +13,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from app.identity.bad_input import BadInput
-from app.identity.normalise import normal_digits
-from app.identity.variants import has_variants
-from app.intake.cards import holds_card_number, mask_card_numbers, may_hold_card_number
-from app.intake.cell_text import MAY_HIDE, cleaned
 from app.intake.first_rows import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row, is_hidden
 from app.intake.rules import CellReader, Rules
 from app.intake.shown import UNCOMPUTED, UNKNOWN
-from app.intake.texts import LOST_LETTERS, MAY_BE_LOST, has_lost_letters, looks_odd, may_have_lost_letters, warnings
-from app.tracking.cells import UNWRITABLE, UNWRITABLE_SIGNS, restore
+from app.values.answers import normal_digits
+from app.values.bad_input import BadInput
+from app.values.card_numbers import holds_card_number, mask_card_numbers, may_hold_card_number
+from app.values.carrier_text import (
+    LOST_LETTERS,
+    MAY_BE_LOST,
+    has_lost_letters,
+    looks_odd,
+    may_have_lost_letters,
+    warnings,
+)
+from app.values.cell_text import MAY_HIDE, cleaned
+from app.values.csv_cells import UNWRITABLE, UNWRITABLE_SIGNS, restore
+from app.values.kanji_variants import has_variants
 
 _LAST_DIGITS = 4
 

@@ -7,7 +7,7 @@ in. UTF-8 is tried first: Japanese in CP932 fails as UTF-8 within a few letters,
 import codecs
 from typing import BinaryIO, NamedTuple
 
-from app.identity.bad_input import BadInput
+from app.values.bad_input import BadInput
 
 _CHUNK = 1 << 18  # bytes
 

@@ -16,7 +16,7 @@ from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.mapping import ColumnMapping
 from app.intake.rules import Rules, make_rules
 from app.models import Campaign
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 _TWICE = "同じ電話番号の送信先が、すでにこの配信にあります。このままだと同じ人に2通届きます。"
 _KNOWN = "同じ内容の送信先が、すでにこの配信にあります。"

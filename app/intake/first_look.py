@@ -14,22 +14,22 @@ from sqlalchemy import select
 
 from app.campaigns import overlap
 from app.extensions import db
-from app.identity.bad_input import BadInput
-from app.identity.normalise import QuestionKind
-from app.identity.variants import variants_in
 from app.intake import chunks, imports, proposals
 from app.intake.asked import merge_names, questions_of
-from app.intake.cards import mask_card_numbers
-from app.intake.cell_text import cleaned
 from app.intake.checks import Level, Rejected, check_row, read_cells
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping, Question
-from app.intake.phones import national
 from app.intake.reader import Row, Table, is_hidden
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
-from app.tracking.cells import UNWRITABLE, restore
-from app.tracking.clock import TOKYO
+from app.values.answers import QuestionKind
+from app.values.bad_input import BadInput
+from app.values.card_numbers import mask_card_numbers
+from app.values.cell_text import cleaned
+from app.values.csv_cells import UNWRITABLE, restore
+from app.values.japan_time import TOKYO
+from app.values.kanji_variants import variants_in
+from app.values.phones import national
 
 _ROWS = 20  # are read, and searched for variants
 _LOOKED_AT = 1_000  # for as many that aren't hidden

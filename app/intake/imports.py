@@ -14,12 +14,9 @@ from app import audit, limits, queues
 from app.campaigns import lifecycle, overlap
 from app.config import settings
 from app.extensions import db, vault
-from app.identity.bad_input import BadInput
-from app.identity.normalise import QuestionKind
 from app.intake import chunks, load
 from app.intake.asked import questions_of
 from app.intake.book_process import WHOLE, BookProcess
-from app.intake.cards import mask_card_numbers
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping
@@ -27,8 +24,11 @@ from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
-from app.tracking.cells import UNWRITABLE
 from app.tracking.states import CampaignState
+from app.values.answers import QuestionKind
+from app.values.bad_input import BadInput
+from app.values.card_numbers import mask_card_numbers
+from app.values.csv_cells import UNWRITABLE
 
 
 class Refused(Exception):  # noqa: N818 - it says what was done

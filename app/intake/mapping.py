@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from app.identity.normalise import Kana, QuestionKind
+from app.values.answers import Kana, QuestionKind
 from app.values.column_names import (
     AMOUNT,
     DUE_DATE,

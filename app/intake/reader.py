@@ -15,16 +15,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from app.identity.bad_input import BadInput
 from app.intake import books
 from app.intake.book_process import PREVIEW, WHOLE, BookProcess
-from app.intake.cards import holds_card_number
-from app.intake.cell_text import END_OF_FILE, HIDDEN_ROW, clean, without_marks
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
-from app.intake.phones import to_e164
 from app.limits import COLUMN_NAME
-from app.tracking.cells import UNWRITABLE, restore
+from app.values.bad_input import BadInput
+from app.values.card_numbers import holds_card_number
+from app.values.cell_text import END_OF_FILE, HIDDEN_ROW, clean, without_marks
 from app.values.column_names import canonical, names_phone
+from app.values.csv_cells import UNWRITABLE, restore
+from app.values.phones import to_e164
 
 Row = tuple[int, list[str]]
 """A sheet row's number, as Excel counts, and its cells."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.campaigns.people import TIED
-from app.identity.bad_input import BadInput
-from app.identity.dates import parse_date
-from app.identity.normalise import QuestionKind, normal_digits, normalise
-from app.intake.amounts import to_yen
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
-from app.intake.phones import read_phone
+from app.values.amounts import to_yen
+from app.values.answers import QuestionKind, normal_digits, normalise
+from app.values.bad_input import BadInput
 from app.values.column_names import canonical
+from app.values.dates import parse_date
+from app.values.phones import read_phone
 
 MAX_REFERENCE = 100  # characters
 _FOUR_DIGITS = re.compile("[0-9]{4}")

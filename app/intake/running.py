@@ -21,7 +21,6 @@ from app import leases, tenancy
 from app.campaigns import ordered_checks, overlap
 from app.config import settings
 from app.extensions import db
-from app.identity.bad_input import BadInput
 from app.intake import asked, chunks, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.longest import Longest
@@ -29,8 +28,9 @@ from app.intake.mapping import ColumnMapping
 from app.intake.reader import Row
 from app.intake.rules import make_rules
 from app.models import Import
-from app.tracking.cells import restore
-from app.tracking.clock import TOKYO
+from app.values.bad_input import BadInput
+from app.values.csv_cells import restore
+from app.values.japan_time import TOKYO
 
 _BATCH_ROWS = 2_500
 _TELL_EVERY_S = 1.0

@@ -12,11 +12,11 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.identity.normalise import QuestionKind
 from app.intake.mapping import Question
-from app.tracking.cells import neutralise
-from app.tracking.xlsx import workbook
+from app.values.answers import QuestionKind
 from app.values.column_names import canonical, names_phone
+from app.values.csv_cells import neutralise
+from app.values.xlsx_writer import workbook
 
 FORMS = {"xlsx": "Excel用（.xlsx）", "csv": "CSV（UTF-8）"}
 

@@ -21,7 +21,7 @@ from app.intake.longest import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 _FILENAME = "画面から入力"
 _ROW = 2  # as if it were a list's first

@@ -25,8 +25,8 @@ from app.payments.review import Problem
 from app.payments.site import NoAnswer
 from app.setback import doubt
 from app.tenancy import lookup
-from app.tracking.clock import TOKYO
 from app.tracking.states import PaymentState
+from app.values.japan_time import TOKYO
 
 # Each night looks at yesterday, and again at days whose money may have moved since: paid late, given back, or missed
 # in a night without an answer.

@@ -18,7 +18,7 @@ from app.payments.base import Charge, ChargeStatus, day_bounds
 from app.payments.confirm import confirm
 from app.payments.site import NoAnswer
 from app.setback.listing import Unasked
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 _REFERENCE = re.compile(r"([0-9A-Za-z_-]{1,20})\.([0-9]{1,18})\.p([0-9]{1,9})", re.ASCII)
 # an attempt that nobody paid, and nobody can pay any more, tells nothing

@@ -13,7 +13,7 @@ from hashlib import sha256
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from app import limits
-from app.identity.bad_input import BadInput
+from app.values.bad_input import BadInput
 
 LOGO_UPLOAD_BYTES = limits.LOGO_UPLOAD
 LOGO_BYTES = 10_240  # what a page may carry: in base64 and gzipped about as much

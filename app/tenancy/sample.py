@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from redis.exceptions import RedisError
 
 from app.extensions import redis_client
-from app.identity.bad_input import BadInput
+from app.values.bad_input import BadInput
 
 _LIFE_S = 15 * 60
 _PREFIX = "todoke:sample:"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from app import tenancy
-from app.identity.normalise import BETWEEN_DIGITS
 from app.tracking.states import TenantState
+from app.values.answers import BETWEEN_DIGITS
 
 MOST_TYPED = 100  # characters; no name or number is longer
 _BETWEEN_NUMBERS = re.compile(r"[,;/|・、\n]")

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import text
 
 from app.extensions import db
-from app.tracking.clock import TOKYO
 from app.tracking.shared import shared
+from app.values.japan_time import TOKYO
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from app.campaigns.people import open_fields, open_phone
 from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
 from app.tracking import columns
-from app.tracking.cells import neutralise
 from app.tracking.columns import Column
 from app.tracking.selection import Selection
-from app.tracking.xlsx import workbook
+from app.values.csv_cells import neutralise
+from app.values.xlsx_writer import workbook
 
 # the first is offered first: Excel makes dates and numbers of what stands in a CSV (0012, 3/4, 12E3)
 FORMATS = {"xlsx": "Excel用（.xlsx）", "cp932": "CSV（Shift_JIS）", "utf-8-sig": "CSV（UTF-8・BOM付き）"}

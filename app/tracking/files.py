@@ -18,8 +18,8 @@ from app import audit, leases, queues, tenancy
 from app.extensions import db, vault
 from app.models import Campaign, Export, ExportPlan
 from app.tracking import export
-from app.tracking.clock import TOKYO
 from app.tracking.selection import Selection
+from app.values.japan_time import TOKYO
 from app.vault import Place
 
 KEPT = timedelta(days=7)

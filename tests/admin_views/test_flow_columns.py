@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app.identity.normalise import QuestionKind
 from app.models import Import, Question, Recipient
+from app.values.answers import QuestionKind
 from jobs.intake import count_hidden_rows, run_import
 from tests import factories
 from tests.admin_views.conftest import House

@@ -21,7 +21,7 @@ from app.campaigns.people import fields_place
 from app.campaigns.windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from jobs.intake import rehearse
 from tests import factories
 from tests.admin_views.conftest import Browser, House

@@ -11,7 +11,7 @@ from app.campaigns.windows import DAYS
 from app.delivery import contracts
 from app.extensions import db
 from app.models import SmsAccount
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from tests import factories
 from tests.plans import explained, touched
 

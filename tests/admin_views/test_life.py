@@ -13,7 +13,7 @@ from app import tenancy
 from app.campaigns.windows import DAYS
 from app.extensions import db
 from app.models import Campaign, SmsAccount, Tenant, TrialMessage
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from tests.admin_views.conftest import Browser, House, plain, words
 from tests.admin_views.test_writing import _form
 

@@ -9,8 +9,8 @@ import pytest
 from app import tenancy
 from app.campaigns.starters import STARTERS
 from app.extensions import db
-from app.identity.normalise import QuestionKind
 from app.models import Campaign
+from app.values.answers import QuestionKind
 from tests import factories
 
 

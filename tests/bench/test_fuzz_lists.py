@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.intake import books, checks, reader
-from app.intake.cell_text import clean
+from app.values.cell_text import clean
 from bench.fuzz_lists import Tally, chances, judge
 from bench.list_files import write
 from bench.seen_lists import List, make

@@ -13,7 +13,7 @@ from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, SmsAccount, Tenant
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from jobs import campaigns as jobs
 from jobs import sweep
 from tests import factories

@@ -20,7 +20,7 @@ from app.campaigns.windows import (
     is_holiday,
     policy_of,
 )
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 
 @dataclass

@@ -19,7 +19,7 @@ from app.delivery import turns
 from app.delivery.books import Claim
 from app.delivery.lanes import Lane, Lanes
 from app.delivery.turn import Turn
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received

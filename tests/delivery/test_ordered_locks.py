@@ -24,7 +24,7 @@ from app.delivery.questions import Open
 from app.extensions import db
 from app.models import SmsAccount
 from app.restore import missed
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job

@@ -10,8 +10,8 @@ import openpyxl
 import pytest
 from flask import Flask
 
-from app.identity.normalise import QuestionKind
 from app.tenancy.staff import Role
+from app.values.answers import QuestionKind
 from jobs.intake import count_hidden_rows
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.campaigns.segments import LIMIT, units
 from app.demo import WITNESS_PHONE
-from app.intake.phones import national
+from app.values.phones import national
 from dev.browser import DESK, PHONE, sign_in
 from dev.stack import Stack
 

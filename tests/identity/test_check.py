@@ -11,7 +11,7 @@ from flask import Flask
 from app import tenancy
 from app.identity import check
 from app.identity.check import Verdict, VerdictKind
-from app.identity.normalise import QuestionKind
+from app.values.answers import QuestionKind
 from tests import factories
 
 RIGHT = [("西暦", "1980", "1", "2"), ("0123",)]

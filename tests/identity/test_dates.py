@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identity.dates import BadDate, join_date, parse_date
+from app.values.dates import BadDate, join_date, parse_date
 
 ERAS = [
     ("明治", "M", dt.date(1868, 1, 25), dt.date(1912, 7, 30)),

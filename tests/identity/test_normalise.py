@@ -2,15 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identity.normalise import (
-    KANA_LABELS,
-    QUESTION_KIND_LABELS,
-    BadAnswer,
-    Kana,
-    QuestionKind,
-    forms,
-    normalise,
-)
+from app.values.answers import KANA_LABELS, QUESTION_KIND_LABELS, BadAnswer, Kana, QuestionKind, forms, normalise
 
 TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind
 

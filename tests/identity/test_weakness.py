@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.identity.normalise import QuestionKind
 from app.identity.weakness import odds, weak
+from app.values.answers import QuestionKind
 
 TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind
 

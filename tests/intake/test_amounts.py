@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.amounts import MAX_YEN, BadAmount, to_yen
+from app.values.amounts import MAX_YEN, BadAmount, to_yen
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from app.intake import books
-from app.intake.cell_text import HIDDEN_ROW
 from app.intake.encodings import BadFile
 from app.intake.reader import Choice, Limits, read_table
+from app.values.cell_text import HIDDEN_ROW
 
 # a cell's time has no zone
 WHEN = dt.datetime.fromisoformat("2026-12-01T09:30")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.cards import holds_card_number, mask_card_numbers
+from app.values.card_numbers import holds_card_number, mask_card_numbers
 
 # The payment networks' published test numbers
 NUMBERS = [

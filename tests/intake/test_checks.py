@@ -3,12 +3,13 @@ import sys
 
 import pytest
 
-from app.identity.normalise import QuestionKind
-from app.intake import cell_text, checks, texts
+from app.intake import checks
 from app.intake.checks import LEVEL_LABELS, CheckedRow, Checker, Fault, Level, Rejected, Skipped, check_row
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.rules import make_rules
-from app.tracking.cells import UNWRITABLE, restore
+from app.values import carrier_text, cell_text
+from app.values.answers import QuestionKind
+from app.values.csv_cells import UNWRITABLE, restore
 
 HEADER = ("管理番号", "電話番号", "氏名", "請求金額", "支払期限", "生年月日", "契約番号下4桁", "備考")
 QUESTIONS = (Question("生年月日", QuestionKind.DATE), Question("契約番号下4桁", QuestionKind.LAST4))
@@ -306,7 +307,7 @@ def test_a_row_that_is_looked_at_once_holds_nothing_that_the_other_looks_would_f
             cell = f"山{sign}田"
             assert cell_text.cleaned([cell, sign]) == [cell, sign], hex(number)
             assert not UNWRITABLE.search(sign)
-            assert not texts.may_have_lost_letters(sign)
+            assert not carrier_text.may_have_lost_letters(sign)
             assert restore(f"{sign}=") == f"{sign}="
     assert checks._RARE.search("#N/A")
     assert checks._RARE.search('="001"')

@@ -13,12 +13,12 @@ from sqlalchemy import select
 from app import tenancy
 from app.extensions import db, vault
 from app.identity import check
-from app.identity.normalise import Kana, QuestionKind, forms, normalise
-from app.identity.variants import usual_forms, variants_in
 from app.intake import first_look, imports, proposals, running
 from app.intake.asked import questions_of
 from app.intake.reader import Choice
 from app.models import Campaign, Import, ImportFault, Recipient
+from app.values.answers import Kana, QuestionKind, forms, normalise
+from app.values.kanji_variants import usual_forms, variants_in
 from tests import factories
 from tests.intake.test_imports import LIST, author, campaign, counts, upload
 from tests.intake.test_ties import stored, taken

@@ -12,13 +12,13 @@ import pytest
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.identity.normalise import Kana, QuestionKind, normalise
 from app.intake.books import count_hidden_rows
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.encodings import BadFile
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules
+from app.values.answers import Kana, QuestionKind, normalise
 
 TABLE = Path(__file__).parents[2] / "docs" / "ja" / "lists.md"
 HEADER = ("管理番号", "電話番号", "氏名", "請求金額", "生年月日", "契約番号下4桁", "郵便番号", "フリガナ")

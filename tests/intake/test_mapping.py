@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from app.identity.normalise import QuestionKind
 from app.intake.mapping import ColumnMapping, Question, propose
+from app.values.answers import QuestionKind
 from app.values.column_names import canonical
 
 BIRTH = Question("生年月日", QuestionKind.DATE)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.phones import BadPhone, mask, national, read_phone, to_e164
+from app.values.phones import BadPhone, mask, national, read_phone, to_e164
 
 FULL_WIDTH = str.maketrans("0123456789+-", "０１２３４５６７８９＋－")
 

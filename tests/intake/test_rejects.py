@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identity.normalise import QuestionKind
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, check_row
 from app.intake.mapping import REASON_COLUMN, ROW_COLUMN, Question, propose
 from app.intake.reader import read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.intake.rules import make_rules
-from app.tracking.cells import restore
+from app.values.answers import QuestionKind
+from app.values.csv_cells import restore
 
 ROOT = Path(__file__).parents[2]
 LIST = (

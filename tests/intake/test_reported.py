@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from app.identity.normalise import Kana, QuestionKind
 from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected, Skipped, check_row
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules
+from app.values.answers import Kana, QuestionKind
 
 HEADER = "管理番号,携帯電話番号,氏名,生年月日,郵便番号,請求金額"
 ROW = "C1,090-4444-0001,佐藤 花子,1980/1/2,100-0001,26000"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.identity.normalise import QuestionKind
 from app.intake.checks import CheckedRow, Checker, Level
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules
+from app.values.answers import QuestionKind
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no folder of samples: {SAMPLES.name} beside the project")

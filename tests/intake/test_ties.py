@@ -9,11 +9,11 @@ from sqlalchemy import select
 from app.campaigns import rehearsal
 from app.campaigns.people import open_fields, own_columns, page_texts, sms_text
 from app.extensions import db
-from app.identity.normalise import QuestionKind
 from app.intake import imports, proposals, running, single
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.models import Campaign, Import, Recipient
 from app.tracking import export
+from app.values.answers import QuestionKind
 from tests.intake.test_imports import LIST, author, campaign, counts, upload
 
 __all__ = ["campaign"]

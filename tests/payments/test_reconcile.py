@@ -17,7 +17,7 @@ from app.models import PaymentAccount
 from app.payments import acts, reconcile
 from app.payments.pay import Outcome
 from app.payments.site import NoAnswer
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, choose, make_buyer

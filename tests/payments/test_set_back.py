@@ -12,7 +12,7 @@ from app.payments.pay import Outcome
 from app.restore import money
 from app.setback import doubt
 from app.setback.known import Why
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 from tests.payments.shop import Buyer
 
 

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from app import tenancy
-from app.identity.normalise import QuestionKind
 from app.identity.revoke import revoke
+from app.values.answers import QuestionKind
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
 

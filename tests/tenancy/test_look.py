@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from app.identity.bad_input import BadInput
 from app.tenancy import look
+from app.values.bad_input import BadInput
 
 CSS = (Path(__file__).parents[2] / "public" / "static" / "page.css").read_text(encoding="utf-8")
 colours = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")

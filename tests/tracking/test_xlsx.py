@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.escape import unescape
 
-from app.tracking import xlsx
+from app.values import xlsx_writer
 
 
 def read(content: bytes) -> list[list[tuple[object, ...]]]:
@@ -26,7 +26,7 @@ CELLS = st.text(max_size=12) | st.sampled_from(
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=6))
 def test_every_text_comes_back(rows: list[tuple[str, str]]) -> None:
     pages = iter([[list(row) for row in rows]] if rows else [])
-    told = read(b"".join(xlsx.workbook("状況", ["左", "右"], pages)))
+    told = read(b"".join(xlsx_writer.workbook("状況", ["左", "右"], pages)))
     back = [tuple("" if cell is None else unescape(str(cell)) for cell in row) for row in told[0]]
     plain = [tuple(cell.replace("\r\n", "\n").replace("\r", "\n") for cell in row) for row in rows]
     assert back == [("左", "右"), *plain]
@@ -34,7 +34,7 @@ def test_every_text_comes_back(rows: list[tuple[str, str]]) -> None:
 
 def test_numbers_are_numbers_and_nothing_is_a_formula() -> None:
     pages = iter([[["=1+1", "12000"], ["x", ""]]])
-    content = b"".join(xlsx.workbook("状況", ["名", "金額"], pages, numbers={"金額"}))
+    content = b"".join(xlsx_writer.workbook("状況", ["名", "金額"], pages, numbers={"金額"}))
     sheet = openpyxl.load_workbook(io.BytesIO(content))["状況"]
     assert [(cell.value, cell.data_type) for row in sheet["A2:B3"] for cell in row] == [
         ("=1+1", "s"), (12000, "n"), ("x", "s"), (None, "n"),
@@ -42,9 +42,9 @@ def test_numbers_are_numbers_and_nothing_is_a_formula() -> None:
 
 
 def test_a_full_sheet_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx, "_SHEET_ROWS", 4)
+    monkeypatch.setattr(xlsx_writer, "_SHEET_ROWS", 4)
     pages = iter([[[f"{page}{row}"] for row in "ab"] for page in range(5)])
-    sheets = read(b"".join(xlsx.workbook("状況", ["名"], pages)))
+    sheets = read(b"".join(xlsx_writer.workbook("状況", ["名"], pages)))
     assert [[row[0] for row in sheet] for sheet in sheets] == [
         ["名", "0a", "0b", "1a", "1b"],
         ["名", "2a", "2b", "3a", "3b"],
@@ -60,7 +60,7 @@ def test_the_first_piece_leaves_before_a_page_is_read() -> None:
             asked.append(page)
             yield [[str(page)]]
 
-    pieces = xlsx.workbook("状況", ["名"], pages())
+    pieces = xlsx_writer.workbook("状況", ["名"], pages())
     assert next(pieces).startswith(b"PK")
     assert asked == []
-    assert zipfile.ZipFile(io.BytesIO(b"".join(xlsx.workbook("状況", ["名"], iter([]))))).testzip() is None
+    assert zipfile.ZipFile(io.BytesIO(b"".join(xlsx_writer.workbook("状況", ["名"], iter([]))))).testzip() is None

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 import unicodedata
 
-from app.identity.bad_input import BadInput
+from app.values.bad_input import BadInput
 
 
 class BadDate(BadInput):

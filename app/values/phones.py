@@ -11,8 +11,8 @@ import unicodedata
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 
-from app.identity.bad_input import BadInput
-from app.identity.normalise import BETWEEN_DIGITS
+from app.values.answers import BETWEEN_DIGITS
+from app.values.bad_input import BadInput
 
 _JAPAN = 81
 _MOBILE_DIGITS = 11

@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import chain, repeat
 from xml.sax.saxutils import escape
 
-from app.tracking.clock import TOKYO
+from app.values.japan_time import TOKYO
 
 # a sheet of Excel holds 1,048,576 rows with its header
 _SHEET_ROWS = 1_000_000

@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 
-from app.identity.bad_input import BadInput
-from app.identity.dates import UNSEEN, parse_date
-from app.identity.variants import usual_forms
+from app.values.bad_input import BadInput
+from app.values.dates import UNSEEN, parse_date
+from app.values.kanji_variants import usual_forms
 
 _MAX_ANSWER = 100  # characters: longer than any name or contract number, short enough to be no attack
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from app.identity.bad_input import BadInput
+from app.values.bad_input import BadInput
 
 # The payment sites' own bounds differ; this is the widest we let into the system. Stripe takes at most 8 digits of jpy
 # (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
