@@ -24,9 +24,9 @@ from admin_views.fields import (
 from admin_views.users import companies
 from app import tenancy
 from app.accounts import credentials_of, seal_credentials
-from app.outbound import AccountField
-from app.payments.base import PaymentProvider
-from app.sms.base import SmsProvider
+from app.providers.http import AccountField
+from app.providers.payments.base import PaymentProvider
+from app.providers.sms.base import SmsProvider
 
 Provider = SmsProvider | PaymentProvider
 

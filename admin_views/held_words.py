@@ -8,7 +8,7 @@ from app.delivery import held
 from app.delivery.decisions import Verdict
 from app.delivery.held import Attempt
 from app.models import Campaign
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from app.tracking import codes
 
 # the short name of each reason

@@ -11,7 +11,7 @@ from admin_views.accounts import AccountForm, AccountView
 from app.accounts import credentials_of
 from app.config import settings
 from app.models import PaymentAccount
-from app.payments.providers import PROVIDERS
+from app.providers.payments import PROVIDERS
 
 # as payment sites that tell it begin the keys of their two environments
 _MODE = re.compile(r"[a-z]+_(?P<mode>test|live)_")

@@ -12,10 +12,10 @@ from admin_views.scoping import rows
 from app.campaigns import timing
 from app.delivery import again
 from app.models import Event, Payment, Recipient, SendLog
-from app.payments.base import Dispute
 from app.payments.by_hand import BY_HAND
-from app.payments.providers import PROVIDERS
 from app.payments.review import Problem, split
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Dispute
 from app.tracking import codes
 from app.tracking.moves import STEP_TIMES
 from app.tracking.states import (

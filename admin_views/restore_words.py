@@ -7,10 +7,10 @@ from flask import url_for
 
 from admin_views import show
 from app.models import Campaign
-from app.payments.providers import PROVIDERS as PAYMENT_PROVIDERS
+from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
+from app.providers.sms import PROVIDERS as SMS_PROVIDERS
 from app.restore import holds
 from app.restore.holds import Hold
-from app.sms import PROVIDERS as SMS_PROVIDERS
 from app.tracking import codes
 
 _WHY = {

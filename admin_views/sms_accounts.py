@@ -13,8 +13,8 @@ from app.accounts import receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
 from app.delivery import breaker, contracts
 from app.models import SmsAccount
+from app.providers.sms import PROVIDERS
 from app.restore import anew, holds
-from app.sms import PROVIDERS
 from app.values.bad_input import BadInput
 from app.values.phones import mask, to_e164
 

@@ -12,9 +12,9 @@ from typing import Any
 from app.config import settings
 from app.extensions import vault
 from app.models import PaymentAccount, SmsAccount
-from app.payments import base as payments
-from app.sms import PROVIDERS
-from app.sms import base as sms
+from app.providers.payments import base as payments
+from app.providers.sms import PROVIDERS
+from app.providers.sms import base as sms
 from app.vault import Place
 
 # a question to a payment site is repeated, an SMS isn't: it needn't be waited for as long

@@ -28,7 +28,7 @@ import psycopg
 import time_machine
 from flask.cli import main
 
-from app.outbound.curl import Engine
+from app.providers.curl import Engine
 
 # what a transaction is, by a statement of it
 _LEASE = "SET fence = fence + 1"

@@ -19,7 +19,7 @@ from app.extensions import db, vault
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Import, PaymentAccount, Tenant
-from app.payments.providers import PROVIDERS
+from app.providers.payments import PROVIDERS
 from bench.lists import draft
 
 _SETTINGS = {

@@ -9,7 +9,7 @@ from app import create_app, queues, tenancy
 from app.delivery import books, routes, slices
 from app.delivery.books import Result
 from app.delivery.slices import Lease
-from app.outbound.curl import perform
+from app.providers.curl import perform
 from jobs import worker
 
 NAME = "bench.per_job.send_one"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.outbound import Answer, Request, Response
-from app.outbound.curl import Engine
+from app.providers.curl import Engine
+from app.providers.http import Answer, Request, Response
 
 _AT_ONCE = 64
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
-from app.payments.providers import PROVIDERS
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "payment-providers-table.md"

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.payments import notices, site
-from app.payments.base import BadSignature, UnclearCharge
+from app.providers.payments.base import BadSignature, UnclearCharge
 
 bp = Blueprint("payment_callbacks", __name__)
 

@@ -24,8 +24,8 @@ from app.db import Executor
 from app.extensions import db
 from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
-from app.payments.base import ANY_AMOUNT
-from app.payments.providers import PROVIDERS as PAYMENT_SITES
+from app.providers.payments import PROVIDERS as PAYMENT_SITES
+from app.providers.payments.base import ANY_AMOUNT
 from app.restore import holds, missed_numbers
 from app.tracking.states import CampaignState
 from app.values.answers import QuestionKind

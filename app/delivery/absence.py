@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, text
 
 from app import references
 from app.config import settings
-from app.sms.base import Report
+from app.providers.sms.base import Report
 
 # the answers of gateways, of which 520 to 529 are those of a large one that stands before many services
 _GATEWAY = re.compile(r"http_(502|503|504|52\d)")

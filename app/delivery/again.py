@@ -17,7 +17,7 @@ from app.campaigns.lifecycle import NotReady
 from app.delivery import slices
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from app.tracking import codes
 from app.tracking.moves import Step, move, move_campaign
 from app.tracking.states import SMS, CampaignState, SmsState

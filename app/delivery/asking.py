@@ -15,9 +15,9 @@ from sqlalchemy import text
 from app import tenancy
 from app.delivery import stopping
 from app.delivery.waits import WORTH_TELLING_S
-from app.outbound import Answer, Request, Response, wish_s
-from app.outbound.curl import Engine
-from app.sms.base import UnclearAnswer
+from app.providers.curl import Engine
+from app.providers.http import Answer, Request, Response, wish_s
+from app.providers.sms.base import UnclearAnswer
 
 _AT_ONCE = 16  # a provider's read calls are for looking, not for load
 # after so many in a row without any answer the rest is not asked: a provider that hangs holds nobody else up

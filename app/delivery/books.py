@@ -12,8 +12,8 @@ from app.campaigns import waves
 from app.delivery import caps, log, numbers, retries, retry, slices
 from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.slices import Lease
+from app.providers.sms.base import Outcome, OutcomeKind
 from app.restore.missed_numbers import MISSED
-from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes, reached, standing
 from app.tracking.moves import Only, Step, move
 from app.tracking.reached import WAITS_IN_VAIN

@@ -22,7 +22,7 @@ from app.delivery import retry
 from app.delivery.waits import WORTH_TELLING_S
 from app.extensions import db
 from app.models import SmsAccount
-from app.sms.base import Outcome, OutcomeKind
+from app.providers.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
 
 # So many without a clear yes or no between them: the provider takes nothing at the moment.

@@ -24,10 +24,10 @@ from app.delivery.asking import ask_account
 from app.delivery.questions import Looked, Open, Round, is_second
 from app.delivery.routes import Account
 from app.extensions import vault
-from app.outbound import Response
+from app.providers.http import Response
+from app.providers.sms.base import Left, Report, first_of
 from app.setback import recognise
 from app.setback.listing import Asked, on_record
-from app.sms.base import Left, Report, first_of
 
 # how far the clocks may be apart beyond what the witnesses show, and how long an accepted request may have taken
 _SKEW = timedelta(seconds=60)

@@ -20,7 +20,7 @@ from app.delivery import contracts, log
 from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from app.tracking import codes
 from app.tracking.reached import REACHED_R
 from app.tracking.states import SmsState

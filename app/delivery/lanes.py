@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from app.delivery.books import Claim
 from app.delivery.turn import Turn
-from app.outbound import Request
-from app.outbound.curl import MAX_CONNECTIONS
+from app.providers.curl import MAX_CONNECTIONS
+from app.providers.http import Request
 
 # So many turns at once: their claims are all that a worker holds in memory.
 MOST_TURNS = 16

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from app.sms.base import Report
+from app.providers.sms.base import Report
 from app.tracking import bulk, codes
 from app.tracking.states import SMS, SmsState
 

@@ -16,8 +16,8 @@ from app.delivery import absence
 from app.delivery.absence import Sight, Witness
 from app.delivery.asking import ask_account
 from app.delivery.routes import Account
-from app.outbound import Response
-from app.sms.base import Report
+from app.providers.http import Response
+from app.providers.sms.base import Report
 
 # nothing is sent again by itself for longer: by then a manager has decided, or the message says what is over
 _BY_ITSELF = timedelta(hours=24)

@@ -19,9 +19,9 @@ from app.delivery import asking, receipt_queue, reports, routes, stopping
 from app.delivery.log import Told
 from app.delivery.receipt_queue import Waiting
 from app.extensions import vault
-from app.outbound import Response
-from app.sms import PROVIDERS
-from app.sms.base import Report, ReportState, UnclearAnswer
+from app.providers.http import Response
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Report, ReportState, UnclearAnswer
 from app.tenancy import lookup
 from app.tracking.states import SmsState
 from app.vault import CannotOpen, Place

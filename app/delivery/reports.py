@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from app.delivery import doubled, log, retries
 from app.delivery.log import Told
-from app.sms.base import ReportState
+from app.providers.sms.base import ReportState
 from app.tracking import codes
 from app.tracking.moves import Step, move
 from app.tracking.states import SMS, SmsState

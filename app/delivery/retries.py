@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from app.tracking import codes, reached
 
 # spreads those who failed together, seconds

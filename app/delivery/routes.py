@@ -18,8 +18,8 @@ from app.delivery.books import Claim
 from app.delivery.contracts import Contract
 from app.extensions import db
 from app.models import Campaign, SmsAccount
-from app.outbound import Request
-from app.sms import PROVIDERS, base
+from app.providers.http import Request
+from app.providers.sms import PROVIDERS, base
 
 
 class Unsendable(Exception):  # noqa: N818 - it says what the message is

@@ -29,8 +29,8 @@ from app.delivery.books import Claim
 from app.delivery.lanes import MOST_TURNS, Lane, Lanes
 from app.delivery.slices import Lease, LeaseLost
 from app.delivery.turn import FAULT_PAUSE_S, RECORD_S, Turn, give_back
-from app.outbound import Answer, Request
-from app.outbound.curl import Engine
+from app.providers.curl import Engine
+from app.providers.http import Answer, Request
 from app.tenancy import time_limits
 from app.vault import CannotOpen
 

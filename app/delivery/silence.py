@@ -25,8 +25,8 @@ from app.accounts import Unusable
 from app.delivery import reports, routes, stopping
 from app.delivery.asking import ask_account
 from app.delivery.log import Told
-from app.outbound import Request, Response
-from app.sms.base import Report, ReportState, UnclearAnswer
+from app.providers.http import Request, Response
+from app.providers.sms.base import Report, ReportState, UnclearAnswer
 from app.tracking import codes
 from app.tracking.moves import Step, move
 from app.tracking.reached import REACHED_R

@@ -21,12 +21,12 @@ from app.campaigns.windows import describe, policy_of
 from app.delivery import pacing, routes
 from app.extensions import db, vault
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
-from app.outbound.curl import perform
+from app.providers.curl import perform
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt, words
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.sms import PROVIDERS
-from app.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.tracking.states import CampaignState
 from app.values.bad_input import BadInput
 from app.values.japan_time import japan_minutes

@@ -21,11 +21,11 @@ from app.delivery.breaker import Breaker, others_wait
 from app.delivery.pacing import Pace, Permit
 from app.delivery.routes import Route, Unsendable
 from app.delivery.slices import Lease
-from app.outbound import Answer, Request
+from app.providers.http import Answer, Request
+from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
 from app.vault import CannotOpen
 

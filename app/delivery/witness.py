@@ -20,11 +20,11 @@ from app.delivery.questions import Open
 from app.delivery.routes import Route
 from app.extensions import db
 from app.models import SmsAccount
-from app.outbound.curl import perform
+from app.providers.curl import perform
+from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.vault import CannotOpen
 
 # how long the job waits for the account's rate, seconds

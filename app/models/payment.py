@@ -22,7 +22,7 @@ class Payment(TenantOwned, Model):
     At `ask_at` the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`;
     `told_at` is when an event told of something new since, `unanswered` how many questions in a row got no answer,
     since `unanswered_since`. `provider_payment_id`, `refunded_yen` and `dispute` are what the provider told of the
-    money: its id there, what of it was given back, how a chargeback stands (`app.payments.base.Dispute`).
+    money: its id there, what of it was given back, how a chargeback stands (`app.providers.payments.base.Dispute`).
     """
 
     __tablename__ = "payment"

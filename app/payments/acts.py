@@ -17,9 +17,12 @@ from sqlalchemy import Connection, Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
-from app.outbound import Request
 from app.payments import patience, site
-from app.payments.base import (
+from app.payments.confirm import CURRENCY, brings_money, confirm, end
+from app.payments.review import refund_reference
+from app.payments.site import NoAnswer
+from app.providers.http import Request
+from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Dispute,
@@ -28,9 +31,6 @@ from app.payments.base import (
     RefundStatus,
     UnclearCharge,
 )
-from app.payments.confirm import CURRENCY, brings_money, confirm, end
-from app.payments.review import refund_reference
-from app.payments.site import NoAnswer
 from app.setback import beat, doubt, words
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway

@@ -20,9 +20,9 @@ from app.accounts import Unusable
 from app.extensions import vault
 from app.payments import patience, review, site
 from app.payments.attempts import put_off, url_place
-from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.payments.review import Problem
 from app.payments.site import NoAnswer
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.tracking.moves import Step, move
 from app.tracking.states import PAYMENT, PaymentState
 

@@ -8,7 +8,7 @@ another system's payment, of the same contract, that anything of ours waits for.
 from sqlalchemy import text
 
 from app import tenancy
-from app.payments.base import WebhookEvent
+from app.providers.payments.base import WebhookEvent
 
 # anybody may send one that isn't proven: one payment is asked about so often for it, no more
 _UNPROVEN_PAUSE = "5 seconds"

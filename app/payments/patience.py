@@ -15,8 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from app.outbound import Answer, Failure, Reach, Request
-from app.outbound.curl import perform
+from app.providers.curl import perform
+from app.providers.http import Answer, Failure, Reach, Request
 
 # a person waits for one answer so long, seconds; the sites' own take one or two
 _LONGEST_S = 8.0

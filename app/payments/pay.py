@@ -21,10 +21,10 @@ from app.accounts import Unusable
 from app.extensions import vault
 from app.payments import patience, site
 from app.payments.attempts import url_place
-from app.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.payments.confirm import confirm, end, record
-from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway

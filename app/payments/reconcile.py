@@ -19,10 +19,18 @@ from sqlalchemy import Row, text
 from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import site
-from app.payments.base import Charge, ChargeStatus, Dispute, PaymentAccount, PaymentProvider, UnclearCharge, day_bounds
 from app.payments.confirm import CURRENCY, confirm, set_aside
 from app.payments.review import Problem
 from app.payments.site import NoAnswer
+from app.providers.payments.base import (
+    Charge,
+    ChargeStatus,
+    Dispute,
+    PaymentAccount,
+    PaymentProvider,
+    UnclearCharge,
+    day_bounds,
+)
 from app.setback import doubt
 from app.tenancy import lookup
 from app.tracking.states import PaymentState

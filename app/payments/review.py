@@ -11,7 +11,7 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection, text
 
-from app.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
+from app.providers.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
 from app.tracking.moves import Step, move, note
 from app.tracking.states import PAYMENT, PaymentState
 

@@ -17,10 +17,10 @@ from app import accounts, tenancy
 from app.config import settings
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.outbound import Failure, Request, Response, wish_s
 from app.payments import patience
-from app.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
-from app.payments.providers import PROVIDERS
+from app.providers.http import Failure, Request, Response, wish_s
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
 
 # an adapter that asks on and on is wrong
 _MOST_QUESTIONS = 5

@@ -17,10 +17,10 @@ from app import links, tenancy
 from app.delivery import reports, slices
 from app.delivery.log import Told
 from app.extensions import vault
+from app.providers.sms.base import Left
 from app.setback import listing, recognise
 from app.setback.listing import Asked, Unasked
 from app.setback.recognise import Match
-from app.sms.base import Left
 from app.tracking import codes
 from app.tracking.moves import Step, move
 from app.tracking.states import PAGE, SMS, PageState, SmsState

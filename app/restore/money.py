@@ -14,9 +14,9 @@ from sqlalchemy import text
 from app import references, tenancy
 from app.accounts import Unusable
 from app.payments import reconcile, site
-from app.payments.base import Charge, ChargeStatus, day_bounds
 from app.payments.confirm import confirm
 from app.payments.site import NoAnswer
+from app.providers.payments.base import Charge, ChargeStatus, day_bounds
 from app.setback.listing import Unasked
 from app.values.japan_time import TOKYO
 

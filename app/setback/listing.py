@@ -21,10 +21,10 @@ from app.config import settings
 from app.delivery import contracts
 from app.extensions import db
 from app.models import SmsAccount
-from app.outbound import Request, Response
-from app.outbound.curl import perform
-from app.sms import PROVIDERS, base
-from app.sms.base import Left, UnclearAnswer
+from app.providers.curl import perform
+from app.providers.http import Request, Response
+from app.providers.sms import PROVIDERS, base
+from app.providers.sms.base import Left, UnclearAnswer
 from app.vault import CannotOpen
 
 # a list that goes on for so long is not read to its end: a person looks into it

@@ -10,8 +10,8 @@ from app.accounts import credentials_of, receipt_path
 from app.delivery.breaker import Breaker
 from app.extensions import db
 from app.models import PaymentAccount, SmsAccount
+from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat
-from app.sms.base import Outcome, OutcomeKind
 from tests import factories
 from tests.admin_views.conftest import only, plain, words
 

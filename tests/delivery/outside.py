@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from flask import Flask
 from sqlalchemy import Connection
 
-from app.outbound import Answer, Failure, Reach, Request, Response
+from app.providers.http import Answer, Failure, Reach, Request, Response
 from tests.clock import TOKYO, Clock
 
 # how a carrier may meet a request; see `Carrier.create`

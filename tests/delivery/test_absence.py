@@ -11,7 +11,7 @@ from app.delivery import absence
 from app.delivery.absence import ASKED, Sight, Witness, sight
 from app.extensions import db
 from app.models import SmsAccount
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.delivery.test_unknown import make_due, proven_absent, settled, witnessed

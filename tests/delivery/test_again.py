@@ -17,7 +17,7 @@ from app.delivery import again, reports
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Reminder
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received

@@ -8,8 +8,8 @@ from flask import Flask
 
 from app import tenancy
 from app.delivery.asking import ask, ask_account, rest_s
-from app.outbound import Request, Response
-from app.sms.base import UnclearAnswer
+from app.providers.http import Request, Response
+from app.providers.sms.base import UnclearAnswer
 from tests import factories
 from tests.outbound.rawserver import Peer, RawServer
 

@@ -12,7 +12,7 @@ from app.delivery import breaker, due, routes, turns
 from app.delivery.breaker import Breaker
 from app.extensions import db
 from app.models import SmsAccount
-from app.sms.base import Outcome, OutcomeKind
+from app.providers.sms.base import Outcome, OutcomeKind
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, requests

@@ -11,9 +11,9 @@ from app import tenancy
 from app.delivery import held
 from app.extensions import db
 from app.models import Campaign, Recipient
-from app.outbound import Response
-from app.sms import PROVIDERS
-from app.sms.base import Page, UnclearAnswer
+from app.providers.http import Response
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Page, UnclearAnswer
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.delivery.test_unknown import make_due, witnessed

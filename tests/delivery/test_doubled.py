@@ -9,7 +9,7 @@ import pytest
 from app import tenancy
 from app.delivery import doubled, reports
 from app.delivery.log import Told
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from tests import factories
 from tests.launched import Job
 

@@ -10,7 +10,7 @@ from app.delivery import held
 from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from sandbox.harness import Sandbox
 from tests import decided, factories
 from tests.launched import Job, received

@@ -15,7 +15,7 @@ from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
 from app.delivery import caps, reports, routes, turns
 from app.delivery.log import Told
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.clock import TOKYO, Clock, japan, standing_clock

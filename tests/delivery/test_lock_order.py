@@ -24,7 +24,7 @@ from app.delivery.decisions import Verdict
 from app.delivery.log import Told
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from jobs import campaigns, delivery, tracking
 from sandbox.harness import Sandbox
 from tests import factories

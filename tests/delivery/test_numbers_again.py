@@ -17,7 +17,7 @@ from werkzeug.test import Cookie
 from app import links, tenancy
 from app.delivery import routes, silence, turns
 from app.extensions import db, vault
-from app.outbound.curl import perform
+from app.providers.curl import perform
 from app.tracking.states import SmsState
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox

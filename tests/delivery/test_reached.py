@@ -11,7 +11,7 @@ from app.delivery.log import Told
 from app.extensions import db
 from app.identity import visit
 from app.models import Campaign, Recipient
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from app.tracking import codes
 from jobs import delivery
 from sandbox.harness import Sandbox

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 from app import queues, tenancy
 from app.delivery import asking, due, receipt_queue, receipts, routes
-from app.sms import PROVIDERS
+from app.providers.sms import PROVIDERS
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
 from tests import factories

@@ -10,7 +10,7 @@ import pytest
 from app import tenancy
 from app.delivery import again, turns
 from app.delivery.breaker import Breaker
-from app.sms.base import Outcome, OutcomeKind
+from app.providers.sms.base import Outcome, OutcomeKind
 from app.tracking import codes
 from sandbox.harness import Sandbox
 from tests import factories

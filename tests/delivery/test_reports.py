@@ -13,7 +13,7 @@ from app import tenancy
 from app.delivery import books, log, reports, routes, slices
 from app.delivery.books import Result
 from app.delivery.log import Told
-from app.sms.base import Outcome, OutcomeKind, Report, ReportState
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState
 from app.tracking.moves import move
 from tests.launched import Job
 

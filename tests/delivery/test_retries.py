@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app import queues, tenancy
 from app.delivery import reports
 from app.delivery.log import Told
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from jobs import delivery, sweep
 from sandbox.harness import Sandbox
 from tests.launched import Job

@@ -16,7 +16,7 @@ from app.delivery import again, held, receipts, reports, silence
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import Recipient
-from app.sms.base import Report, ReportState
+from app.providers.sms.base import Report, ReportState
 from jobs import delivery, sweep
 from sandbox.harness import Sandbox
 from tests import decided, factories

@@ -13,9 +13,9 @@ from app.delivery import books, routes, slices, unknown
 from app.delivery.books import Result
 from app.delivery.questions import Looked, Open
 from app.delivery.slices import LeaseLost
-from app.outbound.curl import perform
-from app.sms import PROVIDERS
-from app.sms.base import Outcome, OutcomeKind
+from app.providers.curl import perform
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Outcome, OutcomeKind
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import factories

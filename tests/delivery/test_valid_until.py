@@ -11,9 +11,9 @@ import pytest
 from app.campaigns.windows import ALWAYS, DAYTIME, Policy, Window
 from app.config import Settings
 from app.delivery import routes, turns
-from app.outbound import Response
-from app.sms.base import OutcomeKind
-from app.sms.karaden import karaden
+from app.providers.http import Response
+from app.providers.sms.base import OutcomeKind
+from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox
 from tests.clock import Clock, japan, standing_clock
 from tests.launched import Job, requests

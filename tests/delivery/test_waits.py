@@ -11,8 +11,8 @@ from app.delivery.asking import ask_account
 from app.delivery.waits import Waits
 from app.extensions import db
 from app.models import SmsAccount
-from app.outbound import Request, Response
-from app.sms.base import UnclearAnswer
+from app.providers.http import Request, Response
+from app.providers.sms.base import UnclearAnswer
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests.delivery.test_asking import answering

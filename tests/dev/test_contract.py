@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from app.payments.providers import PROVIDERS
+from app.providers.payments import PROVIDERS
 from dev.contract import TABLE, Results, markdown, text
 
 

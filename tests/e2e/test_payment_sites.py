@@ -12,7 +12,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
-from app.payments.providers import PROVIDERS
+from app.providers.payments import PROVIDERS
 from dev.browser import PHONE
 from sandbox.harness import Sandbox, running_sandbox
 from tests.outbound.rawserver import RawServer

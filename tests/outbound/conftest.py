@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.outbound import curl as outbound
+from app.providers import curl as outbound
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.outbound import Answer, Failure, Reach, Request, Response
-from app.outbound import curl as outbound
-from app.outbound.curl import BODY_LIMIT, Engine, perform
+from app.providers import curl as outbound
+from app.providers.curl import BODY_LIMIT, Engine, perform
+from app.providers.http import Answer, Failure, Reach, Request, Response
 from tests.outbound.rawserver import OK, Peer, RawServer
 
 Send = Callable[[Request], Answer]

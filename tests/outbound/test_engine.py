@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from app.outbound import Answer, Failure, Reach, Request, Response
-from app.outbound.curl import MAX_CONNECTIONS, Engine
+from app.providers.curl import MAX_CONNECTIONS, Engine
+from app.providers.http import Answer, Failure, Reach, Request, Response
 from tests.outbound.rawserver import Peer, RawServer
 
 

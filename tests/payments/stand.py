@@ -15,12 +15,12 @@ from app import tenancy
 from app.accounts import seal_credentials
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.outbound import Request, Response
-from app.outbound.curl import perform
 from app.payments import asking, attempts, confirm, pay, site
-from app.payments.base import Charge, PaymentAccount, PaymentProvider
 from app.payments.pay import Outcome
-from app.payments.providers import PROVIDERS
+from app.providers.curl import perform
+from app.providers.http import Request, Response
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.outbound.rawserver import RawServer

@@ -11,8 +11,8 @@ import pytest
 from app import tenancy
 from app.payments import acts, asking, site
 from app.payments.acts import Given, Refused
-from app.payments.base import RefundStatus
 from app.payments.site import NoAnswer
+from app.providers.payments.base import RefundStatus
 from app.tracking.states import PaymentState
 from tests.payments.shop import Buyer
 

@@ -12,9 +12,9 @@ from flask import Flask
 from app import config, tenancy
 from app.config import Settings
 from app.payments import asking, notices
-from app.payments.base import Charge, WebhookEvent
 from app.payments.confirm import confirm, confirm_for_page
 from app.payments.site import NoAnswer
+from app.providers.payments.base import Charge, WebhookEvent
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, make_buyer
 

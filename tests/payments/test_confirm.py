@@ -8,8 +8,8 @@ import pytest
 
 from app import tenancy
 from app.payments import confirm, site
-from app.payments.base import Charge, ChargeStatus
 from app.payments.site import NoAnswer
+from app.providers.payments.base import Charge, ChargeStatus
 from tests.payments.shop import Buyer
 
 

@@ -16,12 +16,12 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.outbound import Request
 from app.payments import acts, patience, pay
-from app.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from app.payments.pay import Outcome
-from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer, ask
+from app.providers.http import Request
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from dev.contract import TABLE
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound import Response
-from app.payments.base import (
+from app.providers.http import Response
+from app.providers.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
@@ -27,7 +27,7 @@ from app.payments.base import (
     WebhookEvent,
     session_end,
 )
-from app.payments.komoju import SESSION_S, komoju
+from app.providers.payments.komoju import SESSION_S, komoju
 
 SECRET = "komoju-secret"
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 
 from app import tenancy
 from app.payments import asking, confirm, notices
-from app.payments.base import WebhookEvent
+from app.providers.payments.base import WebhookEvent
 from jobs import payments as jobs
 from tests.payments.shop import Buyer
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.outbound import Failure, Request, Response
 from app.payments import patience
 from app.payments.patience import SILENT, person_waits
 from app.payments.pay import Outcome
+from app.providers.http import Failure, Request, Response
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.shop import Buyer

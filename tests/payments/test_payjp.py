@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound import Request, Response
-from app.payments.base import (
+from app.providers.http import Request, Response
+from app.providers.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
@@ -23,7 +23,7 @@ from app.payments.base import (
     UnclearCharge,
     WebhookEvent,
 )
-from app.payments.payjp import payjp
+from app.providers.payments.payjp import payjp
 
 CONTRACT = Path(__file__).parents[2].parent / "shared" / "contracts" / "payjp" / "schemas-from-sdk-1.3.0.json"
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)

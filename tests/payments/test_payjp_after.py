@@ -7,9 +7,9 @@ from datetime import date
 import payjpv2
 import pytest
 
-from app.outbound import Response
-from app.payments.base import Charge, ChargeStatus, PaymentAccount, RefundStatus, UnclearCharge
-from app.payments.payjp import payjp
+from app.providers.http import Response
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, RefundStatus, UnclearCharge
+from app.providers.payments.payjp import payjp
 from tests.payments.test_payjp import flow
 
 ACCOUNT = PaymentAccount("https://api.pay.jp/", {}, {"secret_key": "sk_test_secret"})

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound import Request, Response
-from app.payments.base import (
+from app.providers.http import Request, Response
+from app.providers.payments.base import (
     BadSignature,
     Charge,
     ChargeStatus,
@@ -23,7 +23,7 @@ from app.payments.base import (
     UnclearCharge,
     WebhookEvent,
 )
-from app.payments.paypay import paypay
+from app.providers.payments.paypay import paypay
 from tests.payments.sdks import paypay_client
 
 NOW = datetime(2026, 11, 23, 1, 0, 30, 123456, tzinfo=UTC)

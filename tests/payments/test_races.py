@@ -16,9 +16,9 @@ from app import tenancy
 from app.accounts import Unusable
 from app.payments import acts, asking, by_hand, confirm
 from app.payments.acts import Refused
-from app.payments.base import ChargeStatus
-from app.payments.providers import PROVIDERS
 from app.payments.site import NoAnswer, ask
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import ChargeStatus
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.shop import choose

@@ -7,8 +7,8 @@ import pytest
 from app import tenancy
 from app.delivery import due
 from app.payments import acts, reconcile
-from app.payments.base import day_bounds
 from app.payments.pay import Outcome
+from app.providers.payments.base import day_bounds
 from app.restore import money
 from app.setback import doubt
 from app.setback.known import Why

@@ -9,13 +9,13 @@ import pytest
 
 from app import config
 from app.config import Settings
-from app.outbound import Request, Response
-from app.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
-from app.payments.komoju import komoju
-from app.payments.payjp import payjp
-from app.payments.paypay import paypay
 from app.payments.site import NoAnswer, ask, trusted
-from app.payments.stripe import stripe_checkout
+from app.providers.http import Request, Response
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
+from app.providers.payments.komoju import komoju
+from app.providers.payments.payjp import payjp
+from app.providers.payments.paypay import paypay
+from app.providers.payments.stripe import stripe_checkout
 from tests.outbound.rawserver import Peer, RawServer
 
 ACCOUNT = PaymentAccount("http://127.0.0.1", {}, {})

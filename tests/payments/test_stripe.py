@@ -10,17 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound import Response
-from app.payments.base import (
-    Charge,
-    ChargeStatus,
-    Order,
-    PaymentAccount,
-    UnclearCharge,
-    session_end,
-)
-from app.payments.providers import PROVIDERS
-from app.payments.stripe import stripe_checkout
+from app.providers.http import Response
+from app.providers.payments import PROVIDERS
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount, UnclearCharge, session_end
+from app.providers.payments.stripe import stripe_checkout
 
 NOW = datetime(2026, 11, 23, 1, 0, 0, tzinfo=UTC)
 ENDS = int(NOW.timestamp()) + 3600

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from app.outbound import Request, Response
-from app.payments.base import (
+from app.providers.http import Request, Response
+from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Dispute,
@@ -19,7 +19,7 @@ from app.payments.base import (
     UnclearCharge,
     day_bounds,
 )
-from app.payments.stripe import stripe_checkout
+from app.providers.payments.stripe import stripe_checkout
 
 ACCOUNT = PaymentAccount("https://api.stripe.com", {}, {"secret_key": "sk_test_secret"})
 PAID = Charge("cs_test_1", "ref-1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pi_1")

@@ -12,10 +12,10 @@ import jsonschema
 import pytest
 from stripe import StripeClient
 
-from app.outbound import Response
-from app.outbound.curl import perform
-from app.payments.base import Charge, ChargeStatus, Order, PaymentAccount
-from app.payments.stripe import VERSION, stripe_checkout
+from app.providers.curl import perform
+from app.providers.http import Response
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount
+from app.providers.payments.stripe import VERSION, stripe_checkout
 from tests.outbound.rawserver import Peer, RawServer
 
 CONTRACTS = Path(__file__).parents[2].parent / "shared" / "contracts" / "stripe"

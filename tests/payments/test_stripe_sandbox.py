@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 import pytest
 from stripe import StripeClient
 
-from app.outbound import Failure, Reach, Request, Response
-from app.outbound.curl import perform
-from app.payments.base import Charge, ChargeStatus, Order, PaymentAccount, WebhookEvent, session_end
 from app.payments.site import NoAnswer, ask
-from app.payments.stripe import stripe_checkout
+from app.providers.curl import perform
+from app.providers.http import Failure, Reach, Request, Response
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount, WebhookEvent, session_end
+from app.providers.payments.stripe import stripe_checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests.outbound.rawserver import Peer, RawServer
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe import WebhookSignature
 
-from app.payments.base import BadSignature, PaymentAccount, UnclearCharge, WebhookEvent
-from app.payments.stripe import stripe_checkout
+from app.providers.payments.base import BadSignature, PaymentAccount, UnclearCharge, WebhookEvent
+from app.providers.payments.stripe import stripe_checkout
 
 SECRET = "whsec_test"
 NOW = datetime(2026, 11, 23, 1, 0, 0, tzinfo=UTC)

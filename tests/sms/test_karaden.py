@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.outbound import Failure, Reach, Response
-from app.sms import PROVIDERS
-from app.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage, UnclearAnswer
-from app.sms.karaden import karaden
+from app.providers.http import Failure, Reach, Response
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage, UnclearAnswer
+from app.providers.sms.karaden import karaden
 
 ACCOUNT = SmsAccount(
     base_url="https://prg.karaden.jp/api/",

@@ -17,10 +17,10 @@ from karaden.param.message_detail_params import MessageDetailParams
 from karaden.param.message_list_params import MessageListParams
 from karaden.request_options import RequestOptions
 
-from app.outbound import Request, Response
-from app.outbound.curl import Engine, perform
-from app.sms.base import OutcomeKind, ReportState, SmsAccount, SmsMessage
-from app.sms.karaden import VERSION, karaden
+from app.providers.curl import Engine, perform
+from app.providers.http import Request, Response
+from app.providers.sms.base import OutcomeKind, ReportState, SmsAccount, SmsMessage
+from app.providers.sms.karaden import VERSION, karaden
 from tests.outbound.rawserver import Peer, RawServer
 
 SPEC = Path(__file__).parents[2].parent / "shared" / "contracts" / "karaden" / "2024-03-01.yaml"

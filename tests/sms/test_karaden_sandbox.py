@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.outbound import Answer, Response
-from app.outbound.curl import Engine, perform
-from app.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage
-from app.sms.karaden import karaden
+from app.providers.curl import Engine, perform
+from app.providers.http import Answer, Response
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage
+from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox, running_sandbox
 from tests.outbound.rawserver import Peer, RawServer
 

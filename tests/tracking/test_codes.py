@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.outbound import curl
-from app.sms import PROVIDERS
-from app.sms.karaden import _ACCOUNT_CODES
+from app.providers import curl
+from app.providers.sms import PROVIDERS
+from app.providers.sms.karaden import _ACCOUNT_CODES
 from app.tracking import codes
 
 OURS = [code for name, code in vars(codes).items() if name.isupper() and not name.startswith("_")]

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from app.outbound import Response
-from app.payments.base import Dispute, UnclearCharge
+from app.providers.http import Response
+from app.providers.payments.base import Dispute, UnclearCharge
 
 Json = Mapping[str, Any]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from app.payments.base import PaymentProvider
-from app.payments.komoju import komoju
-from app.payments.payjp import payjp
-from app.payments.paypay import paypay
-from app.payments.stripe import stripe_checkout
+from app.providers.payments.base import PaymentProvider
+from app.providers.payments.komoju import komoju
+from app.providers.payments.payjp import payjp
+from app.providers.payments.paypay import paypay
+from app.providers.payments.stripe import stripe_checkout
 
 PROVIDERS: Mapping[str, PaymentProvider] = {
     provider.name: provider for provider in (stripe_checkout, payjp, komoju, paypay)

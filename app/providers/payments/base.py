@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from app.outbound import AccountField, Request, Response
+from app.providers.http import AccountField, Request, Response
 
 _JAPAN: Final = ZoneInfo("Asia/Tokyo")
 

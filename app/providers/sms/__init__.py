@@ -1,4 +1,4 @@
-"""SMS providers: one adapter per file behind the contract of `app.sms.base`.
+"""SMS providers: one adapter per file behind the contract of `app.providers.sms.base`.
 
 In: a tenant's account and one message. Out: the HTTP request that sends it, and the meaning of what came back. What
 can't happen here: I/O, a guess (what isn't certain is `unknown`), a domain rule. Another provider is one more file and
@@ -7,7 +7,7 @@ one more line below.
 
 from collections.abc import Mapping
 
-from app.sms.base import SmsProvider
-from app.sms.karaden import karaden
+from app.providers.sms.base import SmsProvider
+from app.providers.sms.karaden import karaden
 
 PROVIDERS: Mapping[str, SmsProvider] = {provider.name: provider for provider in (karaden,)}

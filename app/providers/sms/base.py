@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from app.outbound import AccountField, Answer, Request, Response
+from app.providers.http import AccountField, Answer, Request, Response
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,23 +17,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from app.outbound import AccountField, Request, Response
-from app.payments.base import (
-    ANY_AMOUNT,
-    BadSignature,
-    Charge,
-    ChargeStatus,
-    Dispute,
-    Order,
-    Page,
-    PaymentAccount,
-    Refund,
-    RefundStatus,
-    UnclearCharge,
-    WebhookEvent,
-    day_bounds,
-)
-from app.payments.reading import (
+from app.providers.http import AccountField, Request, Response
+from app.providers.json_fields import (
     FORBIDDEN,
     Json,
     content,
@@ -48,6 +33,21 @@ from app.payments.reading import (
     text,
     whole,
     word,
+)
+from app.providers.payments.base import (
+    ANY_AMOUNT,
+    BadSignature,
+    Charge,
+    ChargeStatus,
+    Dispute,
+    Order,
+    Page,
+    PaymentAccount,
+    Refund,
+    RefundStatus,
+    UnclearCharge,
+    WebhookEvent,
+    day_bounds,
 )
 
 _SESSIONS: Final = "/v2/checkout/sessions"

@@ -19,22 +19,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from app.outbound import AccountField, Request, Response
-from app.payments.base import (
-    BadSignature,
-    Charge,
-    ChargeStatus,
-    Dispute,
-    Order,
-    Page,
-    PaymentAccount,
-    Refund,
-    RefundStatus,
-    UnclearCharge,
-    WebhookEvent,
-    day_bounds,
-)
-from app.payments.reading import (
+from app.providers.http import AccountField, Request, Response
+from app.providers.json_fields import (
     FORBIDDEN,
     Json,
     content,
@@ -49,6 +35,20 @@ from app.payments.reading import (
     text,
     whole,
     word,
+)
+from app.providers.payments.base import (
+    BadSignature,
+    Charge,
+    ChargeStatus,
+    Dispute,
+    Order,
+    Page,
+    PaymentAccount,
+    Refund,
+    RefundStatus,
+    UnclearCharge,
+    WebhookEvent,
+    day_bounds,
 )
 
 # The last version whose sessions take payment_method_types; 2026-09-30.endive has allowed_payment_method_types instead.

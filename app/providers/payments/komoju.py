@@ -19,8 +19,22 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from app.outbound import AccountField, Request, Response
-from app.payments.base import (
+from app.providers.http import AccountField, Request, Response
+from app.providers.json_fields import (
+    Json,
+    content,
+    identifier,
+    listed_in,
+    moment,
+    nested,
+    refusal,
+    same,
+    several,
+    text,
+    whole,
+    word,
+)
+from app.providers.payments.base import (
     ANY_AMOUNT,
     BadSignature,
     Charge,
@@ -34,20 +48,6 @@ from app.payments.base import (
     UnclearCharge,
     WebhookEvent,
     day_bounds,
-)
-from app.payments.reading import (
-    Json,
-    content,
-    identifier,
-    listed_in,
-    moment,
-    nested,
-    refusal,
-    same,
-    several,
-    text,
-    whole,
-    word,
 )
 
 VERSION: Final = "2025-01-28"  # X-KOMOJU-API-VERSION of the SDK read here

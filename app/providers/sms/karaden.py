@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from app.outbound import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
-from app.sms.base import (
+from app.providers.http import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
+from app.providers.sms.base import (
     Left,
     Outcome,
     OutcomeKind,

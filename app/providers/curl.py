@@ -22,7 +22,7 @@ from typing import Final, Generic, Self, TypeVar
 import certifi
 import pycurl
 
-from app.outbound import Answer, Failure, Reach, Request, Response
+from app.providers.http import Answer, Failure, Reach, Request, Response
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes of an answer; a provider's is a few KiB
 CONNECT_TIMEOUT_S: Final = 10.0  # nothing has left yet: give up early, another try is safe

@@ -19,21 +19,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from app.outbound import AccountField, Request, Response
-from app.payments.base import (
-    ANY_AMOUNT,
-    BadSignature,
-    Charge,
-    ChargeStatus,
-    Order,
-    Page,
-    PaymentAccount,
-    Refund,
-    RefundStatus,
-    UnclearCharge,
-    WebhookEvent,
-)
-from app.payments.reading import (
+from app.providers.http import AccountField, Request, Response
+from app.providers.json_fields import (
     Json,
     content,
     identifier,
@@ -45,6 +32,19 @@ from app.payments.reading import (
     text,
     whole,
     word,
+)
+from app.providers.payments.base import (
+    ANY_AMOUNT,
+    BadSignature,
+    Charge,
+    ChargeStatus,
+    Order,
+    Page,
+    PaymentAccount,
+    Refund,
+    RefundStatus,
+    UnclearCharge,
+    WebhookEvent,
 )
 
 _CODES: Final = "/v2/codes"
