@@ -18,14 +18,14 @@ from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, 
 from admin_views.flow_steps import launched
 from app.campaigns import lifecycle, ordered_checks, rehearsal, shortening
 from app.campaigns.lifecycle import NotReady
+from app.exports import status_file
+from app.exports.selection import Selection
 from app.extensions import csrf, db
 from app.intake import entry, imports, single
 from app.intake.reader import Choice
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Import
-from app.tracking import export
-from app.tracking.selection import Selection
-from app.tracking.states import CAMPAIGN, CampaignState
+from app.states.vocabulary import CAMPAIGN, CampaignState
 
 # a check of so many people takes about a second: longer ones are a job
 _CHECK_AT_ONCE = 5_000
@@ -187,7 +187,7 @@ class CampaignFlow(FlowView):
         """Give the rejected rows as a file to correct and upload again."""
         campaign, row = one_import(campaign_id, import_id)
         encoding = request.form.get("encoding", "")
-        if encoding not in export.FORMATS or not row.rows_rejected:
+        if encoding not in status_file.FORMATS or not row.rows_rejected:
             abort(404)
         on_record("export_rejects", campaign, {"import": import_id, "rows": row.rows_rejected, "encoding": encoding})
         form = "utf-8" if encoding == "utf-8-sig" else encoding
@@ -357,8 +357,8 @@ class CampaignFlow(FlowView):
             "flow/result.html",
             campaign,
             "result",
-            formats=export.FORMATS,
-            csv_in_excel=export.CSV_IN_EXCEL,
+            formats=status_file.FORMATS,
+            csv_in_excel=status_file.CSV_IN_EXCEL,
             choices=flow_status.state_choices(campaign),
         )
 
@@ -368,14 +368,16 @@ class CampaignFlow(FlowView):
         """Give the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
         campaign = one_campaign(campaign_id)
         form = request.form.get("encoding", "")
-        if form not in export.FORMATS:
+        if form not in status_file.FORMATS:
             abort(404)
         chosen = flow_status.chosen_states(request.form)
         on_record("export_status", campaign, {"encoding": form, **chosen})
         ending = "xlsx" if form == "xlsx" else "csv"
         name = f"{campaign.name}_状況_{flow_status.stamp(datetime.now(UTC))}.{ending}"
         return flow_status.download(
-            lambda: export.status_file(Selection(campaign_id, chosen), form), name, f"status-{campaign_id}.{ending}"
+            lambda: status_file.status_file(Selection(campaign_id, chosen), form),
+            name,
+            f"status-{campaign_id}.{ending}",
         )
 
 

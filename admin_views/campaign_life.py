@@ -18,8 +18,8 @@ from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
 from app.restore import holds, missed, missed_numbers
+from app.states.vocabulary import CampaignState
 from app.tenancy.staff import Role
-from app.tracking.states import CampaignState
 
 _WHICH = f"{ONE}/remind/<which>"
 _MOST_TEXT = 300  # characters of an SMS, as in a campaign's form

@@ -12,7 +12,7 @@ from app.campaigns.starters import STARTERS, Starter
 from app.intake.mapping import Question
 from app.intake.sample_list import FORMS, Asked, sample_file
 from app.models import Campaign, PaymentAccount, SmsAccount
-from app.tracking.states import CAMPAIGN
+from app.states.vocabulary import CAMPAIGN
 from app.values.japan_time import TOKYO
 
 _LATEST = 10

@@ -23,7 +23,7 @@ from app.campaigns.windows import DAYTIME, Policy, Window, describe
 from app.extensions import db
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Recipient, Tenant
-from app.tracking.states import CAMPAIGN, CampaignState
+from app.states.vocabulary import CAMPAIGN, CampaignState
 from app.values.answers import QUESTION_KIND_LABELS
 
 

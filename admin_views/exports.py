@@ -21,10 +21,10 @@ from admin_views.listing import at
 from admin_views.recipients import RecipientView, campaign_name, search_people
 from admin_views.scoping import as_id, rows
 from app import audit
+from app.exports import columns, export_jobs, status_file
+from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export, ExportLayout, Import
-from app.tracking import columns, export, files
-from app.tracking.selection import Selection
 
 STATES = {
     "queued": "作成待ち",
@@ -37,7 +37,7 @@ STATES = {
 _ONE = "/<int(max=9223372036854775807):export_id>"
 _MOST_COLUMNS = 300
 _LISTS_LOOKED_AT = 200
-_DAYS = files.KEPT.days
+_DAYS = export_jobs.KEPT.days
 
 
 def asked() -> tuple[Selection, list[tuple[str, str]]]:
@@ -92,7 +92,7 @@ def _note(_view: Any, _context: Any, row: Export, _name: str) -> str:
         replaced = f"Shift_JISで書けない{row.replaced:,}文字を〓にしました。"
         return f"{replaced}元の文字が必要なときはUTF-8かExcelブックを選んでください。"
     if row.state == "done" and row.finished_at:
-        return f"{show.jst(row.finished_at + files.KEPT)}まで受け取れます。"
+        return f"{show.jst(row.finished_at + export_jobs.KEPT)}まで受け取れます。"
     return {"failed": "作成できませんでした。もう一度作成してください。", "expired": "保管の期限が過ぎました。"}.get(
         row.state, show.NOTHING
     )
@@ -136,13 +136,13 @@ class ExportView(SecureModelView):
         return self.render(
             "office/export.html",
             told=told,
-            count=export.count_up_to(selection, files.LARGE),
-            large=files.LARGE,
-            formats=export.FORMATS,
-            csv_in_excel=export.CSV_IN_EXCEL,
+            count=status_file.count_up_to(selection, export_jobs.LARGE),
+            large=export_jobs.LARGE,
+            formats=status_file.FORMATS,
+            csv_in_excel=status_file.CSV_IN_EXCEL,
             layouts=rows(ExportLayout).order_by(ExportLayout.name).all(),
             campaign=selection.campaign_id,
-            plan=files.plan_of(selection.campaign_id) if selection.campaign_id else None,
+            plan=export_jobs.plan_of(selection.campaign_id) if selection.campaign_id else None,
             back=at(url_for("recipient.index_view"), **request.args.to_dict()),
             arguments=request.args.to_dict(),
         )
@@ -163,9 +163,9 @@ class ExportView(SecureModelView):
         title = _title(selection)
         db.session.commit()
         return flow_status.download(
-            lambda: export.status_file(selection, form, keys),
-            files.filename(title, form, datetime.now(UTC)),
-            f"status.{files.ending(form)}",
+            lambda: status_file.status_file(selection, form, keys),
+            export_jobs.filename(title, form, datetime.now(UTC)),
+            f"status.{export_jobs.ending(form)}",
         )
 
     @expose("/make", methods=["POST"])
@@ -174,8 +174,8 @@ class ExportView(SecureModelView):
         """Order a file."""
         selection, _ = asked()
         form, keys = _wanted(request.form)
-        name = files.filename(_title(selection), form, datetime.now(UTC))
-        files.order(selection, form, keys, name, user_id=staff().id)
+        name = export_jobs.filename(_title(selection), form, datetime.now(UTC))
+        export_jobs.order(selection, form, keys, name, user_id=staff().id)
         flash("ファイルの作成を始めました。できあがると、この一覧とホームでお知らせします。", "success")
         return redirect(url_for("export.index_view"), 303)
 
@@ -187,11 +187,11 @@ class ExportView(SecureModelView):
         if selection.campaign_id is None:
             abort(404)
         if "stop" in request.form:
-            files.stop_daily(selection.campaign_id)
+            export_jobs.stop_daily(selection.campaign_id)
             flash("毎日の作成をやめました。", "success")
         else:
             form, keys = _wanted(request.form)
-            files.plan_daily(selection.campaign_id, form, keys, user_id=staff().id)
+            export_jobs.plan_daily(selection.campaign_id, form, keys, user_id=staff().id)
             flash("毎朝6時すぎにファイルを作ります。できあがると、ホームでお知らせします。", "success")
         return redirect(url_for("export.new", campaign=selection.campaign_id), 303)
 
@@ -203,15 +203,15 @@ class ExportView(SecureModelView):
         if row.state != "done":
             flash("このファイルはまだできていないか、期限が過ぎています。", "warning")
             return redirect(url_for("export.index_view"), 303)
-        name, ending = row.filename, files.ending(row.form)
-        files.taken(row, user_id=staff().id)
-        return flow_status.download(lambda: files.pieces(export_id), name, f"status-{export_id}.{ending}")
+        name, ending = row.filename, export_jobs.ending(row.form)
+        export_jobs.taken(row, user_id=staff().id)
+        return flow_status.download(lambda: export_jobs.pieces(export_id), name, f"status-{export_id}.{ending}")
 
     @expose(f"{_ONE}/cancel", methods=["POST"])
     def cancel(self, export_id: int) -> Page:
         """Give a file up, or throw it away."""
         self.get_one(export_id)
-        if files.cancel(export_id):
+        if export_jobs.cancel(export_id):
             flash("ファイルを取り消しました。", "success")
         else:
             flash("このファイルは、すでに取り消されているか期限が過ぎています。", "warning")
@@ -225,7 +225,7 @@ def _wanted(form: Mapping[str, str]) -> tuple[str, list[str] | None]:
         layout = rows(ExportLayout).filter(ExportLayout.id == as_id(chosen)).one_or_none() or abort(404)
         return layout.form, layout.columns
     wanted = form.get("form", "")
-    return (wanted, None) if wanted in export.FORMATS else abort(404)
+    return (wanted, None) if wanted in status_file.FORMATS else abort(404)
 
 
 def _title(selection: Selection) -> str:
@@ -237,7 +237,7 @@ class LayoutForm(Form):
     """A layout's fields."""
 
     name = line("レイアウト名", required("レイアウト名を入力してください。"))
-    form = SelectField("ファイルの形", choices=select_options(export.FORMATS.items()))
+    form = SelectField("ファイルの形", choices=select_options(status_file.FORMATS.items()))
     words = text(
         "列（上から順に、1行に1つ）",
         required("列を1つ以上入力してください。"),
@@ -300,7 +300,7 @@ class LayoutView(SecureModelView):
         "act": "操作",
     }
     column_formatters = {
-        "form": show.words_of(export.FORMATS),
+        "form": show.words_of(status_file.FORMATS),
         "columns": lambda _v, _c, row, _n: "、".join(columns.word_of(key) for key in row.columns),
         "act": lambda _v, _c, row, _n: _press(
             "export_layout.remove",

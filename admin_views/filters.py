@@ -16,7 +16,7 @@ from admin_views.keyset import Way
 from admin_views.scoping import as_id, rows
 from admin_views.show import from_jst
 from app.models import Slice
-from app.tracking.states import SmsState, Track
+from app.states.vocabulary import SmsState, Track
 
 Options = Sequence[tuple[str, str]]
 Bounds = tuple[int, int]

@@ -16,7 +16,7 @@ from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign, Import
 from app.restore import missed_numbers
-from app.tracking.states import CAMPAIGN, CampaignState
+from app.states.vocabulary import CAMPAIGN, CampaignState
 
 Page = BaseResponse | str | tuple[str, int]
 

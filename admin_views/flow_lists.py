@@ -14,6 +14,7 @@ from admin_views import flow_next, flow_preview, flow_rows, flow_status
 from admin_views.flow_status import Confirmation
 from app.campaigns import lifecycle, overlap
 from app.config import settings
+from app.exports import status_file
 from app.extensions import csrf, db
 from app.intake import first_look, imports
 from app.intake.asked import merge_names, questions_of
@@ -21,7 +22,6 @@ from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.reader import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
-from app.tracking import export
 from app.values.japan_time import TOKYO
 
 STATE_WORDS = {
@@ -163,7 +163,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "wrong_column": _wrong_column(row, findings),
         "level_tones": {"error": "badge-red", "warning": "badge-amber", "ignored": ""},
         "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
-        "encodings": export.FORMATS,
+        "encodings": status_file.FORMATS,
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
         "next": flow_next.after(row.campaign, row) if row.state == "done" else None,

@@ -1,6 +1,6 @@
 """状況: a campaign as it goes, as figures, as pictures and as JSON for the page that asks again and again.
 
-Everything comes of one count that all who watch share (`app.delivery.progress`), with its time beside it.
+Everything comes of one count that all who watch share (`app.reports.progress`), with its time beside it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,23 +15,13 @@ from admin_views import payment_waits, sms_waits
 from admin_views.sms_waits import Notice
 from app.campaigns import lifecycle, timing, waves
 from app.delivery import again, numbers
-from app.delivery.progress import Progress, finishes_at, progress, rate_per_s
 from app.extensions import db
 from app.models import Campaign, Reminder
+from app.reports.campaign_totals import HOURS, Figures
+from app.reports.progress import Progress, finishes_at, progress, rate_per_s
 from app.setback import doubt
 from app.setback.known import OUTSIDE
-from app.tracking.figures import HOURS, Figures
-from app.tracking.states import (
-    CAMPAIGN,
-    PAGE,
-    PAYMENT,
-    SMS,
-    CampaignState,
-    PageState,
-    PaymentState,
-    SmsState,
-    Track,
-)
+from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, PageState, PaymentState, SmsState, Track
 from app.values.japan_time import TOKYO, japan_minutes
 
 _BAR_WIDTH = 420

@@ -20,7 +20,7 @@ from app.delivery import trial
 from app.extensions import db
 from app.intake.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient
-from app.tracking.states import CampaignState
+from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
 

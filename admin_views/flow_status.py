@@ -13,14 +13,9 @@ from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
 from app.campaigns import lifecycle, timing
 from app.models import Campaign
+from app.reports.campaign_totals import figures
 from app.restore import missed_numbers
-from app.tracking.figures import figures
-from app.tracking.states import (
-    PAGE,
-    PAYMENT,
-    SMS,
-    SmsState,
-)
+from app.states.vocabulary import PAGE, PAYMENT, SMS, SmsState
 from app.values.japan_time import TOKYO
 
 _KINDS = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}

@@ -8,7 +8,7 @@ from flask import url_for
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import Missing
 from app.models import Campaign
-from app.tracking.states import CampaignState
+from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
 
 _BEFORE_LAUNCH = {CampaignState.DRAFT, CampaignState.APPROVAL, CampaignState.SCHEDULED}

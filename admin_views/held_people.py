@@ -26,8 +26,8 @@ from app.delivery.decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdic
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.restore import missed_numbers
+from app.states.vocabulary import CampaignState
 from app.tenancy.staff import Role
-from app.tracking.states import CampaignState
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
 

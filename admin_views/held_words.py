@@ -9,7 +9,7 @@ from app.delivery.decisions import Verdict
 from app.delivery.held import Attempt
 from app.models import Campaign
 from app.providers.sms import PROVIDERS
-from app.tracking import codes
+from app.states import result_codes
 
 # the short name of each reason
 TITLES: Mapping[str, str] = {
@@ -21,8 +21,8 @@ TITLES: Mapping[str, str] = {
     held.OTHER_CONTRACT: "送信後にSMSアカウントの契約が変わった",
     held.UNPROVEN: "照会しても確かめられない",
     held.UNPROVEN_ALONE: "記録はないが、記録の遅れと区別できない",
-    codes.NUMBER_CAMPAIGN: "同じ電話番号への、この配信での上限",
-    codes.NUMBER_DAY: "同じ電話番号への、1日の上限",
+    result_codes.NUMBER_CAMPAIGN: "同じ電話番号への、この配信での上限",
+    result_codes.NUMBER_DAY: "同じ電話番号への、1日の上限",
 }
 
 _FIND = "電話番号・時刻・参照番号で、送信サービスの管理画面の送信履歴を探してください。"
@@ -62,11 +62,11 @@ LOOK_UP: Mapping[str, Sequence[str]] = {
     ),
     held.UNPROVEN: (_FIND, _LISTED, _UNLISTED),
     held.UNPROVEN_ALONE: (_FIND, _LISTED, _UNLISTED),
-    codes.NUMBER_CAMPAIGN: (
+    result_codes.NUMBER_CAMPAIGN: (
         "名簿の電話番号が正しいかを確かめてください。入力の誤りや、仮の番号が並んでいることがあります。",
         "家族で同じ電話を使っているなど、正しいと分かった人だけ「上限を超えて送る」を選びます。",
     ),
-    codes.NUMBER_DAY: (
+    result_codes.NUMBER_DAY: (
         "ほかの配信で同じ番号にきょう何通も送っています。名簿の電話番号が正しいかを確かめてください。",
         "きょう送ってよいと分かった人だけ「上限を超えて送る」を選びます。",
     ),
@@ -120,7 +120,7 @@ class Trace:
 
 def happened(reason: str) -> str:
     """Return what happened."""
-    return held.REASONS.get(reason) or f"{codes.words(reason)}しています。"
+    return held.REASONS.get(reason) or f"{result_codes.words(reason)}しています。"
 
 
 def traces(attempts: Sequence[Attempt]) -> list[Trace]:

@@ -12,9 +12,9 @@ from admin_views.base import SecureView, expose
 from admin_views.scoping import rows
 from app.extensions import db
 from app.models import Campaign, Tenant
+from app.reports.tenant_totals import Period, day_and_month
+from app.states.vocabulary import CAMPAIGN, TENANT
 from app.tenancy.staff import Role
-from app.tracking.business import Period, day_and_month
-from app.tracking.states import CAMPAIGN, TENANT
 
 _LATEST = 8
 

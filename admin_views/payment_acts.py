@@ -22,8 +22,8 @@ from app.models import Payment, PaymentDifference, Recipient
 from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import BY_HAND, Money
+from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from app.tenancy.sign_in import SignInRefused, confirm
-from app.tracking.states import PAYMENT, PaymentState, SmsState
 from app.values.amounts import to_yen
 from app.values.bad_input import BadInput
 

@@ -16,9 +16,9 @@ from app.payments.by_hand import BY_HAND
 from app.payments.review import Problem, split
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Dispute
-from app.tracking import codes
-from app.tracking.moves import STEP_TIMES
-from app.tracking.states import (
+from app.states import result_codes
+from app.states.transitions import STEP_TIMES
+from app.states.vocabulary import (
     CARRIERS,
     PAGE,
     PAYMENT,
@@ -202,7 +202,7 @@ def _moment(event: Event) -> Moment:
     elif event.track == "sms":
         told = [_AGAIN[detail["again"]]] if detail.get("again") in _AGAIN else []
         told += [f"{detail['attempt']}回目"] if "attempt" in detail else []
-        told += [codes.words(str(detail["code"]))] if detail.get("code") else []
+        told += [result_codes.words(str(detail["code"]))] if detail.get("code") else []
         what = f"{what}（{'、'.join(told)}）" if told else what
     return Moment(show.jst_exact(event.at), track.label if track else event.track, what, actor_name(event.actor))
 
@@ -215,7 +215,7 @@ def attempts(person: Recipient) -> list[dict[str, Any]]:
             "attempt": row.attempt,
             "started": show.jst_exact(row.started_at),
             "state": show.badge(row.state, show.word(SMS, row.state)),
-            "code": codes.words(row.code) or show.NOTHING,
+            "code": result_codes.words(row.code) or show.NOTHING,
             "carrier": CARRIERS.get(row.carrier, row.carrier) or show.NOTHING,
             "settled": show.jst_exact(row.settled_at),
         }

@@ -28,9 +28,9 @@ from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.payments.asking import ask_soon
+from app.states import result_codes
+from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 from app.tenancy.staff import Role
-from app.tracking import codes
-from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 from app.values.bad_input import BadInput
 from app.values.phones import mask, national, to_e164
 
@@ -218,7 +218,7 @@ class RecipientView(SecureModelView):
             .filter(DoubledMessage.recipient_id == person.id, DoubledMessage.settled_at.is_(None))
             .order_by(DoubledMessage.attempt)
             .all(),
-            capped=codes.words(person.sms_code) if numbers.is_held(person) else "",
+            capped=result_codes.words(person.sms_code) if numbers.is_held(person) else "",
             may_settle=staff().role == Role.MANAGER,
         )
 

@@ -11,7 +11,7 @@ from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.sms import PROVIDERS as SMS_PROVIDERS
 from app.restore import holds
 from app.restore.holds import Hold
-from app.tracking import codes
+from app.states import result_codes
 
 _WHY = {
     "no_list": "一覧で照会する方法がないサービスのため",
@@ -64,7 +64,7 @@ def wait(hold: Hold) -> Wait:
     service = _LABELS[hold.kind][row.provider]
     span = f"{show.jst(row.restore_since)} から {show.jst(row.restore_until)} まで（日本時間）"
     code = row.restore_hold.removeprefix(f"{holds.NEW}_")
-    why = _WHY.get(code) or f"照会に失敗したため（{codes.words(code)}）"
+    why = _WHY.get(code) or f"照会に失敗したため（{result_codes.words(code)}）"
     what = "送られたSMS" if hold.kind == holds.SMS else "支払い"
     happened = (
         f"データベースを復元したため、{span}に{what}の記録が欠けているかもしれません。{why}、確かめられていません。"

@@ -11,8 +11,8 @@ from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.keyset import Way
 from admin_views.recipients import campaign_name, latest_campaigns
 from app.models import SendLog
-from app.tracking import codes
-from app.tracking.states import CARRIERS, SMS
+from app.states import result_codes
+from app.states.vocabulary import CARRIERS, SMS
 
 
 def _person(_view: Any, _context: Any, attempt: Any, _name: str) -> Markup:
@@ -47,7 +47,7 @@ class SendLogView(SecureModelView):
         "settled_at": lambda _v, _c, attempt, _n: show.jst_exact(attempt.settled_at),
         "recipient": _person,
         "state": show.state_of(SMS),
-        "code": lambda _v, _c, attempt, _n: codes.words(attempt.code) or show.NOTHING,
+        "code": lambda _v, _c, attempt, _n: result_codes.words(attempt.code) or show.NOTHING,
         "carrier": show.words_of(CARRIERS),
     }
     number_columns = ("attempt", "units")

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.tracking.states import Track
+from app.states.vocabulary import Track
 from app.values.japan_time import TOKYO
 
 NOTHING = "―"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from admin_views.access import may_open
 from app.delivery import waits
 from app.models import SmsAccount
-from app.tracking import codes
+from app.states import result_codes
 from app.values.japan_time import japan_minutes
 
 # the keys of what keeps SMS from leaving
@@ -46,7 +46,7 @@ def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Noti
         until = f"{japan_minutes(account.resting_until)}ごろに1件だけ試し" if account.resting_until else "1件だけ試し"
         words = (
             "送信サービスがSMSを受け付けないため、送信を見合わせています"
-            f"（理由：{codes.words(account.resting_code) or '応答なし'}）。{until}、受け付けられれば再開します。"
+            f"（理由：{result_codes.words(account.resting_code) or '応答なし'}）。{until}、受け付けられれば再開します。"
         )
         told.append(Notice("resting", "送信の見合わせ", words, _RESTING if may_open("sms_account") else _RESTING_CLERK))
     if found.asking_until is not None:
@@ -55,7 +55,7 @@ def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Noti
     if found.refused_since is not None:
         words = (
             f"{japan_minutes(found.refused_since)}から、送ったSMSがどうなったかを送信サービスに照会しても、"
-            f"断られています（{codes.words(found.refused_code)}）。届いたかどうかを確かめられません。"
+            f"断られています（{result_codes.words(found.refused_code)}）。届いたかどうかを確かめられません。"
         )
         advice = (
             "アクセストークンが無効になっていないか、そのトークンに送信結果を見る権限があるかを、送信サービスの管理画面で確かめてください。"

@@ -15,7 +15,7 @@ from admin_views.filters import Choice, states_of
 from admin_views.hours_form import hours_field, hours_typed
 from app.extensions import db
 from app.models import Tenant
-from app.tracking.states import TENANT, TenantState
+from app.states.vocabulary import TENANT, TenantState
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{2,29}")
 _FIRST = (TenantState.REVIEW, TenantState.TRIAL, TenantState.ACTIVE)

@@ -15,7 +15,6 @@ from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.campaigns import timing
 from app.delivery import held, numbers
-from app.delivery.progress import progress, rate_per_s
 from app.extensions import db
 from app.models import (
     Campaign,
@@ -32,9 +31,10 @@ from app.models import (
     User,
 )
 from app.payments.review import Problem
+from app.reports.progress import progress, rate_per_s
 from app.restore import holds
+from app.states.vocabulary import SMS, CampaignState, PaymentState, SmsState, TenantState
 from app.tenancy.staff import Role
-from app.tracking.states import SMS, CampaignState, PaymentState, SmsState, TenantState
 
 _NAMED = 3
 _DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named

@@ -16,12 +16,12 @@ from app.accounts import seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle, rehearsal, waves
 from app.delivery import held, slices
 from app.demo import WITNESS_PHONE
+from app.exports import export_jobs
+from app.exports.selection import Selection
 from app.extensions import db
 from app.intake import imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient, SmsAccount
-from app.tracking import files
-from app.tracking.selection import Selection
 from bench.imports import import_list
 from bench.lists import company, draft
 
@@ -116,7 +116,7 @@ def export(campaign_id: int) -> list[int]:
         user_id = db.session.get_one(Campaign, campaign_id).created_by
         assert user_id is not None  # noqa: S101 - `draft` sets it
         return [
-            files.order(Selection(campaign_id), form, None, f"状況.{ending}", user_id=user_id)
+            export_jobs.order(Selection(campaign_id), form, None, f"状況.{ending}", user_id=user_id)
             for form, ending in (("cp932", "csv"), ("xlsx", "xlsx"))
         ]
 

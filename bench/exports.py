@@ -17,10 +17,10 @@ from pathlib import Path
 import psycopg
 
 from app import create_app, tenancy
+from app.exports import export_jobs
+from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Campaign
-from app.tracking import files
-from app.tracking.selection import Selection
 from bench.imports import import_list
 from bench.lists import write_list
 from bench.report import report
@@ -115,12 +115,12 @@ def job(campaign_id: int) -> dict[str, float]:
         assert user_id is not None  # noqa: S101 - `draft` sets it
         begun = time.perf_counter()
         with tenancy.tenant(tenant_id):
-            export_id = files.order(Selection(campaign_id), "cp932", None, "状況.csv", user_id=user_id)
-            files.make(export_id)
+            export_id = export_jobs.order(Selection(campaign_id), "cp932", None, "状況.csv", user_id=user_id)
+            export_jobs.make(export_id)
         seconds = time.perf_counter() - begun
         with tenancy.tenant(tenant_id):
             begun = time.perf_counter()
-            pieces = files.pieces(export_id)
+            pieces = export_jobs.pieces(export_id)
             next(pieces)
             first = time.perf_counter() - begun
             for _ in pieces:

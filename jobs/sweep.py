@@ -6,8 +6,8 @@ import structlog
 
 from app import queues, tenancy
 from app.delivery import due, outage
+from app.exports import export_jobs
 from app.setback import doubt
-from app.tracking import files
 
 _log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
         go_on()
         doubt.watch(alive=True)
         outage.watch()
-        files.expire()
+        export_jobs.expire()
         _put_back(due.work(), go_on)
 
 

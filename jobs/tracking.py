@@ -2,8 +2,8 @@
 
 from app import queues, tenancy
 from app.delivery import lapsing, receipts
+from app.exports import export_jobs
 from app.tenancy import time_limits
-from app.tracking import files
 from jobs import aside
 
 
@@ -27,10 +27,10 @@ def expire_links(tenant_id: int) -> None:
 def make_export(tenant_id: int, export_id: int) -> None:
     """Make a file."""
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
-        files.make(export_id)
+        export_jobs.make(export_id)
 
 
 def order_daily(tenant_id: int) -> None:
     """Order the files that are made each day."""
     with tenancy.tenant(tenant_id):
-        files.order_daily()
+        export_jobs.order_daily()

@@ -20,7 +20,7 @@ from app.payments import attempts, pay
 from app.payments.confirm import confirm_for_page
 from app.payments.review import Problem, split
 from app.setback import doubt
-from app.tracking.states import PageState, PaymentState
+from app.states.vocabulary import PageState, PaymentState
 from app.values.answers import QuestionKind
 from public import look, pages
 from public.pages import notice, page

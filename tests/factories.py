@@ -23,8 +23,8 @@ from app.campaigns.windows import ALWAYS
 from app.delivery import receipts
 from app.extensions import db, vault
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
-from app.tracking.moves import move_all, move_campaign
-from app.tracking.states import CampaignState, SmsState
+from app.states.transitions import move_all, move_campaign
+from app.states.vocabulary import CampaignState, SmsState
 from app.values.answers import QuestionKind, normalise
 
 PASSWORD = "correct horse battery staple"

@@ -15,8 +15,8 @@ from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
 from app.restore import holds
-from app.tracking.moves import move_campaign
-from app.tracking.states import CAMPAIGN, CampaignState, TenantState
+from app.states.transitions import move_campaign
+from app.states.vocabulary import CAMPAIGN, CampaignState, TenantState
 
 _log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from app.config import settings
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign
-from app.tracking.states import CAMPAIGN, CampaignState
+from app.states.vocabulary import CAMPAIGN, CampaignState
 from app.values.japan_time import japan_minutes
 
 _UNDER_WAY = ("approval", "scheduled", "sending", "paused")

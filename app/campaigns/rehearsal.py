@@ -27,7 +27,7 @@ from app.models import Campaign, Recipient, SmsAccount
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
 from app.restore import holds, missed_numbers
-from app.tracking.states import CampaignState
+from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 
 _PAGE_ROWS = 5_000

@@ -18,10 +18,10 @@ from app.config import settings
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, Wave
-from app.tracking import codes, standing
-from app.tracking.moves import Only, move_all, move_campaign
-from app.tracking.reached import REACHED
-from app.tracking.states import CampaignState, SmsState
+from app.states import release, result_codes
+from app.states.reached import REACHED
+from app.states.transitions import Only, move_all, move_campaign
+from app.states.vocabulary import CampaignState, SmsState
 
 # so many are moved where the act is decided: in a second or less
 AT_ONCE = 5_000
@@ -51,7 +51,7 @@ CONDITIONS = {
     "resend": f"""
         (
             sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)
-            OR starts_with(sms_code, '{codes.MESSAGE}')
+            OR starts_with(sms_code, '{result_codes.MESSAGE}')
         ) AND NOT {_SETTLED}
         AND NOT {REACHED}
     """,
@@ -154,7 +154,7 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
                 AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
             )
         """),
-        {"id": campaign_id, "silent": codes.NO_RECEIPT},
+        {"id": campaign_id, "silent": result_codes.NO_RECEIPT},
     ).scalar_one()
     return bool(done) and move_campaign(
         executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"
@@ -226,8 +226,8 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
         )
     if wave.kind == "cancel":
         only = Only("id BETWEEN :first AND :last", span)
-        waiting = standing.let_go(
-            connection, codes.CALLED_OFF, campaign_id=wave.campaign_id, at=now, actor=wave.actor, only=only
+        waiting = release.let_go(
+            connection, result_codes.CALLED_OFF, campaign_id=wave.campaign_id, at=now, actor=wave.actor, only=only
         )
         return waiting + _call_off_retries(connection, wave, span)
     moved = move_all(

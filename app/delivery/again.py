@@ -18,9 +18,9 @@ from app.delivery import slices
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.providers.sms import PROVIDERS
-from app.tracking import codes
-from app.tracking.moves import Step, move, move_campaign
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move, move_campaign
+from app.states.vocabulary import SMS, CampaignState, SmsState
 
 WHICH: Mapping[str, str] = {"unopened": "まだ開いていない人", "unpaid": "まだ支払っていない人"}
 
@@ -184,7 +184,7 @@ def _passing(campaign: Campaign) -> dict[str, Any]:
     """Give the codes of those undelivered whom another SMS may reach."""
     account = campaign.sms_account
     passing = PROVIDERS[account.provider].passing if account else frozenset[str]()
-    return {"passing": sorted(passing), "gave_up": codes.GAVE_UP}
+    return {"passing": sorted(passing), "gave_up": result_codes.GAVE_UP}
 
 
 def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) -> Count:

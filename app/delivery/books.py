@@ -14,10 +14,10 @@ from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.slices import Lease
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.restore.missed_numbers import MISSED
-from app.tracking import codes, reached, standing
-from app.tracking.moves import Only, Step, move
-from app.tracking.reached import WAITS_IN_VAIN
-from app.tracking.states import PAGE, SMS, PageState, SmsState
+from app.states import reached, release, result_codes
+from app.states.reached import WAITS_IN_VAIN
+from app.states.transitions import Only, Step, move
+from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 
 _STATES = {
     OutcomeKind.ACCEPTED: SmsState.ACCEPTED,
@@ -165,7 +165,7 @@ def _waiting(
             "last_id": held.last_id,
             "limit": limit,
             **numbers.values(held.tenant_id),
-            **({} if suspects else {"account": codes.ACCOUNT}),
+            **({} if suspects else {"account": result_codes.ACCOUNT}),
         },
     ).all()
 
@@ -182,26 +182,26 @@ def _hold_missed(connection: Connection, campaign_id: int, ids: Sequence[int]) -
         values = {"ids": list(ids)}
         at = datetime.now(UTC)
         only = Only("id = ANY(:ids)", values)
-        standing.let_go(connection, codes.RESTORED, campaign_id=campaign_id, at=at, actor="system", only=only)
+        release.let_go(connection, result_codes.RESTORED, campaign_id=campaign_id, at=at, actor="system", only=only)
         connection.execute(
             text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'cancelled'"),
-            {**values, "code": codes.RESTORED},
+            {**values, "code": result_codes.RESTORED},
         )
     return set(ids)
 
 
 def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:
     """Let those go who paid or opened while they waited, at night perhaps, or whose link was ended."""
-    for code, revoked in ((codes.REVOKED, True), (codes.NEEDLESS, False)):
+    for code, revoked in ((result_codes.REVOKED, True), (result_codes.NEEDLESS, False)):
         ids = [row.id for row in rows if row.revoked is revoked]
         if ids:
             only = Only("id = ANY(:ids)", {"ids": ids})
-            standing.let_go(connection, code, campaign_id=campaign_id, at=now, actor="system", only=only)
+            release.let_go(connection, code, campaign_id=campaign_id, at=now, actor="system", only=only)
 
 
 def expire(connection: Connection, held: Lease) -> None:
     """End whoever still waits in the slice: their links would be dead on arrival."""
-    slices.let_go(connection, held, codes.TOO_LATE, SmsState.EXPIRED)
+    slices.let_go(connection, held, result_codes.TOO_LATE, SmsState.EXPIRED)
 
 
 def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
@@ -250,12 +250,12 @@ def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState
     """Give the person's next state, the attempt's state, and the code of both."""
     outcome = item.outcome
     if outcome is None:
-        return SmsState.QUEUED, SmsState.CANCELLED, codes.NOT_SENT
+        return SmsState.QUEUED, SmsState.CANCELLED, result_codes.NOT_SENT
     if outcome.kind is not OutcomeKind.LATER:
         state = _STATES[outcome.kind]
         return state, state, outcome.code
     if outcome.account_fault:
-        return SmsState.QUEUED, SmsState.CANCELLED, codes.ACCOUNT + outcome.code
+        return SmsState.QUEUED, SmsState.CANCELLED, result_codes.ACCOUNT + outcome.code
     if before and retry.give_up(before.count + 1, before.first_at, item.at):
-        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, codes.GAVE_UP + outcome.code
+        return SmsState.UNDELIVERED, SmsState.UNDELIVERED, result_codes.GAVE_UP + outcome.code
     return SmsState.QUEUED, SmsState.CANCELLED, outcome.code

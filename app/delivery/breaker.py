@@ -23,7 +23,7 @@ from app.delivery.waits import WORTH_TELLING_S
 from app.extensions import db
 from app.models import SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
-from app.tracking import codes
+from app.states import result_codes
 
 # So many without a clear yes or no between them: the provider takes nothing at the moment.
 _IN_A_ROW = 20
@@ -34,9 +34,9 @@ RESTS = "coalesce(a.resting_until > now(), false)"
 
 # When somebody who waits (`recipient`) was last refused as if for the account's sake; null for everybody else.
 SUSPECT_SINCE = f"""
-    CASE WHEN starts_with(sms_code, '{codes.ACCOUNT}') THEN (
+    CASE WHEN starts_with(sms_code, '{result_codes.ACCOUNT}') THEN (
         SELECT max(l.answered_at) FROM send_log l
-        WHERE l.recipient_id = recipient.id AND l.state = 'cancelled' AND starts_with(l.code, '{codes.ACCOUNT}')
+        WHERE l.recipient_id = recipient.id AND l.state = 'cancelled' AND starts_with(l.code, '{result_codes.ACCOUNT}')
     ) END
 """  # noqa: S608 - our own words
 # and when they are tried again
@@ -224,7 +224,7 @@ def others_wait(connection: Connection, account_id: int) -> bool:
                 AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, :account)
             )
         """),
-        {"account_id": account_id, "account": codes.ACCOUNT},
+        {"account_id": account_id, "account": result_codes.ACCOUNT},
     )
     return bool(found)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection, text
 
-from app.tracking import bulk
+from app.states import bulk_values
 from app.values.japan_time import TOKYO
 
 
@@ -49,7 +49,7 @@ def give_back(connection: Connection, tenant_id: int, attempts: Sequence[tuple[i
     """Take attempts, (recipient id, attempt) each, that provably did not leave off the days on which they began."""
     if not attempts:
         return
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {"id": ("bigint", [one for one, _ in attempts]), "attempt": ("integer", [number for _, number in attempts])}
     )
     connection.execute(

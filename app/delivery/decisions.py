@@ -18,9 +18,9 @@ from app.delivery import held, log, numbers, slices
 from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, CampaignState, SmsState
 
 # so many are decided at one press, and in one transaction
 MOST = 5_000
@@ -49,11 +49,11 @@ _ACTS = {
     Verdict.SKIP: "number_skip",
 }
 _CODES = {
-    Verdict.SENT: codes.AS_SENT,
-    Verdict.AGAIN: codes.AGAIN,
-    Verdict.NEVER: codes.NOT_WANTED,
-    Verdict.SEND: codes.ALLOWED,
-    Verdict.SKIP: codes.NOT_WANTED,
+    Verdict.SENT: result_codes.AS_SENT,
+    Verdict.AGAIN: result_codes.AGAIN,
+    Verdict.NEVER: result_codes.NOT_WANTED,
+    Verdict.SEND: result_codes.ALLOWED,
+    Verdict.SKIP: result_codes.NOT_WANTED,
 }
 
 

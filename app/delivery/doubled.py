@@ -17,8 +17,8 @@ from app import audit
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import DoubledMessage
-from app.tracking.moves import note
-from app.tracking.states import SMS
+from app.states.transitions import note
+from app.states.vocabulary import SMS
 
 CODE = "duplicate"
 _TWICE = 2

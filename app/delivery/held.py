@@ -21,9 +21,9 @@ from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount
 from app.providers.sms import PROVIDERS
-from app.tracking import codes
-from app.tracking.reached import REACHED_R
-from app.tracking.states import SmsState
+from app.states import result_codes
+from app.states.reached import REACHED_R
+from app.states.vocabulary import SmsState
 from app.vault import CannotOpen
 
 # why a message is held, and what a manager reads about it
@@ -62,7 +62,7 @@ REASONS: Mapping[str, str] = {
 _SINCE = "coalesce(l.answered_at, l.started_at)"
 _REASON = f"""
     CASE WHEN r.sms_code = :no_receipt THEN '{SILENT}'
-        WHEN r.sms_code = '{codes.LISTED}' THEN '{LISTED}'
+        WHEN r.sms_code = '{result_codes.LISTED}' THEN '{LISTED}'
         WHEN {log.SENT_AGAIN} THEN '{SENT_AGAIN}'
         WHEN {log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
         WHEN NOT :has_lookup THEN '{NO_LOOKUP}'
@@ -212,7 +212,7 @@ def _values(campaign: Campaign, at: datetime | None = None) -> dict[str, object]
     account = campaign.sms_account
     return {
         **_of(campaign),
-        "no_receipt": codes.NO_RECEIPT,
+        "no_receipt": result_codes.NO_RECEIPT,
         "has_lookup": account is None or _has_lookup(account),
         "identity": contracts.identity(account) if account is not None else None,
         "has_witness": account is not None and account.witness_phone_sealed is not None,

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from app import tenancy
 from app.delivery import stopping
 from app.delivery.slices import LINKS_S, Range
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, PageState
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, PageState
 
 _CHUNK = 1_000
 # A job ends after so long, seconds, and the next sweep goes on: others' receipts wait on the same queue.

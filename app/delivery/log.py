@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from app.providers.sms.base import Report
-from app.tracking import bulk, codes
-from app.tracking.states import SMS, SmsState
+from app.states import bulk_values, result_codes
+from app.states.vocabulary import SMS, SmsState
 
 # The last attempt of recipient `r` before their reminder, 0 for none: the reminder is a message of its own.
 BEFORE_REMINDER = """
@@ -21,7 +21,7 @@ BEFORE_REMINDER = """
 # the attempts `e` of recipient `r` at the same message before attempt `l`
 EARLIER = f"FROM send_log e WHERE e.recipient_id = r.id AND e.attempt < l.attempt AND e.attempt > {BEFORE_REMINDER}"
 # whether the message of attempt `l` was sent again by itself before, whether an earlier attempt of it was accepted
-SENT_AGAIN = f"EXISTS (SELECT {EARLIER} AND e.code = '{codes.ABSENT}')"
+SENT_AGAIN = f"EXISTS (SELECT {EARLIER} AND e.code = '{result_codes.ABSENT}')"
 ARRIVED_BEFORE = f"EXISTS (SELECT {EARLIER} AND e.state IN ('accepted', 'delivered'))"
 
 
@@ -75,7 +75,7 @@ def begin(
     at: datetime,
 ) -> None:
     """Write the rows of attempts that are about to be made."""
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {
             "id": ("bigint", [one.recipient_id for one in attempts]),
             "attempt": ("integer", [one.attempt for one in attempts]),
@@ -110,7 +110,7 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
     """Complete attempts by our own knowledge. What a report said before stays; only what was open is filled in."""
     if not rows:
         return
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {
             "id": ("bigint", [row.recipient_id for row in rows]),
             "attempt": ("integer", [row.attempt for row in rows]),
@@ -136,7 +136,7 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
         | {
             "open": [str(SmsState.SENDING), str(SmsState.UNKNOWN)],
             "unknown": str(SmsState.UNKNOWN),
-            "account": codes.ACCOUNT,
+            "account": result_codes.ACCOUNT,
             "final": [str(SmsState.UNDELIVERED), str(SmsState.CANCELLED)],
         },
     )
@@ -148,7 +148,7 @@ def tell(connection: Connection, to: SmsState, rows: Sequence[Told]) -> None:
     "Delivered" overrules everything, also our own belief that the attempt never got in.
     """
     sources = [str(state) for state in SmsState] if to is SmsState.DELIVERED else SMS.sources(to)
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {
             "id": ("bigint", [row.recipient_id for row in rows]),
             "attempt": ("integer", [row.attempt for row in rows]),
@@ -197,6 +197,6 @@ def tries(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, Tri
             ), 0)
             GROUP BY l.recipient_id
         """),
-        {"ids": list(recipient_ids), "not_sent": codes.NOT_SENT, "account": codes.ACCOUNT},
+        {"ids": list(recipient_ids), "not_sent": result_codes.NOT_SENT, "account": result_codes.ACCOUNT},
     )
     return {row.id: Tries(row.number, row.first_at) for row in rows}

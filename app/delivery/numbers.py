@@ -16,12 +16,12 @@ from app.config import settings
 from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.values.japan_time import TOKYO
 
-HELD = (codes.NUMBER_CAMPAIGN, codes.NUMBER_DAY)
+HELD = (result_codes.NUMBER_CAMPAIGN, result_codes.NUMBER_DAY)
 
 # The company's campaigns of which an SMS can have left today, or may now. Each part has an index: there may have been
 # ten thousand campaigns.
@@ -35,7 +35,7 @@ _ACTIVE = """
 # Whether so many people have the number of one who waits for a first SMS (`recipient`) that a limit may be reached:
 # one look into the index, a few rows long.
 CROWDED = f"""
-    CASE WHEN sms_attempt = 0 AND sms_code <> '{codes.ALLOWED}' THEN (
+    CASE WHEN sms_attempt = 0 AND sms_code <> '{result_codes.ALLOWED}' THEN (
         SELECT count(*) > :daily_cap OR count(*) FILTER (WHERE same.campaign_id = recipient.campaign_id) > :campaign_cap
         FROM (
             SELECT o.campaign_id FROM recipient o
@@ -90,9 +90,9 @@ def hold(connection: Connection, tenant_id: int, campaign_id: int, rows: Sequenc
     steps = []
     for row in rows:
         if in_campaign[row.phone_index] >= settings().number_campaign_cap:
-            code = codes.NUMBER_CAMPAIGN
+            code = result_codes.NUMBER_CAMPAIGN
         elif today[row.phone_index] >= settings().number_daily_cap:
-            code = codes.NUMBER_DAY
+            code = result_codes.NUMBER_DAY
         else:
             in_campaign[row.phone_index] += 1
             today[row.phone_index] += 1

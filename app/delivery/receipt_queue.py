@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.tracking import bulk
+from app.states import bulk_values
 
 # longer than a claim's questions may take; a worker that died holds its claim up for so long
 LEASE_S = 45
@@ -91,7 +91,7 @@ def settle(connection: Connection, account_id: int, outcomes: Mapping[Waiting, s
         done.setdefault(follower, outcomes[leader])
     if not done:
         return
-    table, values = bulk.table({"id": ("bigint", list(done)), "outcome": ("text", list(done.values()))})
+    table, values = bulk_values.table({"id": ("bigint", list(done)), "outcome": ("text", list(done.values()))})
     connection.execute(
         text(f"""
             UPDATE receipt r SET applied_at = now(), outcome = u.outcome, leased_until = NULL
@@ -110,7 +110,7 @@ def put_off(connection: Connection, account_id: int, items: Sequence[Waiting]) -
         text("UPDATE receipt SET applied_at = now(), outcome = 'told again later' WHERE id = ANY(:ids)"),
         {"ids": sorted(set(followers) - {item.id for item in items})},
     )
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {
             "id": ("bigint", [item.id for item in items]),
             "pause_s": ("double precision", [pause_s(item.tries) for item in items]),

@@ -22,8 +22,8 @@ from app.extensions import vault
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
+from app.states.vocabulary import SmsState
 from app.tenancy import lookup
-from app.tracking.states import SmsState
 from app.vault import CannotOpen, Place
 
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB

@@ -1,7 +1,7 @@
 """What a provider says of attempts becomes states: by rank, under a lock, once.
 
 "Delivered" outranks "undelivered" and "cancelled", and all outrank "accepted", whatever comes first, late or twice:
-that order is the vocabulary's own (`app.tracking.states`), for `move` leaves a state only where it allows.
+that order is the vocabulary's own (`app.states.vocabulary`), for `move` leaves a state only where it allows.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Row, text
 from app.delivery import doubled, log, retries
 from app.delivery.log import Told
 from app.providers.sms.base import ReportState
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.states import SMS, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, SmsState
 
 _STATES = {
     ReportState.PROCESSING: SmsState.ACCEPTED,
@@ -74,7 +74,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
             if item.attempt > people[item.recipient_id].before_reminder
             and (to is SmsState.DELIVERED or item.attempt == people[item.recipient_id].sms_attempt)
             # "still processing" is no news of what was accepted days ago
-            and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == codes.NO_RECEIPT)
+            and not (to is SmsState.ACCEPTED and people[item.recipient_id].sms_code == result_codes.NO_RECEIPT)
         }
         moved = move(connection, SMS, to, list(steps.values()), actor="provider", sources=_FROM[to])
         if to is SmsState.UNDELIVERED:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from app.providers.sms import PROVIDERS
-from app.tracking import codes, reached
+from app.states import reached, result_codes
 
 # spreads those who failed together, seconds
 _JITTER_S = 300
@@ -47,7 +47,7 @@ def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
         {
             "ids": ids,
             "jitter_s": _JITTER_S,
-            "gave_up": codes.GAVE_UP,
+            "gave_up": result_codes.GAVE_UP,
             "providers": [name for name, provider in PROVIDERS.items() for _ in provider.passing],
             "codes": [code for provider in PROVIDERS.values() for code in provider.passing],
         },

@@ -27,10 +27,10 @@ from app.delivery.asking import ask_account
 from app.delivery.log import Told
 from app.providers.http import Request, Response
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.reached import REACHED_R
-from app.tracking.states import SMS, SmsState
+from app.states import result_codes
+from app.states.reached import REACHED_R
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, SmsState
 from app.vault import CannotOpen
 
 AFTER = timedelta(hours=72)
@@ -156,8 +156,8 @@ def _values(part: _Part, now: datetime) -> dict[str, object]:
         "campaign_id": part.campaign_id,
         "first_id": part.first_id,
         "last_id": part.last_id,
-        "as_sent": codes.AS_SENT,
-        "no_receipt": codes.NO_RECEIPT,
+        "as_sent": result_codes.AS_SENT,
+        "no_receipt": result_codes.NO_RECEIPT,
         "asked_since": now - _ASKED_FOR,
     }
 
@@ -253,7 +253,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
             elif item in answers.found or _given_up(item, now):
                 silent.append(item)
         reports.apply(connection, told)
-        code = codes.NO_RECEIPT
+        code = result_codes.NO_RECEIPT
         steps = [
             Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in silent
         ]

@@ -19,9 +19,9 @@ from app.config import settings
 from app.db import Executor
 from app.delivery import log
 from app.delivery.breaker import RESTS, SUSPECT_UNTIL
-from app.tracking import codes, standing
-from app.tracking.moves import Only, Step, move, move_campaign
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import release, result_codes
+from app.states.transitions import Only, Step, move, move_campaign
+from app.states.vocabulary import SMS, CampaignState, SmsState
 
 # What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:
 # that would be leased and given back again and again until then.
@@ -165,7 +165,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
     with holding(held) as connection:
         # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
         if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
-            let_go(connection, held, codes.CALLED_OFF)
+            let_go(connection, held, result_codes.CALLED_OFF)
         left = connection.execute(
             text(f"""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
@@ -179,7 +179,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
                 "campaign_id": held.campaign_id,
                 "first_id": held.first_id,
                 "last_id": held.last_id,
-                "no_receipt": codes.NO_RECEIPT,
+                "no_receipt": result_codes.NO_RECEIPT,
             },
         ).one()
         connection.execute(
@@ -291,8 +291,8 @@ def go_on(executor: Executor, slice_ids: Sequence[int], campaign_id: int, *, act
 
 
 def let_go(connection: Connection, part: Range, code: str, to: SmsState = SmsState.CANCELLED) -> None:
-    """Let a slice's people wait no more (`app.tracking.standing`)."""
-    standing.let_go(
+    """Let a slice's people wait no more (`app.states.release`)."""
+    release.let_go(
         connection,
         code,
         campaign_id=part.campaign_id,
@@ -315,13 +315,18 @@ def _take_over_people(connection: Connection, taken: Range) -> None:
         {"campaign_id": taken.campaign_id, "first_id": taken.first_id, "last_id": taken.last_id},
     ).all()
     steps = [
-        Step(row.id, now, {"code": codes.WORKER_LOST}, {"fence": taken.fence, "sms_code": codes.WORKER_LOST})
+        Step(
+            row.id,
+            now,
+            {"code": result_codes.WORKER_LOST},
+            {"fence": taken.fence, "sms_code": result_codes.WORKER_LOST},
+        )
         for row in rows
     ]
     move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.SENDING])
     log.end(
         connection,
-        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, codes.WORKER_LOST, now) for row in rows],
+        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, result_codes.WORKER_LOST, now) for row in rows],
     )
 
 

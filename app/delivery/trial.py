@@ -27,7 +27,7 @@ from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt, words
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.tracking.states import CampaignState
+from app.states.vocabulary import CampaignState
 from app.values.bad_input import BadInput
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask, to_e164

@@ -26,7 +26,7 @@ from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.tracking import codes
+from app.states import result_codes
 from app.vault import CannotOpen
 
 # how long an outcome may wait for others to be recorded with it; the lease is renewed at least as often, seconds
@@ -176,7 +176,7 @@ class Turn:
             _log.error("an answer names another message", recipient_id=claim.recipient_id)
             outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
         if self._breaker.is_own_fault(outcome, claim.suspect_since):
-            outcome = Outcome(OutcomeKind.REFUSED, codes.MESSAGE + outcome.code)
+            outcome = Outcome(OutcomeKind.REFUSED, result_codes.MESSAGE + outcome.code)
         else:
             self._breaker.saw(outcome, self._left.get(claim.recipient_id))
         self._came_to(claim, outcome)

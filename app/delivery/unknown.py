@@ -23,9 +23,9 @@ from app.delivery.by_time import Listing
 from app.delivery.log import Told
 from app.delivery.questions import Looked, Open
 from app.delivery.slices import Range
-from app.tracking import codes, reached
-from app.tracking.moves import Step, move, move_campaign, note
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import reached, result_codes
+from app.states.transitions import Step, move, move_campaign, note
+from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
 _FIRST = 16
@@ -86,7 +86,7 @@ def _check(part: Range, ends: float) -> None:
     with tenancy.transaction() as connection:
         if _lock(connection, part) == CampaignState.CANCELLED:
             # whom a worker let wait again after the cancelling, and died before it gave the slice back
-            slices.let_go(connection, part, codes.CALLED_OFF)
+            slices.let_go(connection, part, result_codes.CALLED_OFF)
         left, now = _unknown(connection, part)
         times = [
             max(next_question(item), rests_until.get(account_id, now), now + _SOON)
@@ -201,9 +201,9 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
             "campaign_id": part.campaign_id,
             "first_id": part.first_id,
             "last_id": part.last_id,
-            "no_receipt": codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
-            "not_sent": codes.NOT_SENT,
-            "listed": codes.LISTED,
+            "no_receipt": result_codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
+            "not_sent": result_codes.NOT_SENT,
+            "listed": result_codes.LISTED,
         },
     )
     found: dict[int, list[Open]] = defaultdict(list)
@@ -293,19 +293,19 @@ def _leave_to_manager(connection: Connection, part: Range, near: Sequence[Open],
     """Never send these again by themselves: the carrier lists an SMS to their number that may be the message."""
     connection.execute(
         text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'unknown'"),
-        {"code": codes.LISTED, "ids": [item.recipient_id for item in near]},
+        {"code": result_codes.LISTED, "ids": [item.recipient_id for item in near]},
     )
     for item in near:
         note(
             connection,
             SMS.name,
-            codes.LISTED,
+            result_codes.LISTED,
             tenant_id=part.tenant_id,
             campaign_id=part.campaign_id,
             recipient_id=item.recipient_id,
             at=now,
             actor="system",
-            detail={"attempt": item.attempt, "code": codes.LISTED},
+            detail={"attempt": item.attempt, "code": result_codes.LISTED},
         )
 
 
@@ -313,14 +313,14 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now
     """Let wait again who provably was not written to: once, for a second unknown outcome is a manager's."""
     if not proven:
         return 0
-    code = codes.ABSENT
+    code = result_codes.ABSENT
     steps = [
         Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in proven
     ]
     move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNKNOWN])
     log.end(connection, [log.Ended(item.recipient_id, item.attempt, SmsState.CANCELLED, code, now) for item in proven])
     if state == CampaignState.CANCELLED:
-        slices.let_go(connection, part, codes.CALLED_OFF)
+        slices.let_go(connection, part, result_codes.CALLED_OFF)
         return 0
     connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
     return len(proven)

@@ -9,9 +9,9 @@ from app.accounts import Unusable
 from app.campaigns import waves
 from app.delivery import routes
 from app.delivery.slices import Range
-from app.tracking import reached
-from app.tracking.moves import Step, move, move_campaign
-from app.tracking.states import SMS, CampaignState, SmsState
+from app.states import reached
+from app.states.transitions import Step, move, move_campaign
+from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
 
 

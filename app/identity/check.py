@@ -18,8 +18,8 @@ from sqlalchemy import Connection, text
 from app import tenancy
 from app.extensions import vault
 from app.identity import guard
-from app.tracking.moves import Step, move, note
-from app.tracking.states import PAGE, PageState
+from app.states.transitions import Step, move, note
+from app.states.vocabulary import PAGE, PageState
 from app.values.answers import Kana, QuestionKind, forms
 from app.values.bad_input import BadInput
 from app.values.dates import join_date

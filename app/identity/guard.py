@@ -14,7 +14,7 @@ from app import audit, tenancy
 from app.campaigns import lifecycle
 from app.config import settings
 from app.extensions import db
-from app.tracking.moves import note
+from app.states.transitions import note
 
 # what is judged: the latest of the last hour's openings, wrong answers and locks; enough to tell, and soon counted
 _SAMPLE = 2000

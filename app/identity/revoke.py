@@ -5,9 +5,9 @@ from datetime import datetime
 from app import audit
 from app.extensions import db
 from app.models import Recipient
-from app.tracking import codes, standing
-from app.tracking.moves import Only, Step, move
-from app.tracking.states import PAGE, PageState
+from app.states import release, result_codes
+from app.states.transitions import Only, Step, move
+from app.states.vocabulary import PAGE, PageState
 
 
 def revoke(recipient_id: int, *, actor: str, at: datetime) -> bool:
@@ -17,7 +17,7 @@ def revoke(recipient_id: int, *, actor: str, at: datetime) -> bool:
         return False
     campaign_id = db.session.get_one(Recipient, recipient_id).campaign_id
     one = Only("id = :id", {"id": recipient_id})
-    standing.let_go(db.session, codes.REVOKED, campaign_id=campaign_id, at=at, actor=actor, only=one)
+    release.let_go(db.session, result_codes.REVOKED, campaign_id=campaign_id, at=at, actor=actor, only=one)
     audit.record(db.session, actor=actor, act="revoke_link", target=f"recipient:{recipient_id}")
     db.session.commit()
     return True

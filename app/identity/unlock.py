@@ -6,8 +6,8 @@ from sqlalchemy import text
 
 from app import audit
 from app.extensions import db
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, PageState
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, PageState
 
 
 def unlock(recipient_id: int, *, actor: str, at: datetime) -> bool:

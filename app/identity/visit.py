@@ -18,10 +18,10 @@ from app import tenancy
 from app.campaigns import people
 from app.extensions import db, vault
 from app.models import Campaign, Recipient
+from app.states import reached
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, PageState, PaymentState
 from app.tenancy import lookup
-from app.tracking import reached
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, PageState, PaymentState
 
 _LINK = "r.tenant_id, r.id, r.campaign_id, r.link_generation, r.link_expires_at, r.page_state, r.token_digest"
 _COMMON = """

@@ -24,7 +24,7 @@ from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
-from app.tracking.states import CampaignState
+from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers

@@ -12,7 +12,7 @@ from app.models.campaign import Campaign
 
 
 class Recipient(TenantOwned, Model):
-    """送信先. Three states with the time of each step; `app.tracking.moves` alone writes them.
+    """送信先. Three states with the time of each step; `app.states.transitions` alone writes them.
 
     `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
     of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,

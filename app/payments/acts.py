@@ -34,8 +34,8 @@ from app.providers.payments.base import (
 from app.setback import beat, doubt, words
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.tracking.moves import Step, move, note
-from app.tracking.states import PAYMENT, PaymentState
+from app.states.transitions import Step, move, note
+from app.states.vocabulary import PAYMENT, PaymentState
 
 _AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
 _UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"

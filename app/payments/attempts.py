@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.extensions import vault
-from app.tracking.states import PaymentState
+from app.states.vocabulary import PaymentState
 from app.vault import Place
 
 

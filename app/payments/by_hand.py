@@ -18,8 +18,8 @@ from app.payments.acts import Refused
 from app.payments.confirm import end
 from app.payments.review import resolve_twice
 from app.payments.site import NoAnswer
-from app.tracking.moves import Step, move
-from app.tracking.states import PAYMENT, PaymentState
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAYMENT, PaymentState
 
 # how money came: kept as the payment's method
 BY_HAND = {

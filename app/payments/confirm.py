@@ -23,8 +23,8 @@ from app.payments.attempts import put_off, url_place
 from app.payments.review import Problem
 from app.payments.site import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
-from app.tracking.moves import Step, move
-from app.tracking.states import PAYMENT, PaymentState
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAYMENT, PaymentState
 
 CURRENCY = "jpy"
 

@@ -28,8 +28,8 @@ from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentPr
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.tracking.moves import Step, move, note
-from app.tracking.states import PAYMENT, PaymentState
+from app.states.transitions import Step, move, note
+from app.states.vocabulary import PAYMENT, PaymentState
 
 _PAGE_LIFE = timedelta(hours=1)
 # a page with less time left than this is not shown any more

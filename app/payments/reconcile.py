@@ -32,8 +32,8 @@ from app.providers.payments.base import (
     day_bounds,
 )
 from app.setback import doubt
+from app.states.vocabulary import PaymentState
 from app.tenancy import lookup
-from app.tracking.states import PaymentState
 from app.values.japan_time import TOKYO
 
 # Each night looks at yesterday, and again at days whose money may have moved since: paid late, given back, or missed

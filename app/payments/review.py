@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app.providers.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
-from app.tracking.moves import Step, move, note
-from app.tracking.states import PAYMENT, PaymentState
+from app.states.transitions import Step, move, note
+from app.states.vocabulary import PAYMENT, PaymentState
 
 SEPARATOR = "; "
 

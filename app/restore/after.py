@@ -15,7 +15,7 @@ from app.setback import beat, doubt, listing, outside
 from app.setback.doubt import MARGIN
 from app.setback.known import Beat, Branch, Known, Why
 from app.setback.listing import Unasked
-from app.tracking import codes
+from app.states import result_codes
 
 # so many numbers of each sequence are passed over, beside all that were seen: what was drawn since the backup
 _PASSED_OVER = 10_000
@@ -247,7 +247,7 @@ def _written_before(start: datetime) -> bool:
                     SELECT EXISTS (SELECT FROM send_log WHERE code = :code AND started_at >= :start)
                     OR EXISTS (SELECT FROM missed_message WHERE left_at >= :start)
                 """),
-                {"code": codes.RESTORED, "start": start},
+                {"code": result_codes.RESTORED, "start": start},
             ).scalar_one()
         )
 

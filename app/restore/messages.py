@@ -21,9 +21,9 @@ from app.providers.sms.base import Left
 from app.setback import listing, recognise
 from app.setback.listing import Asked, Unasked
 from app.setback.recognise import Match
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, SMS, PageState, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 
 _READINGS = 4
 _CHUNK = 500
@@ -116,7 +116,7 @@ def _begin(connection: Connection, account: Asked, campaign_id: int, missing: Se
             "tenant_id": account.tenant_id,
             "campaign_id": campaign_id,
             "account_id": account.id,
-            "code": codes.RESTORED,
+            "code": result_codes.RESTORED,
             "ids": [item.recipient_id for item in missing],
             "attempts": [item.attempt for item in missing],
             "generations": [item.generation for item in missing],
@@ -136,7 +136,7 @@ def _by_attempt(items: Iterable[Match]) -> dict[int, list[Match]]:
 
 def _accept(connection: Connection, items: Sequence[Match], attempt: int, validity: Mapping[str, object]) -> None:
     """Move people as their worker did: queued, sending, accepted, each step that stands before it left out."""
-    detail = {"attempt": attempt, "code": codes.RESTORED}
+    detail = {"attempt": attempt, "code": result_codes.RESTORED}
     plain = [Step(item.recipient_id, _at(item), detail) for item in items]
     move(connection, SMS, SmsState.QUEUED, plain, actor="system")
     steps = [
@@ -150,7 +150,7 @@ def _accept(connection: Connection, items: Sequence[Match], attempt: int, validi
     ]
     move(connection, SMS, SmsState.SENDING, steps, actor="system", sources=[SmsState.QUEUED])
     coded = [
-        Step(item.recipient_id, _at(item), detail, {"sms_code": codes.RESTORED, "sms_attempt": attempt})
+        Step(item.recipient_id, _at(item), detail, {"sms_code": result_codes.RESTORED, "sms_attempt": attempt})
         for item in items
     ]
     move(connection, SMS, SmsState.ACCEPTED, coded, actor="system", sources=[SmsState.SENDING])

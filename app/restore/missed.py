@@ -12,9 +12,9 @@ from app import audit, queues
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.restore.missed_numbers import count
-from app.tracking import codes
-from app.tracking.moves import Only, move_all, move_campaign
-from app.tracking.states import CampaignState, SmsState
+from app.states import result_codes
+from app.states.transitions import Only, move_all, move_campaign
+from app.states.vocabulary import CampaignState, SmsState
 
 
 def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
@@ -49,7 +49,7 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
     # slices before people, as everywhere
     slices = text("SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE")
     db.session.execute(slices, {"id": campaign_id})
-    only = Only("sms_code = :code", {"code": codes.RESTORED})
+    only = Only("sms_code = :code", {"code": result_codes.RESTORED})
     waiting = move_all(
         db.session,
         SmsState.QUEUED,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from app import tenancy
-from app.tracking.states import TenantState
+from app.states.vocabulary import TenantState
 from app.values.answers import BETWEEN_DIGITS
 
 MOST_TYPED = 100  # characters; no name or number is longer

@@ -17,8 +17,8 @@ from sqlalchemy.orm import joinedload
 from app.config import settings
 from app.extensions import db
 from app.models import StaffSession, User
+from app.states.vocabulary import TenantState
 from app.tenancy.staff import Staff, staff_of
-from app.tracking.states import TenantState
 
 LONGEST = timedelta(hours=12)
 # how long after the password the second factor is waited for

@@ -15,10 +15,10 @@ from sqlalchemy import Row, text
 from app import audit, limits
 from app.extensions import db
 from app.models import User
+from app.states.vocabulary import TenantState
 from app.tenancy import passwords, second_factor, sessions
 from app.tenancy.sessions import Device
 from app.tenancy.staff import Staff
-from app.tracking.states import TenantState
 
 TRIES = 5
 REST = timedelta(minutes=15)

@@ -15,15 +15,15 @@ from werkzeug.test import TestResponse
 from app import tenancy
 from app.extensions import db
 from app.models import AuditEntry, User
+from app.reports import cached_count
 from app.tenancy import sessions
-from app.tracking import shared
 from tests import factories
 
 
 @pytest.fixture(autouse=True)
 def counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no count for the next who looks: how long it is kept depends on how long it took."""
-    monkeypatch.setattr(shared, "LASTS", 0)
+    monkeypatch.setattr(cached_count, "LASTS", 0)
 
 
 @dataclass

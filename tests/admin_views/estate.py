@@ -14,6 +14,8 @@ from admin_views.audit import ACTS
 from admin_views.person_page import _KINDS
 from app import audit, tenancy
 from app.campaigns import rehearsal
+from app.exports import export_jobs
+from app.exports.selection import Selection
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
@@ -30,11 +32,10 @@ from app.models import (
     User,
 )
 from app.payments.reconcile import Kind
+from app.states import result_codes
+from app.states.transitions import STEP_TIMES
+from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS
 from app.tenancy import second_factor
-from app.tracking import codes, files
-from app.tracking.moves import STEP_TIMES
-from app.tracking.selection import Selection
-from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS
 from tests import factories
 from tests.admin_views.conftest import House, furnish
 
@@ -110,7 +111,7 @@ def _files(estate: Estate) -> list[int]:
     db.session.add_all(made)
     db.session.add(ExportLayout(tenant_id=estate.tenant, name="経理", form="xlsx", columns=["reference", "+氏名", "*"]))
     db.session.commit()
-    files.plan_daily(estate.campaign, "cp932", None, user_id=estate.clerk)
+    export_jobs.plan_daily(estate.campaign, "cp932", None, user_id=estate.clerk)
     return [row.id for row in made]
 
 
@@ -255,7 +256,7 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
     # held, as their number had as many SMS as one may get
     owner.execute(
         "UPDATE recipient SET capped_at = now(), sms_code = %s WHERE campaign_id = %s AND sms_state = 'cancelled'",
-        [codes.NUMBER_CAMPAIGN, estate.campaign],
+        [result_codes.NUMBER_CAMPAIGN, estate.campaign],
     )
     owner.execute("UPDATE send_log SET code = 'unconnected' WHERE campaign_id = %s", [estate.campaign])
     owner.execute(

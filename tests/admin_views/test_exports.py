@@ -8,10 +8,10 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from app import tenancy
+from app.exports import export_jobs
+from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export, ExportLayout
-from app.tracking import files
-from app.tracking.selection import Selection
 from jobs import tracking
 from tests import factories
 
@@ -25,7 +25,7 @@ def references(answer):
 @pytest.fixture
 def made(app, ours):
     with app.app_context(), tenancy.tenant(ours.tenant):
-        export_id = files.order(Selection(ours.campaign), "utf-8-sig", None, "状況 一.csv", user_id=ours.clerk)
+        export_id = export_jobs.order(Selection(ours.campaign), "utf-8-sig", None, "状況 一.csv", user_id=ours.clerk)
     with app.app_context():
         tracking.make_export(ours.tenant, export_id)
     return export_id
@@ -122,7 +122,7 @@ def test_a_file_each_morning_is_planned_and_stopped(app, clerk, ours):
     assert "毎朝6時すぎに" in clerk.get(f"/admin/export/new?campaign={ours.campaign}").get_data(as_text=True)
     clerk.post(url, {"stop": "1"})
     with app.app_context(), tenancy.tenant(ours.tenant):
-        assert files.plan_of(ours.campaign) is None
+        assert export_jobs.plan_of(ours.campaign) is None
     assert clerk.post("/admin/export/daily", {"form": "cp932"}).status_code == 404
 
 

@@ -10,8 +10,8 @@ from admin_views import keyset
 from app import tenancy
 from app.extensions import db, vault
 from app.models import SendLog
-from app.tracking.moves import Step, move
-from app.tracking.states import PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 from tests import factories
 
 LINK = re.compile(r'<a class="btn btn-outline-secondary" href="([^"]+)"[^>]*>([^<]+)</a>')

@@ -8,9 +8,10 @@ import pytest
 from app import queues, tenancy
 from app.extensions import db
 from app.models import AuditEntry, Payment, PaymentAccount, PaymentDifference, Recipient
-from app.tracking import business, codes
-from app.tracking.moves import Step, move
-from app.tracking.states import SMS, SmsState
+from app.reports import tenant_totals
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, SmsState
 from tests import factories
 from tests.admin_views.test_japanese import english_in
 
@@ -111,7 +112,7 @@ def test_it_is_said_what_becomes_of_an_sms_that_waits(app, browser_of, ours):
     assert "まだ送っていないSMSは、送られません" in browser.get(url).get_data(as_text=True)
     browser.post(url, data)
     with app.app_context(), tenancy.tenant(ours.tenant):
-        step = Step(person, datetime.now(UTC), {"code": codes.NEEDLESS})
+        step = Step(person, datetime.now(UTC), {"code": result_codes.NEEDLESS})
         move(db.session, SMS, SmsState.CANCELLED, [step], actor="system")
         db.session.commit()
     page = browser.get(f"/admin/recipient/details/?id={person}").get_data(as_text=True)
@@ -395,7 +396,7 @@ def test_money_that_went_back_is_no_money_paid_at_home(app, ours, attempt):
     attempt(paid_at=datetime.now(UTC), refunded_yen=500)
     attempt(attempt=2, reference="k.1.p2", paid_at=datetime.now(UTC), dispute="lost")
     with app.app_context(), tenancy.tenant(ours.tenant):
-        _, month = business.day_and_month(ours.tenant, datetime.now(UTC))
+        _, month = tenant_totals.day_and_month(ours.tenant, datetime.now(UTC))
     assert (month.paid, month.paid_yen) == (2, 11_500)
 
 

@@ -8,8 +8,8 @@ from admin_views.person_page import problem_words
 from app import tenancy
 from app.extensions import db
 from app.models import Recipient
-from app.tracking.moves import Step, move, note
-from app.tracking.states import PAGE, SMS, PageState, SmsState
+from app.states.transitions import Step, move, note
+from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 from tests import factories
 from tests.admin_views.conftest import acts, plain, words
 

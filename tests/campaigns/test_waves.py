@@ -18,7 +18,7 @@ from app.config import Settings
 from app.delivery import again, due
 from app.extensions import db
 from app.models import Campaign, Event, Recipient, Reminder, Slice, Wave
-from app.tracking.moves import move_all
+from app.states.transitions import move_all
 from jobs.campaigns import wave as wave_job
 from tests import factories
 

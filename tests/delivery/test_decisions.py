@@ -15,7 +15,7 @@ from app.delivery.chosen import Chosen
 from app.delivery.decisions import Decided, Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign
-from app.tracking import codes
+from app.states import result_codes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received
@@ -72,7 +72,7 @@ def test_the_chosen_alone_are_decided_and_each_is_on_record(unclear: Job, sandbo
     ids = [unclear.people[place].id for place in (1, 6, 11)]
     assert decide(unclear, Verdict.SENT, reason=held.UNPROVEN_ALONE, ids=ids) == Decided(3)
     assert unclear.states() == {"accepted": 3, "unknown": PEOPLE - 3}
-    assert unclear.attempts()["accepted", codes.AS_SENT] == 3
+    assert unclear.attempts()["accepted", result_codes.AS_SENT] == 3
     assert decide(unclear, Verdict.NEVER, ids=ids) == Decided(0)
     drain()
     assert received(sandbox).total() == sent
@@ -163,12 +163,12 @@ def test_of_a_number_at_its_limit_the_chosen_are_sent_to_and_the_others_let_go(
     job = launched(9, phones=["+819012345678"] * 9, slice_rows=3)
     for _ in range(20):
         turns.take()
-    assert by_reason(job) == {codes.NUMBER_CAMPAIGN: 6}
+    assert by_reason(job) == {result_codes.NUMBER_CAMPAIGN: 6}
     seen_at = datetime.now(UTC)
     chosen = [job.people[place].id for place in (3, 8)]
-    assert decide(job, Verdict.SEND, reason=codes.NUMBER_CAMPAIGN, ids=chosen) == Decided(2)
-    assert decide(job, Verdict.SEND, at=seen_at, reason=codes.NUMBER_CAMPAIGN, ids=chosen) == Decided(0)
-    assert decide(job, Verdict.SKIP, at=seen_at, reason=codes.NUMBER_CAMPAIGN) == Decided(4)
+    assert decide(job, Verdict.SEND, reason=result_codes.NUMBER_CAMPAIGN, ids=chosen) == Decided(2)
+    assert decide(job, Verdict.SEND, at=seen_at, reason=result_codes.NUMBER_CAMPAIGN, ids=chosen) == Decided(0)
+    assert decide(job, Verdict.SKIP, at=seen_at, reason=result_codes.NUMBER_CAMPAIGN) == Decided(4)
     for _ in range(20):
         turns.take()
     assert received(sandbox) == {"09012345678": 5}

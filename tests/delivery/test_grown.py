@@ -17,14 +17,14 @@ import pytest
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.delivery import again, due, lapsing, receipts, silence, turns
+from app.exports.selection import Selection
+from app.exports.status_file import status_file
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import
+from app.reports.campaign_totals import figures
 from app.tenancy import lookup
-from app.tracking.export import status_file
-from app.tracking.figures import figures
-from app.tracking.selection import Selection
 from bench import crowd
 from jobs import setback
 from sandbox.harness import Sandbox

@@ -15,8 +15,8 @@ from app.config import Settings
 from app.delivery import again, lapsing, stopping
 from app.extensions import db, vault
 from app.identity import unlock, visit
-from app.tracking import moves
-from app.tracking.figures import figures, response_hours
+from app.reports.campaign_totals import figures, response_hours
+from app.states import transitions
 from jobs import sweep, tracking
 from tests import decided, factories
 from tests.clock import standing_clock
@@ -239,7 +239,7 @@ def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: 
     calls: list[set[int]] = []
 
     def dies(*args: Any, **named: Any) -> set[int]:
-        moved = moves.move(*args, **named)
+        moved = transitions.move(*args, **named)
         calls.append(moved)
         if len(calls) == 2:
             raise KeyboardInterrupt

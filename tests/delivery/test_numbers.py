@@ -15,7 +15,7 @@ from app.delivery.chosen import Chosen
 from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
-from app.tracking import codes
+from app.states import result_codes
 from sandbox.harness import Sandbox
 from tests import decided, factories
 from tests.launched import Job, received
@@ -61,8 +61,8 @@ def test_three_of_a_campaign_leave_and_the_others_are_held(launched: Launched, s
     assert job.state() == "completed"
     assert held(job) == 3
     person = job.person(job.people[5].id)
-    assert (person["sms_code"], person["sms_attempt"]) == (codes.NUMBER_CAMPAIGN, 0)
-    assert "保留" in codes.words(person["sms_code"])
+    assert (person["sms_code"], person["sms_attempt"]) == (result_codes.NUMBER_CAMPAIGN, 0)
+    assert "保留" in result_codes.words(person["sms_code"])
     assert job.events(job.people[5].id) == ["queued", "cancelled"]
 
 
@@ -85,7 +85,7 @@ def test_ten_of_a_company_leave_on_a_day(launched: Launched, sandbox: Sandbox) -
     assert received(sandbox)[NATIONAL] == 10
     assert sum(held(one) for one in others) + held(job) == 5
     found = {person["sms_code"] for one in [job, *others] for person in people(one) if person["capped_at"]}
-    assert found == {codes.NUMBER_DAY}
+    assert found == {result_codes.NUMBER_DAY}
     # the next day is another day
     job.change("UPDATE send_log SET started_at = started_at - interval '1 day'")
     another(job, 3)
@@ -158,12 +158,12 @@ def test_a_manager_ends_the_holding(launched: Launched, sandbox: Sandbox) -> Non
     assert held(job) == 2
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        everybody = Chosen(datetime.now(UTC), reason=codes.NUMBER_CAMPAIGN)
+        everybody = Chosen(datetime.now(UTC), reason=result_codes.NUMBER_CAMPAIGN)
         assert decisions.decide(job.campaign_id, Verdict.SKIP, everybody, user_id=user_id).people == 2
         acts = [(row.act, row.target) for row in db.session.query(AuditEntry).order_by(AuditEntry.id)]
     assert acts == [("number_skip", f"recipient:{job.people[place].id}") for place in (3, 4, 5)]
     assert held(job) == 0
-    assert {job.person(person.id)["sms_code"] for person in job.people[3:]} == {codes.NOT_WANTED}
+    assert {job.person(person.id)["sms_code"] for person in job.people[3:]} == {result_codes.NOT_WANTED}
     drain()
     assert received(sandbox)[NATIONAL] == 3
 

@@ -18,7 +18,7 @@ from app import links, tenancy
 from app.delivery import routes, silence, turns
 from app.extensions import db, vault
 from app.providers.curl import perform
-from app.tracking.states import SmsState
+from app.states.vocabulary import SmsState
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
 from tests import factories

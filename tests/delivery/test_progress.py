@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.delivery import progress as part
 from app.extensions import db, redis_client
 from app.models import Campaign
-from app.tracking.shared import LASTS
-from app.tracking.states import SmsState
+from app.reports import progress as part
+from app.reports.cached_count import LASTS
+from app.states.vocabulary import SmsState
 from tests import factories
 
 

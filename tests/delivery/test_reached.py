@@ -12,7 +12,7 @@ from app.extensions import db
 from app.identity import visit
 from app.models import Campaign, Recipient
 from app.providers.sms.base import Report, ReportState
-from app.tracking import codes
+from app.states import result_codes
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import decided, factories
@@ -69,8 +69,8 @@ def test_whoever_used_the_link_gets_no_retry(launched: Launched, sandbox: Sandbo
     retried(job)
     assert sorted(received(sandbox).values()) == [1, 2]
     person = job.person(job.people[0].id)
-    assert (person["sms_state"], person["sms_code"], person["retry_at"]) == ("delivered", codes.OPENED, None)
-    assert "リンクを開いた" in codes.words(person["sms_code"])
+    assert (person["sms_state"], person["sms_code"], person["retry_at"]) == ("delivered", result_codes.OPENED, None)
+    assert "リンクを開いた" in result_codes.words(person["sms_code"])
     assert job.attempts()["undelivered", "unconnected"] == 2, "the provider's word stays in the log"
 
 
@@ -106,7 +106,7 @@ def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
     settled(job)
     delivery.reconcile(job.tenant_id)
     assert (job.states(), job.state()) == ({"delivered": 1}, "completed")
-    assert job.attempts() == {("delivered", codes.OPENED): 1}
+    assert job.attempts() == {("delivered", result_codes.OPENED): 1}
     job.send()
     assert sandbox.messages() == []
 
@@ -175,7 +175,11 @@ def test_a_press_on_the_link_says_at_once_that_the_sms_arrived(
     with tenancy.tenant(job.tenant_id):
         visit.begin(found)
     person = job.person(job.people[0].id)
-    assert (person["sms_state"], person["sms_code"], person["opened_generation"]) == ("delivered", codes.OPENED, 1)
+    assert (person["sms_state"], person["sms_code"], person["opened_generation"]) == (
+        "delivered",
+        result_codes.OPENED,
+        1,
+    )
     retried(job)
     settled(job)
     delivery.reconcile(job.tenant_id)

@@ -11,7 +11,7 @@ from app import tenancy
 from app.delivery import again, turns
 from app.delivery.breaker import Breaker
 from app.providers.sms.base import Outcome, OutcomeKind
-from app.tracking import codes
+from app.states import result_codes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received
@@ -64,14 +64,14 @@ def test_one_refused_number_stops_nobody_else(
     assert job.states() == {"accepted": 29, "queued": 1}
     assert (account(job)["trips"], account(job)["resting_until"]) == (0, None)
     assert asked(job, place) == 1
-    assert job.person(bad.id)["sms_code"] == codes.ACCOUNT + CODES[status]
+    assert job.person(bad.id)["sms_code"] == result_codes.ACCOUNT + CODES[status]
     a_minute_passes(job)
     drain()
     assert asked(job, place) == 2
     assert job.states() == {"accepted": 29, "undelivered": 1}
     assert job.state() == "completed"
-    assert job.person(bad.id)["sms_code"] == codes.MESSAGE + CODES[status]
-    assert "この送信先へのSMSだけ" in codes.words(job.person(bad.id)["sms_code"])
+    assert job.person(bad.id)["sms_code"] == result_codes.MESSAGE + CODES[status]
+    assert "この送信先へのSMSだけ" in result_codes.words(job.person(bad.id)["sms_code"])
     assert (account(job)["trips"], account(job)["resting_until"]) == (0, None)
     assert set(received(sandbox).values()) == {1}
 
@@ -125,7 +125,7 @@ def test_several_in_one_batch_are_each_found(
         job.make_due()
     drain()
     assert job.states() == {"accepted": 55, "undelivered": 5}
-    assert {job.person(person.id)["sms_code"] for person in bad} == {codes.MESSAGE + "http_403"}
+    assert {job.person(person.id)["sms_code"] for person in bad} == {result_codes.MESSAGE + "http_403"}
     assert set(received(sandbox).values()) == {1}
 
 

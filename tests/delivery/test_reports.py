@@ -14,7 +14,7 @@ from app.delivery import books, log, reports, routes, slices
 from app.delivery.books import Result
 from app.delivery.log import Told
 from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState
-from app.tracking.moves import move
+from app.states.transitions import move
 from tests.launched import Job
 
 Launched = Callable[..., Job]

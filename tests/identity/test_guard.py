@@ -12,7 +12,7 @@ from app import tenancy
 from app.identity import check, guard
 from app.identity.check import VerdictKind
 from app.identity.visit import Common, Face, Link, begin
-from app.tracking.states import PageState
+from app.states.vocabulary import PageState
 from tests import factories
 
 RIGHT = [("西暦", "1980", "1", "2"), ("0123",)]

@@ -10,13 +10,13 @@ from sqlalchemy import select
 
 from app import tenancy
 from app.campaigns.people import open_fields, open_phone
+from app.exports import status_file
+from app.exports.selection import Selection
+from app.exports.status_file import FORMATS
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Import, ImportFault, Recipient
-from app.tracking import export
-from app.tracking.export import FORMATS
-from app.tracking.selection import Selection
 from tests import factories
 
 REPORTED = Path(__file__).parents[2].parent / "shared" / "samples" / "reported" / "e01_export_roundtrip.csv"
@@ -77,7 +77,7 @@ def people(house: tuple[int, int, int], campaign_id: int) -> list[Person]:
 
 def exported(house: tuple[int, int, int], campaign_id: int, form: str) -> bytes:
     with tenancy.tenant(house[0]):
-        return b"".join(export.status_file(Selection(campaign_id), form))
+        return b"".join(status_file.status_file(Selection(campaign_id), form))
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -100,7 +100,7 @@ def test_an_export_that_is_uploaded_again_brings_the_same_people(
         brought = {name: back.get(f"{name}(名簿)", back[name]) for name in sent}
         if form == "cp932":  # what Shift_JIS has no letter for stands as 〓, and the export's note says so
             brought = {name: sent[name] if "〓" in value else value for name, value in brought.items()}
-        alike = export._TO_CP932 if form == "cp932" else {}
+        alike = status_file._TO_CP932 if form == "cp932" else {}
         assert {name: value.translate(alike) for name, value in brought.items()} == {
             name: value.translate(alike) for name, value in sent.items()
         }

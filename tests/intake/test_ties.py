@@ -8,11 +8,11 @@ from sqlalchemy import select
 
 from app.campaigns import rehearsal
 from app.campaigns.people import open_fields, own_columns, page_texts, sms_text
+from app.exports import status_file
 from app.extensions import db
 from app.intake import imports, proposals, running, single
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.models import Campaign, Import, Recipient
-from app.tracking import export
 from app.values.answers import QuestionKind
 from tests.intake.test_imports import LIST, author, campaign, counts, upload
 
@@ -55,7 +55,7 @@ def test_a_field_takes_its_value_from_the_column_it_was_tied_to(campaign: Campai
     assert "山田 太郎様" in page
     assert rehearsal.rehearse(campaign.id).problems == []
     # the list's own name stays where it comes out again
-    names = export.own_columns(campaign.id)
+    names = status_file.own_columns(campaign.id)
     assert "宛先" in names
     assert not any("氏名" in name for name in names)
     who = person()

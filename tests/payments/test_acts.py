@@ -13,7 +13,7 @@ from app.payments import acts, asking, site
 from app.payments.acts import Given, Refused
 from app.payments.site import NoAnswer
 from app.providers.payments.base import RefundStatus
-from app.tracking.states import PaymentState
+from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer
 
 MANAGER = "user:1"

@@ -11,7 +11,7 @@ from app import tenancy
 from app.payments import acts, asking, attempts, by_hand, pay
 from app.payments.acts import Refused
 from app.payments.by_hand import Money
-from app.tracking.states import PaymentState
+from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer
 from tests.payments.test_acts import MANAGER, act, audited
 

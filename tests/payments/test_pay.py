@@ -15,7 +15,7 @@ from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import attempts, patience, pay
 from app.payments.pay import Outcome
-from app.tracking.states import PaymentState
+from app.states.vocabulary import PaymentState
 from tests.outbound.rawserver import RawServer
 from tests.payments.shop import Buyer
 

@@ -10,10 +10,10 @@ import redis as redis_package
 from app import tenancy
 from app.campaigns import rehearsal
 from app.delivery import turns
+from app.reports.campaign_totals import figures
 from app.restore import after, missed
 from app.restore.after import NotLifted, Restored
 from app.setback import beat, doubt, listing
-from app.tracking.figures import figures
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup

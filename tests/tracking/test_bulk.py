@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app import tenancy
-from app.tracking import bulk
+from app.states import bulk_values
 
 ROWS: list[list[tuple[Any, ...]]] = [
     [(1, "a", None, 7)],
@@ -20,7 +20,7 @@ ROWS: list[list[tuple[Any, ...]]] = [
 @pytest.mark.parametrize("rows", ROWS)
 def test_each_row_comes_back_as_it_was(app, database: psycopg.Connection, rows: list[tuple[Any, ...]]) -> None:
     kinds = {"id": "bigint", "word": "text", "detail": "jsonb", "number": "integer"}
-    table, values = bulk.table(
+    table, values = bulk_values.table(
         {name: (kind, [row[place] for row in rows]) for place, (name, kind) in enumerate(kinds.items())}
     )
     with app.app_context(), tenancy.platform(), tenancy.transaction() as connection:

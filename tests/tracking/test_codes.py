@@ -8,9 +8,9 @@ import pytest
 from app.providers import curl
 from app.providers.sms import PROVIDERS
 from app.providers.sms.karaden import _ACCOUNT_CODES
-from app.tracking import codes
+from app.states import result_codes
 
-OURS = [code for name, code in vars(codes).items() if name.isupper() and not name.startswith("_")]
+OURS = [code for name, code in vars(result_codes).items() if name.isupper() and not name.startswith("_")]
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ OURS = [code for name, code in vars(codes).items() if name.isupper() and not nam
     ],
 )
 def test_why_an_attempt_ended_so_is_said_in_words(code: str, words: str) -> None:
-    assert codes.words(code) == words
+    assert result_codes.words(code) == words
 
 
 @pytest.mark.parametrize("code", OURS)
 def test_each_code_of_our_own_has_words(code: str) -> None:
-    assert codes.words(code).isascii() is False
+    assert result_codes.words(code).isascii() is False
 
 
 WORD = re.compile(r'(?:UnclearAnswer\(|code=|OutcomeKind\.\w+, )"([a-z_]+)"')
@@ -51,4 +51,4 @@ def test_each_code_that_an_adapter_can_hand_over_has_words() -> None:
     said = {word for file in (root / "app" / "sms").glob("*.py") for word in WORD.findall(file.read_text("utf-8"))}
     assert "duplicate" in said
     carried = {*curl._BEFORE.values(), *curl._AFTER.values(), *_ACCOUNT_CODES, *PROVIDERS["karaden"].passing}
-    assert [code for code in said | carried if codes.words(code).isascii()] == []
+    assert [code for code in said | carried if result_codes.words(code).isascii()] == []

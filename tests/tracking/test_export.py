@@ -12,13 +12,13 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.campaigns.people import fields_place
+from app.exports import status_file
+from app.exports.selection import Selection
 from app.extensions import db, vault
 from app.models import Import
-from app.tracking import export
-from app.tracking.figures import figures
-from app.tracking.moves import Step, move
-from app.tracking.selection import Selection
-from app.tracking.states import PAGE, PageState, SmsState
+from app.reports.campaign_totals import figures
+from app.states.transitions import Step, move
+from app.states.vocabulary import PAGE, PageState, SmsState
 from tests import factories
 from tests.plans import explained, touched
 
@@ -39,7 +39,7 @@ def launched(app: Flask) -> Iterator[tuple[int, list[factories.Person]]]:
 
 
 def table(campaign_id: int, encoding: str) -> list[dict[str, str]]:
-    content = b"".join(export.status_file(Selection(campaign_id), encoding))
+    content = b"".join(status_file.status_file(Selection(campaign_id), encoding))
     return list(csv.DictReader(io.StringIO(content.decode(encoding), newline="")))
 
 
@@ -127,7 +127,7 @@ def test_cells_are_harmless_and_letters_of_other_lands_are_told(
 
 def test_the_file_is_windows_text(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, _ = launched
-    utf8 = b"".join(export.status_file(Selection(campaign_id), "utf-8-sig"))
+    utf8 = b"".join(status_file.status_file(Selection(campaign_id), "utf-8-sig"))
     assert utf8.startswith(b"\xef\xbb\xbf")
     assert utf8.count(b"\xef\xbb\xbf") == 1
     assert utf8.count(b"\r\n") == 4
@@ -137,7 +137,7 @@ def test_another_tenants_campaign_is_empty(app: Flask, launched: tuple[int, list
     campaign_id, _ = launched
     del app
     other = tenancy.current()
-    content = b"".join(export.status_file(Selection(campaign_id + 999), "utf-8-sig"))
+    content = b"".join(status_file.status_file(Selection(campaign_id + 999), "utf-8-sig"))
     assert content.count(b"\r\n") == 1
     assert other == tenancy.current()
 
@@ -157,7 +157,9 @@ def test_figures_count_every_state_and_the_funnel(launched: tuple[int, list[fact
 def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, people = launched
     rows = list(
-        openpyxl.load_workbook(io.BytesIO(b"".join(export.status_file(Selection(campaign_id), "xlsx"))))["状況"].values
+        openpyxl.load_workbook(io.BytesIO(b"".join(status_file.status_file(Selection(campaign_id), "xlsx"))))[
+            "状況"
+        ].values
     )
     said = table(campaign_id, "utf-8-sig")
     assert rows[0] == tuple(said[0])
@@ -171,13 +173,13 @@ def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person
 def test_the_work_of_a_file_grows_with_its_people_and_no_faster(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list just taken in has no statistics, and a planner may sort all that is left for each page of it."""
     people = 2000
-    monkeypatch.setattr(export, "_PAGE_ROWS", 100)
+    monkeypatch.setattr(status_file, "_PAGE_ROWS", 100)
     with app.app_context():
         tenant_id = factories.tenant()
         campaign_id = factories.campaign(tenant_id)
         factories.people(tenant_id, campaign_id, people)
         with tenancy.tenant(tenant_id), explained(instead=False) as plans:
-            content = b"".join(export.status_file(Selection(campaign_id), "cp932"))
+            content = b"".join(status_file.status_file(Selection(campaign_id), "cp932"))
     assert content.count(b"\r\n") == people + 1
     assert people < sum(map(touched, plans)) < 6 * people
 
@@ -188,7 +190,7 @@ def test_a_file_can_be_narrowed_to_states(launched: tuple[int, list[factories.Pe
     db.session.commit()
 
     def references(**chosen: str) -> list[str]:
-        content = b"".join(export.status_file(Selection(campaign_id, chosen), "utf-8-sig")).decode("utf-8-sig")
+        content = b"".join(status_file.status_file(Selection(campaign_id, chosen), "utf-8-sig")).decode("utf-8-sig")
         return [row["管理番号"] for row in csv.DictReader(io.StringIO(content, newline=""))]
 
     assert references(page="opened") == [people[1].reference]

@@ -12,10 +12,10 @@ import pytest
 from flask import Flask, current_app
 
 from app import tenancy
+from app.exports import columns, export_jobs, status_file
+from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export
-from app.tracking import columns, export, files
-from app.tracking.selection import Selection
 from jobs import tracking
 from tests import factories
 
@@ -40,7 +40,7 @@ def user(tenant: int) -> int:
 
 def ordered(tenant: int, campaign: int, user: int, form: str = "utf-8-sig") -> int:
     with tenancy.tenant(tenant):
-        return files.order(Selection(campaign), form, None, "状況.csv", user_id=user)
+        return export_jobs.order(Selection(campaign), form, None, "状況.csv", user_id=user)
 
 
 def row_of(tenant: int, export_id: int) -> Export:
@@ -52,13 +52,13 @@ def row_of(tenant: int, export_id: int) -> Export:
 
 def content_of(tenant: int, export_id: int) -> bytes:
     with tenancy.tenant(tenant):
-        return b"".join(files.pieces(export_id))
+        return b"".join(export_jobs.pieces(export_id))
 
 
 def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
     tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_PIECE_BYTES", 100)
+    monkeypatch.setattr(export_jobs, "_PIECE_BYTES", 100)
     export_id = ordered(tenant, campaign, user)
     assert row_of(tenant, export_id).state == "queued"
     assert content_of(tenant, export_id) == b""
@@ -66,7 +66,7 @@ def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
     row = row_of(tenant, export_id)
     assert (row.state, row.rows_done, row.rows_total) == ("done", 3, 3)
     with tenancy.tenant(tenant):
-        wanted = b"".join(export.status_file(Selection(campaign), "utf-8-sig"))
+        wanted = b"".join(status_file.status_file(Selection(campaign), "utf-8-sig"))
     assert content_of(tenant, export_id) == wanted
     assert row.byte_count == len(wanted)
     stored = database.execute("SELECT data_sealed FROM export_piece WHERE export_id = %s", [export_id]).fetchall()
@@ -94,10 +94,10 @@ def test_a_file_taken_over_from_a_frozen_worker_is_written_once(
 ) -> None:
     """The first worker sleeps between two pieces, the second makes the file, then the first goes on."""
     export_id = ordered(tenant, campaign, user)
-    whole, made = export.status_file, []
+    whole, made = status_file.status_file, []
 
     def frozen(*given: Any, **more: Any) -> Iterator[bytes]:
-        monkeypatch.setattr(export, "status_file", whole)
+        monkeypatch.setattr(status_file, "status_file", whole)
         yield b"x" * (1 << 20)
         database.execute("UPDATE lease SET held_until = now() - interval '1 second'")
         with ThreadPoolExecutor(1) as other:
@@ -105,7 +105,7 @@ def test_a_file_taken_over_from_a_frozen_worker_is_written_once(
         made.append(content_of_now(database, export_id))
         yield b"y" * (1 << 20)
 
-    monkeypatch.setattr(export, "status_file", frozen)
+    monkeypatch.setattr(status_file, "status_file", frozen)
     tracking.make_export(tenant, export_id)
     assert made[0] > 0
     assert content_of_now(database, export_id) == made[0], "it wrote nothing more"
@@ -130,7 +130,7 @@ def test_a_file_that_fails_leaves_no_piece(
         yield b"x" * (3 << 20)
         raise ValueError("half way")
 
-    monkeypatch.setattr(export, "status_file", broken)
+    monkeypatch.setattr(status_file, "status_file", broken)
     export_id = ordered(tenant, campaign, user)
     with pytest.raises(ValueError, match="half way"):
         tracking.make_export(tenant, export_id)
@@ -149,8 +149,8 @@ def test_a_file_cancelled_while_it_is_made_stops(
         yield b"y"
         pytest.fail("it went on")
 
-    monkeypatch.setattr(files, "_TELL_EVERY_S", 0)
-    monkeypatch.setattr(export, "status_file", slow)
+    monkeypatch.setattr(export_jobs, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(status_file, "status_file", slow)
     tracking.make_export(tenant, export_id)
     assert row_of(tenant, export_id).state == "cancelled"
     assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
@@ -162,7 +162,7 @@ def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int
         tracking.make_export(tenant, export_id)
     database.execute("UPDATE export SET finished_at = now() - interval '8 days' WHERE id = %s", [old])
     with tenancy.platform():
-        files.expire()
+        export_jobs.expire()
     assert (row_of(tenant, old).state, row_of(tenant, new).state) == ("expired", "done")
     assert content_of(tenant, old) == b""
     assert content_of(tenant, new)
@@ -171,7 +171,7 @@ def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int
 def test_characters_that_cp932_lacks_are_counted(
     tenant: int, campaign: int, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "open_fields", lambda *_place: {"氏名": "𠮷田〓", "備考": "〜"})
+    monkeypatch.setattr(status_file, "open_fields", lambda *_place: {"氏名": "𠮷田〓", "備考": "〜"})
     export_id = ordered(tenant, campaign, user, "cp932")
     tracking.make_export(tenant, export_id)
     assert row_of(tenant, export_id).replaced == 3  # one for each person; 〓 of the list's own is none
@@ -184,7 +184,7 @@ def test_each_morning_one_file(tenant: int, campaign: int, user: int, database: 
             return db.session.query(Export).filter(Export.daily).count()
 
     with tenancy.tenant(tenant):
-        files.plan_daily(campaign, "xlsx", None, user_id=user)
+        export_jobs.plan_daily(campaign, "xlsx", None, user_id=user)
     tracking.order_daily(tenant)
     assert orders() == 0  # the first one comes tomorrow
     database.execute("UPDATE export_plan SET made_on = made_on - 2")
@@ -192,21 +192,21 @@ def test_each_morning_one_file(tenant: int, campaign: int, user: int, database: 
     tracking.order_daily(tenant)
     assert orders() == 1
     with tenancy.tenant(tenant):
-        assert files.stop_daily(campaign)
-        assert not files.stop_daily(campaign)
+        assert export_jobs.stop_daily(campaign)
+        assert not export_jobs.stop_daily(campaign)
 
 
 def test_nobody_gets_files_of_a_campaign_long_over(
     tenant: int, campaign: int, user: int, database: psycopg.Connection
 ) -> None:
     with tenancy.tenant(tenant):
-        files.plan_daily(campaign, "xlsx", None, user_id=user)
+        export_jobs.plan_daily(campaign, "xlsx", None, user_id=user)
     database.execute("UPDATE export_plan SET made_on = made_on - 2")
     over = datetime.now(UTC) - timedelta(days=100)
     database.execute("UPDATE campaign SET completed_at = %s WHERE id = %s", [over, campaign])
     tracking.order_daily(tenant)
     with tenancy.tenant(tenant):
-        assert files.plan_of(campaign) is None
+        assert export_jobs.plan_of(campaign) is None
         assert db.session.query(Export).count() == 0
 
 
@@ -217,7 +217,7 @@ def rows(content: bytes) -> list[list[str]]:
 def test_columns_stand_as_a_layout_says(tenant: int, campaign: int) -> None:
     keys = ["+氏名", "sms_state", "+無い列", columns.REST, "gone", "reference", "sms_state"]
     with tenancy.tenant(tenant):
-        header, first, *_ = rows(b"".join(export.status_file(Selection(campaign), "utf-8-sig", keys)))
+        header, first, *_ = rows(b"".join(status_file.status_file(Selection(campaign), "utf-8-sig", keys)))
     assert header == ["氏名", "SMS状態", "無い列", "生年月日", "契約番号下4桁", "管理番号"]
     assert (first[1], first[2]) == ("未送信", "")
 
@@ -225,9 +225,9 @@ def test_columns_stand_as_a_layout_says(tenant: int, campaign: int) -> None:
 def test_a_column_of_the_list_called_like_ours_is_told_apart(
     tenant: int, campaign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "open_fields", lambda *_place: {"管理番号": "=1", "SMS状態": "x"})
+    monkeypatch.setattr(status_file, "open_fields", lambda *_place: {"管理番号": "=1", "SMS状態": "x"})
     with tenancy.tenant(tenant):
-        header, first, *_ = rows(b"".join(export.status_file(Selection(campaign), "utf-8-sig")))
+        header, first, *_ = rows(b"".join(status_file.status_file(Selection(campaign), "utf-8-sig")))
     assert len(header) == len(set(header))
     assert dict(zip(header, first, strict=True))["管理番号（名簿）"] == "'=1"
 

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.campaigns.people import fields_place
+from app.exports.selection import Selection
+from app.exports.status_file import status_file
 from app.extensions import db, vault
-from app.tracking.export import status_file
-from app.tracking.selection import Selection
 from tests import factories
 
 _OFFICE = shutil.which("soffice")

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app import tenancy
 from app.extensions import db
 from app.models import Campaign, Event, Recipient
-from app.tracking.moves import Only, Step, move, move_all, move_campaign
-from app.tracking.states import PAGE, SMS, CampaignState, PageState, SmsState
+from app.states.transitions import Only, Step, move, move_all, move_campaign
+from app.states.vocabulary import PAGE, SMS, CampaignState, PageState, SmsState
 from tests import factories
 from tests.plans import explained, touched
 

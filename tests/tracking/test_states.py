@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from app.models import Recipient
-from app.tracking import moves
-from app.tracking.states import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT, TRACKS, SmsState, Track
+from app.states import transitions
+from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT, TRACKS, SmsState, Track
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,8 +61,8 @@ def test_the_database_takes_these_words_and_no_other(
 
 
 def test_step_times_are_columns_of_recipients() -> None:
-    assert set(moves.STEP_TIMES.values()) <= set(Recipient.__table__.columns.keys())
-    assert all(state in TRACKS[name].words for name, state in moves.STEP_TIMES)
+    assert set(transitions.STEP_TIMES.values()) <= set(Recipient.__table__.columns.keys())
+    assert all(state in TRACKS[name].words for name, state in transitions.STEP_TIMES)
 
 
 def test_nobody_else_writes_a_state() -> None:

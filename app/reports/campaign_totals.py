@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from app.extensions import db
-from app.tracking.states import PAGE, PAYMENT, SMS
+from app.states.vocabulary import PAGE, PAYMENT, SMS
 
 # the funnel's steps: the word and the column that keeps the step's time
 FUNNEL: tuple[tuple[str, str], ...] = (

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.db import Executor
-from app.tracking.moves import Only, move_all
-from app.tracking.states import SmsState
+from app.states.transitions import Only, move_all
+from app.states.vocabulary import SmsState
 
 # Where an SMS left a person before they waited again; the times of earlier steps stay. NULL: none was ever taken.
 _BEFORE = """
@@ -31,7 +31,8 @@ def let_go(
 ) -> int:
     """Let a campaign's people wait no more, of `only`; give their number.
 
-    `to` is for those who never got an SMS, CANCELLED or EXPIRED; `code` (`app.tracking.codes`) goes into the events.
+    `to` is for those who never got an SMS, CANCELLED or EXPIRED; `code` (`app.states.result_codes`) goes into the
+    events.
     """
     said = replace(only, detail={**(only.detail or {}), "code": code})
     moved = 0

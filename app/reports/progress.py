@@ -1,7 +1,7 @@
 """How far a campaign is, cheap enough to be asked every two seconds by everybody who watches it.
 
-To count a million people takes a good second, so a count is shared (`app.tracking.shared`). The rate comes from the
-last rows of the send log, by their index.
+To count a million people takes a good second, so a count is shared (`app.reports.cached_count`). The rate comes from
+the last rows of the send log, by their index.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from app.campaigns.lifecycle import Planned
 from app.delivery import held
 from app.extensions import db
 from app.models import Campaign
-from app.tracking.figures import FUNNEL, HOURS, Figures, figures, response_hours
-from app.tracking.shared import shared
-from app.tracking.states import PAGE, PAYMENT, SMS, CampaignState, SmsState, Track
+from app.reports.cached_count import shared
+from app.reports.campaign_totals import FUNNEL, HOURS, Figures, figures, response_hours
+from app.states.vocabulary import PAGE, PAYMENT, SMS, CampaignState, SmsState, Track
 
 _RATE_OVER = timedelta(seconds=60)
 _RATE_ROWS = 5_000

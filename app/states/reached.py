@@ -16,9 +16,9 @@ from sqlalchemy.orm.util import AliasedClass
 
 from app.db import Executor
 from app.models import Recipient, SendLog
-from app.tracking import codes
-from app.tracking.moves import Step, move
-from app.tracking.states import SMS, PageState, SmsState
+from app.states import result_codes
+from app.states.transitions import Step, move
+from app.states.vocabulary import SMS, PageState, SmsState
 
 # an expired or ended page says nothing by itself: `opened_at` tells whether it was used before
 _USED = (PageState.OPENED, PageState.VERIFIED, PageState.VIEWED, PageState.LOCKED)
@@ -82,7 +82,8 @@ def spare(
     if not rows:
         return set()
     steps = [
-        Step(row.id, at, {"attempt": row.sms_attempt, "code": codes.OPENED}, {"sms_code": codes.OPENED}) for row in rows
+        Step(row.id, at, {"attempt": row.sms_attempt, "code": result_codes.OPENED}, {"sms_code": result_codes.OPENED})
+        for row in rows
     ]
     moved = move(executor, SMS, SmsState.DELIVERED, steps, actor=actor, sources=_SOURCES)
     executor.execute(
@@ -91,7 +92,7 @@ def spare(
             FROM recipient r
             WHERE r.id = ANY(:ids) AND l.recipient_id = r.id AND l.attempt = r.sms_attempt AND l.state = 'unknown'
         """),
-        {"code": codes.OPENED, "at": at, "ids": sorted(moved)},
+        {"code": result_codes.OPENED, "at": at, "ids": sorted(moved)},
     )
     executor.execute(
         text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids) AND retry_at IS NOT NULL"),

@@ -11,16 +11,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
 from app.db import Executor
-from app.tracking import bulk
-from app.tracking.states import (
-    CAMPAIGN,
-    SMS,
-    CampaignState,
-    PageState,
-    PaymentState,
-    SmsState,
-    Track,
-)
+from app.states import bulk_values
+from app.states.vocabulary import CAMPAIGN, SMS, CampaignState, PageState, PaymentState, SmsState, Track
 
 # The column that keeps a step's time. The page and payment tracks keep the first time, SMS the latest.
 STEP_TIMES: Mapping[tuple[str, str], str] = {
@@ -115,7 +107,7 @@ def move(
         "detail": ("jsonb", [step.detail for step in steps]),
         **{name: (_COLUMNS[name], [step.columns[name] for step in steps]) for name in names},
     }
-    table, values = bulk.table(columns)
+    table, values = bulk_values.table(columns)
     fenced = "AND r.fence = :fence" if fence is not None else ""
     # The CASE keeps the planner from guessing by states that change faster than it learns.
     # the names in this statement come from the tables above, never from outside

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Self
 
-from app.tracking.states import PAGE, PAYMENT, SMS
+from app.states.vocabulary import PAGE, PAYMENT, SMS
 
 _TRACKS = (SMS, PAGE, PAYMENT)
 

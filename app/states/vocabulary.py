@@ -1,7 +1,7 @@
 """The vocabulary of states and the allowed moves. Screens, CSV, API and webhooks take their words from here.
 
 Three tracks per recipient (sms, page, payment), one for campaigns and one for tenants. `moves` names for each state the
-states it may leave to; a move that is not named can't happen (see `app.tracking.moves`).
+states it may leave to; a move that is not named can't happen (see `app.states.transitions`).
 """
 
 from collections.abc import Mapping

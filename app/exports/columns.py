@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from app.campaigns import template
 from app.intake.mapping import OF_LIST
-from app.tracking import codes
-from app.tracking.states import CARRIERS, PAGE, PAYMENT, SMS
+from app.states import result_codes
+from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS
 
 OWN = "+"
 REST = "*"
@@ -68,7 +68,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("payment_remarks", "支払の注意", _PAYMENT_REMARKS),
     Column("amount_yen", "金額（円）", "coalesce(r.amount_yen::text, '')", number=True),
     Column("carrier", "携帯会社", _words("carrier", list(CARRIERS.items()))),
-    Column("sms_reason", "SMS結果の理由", "r.sms_code", plain=False, said=lru_cache(1024)(codes.words)),
+    Column("sms_reason", "SMS結果の理由", "r.sms_code", plain=False, said=lru_cache(1024)(result_codes.words)),
     Column("sms_code", "SMS結果コード", "r.sms_code", plain=False),
     *(
         Column(column, word, _time(column))

@@ -16,11 +16,11 @@ from sqlalchemy import select, text
 from app import tenancy
 from app.campaigns import people
 from app.campaigns.people import open_fields, open_phone
+from app.exports import columns
+from app.exports.columns import Column
+from app.exports.selection import Selection
 from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
-from app.tracking import columns
-from app.tracking.columns import Column
-from app.tracking.selection import Selection
 from app.values.csv_cells import neutralise
 from app.values.xlsx_writer import workbook
 
@@ -55,7 +55,7 @@ def status_file(
     """Give the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
 
     CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓. `keys` names the columns
-    (`app.tracking.columns`). `told` counts the rows given so far, and the characters replaced.
+    (`app.exports.columns`). `told` counts the rows given so far, and the characters replaced.
     """
     counted = told if told is not None else Counter[str]()
     own = own_columns(selection.campaign_id) if selection.campaign_id is not None else []

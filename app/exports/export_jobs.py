@@ -15,10 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from app import audit, leases, queues, tenancy
+from app.exports import status_file
+from app.exports.selection import Selection
 from app.extensions import db, vault
 from app.models import Campaign, Export, ExportPlan
-from app.tracking import export
-from app.tracking.selection import Selection
 from app.values.japan_time import TOKYO
 from app.vault import Place
 
@@ -46,7 +46,7 @@ def order(
 ) -> int:
     """Order a file; give its id. Commits."""
     row = Export(
-        tenant_id=export.tenant_id(),
+        tenant_id=status_file.tenant_id(),
         campaign_id=selection.campaign_id,
         filename=filename,
         form=form,
@@ -87,12 +87,12 @@ def _make(export_id: int, lease: leases.Lease) -> None:
     db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
     row.state, row.started_at, row.rows_done, row.byte_count = "running", datetime.now(UTC), 0, 0
     row.beat_at = row.started_at
-    row.rows_total = export.count(selection)
+    row.rows_total = status_file.count(selection)
     db.session.commit()
     told: Counter[str] = Counter()
     pen = _Pen(export_id, lease, told)
     try:
-        size = pen.write(export.status_file(selection, form, keys, told=told))
+        size = pen.write(status_file.status_file(selection, form, keys, told=told))
     except _Stopped:
         pen.end("cancelled", 0)
     except leases.Lost:
@@ -131,7 +131,7 @@ class _Pen:
         return size + len(waiting)
 
     def _keep(self, position: int, data: bytes) -> None:
-        tenant_id = export.tenant_id()
+        tenant_id = status_file.tenant_id()
         with tenancy.transaction() as connection:
             leases.hold(connection, self.lease)
             piece_id = connection.execute(
@@ -247,7 +247,7 @@ def expire() -> None:
 
 def plan_daily(campaign_id: int, form: str, keys: Sequence[str] | None, *, user_id: int) -> None:
     """Have a campaign's file made each morning, the first one tomorrow. Commits."""
-    row = plan_of(campaign_id) or ExportPlan(tenant_id=export.tenant_id(), campaign_id=campaign_id)
+    row = plan_of(campaign_id) or ExportPlan(tenant_id=status_file.tenant_id(), campaign_id=campaign_id)
     row.form, row.columns, row.created_by = form, list(keys) if keys is not None else None, user_id
     row.made_on = datetime.now(TOKYO).date()
     db.session.add(row)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.extensions import db
-from app.tracking.shared import shared
+from app.reports.cached_count import shared
 from app.values.japan_time import TOKYO
 
 
