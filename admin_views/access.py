@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask import abort
 from flask_login import current_user
 
-from app.tenancy.staff import Role, Staff
+from app.auth.staff import Role, Staff
 
 _OPERATOR = frozenset({Role.OPERATOR})
 _MANAGER = frozenset({Role.MANAGER})

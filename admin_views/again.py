@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from flask import request
 
 from admin_views.access import staff
-from app.tenancy.sign_in import SignInRefused, confirm
+from app.auth.sign_in import SignInRefused, confirm
 
 FRESH = timedelta(minutes=15)
 REFUSED = (

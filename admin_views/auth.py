@@ -16,11 +16,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views import errors
 from admin_views.look import PREFIX
 from app import tenancy
+from app.auth import sessions
+from app.auth.sessions import Device
+from app.auth.sign_in import Begun, SignInRefused, second_step, sign_in
+from app.auth.staff import Staff
 from app.extensions import db, limiter, login
-from app.tenancy import sessions
-from app.tenancy.sessions import Device
-from app.tenancy.sign_in import Begun, SignInRefused, second_step, sign_in
-from app.tenancy.staff import Staff
 
 _LONGEST_TARGET = 2_000  # characters of an address of ours
 _GUESSES = "20 per minute; 200 per hour"

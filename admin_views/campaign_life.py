@@ -11,6 +11,7 @@ from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
+from app.auth.staff import Role
 from app.campaigns import approval, lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.delivery import again, trial
@@ -19,7 +20,6 @@ from app.identity import guard
 from app.models import Campaign
 from app.restore import holds, missed, missed_numbers
 from app.states.vocabulary import CampaignState
-from app.tenancy.staff import Role
 
 _WHICH = f"{ONE}/remind/<which>"
 _MOST_TEXT = 300  # characters of an SMS, as in a campaign's form

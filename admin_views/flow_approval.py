@@ -6,10 +6,10 @@ from sqlalchemy import select
 
 from admin_views import flow_preview, show
 from admin_views.access import staff
+from app.auth.staff import Role
 from app.campaigns import approval, rehearsal
 from app.extensions import db
 from app.models import Campaign, User
-from app.tenancy.staff import Role
 
 
 def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
 from admin_views.flow_status import Confirmation
 from admin_views.held_words import Trace
 from admin_views.scoping import as_id, rows
+from app.auth.staff import Role
 from app.campaigns import people as campaign_people
 from app.campaigns import timing
 from app.delivery import decisions, held, numbers
@@ -27,7 +28,6 @@ from app.extensions import db
 from app.models import Campaign, Recipient
 from app.restore import missed_numbers
 from app.states.vocabulary import CampaignState
-from app.tenancy.staff import Role
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
 

@@ -10,11 +10,11 @@ from admin_views import show, todos
 from admin_views.access import staff
 from admin_views.base import SecureView, expose
 from admin_views.scoping import rows
+from app.auth.staff import Role
 from app.extensions import db
 from app.models import Campaign, Tenant
 from app.reports.tenant_totals import Period, day_and_month
 from app.states.vocabulary import CAMPAIGN, TENANT
-from app.tenancy.staff import Role
 
 _LATEST = 8
 

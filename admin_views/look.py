@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request, url_for
 
-from app.tenancy.staff import ROLE_WORDS, Role
+from app.auth.staff import ROLE_WORDS, Role
 
 PREFIX = "/admin"
 _STATIC = Path(__file__).with_name("static")

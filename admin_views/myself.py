@@ -12,10 +12,10 @@ from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import SecureView, expose
 from app import audit
+from app.auth import second_factor, sessions
+from app.auth.staff import Role, factor_required
 from app.extensions import db, limiter
 from app.models import StaffSession, User
-from app.tenancy import second_factor, sessions
-from app.tenancy.staff import Role, factor_required
 
 _ONE = "/session/<int(max=9223372036854775807):session_id>/end"
 _WRONG_CODE = (

@@ -19,7 +19,7 @@ from admin_views.scoping import rows
 from app import audit
 from app.extensions import db, limiter
 from app.models import Tenant
-from app.tenancy import look, sample
+from app.tenants import branding, branding_preview
 from app.values.bad_input import BadInput
 
 STANDARD = "#0017c1"  # public/static/page.css without a company's own
@@ -54,7 +54,7 @@ class LookForm(Form):
     logo = FileField(
         "ロゴの画像",
         description=(
-            f"PNGまたはJPEG、{look.LOGO_UPLOAD_BYTES // 1_000_000}MBまで。会社名の上に白い地で表示されます。"
+            f"PNGまたはJPEG、{branding.LOGO_UPLOAD_BYTES // 1_000_000}MBまで。会社名の上に白い地で表示されます。"
             "横長の単純なロゴが適しています。"
         ),
     )
@@ -79,7 +79,7 @@ class LookForm(Form):
         if not _COLOUR.fullmatch(field.data):
             raise ValidationError("色を選び直してください。文字で入力するときは #0a7a3c のような形にします。")
         try:
-            look.check_colour(field.data)
+            branding.check_colour(field.data)
         except BadInput as bad:
             raise ValidationError(bad.message_ja) from None
 
@@ -87,7 +87,7 @@ class LookForm(Form):
         """Make our own small picture of it, or refuse it."""
         if field.data and getattr(field.data, "filename", ""):
             try:
-                self.picture = look.prepare_logo(field.data.read(look.LOGO_UPLOAD_BYTES + 1))
+                self.picture = branding.prepare_logo(field.data.read(branding.LOGO_UPLOAD_BYTES + 1))
             except BadInput as bad:
                 raise ValidationError(bad.message_ja) from None
         elif "without_logo" in self and self.without_logo.data:
@@ -128,7 +128,7 @@ class PageLookView(SecureView):
             if "try" not in request.form:
                 return _save(tenant, form)
             try:
-                return redirect(url_for("sample.shown", key=sample.keep(_sample(tenant, form))), 303)
+                return redirect(url_for("sample.shown", key=branding_preview.keep(_sample(tenant, form))), 303)
             except BadInput as bad:
                 flash(bad.message_ja, "warning")
         picture = base64.b64encode(tenant.logo).decode() if tenant.logo else ""
@@ -140,7 +140,7 @@ def _save(tenant: Tenant, form: LookForm) -> BaseResponse:
     before = {"about": tenant.about, "colour": tenant.colour, "logo": tenant.logo}
     tenant.about, tenant.colour, tenant.logo = form.about.data or "", form.chosen_colour, form.picture
     if changed := [name for name, value in before.items() if getattr(tenant, name) != value]:
-        tenant.look = look.digest(tenant.colour, tenant.logo)
+        tenant.look = branding.digest(tenant.colour, tenant.logo)
         audit.record(
             db.session,
             actor=staff().actor,
@@ -154,18 +154,18 @@ def _save(tenant: Tenant, form: LookForm) -> BaseResponse:
     return redirect(url_for("page_look.one", tenant_id=tenant.id), 303)
 
 
-def _sample(tenant: Tenant, form: LookForm) -> sample.Sample:
+def _sample(tenant: Tenant, form: LookForm) -> branding_preview.Sample:
     about = form.about.data or ""
-    return sample.Sample(
+    return branding_preview.Sample(
         tenant.name, tenant.contact_phone, tenant.contact_hours, about, form.chosen_colour, form.picture
     )
 
 
 def _allow_picture(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    request.max_content_length = look.LOGO_UPLOAD_BYTES + _FORM_BYTES
+    request.max_content_length = branding.LOGO_UPLOAD_BYTES + _FORM_BYTES
 
 
 def _too_large(_error: Exception) -> Response:
-    most = look.LOGO_UPLOAD_BYTES // 1_000_000
+    most = branding.LOGO_UPLOAD_BYTES // 1_000_000
     flash(f"画像が大きすぎます。{most}MBまでの画像を選んでください。保存はされていません。", "danger")
     return make_response(redirect(request.path, 303))

@@ -12,10 +12,10 @@ from admin_views.access import staff
 from admin_views.base import Form, SecureView, expose
 from admin_views.fields import required
 from app import audit
+from app.auth import passwords
+from app.auth.sign_in import SignInRefused, confirm, set_password
 from app.extensions import db, limiter
 from app.models import User
-from app.tenancy import passwords
-from app.tenancy.sign_in import SignInRefused, confirm, set_password
 
 
 class PasswordForm(Form):

@@ -16,6 +16,7 @@ from admin_views.base import Form, SecureView, expose
 from admin_views.fields import line, required, select_options, text
 from admin_views.person_page import problem_words
 from admin_views.scoping import rows
+from app.auth.sign_in import SignInRefused, confirm
 from app.delivery.again import unpaid_after_all
 from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
@@ -23,7 +24,6 @@ from app.payments import acts, by_hand, reconcile
 from app.payments.acts import Given, Refused
 from app.payments.by_hand import BY_HAND, Money
 from app.states.vocabulary import PAYMENT, PaymentState, SmsState
-from app.tenancy.sign_in import SignInRefused, confirm
 from app.values.amounts import to_yen
 from app.values.bad_input import BadInput
 

@@ -19,6 +19,7 @@ from admin_views.held_people import leaving, seen_at
 from admin_views.keyset import Way
 from admin_views.scoping import as_id, managers, rows
 from app import audit, tenancy
+from app.auth.staff import Role
 from app.campaigns import people
 from app.delivery import decisions, doubled, held, numbers
 from app.delivery.chosen import Chosen
@@ -30,7 +31,6 @@ from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.payments.asking import ask_soon
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
-from app.tenancy.staff import Role
 from app.values.bad_input import BadInput
 from app.values.phones import mask, national, to_e164
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import RelationshipDirection
 from wtforms.validators import ValidationError
 
 from app import tenancy
+from app.auth.staff import Role
 from app.extensions import db
 from app.models import Tenant, User
-from app.tenancy.staff import Role
 
 _LONGEST_ID = 18  # digits: a bigint in any case
 _LOOKUP_ROWS = 20

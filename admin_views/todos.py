@@ -13,6 +13,7 @@ from admin_views import flow_live, flow_preview, payment_waits, sms_waits
 from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
+from app.auth.staff import Role
 from app.campaigns import timing
 from app.delivery import held, numbers
 from app.extensions import db
@@ -34,7 +35,6 @@ from app.payments.review import Problem
 from app.reports.progress import progress, rate_per_s
 from app.restore import holds
 from app.states.vocabulary import SMS, CampaignState, PaymentState, SmsState, TenantState
-from app.tenancy.staff import Role
 
 _NAMED = 3
 _DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named

@@ -15,11 +15,11 @@ from admin_views.fields import RowField, line, required, select_options
 from admin_views.filters import Choice
 from admin_views.scoping import as_id, rows
 from app import tenancy
+from app.auth import passwords, second_factor, sessions
+from app.auth.sign_in import set_password
+from app.auth.staff import ROLE_WORDS, Role
 from app.extensions import db
 from app.models import Tenant, User
-from app.tenancy import passwords, second_factor, sessions
-from app.tenancy.sign_in import set_password
-from app.tenancy.staff import ROLE_WORDS, Role
 
 _COMPANY_ROLES = (Role.MANAGER, Role.CLERK)
 

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from app import audit, config, demo, health, queues, tenancy
+from app.auth import passwords
 from app.extensions import db
 from app.models import Tenant, User
 from app.restore import after
 from app.setback import doubt
-from app.tenancy import passwords
 
 
 def register(app: Flask) -> None:

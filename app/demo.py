@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app import tenancy
 from app.accounts import credentials_of, receipt_path, seal_credentials, seal_witness_phone
+from app.auth.passwords import hash_password
 from app.campaigns import lifecycle
 from app.campaigns.windows import ALWAYS
 from app.config import settings
@@ -16,7 +17,6 @@ from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
-from app.tenancy.passwords import hash_password
 
 PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
 

@@ -21,7 +21,7 @@ from app.extensions import db
 from app.intake import imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
-from app.tenancy import look
+from app.tenants import branding
 
 # visits that one play gets in one language
 _PEOPLE = {"pay": 120}
@@ -123,7 +123,7 @@ def main() -> int:
 
 def _dress(code: str, *, colour: str, logo: bytes | None, about: str) -> int:
     row = db.session.scalars(select(Tenant).where(Tenant.code == code)).one()
-    row.colour, row.logo, row.look, row.about = colour, logo, look.digest(colour, logo), about
+    row.colour, row.logo, row.look, row.about = colour, logo, branding.digest(colour, logo), about
     row.verifiable, row.send_window = True, ALWAYS.to_json()
     db.session.commit()
     return row.id
@@ -141,7 +141,7 @@ def _logo() -> bytes:
         )
     made = io.BytesIO()
     picture.save(made, "PNG")
-    return look.prepare_logo(made.getvalue())
+    return branding.prepare_logo(made.getvalue())
 
 
 def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:

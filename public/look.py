@@ -10,7 +10,8 @@ from pathlib import Path
 
 from flask import Response, url_for
 
-from app.tenancy import look, lookup
+from app.tenancy import lookup
+from app.tenants import branding
 
 _CSS = Path(__file__).parent / "static" / "page.css"
 _FOUND = "SELECT colour, logo FROM tenant WHERE look = %s LIMIT 1"
@@ -48,7 +49,7 @@ def compose(colour: str, logo: bytes | None) -> str:
 
 
 def _colours(colour: str) -> str:
-    light, dark = look.palette(colour)
+    light, dark = branding.palette(colour)
     return f"""@media screen {{
   :root {{ {_variables(light)} }}
   @media (prefers-color-scheme: dark) {{ :root {{ {_variables(dark)} }} }}
@@ -56,12 +57,12 @@ def _colours(colour: str) -> str:
 """
 
 
-def _variables(shades: look.Shades) -> str:
+def _variables(shades: branding.Shades) -> str:
     return f"--main: {shades.main}; --main-press: {shades.pressed}; --on-main: {shades.on_main};"
 
 
 def _logo(png: bytes) -> str:
-    width, height = look.size(png)
+    width, height = branding.size(png)
     data = base64.b64encode(png).decode()
     return f""".top .company::before {{
   display: block; width: {width / _DENSITY:g}px; height: {height / _DENSITY:g}px;

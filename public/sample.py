@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from app.extensions import csrf
 from app.identity.visit import Face
-from app.tenancy import sample
+from app.tenants import branding_preview
 from public import look, pages
 
 bp = Blueprint("sample", __name__, url_prefix="/sample")
@@ -14,7 +14,7 @@ bp = Blueprint("sample", __name__, url_prefix="/sample")
 @bp.get("/<key>")
 def shown(key: str) -> Response:
     """Show the first page with this look."""
-    found = sample.find(key) or abort(404)
+    found = branding_preview.find(key) or abort(404)
     who = Face(found.company, found.contact_phone, found.contact_hours, found.about, "", "ja")
     return pages.sample(who, url_for("sample.style", key=key))
 
@@ -29,5 +29,5 @@ def pressed(key: str) -> BaseResponse:
 @bp.get("/<key>.css")
 def style(key: str) -> Response:
     """Give its style sheet."""
-    found = sample.find(key) or abort(404)
+    found = branding_preview.find(key) or abort(404)
     return Response(look.compose(found.colour, found.logo), mimetype="text/css")

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request
 
 from app.config import settings
 from app.extensions import csrf, limiter
-from app.tenancy import senders
+from app.tenants import sender_check
 from public.pages import page
 
 bp = Blueprint("trust", __name__)
@@ -29,10 +29,12 @@ def verify() -> Response:
 def verified() -> Response:
     """Say whether that company sends from that number."""
     company, number = (request.form.get(name, "").strip() for name in ("company", "number"))
-    too_long = [name for name, typed in (("company", company), ("number", number)) if len(typed) > senders.MOST_TYPED]
+    too_long = [
+        name for name, typed in (("company", company), ("number", number)) if len(typed) > sender_check.MOST_TYPED
+    ]
     if too_long or not (company and number):
         return _verify(status=422, outcome="empty", company=company, number=number, too_long=too_long)
-    sender = senders.find(company, number)
+    sender = sender_check.find(company, number)
     host = urlsplit(settings().link_base_url).hostname
     return _verify(outcome="yes" if sender else "no", company=company, number=number, sender=sender, host=host)
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from app.auth import passwords, second_factor
 from app.identity import check
 from app.intake import number_format
-from app.tenancy import passwords, second_factor, senders
+from app.tenants import sender_check
 from app.values import amounts, card_numbers, carrier_text, cell_text, column_names, dates, phones
 from app.values.answers import Kana, QuestionKind, normalise
 from app.values.bad_input import BadInput
@@ -206,7 +207,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "password": lambda text: passwords.problems(text, "a@example.jp", "名前"),
     "password-matches": lambda text: passwords.matches(passwords.of_nobody(), text) if len(text) > 300 else None,
     "second-factor": second_factor._read,
-    "sender": lambda text: senders.find(text, text) if len(text) > senders.MOST_TYPED else None,
+    "sender": lambda text: sender_check.find(text, text) if len(text) > sender_check.MOST_TYPED else None,
     "number-format": quietly(number_format.number_format),
 }
 

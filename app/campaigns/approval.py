@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from app import audit
+from app.auth.staff import Role
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 from app.models import Campaign, Import
 from app.states.transitions import move_campaign
 from app.states.vocabulary import CampaignState
-from app.tenancy.staff import Role
 
 MOST_REASON = 500  # characters
 

@@ -18,8 +18,8 @@ class Tenant(Model):
     A campaign of more than `approval_above` people needs a second person's approval; null: none does.
     With `second_factor_required` its users reach nothing before they have set one up.
 
-    `about`, `colour` (#rrggbb or empty) and `logo` (a PNG that `app.tenancy.look` made) are shown to recipients too;
-    `look` is the digest of the last two. `verifiable`: its senders' numbers may be asked about by anyone.
+    `about`, `colour` (#rrggbb or empty) and `logo` (a PNG that `app.tenants.branding` made) are shown to recipients
+    too; `look` is the digest of the last two. `verifiable`: its senders' numbers may be asked about by anyone.
     """
 
     __tablename__ = "tenant"

@@ -13,10 +13,10 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app import tenancy
+from app.auth import sessions
 from app.extensions import db
 from app.models import AuditEntry, User
 from app.reports import cached_count
-from app.tenancy import sessions
 from tests import factories
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from admin_views.audit import ACTS
 from admin_views.person_page import _KINDS
 from app import audit, tenancy
+from app.auth import second_factor
 from app.campaigns import rehearsal
 from app.exports import export_jobs
 from app.exports.selection import Selection
@@ -35,7 +36,6 @@ from app.payments.reconcile import Kind
 from app.states import result_codes
 from app.states.transitions import STEP_TIMES
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS
-from app.tenancy import second_factor
 from tests import factories
 from tests.admin_views.conftest import House, furnish
 

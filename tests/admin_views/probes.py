@@ -10,9 +10,9 @@ from admin_views.base import SecureModelView
 from admin_views.filters import RowChoice
 from admin_views.recipients import campaign_name, latest_campaigns
 from app import create_app
+from app.auth.staff import Role
 from app.extensions import db
 from app.models import Campaign, Question
-from app.tenancy.staff import Role
 from tests.admin_views.conftest import signed_in
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from admin_views.access import ACCESS
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 
 # What each role may open; written out again, so that a slip in the table shows.
 OPENS = {

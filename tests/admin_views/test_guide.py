@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from admin_views.guide import ANCHORS, guide
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 
 
 def test_every_screen_leads_to_a_place_that_is_there():

@@ -12,7 +12,7 @@ from admin_views.access import ACCESS
 from admin_views.again import FRESH
 from admin_views.audit import ACTS
 from admin_views.person_page import _KINDS
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 from tests.admin_views.estate import empty, furnish_all
 from tests.admin_views.test_second_factor import Door, set_up
 from tests.admin_views.tour import ONLY_LEAD_ON, ROLES, posts, rules, tour

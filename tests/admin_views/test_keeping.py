@@ -7,9 +7,9 @@ from sqlalchemy import inspect
 
 from admin_views.audit import _FIELDS
 from app import tenancy
+from app.auth import passwords
 from app.extensions import db
 from app.models import AuditEntry, Campaign, ExportLayout, PaymentAccount, SmsAccount, Tenant, User
-from app.tenancy import passwords
 from tests import factories
 from tests.admin_views.conftest import acts, only, plain, words
 

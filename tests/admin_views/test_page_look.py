@@ -11,7 +11,7 @@ from flask import Flask
 from PIL import Image
 
 from app.extensions import redis_client
-from app.tenancy import look
+from app.tenants import branding
 from tests.admin_views.conftest import Browser, House
 
 
@@ -43,7 +43,7 @@ def test_a_manager_sets_it_and_it_is_on_record(manager: Browser, ours: House, da
     about, colour, logo, name = kept(database, ours)
     assert (about, colour) == ("損害保険会社です。", "#7a0a3c")
     assert logo.startswith(b"\x89PNG")
-    assert name == look.digest(colour, logo)
+    assert name == branding.digest(colour, logo)
     acts = database.execute("SELECT act, detail FROM audit_entry WHERE target = %s", [f"tenant:{ours.tenant}"])
     assert acts.fetchall() == [("tenant.update", {"fields": ["about", "colour", "logo"]})]
     shown = manager.get(own).get_data(as_text=True)

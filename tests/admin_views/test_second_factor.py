@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 
 from admin_views.auth import CODE_REFUSED, REFUSED, SET_UP, TOO_LATE
 from app import tenancy
+from app.auth import second_factor, sign_in
 from app.extensions import db
 from app.models import AuditEntry, Tenant, User
-from app.tenancy import second_factor, sign_in
 from tests import factories
 from tests.admin_views.conftest import Browser, House
 
@@ -272,5 +272,5 @@ def test_an_installation_may_require_it_of_operators(
 ) -> None:
     browser = browser_of(operator)
     assert browser.get("/admin/tenant/").status_code == 200
-    monkeypatch.setattr("app.tenancy.staff.settings", lambda: SimpleNamespace(operator_second_factor="required"))
+    monkeypatch.setattr("app.auth.staff.settings", lambda: SimpleNamespace(operator_second_factor="required"))
     assert browser.get("/admin/tenant/").headers["Location"] == "/admin/myself/"

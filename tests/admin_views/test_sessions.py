@@ -11,9 +11,9 @@ from flask import Flask
 from admin_views.again import FRESH, REFUSED
 from admin_views.myself import device_word
 from app import tenancy
+from app.auth import sign_in
 from app.extensions import db
 from app.models import AuditEntry, Campaign, StaffSession, User
-from app.tenancy import sign_in
 from tests import factories
 from tests.admin_views.conftest import Browser, House
 

@@ -10,9 +10,9 @@ import time_machine
 
 from admin_views.auth import ENDED, REFUSED
 from app import tenancy
+from app.auth import passwords, sessions, sign_in
 from app.extensions import db
 from app.models import AuditEntry, Tenant, User
-from app.tenancy import passwords, sessions, sign_in
 from tests import factories
 
 PASSWORD = factories.PASSWORD

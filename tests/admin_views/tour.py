@@ -14,8 +14,8 @@ from admin_views.access import ACCESS
 from admin_views.base import SecureModelView
 from admin_views.filters import Days
 from app import tenancy
+from app.auth.staff import Role
 from app.extensions import db
-from app.tenancy.staff import Role
 from tests.admin_views.estate import Estate
 
 ROLES = tuple(Role)

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from flask import Flask
 
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 from app.values.answers import QuestionKind
 from jobs.intake import count_hidden_rows
 from tests import factories

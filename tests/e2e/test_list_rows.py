@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import expect
 
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 from jobs.intake import rehearse, run_import
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures

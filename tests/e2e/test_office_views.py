@@ -17,7 +17,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Dialog, Page, expect
 from werkzeug.serving import make_server
 
-from app.tenancy.staff import Role
+from app.auth.staff import Role
 from dev.browser import DESK
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import Estate, empty, furnish_all

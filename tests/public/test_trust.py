@@ -12,7 +12,7 @@ from PIL import Image
 
 from app import config
 from app.config import Settings
-from app.tenancy import look
+from app.tenants import branding
 from tests import factories
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
@@ -28,7 +28,7 @@ def tuned(app: Flask, settings: Settings) -> Iterator[Callable[..., None]]:
 def logo() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (240, 80), "#0a7a3c").save(out, "PNG")
-    return look.prepare_logo(out.getvalue())
+    return branding.prepare_logo(out.getvalue())
 
 
 @pytest.fixture
@@ -37,7 +37,12 @@ def looked(send: Callable[..., Sent], database: psycopg.Connection) -> Sent:
     sent = send()
     database.execute(
         "UPDATE tenant SET colour = '#7a0a3c', logo = %s, look = %s, about = %s WHERE id = %s",
-        [logo(), look.digest("#7a0a3c", logo()), "本社：東京都千代田区\n公式サイト：midori.example", sent.tenant_id],
+        [
+            logo(),
+            branding.digest("#7a0a3c", logo()),
+            "本社：東京都千代田区\n公式サイト：midori.example",
+            sent.tenant_id,
+        ],
     )
     return sent
 
@@ -64,7 +69,7 @@ def test_a_companys_look_is_one_style_sheet_kept_for_good(looked: Sent, browser:
     browser.open(looked.link)
     assert "公式サイト：midori.example" in browser.text
     address = browser.text.partition('<link rel="stylesheet" href="')[2].partition('"')[0]
-    assert address.startswith(f"/look/{look.digest('#7a0a3c', logo())}.css?v=")
+    assert address.startswith(f"/look/{branding.digest('#7a0a3c', logo())}.css?v=")
     style = browser.client.get(address)
     assert style.mimetype == "text/css"
     assert style.headers["Cache-Control"] == "public, max-age=31536000, immutable"

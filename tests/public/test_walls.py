@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app import links
-from app.tenancy import look
+from app.tenants import branding
 from public.look import version
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, Sent
@@ -65,7 +65,7 @@ def test_who_asks_about_a_sender_is_told_what_is_too_long(app: Flask, field: str
 
 def test_a_look_that_is_asked_for_before_it_is_saved_is_kept_by_nobody(sent: Sent, app: Flask, database) -> None:
     colour = "#123456"
-    digest = look.digest(colour, None)
+    digest = branding.digest(colour, None)
     address = f"/look/{digest}.css?v={version()}"
     client = app.test_client()
     early = client.get(address)

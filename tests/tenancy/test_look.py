@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, PngImagePlugin
 
-from app.tenancy import look
+from app.tenants import branding
 from app.values.bad_input import BadInput
 
 CSS = (Path(__file__).parents[2] / "public" / "static" / "page.css").read_text(encoding="utf-8")
@@ -29,14 +29,14 @@ def picture(size: tuple[int, int] = (900, 300), kind: str = "PNG", mode: str = "
 
 
 def test_contrast_is_wcags() -> None:
-    assert look.contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert look.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
-    assert look.contrast("#ffffff", "#777777") == look.contrast("#777777", "#ffffff")
+    assert branding.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert branding.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert branding.contrast("#ffffff", "#777777") == branding.contrast("#777777", "#ffffff")
 
 
 def test_the_grounds_judged_are_those_of_the_style_sheet() -> None:
     light, dark = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)[:2]
-    for part, grounds in ((light, look._LIGHT_GROUNDS), (dark, look._DARK_GROUNDS)):
+    for part, grounds in ((light, branding._LIGHT_GROUNDS), (dark, branding._DARK_GROUNDS)):
         assert set(re.findall(r"--(?:paper|ground|calm|error-ground|good-ground|warn-ground): (#\w+);", part)) == set(
             grounds
         )
@@ -45,16 +45,16 @@ def test_the_grounds_judged_are_those_of_the_style_sheet() -> None:
 @given(colours)
 def test_a_colour_is_readable_or_refused_with_one_that_is(colour: str) -> None:
     try:
-        look.check_colour(colour)
+        branding.check_colour(colour)
     except BadInput as bad:
         colour = re.search(r"#[0-9a-f]{6}", bad.message_ja)[0]  # type: ignore[index]
-        look.check_colour(colour)
-    light, dark = look.palette(colour)
+        branding.check_colour(colour)
+    light, dark = branding.palette(colour)
     assert light.main == colour
-    for shades, grounds in ((light, look._LIGHT_GROUNDS), (dark, look._DARK_GROUNDS)):
-        assert all(look.contrast(shades.main, ground) >= 4.5 for ground in grounds)
-        assert look.contrast(shades.main, shades.on_main) >= 4.5
-        assert look.contrast(shades.pressed, shades.on_main) >= 4.5
+    for shades, grounds in ((light, branding._LIGHT_GROUNDS), (dark, branding._DARK_GROUNDS)):
+        assert all(branding.contrast(shades.main, ground) >= 4.5 for ground in grounds)
+        assert branding.contrast(shades.main, shades.on_main) >= 4.5
+        assert branding.contrast(shades.pressed, shades.on_main) >= 4.5
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_colour_is_readable_or_refused_with_one_that_is(colour: str) -> None:
     [("PNG", "RGBA", (900, 300)), ("PNG", "P", (64, 64)), ("JPEG", "RGB", (4000, 900)), ("PNG", "L", (20, 2000))],
 )
 def test_a_logo_becomes_a_small_png(kind: str, mode: str, size: tuple[int, int]) -> None:
-    made = look.prepare_logo(picture(size, kind, mode))
-    assert len(made) <= look.LOGO_BYTES
+    made = branding.prepare_logo(picture(size, kind, mode))
+    assert len(made) <= branding.LOGO_BYTES
     with Image.open(io.BytesIO(made)) as seen:
         assert seen.format == "PNG"
-        assert look.size(made) == seen.size
+        assert branding.size(made) == seen.size
         assert seen.width <= 480
         assert seen.height <= 96
 
@@ -76,7 +76,7 @@ def test_nothing_but_the_pixels_is_kept() -> None:
     said.add_text("Author", "090-1234-5678")
     out = io.BytesIO()
     Image.new("RGB", (100, 40), "#123456").save(out, "PNG", pnginfo=said)
-    made = look.prepare_logo(out.getvalue() + b"<script>alert(1)</script>")
+    made = branding.prepare_logo(out.getvalue() + b"<script>alert(1)</script>")
     assert b"090-1234-5678" not in made
     assert b"script" not in made
 
@@ -86,7 +86,7 @@ def test_even_a_photograph_fits() -> None:
     noise = Image.frombytes("RGB", (640, 128), random.randbytes(640 * 128 * 3))
     out = io.BytesIO()
     noise.save(out, "PNG")
-    assert len(look.prepare_logo(out.getvalue())) <= look.LOGO_BYTES
+    assert len(branding.prepare_logo(out.getvalue())) <= branding.LOGO_BYTES
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_even_a_photograph_fits() -> None:
         (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "no_picture"),
         (picture()[:200], "no_picture"),
         (picture(size=(10, 100)), "too_small"),
-        (bytes(look.LOGO_UPLOAD_BYTES + 1), "too_large"),
+        (bytes(branding.LOGO_UPLOAD_BYTES + 1), "too_large"),
     ],
 )
 def test_what_is_no_logo_is_refused_with_advice(upload: bytes, code: str) -> None:
     with pytest.raises(BadInput) as refused:
-        look.prepare_logo(upload)
+        branding.prepare_logo(upload)
     assert refused.value.code == code
     assert refused.value.message_ja.endswith("ください。")
 
@@ -110,14 +110,14 @@ def test_what_is_no_logo_is_refused_with_advice(upload: bytes, code: str) -> Non
 def test_a_bomb_is_refused_before_it_unfolds() -> None:
     out = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(out, "PNG")
-    assert len(out.getvalue()) < look.LOGO_UPLOAD_BYTES
+    assert len(out.getvalue()) < branding.LOGO_UPLOAD_BYTES
     with pytest.raises(BadInput):
-        look.prepare_logo(out.getvalue())
+        branding.prepare_logo(out.getvalue())
 
 
 def test_the_digest_names_a_look_and_no_company() -> None:
-    logo = look.prepare_logo(picture())
-    assert look.digest("", None) == ""
-    names = {look.digest("#0017c1", None), look.digest("", logo), look.digest("#0017c1", logo)}
+    logo = branding.prepare_logo(picture())
+    assert branding.digest("", None) == ""
+    names = {branding.digest("#0017c1", None), branding.digest("", logo), branding.digest("#0017c1", logo)}
     assert len(names) == 3
     assert all(re.fullmatch(r"[0-9a-f]{20}", name) for name in names)

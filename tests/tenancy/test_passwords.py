@@ -1,6 +1,6 @@
 import pytest
 
-from app.tenancy import passwords
+from app.auth import passwords
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from app.tenancy import senders
+from app.tenants import sender_check
 from tests import factories
 
 
@@ -24,7 +24,9 @@ def midori(app: Flask, database: psycopg.Connection) -> int:
 @pytest.mark.parametrize("number", ["0120-000-101", "０１２０ー０００ー１０１", "+81 120 000 101", "000512345"])
 def test_names_and_numbers_are_read_as_people_type_them(app: Flask, midori: int, company: str, number: str) -> None:
     with app.app_context():
-        assert senders.find(company, number) == senders.Sender("株式会社みどり信販", "03-1234-5678", "平日 9:00-18:00")
+        assert sender_check.find(company, number) == sender_check.Sender(
+            "株式会社みどり信販", "03-1234-5678", "平日 9:00-18:00"
+        )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_names_and_numbers_are_read_as_people_type_them(app: Flask, midori: int,
 )
 def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str) -> None:
     with app.app_context():
-        assert senders.find(company, number) is None
+        assert sender_check.find(company, number) is None
 
 
 @pytest.mark.parametrize(
@@ -59,4 +61,4 @@ def test_who_did_not_agree_or_sends_no_more_is_not_told_of(
 ) -> None:
     database.execute(change)
     with app.app_context():
-        assert senders.find("みどり信販", "0120-000-101") is None
+        assert sender_check.find("みどり信販", "0120-000-101") is None

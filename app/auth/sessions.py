@@ -14,11 +14,11 @@ from hashlib import sha256
 from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import joinedload
 
+from app.auth.staff import Staff, staff_of
 from app.config import settings
 from app.extensions import db
 from app.models import StaffSession, User
 from app.states.vocabulary import TenantState
-from app.tenancy.staff import Staff, staff_of
 
 LONGEST = timedelta(hours=12)
 # how long after the password the second factor is waited for

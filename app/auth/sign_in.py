@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 from sqlalchemy import Row, text
 
 from app import audit, limits
+from app.auth import passwords, second_factor, sessions
+from app.auth.sessions import Device
+from app.auth.staff import Staff
 from app.extensions import db
 from app.models import User
 from app.states.vocabulary import TenantState
-from app.tenancy import passwords, second_factor, sessions
-from app.tenancy.sessions import Device
-from app.tenancy.staff import Staff
 
 TRIES = 5
 REST = timedelta(minutes=15)
