@@ -31,7 +31,7 @@ from app import audit, tenancy
 from app.extensions import db
 from app.models import PaymentAccount, Tenant
 from app.setback import doubt
-from app.setback import words as setback_words
+from app.setback import hold_reasons as setback_words
 
 _LONGEST_SEARCH = 100
 _WRITES = frozenset({"create_view", "edit_view"})

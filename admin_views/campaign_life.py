@@ -18,7 +18,8 @@ from app.delivery import again, trial
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
-from app.restore import holds, missed, missed_numbers
+from app.restore import missed_recipients
+from app.setback import account_holds, missed_numbers
 from app.states.vocabulary import CampaignState
 
 _WHICH = f"{ONE}/remind/<which>"
@@ -117,14 +118,14 @@ class CampaignLife(FlowView):
         ours(campaign_id)
         if staff().role != Role.MANAGER:
             abort(403)
-        reason = fields.typed("reason", 20 * holds.MOST_REASON).replace("\0", "").strip()
-        problems = tuple(holds.reason_problems(reason)) if request.method == "POST" else ()
+        reason = fields.typed("reason", 20 * account_holds.MOST_REASON).replace("\0", "").strip()
+        problems = tuple(account_holds.reason_problems(reason)) if request.method == "POST" else ()
         if request.method == "GET" or problems:
             campaign = one_campaign(campaign_id)
             if (campaign.restore_hold and campaign.launched_at is not None) or missed_numbers.count(campaign):
                 question = flow_status.release_restored_question(campaign, reason, problems)
                 return (self.confirm(*question), 422) if problems else self.confirm(*question)
-        elif missed.release(campaign_id, user_id=staff().id, reason=reason):
+        elif missed_recipients.release(campaign_id, user_id=staff().id, reason=reason):
             flash("復元の確認待ちを解きました。送信待ちの方に送ります。", "success")
             return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
         flash("この配信に、いま許可できる復元の確認待ちはありません。", "warning")

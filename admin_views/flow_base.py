@@ -15,7 +15,7 @@ from app import audit
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign, Import
-from app.restore import missed_numbers
+from app.setback import missed_numbers
 from app.states.vocabulary import CAMPAIGN, CampaignState
 
 Page = BaseResponse | str | tuple[str, int]

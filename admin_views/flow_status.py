@@ -14,7 +14,7 @@ from app import tenancy
 from app.campaigns import lifecycle, timing
 from app.models import Campaign
 from app.reports.campaign_totals import figures
-from app.restore import missed_numbers
+from app.setback import missed_numbers
 from app.states.vocabulary import PAGE, PAYMENT, SMS, SmsState
 from app.values.japan_time import TOKYO
 

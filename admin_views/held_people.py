@@ -26,7 +26,7 @@ from app.delivery.chosen import Chosen
 from app.delivery.decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db
 from app.models import Campaign, Recipient
-from app.restore import missed_numbers
+from app.setback import missed_numbers
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask

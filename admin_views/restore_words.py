@@ -9,8 +9,8 @@ from admin_views import show
 from app.models import Campaign
 from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.sms import PROVIDERS as SMS_PROVIDERS
-from app.restore import holds
-from app.restore.holds import Hold
+from app.setback import account_holds
+from app.setback.account_holds import Hold
 from app.states import result_codes
 
 _WHY = {
@@ -23,10 +23,10 @@ _WHY = {
     "unreadable_number": "一覧に、読み取れない電話番号があったため",
     "unknown": "照会できなかったため",
 }
-_KINDS = {holds.SMS: "SMSアカウント", holds.PAYMENT: "決済アカウント"}
+_KINDS = {account_holds.SMS: "SMSアカウント", account_holds.PAYMENT: "決済アカウント"}
 _LABELS = {
-    holds.SMS: {name: provider.label for name, provider in SMS_PROVIDERS.items()},
-    holds.PAYMENT: {name: provider.label for name, provider in PAYMENT_PROVIDERS.items()},
+    account_holds.SMS: {name: provider.label for name, provider in SMS_PROVIDERS.items()},
+    account_holds.PAYMENT: {name: provider.label for name, provider in PAYMENT_PROVIDERS.items()},
 }
 
 
@@ -45,12 +45,12 @@ class Wait:
 
 def waits(campaign: Campaign) -> list[Wait]:
     """Return what a campaign waits for, or would wait for once it is launched."""
-    return [wait(one) for one in holds.awaited(campaign)]
+    return [wait(one) for one in account_holds.awaited(campaign)]
 
 
 def wait(hold: Hold) -> Wait:
     """Return what is said of one hold."""
-    row = holds.account_of(hold.kind, hold.account_id)
+    row = account_holds.account_of(hold.kind, hold.account_id)
     if row is None:
         return Wait(
             hold.kind,
@@ -63,21 +63,21 @@ def wait(hold: Hold) -> Wait:
         )
     service = _LABELS[hold.kind][row.provider]
     span = f"{show.jst(row.restore_since)} から {show.jst(row.restore_until)} まで（日本時間）"
-    code = row.restore_hold.removeprefix(f"{holds.NEW}_")
+    code = row.restore_hold.removeprefix(f"{account_holds.NEW}_")
     why = _WHY.get(code) or f"照会に失敗したため（{result_codes.words(code)}）"
-    what = "送られたSMS" if hold.kind == holds.SMS else "支払い"
+    what = "送られたSMS" if hold.kind == account_holds.SMS else "支払い"
     happened = (
         f"データベースを復元したため、{span}に{what}の記録が欠けているかもしれません。{why}、確かめられていません。"
     )
-    if holds.is_new(row.restore_hold):
+    if account_holds.is_new(row.restore_hold):
         happened = _new(row.restore_hold, span, why)
     return Wait(
         hold.kind,
         hold.account_id,
         f"{_KINDS[hold.kind]}「{row.name}」（{service}）",
         happened,
-        _sms_compare(service, span) if hold.kind == holds.SMS else _payment_compare(service, span),
-        _SMS_THEN if hold.kind == holds.SMS else _PAYMENT_THEN,
+        _sms_compare(service, span) if hold.kind == account_holds.SMS else _payment_compare(service, span),
+        _SMS_THEN if hold.kind == account_holds.SMS else _PAYMENT_THEN,
         url_for("restored.account", kind=hold.kind, account_id=hold.account_id),
     )
 
@@ -85,7 +85,7 @@ def wait(hold: Hold) -> Wait:
 def _new(code: str, span: str, why: str) -> str:
     """Return what is said of an account that was registered after a restore."""
     said = f"データベースの復元のあとに登録されました。{span}に、同じ契約でSMSが送られていたかもしれません。"
-    if code == holds.NEW:
+    if code == account_holds.NEW:
         return f"{said}いま自動で照会しています。数分で終わり、確かめられれば自動で送信が始まります。"
     return f"{said}{why}、確かめられていません。アカウントの画面で認証情報を確かめて保存すると、もう一度照会します。"
 

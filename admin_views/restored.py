@@ -10,8 +10,8 @@ from admin_views import fields, restore_words
 from admin_views.access import staff
 from admin_views.again import sure
 from admin_views.base import Page, SecureView, expose
-from app.restore import holds
-from app.restore.holds import Hold
+from app.setback import account_holds
+from app.setback.account_holds import Hold
 
 _ONE = "/<kind>/<int(max=9223372036854775807):account_id>"
 
@@ -27,17 +27,17 @@ class RestoredAccounts(SecureView):
     @sure
     def account(self, kind: str, account_id: int) -> Page | tuple[str, int]:
         """Show what wasn't asked and what to compare; take a manager's word."""
-        found = holds.account_of(kind, account_id)
+        found = account_holds.account_of(kind, account_id)
         if found is None:
-            if kind not in {holds.SMS, holds.PAYMENT}:
+            if kind not in {account_holds.SMS, account_holds.PAYMENT}:
                 abort(404)
             flash("このアカウントに、復元の確認待ちはありません。", "warning")
             return redirect(url_for("admin.index"), 303)
-        reason, problems = fields.typed("reason", 20 * holds.MOST_REASON).replace("\0", "").strip(), list[str]()
+        reason, problems = fields.typed("reason", 20 * account_holds.MOST_REASON).replace("\0", "").strip(), list[str]()
         if request.method == "POST":
-            problems = holds.reason_problems(reason)
+            problems = account_holds.reason_problems(reason)
             if not problems:
-                freed = holds.lift(kind, account_id, actor=staff().actor, reason=reason)
+                freed = account_holds.lift(kind, account_id, actor=staff().actor, reason=reason)
                 flash(
                     f"「{found.name}」の復元の確認を終えました。{freed or 0:,}件の配信が、送信待ちの方から進みます。",
                     "success",
@@ -47,10 +47,10 @@ class RestoredAccounts(SecureView):
             "office/restored_account.html",
             wait=restore_words.wait(Hold(kind, account_id, found.restore_hold)),
             name=found.name,
-            campaigns=holds.waiting(kind, account_id),
+            campaigns=account_holds.waiting(kind, account_id),
             typed=reason,
             problems=problems,
-            most_reason=holds.MOST_REASON,
+            most_reason=account_holds.MOST_REASON,
         )
         return (page, 422) if problems else page
 

@@ -9,12 +9,13 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 from admin_views import show, sms_waits
 from admin_views.accounts import PREFIX, AccountForm, AccountView
 from admin_views.fields import AmountField, WholeField, line, phone_line
-from app.accounts import receipt_path, seal_witness_phone, witness_phone_of
+from app.accounts import contracts, receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
-from app.delivery import breaker, contracts
+from app.delivery import breaker
 from app.models import SmsAccount
 from app.providers.sms import PROVIDERS
-from app.restore import anew, holds
+from app.restore import new_accounts
+from app.setback import account_holds
 from app.values.bad_input import BadInput
 from app.values.phones import mask, to_e164
 
@@ -141,13 +142,13 @@ class SmsAccountView(AccountView):
         elif "no_witness" in form and form.no_witness.data:
             seal_witness_phone(model, None)
         breaker.close(model)
-        anew.hold(model)
+        new_accounts.hold(model)
 
     def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Have an account that is new since a restore asked before it sends."""
         super().after_model_change(form, model, is_created)
-        if holds.is_new(model.restore_hold):
-            anew.begin(model.id)
+        if account_holds.is_new(model.restore_hold):
+            new_accounts.begin(model.id)
             flash(
                 "データベースの復元のあとに登録されたため、以前に同じ契約で送られたSMSがないかを自動で照会しています。"
                 "数分で終わります。それまで、このアカウントでは送信されません。",

@@ -33,7 +33,7 @@ from app.models import (
 )
 from app.payments.review import Problem
 from app.reports.progress import progress, rate_per_s
-from app.restore import holds
+from app.setback import account_holds
 from app.states.vocabulary import SMS, CampaignState, PaymentState, SmsState, TenantState
 
 _NAMED = 3
@@ -212,7 +212,7 @@ def _paused() -> Iterator[Todo]:
 def _restored() -> Iterator[Todo]:
     """Return the accounts that could not be asked after a restore, and the campaigns that wait for it."""
     manager = staff().role == Role.MANAGER
-    for kind, account_id, name in holds.held_accounts()[:_NAMED]:
+    for kind, account_id, name in account_holds.held_accounts()[:_NAMED]:
         text = f"アカウント「{name}」は復元の確認待ちです。復元の前の送信か支払いの記録が欠けているかもしれません。"
         if manager:
             url = url_for("restored.account", kind=kind, account_id=account_id)

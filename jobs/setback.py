@@ -2,7 +2,7 @@
 
 from app import queues, tenancy
 from app.config import settings
-from app.restore import anew
+from app.restore import new_accounts
 from app.setback import doubt
 
 
@@ -18,4 +18,4 @@ def look() -> None:
 def ask_account(account_id: int) -> None:
     """Ask an SMS account that was registered after a restore what left by it before."""
     queues.begun("jobs.setback.ask_account", account_id)
-    anew.ask(account_id, gap_s=settings().absence_gap_s)
+    new_accounts.ask(account_id, gap_s=settings().absence_gap_s)

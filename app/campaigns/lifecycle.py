@@ -14,7 +14,7 @@ from app.campaigns import rehearsal, timing, waves
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
-from app.restore import holds
+from app.setback import account_holds
 from app.states.transitions import move_campaign
 from app.states.vocabulary import CAMPAIGN, CampaignState, TenantState
 
@@ -292,7 +292,7 @@ def withdraw(campaign_id: int, *, user_id: int) -> bool:
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
     """Let everybody wait for their SMS; `waves.go` after the commit. Gives their number."""
     total = people_count(campaign.id)
-    holds.stamp(campaign)
+    account_holds.stamp(campaign)
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
     waves.begin(campaign, "launch", total=total, actor=actor)
     return total

@@ -26,7 +26,7 @@ from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
-from app.restore import holds, missed_numbers
+from app.setback import account_holds, missed_numbers
 from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 
@@ -371,7 +371,7 @@ def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]
 
 def _held_warnings(campaign: Campaign) -> list[str]:
     """Warn that nothing leaves at the launch, for accounts could not be asked after a restore."""
-    if not holds.awaited(campaign):
+    if not account_holds.awaited(campaign):
         return []
     words = (
         "復元の確認待ちのアカウントがあります。送信を開始しても、管理者が送信履歴を確かめて許可するまで、SMSは送られません。"

@@ -13,7 +13,7 @@ from app.delivery import caps, log, numbers, retries, retry, slices
 from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.slices import Lease
 from app.providers.sms.base import Outcome, OutcomeKind
-from app.restore.missed_numbers import MISSED
+from app.setback.missed_numbers import MISSED
 from app.states import reached, release, result_codes
 from app.states.reached import WAITS_IN_VAIN
 from app.states.transitions import Only, Step, move

@@ -27,7 +27,7 @@ from app.extensions import vault
 from app.providers.http import Response
 from app.providers.sms.base import Left, Report, first_of
 from app.setback import recognise
-from app.setback.listing import Asked, on_record
+from app.setback.provider_listing import Asked, on_record
 
 # how far the clocks may be apart beyond what the witnesses show, and how long an accepted request may have taken
 _SKEW = timedelta(seconds=60)

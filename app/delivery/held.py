@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from app import references
-from app.accounts import Unusable, for_sms
+from app.accounts import Unusable, contracts, for_sms
 from app.config import settings
-from app.delivery import contracts, log
+from app.delivery import log
 from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount

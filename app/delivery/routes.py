@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from app import links
-from app.accounts import Unusable, for_sms
+from app.accounts import Unusable, contracts, for_sms
+from app.accounts.contracts import Contract
 from app.campaigns import people, rehearsal
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import Policy, policy_of
 from app.config import settings
-from app.delivery import contracts
 from app.delivery.books import Claim
-from app.delivery.contracts import Contract
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.providers.http import Request

@@ -24,7 +24,7 @@ from app.models import Campaign, Recipient, SmsAccount, TrialMessage
 from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
-from app.setback import beat, doubt, words
+from app.setback import beat, doubt, hold_reasons
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
 from app.states.vocabulary import CampaignState
@@ -114,10 +114,10 @@ def _commit() -> None:
     except Held as held:
         db.session.rollback()
         doubt.told(held)
-        raise NotReady([words.REFUSED]) from None
+        raise NotReady([hold_reasons.REFUSED]) from None
     except OutsideAway:
         db.session.rollback()
-        raise NotReady([words.REFUSED]) from None
+        raise NotReady([hold_reasons.REFUSED]) from None
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:

@@ -39,7 +39,7 @@ class SmsAccount(TenantOwned, Model):
     `ask_wish_until` are until when the service wished for no more messages, for no more questions; screens tell of it.
     `ask_refused_at` is since when it refuses to tell what became of messages: what was asked, and its code.
     While `restore_hold`, a code, isn't empty, it could not be asked what left between `restore_since` and
-    `restore_until`, which a restored database forgot (`app.restore.holds`).
+    `restore_until`, which a restored database forgot (`app.setback.account_holds`).
     """
 
     __tablename__ = "sms_account"

@@ -31,7 +31,7 @@ from app.providers.payments.base import (
     RefundStatus,
     UnclearCharge,
 )
-from app.setback import beat, doubt, words
+from app.setback import beat, doubt, hold_reasons
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
 from app.states.transitions import Step, move, note
@@ -190,10 +190,10 @@ def _charging() -> Iterator[Connection]:
             yield connection
     except Held as held:
         doubt.told(held)
-        raise Refused(words.REFUSED) from None
+        raise Refused(hold_reasons.REFUSED) from None
     except OutsideAway as fault:
         _log.error("no refund: the folder of the beat can't be used", error=str(fault))
-        raise Refused(words.REFUSED) from None
+        raise Refused(hold_reasons.REFUSED) from None
 
 
 def _unwant(payment_id: int, at: datetime) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from app import audit, queues, tenancy
 from app.config import settings
-from app.restore import holds, messages, money
-from app.setback import beat, doubt, listing, outside
+from app.restore import missed_messages, missed_payments
+from app.setback import account_holds, beat, doubt, outside, provider_listing
 from app.setback.doubt import MARGIN
 from app.setback.known import Beat, Branch, Known, Why
-from app.setback.listing import Unasked
+from app.setback.provider_listing import Unasked
 from app.states import result_codes
 
 # so many numbers of each sequence are passed over, beside all that were seen: what was drawn since the backup
@@ -65,20 +65,20 @@ def restore(
     done = Restored(since=start.isoformat(timespec="seconds"))
     highest = 0
     with tenancy.platform():
-        sms_accounts = listing.accounts()
+        sms_accounts = provider_listing.accounts()
         payment_accounts = _payment_accounts()
     for number, account in enumerate(sms_accounts, 1):
         say(f"SMS account {number} of {len(sms_accounts)}: {account.name}")
         with tenancy.tenant(account.tenant_id):
             try:
-                begins = holds.since(holds.SMS, account.id, start)
-                found = messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
-                attempts, strangers = messages.write_down(account, found)
-                highest = max([highest, *messages.numbers(found)])
+                begins = account_holds.since(account_holds.SMS, account.id, start)
+                found = missed_messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
+                attempts, strangers = missed_messages.write_down(account, found)
+                highest = max([highest, *missed_messages.numbers(found)])
             except Unasked as fault:
-                _hold_account(done, holds.SMS, account.id, account.name, fault, (start, now))
+                _hold_account(done, account_holds.SMS, account.id, account.name, fault, (start, now))
                 continue
-            holds.lift(holds.SMS, account.id, actor="system")
+            account_holds.lift(account_holds.SMS, account.id, actor="system")
         done.accounts += 1
         done.attempts += attempts
         done.strangers += strangers
@@ -86,12 +86,12 @@ def restore(
         say(f"payment account {number} of {len(payment_accounts)}: {name}")
         with tenancy.tenant(tenant_id):
             try:
-                begins = holds.since(holds.PAYMENT, account_id, start)
-                done.payments += money.write_down(tenant_id, account_id, begins, now)
+                begins = account_holds.since(account_holds.PAYMENT, account_id, start)
+                done.payments += missed_payments.write_down(tenant_id, account_id, begins, now)
             except Unasked as fault:
-                _hold_account(done, holds.PAYMENT, account_id, name, fault, (start, now))
+                _hold_account(done, account_holds.PAYMENT, account_id, name, fault, (start, now))
                 continue
-            holds.lift(holds.PAYMENT, account_id, actor="system")
+            account_holds.lift(account_holds.PAYMENT, account_id, actor="system")
     with tenancy.platform():
         _advance(highest)
         if not nothing_left:
@@ -159,7 +159,7 @@ def _hold(
                         extract(epoch FROM held_at + make_interval(secs => :settle_s) - now()) AS wait_s
                     FROM installation
                 """),
-                {"settle_s": listing.settle_s()},
+                {"settle_s": provider_listing.settle_s()},
             ).one()
     if row.wait_s > 0:
         _log.warning("waiting until what left last has settled", seconds=round(row.wait_s))
@@ -191,7 +191,7 @@ def _hold_account(done: Restored, kind: str, account_id: int, name: str, fault: 
     code = str(fault)
     _log.error("account not asked: its campaigns stay held", kind=kind, account_id=account_id, reason=code)
     done.unasked.append(f"{name} ({code})")
-    held = holds.hold(kind, account_id, code, start=times[0], end=times[1])
+    held = account_holds.hold(kind, account_id, code, start=times[0], end=times[1])
     done.held_campaigns += held.campaigns
     done.held_people += int(held.people)
 

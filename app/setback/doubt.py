@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy import text
 
 from app import queues, tenancy
-from app.setback import beat, listing, recognise
+from app.setback import beat, provider_listing, recognise
 from app.setback.beat import Held, InDoubt
 from app.setback.known import OUTSIDE, Why
-from app.setback.listing import Asked, NotYet, Unasked
 from app.setback.outside import OutsideAway
+from app.setback.provider_listing import Asked, NotYet, Unasked
 
 # who asks the services asks alone for so long, seconds
 _ASKING_S = 600
@@ -174,7 +174,7 @@ def _ask(doubt: str) -> bool:
 
 def _know_no_more(beaten_at: datetime | None, now: datetime) -> bool:
     """Return whether every account told that it knows no more than the database; hold where one knows, or can't say."""
-    for account in listing.accounts():
+    for account in provider_listing.accounts():
         try:
             missing = _missing(account, beaten_at, now)
         except NotYet:
@@ -203,6 +203,6 @@ def _missing(account: Asked, beaten_at: datetime | None, now: datetime) -> int:
                 """),
                 {"tenant_id": account.tenant_id, "id": account.id},
             ).scalar_one()
-    messages = listing.left(account, since - MARGIN, now)
+    messages = provider_listing.left(account, since - MARGIN, now)
     with tenancy.transaction() as connection:
         return recognise.unknown(connection, account, messages)

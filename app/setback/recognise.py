@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app import references
 from app.providers.sms.base import Left, Report
-from app.setback.listing import Asked
+from app.setback.provider_listing import Asked
 
 _SMS = re.compile(r"([0-9a-z_-]{1,20})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
 _TEST = re.compile(r"[0-9a-z_-]{1,20}\.t([0-9]{1,18})", re.ASCII)

@@ -7,8 +7,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from app import tenancy
+from app.accounts import contracts
 from app.campaigns.windows import DAYS
-from app.delivery import contracts
 from app.extensions import db
 from app.models import SmsAccount
 from app.values.japan_time import TOKYO

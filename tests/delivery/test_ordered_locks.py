@@ -23,7 +23,7 @@ from app.delivery import breaker, caps, unknown
 from app.delivery.questions import Open
 from app.extensions import db
 from app.models import SmsAccount
-from app.restore import missed
+from app.restore import missed_recipients
 from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
@@ -146,7 +146,11 @@ def test_releasing_what_was_held_since_a_restore(job: Job, in_order: Callable[..
     job.change("UPDATE recipient SET sms_state = 'cancelled', sms_code = 'restored'")
     job.change("UPDATE campaign SET restore_hold = 'sms:1:no_list'")
     job.change("UPDATE slice SET due_at = now() + interval '1 hour'")
-    in_order("slice", *slices(job), within(job, partial(missed.release, job.campaign_id, user_id=user_id, reason="x")))
+    in_order(
+        "slice",
+        *slices(job),
+        within(job, partial(missed_recipients.release, job.campaign_id, user_id=user_id, reason="x")),
+    )
     assert job.states() == {"queued": 10}
 
 

@@ -9,7 +9,7 @@ from app.delivery import due
 from app.payments import acts, reconcile
 from app.payments.pay import Outcome
 from app.providers.payments.base import day_bounds
-from app.restore import money
+from app.restore import missed_payments
 from app.setback import doubt
 from app.setback.known import Why
 from app.values.japan_time import TOKYO
@@ -67,7 +67,7 @@ def forgotten(buyer: Buyer) -> datetime:
 def restore(buyer: Buyer) -> int:
     now = datetime.now(UTC)
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        return money.write_down(buyer.tenant_id, buyer.account_id, now - timedelta(hours=2), now)
+        return missed_payments.write_down(buyer.tenant_id, buyer.account_id, now - timedelta(hours=2), now)
 
 
 def test_what_was_paid_since_the_backup_is_recorded_at_its_time(buyer: Buyer) -> None:

@@ -11,9 +11,9 @@ from app import tenancy
 from app.campaigns import rehearsal
 from app.delivery import turns
 from app.reports.campaign_totals import figures
-from app.restore import after, missed
+from app.restore import after, missed_recipients
 from app.restore.after import NotLifted, Restored
-from app.setback import beat, doubt, listing
+from app.setback import beat, doubt, provider_listing
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -123,7 +123,7 @@ def test_a_list_that_takes_too_long_holds_its_account_and_not_the_others(
     job = launched(15, slice_rows=5)
     set_back(job, database)
     job.send()
-    monkeypatch.setattr(listing, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(provider_listing, "_LONGEST_S", 0.0)
     [unasked] = restored().unasked
     assert unasked.endswith("(too_slow)")
     job.make_due()
@@ -166,8 +166,8 @@ def test_an_account_that_cannot_be_asked_leaves_its_campaigns_to_a_manager(
     assert len(sandbox.messages()) == 10
     manager = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert missed.release(job.campaign_id, user_id=manager, reason="履歴を確かめた")
-        assert not missed.release(job.campaign_id, user_id=1, reason="履歴を確かめた")
+        assert missed_recipients.release(job.campaign_id, user_id=manager, reason="履歴を確かめた")
+        assert not missed_recipients.release(job.campaign_id, user_id=1, reason="履歴を確かめた")
     job.make_due()
     job.send()
     assert len(sandbox.messages()) > 10
@@ -198,7 +198,7 @@ def test_people_whom_the_database_does_not_know_are_not_sent_to_again(
     assert set(received(sandbox).values()) == {1}
     manager = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert missed.release(campaign_id, user_id=manager, reason="履歴を確かめた")
+        assert missed_recipients.release(campaign_id, user_id=manager, reason="履歴を確かめた")
     again.send()
     assert again.states() == {"accepted": 6}
 

@@ -10,7 +10,8 @@ from app.campaigns import lifecycle, rehearsal
 from app.delivery import turns
 from app.extensions import db
 from app.models import Campaign, SmsAccount
-from app.restore import after, anew, holds
+from app.restore import after, new_accounts
+from app.setback import account_holds
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -48,9 +49,9 @@ def registered(job: Job) -> int:
 
 def save(job: Job, account_id: int) -> None:
     with tenancy.tenant(job.tenant_id):
-        anew.hold(db.session.get_one(SmsAccount, account_id))
+        new_accounts.hold(db.session.get_one(SmsAccount, account_id))
         db.session.commit()
-        anew.begin(account_id)
+        new_accounts.begin(account_id)
 
 
 def uploaded(job: Job, account_id: int) -> Job:
@@ -77,7 +78,7 @@ def drain() -> None:
 
 
 def ask(account_id: int) -> None:
-    anew.ask(account_id, gap_s=0)
+    new_accounts.ask(account_id, gap_s=0)
 
 
 def hold_of(job: Job) -> str:
@@ -155,5 +156,5 @@ def test_what_was_launched_with_it_before_its_save_waits_too(forgotten: Job, san
 def test_without_a_restore_nothing_waits(launched: Launched) -> None:
     job = launched(5)
     account_id = registered(job)
-    assert holds.is_new(hold_of(job)) is False
+    assert account_holds.is_new(hold_of(job)) is False
     assert hold_of(Job(job.tenant_id, account_id, 0, [], [], job.database)) == ""

@@ -15,9 +15,9 @@ from app.campaigns import lifecycle, rehearsal
 from app.delivery import turns
 from app.extensions import db
 from app.models import AuditEntry, Campaign
-from app.restore import after, holds, missed
+from app.restore import after, missed_recipients
 from app.restore.after import Restored
-from app.setback import beat, doubt
+from app.setback import account_holds, beat, doubt
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -82,7 +82,7 @@ def lift(job: Job, account_id: int | None = None) -> int | None:
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
         number = job.account_id if account_id is None else account_id
-        return holds.lift(holds.SMS, number, actor=f"user:{user_id}", reason="履歴を確かめた")
+        return account_holds.lift(account_holds.SMS, number, actor=f"user:{user_id}", reason="履歴を確かめた")
 
 
 def test_a_list_that_is_uploaded_again_waits_for_a_manager(forgotten: Job, sandbox: Sandbox) -> None:
@@ -95,7 +95,7 @@ def test_a_list_that_is_uploaded_again_waits_for_a_manager(forgotten: Job, sandb
     assert again.states() == {"queued": 5}
     assert set(received(sandbox).values()) == {1}
     with tenancy.tenant(again.tenant_id):
-        assert missed.release(again.campaign_id, user_id=1, reason="履歴にない")
+        assert missed_recipients.release(again.campaign_id, user_id=1, reason="履歴にない")
     drain()
     assert again.states() == {"accepted": 5}
     later = drafted(forgotten)
@@ -144,7 +144,7 @@ def test_a_draft_and_a_booked_campaign_of_the_backup_wait_at_their_launch(
     sandbox.switches()
     booked.change("UPDATE campaign SET starts_at = now() WHERE id = %s", booked.campaign_id)
     with tenancy.tenant(job.tenant_id):
-        assert not missed.release(draft.campaign_id, user_id=1, reason="まだ"), "its list may change yet"
+        assert not missed_recipients.release(draft.campaign_id, user_id=1, reason="まだ"), "its list may change yet"
         assert lifecycle.start(booked.campaign_id)
     launch(draft)
     drain()
@@ -180,13 +180,13 @@ def test_what_waits_for_two_accounts_waits_for_both(forgotten: Job) -> None:
     other = factories.sms_account(forgotten.tenant_id, service_id=2)
     now = datetime.now(UTC)
     with tenancy.tenant(forgotten.tenant_id):
-        holds.hold(holds.SMS, other, "http 500", start=now, end=now)
-        holds.hold(holds.SMS, other, "flapping", start=now - timedelta(days=1), end=now)
+        account_holds.hold(account_holds.SMS, other, "http 500", start=now, end=now)
+        account_holds.hold(account_holds.SMS, other, "flapping", start=now - timedelta(days=1), end=now)
     again = drafted(forgotten)
     launch(again)
-    assert [(one.account_id, one.code) for one in holds.read(hold_of(again))][1] == (other, "flapping")
+    assert [(one.account_id, one.code) for one in account_holds.read(hold_of(again))][1] == (other, "flapping")
     lift(forgotten)
-    assert holds.read(hold_of(again)) == [holds.Hold("sms", other, "flapping")]
+    assert account_holds.read(hold_of(again)) == [account_holds.Hold("sms", other, "flapping")]
     lift(forgotten, other)
     assert hold_of(again) == ""
 
@@ -220,7 +220,7 @@ def test_a_launch_that_did_not_see_the_account_held_is_held_all_the_same(
 
         def hold() -> None:
             with app.app_context(), tenancy.tenant(job.tenant_id):
-                holds.hold(holds.SMS, other, "timeout", start=now, end=now)
+                account_holds.hold(account_holds.SMS, other, "timeout", start=now, end=now)
 
         thread = threading.Thread(target=hold)
         thread.start()
@@ -239,7 +239,7 @@ def test_a_payment_contract_without_a_list_holds_what_is_launched_with_it(
     account_id = factories.payment_account(forgotten.tenant_id)
     now = datetime.now(UTC)
     with tenancy.tenant(forgotten.tenant_id):
-        holds.hold(holds.PAYMENT, account_id, "no_list", start=now, end=now)
+        account_holds.hold(account_holds.PAYMENT, account_id, "no_list", start=now, end=now)
     with_it, without = drafted(forgotten, payment_account_id=account_id), drafted(forgotten)
     for one in (with_it, without):
         one.change("UPDATE recipient SET amount_yen = 1000 WHERE campaign_id = %s", one.campaign_id)
@@ -248,9 +248,9 @@ def test_a_payment_contract_without_a_list_holds_what_is_launched_with_it(
 
 
 def test_a_reason_is_needed_and_names_nobody() -> None:
-    assert holds.reason_problems("") == holds.reason_problems("  ")
-    assert holds.reason_problems("")
-    assert "個人情報" in holds.reason_problems("090-1234-5678 には送られていない")[0]
-    assert "個人情報" in holds.reason_problems("０９０（１２３４）５６７８")[0]
-    assert holds.reason_problems("あ" * 201)
-    assert holds.reason_problems("11/30 12:00〜14:00の履歴 1,234件を名簿と照合し、重なりなし") == []
+    assert account_holds.reason_problems("") == account_holds.reason_problems("  ")
+    assert account_holds.reason_problems("")
+    assert "個人情報" in account_holds.reason_problems("090-1234-5678 には送られていない")[0]
+    assert "個人情報" in account_holds.reason_problems("０９０（１２３４）５６７８")[0]
+    assert account_holds.reason_problems("あ" * 201)
+    assert account_holds.reason_problems("11/30 12:00〜14:00の履歴 1,234件を名簿と照合し、重なりなし") == []

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app import tenancy
 from app.delivery import turns
-from app.setback import beat, doubt, words
+from app.setback import beat, doubt, hold_reasons
 from app.setback.known import OUTSIDE, SLOTS, Why
 from app.setback.outside import Folder
 from sandbox.harness import Sandbox
@@ -167,8 +167,8 @@ def test_a_folder_that_is_full_is_told_everywhere(app: Flask, full: Path, launch
     with tenancy.tenant(job.tenant_id):
         assert doubt.why_nothing_leaves() == OUTSIDE
         assert not doubt.may_charge()
-    assert "書き込めません" in words.why(OUTSIDE)
-    assert words.title(OUTSIDE) != words.TITLE
+    assert "書き込めません" in hold_reasons.why(OUTSIDE)
+    assert hold_reasons.title(OUTSIDE) != hold_reasons.TITLE
     full.unlink()
     beat.forget()
     with tenancy.platform():

@@ -16,9 +16,8 @@ from sqlalchemy import Connection, Row, select, text
 from sqlalchemy.orm import Session
 
 from app import tenancy
-from app.accounts import Unusable, for_sms
+from app.accounts import Unusable, contracts, for_sms
 from app.config import settings
-from app.delivery import contracts
 from app.extensions import db
 from app.models import SmsAccount
 from app.providers.curl import perform

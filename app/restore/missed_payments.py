@@ -17,7 +17,7 @@ from app.payments import reconcile, site
 from app.payments.confirm import confirm
 from app.payments.site import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus, day_bounds
-from app.setback.listing import Unasked
+from app.setback.provider_listing import Unasked
 from app.values.japan_time import TOKYO
 
 _REFERENCE = re.compile(r"([0-9A-Za-z_-]{1,20})\.([0-9]{1,18})\.p([0-9]{1,9})", re.ASCII)

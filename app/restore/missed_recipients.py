@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app import audit, queues
 from app.campaigns import lifecycle
 from app.extensions import db
-from app.restore.missed_numbers import count
+from app.setback.missed_numbers import count
 from app.states import result_codes
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState

@@ -18,8 +18,8 @@ from app.delivery import reports, slices
 from app.delivery.log import Told
 from app.extensions import vault
 from app.providers.sms.base import Left
-from app.setback import listing, recognise
-from app.setback.listing import Asked, Unasked
+from app.setback import provider_listing, recognise
+from app.setback.provider_listing import Asked, Unasked
 from app.setback.recognise import Match
 from app.states import result_codes
 from app.states.transitions import Step, move
@@ -37,7 +37,7 @@ def whole(
     for reading in range(_READINGS):
         if reading:
             sleep(gap_s)
-        messages = listing.left(account, start, end)
+        messages = provider_listing.left(account, start, end)
         found = {item.report.provider_id for item in messages}
         if found == before:
             return messages

@@ -12,11 +12,12 @@ import structlog
 from sqlalchemy import text
 
 from app import queues, tenancy
-from app.delivery import contracts
+from app.accounts import contracts
 from app.extensions import db
 from app.models import SmsAccount
-from app.restore import holds, messages
-from app.setback.listing import Asked, Unasked
+from app.restore import missed_messages
+from app.setback import account_holds
+from app.setback.provider_listing import Asked, Unasked
 
 # what left before is in no list any more, or too long ago to be sent again
 _REMEMBERED_DAYS = 90
@@ -29,7 +30,7 @@ def hold(row: SmsAccount) -> None:
 
     One that another hold is upon stays as it is; `flask after-restore` asks it.
     """
-    if contracts.in_use(row) or (row.restore_hold and not holds.is_new(row.restore_hold)):
+    if contracts.in_use(row) or (row.restore_hold and not account_holds.is_new(row.restore_hold)):
         return
     span = db.session.execute(
         text("""
@@ -39,12 +40,12 @@ def hold(row: SmsAccount) -> None:
         {"days": _REMEMBERED_DAYS},
     ).first()
     if span is not None:
-        row.restore_hold, row.restore_since, row.restore_until = holds.NEW, *span
+        row.restore_hold, row.restore_since, row.restore_until = account_holds.NEW, *span
 
 
 def begin(account_id: int) -> None:
     """Hold what was launched with the account already, and let a job ask it. The save is committed."""
-    holds.wait_for_new(account_id)
+    account_holds.wait_for_new(account_id)
     queues.enqueue("jobs.setback.ask_account", account_id, once=True)
 
 
@@ -57,16 +58,16 @@ def ask(account_id: int, *, gap_s: float, sleep: Callable[[float], None] = time.
             """),
             {"id": account_id},
         ).first()
-    if row is None or not holds.is_new(row.restore_hold):
+    if row is None or not account_holds.is_new(row.restore_hold):
         return
     account = Asked(account_id, row.tenant_id, row.name)
     with tenancy.tenant(row.tenant_id):
         try:
-            found = messages.whole(account, row.restore_since, row.restore_until, gap_s=gap_s, sleep=sleep)
-            written, strangers = messages.write_down(account, found)
+            found = missed_messages.whole(account, row.restore_since, row.restore_until, gap_s=gap_s, sleep=sleep)
+            written, strangers = missed_messages.write_down(account, found)
         except Unasked as fault:
             _log.error("new account not asked: its campaigns stay held", account_id=account_id, reason=str(fault))
-            holds.could_not_ask_new(account_id, str(fault))
+            account_holds.could_not_ask_new(account_id, str(fault))
             return
-        holds.lift(holds.SMS, account_id, actor="system")
+        account_holds.lift(account_holds.SMS, account_id, actor="system")
     _log.info("new account asked since the restore", account_id=account_id, attempts=written, strangers=strangers)
