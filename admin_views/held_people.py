@@ -21,11 +21,12 @@ from admin_views.scoping import as_id, rows
 from app.auth.staff import Role
 from app.campaigns import people as campaign_people
 from app.campaigns import timing
-from app.delivery import decisions, held, numbers
+from app.delivery import numbers
 from app.delivery.chosen import Chosen
-from app.delivery.decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db
 from app.models import Campaign, Recipient
+from app.outcomes import manual_decisions, manual_review
+from app.outcomes.manual_decisions import MOST, OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.setback import missed_numbers
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
@@ -65,7 +66,7 @@ class HeldPeople(FlowView):
         """Show who is held and why, and what one can do."""
         campaign = one_campaign(campaign_id)
         asked, after = request.args.get("reason", ""), as_id(request.args.get("after", "0")) or 0
-        counts = {**held.by_reason(campaign), **numbers.by_reason(campaign)}
+        counts = {**manual_review.by_reason(campaign), **numbers.by_reason(campaign)}
         groups = [
             _group(campaign, reason, count, after if reason == asked else 0)
             for reason, count in counts.items()
@@ -106,7 +107,7 @@ class HeldPeople(FlowView):
         ours(campaign_id)
         verdict, chosen = _asked()
         counted = as_id(fields.typed("people")) or 0
-        done = decisions.decide(campaign_id, verdict, chosen, user_id=staff().id)
+        done = manual_decisions.decide(campaign_id, verdict, chosen, user_id=staff().id)
         if done.people:
             flash(held_words.DONE[verdict].format(done.people), "success")
         if (faster := counted - done.people - done.left) > 0:
@@ -124,7 +125,7 @@ def _group(campaign: Campaign, reason: str, count: int, after: int) -> Group:
             one: [] for one in numbers.seen(campaign, chosen, after_id=after, limit=SHOWN)
         }
     else:
-        cases = held.cases(campaign, reason, after_id=after, limit=SHOWN)
+        cases = manual_review.cases(campaign, reason, after_id=after, limit=SHOWN)
         traces = {case.recipient_id: held_words.traces(case.attempts) for case in cases}
     people = rows(Recipient).filter(Recipient.id.in_(traces)).order_by(Recipient.id)
     shown = [Row(one.id, str(one), _masked(one), traces[one.id]) for one in people]
@@ -151,7 +152,7 @@ def _asked() -> tuple[Verdict, Chosen]:
     reason, at = fields.typed("reason"), seen_at()
     if verdict not in set(Verdict) or at is None or (everybody and verdict == Verdict.SEND):
         abort(404)
-    if reason not in (numbers.HELD if verdict in OF_NUMBERS else held.REASONS):
+    if reason not in (numbers.HELD if verdict in OF_NUMBERS else manual_review.REASONS):
         abort(404)
     ids = None if everybody else sorted({one for one in map(as_id, request.form.getlist("id")) if one is not None})
     return Verdict(verdict), Chosen(at, reason=reason, ids=ids)
@@ -169,9 +170,9 @@ def seen_at() -> datetime | None:
 
 def _count(campaign: Campaign, verdict: Verdict, chosen: Chosen) -> int:
     if chosen.ids is not None:
-        seen = held.seen if verdict in OF_UNKNOWN else numbers.seen
+        seen = manual_review.seen if verdict in OF_UNKNOWN else numbers.seen
         return len(seen(campaign, chosen, after_id=0, limit=MOST))
-    by_reason = held.by_reason if verdict in OF_UNKNOWN else numbers.by_reason
+    by_reason = manual_review.by_reason if verdict in OF_UNKNOWN else numbers.by_reason
     return by_reason(campaign, at=chosen.at).get(chosen.reason or "", 0)
 
 

@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admin_views import show
-from app.delivery import held
-from app.delivery.decisions import Verdict
-from app.delivery.held import Attempt
 from app.models import Campaign
+from app.outcomes import manual_review
+from app.outcomes.manual_decisions import Verdict
+from app.outcomes.manual_review import Attempt
 from app.providers.sms import PROVIDERS
 from app.states import result_codes
 
 # the short name of each reason
 TITLES: Mapping[str, str] = {
-    held.SILENT: "届いたかどうかの知らせがない",
-    held.LISTED: "同じころの同じ番号へのSMSが、送信サービスの記録にある",
-    held.SENT_AGAIN: "自動で送り直した結果も分からない",
-    held.ARRIVED_BEFORE: "前の分は受け付けられ、送り直した分の結果が分からない",
-    held.NO_LOOKUP: "照会できない送信サービス",
-    held.OTHER_CONTRACT: "送信後にSMSアカウントの契約が変わった",
-    held.UNPROVEN: "照会しても確かめられない",
-    held.UNPROVEN_ALONE: "記録はないが、記録の遅れと区別できない",
+    manual_review.SILENT: "届いたかどうかの知らせがない",
+    manual_review.LISTED: "同じころの同じ番号へのSMSが、送信サービスの記録にある",
+    manual_review.SENT_AGAIN: "自動で送り直した結果も分からない",
+    manual_review.ARRIVED_BEFORE: "前の分は受け付けられ、送り直した分の結果が分からない",
+    manual_review.NO_LOOKUP: "照会できない送信サービス",
+    manual_review.OTHER_CONTRACT: "送信後にSMSアカウントの契約が変わった",
+    manual_review.UNPROVEN: "照会しても確かめられない",
+    manual_review.UNPROVEN_ALONE: "記録はないが、記録の遅れと区別できない",
     result_codes.NUMBER_CAMPAIGN: "同じ電話番号への、この配信での上限",
     result_codes.NUMBER_DAY: "同じ電話番号への、1日の上限",
 }
@@ -34,34 +34,34 @@ _UNLISTED = (
 
 # what to look up there, and what follows of it
 LOOK_UP: Mapping[str, Sequence[str]] = {
-    held.SILENT: (
+    manual_review.SILENT: (
         _FIND,
         "配信結果が「到達」なら「送信済みとする」、「不達」なら「再送する」か「もう送らない」を選びます。",
         "履歴にも結果が出ていなければ、ご本人に届いたかを確かめてください。",
     ),
-    held.LISTED: (
+    manual_review.LISTED: (
         "参照番号では出ないことがあります。電話番号と時刻で、送信サービスの管理画面の送信履歴を探してください。",
         "同じ内容のSMSがあれば「送信済みとする」を選びます。",
         f"ほかの用件のSMSだけで、同じ内容のSMSが{_UNLISTED}",
     ),
-    held.SENT_AGAIN: (
+    manual_review.SENT_AGAIN: (
         f"{_FIND}送った回ごとに参照番号が違います。すべてを探してください。",
         "どれか1つでもあれば「送信済みとする」を選びます。",
         _UNLISTED,
     ),
-    held.ARRIVED_BEFORE: (
+    manual_review.ARRIVED_BEFORE: (
         f"{_FIND}前の回は受け付けられています。その配信結果を見てください。",
         "どれか1つでも届いていれば「送信済みとする」、すべて不達なら「再送する」か「もう送らない」を選びます。",
     ),
-    held.NO_LOOKUP: (_FIND, _LISTED, _UNLISTED),
-    held.OTHER_CONTRACT: (
+    manual_review.NO_LOOKUP: (_FIND, _LISTED, _UNLISTED),
+    manual_review.OTHER_CONTRACT: (
         "送信したときの契約（いまの設定より前のもの）の管理画面に入ってください。いまの契約の履歴には出ません。",
         _FIND,
         _LISTED,
         _UNLISTED,
     ),
-    held.UNPROVEN: (_FIND, _LISTED, _UNLISTED),
-    held.UNPROVEN_ALONE: (_FIND, _LISTED, _UNLISTED),
+    manual_review.UNPROVEN: (_FIND, _LISTED, _UNLISTED),
+    manual_review.UNPROVEN_ALONE: (_FIND, _LISTED, _UNLISTED),
     result_codes.NUMBER_CAMPAIGN: (
         "名簿の電話番号が正しいかを確かめてください。入力の誤りや、仮の番号が並んでいることがあります。",
         "家族で同じ電話を使っているなど、正しいと分かった人だけ「上限を超えて送る」を選びます。",
@@ -120,7 +120,7 @@ class Trace:
 
 def happened(reason: str) -> str:
     """Return what happened."""
-    return held.REASONS.get(reason) or f"{result_codes.words(reason)}しています。"
+    return manual_review.REASONS.get(reason) or f"{result_codes.words(reason)}しています。"
 
 
 def traces(attempts: Sequence[Attempt]) -> list[Trace]:

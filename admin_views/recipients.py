@@ -21,13 +21,14 @@ from admin_views.scoping import as_id, managers, rows
 from app import audit, tenancy
 from app.auth.staff import Role
 from app.campaigns import people
-from app.delivery import decisions, doubled, held, numbers
+from app.delivery import numbers
 from app.delivery.chosen import Chosen
-from app.delivery.decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.extensions import db, vault
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.models import Campaign, DoubledMessage, Recipient, SendLog
+from app.outcomes import double_sends, manual_decisions, manual_review
+from app.outcomes.manual_decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.payments.asking import ask_soon
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
@@ -208,7 +209,7 @@ class RecipientView(SecureModelView):
             attempts=person_page.attempts(person),
             payments=person_page.payments(person),
             states=person_page.states(person),
-            case=held.case(person),
+            case=manual_review.case(person),
             held_words=held_words,
             managers=managers(),
             service=held_words.service(person.campaign),
@@ -276,11 +277,13 @@ class RecipientView(SecureModelView):
         person = self.get_one(recipient_id)
         if how not in OF_UNKNOWN:
             abort(404)
-        if request.method == "GET" and (case := held.case(person)):
+        if request.method == "GET" and (case := manual_review.case(person)):
             return self._question(person, Verdict(how), case.reason, case)
         return self._decided(person, Verdict(how))
 
-    def _question(self, person: Recipient, verdict: Verdict, reason: str, case: held.Case | None = None) -> str:
+    def _question(
+        self, person: Recipient, verdict: Verdict, reason: str, case: manual_review.Case | None = None
+    ) -> str:
         return self.render(
             "office/settle.html",
             person=person,
@@ -299,7 +302,7 @@ class RecipientView(SecureModelView):
         recipient_id, at, done = person.id, seen_at(), 0
         if request.method == "POST" and at is not None:
             chosen = Chosen(at, ids=[recipient_id])
-            done = decisions.decide(person.campaign_id, verdict, chosen, user_id=staff().id).people
+            done = manual_decisions.decide(person.campaign_id, verdict, chosen, user_id=staff().id).people
         if done:
             flash(_DECIDED[verdict], "success")
         else:
@@ -317,7 +320,7 @@ class RecipientView(SecureModelView):
         if staff().role != Role.MANAGER:
             abort(403)
         person = self.get_one(recipient_id)
-        if doubled.settle(person.id, user_id=staff().id):
+        if double_sends.settle(person.id, user_id=staff().id):
             flash("対応済みにしました。", "success")
         else:
             flash("すでに対応済みです。", "warning")

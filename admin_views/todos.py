@@ -15,7 +15,7 @@ from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.auth.staff import Role
 from app.campaigns import timing
-from app.delivery import held, numbers
+from app.delivery import numbers
 from app.extensions import db
 from app.models import (
     Campaign,
@@ -31,6 +31,7 @@ from app.models import (
     Tenant,
     User,
 )
+from app.outcomes import manual_review
 from app.payments.review import Problem
 from app.reports.progress import progress, rate_per_s
 from app.setback import account_holds
@@ -235,7 +236,7 @@ def _unknown() -> Iterator[Todo]:
     # who waits for a decision longest stands first; one that is only asked about never takes their place
     for campaign in some.order_by(Campaign.launched_at, Campaign.id).limit(_DECIDED_ABOUT):
         unknown = flow_live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
-        if undecided := held.count(campaign):
+        if undecided := manual_review.count(campaign):
             text = f"配信「{campaign.name}」に、届いたか確かめられず止めているSMSが{undecided:,}件あります。"
             whose = (
                 "送信済みとするか送り直すかを決めてください。まとめて決められます。"
@@ -243,7 +244,7 @@ def _unknown() -> Iterator[Todo]:
                 else "管理者が決めます。"
             )
             yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))
-        elif named < _NAMED and (asked_about := held.unknown(campaign)):
+        elif named < _NAMED and (asked_about := manual_review.unknown(campaign)):
             named += 1
             text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
             yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)

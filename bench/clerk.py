@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app import create_app, queues, tenancy
 from app.accounts import seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle, rehearsal, waves
-from app.delivery import held, slices
+from app.delivery import slices
 from app.demo import WITNESS_PHONE
 from app.exports import export_jobs
 from app.exports.selection import Selection
@@ -22,6 +22,7 @@ from app.extensions import db
 from app.intake import imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient, SmsAccount
+from app.outcomes import manual_review
 from bench.imports import import_list
 from bench.lists import company, draft
 
@@ -68,7 +69,7 @@ def held_people(campaign_id: int) -> list[int]:
         people = db.session.scalars(
             select(Recipient).where(Recipient.campaign_id == campaign_id, Recipient.sms_state == "unknown")
         )
-        return [person.id for person in people if held.is_held(person)]
+        return [person.id for person in people if manual_review.is_held(person)]
 
 
 def witness(phone: str | None) -> None:

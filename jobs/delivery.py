@@ -1,7 +1,8 @@
 """Jobs of delivery: send what is due, look after messages whose fate is unknown."""
 
 from app import queues, tenancy
-from app.delivery import silence, turns, unknown
+from app.delivery import turns
+from app.outcomes import missing_receipts, unknown
 from jobs import aside
 
 
@@ -30,4 +31,4 @@ def poll(tenant_id: int) -> None:
 
 def _poll(tenant_id: int) -> None:
     with tenancy.tenant(tenant_id):
-        silence.poll(tenant_id)
+        missing_receipts.poll(tenant_id)

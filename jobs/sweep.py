@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from app import queues, tenancy
-from app.delivery import due, outage
+from app.delivery import due
 from app.exports import export_jobs
+from app.outcomes import refused_receipts
 from app.setback import doubt
 
 _log = structlog.get_logger()
@@ -20,7 +21,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
     with tenancy.platform():
         go_on()
         doubt.watch(alive=True)
-        outage.watch()
+        refused_receipts.watch()
         export_jobs.expire()
         _put_back(due.work(), go_on)
 
@@ -29,7 +30,7 @@ def watch(go_on: Callable[[], object] = lambda: None) -> None:
     """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
     with tenancy.platform():
         doubt.watch(alive=False)
-        outage.watch()
+        refused_receipts.watch()
         _put_back(due.urgent(), go_on)
 
 

@@ -1,8 +1,9 @@
 """Jobs of tracking: what providers pushed and time brought becomes states, what managers ordered becomes files."""
 
 from app import queues, tenancy
-from app.delivery import lapsing, receipts
+from app.delivery import lapsing
 from app.exports import export_jobs
+from app.outcomes import receipts
 from app.tenancy import time_limits
 from jobs import aside
 

@@ -20,9 +20,9 @@ from app.accounts import seal_credentials
 from app.campaigns import lifecycle
 from app.campaigns.people import fields_place, phone_place
 from app.campaigns.windows import ALWAYS
-from app.delivery import receipts
 from app.extensions import db, vault
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
+from app.outcomes import receipts
 from app.states.transitions import move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 from app.values.answers import QuestionKind, normalise

@@ -3,7 +3,7 @@
 import psycopg
 from flask import Blueprint, Response, request
 
-from app.delivery import outage, receipts
+from app.outcomes import receipts, refused_receipts
 
 bp = Blueprint("sms_callbacks", __name__)
 
@@ -15,6 +15,6 @@ def receipt(account_id: int, key: str) -> Response:
     try:
         kept = receipts.keep(account_id, key, request.get_data(cache=False))
     except psycopg.Error:
-        outage.refused()  # it may never come again
+        refused_receipts.refused()  # it may never come again
         raise
     return Response(status=200 if kept else 404)

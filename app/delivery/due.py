@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.campaigns import ordered_checks
-from app.delivery import receipt_queue, slices
+from app.delivery import slices
+from app.outcomes import receipt_queue
 from app.payments.attempts import DUE
 
 # how long an import may be silent before its worker counts as dead, seconds

@@ -32,10 +32,10 @@ class SmsAccount(TenantOwned, Model):
     `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
     `witness_phone_sealed` is the company's own number (確認用番号): an SMS to it may prove the carrier's list fresh
-    (`app.delivery.witness`).
+    (`app.outcomes.witness`).
     `doubted_at` is when a message was refused as if for the account's sake and no other had shown yet whose fault that
     was; `proved_at` is since when the last message had left that got through then.
-    Before `ask_after` nothing is asked about its messages (`app.delivery.asking`). `send_wish_until` and
+    Before `ask_after` nothing is asked about its messages (`app.outcomes.provider_queries`). `send_wish_until` and
     `ask_wish_until` are until when the service wished for no more messages, for no more questions; screens tell of it.
     `ask_refused_at` is since when it refuses to tell what became of messages: what was asked, and its code.
     While `restore_hold`, a code, isn't empty, it could not be asked what left between `restore_since` and

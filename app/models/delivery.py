@@ -18,7 +18,7 @@ class Slice(TenantOwned, Model):
     worker may die, and as long as there are any. Nobody has to search a million people for a few. `receipts_due_at`
     says when to look for people whose SMS was accepted and never told of again, `links_end_at` for those whose link is
     over. `asked_to` is the last of them who was asked about in a round that goes on; with `ask_before` the round takes
-    in all who were accepted until then (`app.delivery.outage`).
+    in all who were accepted until then (`app.outcomes.refused_receipts`).
     """
 
     __tablename__ = "slice"
@@ -109,7 +109,7 @@ class SendLog(TenantOwned, Model):
 class DoubledMessage(TenantOwned, Model):
     """An attempt that its provider has as several messages, `copies` as far as is known: its person got it twice.
 
-    A manager settles it once the provider was asked and the person was told (`app.delivery.doubled`).
+    A manager settles it once the provider was asked and the person was told (`app.outcomes.double_sends`).
     """
 
     __tablename__ = "doubled_message"
@@ -133,7 +133,7 @@ class Receipt(TenantOwned, Model):
     """A provider's push, kept raw before anything is made of it; the same body twice is one row.
 
     `message_id` is the provider's id of the one message it names. It is worked on from `try_at` on, by whoever claims
-    it until `leased_until`; `tries` is how often that was in vain (`app.delivery.receipt_queue`).
+    it until `leased_until`; `tries` is how often that was in vain (`app.outcomes.receipt_queue`).
     """
 
     __tablename__ = "receipt"
@@ -158,7 +158,7 @@ class Receipt(TenantOwned, Model):
 
 
 class Pulse(Model):
-    """The scheduler's last sign of life, in one row, and since when PostgreSQL ran then (`app.delivery.outage`)."""
+    """The scheduler's last sign of life, in one row, and since when PostgreSQL ran then (`app.outcomes.refused_receipts`)."""
 
     __tablename__ = "pulse"
 

@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from app.campaigns import lifecycle, timing
 from app.campaigns.lifecycle import Planned
-from app.delivery import held
 from app.extensions import db
 from app.models import Campaign
+from app.outcomes import manual_review
 from app.reports.cached_count import shared
 from app.reports.campaign_totals import FUNNEL, HOURS, Figures, figures, response_hours
 from app.states.vocabulary import PAGE, PAYMENT, SMS, CampaignState, SmsState, Track
@@ -81,7 +81,7 @@ def finishes_at(campaign: Campaign, waiting: int, rate: float, now: datetime) ->
 def _count(campaign: Campaign) -> Progress:
     at = datetime.now(UTC)
     now = figures(campaign.id)
-    undecided = held.count(campaign) if now.sms[SmsState.UNKNOWN] else 0
+    undecided = manual_review.count(campaign) if now.sms[SmsState.UNKNOWN] else 0
     opened, paid = response_hours(campaign.id)
     return Progress(at, now, undecided, opened, paid, lifecycle.planned(campaign.id))
 

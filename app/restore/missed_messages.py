@@ -14,9 +14,10 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.delivery import reports, slices
+from app.delivery import slices
 from app.delivery.log import Told
 from app.extensions import vault
+from app.outcomes import apply_reports
 from app.providers.sms.base import Left
 from app.setback import provider_listing, recognise
 from app.setback.provider_listing import Asked, Unasked
@@ -93,7 +94,7 @@ def _write(connection: Connection, account: Asked, campaign_id: int, items: Sequ
     for attempt, group in _by_attempt(latest.values()).items():
         _accept(connection, group, attempt, validity)
     told = [Told(item.recipient_id, item.attempt, item.report, _at(item)) for item in items]
-    reports.apply(connection, told)
+    apply_reports.apply(connection, told)
     return len(missing)
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from admin_views import held_words
 from app import references
-from app.delivery import held
 from app.models import Recipient, SendLog
+from app.outcomes import manual_review
 from tests import factories
 from tests.admin_views.conftest import Browser, House, acts, plain, words
 
@@ -228,5 +228,5 @@ def test_a_cancelled_campaign_offers_nothing_that_sends(
 
 
 def test_every_reason_says_what_to_look_up() -> None:
-    assert held.REASONS.keys() <= held_words.TITLES.keys()
-    assert held.REASONS.keys() <= held_words.LOOK_UP.keys()
+    assert manual_review.REASONS.keys() <= held_words.TITLES.keys()
+    assert manual_review.REASONS.keys() <= held_words.LOOK_UP.keys()

@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import queues
-from app.delivery import receipts
 from app.extensions import vault
+from app.outcomes import receipts
 from app.vault import Place
 from tests import factories
 

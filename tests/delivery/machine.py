@@ -30,9 +30,10 @@ from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYTIME
-from app.delivery import again, due, held, turns
+from app.delivery import again, due, turns
 from app.extensions import db
 from app.models import Recipient, SmsAccount
+from app.outcomes import manual_review
 from app.setback import beat
 from jobs import campaigns, delivery, tracking
 from tests import decided, factories
@@ -269,7 +270,7 @@ class Delivery(RuleBasedStateMachine):
             state, code = person["sms_state"], person["sms_code"]
             if state == "unknown":
                 with tenancy.tenant(self.tenant_id):
-                    assert held.is_held(db.session.get_one(Recipient, person["id"]))
+                    assert manual_review.is_held(db.session.get_one(Recipient, person["id"]))
                 assert code != "no_receipt" or "" in ends
                 assert not ends & {"delivered"}, "who can be looked up is"
             elif state == "accepted":

@@ -7,10 +7,10 @@ import pytest
 
 from app import tenancy
 from app.accounts import seal_credentials
-from app.delivery import absence
-from app.delivery.absence import ASKED, Sight, Witness, sight
 from app.extensions import db
 from app.models import SmsAccount
+from app.outcomes import absence
+from app.outcomes.absence import ASKED, Sight, Witness, sight
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery
 from sandbox.harness import Sandbox

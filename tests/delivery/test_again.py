@@ -13,10 +13,11 @@ from sqlalchemy import select, text
 from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
-from app.delivery import again, reports
+from app.delivery import again
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Reminder
+from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from sandbox.harness import Sandbox
 from tests import factories
@@ -244,7 +245,7 @@ def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: 
 def tell_delivered(job: Job, attempt: int) -> None:
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         told = Told(job.people[0].id, attempt, Report(f"message-{attempt}", ReportState.DELIVERED), datetime.now(UTC))
-        reports.apply(connection, [told])
+        apply_reports.apply(connection, [told])
 
 
 def test_a_late_receipt_of_the_first_sms_says_nothing_of_the_reminder(launched: Launched) -> None:
@@ -363,6 +364,6 @@ def test_what_a_late_receipt_says_keeps_nobody_from_being_written_to_again(
     undelivered(job, ["unconnected"])
     assert send_again(job) == 1
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        reports.apply(connection, [Told(person.id, 1, Report("x", state), datetime.now(UTC))])
+        apply_reports.apply(connection, [Told(person.id, 1, Report("x", state), datetime.now(UTC))])
     send(job)
     assert len(sandbox.messages()) == 2

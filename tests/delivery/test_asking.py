@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import tenancy
-from app.delivery.asking import ask, ask_account, rest_s
+from app.outcomes.provider_queries import ask, ask_account, rest_s
 from app.providers.http import Request, Response
 from app.providers.sms.base import UnclearAnswer
 from tests import factories

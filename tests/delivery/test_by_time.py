@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.delivery import held
 from app.extensions import db
 from app.models import Campaign, Recipient
+from app.outcomes import manual_review
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Page, UnclearAnswer
@@ -60,7 +60,7 @@ def lists_by_time(sandbox: Sandbox) -> int:
 
 def reasons(job: Job) -> list[str | None]:
     with tenancy.tenant(job.tenant_id):
-        return [held.reason(db.session.get_one(Recipient, person.id)) for person in job.people]
+        return [manual_review.reason(db.session.get_one(Recipient, person.id)) for person in job.people]
 
 
 def test_a_message_that_is_never_listed_under_its_tag_is_found_by_its_time(
@@ -78,9 +78,9 @@ def test_a_message_that_lost_its_tag_is_held_and_never_sent_again(launched: Laun
     looked_for(job, 6)
     assert job.states() == {"unknown": 3}
     assert set(received(sandbox).values()) == {1}
-    assert reasons(job) == [held.LISTED] * 3
+    assert reasons(job) == [manual_review.LISTED] * 3
     with tenancy.tenant(job.tenant_id):
-        assert held.count(db.session.get_one(Campaign, job.campaign_id)) == 3
+        assert manual_review.count(db.session.get_one(Campaign, job.campaign_id)) == 3
     assert job.rows("SELECT count(*) AS n FROM event WHERE campaign_id = %s AND state = 'listed'") == [{"n": 3}]
 
 

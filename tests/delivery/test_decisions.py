@@ -10,11 +10,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import audit, queues, tenancy
-from app.delivery import decisions, held, numbers, turns
+from app.delivery import numbers, turns
 from app.delivery.chosen import Chosen
-from app.delivery.decisions import Decided, Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign
+from app.outcomes import manual_decisions, manual_review
+from app.outcomes.manual_decisions import Decided, Verdict
 from app.states import result_codes
 from sandbox.harness import Sandbox
 from tests import factories
@@ -41,13 +42,13 @@ def decide(job: Job, verdict: Verdict, *, at: datetime | None = None, **chosen: 
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
         whom = Chosen(at or datetime.now(UTC), **chosen)
-        return decisions.decide(job.campaign_id, verdict, whom, user_id=user_id)
+        return manual_decisions.decide(job.campaign_id, verdict, whom, user_id=user_id)
 
 
 def by_reason(job: Job) -> dict[str, int]:
     with tenancy.tenant(job.tenant_id):
         campaign = db.session.get_one(Campaign, job.campaign_id)
-        return {**held.by_reason(campaign), **numbers.by_reason(campaign)}
+        return {**manual_review.by_reason(campaign), **numbers.by_reason(campaign)}
 
 
 def drain() -> None:
@@ -57,11 +58,13 @@ def drain() -> None:
 
 def test_all_of_a_reason_are_sent_again_once_each(unclear: Job, sandbox: Sandbox) -> None:
     before = received(sandbox)
-    assert by_reason(unclear) == {held.UNPROVEN_ALONE: PEOPLE}
-    assert decide(unclear, Verdict.AGAIN, reason=held.UNPROVEN) == Decided(0), "the reason that was read is the one"
-    assert decide(unclear, Verdict.AGAIN, reason=held.UNPROVEN_ALONE) == Decided(PEOPLE)
+    assert by_reason(unclear) == {manual_review.UNPROVEN_ALONE: PEOPLE}
+    assert decide(unclear, Verdict.AGAIN, reason=manual_review.UNPROVEN) == Decided(0), (
+        "the reason that was read is the one"
+    )
+    assert decide(unclear, Verdict.AGAIN, reason=manual_review.UNPROVEN_ALONE) == Decided(PEOPLE)
     assert queues.waiting("jobs.delivery.send") == {()}
-    assert decide(unclear, Verdict.AGAIN, reason=held.UNPROVEN_ALONE) == Decided(0)
+    assert decide(unclear, Verdict.AGAIN, reason=manual_review.UNPROVEN_ALONE) == Decided(0)
     drain()
     assert set((received(sandbox) - before).values()) == {1}
     assert unclear.states() == {"accepted": PEOPLE}
@@ -70,7 +73,7 @@ def test_all_of_a_reason_are_sent_again_once_each(unclear: Job, sandbox: Sandbox
 def test_the_chosen_alone_are_decided_and_each_is_on_record(unclear: Job, sandbox: Sandbox) -> None:
     sent = received(sandbox).total()
     ids = [unclear.people[place].id for place in (1, 6, 11)]
-    assert decide(unclear, Verdict.SENT, reason=held.UNPROVEN_ALONE, ids=ids) == Decided(3)
+    assert decide(unclear, Verdict.SENT, reason=manual_review.UNPROVEN_ALONE, ids=ids) == Decided(3)
     assert unclear.states() == {"accepted": 3, "unknown": PEOPLE - 3}
     assert unclear.attempts()["accepted", result_codes.AS_SENT] == 3
     assert decide(unclear, Verdict.NEVER, ids=ids) == Decided(0)
@@ -87,11 +90,11 @@ def test_the_chosen_alone_are_decided_and_each_is_on_record(unclear: Job, sandbo
 def test_two_managers_at_once_send_to_nobody_twice(unclear: Job, sandbox: Sandbox, app: Flask) -> None:
     before = received(sandbox)
     user_id = factories.user(unclear.tenant_id, "manager")
-    whom = Chosen(datetime.now(UTC), reason=held.UNPROVEN_ALONE)
+    whom = Chosen(datetime.now(UTC), reason=manual_review.UNPROVEN_ALONE)
 
     def press() -> int:
         with app.app_context(), tenancy.tenant(unclear.tenant_id):
-            return decisions.decide(unclear.campaign_id, Verdict.AGAIN, whom, user_id=user_id).people
+            return manual_decisions.decide(unclear.campaign_id, Verdict.AGAIN, whom, user_id=user_id).people
 
     with ThreadPoolExecutor(4) as pool:
         done = [one.result() for one in [pool.submit(press) for _ in range(4)]]
@@ -121,23 +124,23 @@ def test_whoever_fell_silent_since_is_left(unclear: Job) -> None:
     seen_at = datetime.now(UTC)
     silent = unclear.people[0].id
     unclear.change("UPDATE recipient SET sms_code = 'no_receipt', unknown_at = now() WHERE id = %s", silent)
-    assert by_reason(unclear) == {held.SILENT: 1, held.UNPROVEN_ALONE: PEOPLE - 1}
+    assert by_reason(unclear) == {manual_review.SILENT: 1, manual_review.UNPROVEN_ALONE: PEOPLE - 1}
     assert decide(unclear, Verdict.AGAIN, at=seen_at) == Decided(PEOPLE - 1)
     assert unclear.person(silent)["sms_state"] == "unknown"
-    assert decide(unclear, Verdict.AGAIN, reason=held.SILENT) == Decided(1)
+    assert decide(unclear, Verdict.AGAIN, reason=manual_review.SILENT) == Decided(1)
 
 
 def test_whoever_used_the_link_meanwhile_is_left(unclear: Job) -> None:
     seen_at = datetime.now(UTC)
     unclear.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", unclear.people[0].id)
-    assert decide(unclear, Verdict.AGAIN, at=seen_at, reason=held.UNPROVEN_ALONE) == Decided(PEOPLE - 1)
+    assert decide(unclear, Verdict.AGAIN, at=seen_at, reason=manual_review.UNPROVEN_ALONE) == Decided(PEOPLE - 1)
 
 
 def test_of_a_cancelled_campaign_nobody_is_sent_to_and_all_can_be_ended(unclear: Job, sandbox: Sandbox) -> None:
     sent = received(sandbox).total()
     unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
-    assert decide(unclear, Verdict.AGAIN, reason=held.UNPROVEN_ALONE) == Decided(0)
-    assert decide(unclear, Verdict.NEVER, reason=held.UNPROVEN_ALONE) == Decided(PEOPLE)
+    assert decide(unclear, Verdict.AGAIN, reason=manual_review.UNPROVEN_ALONE) == Decided(0)
+    assert decide(unclear, Verdict.NEVER, reason=manual_review.UNPROVEN_ALONE) == Decided(PEOPLE)
     drain()
     assert unclear.states() == {"cancelled": PEOPLE}
     assert received(sandbox).total() == sent
@@ -145,16 +148,16 @@ def test_of_a_cancelled_campaign_nobody_is_sent_to_and_all_can_be_ended(unclear:
 
 def test_the_last_ones_complete_the_campaign(unclear: Job) -> None:
     assert unclear.state() == "sending"
-    decide(unclear, Verdict.SENT, reason=held.UNPROVEN_ALONE)
+    decide(unclear, Verdict.SENT, reason=manual_review.UNPROVEN_ALONE)
     assert unclear.state() == "completed"
 
 
 def test_a_press_decides_about_so_many_and_says_how_many_are_left(
     unclear: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decisions, "MOST", 8)
-    assert decide(unclear, Verdict.NEVER, reason=held.UNPROVEN_ALONE) == Decided(8, left=4)
-    assert decide(unclear, Verdict.NEVER, reason=held.UNPROVEN_ALONE) == Decided(4)
+    monkeypatch.setattr(manual_decisions, "MOST", 8)
+    assert decide(unclear, Verdict.NEVER, reason=manual_review.UNPROVEN_ALONE) == Decided(8, left=4)
+    assert decide(unclear, Verdict.NEVER, reason=manual_review.UNPROVEN_ALONE) == Decided(4)
 
 
 def test_of_a_number_at_its_limit_the_chosen_are_sent_to_and_the_others_let_go(
@@ -179,9 +182,9 @@ def test_of_a_number_at_its_limit_the_chosen_are_sent_to_and_the_others_let_go(
 def test_what_to_look_up_is_told_of_each_attempt_at_the_message(unclear: Job) -> None:
     with tenancy.tenant(unclear.tenant_id):
         campaign = db.session.get_one(Campaign, unclear.campaign_id)
-        cases = held.cases(campaign, held.UNPROVEN_ALONE, limit=5)
+        cases = manual_review.cases(campaign, manual_review.UNPROVEN_ALONE, limit=5)
         assert [case.recipient_id for case in cases] == [person.id for person in unclear.people[:5]]
-        after = held.cases(campaign, held.UNPROVEN_ALONE, after_id=cases[-1].recipient_id, limit=50)
+        after = manual_review.cases(campaign, manual_review.UNPROVEN_ALONE, after_id=cases[-1].recipient_id, limit=50)
         assert [case.recipient_id for case in after] == [person.id for person in unclear.people[5:]]
     [row] = unclear.rows("SELECT * FROM send_log WHERE campaign_id = %s AND recipient_id = %s", unclear.people[0].id)
     [attempt] = cases[0].attempts

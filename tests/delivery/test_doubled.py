@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.delivery import doubled, reports
 from app.delivery.log import Told
+from app.outcomes import apply_reports, double_sends
 from app.providers.sms.base import Report, ReportState
 from tests import factories
 from tests.launched import Job
@@ -27,7 +27,7 @@ def job(launched: Launched) -> Job:
 def told(job: Job, *found: Report) -> None:
     person = job.people[0].id
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        reports.apply(connection, [Told(person, 1, report, NOW) for report in found])
+        apply_reports.apply(connection, [Told(person, 1, report, NOW) for report in found])
 
 
 def kept(job: Job) -> list[dict[str, Any]]:
@@ -40,11 +40,11 @@ def own_id(job: Job) -> str:
 
 @pytest.mark.parametrize("copies", [2, 3])
 def test_what_a_look_up_finds_twice_is_kept_once(job: Job, copies: int) -> None:
-    report = Report(own_id(job), ReportState.DELIVERED, code=doubled.CODE, copies=copies)
+    report = Report(own_id(job), ReportState.DELIVERED, code=double_sends.CODE, copies=copies)
     told(job, report)
     told(job, report)
     assert kept(job) == [{"recipient_id": job.people[0].id, "attempt": 1, "copies": copies, "settled_by": ""}]
-    assert job.events(job.people[0].id).count(doubled.CODE) == 1
+    assert job.events(job.people[0].id).count(double_sends.CODE) == 1
     told(job, Report(own_id(job), ReportState.DELIVERED, code="received"))
     assert len(kept(job)) == 1, "a later report takes nothing back"
 
@@ -70,8 +70,8 @@ def test_a_manager_settles_it_on_record(job: Job) -> None:
     told(job, Report("another", ReportState.DELIVERED))
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert doubled.settle(job.people[0].id, user_id=user_id)
-        assert not doubled.settle(job.people[0].id, user_id=user_id)
+        assert double_sends.settle(job.people[0].id, user_id=user_id)
+        assert not double_sends.settle(job.people[0].id, user_id=user_id)
     assert [row["settled_by"] for row in kept(job)] == [f"user:{user_id}"]
     acts = [row["act"] for row in job.rows("SELECT act FROM audit_entry WHERE %s > 0")]
     assert acts.count("settle_doubled") == 1

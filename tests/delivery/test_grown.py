@@ -16,13 +16,14 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import again, due, lapsing, receipts, silence, turns
+from app.delivery import again, due, lapsing, turns
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
 from app.intake import imports, running
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import
+from app.outcomes import missing_receipts, receipts
 from app.reports.campaign_totals import figures
 from app.tenancy import lookup
 from bench import crowd
@@ -141,7 +142,7 @@ def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: 
     push_receipts(house, sandbox)
     with house.watched(), tenancy.tenant(house.tenant_id):
         receipts.apply_waiting(house.tenant_id)
-        silence.poll(house.tenant_id)
+        missing_receipts.poll(house.tenant_id)
     assert house.states() == {"delivered": _PEOPLE}
     with house.watched(), tenancy.tenant(house.tenant_id):
         assert figures(house.campaign_id).people == _PEOPLE

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from app import queues, tenancy
-from app.delivery import held
-from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
+from app.outcomes import manual_review
+from app.outcomes.manual_decisions import Verdict
 from app.providers.sms import PROVIDERS
 from sandbox.harness import Sandbox
 from tests import decided, factories
@@ -38,12 +38,12 @@ def age(job: Job, interval: str) -> None:
 
 def count(job: Job) -> int:
     with tenancy.tenant(job.tenant_id):
-        return held.count(db.session.get_one(Campaign, job.campaign_id))
+        return manual_review.count(db.session.get_one(Campaign, job.campaign_id))
 
 
 def is_held(job: Job, place: int) -> bool:
     with tenancy.tenant(job.tenant_id):
-        return held.is_held(db.session.get_one(Recipient, job.people[place].id))
+        return manual_review.is_held(db.session.get_one(Recipient, job.people[place].id))
 
 
 def settle(job: Job, place: int, *, as_sent: bool) -> bool:
@@ -71,19 +71,19 @@ def test_without_a_lookup_a_person_decides_once_it_has_settled(unclear: Job, mon
 
 def reason(job: Job, place: int = 0) -> str | None:
     with tenancy.tenant(job.tenant_id):
-        return held.reason(db.session.get_one(Recipient, job.people[place].id))
+        return manual_review.reason(db.session.get_one(Recipient, job.people[place].id))
 
 
 def test_why_it_is_held_is_said(unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reason(unclear) == held.UNPROVEN_ALONE
+    assert reason(unclear) == manual_review.UNPROVEN_ALONE
     unclear.change("UPDATE sms_account SET witness_phone_sealed = 'x'")
-    assert reason(unclear) == held.UNPROVEN
+    assert reason(unclear) == manual_review.UNPROVEN
     with monkeypatch.context() as patch:
         patch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
-        assert reason(unclear) == held.NO_LOOKUP
+        assert reason(unclear) == manual_review.NO_LOOKUP
     unclear.change('UPDATE sms_account SET settings = settings || \'{"service_id": "7"}\'')
     age(unclear, "6 minutes")
-    assert reason(unclear) == held.OTHER_CONTRACT, "and no longer waiting helps"
+    assert reason(unclear) == manual_review.OTHER_CONTRACT, "and no longer waiting helps"
     unclear.change("UPDATE send_log SET attempt = 2")
     unclear.change("UPDATE recipient SET sms_attempt = 2")
     unclear.change("""
@@ -93,10 +93,10 @@ def test_why_it_is_held_is_said(unclear: Job, monkeypatch: pytest.MonkeyPatch) -
         SELECT tenant_id, campaign_id, recipient_id, sms_account_id, 1, 0, 'cancelled', 'absent', started_at
         FROM send_log
     """)
-    assert reason(unclear) == held.SENT_AGAIN
+    assert reason(unclear) == manual_review.SENT_AGAIN
     unclear.change("UPDATE send_log SET state = 'accepted', code = 'waiting' WHERE attempt = 1")
-    assert reason(unclear) == held.ARRIVED_BEFORE
-    assert set(held.REASONS) >= {held.SILENT, held.UNPROVEN}
+    assert reason(unclear) == manual_review.ARRIVED_BEFORE
+    assert set(manual_review.REASONS) >= {manual_review.SILENT, manual_review.UNPROVEN}
 
 
 def test_who_opened_the_link_needs_no_decision(unclear: Job) -> None:

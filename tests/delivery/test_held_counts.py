@@ -4,9 +4,10 @@ import psycopg
 from flask import Flask
 
 from app import tenancy
-from app.delivery import held, numbers
+from app.delivery import numbers
 from app.extensions import db
 from app.models import Campaign
+from app.outcomes import manual_review
 from tests import factories
 from tests.plans import explained, touched
 
@@ -35,12 +36,12 @@ def test_they_are_counted_without_a_look_at_the_others(app: Flask, database: psy
         with tenancy.tenant(tenant_id):
             campaign = db.session.get_one(Campaign, campaign_id)
             assert campaign.sms_account is not None  # loaded before
-            assert (held.unknown(campaign), held.count(campaign)) == (2, 1)
+            assert (manual_review.unknown(campaign), manual_review.count(campaign)) == (2, 1)
             with explained(instead=False) as plans:
-                held.unknown(campaign)
-                held.count(campaign)
-                held.by_reason(campaign)
-                held.cases(campaign, held.OTHER_CONTRACT, limit=50)
+                manual_review.unknown(campaign)
+                manual_review.count(campaign)
+                manual_review.by_reason(campaign)
+                manual_review.cases(campaign, manual_review.OTHER_CONTRACT, limit=50)
                 numbers.by_reason(campaign)
             assert len(plans) == 5
             assert [touched(plan) < 100 for plan in plans] == [True] * 5, plans

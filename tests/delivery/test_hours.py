@@ -13,8 +13,9 @@ import pytest
 from app import tenancy
 from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
-from app.delivery import caps, reports, routes, turns
+from app.delivery import caps, routes, turns
 from app.delivery.log import Told
+from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery
 from sandbox.harness import Sandbox
@@ -251,7 +252,7 @@ def test_a_try_that_comes_due_in_the_night_leaves_in_the_morning(
     turns.take()
     report = Report("id", ReportState.UNDELIVERED, code="unconnected")
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
+        apply_reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
     for when in ("2036-11-24T21:30:00", "2036-11-25T07:59:59"):
         clock.to(when)
         delivery.reconcile(job.tenant_id)

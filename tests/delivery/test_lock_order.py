@@ -18,12 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.delivery import again, decisions, reports, turns
+from app.delivery import again, turns
 from app.delivery.chosen import Chosen
-from app.delivery.decisions import Verdict
 from app.delivery.log import Told
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
+from app.outcomes import apply_reports, manual_decisions
+from app.outcomes.manual_decisions import Verdict
 from app.providers.sms.base import Report, ReportState
 from jobs import campaigns, delivery, tracking
 from sandbox.harness import Sandbox
@@ -62,7 +63,7 @@ class Crowd:
         report = Report("m", state, code="unconnected")
         told = [Told(one.id, 1, report, now) for one in random.sample(self._job.people, 40)]
         with tenancy.tenant(self._job.tenant_id), tenancy.transaction() as connection:
-            reports.apply(connection, told)
+            apply_reports.apply(connection, told)
 
     def staff(self) -> None:
         with tenancy.tenant(self._job.tenant_id):
@@ -76,7 +77,7 @@ class Crowd:
         chosen = Chosen(datetime.now(UTC))
         with tenancy.tenant(self._job.tenant_id):
             for verdict in (Verdict.AGAIN, Verdict.SENT, Verdict.SKIP):
-                decisions.decide(self._job.campaign_id, verdict, chosen, user_id=self._user_id)
+                manual_decisions.decide(self._job.campaign_id, verdict, chosen, user_id=self._user_id)
 
     def one_by_one(self) -> None:
         with tenancy.tenant(self._job.tenant_id):

@@ -19,7 +19,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from app import config, tenancy
 from app.campaigns import waves
 from app.config import Settings
-from app.delivery import asking, lapsing, sending, silence, slices, stopping, turn, turns, witness
+from app.delivery import lapsing, sending, slices, stopping, turn, turns
+from app.outcomes import missing_receipts, provider_queries, witness
 from tests.clock import standing_clock
 from tests.delivery import outside
 from tests.delivery.machine import PEOPLE, START, Delivery, Ground
@@ -39,12 +40,12 @@ def ground(
     stopping.asked.clear()
     real = tenancy.transaction
     monkeypatch.setattr(tenancy, "transaction", partial(outside.mortal_transaction, real))
-    for module in (sending, asking):
+    for module in (sending, provider_queries):
         monkeypatch.setattr(module, "Engine", FakeEngine)
     monkeypatch.setattr(witness, "perform", outside.fake_perform)
     # a process's own clock goes with the other two
     own = SimpleNamespace(monotonic=time.time, time=time.time)
-    for module in (turn, turns, silence, lapsing):
+    for module in (turn, turns, missing_receipts, lapsing):
         monkeypatch.setattr(module, "time", own)
     monkeypatch.setattr(slices, "clock", time.time)
     monkeypatch.setattr(waves, "AT_ONCE", 0)  # each act's people are moved by a job, which may die

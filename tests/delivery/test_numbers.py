@@ -10,11 +10,12 @@ from flask import Flask
 
 from app import tenancy
 from app.campaigns import overlap
-from app.delivery import decisions, numbers, turns
+from app.delivery import numbers, turns
 from app.delivery.chosen import Chosen
-from app.delivery.decisions import Verdict
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
+from app.outcomes import manual_decisions
+from app.outcomes.manual_decisions import Verdict
 from app.states import result_codes
 from sandbox.harness import Sandbox
 from tests import decided, factories
@@ -159,7 +160,7 @@ def test_a_manager_ends_the_holding(launched: Launched, sandbox: Sandbox) -> Non
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
         everybody = Chosen(datetime.now(UTC), reason=result_codes.NUMBER_CAMPAIGN)
-        assert decisions.decide(job.campaign_id, Verdict.SKIP, everybody, user_id=user_id).people == 2
+        assert manual_decisions.decide(job.campaign_id, Verdict.SKIP, everybody, user_id=user_id).people == 2
         acts = [(row.act, row.target) for row in db.session.query(AuditEntry).order_by(AuditEntry.id)]
     assert acts == [("number_skip", f"recipient:{job.people[place].id}") for place in (3, 4, 5)]
     assert held(job) == 0

@@ -15,8 +15,9 @@ from sqlalchemy import text
 from werkzeug.test import Cookie
 
 from app import links, tenancy
-from app.delivery import routes, silence, turns
+from app.delivery import routes, turns
 from app.extensions import db, vault
+from app.outcomes import missing_receipts
 from app.providers.curl import perform
 from app.states.vocabulary import SmsState
 from jobs import delivery, tracking
@@ -252,7 +253,7 @@ def test_its_silence_is_asked_about(earlier: Callable[..., Job]) -> None:
     job.change("UPDATE recipient SET accepted_at = now() - interval '73 hours' WHERE campaign_id = %s", job.campaign_id)
     job.change("UPDATE slice SET receipts_due_at = now() WHERE campaign_id = %s", job.campaign_id)
     with tenancy.tenant(job.tenant_id):
-        silence.poll(job.tenant_id)
+        missing_receipts.poll(job.tenant_id)
         left = db.session.scalar(
             text("SELECT count(*) FROM recipient WHERE sms_state <> :to"), {"to": SmsState.DELIVERED}
         )

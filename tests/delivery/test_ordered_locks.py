@@ -19,10 +19,11 @@ from sqlalchemy import event
 from app import tenancy
 from app.campaigns import lifecycle
 from app.config import Settings
-from app.delivery import breaker, caps, unknown
-from app.delivery.questions import Open
+from app.delivery import breaker, caps
 from app.extensions import db
 from app.models import SmsAccount
+from app.outcomes import unknown
+from app.outcomes.question_round import Open
 from app.restore import missed_recipients
 from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox

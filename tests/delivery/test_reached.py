@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from app import tenancy
-from app.delivery import again, books, held, reports, routes, slices
+from app.delivery import again, books, routes, slices
 from app.delivery.log import Told
 from app.extensions import db
 from app.identity import visit
 from app.models import Campaign, Recipient
+from app.outcomes import apply_reports, manual_review
 from app.providers.sms.base import Report, ReportState
 from app.states import result_codes
 from jobs import delivery
@@ -45,7 +46,7 @@ def use(job: Job, how: str, place: int = 0) -> None:
 def told(job: Job, state: ReportState, code: str, attempt: int = 1) -> None:
     report = Report("id", state, code=code)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
+        apply_reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
 
 
 def retried(job: Job) -> None:
@@ -153,8 +154,8 @@ def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) 
     use(job, USED[2])
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
-        assert held.count(db.session.get_one(Campaign, job.campaign_id)) == 1
-        assert not held.is_held(db.session.get_one(Recipient, job.people[0].id))
+        assert manual_review.count(db.session.get_one(Campaign, job.campaign_id)) == 1
+        assert not manual_review.is_held(db.session.get_one(Recipient, job.people[0].id))
         assert not decided.settle(job.people[0].id, as_sent=False, user_id=user_id)
         assert decided.settle(job.people[1].id, as_sent=False, user_id=user_id)
 

@@ -14,7 +14,8 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from app import queues, tenancy
-from app.delivery import asking, due, receipt_queue, receipts, routes
+from app.delivery import due, routes
+from app.outcomes import provider_queries, receipt_queue, receipts
 from app.providers.sms import PROVIDERS
 from jobs import delivery, tracking
 from sandbox.harness import Sandbox
@@ -369,7 +370,7 @@ def test_no_transaction_is_open_while_the_carrier_is_asked(
     job = pushed(3)
     job.send()
     door.wait(3)
-    real = asking.ask
+    real = provider_queries.ask
     seen: list[int] = []
 
     def ask(*arguments: Any, **more: Any) -> Any:
@@ -383,7 +384,7 @@ def test_no_transaction_is_open_while_the_carrier_is_asked(
         )
         return real(*arguments, **more)
 
-    monkeypatch.setattr(asking, "ask", ask)
+    monkeypatch.setattr(provider_queries, "ask", ask)
     apply(job)
     assert job.states() == {"delivered": 3}
     assert seen == [0]

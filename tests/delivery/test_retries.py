@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from app import queues, tenancy
-from app.delivery import reports
 from app.delivery.log import Told
+from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery, sweep
 from sandbox.harness import Sandbox
@@ -28,7 +28,7 @@ def told(job: Job, code: str, attempt: int = 1, state: ReportState = ReportState
             Told(row.recipient_id, attempt, Report(row.provider_id, state, code=code), datetime.now(UTC))
             for row in rows
         ]
-        reports.apply(connection, told_of)
+        apply_reports.apply(connection, told_of)
 
 
 def time_passes(job: Job) -> None:

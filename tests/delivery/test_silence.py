@@ -12,10 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import queues, tenancy
-from app.delivery import again, held, receipts, reports, silence
+from app.delivery import again
 from app.delivery.log import Told
 from app.extensions import db
 from app.models import Recipient
+from app.outcomes import apply_reports, manual_review, missing_receipts, receipts
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery, sweep
 from sandbox.harness import Sandbox
@@ -87,7 +88,7 @@ def test_after_72_hours_the_carrier_is_asked_and_who_stays_silent_is_held(quiet:
     assert job.person(silent)["sms_code"] == "no_receipt"
     assert job.events(silent) == ["queued", "sending", "accepted", "unknown"]
     with tenancy.tenant(job.tenant_id):
-        assert held.is_held(db.session.get_one(Recipient, silent))
+        assert manual_review.is_held(db.session.get_one(Recipient, silent))
     assert job.state() == "completed"
     wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
     assert timedelta(hours=23) < wait <= timedelta(hours=24)
@@ -131,7 +132,7 @@ def test_a_late_receipt_still_settles_it_and_one_that_says_nothing_does_not(quie
     for state, expected in ((ReportState.PROCESSING, "unknown"), (ReportState.DELIVERED, "delivered")):
         told = Told(job.people[2].id, 1, Report("id", state, code="received"), datetime.now(UTC))
         with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-            reports.apply(connection, [told])
+            apply_reports.apply(connection, [told])
         assert states(job)[2] == expected
 
 
@@ -219,7 +220,7 @@ def test_an_answer_about_another_message_counts_for_nobody(quiet: Quiet, sandbox
 
 
 def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "_SHIFT_S", -1.0)
+    monkeypatch.setattr(missing_receipts, "_SHIFT_S", -1.0)
     job = quiet()
     hours_pass(job, 72)
     sweep.sweep()
@@ -261,8 +262,8 @@ def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
 ) -> None:
     """Each shift goes on where the last one stopped, and each is asked about once."""
     job = many(20)
-    monkeypatch.setattr(silence, "_CHUNK", 2)
-    monkeypatch.setattr(silence, "_SHIFT_S", 0.3)
+    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
+    monkeypatch.setattr(missing_receipts, "_SHIFT_S", 0.3)
     sandbox.switches(latency_ms={"value": 100, "on": "karaden.detail"})
     for shift in range(1, 21):
         delivery.poll(job.tenant_id)
@@ -276,16 +277,16 @@ def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
 
 def test_a_slow_slice_gives_way_to_the_others(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
     job = many(30)
-    monkeypatch.setattr(silence, "_CHUNK", 2)
+    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
     taken: list[int] = []
-    real = silence._take
+    real = missing_receipts._take
 
     def take() -> Any:
         part = real()
         taken.append(part.slice_id if part else 0)
         return part
 
-    monkeypatch.setattr(silence, "_take", take)
+    monkeypatch.setattr(missing_receipts, "_take", take)
     delivery.poll(job.tenant_id)
     assert taken[:6] == job.slices * 2
     assert job.states() == {"delivered": 30}
@@ -295,7 +296,7 @@ def test_two_workers_never_ask_twice(
     many: Quiet, sandbox: Sandbox, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = many(40)
-    monkeypatch.setattr(silence, "_CHUNK", 3)
+    monkeypatch.setattr(missing_receipts, "_CHUNK", 3)
     sandbox.switches(latency_ms={"value": 30, "on": "karaden.detail"})
     together = threading.Barrier(3)
 
@@ -394,15 +395,15 @@ def test_a_receipt_that_could_not_be_kept_is_asked_about_within_minutes(
 def test_an_outage_in_the_middle_of_a_round_begins_it_anew(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
     job = many(10)
     beat(job)
-    monkeypatch.setattr(silence, "_CHUNK", 2)
+    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
     with tenancy.tenant(job.tenant_id):
-        part = silence._take()
+        part = missing_receipts._take()
         assert part is not None
-        batch = silence._next(part)
-        answers = silence._ask(batch)
-        silence._settle(batch, answers)
+        batch = missing_receipts._next(part)
+        answers = missing_receipts._ask(batch)
+        missing_receipts._settle(batch, answers)
     beat(job, spoil="beat_at = now() - interval '1 minute'")
     with tenancy.tenant(job.tenant_id):
-        silence._go_on(part, batch, answers)
+        missing_receipts._go_on(part, batch, answers)
     assert job.slice()["asked_to"] is None
     assert job.slice()["ask_before"] is not None

@@ -9,10 +9,11 @@ import time_machine
 
 from app import queues, tenancy
 from app.campaigns import lifecycle
-from app.delivery import books, routes, slices, unknown
+from app.delivery import books, routes, slices
 from app.delivery.books import Result
-from app.delivery.questions import Looked, Open
 from app.delivery.slices import LeaseLost
+from app.outcomes import unknown
+from app.outcomes.question_round import Looked, Open
 from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind

@@ -7,10 +7,10 @@ import pytest
 
 from app import tenancy
 from app.delivery import waits
-from app.delivery.asking import ask_account
 from app.delivery.waits import Waits
 from app.extensions import db
 from app.models import SmsAccount
+from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import UnclearAnswer
 from jobs import delivery

@@ -142,7 +142,7 @@ class SmsProvider(Protocol):
     def found(self, response: Response, reference: str) -> Report | None:
         """Read the answer to `lookup`: a report, or None for a whole list that obeyed its filter and has no message.
 
-        None alone proves no absence: the list may lag behind (`app.delivery.absence`). Raises UnclearAnswer for
+        None alone proves no absence: the list may lag behind (`app.outcomes.absence`). Raises UnclearAnswer for
         anything else, such as a list with messages of other references.
         """
 

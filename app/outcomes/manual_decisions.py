@@ -14,10 +14,11 @@ from sqlalchemy import text
 
 from app import audit, queues
 from app.campaigns import lifecycle
-from app.delivery import held, log, numbers, slices
+from app.delivery import log, numbers, slices
 from app.delivery.chosen import Chosen
 from app.extensions import db
 from app.models import Campaign
+from app.outcomes import manual_review
 from app.states import result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -84,7 +85,7 @@ def decide(campaign_id: int, verdict: Verdict, chosen: Chosen, *, user_id: int) 
 
 
 def _seen(campaign: Campaign, verdict: Verdict, chosen: Chosen, after_id: int, limit: int) -> list[int]:
-    seen = held.seen if verdict in OF_UNKNOWN else numbers.seen
+    seen = manual_review.seen if verdict in OF_UNKNOWN else numbers.seen
     return seen(campaign, chosen, after_id=after_id, limit=limit)
 
 
@@ -97,7 +98,7 @@ def _decide(campaign_id: int, verdict: Verdict, chosen: Chosen, ids: Sequence[in
     parts = slices.lock_those(db.session, campaign_id, ids)
     entries: list[tuple[str, dict[str, int] | None]]
     if verdict in OF_UNKNOWN:
-        attempts = held.lock(campaign, chosen, ids)
+        attempts = manual_review.lock(campaign, chosen, ids)
         _settle(verdict, attempts, actor)
         entries = [(f"recipient:{one}", {"attempt": attempt}) for one, attempt in attempts.items()]
     else:

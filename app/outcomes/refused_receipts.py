@@ -3,7 +3,8 @@
 A provider whose receipt was refused may not push it again, and its people would stand as accepted for 72 hours. So the
 scheduler leaves a sign of life in the database (`Pulse`): where the last one is old, or PostgreSQL was started anew
 since, receipts may have been refused; a web process that could not keep one says so in Redis, too. Then everybody who
-was accepted before that and never told of is asked about, once (`app.delivery.silence`). In good times nobody is.
+was accepted before that and never told of is asked about, once (`app.outcomes.missing_receipts`). In good times nobody
+is.
 """
 
 import structlog

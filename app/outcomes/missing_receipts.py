@@ -2,13 +2,13 @@
 
 A slice says when to look at it (`receipts_due_at`, set with each lease). The provider's answer about a message counts
 as a receipt would. Where even that gives no end, the person's SMS is unknown with the code `no_receipt`. It was
-accepted once: never is it sent again for being absent at the provider, but a person may decide (`app.delivery.held`).
-It is asked about once a day for two weeks more, and a late receipt still settles it. Who opened the link got it and is
-not held.
+accepted once: never is it sent again for being absent at the provider, but a person may decide
+(`app.outcomes.manual_review`). It is asked about once a day for two weeks more, and a late receipt still settles it.
+Who opened the link got it and is not held.
 
 A slice is taken by one worker at a time, for some hundreds of its people, and remembers how far it got (`asked_to`):
 the next to take it goes on there, after other slices had their turn. After an outage in which receipts may have been
-refused (`app.delivery.outage`) all who were accepted before it are asked about (`ask_before`), once.
+refused (`app.outcomes.refused_receipts`) all who were accepted before it are asked about (`ask_before`), once.
 """
 
 import time
@@ -22,9 +22,10 @@ from sqlalchemy import Connection, Row, text
 
 from app import queues, references, tenancy
 from app.accounts import Unusable
-from app.delivery import reports, routes, stopping
-from app.delivery.asking import ask_account
+from app.delivery import routes, stopping
 from app.delivery.log import Told
+from app.outcomes import apply_reports
+from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
 from app.states import result_codes
@@ -252,7 +253,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
                 continue
             elif item in answers.found or _given_up(item, now):
                 silent.append(item)
-        reports.apply(connection, told)
+        apply_reports.apply(connection, told)
         code = result_codes.NO_RECEIPT
         steps = [
             Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in silent

@@ -27,7 +27,7 @@ _FREE = "applied_at IS NULL AND try_at <= now() AND coalesce(leased_until < now(
 # without the account's index: see `_followers`
 _SAME_ACCOUNT = "o.sms_account_id + 0 = r.sms_account_id"
 
-# Accounts with receipts that are due, unless the account is to be left alone (`app.delivery.asking`).
+# Accounts with receipts that are due, unless the account is to be left alone (`app.outcomes.provider_queries`).
 _DUE_ACCOUNTS = f"""
     FROM sms_account a WHERE coalesce(a.ask_after <= now(), true)
     AND EXISTS (SELECT FROM receipt WHERE sms_account_id = a.id AND {_FREE})

@@ -18,12 +18,12 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.delivery import absence
-from app.delivery.absence import Witness
-from app.delivery.asking import ask_account
-from app.delivery.questions import Looked, Open, Round, is_second
 from app.delivery.routes import Account
 from app.extensions import vault
+from app.outcomes import absence
+from app.outcomes.absence import Witness
+from app.outcomes.provider_queries import ask_account
+from app.outcomes.question_round import Looked, Open, Round, is_second
 from app.providers.http import Response
 from app.providers.sms.base import Left, Report, first_of
 from app.setback import recognise

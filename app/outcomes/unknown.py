@@ -1,9 +1,9 @@
 """Messages whose fate is unknown: asked about by our reference, never guessed, never sent again blind.
 
-Found at the provider: the message goes on from there. Provably absent (`app.delivery.absence`), from the list of its
-time too (`app.delivery.by_time`): it waits to be sent again, once for a person and a message. Neither: it stays
-unknown, is asked about again, ever less often, and a manager decides (`app.delivery.held`). An account's questions
-stand still while it is to be left alone.
+Found at the provider: the message goes on from there. Provably absent (`app.outcomes.absence`), from the list of its
+time too (`app.outcomes.listing_check`): it waits to be sent again, once for a person and a message. Neither: it stays
+unknown, is asked about again, ever less often, and a manager decides (`app.outcomes.manual_review`). An account's
+questions stand still while it is to be left alone.
 """
 
 import random
@@ -18,11 +18,12 @@ from sqlalchemy import Connection, text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
-from app.delivery import absence, log, questions, reports, routes, slices, stopping, waking, witness
-from app.delivery.by_time import Listing
+from app.delivery import log, routes, slices, stopping, waking
 from app.delivery.log import Told
-from app.delivery.questions import Looked, Open
 from app.delivery.slices import Range
+from app.outcomes import absence, apply_reports, question_round, witness
+from app.outcomes.listing_check import Listing
+from app.outcomes.question_round import Looked, Open
 from app.states import reached, result_codes
 from app.states.transitions import Step, move, move_campaign, note
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -127,14 +128,14 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: floa
     except (Unusable, CannotOpen) as fault:
         _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
         return 0, 0.0
-    listing = Listing(account, part.tenant_id, [item for item in due if questions.is_second(item, at)])
+    listing = Listing(account, part.tenant_id, [item for item in due if question_round.is_second(item, at)])
     random.shuffle(due)
     chunk, rest = due[:_FIRST], sorted(due[_FIRST:], key=lambda item: item.settled_at)
     requeued, unproven = 0, list[Open]()
     while chunk:
         began = time.monotonic()
         asked, now = _claim(chunk)
-        looked = questions.look_up(account, asked, now)
+        looked = question_round.look_up(account, asked, now)
         listing.weigh(looked, now)
         requeued += _settle(part, asked, looked, now)
         unproven += looked.unproven
@@ -201,7 +202,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
             "campaign_id": part.campaign_id,
             "first_id": part.first_id,
             "last_id": part.last_id,
-            "no_receipt": result_codes.NO_RECEIPT,  # those were accepted: `app.delivery.silence` asks about them
+            "no_receipt": result_codes.NO_RECEIPT,  # those were accepted: `app.outcomes.missing_receipts` asks about them
             "not_sent": result_codes.NOT_SENT,
             "listed": result_codes.LISTED,
         },
@@ -213,7 +214,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
             Open(
                 recipient_id=row.id,
                 attempt=row.attempt,
-                references=questions.references_of(row),
+                references=question_round.references_of(row),
                 since=row.since,
                 settled_at=settled_at,
                 contract_id=row.sms_contract_id,
@@ -221,7 +222,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
                 asked_at=row.asked_at,
                 absent_at=row.absent_at,
                 for_a_person=row.for_a_person,
-                spans=questions.spans_of(row, settled_at),
+                spans=question_round.spans_of(row, settled_at),
                 phone_index=row.phone_index,
             )
         )
@@ -254,7 +255,7 @@ def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -
             for (item, attempt), report in looked.found.items()
             if item.recipient_id in ids
         ]
-        reports.apply(connection, told)
+        apply_reports.apply(connection, told)
         of_own = {item for item, attempt in looked.found if attempt == item.attempt}
         still = [item for item in asked if item.recipient_id in ids and item not in of_own]
         return _weigh(connection, part, still, looked, now, state)
@@ -272,7 +273,7 @@ def _weigh(
     # it begins anew: a list by time is long, and is asked for ever less often
     _mark(connection, [item for item in still if item in looked.unlisted or item in looked.near], None)
     _leave_to_manager(connection, part, [item for item in still if item in looked.near], now)
-    proven = [item for item in absent if questions.is_second(item, now)]
+    proven = [item for item in absent if question_round.is_second(item, now)]
     return _send_again(connection, part, proven, now, state)
 
 

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, text
 from app import references, tenancy
 from app.accounts import Unusable, witness_phone_of
 from app.config import settings
-from app.delivery import absence, caps, pacing, routes
+from app.delivery import caps, pacing, routes
 from app.delivery.breaker import RESTS
-from app.delivery.questions import Open
 from app.delivery.routes import Route
 from app.extensions import db
 from app.models import SmsAccount
+from app.outcomes import absence
+from app.outcomes.question_round import Open
 from app.providers.curl import perform
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt

@@ -2,7 +2,7 @@
 
 A receipt that isn't signed only says "look again": its message is fetched from the provider, and that answer counts.
 What names no attempt of ours, or can't be read at all, is kept with a word that says so. A receipt that can't be
-answered now, or that is ahead of what the provider itself says, is tried again (`app.delivery.receipt_queue`).
+answered now, or that is ahead of what the provider itself says, is tried again (`app.outcomes.receipt_queue`).
 """
 
 import time
@@ -15,10 +15,11 @@ from sqlalchemy import Connection, text
 
 from app import queues, references, tenancy
 from app.accounts import Unusable, is_receipt_key
-from app.delivery import asking, receipt_queue, reports, routes, stopping
+from app.delivery import routes, stopping
 from app.delivery.log import Told
-from app.delivery.receipt_queue import Waiting
 from app.extensions import vault
+from app.outcomes import apply_reports, provider_queries, receipt_queue
+from app.outcomes.receipt_queue import Waiting
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
@@ -30,15 +31,15 @@ BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundl
 
 _JOB = "jobs.tracking.apply_receipts"
 _BATCH = 200
-# Such as were tried before are fewer than it takes to call a provider silent (`app.delivery.asking`), and each may take
-# the account's own time limit; whoever is new has an answer soon or is tried again as one of those.
+# Such as were tried before are fewer than it takes to call a provider silent (`app.outcomes.provider_queries`), and
+# each may take the account's own time limit; whoever is new has an answer soon or is tried again as one of those.
 _RETRIED = 12
 _NEW_TIMEOUT_S = 5.0
 _ASKING_S = 20.0
 _SHIFT_S = 10.0
 # so long a message that the provider told of may be missing from its own answers before its receipt is put aside
 _PATIENCE = timedelta(days=1)
-# so long a receipt may be ahead of the provider's own answer; then `app.delivery.silence` asks
+# so long a receipt may be ahead of the provider's own answer; then `app.outcomes.missing_receipts` asks
 _AHEAD = timedelta(hours=72)
 _UNUSABLE_WAIT_S = 60.0
 # what a message may still become: a later one overrules
@@ -137,7 +138,7 @@ def _opened(account_id: int) -> routes.Account | None:
         return routes.account(account_id)
     except (Unusable, CannotOpen) as fault:
         _log.error("receipts not applied", sms_account_id=account_id, reason=str(fault))
-        asking.leave_alone(account_id, _UNUSABLE_WAIT_S)
+        provider_queries.leave_alone(account_id, _UNUSABLE_WAIT_S)
         return None
 
 
@@ -216,7 +217,7 @@ def _fetch(
             raise UnclearAnswer("mismatch")
         return report
 
-    asked = asking.ask_account(account.id, requests, read, what="detail", for_s=_ASKING_S)
+    asked = provider_queries.ask_account(account.id, requests, read, what="detail", for_s=_ASKING_S)
     verdict.wait_s = asked.wait_s
     for item, found in pushed.items():
         wanted = [report.provider_id for report in found]
@@ -244,7 +245,7 @@ def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, S
         told += [Told(one.recipient_id, one.attempt, report, min(report.at or now, now)) for one, report in pairs]
         outcomes[item] = ", ".join(str(report.state) for _, report in pairs) or "no message of ours"
     if told:
-        reports.apply(connection, told)
+        apply_reports.apply(connection, told)
     return outcomes
 
 

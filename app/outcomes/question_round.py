@@ -1,6 +1,6 @@
 """One round of questions about messages without a known outcome, and what its answers prove.
 
-Witnesses are asked for before and after (`app.delivery.absence`), all with the same kind of request. What was absent in
+Witnesses are asked for before and after (`app.outcomes.absence`), all with the same kind of request. What was absent in
 an earlier round is asked for twice in this one. No transaction is open meanwhile.
 """
 
@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 
 from app import references, tenancy
-from app.delivery import absence
-from app.delivery.absence import Sight, Witness
-from app.delivery.asking import ask_account
 from app.delivery.routes import Account
+from app.outcomes import absence
+from app.outcomes.absence import Sight, Witness
+from app.outcomes.provider_queries import ask_account
 from app.providers.http import Response
 from app.providers.sms.base import Report
 
@@ -53,8 +53,8 @@ class Looked:
     """What a round told: reports by message and attempt; messages with an `empty` answer, and those provably `absent`.
 
     `unproven` have an empty answer and no witness. Of those absent twice, something stands in the list by time that may
-    be the message (`near`), or that list shows nothing for sure (`unlisted`): see `app.delivery.by_time`. `wait_s`: the
-    account is to be left alone for so long.
+    be the message (`near`), or that list shows nothing for sure (`unlisted`): see `app.outcomes.listing_check`.
+    `wait_s`: the account is to be left alone for so long.
     """
 
     found: dict[tuple[Open, int], Report] = field(default_factory=dict)

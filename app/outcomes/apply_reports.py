@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from app.delivery import doubled, log, retries
+from app.delivery import log, retries
 from app.delivery.log import Told
+from app.outcomes import double_sends
 from app.providers.sms.base import ReportState
 from app.states import result_codes
 from app.states.transitions import Step, move
@@ -60,7 +61,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     people = {row.id: row for row in rows}
     attempts = _attempts(connection, ids)
     told = _dated(told, attempts)
-    doubled.keep(connection, told, attempts)
+    double_sends.keep(connection, told, attempts)
     groups: dict[SmsState, dict[tuple[int, int], Told]] = defaultdict(dict)
     for item in told:
         if item.recipient_id in people:
