@@ -14,7 +14,7 @@ from admin_views.flow_base import ONE, FlowView, Page, one_campaign, ours
 from app.auth.staff import Role
 from app.campaigns import approval, lifecycle
 from app.campaigns.lifecycle import NotReady
-from app.delivery import again, trial
+from app.delivery import resend, test_sms
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
@@ -138,7 +138,7 @@ class CampaignLife(FlowView):
         ours(campaign_id)
         typed = fields.typed("phone").strip()
         try:
-            state = trial.send_trial(campaign_id, typed, user_id=staff().id)
+            state = test_sms.send_trial(campaign_id, typed, user_id=staff().id)
         except NotReady as not_ready:
             campaign = one_campaign(campaign_id)
             context = flow_preview.check_page(campaign, trial_typed=typed, trial_problems=not_ready.problems)
@@ -152,14 +152,14 @@ class CampaignLife(FlowView):
         """Send again to those it didn't reach, once confirmed."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
-            problems = again.problems(campaign)
-            question = None if problems else flow_again.resend_question(campaign, again.to_resend(campaign))
+            problems = resend.problems(campaign)
+            question = None if problems else flow_again.resend_question(campaign, resend.to_resend(campaign))
             if question is None:
                 return self._nobody(campaign, problems)
             return self.confirm(campaign, "status", question)
         ours(campaign_id)
         try:
-            count = again.resend(campaign_id, user_id=staff().id)
+            count = resend.resend(campaign_id, user_id=staff().id)
         except NotReady as not_ready:
             return self._nobody(one_campaign(campaign_id), not_ready.problems)
         flash(f"{count:,}件の再送を始めました。", "success")
@@ -169,7 +169,7 @@ class CampaignLife(FlowView):
     def remind(self, campaign_id: int, which: str) -> Page:
         """Say to how many a reminder goes, and with which words."""
         campaign = _asked(campaign_id, which)
-        return self._remind_page(campaign, which, campaign.sms_text, again.problems(campaign))
+        return self._remind_page(campaign, which, campaign.sms_text, resend.problems(campaign))
 
     @expose(_WHICH, methods=["POST"])
     @sure
@@ -183,7 +183,7 @@ class CampaignLife(FlowView):
             problem = f"SMS本文が長すぎます。{_MOST_TEXT}文字以内で入力してください。"
             return self._remind_page(one_campaign(campaign_id), which, typed, [problem]), 422
         try:
-            count = again.remind(
+            count = resend.remind(
                 campaign_id,
                 which,
                 user_id=staff().id,
@@ -210,7 +210,7 @@ class CampaignLife(FlowView):
 def _asked(campaign_id: int, which: str) -> Campaign:
     """Give the campaign, if there can be a reminder of that kind; else 404."""
     campaign = one_campaign(campaign_id)
-    if which not in again.WHICH or (which == "unpaid" and not campaign.payment_required):
+    if which not in resend.WHICH or (which == "unpaid" and not campaign.payment_required):
         abort(404)
     return campaign
 

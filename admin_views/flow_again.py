@@ -8,8 +8,8 @@ from flask import url_for
 from admin_views.flow_status import Confirmation
 from app.campaigns import timing
 from app.campaigns.segments import LIMIT
-from app.delivery import again
-from app.delivery.again import Count
+from app.delivery import resend
+from app.delivery.resend import Count
 from app.models import Campaign
 from app.values.japan_time import japan_minutes
 
@@ -62,14 +62,14 @@ def resend_question(campaign: Campaign, found: Count) -> Confirmation | None:
 
 def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
     """Give what the reminder's page shows."""
-    found = again.to_remind(campaign, which)
+    found = resend.to_remind(campaign, which)
     return {
         "which": which,
-        "who": again.WHICH[which],
+        "who": resend.WHICH[which],
         "found": found,
         "excluded": _EXCLUDED[which],
         "typed": typed,
-        "number": again.next_number(campaign.id),
+        "number": resend.next_number(campaign.id),
         "starting": starting(campaign),
         "limit": LIMIT,
         "url": url_for("life.send_reminder", campaign_id=campaign.id, which=which),

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from admin_views import payment_waits, sms_waits
 from admin_views.sms_waits import Notice
 from app.campaigns import lifecycle, timing, waves
-from app.delivery import again, numbers
+from app.delivery import number_limits, resend
 from app.extensions import db
 from app.models import Campaign, Reminder
 from app.reports.campaign_totals import HOURS, Figures
@@ -151,7 +151,7 @@ def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
     if campaign.payment_required:
         counts["unpaid"] = now.people - now.payment[PaymentState.PAID]
     offers += [
-        (f"{again.WHICH[which]}にリマインドを送る", url_for("life.remind", campaign_id=campaign.id, which=which))
+        (f"{resend.WHICH[which]}にリマインドを送る", url_for("life.remind", campaign_id=campaign.id, which=which))
         for which, count in counts.items()
         if count
     ]
@@ -166,7 +166,7 @@ def _reminders(campaign: Campaign) -> list[dict[str, Any]]:
         {
             "number": row.number,
             "created_at": row.created_at,
-            "which": again.WHICH[row.which],
+            "which": resend.WHICH[row.which],
             "people": row.people,
             "sms_text": row.sms_text,
         }
@@ -247,7 +247,7 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
             "わけを見て、送信済みとするか送り直すかを、管理者が決めてください。まとめて決められます。"
         )
         alerts.append(Alert("held", count.held, words, decided_at))
-    if capped := numbers.count(campaign):
+    if capped := number_limits.count(campaign):
         words = (
             "は同じ電話番号へのSMSが上限に達したため、送らずに保留しています。"
             "送るかどうかを、管理者が決めてください。まとめて決められます。"

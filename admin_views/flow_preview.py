@@ -16,7 +16,7 @@ from app.campaigns.short_forms import WORDS
 from app.campaigns.template import MissingField
 from app.campaigns.windows import describe, policy_of
 from app.config import settings
-from app.delivery import trial
+from app.delivery import test_sms
 from app.extensions import db
 from app.intake.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient
@@ -227,7 +227,7 @@ def check_page(
         **flow_rows.excluded_rows(campaign),
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
-        "trials": trial.latest(campaign),
+        "trials": test_sms.latest(campaign),
         "trial_typed": trial_typed,
         "trial_problems": trial_problems,
     }

@@ -21,8 +21,8 @@ from admin_views.scoping import as_id, rows
 from app.auth.staff import Role
 from app.campaigns import people as campaign_people
 from app.campaigns import timing
-from app.delivery import numbers
-from app.delivery.chosen import Chosen
+from app.delivery import number_limits
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.outcomes import manual_decisions, manual_review
@@ -66,7 +66,7 @@ class HeldPeople(FlowView):
         """Show who is held and why, and what one can do."""
         campaign = one_campaign(campaign_id)
         asked, after = request.args.get("reason", ""), as_id(request.args.get("after", "0")) or 0
-        counts = {**manual_review.by_reason(campaign), **numbers.by_reason(campaign)}
+        counts = {**manual_review.by_reason(campaign), **number_limits.by_reason(campaign)}
         groups = [
             _group(campaign, reason, count, after if reason == asked else 0)
             for reason, count in counts.items()
@@ -118,11 +118,11 @@ class HeldPeople(FlowView):
 
 
 def _group(campaign: Campaign, reason: str, count: int, after: int) -> Group:
-    of_numbers = reason in numbers.HELD
+    of_numbers = reason in number_limits.HELD
     if of_numbers:
         chosen = Chosen(datetime.now(UTC), reason=reason)
         traces: dict[int, list[Trace]] = {
-            one: [] for one in numbers.seen(campaign, chosen, after_id=after, limit=SHOWN)
+            one: [] for one in number_limits.seen(campaign, chosen, after_id=after, limit=SHOWN)
         }
     else:
         cases = manual_review.cases(campaign, reason, after_id=after, limit=SHOWN)
@@ -152,7 +152,7 @@ def _asked() -> tuple[Verdict, Chosen]:
     reason, at = fields.typed("reason"), seen_at()
     if verdict not in set(Verdict) or at is None or (everybody and verdict == Verdict.SEND):
         abort(404)
-    if reason not in (numbers.HELD if verdict in OF_NUMBERS else manual_review.REASONS):
+    if reason not in (number_limits.HELD if verdict in OF_NUMBERS else manual_review.REASONS):
         abort(404)
     ids = None if everybody else sorted({one for one in map(as_id, request.form.getlist("id")) if one is not None})
     return Verdict(verdict), Chosen(at, reason=reason, ids=ids)
@@ -170,9 +170,9 @@ def seen_at() -> datetime | None:
 
 def _count(campaign: Campaign, verdict: Verdict, chosen: Chosen) -> int:
     if chosen.ids is not None:
-        seen = manual_review.seen if verdict in OF_UNKNOWN else numbers.seen
+        seen = manual_review.seen if verdict in OF_UNKNOWN else number_limits.seen
         return len(seen(campaign, chosen, after_id=0, limit=MOST))
-    by_reason = manual_review.by_reason if verdict in OF_UNKNOWN else numbers.by_reason
+    by_reason = manual_review.by_reason if verdict in OF_UNKNOWN else number_limits.by_reason
     return by_reason(campaign, at=chosen.at).get(chosen.reason or "", 0)
 
 

@@ -17,7 +17,7 @@ from admin_views.fields import line, required, select_options, text
 from admin_views.person_page import problem_words
 from admin_views.scoping import rows
 from app.auth.sign_in import SignInRefused, confirm
-from app.delivery.again import unpaid_after_all
+from app.delivery.resend import unpaid_after_all
 from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
 from app.payments import acts, by_hand, reconcile

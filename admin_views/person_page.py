@@ -10,7 +10,7 @@ from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
 from app.campaigns import timing
-from app.delivery import again
+from app.delivery import resend
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
 from app.payments.review import Problem, split
@@ -161,7 +161,7 @@ def advice(person: Recipient) -> str:
         return ""
     if person.retry_at is not None and person.campaign.state != CampaignState.CANCELLED:
         now = "このあと自動で送り直します（「次の自動再送」）。待てないときは、ほかの方法で連絡してください。"
-    elif again.may_resend(person):
+    elif resend.may_resend(person):
         now = "番号が正しければ、「状況」の画面の「不達の人へ再送」で送り直せます。"
     else:
         now = "この番号へは、送り直しても届きません。"

@@ -21,8 +21,8 @@ from admin_views.scoping import as_id, managers, rows
 from app import audit, tenancy
 from app.auth.staff import Role
 from app.campaigns import people
-from app.delivery import numbers
-from app.delivery.chosen import Chosen
+from app.delivery import number_limits
+from app.delivery.held_selection import Chosen
 from app.extensions import db, vault
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
@@ -219,7 +219,7 @@ class RecipientView(SecureModelView):
             .filter(DoubledMessage.recipient_id == person.id, DoubledMessage.settled_at.is_(None))
             .order_by(DoubledMessage.attempt)
             .all(),
-            capped=result_codes.words(person.sms_code) if numbers.is_held(person) else "",
+            capped=result_codes.words(person.sms_code) if number_limits.is_held(person) else "",
             may_settle=staff().role == Role.MANAGER,
         )
 
@@ -335,6 +335,6 @@ class RecipientView(SecureModelView):
         person = self.get_one(recipient_id)
         if how not in OF_NUMBERS:
             abort(404)
-        if request.method == "GET" and numbers.is_held(person):
+        if request.method == "GET" and number_limits.is_held(person):
             return self._question(person, Verdict(how), person.sms_code)
         return self._decided(person, Verdict(how))

@@ -11,7 +11,7 @@ from admin_views.accounts import PREFIX, AccountForm, AccountView
 from admin_views.fields import AmountField, WholeField, line, phone_line
 from app.accounts import contracts, receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
-from app.delivery import breaker
+from app.delivery import circuit_breaker
 from app.models import SmsAccount
 from app.providers.sms import PROVIDERS
 from app.restore import new_accounts
@@ -141,7 +141,7 @@ class SmsAccountView(AccountView):
             seal_witness_phone(model, to_e164(form.witness_phone.data))
         elif "no_witness" in form and form.no_witness.data:
             seal_witness_phone(model, None)
-        breaker.close(model)
+        circuit_breaker.close(model)
         new_accounts.hold(model)
 
     def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook

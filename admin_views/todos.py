@@ -15,7 +15,7 @@ from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.auth.staff import Role
 from app.campaigns import timing
-from app.delivery import numbers
+from app.delivery import number_limits
 from app.extensions import db
 from app.models import (
     Campaign,
@@ -255,7 +255,7 @@ def _capped() -> Iterator[Todo]:
     people = rows(Recipient).filter(Recipient.capped_at.is_not(None), Recipient.sms_state == SmsState.CANCELLED)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
     for campaign in some.order_by(Campaign.launched_at.desc()).limit(_NAMED):
-        if held_people := numbers.count(campaign):
+        if held_people := number_limits.count(campaign):
             text = f"配信「{campaign.name}」の{held_people:,}件は、同じ電話番号への上限を超えるため保留しています。"
             whose = "送るかどうかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
             yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))

@@ -3,7 +3,7 @@
 In: the name of the work. Out: a lease, renewed by each sign of life. What can't happen here: a frozen process or a lost
 machine that keeps the work (its lease ends by itself), one that wakes and goes on (its next sign of life raises `Lost`,
 and so does each write that `hold` guards), or a lock that dies with a pooled connection. A slice has a lease of its own
-(`app.delivery.slices`): it is renewed with everything that is written for it.
+(`app.delivery.leases`): it is renewed with everything that is written for it.
 """
 
 from collections.abc import Iterator

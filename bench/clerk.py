@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app import create_app, queues, tenancy
 from app.accounts import seal_credentials, seal_witness_phone
 from app.campaigns import lifecycle, rehearsal, waves
-from app.delivery import slices
+from app.delivery import leases
 from app.demo import WITNESS_PHONE
 from app.exports import export_jobs
 from app.exports.selection import Selection
@@ -49,7 +49,7 @@ def lease(campaign_id: int) -> tuple[int, ...]:
         with _scope():
             _launch(campaign_id)
         with tenancy.platform():
-            held = slices.lease()
+            held = leases.lease()
             assert held is not None  # noqa: S101 - launched above
     return (held.slice_id, held.tenant_id, held.campaign_id, held.first_id, held.last_id, held.fence)
 

@@ -6,9 +6,9 @@
 from datetime import UTC, datetime, timedelta
 
 from app import create_app, queues, tenancy
-from app.delivery import books, routes, slices
-from app.delivery.books import Result
-from app.delivery.slices import Lease
+from app.delivery import claims, leases, send_context
+from app.delivery.claims import Result
+from app.delivery.leases import Lease
 from app.providers.curl import perform
 from jobs import worker
 
@@ -19,11 +19,11 @@ def send_one(
     slice_id: int, tenant_id: int, campaign_id: int, first_id: int, last_id: int, fence: int, recipient_id: int
 ) -> None:
     """Claim one person of a held slice, send, record: a commit before and one after the request."""
-    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=slices.clock() + 60)
+    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=leases.clock() + 60)
     with tenancy.tenant(tenant_id):
-        way = routes.route(campaign_id)
-        with slices.holding(held) as connection:
-            [claim] = books.claim(
+        way = send_context.route(campaign_id)
+        with leases.holding(held) as connection:
+            [claim] = claims.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -33,10 +33,10 @@ def send_one(
                 limit=1,
             )
         outcome = way.account.provider.outcome(
-            perform(routes.request(way, claim, datetime.now(UTC) + timedelta(hours=1)))
+            perform(send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1)))
         )
-        with slices.holding(held) as connection:
-            books.record(connection, held, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])
+        with leases.holding(held) as connection:
+            claims.record(connection, held, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Jobs of delivery: send what is due, look after messages whose fate is unknown."""
 
 from app import queues, tenancy
-from app.delivery import turns
+from app.delivery import dispatch
 from app.outcomes import missing_receipts, unknown
 from jobs import aside
 
@@ -9,7 +9,7 @@ from jobs import aside
 def send() -> None:
     """Send what is due, turn by turn. The job names no slice: whose turn it is, the database says."""
     queues.begun("jobs.delivery.send")
-    turns.serve()
+    dispatch.serve()
 
 
 def reconcile(tenant_id: int) -> None:

@@ -1,7 +1,7 @@
 """Jobs of the payments room."""
 
 from app import queues, tenancy
-from app.delivery import stopping
+from app.delivery import shutdown
 from app.payments import asking, reconcile
 
 
@@ -9,7 +9,7 @@ def ask(tenant_id: int) -> None:
     """Ask about the payments that are due: those that an event told of, those under way."""
     queues.begun("jobs.payments.ask", tenant_id)
     with tenancy.tenant(tenant_id):
-        more = asking.ask_due(tenant_id, stopping=stopping.asked.is_set)
+        more = asking.ask_due(tenant_id, stopping=shutdown.asked.is_set)
     if more:
         queues.enqueue("jobs.payments.ask", tenant_id, once=True)
 

@@ -1,7 +1,7 @@
 """Jobs of tracking: what providers pushed and time brought becomes states, what managers ordered becomes files."""
 
 from app import queues, tenancy
-from app.delivery import lapsing
+from app.delivery import link_expiry
 from app.exports import export_jobs
 from app.outcomes import receipts
 from app.tenancy import time_limits
@@ -22,7 +22,7 @@ def _apply_receipts(tenant_id: int) -> None:
 def expire_links(tenant_id: int) -> None:
     """Let people stand as expired whose link is over."""
     with tenancy.tenant(tenant_id):
-        lapsing.expire_links(tenant_id)
+        link_expiry.expire_links(tenant_id)
 
 
 def make_export(tenant_id: int, export_id: int) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import queues, tenancy
-from app.delivery import stopping
+from app.delivery import shutdown
 from app.extensions import redis_client
 from app.queues import NamedJob
 from jobs import aside
@@ -48,7 +48,7 @@ class Worker(SimpleWorker):
 
     def handle_warm_shutdown_request(self) -> None:
         """Let the job in progress leave off at its next message, instead of running to its end."""
-        stopping.asked.set()
+        shutdown.asked.set()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         """Run one job of ours, once this machine's clock is right.
@@ -58,9 +58,9 @@ class Worker(SimpleWorker):
         if (fault := _fault(job)) is not None:
             _log.error("job refused: it is none of the product's", queue=queue.name, reason=fault)
             return super().perform_job(job, queue, execution)
-        while _clock_is_wrong() and not stopping.asked.wait(_CLOCK_WAIT_S):
+        while _clock_is_wrong() and not shutdown.asked.wait(_CLOCK_WAIT_S):
             pass
-        if stopping.asked.is_set():
+        if shutdown.asked.is_set():
             self._put_back(job, queue, execution)
             return False
         with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
@@ -98,8 +98,8 @@ def run(queue_name: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, *gc.get_threshold()[1:])
-    stopping.asked.clear()
-    while not stopping.asked.is_set():
+    shutdown.asked.clear()
+    while not shutdown.asked.is_set():
         try:
             worker = Worker(
                 [queues.queue(queue_name)],
@@ -113,6 +113,6 @@ def run(queue_name: str) -> None:
             worker.work(logging_level="WARNING")
         except RedisError as error:
             _log.warning("Redis is away", error=type(error).__name__)
-        if not stopping.asked.is_set():
+        if not shutdown.asked.is_set():
             time.sleep(_RECONNECT_S)
     aside.finish()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.delivery.chosen import Chosen
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Recipient
 from app.outcomes import manual_decisions

@@ -16,7 +16,7 @@ from app import config, tenancy
 from app.accounts import seal_witness_phone
 from app.campaigns import rehearsal
 from app.config import Settings
-from app.delivery import stopping, turns
+from app.delivery import dispatch, shutdown
 from app.extensions import db
 from app.models import SmsAccount
 from sandbox.harness import Sandbox, running_sandbox
@@ -55,7 +55,7 @@ def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable
         absence_gap_s=1,
     )
     config.install(base)
-    stopping.asked.clear()
+    shutdown.asked.clear()
     with app.app_context():
         yield lambda **changes: config.install(replace(config.settings(), **changes))
     config.install(settings)
@@ -97,7 +97,7 @@ class Job:
     def send(self) -> None:
         """Serve as many turns as the campaign has slices."""
         for _ in self.slices:
-            turns.take()
+            dispatch.take()
 
     def make_due(self) -> None:
         """Let a rest of any account and what this campaign's slices wait for be over."""

@@ -143,7 +143,7 @@ def recount_same_number(executor: Executor, campaign_id: int) -> None:
 
 
 def _beyond_limits(campaign: Campaign) -> list[str]:
-    """Return how many will be held because their number gets no more SMS (`app.delivery.numbers`)."""
+    """Return how many will be held because their number gets no more SMS (`app.delivery.number_limits`)."""
     most = settings().number_campaign_cap
     numbers, held = db.session.execute(
         text("""

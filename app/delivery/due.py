@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app import tenancy
 from app.campaigns import ordered_checks
-from app.delivery import slices
+from app.delivery import leases
 from app.outcomes import receipt_queue
 from app.payments.attempts import DUE
 
@@ -88,7 +88,7 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     A receipt that is tried again is due within seconds of the others.
     """
     with tenancy.transaction() as connection:
-        due = slices.due(connection)
+        due = leases.due(connection)
         checks = connection.execute(text(_CHECKS)).all()
         told = connection.execute(text(receipt_queue.DUE)).all()
     yield "jobs.delivery.send", [()] if due else []

@@ -29,7 +29,7 @@ class SmsAccount(TenantOwned, Model):
 
     `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit.
     `price_yen` is what one SMS costs by the contract, for estimates; it may have two decimals. `failures`, `trips`,
-    `resting_until` and `resting_code` are its breaker's (`app.delivery.breaker`): answers in a row that were
+    `resting_until` and `resting_code` are its breaker's (`app.delivery.circuit_breaker`): answers in a row that were
     neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
     `witness_phone_sealed` is the company's own number (確認用番号): an SMS to it may prove the carrier's list fresh
     (`app.outcomes.witness`).

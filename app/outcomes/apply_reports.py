@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from app.delivery import log, retries
-from app.delivery.log import Told
+from app.delivery import retry_schedule, send_log
+from app.delivery.send_log import Told
 from app.outcomes import double_sends
 from app.providers.sms.base import ReportState
 from app.states import result_codes
@@ -53,7 +53,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     ids = sorted({item.recipient_id for item in told})
     rows = connection.execute(
         text(f"""
-            SELECT id, sms_attempt, sms_code, carrier, {log.BEFORE_REMINDER} AS before_reminder
+            SELECT id, sms_attempt, sms_code, carrier, {send_log.BEFORE_REMINDER} AS before_reminder
             FROM recipient r WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
         """),  # noqa: S608 - our own words
         {"ids": ids},
@@ -79,9 +79,9 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         }
         moved = move(connection, SMS, to, list(steps.values()), actor="provider", sources=_FROM[to])
         if to is SmsState.UNDELIVERED:
-            retries.plan(connection, moved)
+            retry_schedule.plan(connection, moved)
         if group:
-            log.tell(connection, to, group)
+            send_log.tell(connection, to, group)
 
 
 def believed(at: datetime, started_at: datetime, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Row, text
 
 from app import audit
-from app.delivery.log import Told
+from app.delivery.send_log import Told
 from app.extensions import db
 from app.models import DoubledMessage
 from app.states.transitions import note

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.delivery.routes import Account
+from app.delivery.send_context import Account
 from app.extensions import vault
 from app.outcomes import absence
 from app.outcomes.absence import Witness

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from app import audit, queues
 from app.campaigns import lifecycle
-from app.delivery import log, numbers, slices
-from app.delivery.chosen import Chosen
+from app.delivery import leases, number_limits, send_log
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Campaign
 from app.outcomes import manual_review
@@ -85,7 +85,7 @@ def decide(campaign_id: int, verdict: Verdict, chosen: Chosen, *, user_id: int) 
 
 
 def _seen(campaign: Campaign, verdict: Verdict, chosen: Chosen, after_id: int, limit: int) -> list[int]:
-    seen = manual_review.seen if verdict in OF_UNKNOWN else numbers.seen
+    seen = manual_review.seen if verdict in OF_UNKNOWN else number_limits.seen
     return seen(campaign, chosen, after_id=after_id, limit=limit)
 
 
@@ -95,27 +95,27 @@ def _decide(campaign_id: int, verdict: Verdict, chosen: Chosen, ids: Sequence[in
     if verdict in SENDING and campaign.state == CampaignState.CANCELLED:
         db.session.rollback()
         return 0
-    parts = slices.lock_those(db.session, campaign_id, ids)
+    parts = leases.lock_those(db.session, campaign_id, ids)
     entries: list[tuple[str, dict[str, int] | None]]
     if verdict in OF_UNKNOWN:
         attempts = manual_review.lock(campaign, chosen, ids)
         _settle(verdict, attempts, actor)
         entries = [(f"recipient:{one}", {"attempt": attempt}) for one, attempt in attempts.items()]
     else:
-        people = numbers.lock(campaign, chosen, ids)
+        people = number_limits.lock(campaign, chosen, ids)
         _allow(verdict, people, actor)
         entries = [(f"recipient:{one}", None) for one in people]
     if not entries:
         db.session.rollback()
         return 0
     if verdict in SENDING:
-        slices.go_on(db.session, parts, campaign_id, actor=actor)
+        leases.go_on(db.session, parts, campaign_id, actor=actor)
     audit.record_all(db.session, actor=actor, act=_ACTS[verdict], entries=entries)
     db.session.commit()
     if verdict in SENDING:
         queues.enqueue("jobs.delivery.send", once=True)
     else:
-        slices.complete(campaign_id)
+        leases.complete(campaign_id)
     return len(entries)
 
 
@@ -128,8 +128,8 @@ def _settle(verdict: Verdict, attempts: dict[int, int], actor: str) -> None:
     ]
     move(db.session, SMS, to, steps, actor=actor, sources=[SmsState.UNKNOWN])
     if verdict is Verdict.SENT:
-        ended = [log.Ended(one, attempt, SmsState.ACCEPTED, code, now) for one, attempt in attempts.items()]
-        log.end(db.session.connection(), ended)
+        ended = [send_log.Ended(one, attempt, SmsState.ACCEPTED, code, now) for one, attempt in attempts.items()]
+        send_log.end(db.session.connection(), ended)
 
 
 def _allow(verdict: Verdict, people: Sequence[int], actor: str) -> None:

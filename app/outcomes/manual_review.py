@@ -16,8 +16,8 @@ from sqlalchemy import text
 from app import references
 from app.accounts import Unusable, contracts, for_sms
 from app.config import settings
-from app.delivery import log
-from app.delivery.chosen import Chosen
+from app.delivery import send_log
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount
 from app.providers.sms import PROVIDERS
@@ -63,8 +63,8 @@ _SINCE = "coalesce(l.answered_at, l.started_at)"
 _REASON = f"""
     CASE WHEN r.sms_code = :no_receipt THEN '{SILENT}'
         WHEN r.sms_code = '{result_codes.LISTED}' THEN '{LISTED}'
-        WHEN {log.SENT_AGAIN} THEN '{SENT_AGAIN}'
-        WHEN {log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
+        WHEN {send_log.SENT_AGAIN} THEN '{SENT_AGAIN}'
+        WHEN {send_log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
         WHEN NOT :has_lookup THEN '{NO_LOOKUP}'
         WHEN k.identity IS DISTINCT FROM CAST(:identity AS bytea) THEN '{OTHER_CONTRACT}'
         WHEN NOT :has_witness THEN '{UNPROVEN_ALONE}'
@@ -162,7 +162,7 @@ def _cases(campaign: Campaign, more: str, values: dict[str, object]) -> list[Cas
         JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
         LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
         JOIN send_log p ON p.recipient_id = r.id AND p.attempt <= l.attempt
-            AND (p.attempt = l.attempt OR p.attempt > {log.BEFORE_REMINDER})
+            AND (p.attempt = l.attempt OR p.attempt > {send_log.BEFORE_REMINDER})
         ORDER BY r.id, p.attempt DESC
     """)  # noqa: S608 - our own words
     settles = timedelta(seconds=settings().gateway_settle_s)

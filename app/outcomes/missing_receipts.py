@@ -22,8 +22,8 @@ from sqlalchemy import Connection, Row, text
 
 from app import queues, references, tenancy
 from app.accounts import Unusable
-from app.delivery import routes, stopping
-from app.delivery.log import Told
+from app.delivery import send_context, shutdown
+from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
@@ -97,7 +97,7 @@ class _Answers:
 def poll(tenant_id: int) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
     ends = time.monotonic() + _SHIFT_S
-    while not stopping.asked.is_set():
+    while not shutdown.asked.is_set():
         if time.monotonic() >= ends:
             queues.enqueue("jobs.delivery.poll", tenant_id, once=True)
             return
@@ -193,7 +193,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
     for account_id in sorted({item.account_id for item in batch}):
         mine = [item for item in batch if item.account_id == account_id]
         try:
-            account = routes.account(account_id)
+            account = send_context.account(account_id)
         except (Unusable, CannotOpen) as fault:
             _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
             answers.unasked.update(mine)
@@ -201,7 +201,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
             continue
         requests = {item: _question(item, account) for item in mine}
 
-        def read(item: _Silent, response: Response, account: routes.Account = account) -> Report | None:
+        def read(item: _Silent, response: Response, account: send_context.Account = account) -> Report | None:
             if item.provider_id is None:
                 return account.provider.found(response, item.reference)
             report = account.provider.report(response)
@@ -217,7 +217,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
     return answers
 
 
-def _question(item: _Silent, account: routes.Account) -> Request | None:
+def _question(item: _Silent, account: send_context.Account) -> Request | None:
     """Ask by the provider's id where it gave one, else by our reference where it can be asked so."""
     if item.provider_id is not None:
         return account.provider.detail(account.opened, item.provider_id)

@@ -13,8 +13,8 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 from sqlalchemy import text
 
 from app import tenancy
-from app.delivery import stopping
-from app.delivery.waits import WORTH_TELLING_S
+from app.delivery import shutdown
+from app.delivery.account_waits import WORTH_TELLING_S
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request, Response, wish_s
 from app.providers.sms.base import UnclearAnswer
@@ -157,7 +157,7 @@ def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T], *, for_
     def may_ask(_key: K) -> bool:
         if ends is not None and time.monotonic() >= ends:
             return False
-        return not wait_s and unanswered < _SILENT and refused < _SILENT and not stopping.asked.is_set()
+        return not wait_s and unanswered < _SILENT and refused < _SILENT and not shutdown.asked.is_set()
 
     with Engine[K](min(_AT_ONCE, len(requests))) as engine:
         engine.run(iter(requests.items()), answered, before_call=may_ask, on_skipped=skipped.add)

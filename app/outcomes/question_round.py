@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 
 from app import references, tenancy
-from app.delivery.routes import Account
+from app.delivery.send_context import Account
 from app.outcomes import absence
 from app.outcomes.absence import Sight, Witness
 from app.outcomes.provider_queries import ask_account

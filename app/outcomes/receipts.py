@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 
 from app import queues, references, tenancy
 from app.accounts import Unusable, is_receipt_key
-from app.delivery import routes, stopping
-from app.delivery.log import Told
+from app.delivery import send_context, shutdown
+from app.delivery.send_log import Told
 from app.extensions import vault
 from app.outcomes import apply_reports, provider_queries, receipt_queue
 from app.outcomes.receipt_queue import Waiting
@@ -110,7 +110,7 @@ def apply_waiting(tenant_id: int) -> None:
         for account_id in found:
             account = _opened(account_id)
             for tried in (False, True) if account else ():
-                if stopping.asked.is_set():
+                if shutdown.asked.is_set():
                     return
                 batch = receipt_queue.claim(account_id, tried=tried, limit=_RETRIED if tried else _BATCH)
                 if account and batch:
@@ -132,17 +132,17 @@ def _message_id(provider: str, body: bytes) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _opened(account_id: int) -> routes.Account | None:
+def _opened(account_id: int) -> send_context.Account | None:
     """Open an account; one that can't be is left alone for a while, so that it keeps no worker busy."""
     try:
-        return routes.account(account_id)
+        return send_context.account(account_id)
     except (Unusable, CannotOpen) as fault:
         _log.error("receipts not applied", sms_account_id=account_id, reason=str(fault))
         provider_queries.leave_alone(account_id, _UNUSABLE_WAIT_S)
         return None
 
 
-def _work(tenant_id: int, account: routes.Account, batch: Sequence[Waiting], *, tried: bool) -> None:
+def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting], *, tried: bool) -> None:
     """Make what can be made of claimed receipts, and say when to try the others again."""
     verdict = _Verdict()
     pushed: dict[Waiting, Sequence[Report]] = {}
@@ -194,7 +194,7 @@ def _adds_nothing(report: Report, attempt: _Attempt) -> bool:
 
 
 def _fetch(
-    account: routes.Account,
+    account: send_context.Account,
     pushed: Mapping[Waiting, Sequence[Report]],
     verdict: _Verdict,
     tried: bool,  # noqa: FBT001

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
-from app.delivery import log, routes, slices, stopping, waking
-from app.delivery.log import Told
-from app.delivery.slices import Range
+from app.delivery import leases, retry_due, send_context, send_log, shutdown
+from app.delivery.leases import Range
+from app.delivery.send_log import Told
 from app.outcomes import absence, apply_reports, question_round, witness
 from app.outcomes.listing_check import Listing
 from app.outcomes.question_round import Looked, Open
@@ -40,7 +40,7 @@ _LONGEST_WAIT = timedelta(hours=1)
 _SOON = timedelta(seconds=1)
 
 # earlier attempts that may have arrived after all
-_EARLIER = f"{log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt"
+_EARLIER = f"{send_log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt"
 
 _log = structlog.get_logger()
 
@@ -48,9 +48,9 @@ _log = structlog.get_logger()
 def reconcile() -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
     ends = time.monotonic() + _SHIFT_S
-    waking.wake()
+    retry_due.wake()
     _revive_stalled()
-    while not stopping.asked.is_set() and (part := slices.to_check()):
+    while not shutdown.asked.is_set() and (part := leases.to_check()):
         _check(part, ends)
         if time.monotonic() >= ends:
             queues.enqueue("jobs.delivery.reconcile", part.tenant_id, once=True)
@@ -87,7 +87,7 @@ def _check(part: Range, ends: float) -> None:
     with tenancy.transaction() as connection:
         if _lock(connection, part) == CampaignState.CANCELLED:
             # whom a worker let wait again after the cancelling, and died before it gave the slice back
-            slices.let_go(connection, part, result_codes.CALLED_OFF)
+            leases.let_go(connection, part, result_codes.CALLED_OFF)
         left, now = _unknown(connection, part)
         times = [
             max(next_question(item), rests_until.get(account_id, now), now + _SOON)
@@ -102,7 +102,7 @@ def _check(part: Range, ends: float) -> None:
     if requeued:
         queues.enqueue("jobs.delivery.send", once=True)
     if not left:
-        slices.complete(part.campaign_id)
+        leases.complete(part.campaign_id)
 
 
 def _spare_reached(connection: Connection, part: Range) -> None:
@@ -124,7 +124,7 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: floa
     if not due:
         return 0, 0.0
     try:
-        account = routes.account_with_contract(account_id)
+        account = send_context.account_with_contract(account_id)
     except (Unusable, CannotOpen) as fault:
         _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
         return 0, 0.0
@@ -183,7 +183,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
         text(f"""
             SELECT r.id, l.attempt, l.sms_account_id, coalesce(l.answered_at, l.started_at) AS since, l.code,
                 l.sms_contract_id, k.identity, l.asked_at, l.absent_at, {absence.REFERENCE},
-                r.sms_code = :listed OR {log.SENT_AGAIN} OR {log.ARRIVED_BEFORE} AS for_a_person,
+                r.sms_code = :listed OR {send_log.SENT_AGAIN} OR {send_log.ARRIVED_BEFORE} AS for_a_person,
                 l.started_at, r.phone_index,
                 ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
                 ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references,
@@ -319,9 +319,11 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now
         Step(item.recipient_id, now, {"attempt": item.attempt, "code": code}, {"sms_code": code}) for item in proven
     ]
     move(connection, SMS, SmsState.QUEUED, steps, actor="system", sources=[SmsState.UNKNOWN])
-    log.end(connection, [log.Ended(item.recipient_id, item.attempt, SmsState.CANCELLED, code, now) for item in proven])
+    send_log.end(
+        connection, [send_log.Ended(item.recipient_id, item.attempt, SmsState.CANCELLED, code, now) for item in proven]
+    )
     if state == CampaignState.CANCELLED:
-        slices.let_go(connection, part, result_codes.CALLED_OFF)
+        leases.let_go(connection, part, result_codes.CALLED_OFF)
         return 0
     connection.execute(text("UPDATE slice SET due_at = now() WHERE id = :id"), {"id": part.slice_id})
     return len(proven)

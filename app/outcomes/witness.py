@@ -14,9 +14,9 @@ from sqlalchemy import Connection, text
 from app import references, tenancy
 from app.accounts import Unusable, witness_phone_of
 from app.config import settings
-from app.delivery import caps, pacing, routes
-from app.delivery.breaker import RESTS
-from app.delivery.routes import Route
+from app.delivery import daily_cap, rate_limit, send_context
+from app.delivery.circuit_breaker import RESTS
+from app.delivery.send_context import Route
 from app.extensions import db
 from app.models import SmsAccount
 from app.outcomes import absence
@@ -53,13 +53,13 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
     if not waiting:
         return
     try:
-        way = routes.route(campaign_id)
+        way = send_context.route(campaign_id)
         phone = witness_phone_of(db.session.get_one(SmsAccount, account_id))
         db.session.rollback()
     except (Unusable, CannotOpen) as fault:
         _log.error("no witness sent", sms_account_id=account_id, reason=str(fault))
         return
-    closes = routes.ends_at(way.policy, now)
+    closes = send_context.ends_at(way.policy, now)
     if phone is None or way.account.id != account_id or closes is None:
         return
     reference = references.witness()
@@ -115,9 +115,9 @@ def _write_down_in(connection: Connection, way: Route, campaign_id: int, referen
     if not may or others:
         return None
     if way.daily_cap is not None:
-        if not caps.left(connection, way.tenant_id, way.daily_cap):
+        if not daily_cap.left(connection, way.tenant_id, way.daily_cap):
             return None
-        caps.add(connection, way.tenant_id, 1)
+        daily_cap.add(connection, way.tenant_id, 1)
     return int(
         connection.execute(
             text("""
@@ -136,7 +136,7 @@ def _write_down_in(connection: Connection, way: Route, campaign_id: int, referen
 
 def _send(way: Route, row_id: int, message: SmsMessage) -> None:
     account = way.account
-    if pacing.may_leave(account.id, account.rate_per_s, _PATIENCE_S):
+    if rate_limit.may_leave(account.id, account.rate_per_s, _PATIENCE_S):
         request = account.provider.send(account.opened, message)
         outcome = account.provider.outcome(perform(request, before_call=lambda: way.policy.open_at(datetime.now(UTC))))
     else:

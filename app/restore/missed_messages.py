@@ -14,8 +14,8 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.delivery import slices
-from app.delivery.log import Told
+from app.delivery import leases
+from app.delivery.send_log import Told
 from app.extensions import vault
 from app.outcomes import apply_reports
 from app.providers.sms.base import Left
@@ -83,7 +83,7 @@ def _write(connection: Connection, account: Asked, campaign_id: int, items: Sequ
         .mappings()
         .one()
     )
-    slices.lock_those(connection, campaign_id, [item.recipient_id for item in items])
+    leases.lock_those(connection, campaign_id, [item.recipient_id for item in items])
     people = connection.execute(
         text("SELECT id, sms_attempt FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"), values
     )

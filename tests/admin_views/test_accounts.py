@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.accounts import credentials_of, receipt_path
-from app.delivery.breaker import Breaker
+from app.delivery.circuit_breaker import Breaker
 from app.extensions import db
 from app.models import PaymentAccount, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind

@@ -15,7 +15,7 @@ from app import config, queues, tenancy
 from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
 from app.config import Settings
-from app.delivery import again, due
+from app.delivery import due, resend
 from app.extensions import db
 from app.models import Campaign, Event, Recipient, Reminder, Slice, Wave
 from app.states.transitions import move_all
@@ -176,13 +176,13 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
     database.execute("DELETE FROM event")
     db.session.rollback()
 
-    remind: Callable[..., int] = again.remind
+    remind: Callable[..., int] = resend.remind
     assert remind(campaign.id, "unopened", user_id=user_of(campaign), number=1) == 7
     assert states() == {"delivered": PEOPLE}
     with pytest.raises(NotReady, match="準備を進めている"):
         remind(campaign.id, "unopened", user_id=user_of(campaign), number=2)
     with pytest.raises(NotReady, match="準備を進めている"):
-        again.resend(campaign.id, user_id=user_of(campaign))
+        resend.resend(campaign.id, user_id=user_of(campaign))
     waves.run(campaign.id)
     assert states() == {"queued": 7, "delivered": 3}
     assert events("queued") == Counter([*ids[:3], *ids[6:]])

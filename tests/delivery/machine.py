@@ -30,7 +30,7 @@ from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYTIME
-from app.delivery import again, due, turns
+from app.delivery import dispatch, due, resend
 from app.extensions import db
 from app.models import Recipient, SmsAccount
 from app.outcomes import manual_review
@@ -129,7 +129,7 @@ class Delivery(RuleBasedStateMachine):
         """Let a worker send what is due."""
         may_send = self._state() == "sending"
         before = len(self.carrier.ledger) + len(self.carrier.under_way)
-        self._run(turns.serve, meetings, fate)
+        self._run(dispatch.serve, meetings, fate)
         assert may_send or len(self.carrier.ledger) + len(self.carrier.under_way) == before
 
     @rule(meetings=MEETINGS, fate=FATES, wave=st.booleans())
@@ -194,9 +194,9 @@ class Delivery(RuleBasedStateMachine):
             elif act == "decide":
                 self._decide(self.people[number], as_sent=sure)
             elif act == "resend":  # to those whose first SMS is dead
-                again.resend(self.campaign_id, user_id=self.user_id)
+                resend.resend(self.campaign_id, user_id=self.user_id)
             elif act == "remind" and sure:
-                again.remind(self.campaign_id, "unopened", user_id=self.user_id, number=self.reminders)
+                resend.remind(self.campaign_id, "unopened", user_id=self.user_id, number=self.reminders)
                 self.reminders += 1
             elif act == "cancel" and sure and number == 0:
                 lifecycle.cancel(self.campaign_id, user_id=self.user_id)
@@ -253,7 +253,7 @@ class Delivery(RuleBasedStateMachine):
             self.carrier.time_passed()
             for _ in range(2):
                 self._run(self._swept, [], None)
-                self._run(turns.serve, [], None)
+                self._run(dispatch.serve, [], None)
             self.no_reference_and_nobody_has_a_second_sms()
             self.nothing_leaves_outside_its_hours()
 

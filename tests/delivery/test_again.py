@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 from app import queues, tenancy
 from app.campaigns import lifecycle, rehearsal, waves
 from app.campaigns.lifecycle import NotReady
-from app.delivery import again
-from app.delivery.log import Told
+from app.delivery import resend
+from app.delivery.send_log import Told
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Reminder
 from app.outcomes import apply_reports
@@ -63,13 +63,13 @@ def texts(sandbox: Sandbox) -> Counter[str]:
 def send_again(job: Job) -> int:
     user_id = user(job)
     with tenancy.tenant(job.tenant_id):
-        return again.resend(job.campaign_id, user_id=user_id)
+        return resend.resend(job.campaign_id, user_id=user_id)
 
 
 def remind(job: Job, which: str = "unopened", number: int = 1, sms_text: str = "") -> int:
     user_id = user(job)
     with tenancy.tenant(job.tenant_id):
-        return again.remind(job.campaign_id, which, user_id=user_id, number=number, sms_text=sms_text)
+        return resend.remind(job.campaign_id, which, user_id=user_id, number=number, sms_text=sms_text)
 
 
 def undelivered(job: Job, codes: list[str]) -> None:
@@ -86,7 +86,7 @@ def test_only_those_it_may_still_reach_are_written_to_again(sent: Callable[..., 
     undelivered(job, ["unconnected", "error", "gave_up:http_429", "validation_error:to", ""])
     assert job.state() == "completed"
     with tenancy.tenant(job.tenant_id):
-        assert again.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 2
+        assert resend.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 2
     assert send_again(job) == 2
     assert job.state() == "sending"
     assert queues.waiting("jobs.delivery.send") == {()}
@@ -285,7 +285,7 @@ def test_two_presses_at_the_same_moment_remind_once(app: Flask, sent: Callable[.
     def press() -> int:
         with app.app_context(), tenancy.tenant(job.tenant_id):
             try:
-                return again.remind(job.campaign_id, "unopened", user_id=user_id, number=1)
+                return resend.remind(job.campaign_id, "unopened", user_id=user_id, number=1)
             except NotReady:
                 return 0
 

@@ -8,8 +8,8 @@ import pytest
 import redis as redis_package
 
 from app import queues, tenancy
-from app.delivery import breaker, due, routes, turns
-from app.delivery.breaker import Breaker
+from app.delivery import circuit_breaker, dispatch, due, send_context
+from app.delivery.circuit_breaker import Breaker
 from app.extensions import db
 from app.models import SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
@@ -135,12 +135,12 @@ def test_while_it_is_open_no_slice_of_the_account_is_sent_and_others_are(launche
     job = launched(200, slice_rows=10)
     sandbox.switches(too_many_requests=True, retry_after_s=60)
     while account(job)["resting_until"] is None:
-        assert turns.take()
+        assert dispatch.take()
     met = requests(sandbox)
     assert met < 60, "small slices too stop soon"
     sandbox.switches()
     other = launched(5)
-    while turns.take():
+    while dispatch.take():
         pass
     assert other.states() == {"accepted": 5}
     assert job.states() == {"queued": 200}
@@ -159,7 +159,7 @@ def test_a_running_turn_of_another_worker_stops(
         for _ in range(20):
             breaker.saw(LATER)
     told = [False]
-    real = routes.request
+    real = send_context.request
 
     def counting(*arguments: object) -> object:
         if requests(sandbox) > 20 and not told[0]:
@@ -169,8 +169,8 @@ def test_a_running_turn_of_another_worker_stops(
         return real(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routes, "request", counting)
-        turns.take()
+        patch.setattr(send_context, "request", counting)
+        dispatch.take()
     assert told[0]
     assert requests(sandbox) < 60
     assert job.states()["queued"] > 300
@@ -179,19 +179,19 @@ def test_a_running_turn_of_another_worker_stops(
 def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(200, slice_rows=100)
     sandbox.switches(too_many_requests=True)
-    turns.take()
+    dispatch.take()
     for trip in (2, 3):
         job.make_due()
         before = requests(sandbox)
-        turns.take()
+        dispatch.take()
         assert requests(sandbox) == before + 1
         assert account(job)["trips"] == trip
         assert job.states() == {"queued": 200}
     sandbox.switches()
     job.make_due()
-    turns.take()
+    dispatch.take()
     assert job.states() == {"accepted": 1, "queued": 199}
-    while turns.take():
+    while dispatch.take():
         pass
     assert job.states() == {"accepted": 200}
     row = account(job)
@@ -202,10 +202,10 @@ def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sa
 def test_an_emptied_redis_changes_nothing(launched: Launched, sandbox: Sandbox, redis: redis_package.Redis) -> None:
     job = launched(200, slice_rows=100)
     sandbox.switches(too_many_requests=True, retry_after_s=60)
-    turns.take()
+    dispatch.take()
     redis.flushall()
     sandbox.switches()
-    assert not turns.take()
+    assert not dispatch.take()
     assert job.states() == {"queued": 200}
     assert queues.waiting("jobs.delivery.send") == set()
 
@@ -213,14 +213,14 @@ def test_an_emptied_redis_changes_nothing(launched: Launched, sandbox: Sandbox, 
 def test_another_account_of_the_company_is_not_held_up(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100, slice_rows=50)
     sandbox.switches(too_many_requests=True, retry_after_s=60)
-    turns.take()
+    dispatch.take()
     sandbox.switches()
     second = factories.sms_account(job.tenant_id)
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=second)
     people = factories.people(job.tenant_id, campaign_id, 5)
     slices = factories.launch(job.tenant_id, campaign_id)
     other = Job(job.tenant_id, second, campaign_id, slices, people, job.database)
-    while turns.take():
+    while dispatch.take():
         pass
     assert other.states() == {"accepted": 5}
 
@@ -235,7 +235,7 @@ def test_a_mended_account_sends_at_once(launched: Callable[..., Job], sandbox: S
         job.account_id,
     )
     with tenancy.tenant(job.tenant_id):
-        breaker.close(db.session.get_one(SmsAccount, job.account_id))
+        circuit_breaker.close(db.session.get_one(SmsAccount, job.account_id))
         db.session.commit()
     job.send()
     assert job.states() == {"accepted": 3}

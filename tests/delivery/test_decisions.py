@@ -10,8 +10,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import audit, queues, tenancy
-from app.delivery import numbers, turns
-from app.delivery.chosen import Chosen
+from app.delivery import dispatch, number_limits
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import AuditEntry, Campaign
 from app.outcomes import manual_decisions, manual_review
@@ -31,7 +31,7 @@ def unclear(launched: Launched, sandbox: Sandbox) -> Job:
     sandbox.switches(hang=True)
     job = launched(PEOPLE, slice_rows=5)
     for _ in range(3):
-        turns.take()
+        dispatch.take()
     sandbox.switches()
     assert job.states() == {"unknown": PEOPLE}
     job.change("UPDATE send_log SET started_at = started_at - interval '1 day', answered_at = now() - interval '1 day'")
@@ -48,11 +48,11 @@ def decide(job: Job, verdict: Verdict, *, at: datetime | None = None, **chosen: 
 def by_reason(job: Job) -> dict[str, int]:
     with tenancy.tenant(job.tenant_id):
         campaign = db.session.get_one(Campaign, job.campaign_id)
-        return {**manual_review.by_reason(campaign), **numbers.by_reason(campaign)}
+        return {**manual_review.by_reason(campaign), **number_limits.by_reason(campaign)}
 
 
 def drain() -> None:
-    while turns.take():
+    while dispatch.take():
         pass
 
 
@@ -165,7 +165,7 @@ def test_of_a_number_at_its_limit_the_chosen_are_sent_to_and_the_others_let_go(
 ) -> None:
     job = launched(9, phones=["+819012345678"] * 9, slice_rows=3)
     for _ in range(20):
-        turns.take()
+        dispatch.take()
     assert by_reason(job) == {result_codes.NUMBER_CAMPAIGN: 6}
     seen_at = datetime.now(UTC)
     chosen = [job.people[place].id for place in (3, 8)]
@@ -173,7 +173,7 @@ def test_of_a_number_at_its_limit_the_chosen_are_sent_to_and_the_others_let_go(
     assert decide(job, Verdict.SEND, at=seen_at, reason=result_codes.NUMBER_CAMPAIGN, ids=chosen) == Decided(0)
     assert decide(job, Verdict.SKIP, at=seen_at, reason=result_codes.NUMBER_CAMPAIGN) == Decided(4)
     for _ in range(20):
-        turns.take()
+        dispatch.take()
     assert received(sandbox) == {"09012345678": 5}
     assert job.states() == {"accepted": 5, "cancelled": 4}
     assert by_reason(job) == {}

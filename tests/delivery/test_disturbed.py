@@ -16,7 +16,7 @@ from flask import current_app
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.delivery import slices, stopping
+from app.delivery import leases, shutdown
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received, requests
@@ -137,13 +137,13 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
     tuned(send_connections=10)
     job = launched(1000)
     sandbox.switches(latency_ms=20)
-    with meanwhile(stopping.asked.set, when=lambda: requests(sandbox) > 60):
+    with meanwhile(shutdown.asked.set, when=lambda: requests(sandbox) > 60):
         job.send()
     early = len(received(sandbox))
     assert 60 < early < 1000
     assert job.states() == {"accepted": early, "queued": 1000 - early}
     assert job.slice()["leased_until"] is None
-    stopping.asked.clear()
+    shutdown.asked.clear()
     sandbox.switches()
     send_all(job)
     assert job.states() == {"accepted": 1000}
@@ -212,7 +212,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_calls_in_time(
                     "UPDATE slice SET leased_until = now() - interval '1 second', check_at = now() WHERE id = %s",
                     job.slices[0],
                 )
-                taken = slices.to_check()
+                taken = leases.to_check()
 
     with meanwhile(take_over, when=lambda: requests(sandbox) > 40):
         job.send()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.delivery.log import Told
+from app.delivery.send_log import Told
 from app.outcomes import apply_reports, double_sends
 from app.providers.sms.base import Report, ReportState
 from tests import factories

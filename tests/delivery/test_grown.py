@@ -16,7 +16,7 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import again, due, lapsing, turns
+from app.delivery import dispatch, due, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
@@ -137,7 +137,7 @@ def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: 
     setback.look()
     house.disconnect()
     with house.watched():
-        turns.take()
+        dispatch.take()
     assert house.states() == {"accepted": _PEOPLE}
     push_receipts(house, sandbox)
     with house.watched(), tenancy.tenant(house.tenant_id):
@@ -148,15 +148,15 @@ def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: 
         assert figures(house.campaign_id).people == _PEOPLE
         assert sum(map(len, status_file(Selection(house.campaign_id), "cp932"))) > _PEOPLE
     with house.watched(), tenancy.tenant(house.tenant_id):
-        number = again.next_number(house.campaign_id)
-        assert again.remind(house.campaign_id, "unopened", user_id=house.user_id, number=number) == _PEOPLE
+        number = resend.next_number(house.campaign_id)
+        assert resend.remind(house.campaign_id, "unopened", user_id=house.user_id, number=number) == _PEOPLE
     with house.watched(), tenancy.tenant(house.tenant_id):
         assert lifecycle.cancel(house.campaign_id, user_id=house.user_id)
     assert house.states() == {"delivered": _PEOPLE}
     house.database.execute("UPDATE recipient SET link_expires_at = now() WHERE campaign_id = %s", [house.campaign_id])
     house.database.execute("UPDATE slice SET links_end_at = now() WHERE campaign_id = %s", [house.campaign_id])
     with house.watched(), tenancy.tenant(house.tenant_id):
-        lapsing.expire_links(house.tenant_id)
+        link_expiry.expire_links(house.tenant_id)
     with house.watched(), tenancy.platform():
         assert list(due.urgent())
         assert list(due.work())

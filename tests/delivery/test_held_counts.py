@@ -4,7 +4,7 @@ import psycopg
 from flask import Flask
 
 from app import tenancy
-from app.delivery import numbers
+from app.delivery import number_limits
 from app.extensions import db
 from app.models import Campaign
 from app.outcomes import manual_review
@@ -42,6 +42,6 @@ def test_they_are_counted_without_a_look_at_the_others(app: Flask, database: psy
                 manual_review.count(campaign)
                 manual_review.by_reason(campaign)
                 manual_review.cases(campaign, manual_review.OTHER_CONTRACT, limit=50)
-                numbers.by_reason(campaign)
+                number_limits.by_reason(campaign)
             assert len(plans) == 5
             assert [touched(plan) < 100 for plan in plans] == [True] * 5, plans

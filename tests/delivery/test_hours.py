@@ -13,8 +13,8 @@ import pytest
 from app import tenancy
 from app.campaigns.windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
-from app.delivery import caps, routes, turns
-from app.delivery.log import Told
+from app.delivery import daily_cap, dispatch, send_context
+from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery
@@ -39,7 +39,7 @@ def at(clock: Clock) -> Callable[[str], bool]:
 
     def come_by(when: str) -> bool:
         clock.to(when)
-        return turns.take()
+        return dispatch.take()
 
     return come_by
 
@@ -100,7 +100,7 @@ def test_at_year_end_a_campaign_that_rests_on_holidays_rests_on_new_years_day(
     sent: dict[str, int] = {}
     while clock.now < japan("2037-01-04T00:00:00"):
         before = requests(sandbox)
-        while turns.take():
+        while dispatch.take():
             pass
         day = clock.now.astimezone(TOKYO).date().isoformat()
         sent[day] = sent.get(day, 0) + requests(sandbox) - before
@@ -137,14 +137,14 @@ def test_what_was_leased_and_claimed_in_time_does_not_leave_too_late(
     """The clock strikes between the claim and libcurl's gate, at which the last look is taken."""
     job = daytime(1)
     clock.to("2036-11-24T20:59:57")
-    real = routes.request
+    real = send_context.request
 
     def strikes(*arguments: Any) -> Any:
         clock.to(closes)
         return real(*arguments)
 
-    monkeypatch.setattr(routes, "request", strikes)
-    turns.take()
+    monkeypatch.setattr(send_context, "request", strikes)
+    dispatch.take()
     assert requests(sandbox) == sent
     assert job.attempts() == ({("accepted", "waiting"): 1} if sent else {("cancelled", "not_sent"): 1})
     if not sent:
@@ -163,15 +163,15 @@ def test_no_link_leaves_that_is_over_by_then(
 ) -> None:
     job = daytime(1, link_minutes=None, link_until=japan("2036-11-24T12:00:00"))
     clock.to("2036-11-24T11:59:57")
-    real = routes.request
+    real = send_context.request
 
     def strikes(*arguments: Any) -> Any:
         clock.to(struck)
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(routes, "request", strikes)
-        turns.take()
+        patch.setattr(send_context, "request", strikes)
+        dispatch.take()
     assert requests(sandbox) == sent
     assert job.states() == ({"accepted": 1} if sent else {"expired": 1})
 
@@ -182,7 +182,7 @@ def test_closing_time_in_mid_slice_stops_before_the_next_call(
     tuned(send_connections=5, batch_rows=20)
     job = daytime(100)
     clock.to("2036-11-24T20:59:57")
-    real = routes.request
+    real = send_context.request
 
     def minutes_pass(*arguments: Any) -> Any:
         if requests(sandbox) >= 30:
@@ -190,14 +190,14 @@ def test_closing_time_in_mid_slice_stops_before_the_next_call(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(routes, "request", minutes_pass)
-        turns.take()
+        patch.setattr(send_context, "request", minutes_pass)
+        dispatch.take()
     sent = requests(sandbox)
     assert 30 <= sent < 40
     assert job.states() == {"accepted": sent, "queued": 100 - sent}
     assert job.slice()["due_at"] == japan("2036-11-25T08:00:00")
     clock.to("2036-11-25T08:00:00")
-    while turns.take():
+    while dispatch.take():
         pass
     assert job.states() == {"accepted": 100}
     assert len({message["to"] for message in sandbox.messages()}) == len(sandbox.messages()) == 100
@@ -209,7 +209,7 @@ def test_whom_closing_time_cuts_off_before_the_deadline_has_expired(
     tuned(send_connections=1, batch_rows=2)
     job = daytime(10, deadline_at=japan("2036-11-25T08:00:00"))
     clock.to("2036-11-24T20:59:57")
-    real = routes.request
+    real = send_context.request
 
     def minutes_pass(*arguments: Any) -> Any:
         if requests(sandbox) >= 4:
@@ -217,8 +217,8 @@ def test_whom_closing_time_cuts_off_before_the_deadline_has_expired(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(routes, "request", minutes_pass)
-        turns.take()
+        patch.setattr(send_context, "request", minutes_pass)
+        dispatch.take()
     sent = requests(sandbox)
     assert sent < 10
     assert job.states() == {"accepted": sent, "expired": 10 - sent}
@@ -249,19 +249,19 @@ def test_a_try_that_comes_due_in_the_night_leaves_in_the_morning(
 ) -> None:
     job = daytime(2, retry_times=1, retry_after_minutes=30)
     clock.to("2036-11-24T20:50:00")
-    turns.take()
+    dispatch.take()
     report = Report("id", ReportState.UNDELIVERED, code="unconnected")
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         apply_reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
     for when in ("2036-11-24T21:30:00", "2036-11-25T07:59:59"):
         clock.to(when)
         delivery.reconcile(job.tenant_id)
-        while turns.take():
+        while dispatch.take():
             pass
         assert requests(sandbox) == 2
         assert job.states() == {"queued": 2}
     clock.to("2036-11-25T08:00:00")
-    turns.take()
+    dispatch.take()
     assert job.states() == {"accepted": 2}
     assert requests(sandbox) == 4
 
@@ -277,7 +277,7 @@ def test_dunning_stays_out_of_the_night_whatever_both_say(
 
 def test_hours_that_cannot_be_read_let_nothing_out(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(3, send_window={"days": "always"})
-    turns.take()
+    dispatch.take()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 3}
     assert job.slice()["due_at"] > datetime.now(UTC)
@@ -324,7 +324,7 @@ def test_what_did_not_leave_before_midnight_is_given_back_to_its_own_day(
     job = launched(3)
     job.change("UPDATE tenant SET daily_cap = 5 WHERE id = %s", job.tenant_id)
     clock.to("2036-11-24T23:59:59")
-    real = routes.request
+    real = send_context.request
 
     def strikes(*arguments: Any) -> Any:
         """Midnight comes, and another worker has sent four by then."""
@@ -336,8 +336,8 @@ def test_what_did_not_leave_before_midnight_is_given_back_to_its_own_day(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(routes, "request", strikes)
-        turns.take()
+        patch.setattr(send_context, "request", strikes)
+        dispatch.take()
     assert requests(sandbox) == 0
     days = job.rows("SELECT day, messages FROM sending_day WHERE %s > 0 ORDER BY day")
     assert [(row["day"].day, row["messages"]) for row in days] == [(24, 0), (25, 4)]
@@ -345,12 +345,14 @@ def test_what_did_not_leave_before_midnight_is_given_back_to_its_own_day(
 
 def test_a_cap_set_in_the_course_of_the_day_counts_what_left_before(launched: Launched) -> None:
     job = launched(6, slice_rows=3)
-    turns.take()
+    dispatch.take()
     job.change("UPDATE tenant SET daily_cap = 4 WHERE id = %s", job.tenant_id)
-    turns.take()
+    dispatch.take()
     assert job.states() == {"accepted": 4, "queued": 2}
 
 
 def test_tomorrow_is_japans() -> None:
-    assert caps.tomorrow(datetime(2036, 11, 24, 14, 59, tzinfo=UTC)) == japan("2036-11-25T00:00:00")
-    assert caps.tomorrow(datetime(2036, 11, 24, 15, 0, tzinfo=UTC)) - timedelta(days=1) == japan("2036-11-25T00:00:00")
+    assert daily_cap.tomorrow(datetime(2036, 11, 24, 14, 59, tzinfo=UTC)) == japan("2036-11-25T00:00:00")
+    assert daily_cap.tomorrow(datetime(2036, 11, 24, 15, 0, tzinfo=UTC)) - timedelta(days=1) == japan(
+        "2036-11-25T00:00:00"
+    )

@@ -12,7 +12,7 @@ from flask import Flask
 
 from app import queues, tenancy
 from app.config import Settings
-from app.delivery import again, lapsing, stopping
+from app.delivery import link_expiry, resend, shutdown
 from app.extensions import db, vault
 from app.identity import unlock, visit
 from app.reports.campaign_totals import figures, response_hours
@@ -180,7 +180,7 @@ def test_sent_again_a_person_has_a_link_that_lives(sent: Launched) -> None:
     token = job.people[1].token
     user_id = factories.user(job.tenant_id, "clerk")
     with tenancy.tenant(job.tenant_id):
-        assert again.resend(job.campaign_id, user_id=user_id) == 1
+        assert resend.resend(job.campaign_id, user_id=user_id) == 1
     end_links(job, "", job.people[1].id)
     look(job)
     assert pages(job) == ["expired"] * 2, "the new link comes with the SMS"
@@ -216,7 +216,7 @@ def test_a_reminder_that_is_tried_again_after_the_end_still_leaves(sent: Launche
     job = sent(2)
     user_id = factories.user(job.tenant_id, "clerk")
     with tenancy.tenant(job.tenant_id):
-        assert again.remind(job.campaign_id, "unopened", user_id=user_id, number=1) == 2
+        assert resend.remind(job.campaign_id, "unopened", user_id=user_id, number=1) == 2
     job.send()
     # the carrier reached neither with it, and the link's time ended before the next try
     job.change("UPDATE recipient SET sms_state = 'undelivered'")
@@ -235,7 +235,7 @@ def test_a_reminder_that_is_tried_again_after_the_end_still_leaves(sent: Launche
 def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
     job = sent(5)
     end_links(job)
-    monkeypatch.setattr(lapsing, "_CHUNK", 2)
+    monkeypatch.setattr(link_expiry, "_CHUNK", 2)
     calls: list[set[int]] = []
 
     def dies(*args: Any, **named: Any) -> set[int]:
@@ -245,7 +245,7 @@ def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: 
             raise KeyboardInterrupt
         return moved
 
-    monkeypatch.setattr(lapsing, "move", dies)
+    monkeypatch.setattr(link_expiry, "move", dies)
     with pytest.raises(KeyboardInterrupt):
         look(job)
     assert pages(job) == ["expired"] * 2 + ["unopened"] * 3
@@ -258,7 +258,7 @@ def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: 
 def test_two_at_once_move_everybody_once(sent: Launched, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     job = sent(40)
     end_links(job)
-    monkeypatch.setattr(lapsing, "_CHUNK", 3)
+    monkeypatch.setattr(link_expiry, "_CHUNK", 3)
     both = threading.Barrier(2)
     faults: list[BaseException] = []
 
@@ -316,7 +316,7 @@ def test_the_look_reads_the_slices_own_people_and_no_others(sent: Launched, data
     job.change("UPDATE slice SET links_end_at = NULL WHERE id <> %s", job.slices[7])
     # the moves are carried out twice so: the second time they find nobody
     with tenancy.tenant(job.tenant_id), explained(instead=False) as plans:
-        lapsing.expire_links(job.tenant_id)
+        link_expiry.expire_links(job.tenant_id)
     assert len([page for page in pages(job) if page == "expired"]) == rows
     counts = [touched(plan) for plan in plans]
     assert max(counts) >= rows
@@ -331,11 +331,11 @@ def test_a_job_ends_in_time_and_the_next_sweep_goes_on(
     end_links(job)
     with monkeypatch.context() as patch:
         if why == "shift over":
-            patch.setattr(lapsing, "_SHIFT_S", -1.0)
+            patch.setattr(link_expiry, "_SHIFT_S", -1.0)
         else:
-            stopping.asked.set()
+            shutdown.asked.set()
         look(job)
-    stopping.asked.clear()
+    shutdown.asked.clear()
     assert pages(job) == ["unopened"] * 3
     look(job)
     assert pages(job) == ["expired"] * 3

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.delivery import again, turns
-from app.delivery.chosen import Chosen
-from app.delivery.log import Told
+from app.delivery import dispatch, resend
+from app.delivery.held_selection import Chosen
+from app.delivery.send_log import Told
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.outcomes import apply_reports, manual_decisions
@@ -46,7 +46,7 @@ class Crowd:
         self._ends = time.monotonic() + _FOR_S
 
     def serve(self) -> None:
-        turns.serve()
+        dispatch.serve()
 
     def press(self) -> None:
         self._app.test_client().post(f"/{self._somebody().token}")
@@ -70,7 +70,7 @@ class Crowd:
             lifecycle.pause(self._job.campaign_id, user_id=self._user_id)
             lifecycle.resume(self._job.campaign_id, user_id=self._user_id)
             with contextlib.suppress(lifecycle.NotReady):
-                again.resend(self._job.campaign_id, user_id=self._user_id)
+                resend.resend(self._job.campaign_id, user_id=self._user_id)
 
     def decisions(self) -> None:
         """Decide about whoever is held, all of a reason at once, against the order of those who send."""

@@ -19,7 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from app import config, tenancy
 from app.campaigns import waves
 from app.config import Settings
-from app.delivery import lapsing, sending, slices, stopping, turn, turns
+from app.delivery import dispatch, leases, link_expiry, shutdown, slice_run, worker
 from app.outcomes import missing_receipts, provider_queries, witness
 from tests.clock import standing_clock
 from tests.delivery import outside
@@ -37,17 +37,17 @@ def ground(
 ) -> Iterator[Ground]:
     """The product with its outside exchanged."""
     config.install(replace(settings, batch_rows=2))
-    stopping.asked.clear()
+    shutdown.asked.clear()
     real = tenancy.transaction
     monkeypatch.setattr(tenancy, "transaction", partial(outside.mortal_transaction, real))
-    for module in (sending, provider_queries):
+    for module in (worker, provider_queries):
         monkeypatch.setattr(module, "Engine", FakeEngine)
     monkeypatch.setattr(witness, "perform", outside.fake_perform)
     # a process's own clock goes with the other two
     own = SimpleNamespace(monotonic=time.time, time=time.time)
-    for module in (turn, turns, missing_receipts, lapsing):
+    for module in (slice_run, dispatch, missing_receipts, link_expiry):
         monkeypatch.setattr(module, "time", own)
-    monkeypatch.setattr(slices, "clock", time.time)
+    monkeypatch.setattr(leases, "clock", time.time)
     monkeypatch.setattr(waves, "AT_ONCE", 0)  # each act's people are moved by a job, which may die
     with app.app_context(), standing_clock(database, settings, START) as clock:
         yield Ground(app, database, redis, clock)

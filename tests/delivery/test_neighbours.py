@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 
 from app.config import Settings
-from app.delivery import turns
-from app.delivery.books import Claim
-from app.delivery.lanes import Lane, Lanes
-from app.delivery.turn import Turn
+from app.delivery import dispatch
+from app.delivery.account_lanes import Lane, Lanes
+from app.delivery.claims import Claim
+from app.delivery.slice_run import Turn
 from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
@@ -36,7 +36,7 @@ def worker(app: Flask) -> Iterator[None]:
     def work() -> None:
         try:
             with app.app_context():
-                turns.serve()
+                dispatch.serve()
         except BaseException as fault:  # noqa: BLE001 - raised below
             faults.append(fault)
 
@@ -180,7 +180,7 @@ def test_a_campaign_that_may_not_be_sent_is_put_off_as_one(
     campaign_id = factories.campaign(tenant_id, sms_account_id=account_id, **window)
     factories.people(tenant_id, campaign_id, 500)
     factories.launch(tenant_id, campaign_id, slice_rows=2)
-    turns.serve()
+    dispatch.serve()
     row = database.execute(
         "SELECT count(*), count(*) FILTER (WHERE due_at > now()), sum(fence), count(leased_until) FROM slice"
         " WHERE campaign_id = %s",

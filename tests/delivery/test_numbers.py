@@ -10,8 +10,8 @@ from flask import Flask
 
 from app import tenancy
 from app.campaigns import overlap
-from app.delivery import numbers, turns
-from app.delivery.chosen import Chosen
+from app.delivery import dispatch, number_limits
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Recipient
 from app.outcomes import manual_decisions
@@ -29,7 +29,7 @@ NATIONAL = "0" + PHONE[3:]
 
 def drain() -> None:
     for _ in range(500):
-        if not turns.take():
+        if not dispatch.take():
             return
     pytest.fail("a hot loop: something is always due")
 
@@ -44,7 +44,7 @@ def another(job: Job, count: int, *, slice_rows: int = 5000, phone: str = PHONE,
 
 def held(job: Job) -> int:
     with tenancy.tenant(job.tenant_id):
-        return numbers.count(db.session.get_one(Campaign, job.campaign_id))
+        return number_limits.count(db.session.get_one(Campaign, job.campaign_id))
 
 
 def decide(job: Job, place: int, *, send: bool) -> bool:
@@ -176,7 +176,7 @@ def test_of_a_cancelled_campaign_nobody_is_held(launched: Launched) -> None:
     assert held(job) == 0
     assert not decide(job, 4, send=True)
     with tenancy.tenant(job.tenant_id):
-        assert not numbers.is_held(db.session.get_one(Recipient, job.people[4].id))
+        assert not number_limits.is_held(db.session.get_one(Recipient, job.people[4].id))
 
 
 def test_the_check_says_how_many_will_be_held(launched: Launched) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from werkzeug.test import Cookie
 
 from app import links, tenancy
-from app.delivery import routes, turns
+from app.delivery import dispatch, send_context
 from app.extensions import db, vault
 from app.outcomes import missing_receipts
 from app.providers.curl import perform
@@ -47,7 +47,7 @@ def somebody_else(**columns: Any) -> tuple[int, int, Person]:
     campaign_id = factories.campaign(tenant_id, sms_account_id=account_id, **columns)
     (person,) = factories.people(tenant_id, campaign_id, 1)
     factories.launch(tenant_id, campaign_id)
-    turns.take()
+    dispatch.take()
     return tenant_id, account_id, person
 
 
@@ -91,7 +91,7 @@ def test_a_page_that_was_open_never_becomes_somebody_elses(
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=job.account_id, questions=questions)
     (other,) = factories.people(job.tenant_id, campaign_id, 1)
     factories.launch(job.tenant_id, campaign_id)
-    turns.take()
+    dispatch.take()
     database.execute("UPDATE recipient SET page_state = 'viewed', opened_at = now() WHERE id = %s", [other.id])
     assert other.id == job.people[0].id
     for path in ("/p", "/p/return", "/p/pay"):
@@ -117,7 +117,7 @@ def test_an_answer_from_a_page_of_before_counts_for_nobody(
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
     (other,) = factories.people(job.tenant_id, campaign_id, 1)
     factories.launch(job.tenant_id, campaign_id)
-    turns.take()
+    dispatch.take()
     browser.press(**ANSWERS)
     assert browser.page.status_code == 404
     found = database.execute("SELECT page_state, failed_attempts FROM recipient WHERE id = %s", [other.id]).fetchone()
@@ -143,7 +143,7 @@ def test_a_receipt_of_before_says_nothing_of_somebody_else(
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
     (other,) = factories.people(job.tenant_id, campaign_id, 1)
     factories.launch(job.tenant_id, campaign_id)
-    turns.take()
+    dispatch.take()
     push(job.account_id, detail(sandbox, job, before["id"]))
     tracking.apply_receipts(job.tenant_id)
     assert other.id == job.people[0].id
@@ -164,7 +164,7 @@ def detail(sandbox: Sandbox, job: Job, provider_id: str) -> dict[str, object]:
     """Return the carrier's own answer about a message, as it would push it."""
     del sandbox
     with tenancy.tenant(job.tenant_id):
-        account = routes.account(job.account_id)
+        account = send_context.account(job.account_id)
     answer = perform(account.provider.detail(account.opened, provider_id))
     content: dict[str, object] = json.loads(answer.body)  # type: ignore[union-attr] # it answers
     return content

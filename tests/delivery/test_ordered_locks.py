@@ -19,7 +19,7 @@ from sqlalchemy import event
 from app import tenancy
 from app.campaigns import lifecycle
 from app.config import Settings
-from app.delivery import breaker, caps
+from app.delivery import circuit_breaker, daily_cap
 from app.extensions import db
 from app.models import SmsAccount
 from app.outcomes import unknown
@@ -135,7 +135,7 @@ def test_letting_an_account_be_used_again(job: Job, in_order: Callable[..., None
     job.change("UPDATE slice SET due_at = now() + interval '1 hour'")
 
     def close() -> None:
-        breaker.close(db.session.get_one(SmsAccount, job.account_id))
+        circuit_breaker.close(db.session.get_one(SmsAccount, job.account_id))
         db.session.commit()
 
     in_order("slice", *slices(job), within(job, close))
@@ -217,7 +217,7 @@ def test_giving_back_what_did_not_leave_on_two_days(job: Job, in_order: Callable
 
     def give_back() -> None:
         with tenancy.transaction() as connection:
-            caps.give_back(connection, job.tenant_id, [(second, 1), (first, 1)])
+            daily_cap.give_back(connection, job.tenant_id, [(second, 1), (first, 1)])
 
     in_order("sending_day", f"day = '{days[0]}'", f"day = '{days[1]}'", within(job, give_back))
     assert [row[0] for row in job.database.execute("SELECT messages FROM sending_day ORDER BY day")] == [4, 4]

@@ -10,8 +10,8 @@ import redis as redis_package
 from flask import Flask, current_app
 
 from app import tenancy
-from app.delivery import pacing, routes, slices, turn, turns
-from app.delivery.pacing import Pace, Permit
+from app.delivery import dispatch, leases, rate_limit, send_context, slice_run
+from app.delivery.rate_limit import Pace, Permit
 from app.extensions import redis_client
 from sandbox.harness import Sandbox
 from tests.launched import Job
@@ -39,7 +39,7 @@ def warm(account_id: int) -> None:
 def work(app: Flask, until: float) -> None:
     with app.app_context():
         while time.monotonic() < until:
-            if not turns.take():
+            if not dispatch.take():
                 time.sleep(0.02)
 
 
@@ -56,7 +56,7 @@ def test_four_workers_never_exceed_the_rate(
     network_s: float,
 ) -> None:
     """`network_s`: how much closer together they may come; a busy machine heaps up more than a network does."""
-    monkeypatch.setattr(pacing, "_WINDOW_S", 1 + network_s)
+    monkeypatch.setattr(rate_limit, "_WINDOW_S", 1 + network_s)
     tuned(send_connections=8)
     job = launched(400, slice_rows=25)
     job.change("UPDATE sms_account SET rate_per_s = %s WHERE id = %s", rate, job.account_id)
@@ -77,11 +77,11 @@ def test_four_workers_never_exceed_the_rate(
 def test_another_company_does_not_wait_for_a_slow_account(launched: Launched, sandbox: Sandbox) -> None:
     slow = launched(50)
     slow.change("UPDATE sms_account SET rate_per_s = 1 WHERE id = %s", slow.account_id)
-    turns.take()
+    dispatch.take()
     quick = launched(10)
     began = time.monotonic()
     while quick.states() != {"accepted": 10}:
-        assert turns.take()
+        assert dispatch.take()
     assert time.monotonic() - began < 10
     assert slow.states()["queued"] > 40
     assert sum(slow.attempts().values()) == len(sandbox.messages()) - 10, "nobody was claimed in vain"
@@ -145,11 +145,11 @@ def test_an_emptied_redis_does_not_open_the_gates(app: Flask, redis: redis_packa
 
 
 def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "_PATIENCE_S", -1.5)
+    monkeypatch.setattr(slice_run, "_PATIENCE_S", -1.5)
     job = launched(5)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     redis_client.bind("redis://127.0.0.1:9/0")
-    turns.take()
+    dispatch.take()
     assert sandbox.ledger("karaden") == []
     assert job.states() == {"queued": 5}
     assert job.slice()["leased_until"] is None
@@ -159,11 +159,11 @@ def test_who_got_no_permit_for_a_pause_does_not_leave_when_it_ends(launched: Lau
     job = launched(1)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     with tenancy.platform():
-        held = slices.lease()
+        held = leases.lease()
     assert held is not None
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
-        taken = turn.Turn(held, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
+        way = send_context.route(job.campaign_id)
+        taken = slice_run.Turn(held, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
         taken.read()
         [claim] = taken.batch
         held.may_send = False

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from app import tenancy
-from app.delivery import again, books, routes, slices
-from app.delivery.log import Told
+from app.delivery import claims, leases, resend, send_context
+from app.delivery.send_log import Told
 from app.extensions import db
 from app.identity import visit
 from app.models import Campaign, Recipient
@@ -122,8 +122,8 @@ def test_the_button_to_send_again_leaves_out_whoever_used_the_link(
     use(job, how)
     user_id = factories.user(job.tenant_id)
     with tenancy.tenant(job.tenant_id):
-        assert again.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 1
-        assert again.resend(job.campaign_id, user_id=user_id) == 1
+        assert resend.to_resend(db.session.get_one(Campaign, job.campaign_id)).people == 1
+        assert resend.resend(job.campaign_id, user_id=user_id) == 1
     job.send()
     assert sorted(received(sandbox).values()) == [1, 2]
     assert received(sandbox)["0" + job.people[0].phone[3:]] == 1
@@ -197,12 +197,12 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
     job.change("UPDATE slice SET due_at = now()")
     job.change("UPDATE campaign SET state = 'sending'")
     with tenancy.platform():
-        taken = slices.lease()
+        taken = leases.lease()
     assert taken is not None
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
-        with slices.holding(taken) as connection:
-            taken = books.claim(
+        way = send_context.route(job.campaign_id)
+        with leases.holding(taken) as connection:
+            taken = claims.claim(
                 connection,
                 taken,
                 account_id=way.account.id,

@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from app import queues, tenancy
-from app.delivery import due, routes
+from app.delivery import due, send_context
 from app.outcomes import provider_queries, receipt_queue, receipts
 from app.providers.sms import PROVIDERS
 from jobs import delivery, tracking
@@ -419,16 +419,16 @@ def test_receipts_that_get_no_answer_hold_up_no_other_account(launched: Launched
         keep(job, f"x-{number}", account_id=closed, tags=[])
     keep(job, sandbox.messages()[0]["id"])
     with RawServer(*[refused] * 200) as server:
-        real = routes.account
+        real = send_context.account
 
-        def account(account_id: int) -> routes.Account:
+        def account(account_id: int) -> send_context.Account:
             found = real(account_id)
             if account_id != withdrawn:
                 return found
             return replace(found, opened=replace(found.opened, base_url=server.url))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(routes, "account", account)
+            patch.setattr(send_context, "account", account)
             for _ in range(3):
                 apply(job)
         assert len(server.requests) < 2 * 16, "a refused account is left alone"

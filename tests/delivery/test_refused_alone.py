@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.delivery import again, turns
-from app.delivery.breaker import Breaker
+from app.delivery import dispatch, resend
+from app.delivery.circuit_breaker import Breaker
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.states import result_codes
 from sandbox.harness import Sandbox
@@ -31,7 +31,7 @@ def poison(sandbox: Sandbox, status: int, *phones: str) -> None:
 def drain() -> None:
     """Let a worker serve whatever is due; not for ever."""
     for _ in range(200):
-        if not turns.take():
+        if not dispatch.take():
             return
     pytest.fail("a hot loop: something is always due")
 
@@ -87,7 +87,7 @@ def test_whoever_was_refused_alone_can_be_sent_to_again_by_hand(launched: Launch
     sandbox.switches()
     user_id = factories.user(job.tenant_id)
     with tenancy.tenant(job.tenant_id):
-        assert again.resend(job.campaign_id, user_id=user_id) == 1
+        assert resend.resend(job.campaign_id, user_id=user_id) == 1
     drain()
     assert job.states() == {"accepted": 5}
 

@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 
 from app import tenancy
-from app.delivery import books, log, routes, slices
-from app.delivery.books import Result
-from app.delivery.log import Told
+from app.delivery import claims, leases, send_context, send_log
+from app.delivery.claims import Result
+from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState
 from app.states.transitions import move
@@ -32,11 +32,11 @@ def told(job: Job, report: Report, attempt: int = 1) -> None:
 def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_before(launched: Launched) -> None:
     job = launched(1)
     ids = job.people[0].id, job.people[0].id
-    held = slices.Lease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
+    held = leases.Lease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
-        with slices.holding(held) as connection:
-            [claim] = books.claim(
+        way = send_context.route(job.campaign_id)
+        with leases.holding(held) as connection:
+            [claim] = claims.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -46,9 +46,9 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
                 limit=10,
             )
         told(job, Report("id", ReportState.PROCESSING))
-        with slices.holding(held) as connection:
+        with leases.holding(held) as connection:
             late = Result(claim.recipient_id, 1, Outcome(OutcomeKind.UNKNOWN, "timeout"), NOW)
-            books.record(connection, held, [late])
+            claims.record(connection, held, [late])
     assert job.states() == {"accepted": 1}
     assert job.rows("SELECT state, code FROM send_log WHERE campaign_id = %s") == [{"state": "accepted", "code": ""}]
 
@@ -100,9 +100,9 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     job.change("UPDATE send_log SET state = 'cancelled'")
     job.change("UPDATE recipient SET sms_state = 'sending', sms_attempt = 2")
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        log.begin(
+        send_log.begin(
             connection,
-            [log.Begun(person, 2, 1, "mark.1.2")],
+            [send_log.Begun(person, 2, 1, "mark.1.2")],
             tenant_id=job.tenant_id,
             campaign_id=job.campaign_id,
             account_id=job.account_id,
@@ -116,15 +116,15 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     assert [row["state"] for row in attempts] == [attempt_state, "sending"]
 
 
-def claimed(job: Job) -> tuple[slices.Lease, list[books.Claim]]:
+def claimed(job: Job) -> tuple[leases.Lease, list[claims.Claim]]:
     """Claim all people of the job, as a worker does whose requests are about to leave."""
     with tenancy.platform():
-        held = slices.lease()
+        held = leases.lease()
     assert held is not None
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
-        with slices.holding(held) as connection:
-            taken = books.claim(
+        way = send_context.route(job.campaign_id)
+        with leases.holding(held) as connection:
+            taken = claims.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -144,8 +144,8 @@ def test_a_message_called_off_before_our_own_answer_stays_so_unless_it_arrives(
     job = launched(1)
     held, [claim] = claimed(job)
     told(job, Report("m", ReportState.CANCELLED, code="canceled"))
-    with tenancy.tenant(job.tenant_id), slices.holding(held) as connection:
-        books.record(connection, held, [Result(claim.recipient_id, 1, Outcome(own, "", "m"), datetime.now(UTC))])
+    with tenancy.tenant(job.tenant_id), leases.holding(held) as connection:
+        claims.record(connection, held, [Result(claim.recipient_id, 1, Outcome(own, "", "m"), datetime.now(UTC))])
     assert job.states() == {"cancelled": 1}
     assert job.attempts() == {("cancelled", "canceled"): 1}
     if late:
@@ -205,7 +205,7 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
             go.wait(10)
         return done
 
-    monkeypatch.setattr(books, "move", slow)
+    monkeypatch.setattr(claims, "move", slow)
     faults: list[BaseException] = []
 
     def run(work: Callable[[], None]) -> None:
@@ -216,8 +216,8 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
             faults.append(fault)
 
     def record() -> None:
-        with slices.holding(held) as connection:
-            books.record(connection, held, results)
+        with leases.holding(held) as connection:
+            claims.record(connection, held, results)
 
     def receipt() -> None:
         report = Report("x", ReportState.DELIVERED, code="received")

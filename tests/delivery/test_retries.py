@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app import queues, tenancy
-from app.delivery.log import Told
+from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from jobs import delivery, sweep

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.retry import give_up, pause_s
+from app.delivery.backoff import give_up, pause_s
 
 NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 

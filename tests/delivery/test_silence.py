@@ -12,8 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import queues, tenancy
-from app.delivery import again
-from app.delivery.log import Told
+from app.delivery import resend
+from app.delivery.send_log import Told
 from app.extensions import db
 from app.models import Recipient
 from app.outcomes import apply_reports, manual_review, missing_receipts, receipts
@@ -236,7 +236,7 @@ def test_who_is_silent_does_not_keep_a_campaign_from_being_completed_again(quiet
     poll(job)
     user_id = factories.user(job.tenant_id, "clerk")
     with tenancy.tenant(job.tenant_id):
-        assert again.resend(job.campaign_id, user_id=user_id) == 1
+        assert resend.resend(job.campaign_id, user_id=user_id) == 1
     assert job.state() == "sending"
     job.send()
     assert states(job) == ["delivered", "accepted", "unknown"]

@@ -7,7 +7,7 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.delivery import again
+from app.delivery import resend
 from app.extensions import db
 from app.identity.revoke import revoke
 from app.models import Campaign
@@ -107,14 +107,14 @@ def test_whose_payment_was_a_mistake_in_the_books_gets_it_then(billed: Job, sand
     payment_id = paid_by_hand(billed, 0)
     billed.send()
     with tenancy.tenant(billed.tenant_id):
-        assert not again.unpaid_after_all(person, actor="user:1"), "paid"
+        assert not resend.unpaid_after_all(person, actor="user:1"), "paid"
         by_hand.take_back(payment_id, "別の契約だった", actor="user:1")
-        assert again.unpaid_after_all(person, actor="user:1")
-        assert not again.unpaid_after_all(person, actor="user:1"), "waits already"
+        assert resend.unpaid_after_all(person, actor="user:1")
+        assert not resend.unpaid_after_all(person, actor="user:1"), "waits already"
     assert billed.state() == "sending"
     billed.send()
     with tenancy.tenant(billed.tenant_id):
-        assert not again.unpaid_after_all(person, actor="user:1"), "was sent"
+        assert not resend.unpaid_after_all(person, actor="user:1"), "was sent"
     assert billed.states() == {"accepted": 3}
     assert len({message["to"] for message in sandbox.messages()}) == len(sandbox.messages()) == 3
     assert billed.state() == "completed"
@@ -125,17 +125,17 @@ def test_of_a_campaign_that_was_given_up_nobody_waits_again(billed: Job) -> None
     cancel(billed)
     with tenancy.tenant(billed.tenant_id):
         by_hand.take_back(payment_id, "別の契約だった", actor="user:1")
-        assert not again.unpaid_after_all(billed.people[0].id, actor="user:1")
+        assert not resend.unpaid_after_all(billed.people[0].id, actor="user:1")
     assert billed.states() == {"cancelled": 3}
 
 
-@pytest.mark.parametrize("which", again.WHICH)
+@pytest.mark.parametrize("which", resend.WHICH)
 def test_who_paid_is_not_reminded(billed: Job, which: str) -> None:
     """Nor counted among those who would be, though they never opened the page."""
     billed.send()
     paid_by_hand(billed, 0)
     with tenancy.tenant(billed.tenant_id):
-        assert again.to_remind(db.session.get_one(Campaign, billed.campaign_id), which).people == 2
+        assert resend.to_remind(db.session.get_one(Campaign, billed.campaign_id), which).people == 2
 
 
 def test_who_paid_is_not_sent_to_again(billed: Job) -> None:
@@ -144,5 +144,5 @@ def test_who_paid_is_not_sent_to_again(billed: Job) -> None:
     paid_by_hand(billed, 0)
     user_id = factories.user(billed.tenant_id)
     with tenancy.tenant(billed.tenant_id):
-        assert again.to_resend(db.session.get_one(Campaign, billed.campaign_id)).people == 2
-        assert again.resend(billed.campaign_id, user_id=user_id) == 2
+        assert resend.to_resend(db.session.get_one(Campaign, billed.campaign_id)).people == 2
+        assert resend.resend(billed.campaign_id, user_id=user_id) == 2

@@ -14,8 +14,8 @@ from app import links, references, tenancy
 from app.campaigns import lifecycle, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.windows import DAYS
-from app.delivery import pacing, trial
-from app.delivery.pacing import Pace
+from app.delivery import rate_limit, test_sms
+from app.delivery.rate_limit import Pace
 from app.extensions import db
 from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
 from sandbox.harness import Sandbox
@@ -40,7 +40,7 @@ def draft(tuned: Tuned) -> tuple[int, int, int]:
 def send(draft: tuple[int, int, int], phone: str = "090-8888-1234") -> str:
     tenant_id, user_id, campaign_id = draft
     with tenancy.tenant(tenant_id):
-        return trial.send_trial(campaign_id, phone, user_id=user_id)
+        return test_sms.send_trial(campaign_id, phone, user_id=user_id)
 
 
 def change(draft: tuple[int, int, int], **values: object) -> None:
@@ -87,7 +87,7 @@ def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int
         campaign = db.session.get_one(Campaign, draft[2])
         assert campaign.state == "draft"
         assert rehearsal.current(campaign) is not None
-        assert [(item.phone, item.state) for item in trial.latest(campaign)] == [("090-****-1234", "accepted")]
+        assert [(item.phone, item.state) for item in test_sms.latest(campaign)] == [("090-****-1234", "accepted")]
         assert lifecycle.people_count(draft[2]) == 3
 
 
@@ -134,7 +134,7 @@ def test_a_launched_campaign_is_not_tried(draft: tuple[int, int, int]) -> None:
 
 
 def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "MOST_A_DAY", 2)
+    monkeypatch.setattr(test_sms, "MOST_A_DAY", 2)
     send(draft)
     send(draft)
     with pytest.raises(NotReady, match="24時間に2通まで"):
@@ -150,12 +150,12 @@ def test_a_trial_counts_toward_the_accounts_rate(
         db.session.commit()
         account_id = account.id
     assert send(draft) == "accepted"
-    monkeypatch.setattr(trial, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(test_sms, "_PATIENCE_S", 0.3)
     taken = Pace(account_id, 1)
     while (permit := taken.take()) is None:
         time.sleep(0.05)
     assert taken.leaves(permit)
-    assert send(draft) == trial.BUSY
+    assert send(draft) == test_sms.BUSY
     assert len(sandbox.messages()) == 1
     with tenancy.tenant(draft[0]):
         states = db.session.scalars(select(TrialMessage.state).order_by(TrialMessage.id)).all()
@@ -168,14 +168,14 @@ def test_a_trial_that_waited_past_closing_time_does_not_leave(
     hours = {day: ["09:00", "18:00"] for day in DAYS}
     change(draft, send_window={"days": hours, "holidays": True})
     with time_machine.travel(datetime(2026, 11, 24, 8, 59, 55, tzinfo=UTC), tick=False) as clock:
-        real = pacing.may_leave
+        real = rate_limit.may_leave
 
         def waits(*arguments: Any) -> bool:
             clock.move_to(datetime(2026, 11, 24, 9, tzinfo=UTC))
             return real(*arguments)
 
-        monkeypatch.setattr(pacing, "may_leave", waits)
-        assert send(draft) == trial.CLOSED
+        monkeypatch.setattr(rate_limit, "may_leave", waits)
+        assert send(draft) == test_sms.CLOSED
     assert sandbox.ledger("karaden") == []
     with tenancy.tenant(draft[0]):
         row = db.session.scalars(select(TrialMessage)).one()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app import queues
-from app.delivery import turn, turns
+from app.delivery import dispatch, slice_run
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import factories
@@ -38,43 +38,43 @@ def million(job: Job, slices: int = 200) -> None:
 def test_a_small_campaign_of_another_company_comes_next(launched: Launched) -> None:
     big = launched(30, slice_rows=10)
     million(big)
-    turns.take()
+    dispatch.take()
     small = launched(10)
-    turns.take()
+    dispatch.take()
     assert small.states() == {"accepted": 10}
 
 
 def test_a_small_campaign_of_the_same_company_comes_next(launched: Launched) -> None:
     big = launched(30, slice_rows=10)
     million(big)
-    turns.take()
+    dispatch.take()
     campaign_id = factories.campaign(big.tenant_id, sms_account_id=big.account_id)
     people = factories.people(big.tenant_id, campaign_id, 10)
     slices = factories.launch(big.tenant_id, campaign_id)
     small = Job(big.tenant_id, big.account_id, campaign_id, slices, people, big.database)
-    turns.take()
+    dispatch.take()
     assert small.states() == {"accepted": 10}
 
 
 def test_companies_take_turns(launched: Launched) -> None:
     one, other = launched(40, slice_rows=10), launched(40, slice_rows=10)
     for _ in range(4):
-        turns.take()
+        dispatch.take()
     assert fence(one) == fence(other) == [1, 1, 0, 0]
 
 
 def test_a_turn_ends_though_its_slice_does_not(
     launched: Launched, sandbox: Sandbox, tuned: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "_TURN_S", 0.5)
+    monkeypatch.setattr(slice_run, "_TURN_S", 0.5)
     tuned(send_connections=5, batch_rows=20)
     big = launched(1000)
     small = launched(10)
     big.change("UPDATE tenant SET served_at = now() WHERE id = %s", small.tenant_id)
     sandbox.switches(latency_ms=50)
     began = time.monotonic()
-    turns.take()
-    turns.take()
+    dispatch.take()
+    dispatch.take()
     assert time.monotonic() - began < 5
     assert small.states() == {"accepted": 10}
     states = big.states()
@@ -86,7 +86,7 @@ def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched
     big = launched(1500, slice_rows=500)
     million(big, 20)
     sandbox.switches(latency_ms=20)
-    turns.take()
+    dispatch.take()
     small = launched(10)
     began = time.monotonic()
     delivery.send()
@@ -98,7 +98,7 @@ def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched
 
 
 def test_a_shift_ends_and_another_begins(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_SHIFT_S", 0.0)
+    monkeypatch.setattr(dispatch, "_SHIFT_S", 0.0)
     job = launched(30, slice_rows=10)
     delivery.send()
     assert fence(job) == [1, 0, 0]

@@ -9,9 +9,9 @@ import time_machine
 
 from app import queues, tenancy
 from app.campaigns import lifecycle
-from app.delivery import books, routes, slices
-from app.delivery.books import Result
-from app.delivery.slices import LeaseLost
+from app.delivery import claims, leases, send_context
+from app.delivery.claims import Result
+from app.delivery.leases import LeaseLost
 from app.outcomes import unknown
 from app.outcomes.question_round import Looked, Open
 from app.providers.curl import perform
@@ -68,15 +68,15 @@ def lookups(sandbox: Sandbox) -> int:
     return sum(1 for row in sandbox.ledger("karaden") if row["call"] == "list")
 
 
-def claim(job: Job, limit: int = 10) -> tuple[slices.Lease, list[books.Claim]]:
+def claim(job: Job, limit: int = 10) -> tuple[leases.Lease, list[claims.Claim]]:
     """Do what a worker does up to the moment before its calls."""
     with tenancy.platform():
-        held = slices.lease()
+        held = leases.lease()
     assert held is not None
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
-        with slices.holding(held) as connection:
-            taken = books.claim(
+        way = send_context.route(job.campaign_id)
+        with leases.holding(held) as connection:
+            taken = claims.claim(
                 connection,
                 held,
                 account_id=way.account.id,
@@ -183,8 +183,8 @@ def test_a_slice_that_is_being_looked_at_is_nobody_elses(launched: Launched) -> 
     claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
-        assert slices.to_check() is not None
-        assert slices.to_check() is None
+        assert leases.to_check() is not None
+        assert leases.to_check() is None
     assert job.states() == {"unknown": 10, "queued": 20}
 
 
@@ -291,7 +291,7 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     held, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
-        assert slices.to_check() is not None
+        assert leases.to_check() is not None
     everything = """
         SELECT md5(string_agg(r::text || l::text || s::text, '' ORDER BY r.id)) AS digest, count(*) AS n
         FROM recipient r JOIN send_log l ON l.recipient_id = r.id
@@ -304,14 +304,14 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     ]
 
     def write() -> None:
-        with slices.holding(held) as connection:
-            books.record(connection, held, late)
+        with leases.holding(held) as connection:
+            claims.record(connection, held, late)
 
     with tenancy.tenant(job.tenant_id):
         with pytest.raises(LeaseLost):
             write()
         with pytest.raises(LeaseLost):
-            slices.finish(held)
+            leases.finish(held)
     assert job.rows(everything) == before
     assert before[0]["n"] == 10
 
@@ -322,13 +322,13 @@ def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -
     held, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
-        slices.to_check()
+        leases.to_check()
         job.change("UPDATE recipient SET sms_state = 'sending' WHERE campaign_id = %s", job.campaign_id)
         late = [
             Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in taken
         ]
         with tenancy.transaction() as connection:
-            books.record(connection, held, late)
+            claims.record(connection, held, late)
     assert job.states() == {"sending": 5}
 
 
@@ -338,7 +338,7 @@ def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launch
     ids = [item.recipient_id for item in taken]
     die(job)
     with tenancy.tenant(job.tenant_id):
-        part = slices.to_check()
+        part = leases.to_check()
         assert part is not None
         long_ago = datetime.now(UTC) - timedelta(hours=1)
         asked = [
@@ -362,12 +362,12 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
     job.send()
     sandbox.switches()
     with tenancy.tenant(job.tenant_id):
-        way = routes.route(job.campaign_id)
+        way = send_context.route(job.campaign_id)
         row = job.person(job.people[0].id)
         reference = job.references()[0]
         sealed = row["phone_sealed"], row["fields_sealed"]
-        claim = books.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
-        again = routes.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
+        claim = claims.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
+        again = send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
     delivery.reconcile(job.tenant_id)
     assert "the provider has one reference more than once" in caplog.text
@@ -440,9 +440,9 @@ def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_canc
     held, taken = claim(job)
     with tenancy.tenant(job.tenant_id):
         assert lifecycle.cancel(job.campaign_id, user_id=1)
-        with slices.holding(held) as connection:
+        with leases.holding(held) as connection:
             now = datetime.now(UTC)
-            books.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
+            claims.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
     die(job)
     delivery.reconcile(job.tenant_id)
     assert job.states() == {"cancelled": 3}

@@ -10,7 +10,7 @@ import pytest
 
 from app.campaigns.windows import ALWAYS, DAYTIME, Policy, Window
 from app.config import Settings
-from app.delivery import routes, turns
+from app.delivery import dispatch, send_context
 from app.providers.http import Response
 from app.providers.sms.base import OutcomeKind
 from app.providers.sms.karaden import karaden
@@ -57,19 +57,19 @@ def test_an_sms_may_arrive_until_the_hours_end_or_its_link(
     launched: Launched, clock: Clock, sandbox: Sandbox, columns: dict[str, Any], until: str
 ) -> None:
     job = launched(2, **({"send_window": DAYTIME.to_json()} | columns))
-    turns.take()
+    dispatch.take()
     assert job.states() == {"accepted": 2}
     assert told(sandbox) == [japan(until)] * 2
 
 
 def test_a_reminder_and_a_retry_are_told_of_too(launched: Launched, clock: Clock, sandbox: Sandbox) -> None:
     job = launched(1, send_window=DAYTIME.to_json())
-    turns.take()
+    dispatch.take()
     clock.to(f"{MONDAY}13:00:00")
     job.change("UPDATE recipient SET sms_state = 'queued'")
     job.change("UPDATE campaign SET state = 'sending'")
     job.change("UPDATE slice SET due_at = %s", clock.now)
-    turns.take()
+    dispatch.take()
     assert told(sandbox) == [japan(f"{MONDAY}21:00:00")] * 2
 
 
@@ -80,18 +80,18 @@ def test_no_request_starts_whose_answer_could_come_too_late(
     """SEND_TIMEOUT_S is 2 here."""
     job = launched(3, send_window=DAYTIME.to_json())
     clock.to(japan(f"{MONDAY}21:00:00") - timedelta(seconds=seconds))
-    turns.take()
+    dispatch.take()
     assert requests(sandbox) == (3 if leaves else 0)
     if not leaves:
         assert job.slice()["due_at"] == japan("2036-11-25T08:00:00"), "it waits for the morning, not in a loop"
-        assert not turns.take()
+        assert not dispatch.take()
 
 
 def test_who_can_not_be_answered_before_the_link_ends_has_expired(
     launched: Launched, clock: Clock, sandbox: Sandbox
 ) -> None:
     job = launched(3, link_minutes=None, link_until=japan(f"{MONDAY}12:00:02"))
-    turns.take()
+    dispatch.take()
     assert job.states() == {"expired": 3}
     assert requests(sandbox) == 0
 
@@ -113,8 +113,8 @@ def test_a_carrier_whose_clock_is_ahead_refuses_nobody_for_good() -> None:
 
 def test_hours_of_a_few_seconds_never_open() -> None:
     policy = Policy(ALWAYS, japan(f"{MONDAY}12:00:01"))
-    assert routes.ends_at(policy, japan(f"{MONDAY}11:59:00")) is not None
-    assert routes.ends_at(policy, japan(f"{MONDAY}12:00:00")) is None
+    assert send_context.ends_at(policy, japan(f"{MONDAY}11:59:00")) is not None
+    assert send_context.ends_at(policy, japan(f"{MONDAY}12:00:00")) is None
 
 
 def test_midnight_ends_nothing_where_the_next_day_follows() -> None:

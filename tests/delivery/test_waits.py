@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.delivery import waits
-from app.delivery.waits import Waits
+from app.delivery import account_waits
+from app.delivery.account_waits import Waits
 from app.extensions import db
 from app.models import SmsAccount
 from app.outcomes.provider_queries import ask_account
@@ -27,7 +27,7 @@ REFUSED, GONE, FINE = b"403 Forbidden", b"404 Not Found", b"200 OK"
 def told(job: Job, campaign_id: int | None = None) -> Waits:
     with tenancy.tenant(job.tenant_id):
         account = db.session.get_one(SmsAccount, job.account_id, populate_existing=True)
-        return waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
+        return account_waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
 
 
 def asked(job: Job, what: str, *statuses: bytes) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from app import queues, tenancy
 from app.campaigns import lifecycle
-from app.delivery import slices
+from app.delivery import leases
 from dev.process import signal_tree
 from sandbox.harness import Sandbox
 from tests import factories
@@ -69,11 +69,11 @@ def test_a_frozen_workers_slice_goes_on_elsewhere(
     queues.enqueue("jobs.delivery.send")
     worker = frozen(job, start, until)
     began = time.monotonic()
-    taken: list[slices.Lease] = []
+    taken: list[leases.Lease] = []
 
     def take() -> bool:
         with tenancy.platform():
-            held = slices.lease()
+            held = leases.lease()
         taken.extend([held] if held else [])
         return bool(taken)
 

@@ -13,7 +13,7 @@ from flask import Flask
 from rq.serializers import JSONSerializer
 
 from app import queues
-from app.delivery import stopping
+from app.delivery import shutdown
 from app.extensions import redis_client
 from bench.doomed import POINTS
 from dev.process import kill_tree
@@ -181,13 +181,13 @@ def test_a_worker_that_is_asked_to_stop_begins_no_job_and_leaves_it_to_the_next(
     del redis
     job = launched(3)
     enqueue()
-    stopping.asked.set()
+    shutdown.asked.set()
     try:
         burst()
         assert queues.waiting(SEND) == {()}
         assert job.states() == {"queued": 3}
     finally:
-        stopping.asked.clear()
+        shutdown.asked.clear()
     assert not queues.queue(queues.DELIVERY).intermediate_queue.get_job_ids()
     assert not queues.queue(queues.DELIVERY).started_job_registry.get_job_ids()
     burst()

@@ -9,7 +9,7 @@ import redis as redis_package
 
 from app import tenancy
 from app.campaigns import rehearsal
-from app.delivery import turns
+from app.delivery import dispatch
 from app.reports.campaign_totals import figures
 from app.restore import after, missed_recipients
 from app.restore.after import NotLifted, Restored
@@ -34,9 +34,9 @@ def restored(**more: object) -> Restored:
 
 def set_back(job: Job, database: psycopg.Connection) -> None:
     """Send a part, back up, send another part, restore; 15 people in slices of 5."""
-    turns.take()
+    dispatch.take()
     before = Backup(database)
-    turns.take()
+    dispatch.take()
     before.restore()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import turns
+from app.delivery import dispatch
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.restore import after, new_accounts
@@ -73,7 +73,7 @@ def launch(job: Job) -> list[str]:
 
 
 def drain() -> None:
-    while turns.take():
+    while dispatch.take():
         pass
 
 

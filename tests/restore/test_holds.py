@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app import tenancy
 from app.campaigns import lifecycle, rehearsal
-from app.delivery import turns
+from app.delivery import dispatch
 from app.extensions import db
 from app.models import AuditEntry, Campaign
 from app.restore import after, missed_recipients
@@ -51,7 +51,7 @@ def restored() -> Restored:
 
 
 def drain() -> None:
-    while turns.take():
+    while dispatch.take():
         pass
 
 

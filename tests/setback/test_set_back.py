@@ -12,7 +12,7 @@ import redis as redis_package
 from flask import Flask
 
 from app import tenancy
-from app.delivery import turns
+from app.delivery import dispatch
 from app.setback import beat, doubt, hold_reasons
 from app.setback.known import OUTSIDE, SLOTS, Why
 from app.setback.outside import Folder
@@ -124,7 +124,7 @@ def test_an_emptied_redis_alone_holds_nothing(
 ) -> None:
     keep(tuned, tmp_path, batch_rows=2)
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     redis.flushdb()
     beat.forget()
     asked = lists(sandbox)
@@ -230,7 +230,7 @@ def test_without_a_copy_the_services_are_asked_and_what_is_on_record_is_no_reaso
     launched: Launched, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     without_copies(redis)
     job.send()
     assert len(sandbox.messages()) == 5
@@ -274,7 +274,7 @@ def test_an_account_that_gives_no_answer_holds(
     launched: Launched, sandbox: Sandbox, redis: redis_package.Redis, switch: str
 ) -> None:
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     without_copies(redis)
     sandbox.switches(**{switch: {"value": True, "on": "karaden.list"}})
     job.send()
@@ -295,7 +295,7 @@ def test_a_carriers_clock_that_is_hours_off_hides_nothing(
     sandbox.switches(clock_behind_s=behind_s)
     job = launched(10, slice_rows=5)
     for _ in range(turns_before):
-        turns.take()
+        dispatch.take()
     before = backup()
     job.send()
     before.restore()
@@ -311,7 +311,7 @@ def test_a_carriers_clock_that_is_hours_off_holds_nothing_by_itself(
 ) -> None:
     sandbox.switches(clock_behind_s=9 * 3_600)
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     without_copies(redis)
     job.send()
     assert len(sandbox.messages()) == 5
@@ -324,7 +324,7 @@ def test_an_empty_list_that_must_show_what_is_on_record_holds(
 ) -> None:
     tuned(unknown_settle_s=0, gateway_settle_s=0)
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     job.change("UPDATE send_log SET started_at = started_at - make_interval(hours => %s)", hours_ago)
     without_copies(redis)
     sandbox.switches(list_empty=True)
@@ -338,7 +338,7 @@ def test_a_list_that_lacks_what_left_just_now_is_asked_again(
 ) -> None:
     tuned(unknown_settle_s=300, gateway_settle_s=300)
     job = launched(5, slice_rows=3)
-    turns.take()
+    dispatch.take()
     without_copies(redis)
     sandbox.switches(list_stale_s=60)
     job.send()

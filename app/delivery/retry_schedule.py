@@ -1,9 +1,9 @@
 """Whose SMS failed for a cause that passes: tried again without a click, as often and as late as the campaign says.
 
 A failure plans the next try in the transaction that records it (`recipient.retry_at`); when its time has come the
-person waits in their slice again (`app.delivery.waking`), and hours, deadline and pace hold as for everybody. A cause
-passes when the provider names it so (switched off, no signal, congestion), or when the message never got in however
-often it was tried.
+person waits in their slice again (`app.delivery.retry_due`), and hours, deadline and pace hold as for everybody. A
+cause passes when the provider names it so (switched off, no signal, congestion), or when the message never got in
+however often it was tried.
 """
 
 from collections.abc import Iterable

@@ -17,8 +17,8 @@ from app import queues, tenancy
 from app.campaigns import waves
 from app.config import settings
 from app.db import Executor
-from app.delivery import log
-from app.delivery.breaker import RESTS, SUSPECT_UNTIL
+from app.delivery import send_log
+from app.delivery.circuit_breaker import RESTS, SUSPECT_UNTIL
 from app.states import release, result_codes
 from app.states.transitions import Only, Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -28,7 +28,8 @@ from app.states.vocabulary import SMS, CampaignState, SmsState
 _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
-# how long after a lease to look for links that ended: what it claims gets new ones (`app.delivery.lapsing`); seconds
+# how long after a lease to look for links that ended: what it claims gets new ones (`app.delivery.link_expiry`);
+# seconds
 LINKS_S = 300
 
 # nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
@@ -324,9 +325,9 @@ def _take_over_people(connection: Connection, taken: Range) -> None:
         for row in rows
     ]
     move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.SENDING])
-    log.end(
+    send_log.end(
         connection,
-        [log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, result_codes.WORKER_LOST, now) for row in rows],
+        [send_log.Ended(row.id, row.sms_attempt, SmsState.UNKNOWN, result_codes.WORKER_LOST, now) for row in rows],
     )
 
 

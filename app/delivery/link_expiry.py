@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from app import tenancy
-from app.delivery import stopping
-from app.delivery.slices import LINKS_S, Range
+from app.delivery import shutdown
+from app.delivery.leases import LINKS_S, Range
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, PageState
 
@@ -36,7 +36,7 @@ def expire_links(tenant_id: int) -> None:
     for part in _due(tenant_id):
         after_id: int | None = part.first_id - 1
         while after_id is not None:
-            if stopping.asked.is_set() or time.monotonic() >= ends:
+            if shutdown.asked.is_set() or time.monotonic() >= ends:
                 return
             after_id = _step(part, after_id)
         _rearm(part)

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from app import audit, queues
 from app.campaigns import lifecycle, rehearsal, timing, waves
 from app.campaigns.lifecycle import NotReady
-from app.delivery import slices
+from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.providers.sms import PROVIDERS
@@ -132,7 +132,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     Says whether they do. Commits.
     """
     campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
-    parts = slices.lock_those(db.session, campaign.id, [recipient_id])
+    parts = leases.lock_those(db.session, campaign.id, [recipient_id])
     never_sent = db.session.scalar(
         text(f"""
             SELECT sms_attempt = 0 AND NOT {waves.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
@@ -143,7 +143,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor, sources=[SmsState.CANCELLED]):
         db.session.rollback()
         return False
-    slices.go_on(db.session, parts, campaign.id, actor=actor)
+    leases.go_on(db.session, parts, campaign.id, actor=actor)
     db.session.commit()
     queues.enqueue("jobs.delivery.send", once=True)
     return True

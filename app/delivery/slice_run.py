@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 
 from app import references
 from app.config import settings
-from app.delivery import books, caps, routes, slices
-from app.delivery.books import Claim, Result
-from app.delivery.breaker import Breaker, others_wait
-from app.delivery.pacing import Pace, Permit
-from app.delivery.routes import Route, Unsendable
-from app.delivery.slices import Lease
+from app.delivery import claims, daily_cap, leases, send_context
+from app.delivery.circuit_breaker import Breaker, others_wait
+from app.delivery.claims import Claim, Result
+from app.delivery.leases import Lease
+from app.delivery.rate_limit import Pace, Permit
+from app.delivery.send_context import Route, Unsendable
 from app.providers.http import Answer, Request
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat, doubt
@@ -46,14 +46,14 @@ _log = structlog.get_logger()
 def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
     """Give the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
     now = datetime.now(UTC)
-    opens_at = routes.opens_at(way, max(now, after or now))
+    opens_at = send_context.opens_at(way, max(now, after or now))
     if opens_at is None:
-        with slices.holding(held) as connection:
-            books.expire(connection, held)
+        with leases.holding(held) as connection:
+            claims.expire(connection, held)
     not_before = opens_at if opens_at and opens_at > now else None
-    slices.finish(held, pause_s=pause_s, not_before=not_before)
+    leases.finish(held, pause_s=pause_s, not_before=not_before)
     if not_before is not None:
-        slices.put_off(held.campaign_id, not_before=not_before)
+        leases.put_off(held.campaign_id, not_before=not_before)
 
 
 class Turn:
@@ -74,7 +74,7 @@ class Turn:
         self._closes_at = closes_at
         # a day's cap is the day's own: where hours go on at midnight, a turn doesn't
         day_ends = way.policy.closes_at(datetime.now(UTC)) or closes_at
-        self._starts_until = min(closes_at - routes.answer_time(), day_ends).timestamp()
+        self._starts_until = min(closes_at - send_context.answer_time(), day_ends).timestamp()
         self._halted = halted
         self._claims_until = time.monotonic() + _TURN_S
         rate = way.account.rate_per_s
@@ -133,7 +133,7 @@ class Turn:
     def request(self, claim: Claim) -> Request | None:
         """Write a claim's request; None when there is none, and why is its result."""
         try:
-            return routes.request(self._way, claim, self._closes_at)
+            return send_context.request(self._way, claim, self._closes_at)
         except Unsendable as fault:
             outcome = Outcome(OutcomeKind.REFUSED, str(fault))
         except CannotOpen as fault:
@@ -155,7 +155,7 @@ class Turn:
 
     def may_call(self, claim: Claim) -> bool:
         """Say whether this message may take a connection, then, at the last moment, whether it may leave."""
-        if not self.may_go_on() or slices.clock() >= self.held.call_until:
+        if not self.may_go_on() or leases.clock() >= self.held.call_until:
             return False
         if claim.recipient_id not in self._connecting:
             self._connecting.add(claim.recipient_id)
@@ -221,9 +221,9 @@ class Turn:
         """Write the results that are there, and renew the lease. Raises LeaseLost."""
         results = [self._results.popleft() for _ in range(len(self._results))]
         try:
-            with slices.holding(self.held) as connection:
+            with leases.holding(self.held) as connection:
                 if results:
-                    self._rest_s = max(self._rest_s, books.record(connection, self.held, results))
+                    self._rest_s = max(self._rest_s, claims.record(connection, self.held, results))
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more
             raise
@@ -260,14 +260,14 @@ class Turn:
 
     def _cap_left(self) -> int:
         """Say how many more the company may send today; only where it has a cap."""
-        with slices.holding(self.held) as connection:
-            return caps.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
+        with leases.holding(self.held) as connection:
+            return daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
         """Claim people, unless the database was set back. What can't be told outside doesn't leave."""
         taken: list[Claim] = []
         try:
-            with beat.rising(slices.holding(self.held)) as connection:
+            with beat.rising(leases.holding(self.held)) as connection:
                 taken = self._claim_in(connection)
         except Held as held:
             doubt.hold(held)
@@ -286,14 +286,14 @@ class Turn:
             return []
         limit = 1 if self._breaker.trying else self._claim_rows
         if self._way.daily_cap is not None:
-            limit = min(limit, caps.left(connection, self.held.tenant_id, self._way.daily_cap))
+            limit = min(limit, daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap))
             if not limit:
-                self._after = caps.tomorrow(datetime.now(UTC))
+                self._after = daily_cap.tomorrow(datetime.now(UTC))
                 _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
                 return []
         # to show whose fault a refusal was, another message goes, of another campaign if need be
         others = self._breaker.doubted and others_wait(connection, self._way.account.id)
-        taken = books.claim(
+        taken = claims.claim(
             connection,
             self.held,
             account_id=self._way.account.id,
@@ -306,5 +306,5 @@ class Turn:
         )
         if others and not taken:
             self._rest_s = max(self._rest_s, _DOUBT_S)
-        caps.add(connection, self.held.tenant_id, len(taken))
+        daily_cap.add(connection, self.held.tenant_id, len(taken))
         return taken

@@ -1,4 +1,4 @@
-"""Whoever is to be tried again waits in their slice again once it is time (`app.delivery.retries` planned it)."""
+"""Whoever is to be tried again waits in their slice again once it is time (`app.delivery.retry_schedule` planned it)."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +7,8 @@ from sqlalchemy import text
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import waves
-from app.delivery import routes
-from app.delivery.slices import Range
+from app.delivery import send_context
+from app.delivery.leases import Range
 from app.states import reached
 from app.states.transitions import Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -36,7 +36,7 @@ def _wake(part: Range) -> int:
     Returns how many wait.
     """
     try:
-        may_leave = routes.opens_at(routes.route(part.campaign_id), datetime.now(UTC)) is not None
+        may_leave = send_context.opens_at(send_context.route(part.campaign_id), datetime.now(UTC)) is not None
     except (Unusable, CannotOpen):
         may_leave = True  # whoever waits for an account waits
     with tenancy.transaction() as connection:

@@ -14,7 +14,7 @@ from app.campaigns.segments import LIMIT, units
 from app.campaigns.template import MissingField
 from app.campaigns.windows import Policy, policy_of
 from app.config import settings
-from app.delivery.books import Claim
+from app.delivery.claims import Claim
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.providers.http import Request

@@ -18,8 +18,8 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app import tenancy
-from app.delivery import retry
-from app.delivery.waits import WORTH_TELLING_S
+from app.delivery import backoff
+from app.delivery.account_waits import WORTH_TELLING_S
 from app.extensions import db
 from app.models import SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
@@ -118,7 +118,7 @@ class Breaker:
                     self.account_fault = True
                 self._open(_ACCOUNT_PAUSE_S if self.account_fault else 0.0)
             elif self._in_a_row >= _IN_A_ROW or self.trying:
-                self._open(retry.pause_s(self._trips + 1, self._wish_s))
+                self._open(backoff.pause_s(self._trips + 1, self._wish_s))
 
     def _open(self, pause_s: float) -> None:
         self.open = True
@@ -148,7 +148,7 @@ class Breaker:
             total = failures if clear else row.failures + failures
             # others' failures may make the row full that this turn's own don't
             if total >= _IN_A_ROW and not opened and not clear:
-                opened, pause_s = True, retry.pause_s(trips + 1, wish_s)
+                opened, pause_s = True, backoff.pause_s(trips + 1, wish_s)
             if opened and failures and not row.rests:
                 trips += 1
             connection.execute(
@@ -175,7 +175,7 @@ class Breaker:
                     "doubts": doubts and failures > 0,
                     "proves": closes and row.doubted_at is not None,
                     "read_at": self._read_at,
-                    "wish_s": retry.wish_s(wish_s),
+                    "wish_s": backoff.wish_s(wish_s),
                     "worth_telling_s": WORTH_TELLING_S,
                 },
             )

@@ -18,7 +18,7 @@ from app.campaigns import lifecycle, people, rehearsal
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.segments import LIMIT, units
 from app.campaigns.windows import describe, policy_of
-from app.delivery import pacing, routes
+from app.delivery import rate_limit, send_context
 from app.extensions import db, vault
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
 from app.providers.curl import perform
@@ -81,15 +81,15 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
         raise NotReady([f"SMSが{LIMIT}文字を超えるため、テスト送信できません。SMS本文を短くしてください。"])
     row_id, reference = _write_down(campaign, account, to, user_id)
     policy = policy_of(campaign, campaign.tenant)
-    message = SmsMessage(to, body, reference, routes.ends_at(policy, datetime.now(UTC)))
+    message = SmsMessage(to, body, reference, send_context.ends_at(policy, datetime.now(UTC)))
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
     _commit()
-    if pacing.may_leave(account_id, rate, _PATIENCE_S):
+    if rate_limit.may_leave(account_id, rate, _PATIENCE_S):
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
             provider.send(opened, message),
-            before_call=lambda: routes.ends_at(policy, datetime.now(UTC)) is not None,
+            before_call=lambda: send_context.ends_at(policy, datetime.now(UTC)) is not None,
         )
         outcome = provider.outcome(answer)
         if outcome == Outcome(OutcomeKind.LATER, "held"):

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 
 from app import queues, tenancy
-from app.delivery import sending, slices, stopping
-from app.delivery.slices import Lease
+from app.delivery import leases, shutdown, worker
+from app.delivery.leases import Lease
 from app.setback import doubt
 
 # A job ends after so long, seconds, and another goes on: RQ counts jobs, not turns, as signs of life.
@@ -23,9 +23,9 @@ def serve() -> None:
         return
 
     def next_lease(full: Sequence[int]) -> Lease | None:
-        return None if stopping.asked.is_set() or doubt.arose() else _lease(full)
+        return None if shutdown.asked.is_set() or doubt.arose() else _lease(full)
 
-    sending.serve(next_lease, ends=ends)
+    worker.serve(next_lease, ends=ends)
     if time.monotonic() >= ends:
         queues.enqueue("jobs.delivery.send", once=True)
 
@@ -42,7 +42,7 @@ def take() -> bool:
         taken.append(_lease(full))
         return taken[0]
 
-    sending.serve(next_lease)
+    worker.serve(next_lease)
     return taken[0] is not None
 
 
@@ -55,11 +55,11 @@ def _clear() -> bool:
 def _lease(full: Sequence[int]) -> Lease | None:
     """Lease the slice whose turn it is, of no account in `full`; where more is due, another worker is woken."""
     with tenancy.platform():
-        held = slices.lease(full)
+        held = leases.lease(full)
         if held is None:
             return None
         with tenancy.transaction() as connection:
-            more = slices.due(connection)
+            more = leases.due(connection)
     if more:
         queues.enqueue("jobs.delivery.send", once=True)
     return held

@@ -24,11 +24,11 @@ from sqlalchemy.exc import DBAPIError
 from app import tenancy
 from app.accounts import Unusable
 from app.config import settings
-from app.delivery import routes, slices, stopping
-from app.delivery.books import Claim
-from app.delivery.lanes import MOST_TURNS, Lane, Lanes
-from app.delivery.slices import Lease, LeaseLost
-from app.delivery.turn import FAULT_PAUSE_S, RECORD_S, Turn, give_back
+from app.delivery import leases, send_context, shutdown
+from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes
+from app.delivery.claims import Claim
+from app.delivery.leases import Lease, LeaseLost
+from app.delivery.slice_run import FAULT_PAUSE_S, RECORD_S, Turn, give_back
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request
 from app.tenancy import time_limits
@@ -97,7 +97,7 @@ class _Shift:
                     break
 
     def _halted(self) -> bool:
-        return stopping.asked.is_set() or self._ending.is_set() or self._fault is not None
+        return shutdown.asked.is_set() or self._ending.is_set() or self._fault is not None
 
     # --- the provider's thread ---
 
@@ -195,8 +195,8 @@ class _Shift:
         """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
         with tenancy.tenant(held.tenant_id):
             try:
-                way = routes.route(held.campaign_id)
-                closes_at = routes.closes_at(way, datetime.now(UTC))
+                way = send_context.route(held.campaign_id)
+                closes_at = send_context.closes_at(way, datetime.now(UTC))
                 if closes_at is None:
                     give_back(held, way)
                     return
@@ -204,8 +204,8 @@ class _Shift:
                 _log.error(
                     "slice not sent: its account or its window can't be used", slice_id=held.slice_id, reason=str(fault)
                 )
-                slices.finish(held, pause_s=FAULT_PAUSE_S)
-                slices.put_off(held.campaign_id, pause_s=FAULT_PAUSE_S)
+                leases.finish(held, pause_s=FAULT_PAUSE_S)
+                leases.put_off(held.campaign_id, pause_s=FAULT_PAUSE_S)
                 return
             except LeaseLost:
                 _log.warning(_LOST, slice_id=held.slice_id)

@@ -9,8 +9,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 
-from app.delivery.books import Claim
-from app.delivery.turn import Turn
+from app.delivery.claims import Claim
+from app.delivery.slice_run import Turn
 from app.providers.curl import MAX_CONNECTIONS
 from app.providers.http import Request
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, text
 
 from app import links, references
 from app.campaigns import waves
-from app.delivery import caps, log, numbers, retries, retry, slices
-from app.delivery.breaker import SUSPECT_SINCE, SUSPECT_UNTIL
-from app.delivery.slices import Lease
+from app.delivery import backoff, daily_cap, leases, number_limits, retry_schedule, send_log
+from app.delivery.circuit_breaker import SUSPECT_SINCE, SUSPECT_UNTIL
+from app.delivery.leases import Lease
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback.missed_numbers import MISSED
 from app.states import reached, release, result_codes
@@ -92,7 +92,7 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
         _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
         rows = [row for row in waiting if not row.unwanted and row.id not in had]
         crowded = [row for row in rows if row.crowded]
-        over = numbers.hold(connection, held.tenant_id, held.campaign_id, crowded, now)
+        over = number_limits.hold(connection, held.tenant_id, held.campaign_id, crowded, now)
         rows = [row for row in rows if row.id not in over]
         if over and not rows:
             return []  # thousands of one number are held in several turns, not in one long transaction
@@ -110,9 +110,9 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     lapsed = [Step(row.id, now) for row in rows if row.lapsed and row.id in moved]
     move(connection, PAGE, PageState.UNOPENED, lapsed, actor="system", sources=[PageState.EXPIRED])
     claims = [_claim_of(row, expires_at) for row in rows if row.id in moved]
-    log.begin(
+    send_log.begin(
         connection,
-        [log.Begun(item.recipient_id, item.attempt, item.generation, item.reference) for item in claims],
+        [send_log.Begun(item.recipient_id, item.attempt, item.generation, item.reference) for item in claims],
         tenant_id=held.tenant_id,
         campaign_id=held.campaign_id,
         account_id=account_id,
@@ -153,7 +153,7 @@ def _waiting(
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
                 {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
                 {MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
-                sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {numbers.CROWDED} AS crowded
+                sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {number_limits.CROWDED} AS crowded
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
             AND coalesce({SUSPECT_UNTIL} <= now(), true) {unsuspected}
@@ -164,7 +164,7 @@ def _waiting(
             "after_id": after_id,
             "last_id": held.last_id,
             "limit": limit,
-            **numbers.values(held.tenant_id),
+            **number_limits.values(held.tenant_id),
             **({} if suspects else {"account": result_codes.ACCOUNT}),
         },
     ).all()
@@ -201,13 +201,13 @@ def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], n
 
 def expire(connection: Connection, held: Lease) -> None:
     """End whoever still waits in the slice: their links would be dead on arrival."""
-    slices.let_go(connection, held, result_codes.TOO_LATE, SmsState.EXPIRED)
+    leases.let_go(connection, held, result_codes.TOO_LATE, SmsState.EXPIRED)
 
 
 def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
     """Record what became of claims; give how long the slice should rest for the sake of those to be tried again, s."""
     later = [item.recipient_id for item in results if item.outcome and item.outcome.kind is OutcomeKind.LATER]
-    tries = log.tries(connection, later) if later else {}
+    tries = send_log.tries(connection, later) if later else {}
     steps: dict[SmsState, list[Step]] = defaultdict(list)
     ended = []
     rest_s = 0.0
@@ -216,21 +216,21 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
         to, attempt_state, code = _verdict(item, before)
         if item.outcome and item.outcome.kind is OutcomeKind.LATER:
             count = before.count + 1 if before else 1
-            rest_s = max(rest_s, retry.pause_s(count, item.outcome.retry_after_s))
+            rest_s = max(rest_s, backoff.pause_s(count, item.outcome.retry_after_s))
         # that a provider took it at the first attempt goes without saying
         detail = _detail(item.attempt, "" if to is SmsState.ACCEPTED else code)
         stands = item.suspect_code if item.outcome is None and item.suspect_code else code
         steps[to].append(Step(item.recipient_id, item.at, detail, {"sms_code": stands}))
         provider_id = item.outcome.provider_id if item.outcome else None
-        ended.append(log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
+        ended.append(send_log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
     if len(steps) > 1:
         _lock(connection, [item.recipient_id for item in results])
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
-    log.end(connection, ended)
+    send_log.end(connection, ended)
     never_left = [(item.recipient_id, item.attempt) for item in ended if item.state is SmsState.CANCELLED]
-    caps.give_back(connection, held.tenant_id, never_left)
-    retries.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
+    daily_cap.give_back(connection, held.tenant_id, never_left)
+    retry_schedule.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
 
 
@@ -246,7 +246,7 @@ def _detail(attempt: int, code: str) -> dict[str, object] | None:
     return {"attempt": attempt, "code": code} if attempt > 1 or code else None
 
 
-def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState, str]:
+def _verdict(item: Result, before: send_log.Tries | None) -> tuple[SmsState, SmsState, str]:
     """Give the person's next state, the attempt's state, and the code of both."""
     outcome = item.outcome
     if outcome is None:
@@ -256,6 +256,6 @@ def _verdict(item: Result, before: log.Tries | None) -> tuple[SmsState, SmsState
         return state, state, outcome.code
     if outcome.account_fault:
         return SmsState.QUEUED, SmsState.CANCELLED, result_codes.ACCOUNT + outcome.code
-    if before and retry.give_up(before.count + 1, before.first_at, item.at):
+    if before and backoff.give_up(before.count + 1, before.first_at, item.at):
         return SmsState.UNDELIVERED, SmsState.UNDELIVERED, result_codes.GAVE_UP + outcome.code
     return SmsState.QUEUED, SmsState.CANCELLED, outcome.code

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from app.config import settings
-from app.delivery.chosen import Chosen
+from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Campaign, Recipient
 from app.states import result_codes
