@@ -16,7 +16,7 @@ from admin_views.again import sure, sure_file
 from admin_views.base import expose
 from admin_views.flow_base import ONE, FlowView, Page, on_record, one_campaign, one_import, ours
 from admin_views.flow_steps import launched
-from app.campaigns import lifecycle, ordered_checks, rehearsal, shortening
+from app.campaigns import lifecycle, ordered_checks, preflight, shortening
 from app.campaigns.lifecycle import NotReady
 from app.exports import status_file
 from app.exports.selection import Selection
@@ -218,8 +218,8 @@ class CampaignFlow(FlowView):
     def _check(self, campaign: Campaign) -> Page:
         campaign_id = campaign.id
         if lifecycle.people_count(campaign_id) <= _CHECK_AT_ONCE:
-            checked = rehearsal.rehearse(campaign_id)
-            if rehearsal.current(one_campaign(campaign_id)) is None:
+            checked = preflight.rehearse(campaign_id)
+            if preflight.current(one_campaign(campaign_id)) is None:
                 flash("".join(checked.problems), "warning")
         else:
             tenant_id = campaign.tenant_id
@@ -257,7 +257,7 @@ class CampaignFlow(FlowView):
             return redirect(url_for("life.approval", campaign_id=campaign.id), 303)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
-        checked = rehearsal.current(campaign)
+        checked = preflight.current(campaign)
         problems = problems or [item.message for item in lifecycle.missing(campaign)]
         page = self.page(
             "flow/send.html",

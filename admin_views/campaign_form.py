@@ -23,7 +23,7 @@ from admin_views.hours_form import hours_field, hours_typed
 from admin_views.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
-from app.campaigns.segments import LIMIT, units
+from app.campaigns.sms_length import LIMIT, units
 from app.models import Campaign, PaymentAccount, Question, SmsAccount
 from app.values.answers import KANA_LABELS, QUESTION_KIND_LABELS, Kana, QuestionKind, normalise
 from app.values.bad_input import BadInput

@@ -8,7 +8,7 @@ from flask import Response, abort, request, url_for
 from admin_views import flow_status, show
 from admin_views.campaign_form import typed_before, validity_of
 from admin_views.scoping import as_id, rows
-from app.campaigns.starters import STARTERS, Starter
+from app.campaigns.presets import STARTERS, Starter
 from app.intake.mapping import Question
 from app.intake.sample_list import FORMS, Asked, sample_file
 from app.models import Campaign, PaymentAccount, SmsAccount

@@ -16,10 +16,10 @@ from admin_views.campaign_form import CampaignForm, least_units
 from admin_views.filters import Choice, Days, states_of
 from admin_views.keyset import COUNTED_TO
 from app import links
-from app.campaigns import lifecycle, rehearsal, timing
-from app.campaigns.segments import LIMIT, units
-from app.campaigns.starters import STARTERS
-from app.campaigns.windows import DAYTIME, Policy, Window, describe
+from app.campaigns import lifecycle, preflight, schedule
+from app.campaigns.presets import STARTERS
+from app.campaigns.send_windows import DAYTIME, Policy, Window, describe
+from app.campaigns.sms_length import LIMIT, units
 from app.extensions import db
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Recipient, Tenant
@@ -56,7 +56,7 @@ def _state(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
     """Show the state; of one that is being sent also from when on, while no SMS may leave."""
     shown = show.badge(campaign.state, show.word(CAMPAIGN, campaign.state))
     now = datetime.now(UTC)
-    if campaign.state != CampaignState.SENDING or (opens := timing.leaves_at(campaign, now, now)) in (None, now):
+    if campaign.state != CampaignState.SENDING or (opens := schedule.leaves_at(campaign, now, now)) in (None, now):
         return shown
     return Markup("{}<br><small>いまは時間帯の外（{}から）</small>").format(shown, show.jst(opens))
 
@@ -166,7 +166,7 @@ class CampaignView(SecureModelView):
         """Warn of questions that could be guessed, while they can still be changed."""
         super().after_model_change(form, model, is_created)
         if not form.questions_locked:
-            for warning in rehearsal.weak_questions(model):
+            for warning in preflight.weak_questions(model):
                 flash(warning, "warning")
 
     def get_save_return_url(self, model: Any, is_created: bool = False) -> str:  # noqa: FBT001, FBT002 - Flask-Admin's hook

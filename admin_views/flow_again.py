@@ -6,8 +6,8 @@ from typing import Any
 from flask import url_for
 
 from admin_views.flow_status import Confirmation
-from app.campaigns import timing
-from app.campaigns.segments import LIMIT
+from app.campaigns import schedule
+from app.campaigns.sms_length import LIMIT
 from app.delivery import resend
 from app.delivery.resend import Count
 from app.models import Campaign
@@ -79,8 +79,8 @@ def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
 def starting(campaign: Campaign) -> str:
     """Say when an SMS that is sent now would leave."""
     now = datetime.now(UTC)
-    begins = timing.plan(campaign, 1, now).begins_at
+    begins = schedule.plan(campaign, 1, now).begins_at
     if begins is None or begins <= now:
-        night = f"いまは{timing.NIGHT}です。" if timing.leaves_at_night(campaign, now) else ""
+        night = f"いまは{schedule.NIGHT}です。" if schedule.leaves_at_night(campaign, now) else ""
         return f"{night}ボタンを押すと、すぐに送信が始まります。"
     return f"いまは送信時間帯の外です。{japan_minutes(begins)}に送信が始まります。"

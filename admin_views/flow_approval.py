@@ -7,14 +7,14 @@ from sqlalchemy import select
 from admin_views import flow_preview, show
 from admin_views.access import staff
 from app.auth.staff import Role
-from app.campaigns import approval, rehearsal
+from app.campaigns import approval, preflight
 from app.extensions import db
 from app.models import Campaign, User
 
 
 def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:
     """Give what the page shows."""
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     when = flow_preview.when(campaign)
     refusals = approval.refusals(campaign, staff().id, staff().role)
     return {

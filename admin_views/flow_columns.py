@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin_views.fields import many_lines
-from app.campaigns import lifecycle, overlap
+from app.campaigns import duplicates, lifecycle
 from app.intake import first_look, imports, proposals
 from app.intake.asked import merge_names, questions_of
 from app.intake.encodings import ENCODING_LABELS
@@ -75,7 +75,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "variants": variants,
         "asked": "\n".join(proposals.asked(questions_of(campaign))),
         "twin": first_look.twin(row),
-        "same_files": overlap.same_files(campaign),
+        "same_files": duplicates.same_files(campaign),
     }
 
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from admin_views import flow_next, flow_preview, flow_rows, flow_status
 from admin_views.flow_status import Confirmation
-from app.campaigns import lifecycle, overlap
+from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.exports import status_file
 from app.extensions import csrf, db
@@ -167,7 +167,7 @@ def outcome(row: Import) -> dict[str, Any]:
         "most_bytes": settings().upload_max_bytes,
         "state_words": STATE_WORDS,
         "next": flow_next.after(row.campaign, row) if row.state == "done" else None,
-        "notices": [*overlap.same_files(row.campaign), *row.notices] if row.state == "done" else [],
+        "notices": [*duplicates.same_files(row.campaign), *row.notices] if row.state == "done" else [],
         "longest": flow_preview.longest_of(row.campaign, row) if row.state == "done" else None,
         "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
         "ignored": _ignored(row.id),

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from admin_views import payment_waits, sms_waits
 from admin_views.sms_waits import Notice
-from app.campaigns import lifecycle, timing, waves
+from app.campaigns import bulk_operations, lifecycle, schedule
 from app.delivery import number_limits, resend
 from app.extensions import db
 from app.models import Campaign, Reminder
@@ -125,7 +125,7 @@ def _planned_words(campaign: Campaign, count: Progress) -> str:
     words = f"一時的な理由で届かなかった{count.planned.people:,}人に、自動で送り直す予定です。"
     if campaign.state == CampaignState.PAUSED:
         return f"{words}一時停止しているため、再開するまで送られません。"
-    at = timing.leaves_at(campaign, count.planned.first_at, datetime.now(UTC))
+    at = schedule.leaves_at(campaign, count.planned.first_at, datetime.now(UTC))
     if at is None:
         return f"{words}ただし、送信できる時間帯かリンクの有効期限が終わるため、送られない見込みです。"
     return f"{words}次に送るのは{japan_minutes(at)}ごろです。"
@@ -136,7 +136,7 @@ _WAVES = {"launch": "送信の準備", "resend": "再送の準備", "remind": "�
 
 def _wave_words(campaign: Campaign) -> str:
     """Say how far a job is that moves this campaign's people."""
-    wave = waves.progress(campaign.id)
+    wave = bulk_operations.progress(campaign.id)
     return "" if wave is None else f"{_WAVES[wave.kind]}を進めています：{wave.people:,}／{wave.total:,}件"
 
 
@@ -318,7 +318,7 @@ def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
     if stopped or campaign.state == CampaignState.PAUSED:
         until = "再開すると" if not stopped or stopped == OUTSIDE else "復元の確認が終わると"
         return "止まっています", f"{until}、ここに表示します"
-    opens = timing.plan(campaign, count.waiting, now).begins_at
+    opens = schedule.plan(campaign, count.waiting, now).begins_at
     if opens is None:
         return "止まっています", "送信できる時間帯がもうありません"
     if opens > now:

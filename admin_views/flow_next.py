@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from admin_views import flow_preview
 from admin_views.flow_steps import next_action, page_url, steps_of
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.models import Campaign, Import
 
 _TO_CHECK = "確認へ進む"
@@ -57,7 +57,7 @@ def after(campaign: Campaign, row: Import) -> Next:
 
 def _checked(campaign: Campaign, people: int) -> Next:
     url = page_url(campaign, "check")
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     if flow_preview.is_checking(campaign):
         words = f"{people:,}件すべてのSMSと専用ページを組み立てて、文字数や空欄を調べています。まだ何も送信されません。"
         return Next("running", "確認中", "全員分の文面を確かめています", kind="checking", words=words)

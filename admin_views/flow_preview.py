@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 
 from admin_views import flow_rows
-from app.campaigns import lifecycle, people, rehearsal, template, timing
-from app.campaigns.segments import LIMIT, flatten, units
+from app.campaigns import lifecycle, preflight, rendering, schedule, template
+from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.short_forms import WORDS
+from app.campaigns.sms_length import LIMIT, flatten, units
 from app.campaigns.template import MissingField
-from app.campaigns.windows import describe, policy_of
 from app.config import settings
 from app.delivery import test_sms
 from app.extensions import db
@@ -115,12 +115,12 @@ def _preview(campaign: Campaign, recipient_id: int, label: str) -> Preview | Non
     row = db.session.scalar(select(Recipient).where(Recipient.id == recipient_id, Recipient.campaign_id == campaign.id))
     if row is None:
         return None
-    fields = people.open_fields(row.tenant_id, row.id, row.fields_sealed)
-    phone = mask(people.open_phone(row.tenant_id, row.id, row.phone_sealed))
+    fields = rendering.open_fields(row.tenant_id, row.id, row.fields_sealed)
+    phone = mask(rendering.open_phone(row.tenant_id, row.id, row.phone_sealed))
     company = campaign.tenant.name
     try:
-        sms = people.sms_text(campaign.sms_text, company, fields, _masked_link())
-        title, text = people.page_texts(campaign, company, fields)
+        sms = rendering.sms_text(campaign.sms_text, company, fields, _masked_link())
+        title, text = rendering.page_texts(campaign, company, fields)
     except MissingField:
         # the check names it among the problems
         return None
@@ -191,7 +191,7 @@ def _named(campaign: Campaign, recipient_id: int, field: str) -> str:
     if row is None:
         return ""
     cells = {
-        template.key(key): cell for key, cell in people.open_fields(row.tenant_id, row.id, row.fields_sealed).items()
+        template.key(key): cell for key, cell in rendering.open_fields(row.tenant_id, row.id, row.fields_sealed).items()
     }
     at = f"{row.sheet_row}行目" if row.sheet_row else ""
     return f"{flatten(cells.get(field, ''))}（{'、'.join(part for part in (row.reference, at) if part)}）"
@@ -202,7 +202,7 @@ def is_checking(campaign: Campaign) -> bool:
     return (
         campaign.check_due_at is not None
         and campaign.state == CampaignState.DRAFT
-        and rehearsal.current(campaign) is None
+        and preflight.current(campaign) is None
     )
 
 
@@ -214,7 +214,7 @@ def check_page(
     trial_problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Give what the page of the check shows."""
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     wanted_preview, nobody = one_preview(campaign, wanted) if checked else ([], "")
     return {
         "checked": checked,
@@ -246,7 +246,7 @@ def when(campaign: Campaign) -> When:
     """Say when a campaign that is launched now begins and ends."""
     now = datetime.now(UTC)
     people_count = lifecycle.people_count(campaign.id)
-    plan = timing.plan(campaign, people_count, now)
+    plan = schedule.plan(campaign, people_count, now)
     scheduled = campaign.starts_at is not None and campaign.starts_at > now
     if plan.begins_at is None:
         begins = "送信できる時間帯がありません"
@@ -257,7 +257,7 @@ def when(campaign: Campaign) -> When:
         begins = "送信のボタンを押したあと、すぐ"
     finishes = f"{japan_minutes(plan.finishes_at)}ごろ" if plan.finishes_at and people_count else "―"
     found = [("送信の開始", begins), ("送り終わる見込み", finishes), ("SMSの料金の目安", cost(campaign, people_count))]
-    return When(found, timing.warnings(campaign, people_count, now), scheduled)
+    return When(found, schedule.warnings(campaign, people_count, now), scheduled)
 
 
 def launched_words(campaign: Campaign) -> str:
@@ -266,7 +266,7 @@ def launched_words(campaign: Campaign) -> str:
         return f"送信を予約しました。{japan_minutes(campaign.starts_at)}に始まります。それまでは取りやめられます。"
     if campaign.restore_hold:
         return "送信を受け付けましたが、「復元の確認待ち」のため、管理者が確かめて許可するまで送られません。"
-    begins = timing.plan(campaign, 1, datetime.now(UTC)).begins_at
+    begins = schedule.plan(campaign, 1, datetime.now(UTC)).begins_at
     if begins is not None and begins > datetime.now(UTC):
         return f"送信を受け付けました。いまは送信時間帯の外のため、{japan_minutes(begins)}に始まります。"
     return "送信を開始しました。この画面を閉じても送信は続きます。"

@@ -11,7 +11,7 @@ from flask import Response, abort, stream_with_context, url_for
 from admin_views import restore_words
 from admin_views.flow_live import FILTERS, tracks_of
 from app import tenancy
-from app.campaigns import lifecycle, timing
+from app.campaigns import lifecycle, schedule
 from app.models import Campaign
 from app.reports.campaign_totals import figures
 from app.setback import missed_numbers
@@ -48,8 +48,10 @@ def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     waiting = figures(campaign.id).sms[SmsState.QUEUED]
     planned = lifecycle.planned(campaign.id)
     now = datetime.now(UTC)
-    night = timing.leaves_at_night(campaign, now)
-    warned = (f"いまは{timing.NIGHT}です。再開すると、すぐに届きます。",) if night and (waiting or not planned) else ()
+    night = schedule.leaves_at_night(campaign, now)
+    warned = (
+        (f"いまは{schedule.NIGHT}です。再開すると、すぐに届きます。",) if night and (waiting or not planned) else ()
+    )
     return (
         campaign,
         "status",

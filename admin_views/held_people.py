@@ -19,8 +19,8 @@ from admin_views.flow_status import Confirmation
 from admin_views.held_words import Trace
 from admin_views.scoping import as_id, rows
 from app.auth.staff import Role
-from app.campaigns import people as campaign_people
-from app.campaigns import timing
+from app.campaigns import rendering as campaign_people
+from app.campaigns import schedule
 from app.delivery import number_limits
 from app.delivery.held_selection import Chosen
 from app.extensions import db
@@ -225,7 +225,7 @@ def leaving(campaign: Campaign, people: int) -> str:
         return f"{words}ただし「復元の確認待ち」のため、管理者が送信を許可するまで送られません。"
     if campaign.state == CampaignState.PAUSED:
         return f"{words}配信を一時停止しているため、再開するまで送られません。"
-    planned = timing.plan(campaign, people, now)
+    planned = schedule.plan(campaign, people, now)
     if planned.begins_at is None or (campaign.link_until is not None and campaign.link_until <= planned.begins_at):
         return (
             "送信できる時間帯かリンクの有効期限がすでに終わっているため、SMSは送られず、「期限切れ」になる見込みです。"
@@ -233,7 +233,7 @@ def leaving(campaign: Campaign, people: int) -> str:
     finish = f"、{japan_minutes(planned.finishes_at)}ごろまでに送り終える見込みです" if planned.finishes_at else ""
     if planned.begins_at > now:
         return f"{words}いまは送信時間帯の外です。{japan_minutes(planned.begins_at)}に始まり{finish or 'ます'}。"
-    night = f"いまは{timing.NIGHT}です。" if timing.leaves_at_night(campaign, now) else ""
+    night = f"いまは{schedule.NIGHT}です。" if schedule.leaves_at_night(campaign, now) else ""
     return f"{words}{night}ボタンを押すとすぐに始まり{finish or 'ます'}。"
 
 

@@ -7,7 +7,7 @@ from wtforms.validators import ValidationError
 
 from admin_views.base import Form
 from admin_views.fields import one_line, select_options
-from app.campaigns.windows import DAY_WORDS, DAYS, DAYTIME, Window, clock_minutes, clock_text
+from app.campaigns.send_windows import DAY_WORDS, DAYS, DAYTIME, Window, clock_minutes, clock_text
 
 USUAL, OWN = "usual", "own"
 

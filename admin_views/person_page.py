@@ -9,7 +9,7 @@ from markupsafe import Markup
 from admin_views import show
 from admin_views.audit import actor_name
 from admin_views.scoping import rows
-from app.campaigns import timing
+from app.campaigns import schedule
 from app.delivery import resend
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.by_hand import BY_HAND
@@ -175,7 +175,7 @@ def _next_try(person: Recipient, due: datetime) -> str:
     """Return when this person is sent another SMS by itself."""
     if person.campaign.state == CampaignState.PAUSED:
         return "配信を一時停止しているため、再開するまで送られません"
-    at = timing.leaves_at(person.campaign, due, datetime.now(UTC))
+    at = schedule.leaves_at(person.campaign, due, datetime.now(UTC))
     return f"{show.jst(at)}ごろ" if at else "送信できる時間帯かリンクの有効期限が終わるため、送られない見込みです"
 
 

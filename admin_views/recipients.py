@@ -20,7 +20,7 @@ from admin_views.keyset import Way
 from admin_views.scoping import as_id, managers, rows
 from app import audit, tenancy
 from app.auth.staff import Role
-from app.campaigns import people
+from app.campaigns import rendering
 from app.delivery import number_limits
 from app.delivery.held_selection import Chosen
 from app.extensions import db, vault
@@ -66,7 +66,7 @@ def campaign_name(campaign_id: int) -> str | None:
 
 def open_phone(recipient: Recipient) -> str:
     """Give a person's number in E.164."""
-    return people.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
+    return rendering.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
 
 
 def _along_attempts() -> Way:

@@ -14,7 +14,7 @@ from admin_views.access import may_open, staff
 from admin_views.keyset import COUNTED_TO
 from admin_views.scoping import rows
 from app.auth.staff import Role
-from app.campaigns import timing
+from app.campaigns import schedule
 from app.delivery import number_limits
 from app.extensions import db
 from app.models import (
@@ -275,7 +275,7 @@ def _standing_still() -> Iterator[Todo]:
 def _stuck(campaign: Campaign, now: datetime) -> bool:
     if campaign.state != CampaignState.SENDING or campaign.launched_at is None or campaign.restore_hold:
         return False
-    opens = timing.plan(campaign, 1, now - _STUCK_AFTER).begins_at
+    opens = schedule.plan(campaign, 1, now - _STUCK_AFTER).begins_at
     long_open = opens is not None and opens <= max(campaign.launched_at, now - _STUCK_AFTER)
     return long_open and campaign.launched_at <= now - _STUCK_AFTER and not rate_per_s(campaign, now)
 

@@ -11,7 +11,7 @@ from app import tenancy
 from app.accounts import credentials_of, receipt_path, seal_credentials, seal_witness_phone
 from app.auth.passwords import hash_password
 from app.campaigns import lifecycle
-from app.campaigns.windows import ALWAYS
+from app.campaigns.send_windows import ALWAYS
 from app.config import settings
 from app.extensions import db
 from app.intake import imports, running

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import psycopg
 
-from app.campaigns.people import fields_place, phone_place
+from app.campaigns.rendering import fields_place, phone_place
 from app.config import Settings
 from app.vault import Vault
 from dev.servers import plain_url

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 from sqlalchemy import select
 
 from app import create_app, tenancy
-from app.campaigns import lifecycle, rehearsal
-from app.campaigns.windows import ALWAYS
+from app.campaigns import lifecycle, preflight
+from app.campaigns.send_windows import ALWAYS
 from app.extensions import db
 from app.intake import imports
 from app.intake.mapping import ColumnMapping
@@ -183,7 +183,7 @@ def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:
         for number in range(_PEOPLE.get(play, _FEW))
     ]
     _upload(campaign.id, author.id, people)
-    checked = rehearsal.rehearse(campaign.id)
+    checked = preflight.rehearse(campaign.id)
     if checked.problems:
         raise SystemExit("\n".join(checked.problems))
     lifecycle.launch(campaign.id, user_id=author.id, digest=checked.digest)

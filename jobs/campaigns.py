@@ -1,7 +1,7 @@
 """Jobs of campaigns: begin those whose time has come, move people by the hundred thousand."""
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, waves
+from app.campaigns import bulk_operations, lifecycle
 
 # then others that wait on the queue have their turn; seconds
 _WAVE_TURN_S = 10
@@ -16,5 +16,5 @@ def start(tenant_id: int, campaign_id: int) -> None:
 def wave(tenant_id: int, campaign_id: int) -> None:
     """Go on with what moves a campaign's people."""
     with tenancy.tenant(tenant_id):
-        if not waves.run(campaign_id, for_s=_WAVE_TURN_S):
+        if not bulk_operations.run(campaign_id, for_s=_WAVE_TURN_S):
             queues.enqueue("jobs.campaigns.wave", tenant_id, campaign_id)

@@ -18,8 +18,8 @@ from sqlalchemy import insert, null, text
 from app import accounts, links, tenancy
 from app.accounts import seal_credentials
 from app.campaigns import lifecycle
-from app.campaigns.people import fields_place, phone_place
-from app.campaigns.windows import ALWAYS
+from app.campaigns.rendering import fields_place, phone_place
+from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
 from app.outcomes import receipts

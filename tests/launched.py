@@ -14,7 +14,7 @@ from flask import Flask
 
 from app import config, tenancy
 from app.accounts import seal_witness_phone
-from app.campaigns import rehearsal
+from app.campaigns import preflight
 from app.config import Settings
 from app.delivery import dispatch, shutdown
 from app.extensions import db
@@ -109,7 +109,7 @@ class Job:
         state = self.state()
         self.change("UPDATE campaign SET state = 'draft' WHERE id = %s", self.campaign_id)
         with tenancy.tenant(self.tenant_id):
-            rehearsal.rehearse(self.campaign_id)
+            preflight.rehearse(self.campaign_id)
         self.change("UPDATE campaign SET state = %s WHERE id = %s", state, self.campaign_id)
 
     def states(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app import audit
 from app.auth.staff import Role
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 from app.models import Campaign, Import
@@ -45,7 +45,7 @@ def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
     """Let go what was asked for under `digest`: send it, or book it. Commits. Raises NotReady."""
     campaign = _waiting(campaign_id)
     _refuse(refusals(campaign, user_id, role))
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     if checked is None or checked["digest"] != campaign.asked_digest:
         _back(campaign, "system", {"reason": "approval_void"})
         campaign.returned_reason, campaign.returned_by = _VOID, None

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from app import audit, queues, tenancy
 from app.accounts import Unusable, for_payment, for_sms
-from app.campaigns import rehearsal, timing, waves
+from app.campaigns import bulk_operations, preflight, schedule
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
@@ -127,7 +127,7 @@ def missing(campaign: Campaign) -> list[Missing]:
         found.append(Missing("list", "名簿がまだ取り込まれていません。"))
     elif import_running(campaign.id):
         found.append(Missing("list", "名簿を取り込んでいます。終わるまでお待ちください。"))
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     if checked is None:
         # a check that was made is void once anything it looked at has changed
         again = "送信前の確認のあとで内容か名簿が変わりました。もう一度確認してください。"
@@ -138,10 +138,10 @@ def missing(campaign: Campaign) -> list[Missing]:
 
 
 def _missing_in_writing(campaign: Campaign) -> list[str]:
-    found = rehearsal.text_problems(campaign) + missing_to_send(campaign)
+    found = preflight.text_problems(campaign) + missing_to_send(campaign)
     if campaign.payment_required:
         found += _missing_for_payment(campaign)
-    return found + timing.problems(campaign, datetime.now(UTC))
+    return found + schedule.problems(campaign, datetime.now(UTC))
 
 
 def missing_to_send(campaign: Campaign) -> list[str]:
@@ -211,7 +211,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
         db.session.rollback()
         raise NotReady([_ALREADY.get(CampaignState(campaign.state), _BEGUN)])
     problems = [item.message for item in missing(campaign)]
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     if checked is not None and checked["digest"] != digest:
         problems.append("確認した内容が変わっています。もう一度確認してから送信してください。")
     problems += missing_contract(campaign)
@@ -258,7 +258,7 @@ def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: s
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=detail)
     db.session.commit()
     if not later:
-        waves.go(tenant_id, campaign_id, total)
+        bulk_operations.go(tenant_id, campaign_id, total)
 
 
 def start(campaign_id: int) -> bool:
@@ -271,7 +271,7 @@ def start(campaign_id: int) -> bool:
     if campaign.state != CampaignState.SCHEDULED or (campaign.starts_at is not None and campaign.starts_at > now):
         db.session.rollback()
         return False
-    if rehearsal.current(campaign) is None:
+    if preflight.current(campaign) is None:
         _log.error("scheduled campaign not started: its content is not what was checked", campaign_id=campaign_id)
         detail = {"reason": "changed"}
         move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)
@@ -280,7 +280,7 @@ def start(campaign_id: int) -> bool:
     total = _begin(campaign, now, "system")
     tenant_id = campaign.tenant_id
     db.session.commit()
-    waves.go(tenant_id, campaign_id, total)
+    bulk_operations.go(tenant_id, campaign_id, total)
     return True
 
 
@@ -290,11 +290,11 @@ def withdraw(campaign_id: int, *, user_id: int) -> bool:
 
 
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
-    """Let everybody wait for their SMS; `waves.go` after the commit. Gives their number."""
+    """Let everybody wait for their SMS; `bulk_operations.go` after the commit. Gives their number."""
     total = people_count(campaign.id)
     account_holds.stamp(campaign)
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
-    waves.begin(campaign, "launch", total=total, actor=actor)
+    bulk_operations.begin(campaign, "launch", total=total, actor=actor)
     return total
 
 
@@ -357,7 +357,7 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
         return False
     with tenancy.transaction() as connection:
         # of one that was completed and has retries planned nothing waits now
-        waves.complete_if_done(connection, campaign_id)
+        bulk_operations.complete_if_done(connection, campaign_id)
     queues.enqueue("jobs.delivery.send", once=True)
     return True
 
@@ -382,7 +382,7 @@ def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState,
     total = 0
     if to == CampaignState.CANCELLED:
         total = people_count(campaign_id)
-        waves.begin(campaign, "cancel", total=total, actor=actor)
+        bulk_operations.begin(campaign, "cancel", total=total, actor=actor)
         db.session.execute(
             text("""
                 UPDATE slice SET due_at = NULL
@@ -393,5 +393,5 @@ def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState,
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
     db.session.commit()
     if to == CampaignState.CANCELLED:
-        waves.go(tenant_id, campaign_id, total)
+        bulk_operations.go(tenant_id, campaign_id, total)
     return True

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from app import queues, tenancy
-from app.campaigns import rehearsal
+from app.campaigns import preflight
 from app.db import Executor
 
 # A check gives a sign of life with every few thousand rows: whoever is silent for so long is dead, seconds.
@@ -53,7 +53,7 @@ def run(campaign_id: int) -> None:
             raise _Superseded
 
     try:
-        rehearsal.rehearse(campaign_id, go_on)
+        preflight.rehearse(campaign_id, go_on)
     except _Superseded:
         return
     _due_again(campaign_id, until)

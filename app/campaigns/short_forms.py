@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.campaigns import template
-from app.campaigns.segments import LIMIT, flatten, units
+from app.campaigns.sms_length import LIMIT, flatten, units
 from app.values.column_names import names_person
 
 WORDS = "お客様"

@@ -1,7 +1,7 @@
 """A clerk's choice of a short form for names that are too long."""
 
 from app import audit
-from app.campaigns import lifecycle, ordered_checks, rehearsal, short_forms, template
+from app.campaigns import lifecycle, ordered_checks, preflight, short_forms, template
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 
@@ -9,7 +9,7 @@ from app.extensions import db
 def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
     """Write the short form that the check offers for a name into the SMS. Raises NotReady. Commits."""
     campaign = lifecycle.locked(campaign_id)
-    checked = rehearsal.current(campaign) if not lifecycle.content_locked(campaign) else None
+    checked = preflight.current(campaign) if not lifecycle.content_locked(campaign) else None
     offers = checked.get("short_forms", []) if checked else []
     offer = next((offer for offer in offers if offer["name"] == name), None)
     if offer is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.campaigns.segments import units
+from app.campaigns.sms_length import units
 
 LINK = "リンク"
 COMPANY = "会社名"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from app import links, references
-from app.campaigns import waves
+from app.campaigns import bulk_operations
 from app.delivery import backoff, daily_cap, leases, number_limits, retry_schedule, send_log
 from app.delivery.circuit_breaker import SUSPECT_SINCE, SUSPECT_UNTIL
 from app.delivery.leases import Lease
@@ -151,7 +151,7 @@ def _waiting(
             SELECT id, sms_attempt + 1 AS attempt, link_generation, link_secret, phone_sealed, fields_sealed,
                 CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                {waves.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
+                {bulk_operations.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
                 {MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
                 sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {number_limits.CROWDED} AS crowded
             FROM recipient

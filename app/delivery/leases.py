@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from app import queues, tenancy
-from app.campaigns import waves
+from app.campaigns import bulk_operations
 from app.config import settings
 from app.db import Executor
 from app.delivery import send_log
@@ -233,7 +233,7 @@ def put_off(campaign_id: int, *, pause_s: float = 0.0, not_before: datetime | No
 def complete(campaign_id: int) -> None:
     """Complete the campaign if nothing of it is left to do: in a transaction of its own, which holds no slice."""
     with tenancy.transaction() as connection:
-        waves.complete_if_done(connection, campaign_id)
+        bulk_operations.complete_if_done(connection, campaign_id)
 
 
 def to_check() -> Range | None:

@@ -1,7 +1,8 @@
 """Writing to people of a launched campaign once more: to those it did not reach, and reminders.
 
-Whether is decided under the campaign's lock, who under that of the slice (`app.campaigns.waves`): nobody who is being
-written to at that moment is chosen, and of two presses the second finds nobody or is told that there was a first.
+Whether is decided under the campaign's lock, who under that of the slice (`app.campaigns.bulk_operations`): nobody who
+is being written to at that moment is chosen, and of two presses the second finds nobody or is told that there was a
+first.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 
 from app import audit, queues
-from app.campaigns import lifecycle, rehearsal, timing, waves
+from app.campaigns import bulk_operations, lifecycle, preflight, schedule
 from app.campaigns.lifecycle import NotReady
 from app.delivery import leases
 from app.extensions import db
@@ -46,10 +47,10 @@ def problems(campaign: Campaign) -> list[str]:
         return ["質問への回答の受け付けが止まっています。名簿の正解などを確かめ、先に受け付けを再開してください。"]
     now = datetime.now(UTC)
     return (
-        waves.problems(campaign.id)
+        bulk_operations.problems(campaign.id)
         + lifecycle.missing_contract(campaign)
         + lifecycle.missing_to_send(campaign)
-        + timing.problems(campaign, now)
+        + schedule.problems(campaign, now)
     )
 
 
@@ -62,7 +63,7 @@ def may_resend(person: Recipient) -> bool:
     """Return whether `resend` would write to this person: the failure is one that passes."""
     if person.campaign.state == CampaignState.CANCELLED:
         return False
-    statement = f"SELECT {waves.CONDITIONS['resend']} FROM recipient WHERE id = :id"  # noqa: S608 - our own words
+    statement = f"SELECT {bulk_operations.CONDITIONS['resend']} FROM recipient WHERE id = :id"  # noqa: S608 - our own words
     return bool(db.session.scalar(text(statement), {"id": person.id, **_passing(person.campaign)}))
 
 
@@ -109,7 +110,7 @@ def remind(
         )
     words = sms_text.strip() or campaign.sms_text
     if words != campaign.sms_text:
-        _refuse(rehearsal.reminder_problems(campaign, words))
+        _refuse(preflight.reminder_problems(campaign, words))
     _refuse([] if count else [_NOBODY])
     reminder = Reminder(
         tenant_id=campaign.tenant_id,
@@ -135,7 +136,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     parts = leases.lock_those(db.session, campaign.id, [recipient_id])
     never_sent = db.session.scalar(
         text(f"""
-            SELECT sms_attempt = 0 AND NOT {waves.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
+            SELECT sms_attempt = 0 AND NOT {bulk_operations.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
         """),  # noqa: S608 - our own words
         {"id": recipient_id},
     )
@@ -169,14 +170,14 @@ def _send(
     _refuse([] if count else [_NOBODY])
     actor = f"user:{user_id}"
     tenant_id, campaign_id = campaign.tenant_id, campaign.id
-    waves.begin(
+    bulk_operations.begin(
         campaign, act, total=count, actor=actor, which=which, given=given, detail=detail, reminder_id=reminder_id
     )
     told = {**detail, "people": count}
     move_campaign(db.session, campaign_id, CampaignState.SENDING, at=datetime.now(UTC), actor=actor, detail=told)
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=told)
     db.session.commit()
-    waves.go(tenant_id, campaign_id, count)
+    bulk_operations.go(tenant_id, campaign_id, count)
     return count
 
 
@@ -191,13 +192,13 @@ def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) 
     values: dict[str, Any] = {
         **given,
         "campaign_id": campaign.id,
-        "sources": [str(source) for source in waves.SOURCES[kind]],
+        "sources": [str(source) for source in bulk_operations.SOURCES[kind]],
         "recent": datetime.now(UTC) - _RECENTLY,
     }
     row = db.session.execute(
         text(f"""
             SELECT count(*) AS people, count(*) FILTER (WHERE sent_at > :recent) AS recently FROM recipient
-            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({waves.CONDITIONS[which]})
+            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({bulk_operations.CONDITIONS[which]})
         """),  # noqa: S608 - our own words
         values,
     ).one()

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.campaigns import waves
+from app.campaigns import bulk_operations
 from app.delivery import send_context
 from app.delivery.leases import Range
 from app.states import reached
@@ -48,7 +48,7 @@ def _wake(part: Range) -> int:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         rows = connection.execute(
             text(f"""
-                SELECT id, sms_attempt, {waves.UNWANTED} AS unwanted
+                SELECT id, sms_attempt, {bulk_operations.UNWANTED} AS unwanted
                 FROM recipient
                 WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
                 ORDER BY id FOR NO KEY UPDATE

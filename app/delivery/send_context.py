@@ -9,10 +9,10 @@ from sqlalchemy import select
 from app import links
 from app.accounts import Unusable, contracts, for_sms
 from app.accounts.contracts import Contract
-from app.campaigns import people, rehearsal
-from app.campaigns.segments import LIMIT, units
+from app.campaigns import preflight, rendering
+from app.campaigns.send_windows import Policy, policy_of
+from app.campaigns.sms_length import LIMIT, units
 from app.campaigns.template import MissingField
-from app.campaigns.windows import Policy, policy_of
 from app.config import settings
 from app.delivery.claims import Claim
 from app.extensions import db
@@ -125,7 +125,7 @@ def route(campaign_id: int) -> Route:
         raise Unusable(f"campaign {campaign_id} has a send window that can't be read") from None
     found = Route(
         tenant_id=row.tenant_id,
-        company=rehearsal.company(row),
+        company=preflight.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
         account=replace(_opened(row.sms_account), contract=contracts.keep(row.sms_account)),
@@ -147,16 +147,16 @@ def request(way: Route, claim: Claim, closes: datetime) -> Request:
 
     The check before the launch rendered every row; what it would have refused is refused here too, and never split.
     """
-    fields = people.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
+    fields = rendering.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
     link = links.address(claim.recipient_id, claim.generation, claim.secret)
     try:
         words = way.sms_text if claim.sms_text is None else claim.sms_text
-        body = people.sms_text(words, way.company, fields, link)
+        body = rendering.sms_text(words, way.company, fields, link)
     except MissingField:
         raise Unsendable("missing_field") from None
     if units(body) > LIMIT:
         raise Unsendable("too_long")
-    to = people.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
+    to = rendering.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
     until = min(closes, claim.link_expires_at or closes)
     message = base.SmsMessage(to, body, claim.reference, until)
     try:

@@ -14,10 +14,10 @@ from sqlalchemy import func, select, text
 
 from app import audit, links, references
 from app.accounts import for_sms
-from app.campaigns import lifecycle, people, rehearsal
+from app.campaigns import lifecycle, preflight, rendering
 from app.campaigns.lifecycle import NotReady
-from app.campaigns.segments import LIMIT, units
-from app.campaigns.windows import describe, policy_of
+from app.campaigns.send_windows import describe, policy_of
+from app.campaigns.sms_length import LIMIT, units
 from app.delivery import rate_limit, send_context
 from app.extensions import db, vault
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
@@ -134,7 +134,7 @@ def latest(campaign: Campaign) -> Sequence[Trial]:
 def _problems(campaign: Campaign) -> list[str]:
     if campaign.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED}:
         return ["送信を始めた配信では、テスト送信はできません。"]
-    checked = rehearsal.current(campaign)
+    checked = preflight.current(campaign)
     if checked is None:
         return ["先に「確認する」を押して、全件の文面を確かめてください。テスト送信はそのあとにできます。"]
     if checked["problems"]:
@@ -162,9 +162,9 @@ def _body(campaign: Campaign) -> str:
     """Write the longest message of the list, without its details and its link."""
     checked = campaign.rehearsal or {}
     person = db.session.get_one(Recipient, checked["longest_recipient_id"])
-    fields = people.open_fields(person.tenant_id, person.id, person.fields_sealed)
+    fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     hidden = {name: "".join("○" if char.isalnum() else char for char in value) for name, value in fields.items()}
-    return people.sms_text(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())
+    return rendering.sms_text(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())
 
 
 def _write_down(campaign: Campaign, account: SmsAccount, to: str, user_id: int) -> tuple[int, str]:

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import select, text
 
 from app import tenancy
-from app.campaigns import people
-from app.campaigns.people import open_fields, open_phone
+from app.campaigns import rendering
+from app.campaigns.rendering import open_fields, open_phone
 from app.exports import columns
 from app.exports.columns import Column
 from app.exports.selection import Selection
@@ -186,7 +186,7 @@ def own_columns(campaign_id: int) -> list[str]:
             .order_by(Recipient.id)
             .limit(1)
         ).one_or_none()
-    kept = dict.fromkeys(people.own_columns(open_fields(*first))) if first else {}
+    kept = dict.fromkeys(rendering.own_columns(open_fields(*first))) if first else {}
     names: dict[str, None] = dict(kept)
     for header, mapping in uploads:
         answers = set(mapping["answers"]) - kept.keys()

@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from app import tenancy
-from app.campaigns import people
+from app.campaigns import rendering
 from app.extensions import db, vault
 from app.models import Campaign, Recipient
 from app.states import reached
@@ -206,8 +206,8 @@ def view(standing: Standing) -> tuple[str, str]:
     with Session(db.engine) as session:
         recipient = session.get_one(Recipient, standing.recipient_id)
         campaign = session.get_one(Campaign, standing.campaign_id)
-        fields = people.open_fields(standing.tenant_id, standing.recipient_id, recipient.fields_sealed)
-        texts = people.page_texts(campaign, standing.common.face.company, fields)
+        fields = rendering.open_fields(standing.tenant_id, standing.recipient_id, recipient.fields_sealed)
+        texts = rendering.page_texts(campaign, standing.common.face.company, fields)
     if standing.page is PageState.VERIFIED:
         with tenancy.transaction() as connection:
             move(connection, PAGE, PageState.VIEWED, [Step(standing.recipient_id, datetime.now(UTC))], actor="person")

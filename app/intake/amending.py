@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, select, text
 
 from app import audit, tenancy
-from app.campaigns import ordered_checks, overlap, people
+from app.campaigns import duplicates, ordered_checks, rendering
 from app.extensions import db, vault
 from app.intake import asked, correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow, Fault, Level
@@ -80,12 +80,12 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
         entry.lock(connection, way)
         _write(connection, standing, way, checked, places)
         excluded.list_changed(connection, campaign_id)
-        overlap.recount_same_number(connection, campaign_id)
+        duplicates.recount_same_number(connection, campaign_id)
         detail = {"row": standing.sheet_row}
         target = f"import:{standing.import_id}"
         audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)
         told = [fault.message_ja for fault in checked.faults] + entry.twice(connection, way, checked.phone)
-        told += overlap.same_person(
+        told += duplicates.same_person(
             connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )
     ordered_checks.enqueue(way.tenant_id, campaign_id)
@@ -104,14 +104,14 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
     if upload is None or upload.mapping is None or person.sheet_row is None:
         raise imports.Refused(_NO_LIST)
     way = correction.way_of(upload)
-    fields = people.open_fields(person.tenant_id, person.id, person.fields_sealed)
+    fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     shown = {way.mapping.phone, *way.mapping.answers, *fields}
     return _Standing(
         person.id,
         upload.id,
         person.sheet_row,
         person.reference,
-        people.open_phone(person.tenant_id, person.id, person.phone_sealed),
+        rendering.open_phone(person.tenant_id, person.id, person.phone_sealed),
         fields,
         bytes(person.row_digest),
         tuple(name for name in upload.header if name in shown and name not in OUR_COLUMNS),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from app import audit, tenancy
-from app.campaigns import lifecycle, ordered_checks, overlap
+from app.campaigns import duplicates, lifecycle, ordered_checks
 from app.extensions import db, vault
 from app.intake import asked, entry, imports, load, proposals
 from app.intake.checks import Fault, Level
@@ -75,7 +75,7 @@ def correct(
             connection.execute(
                 text("UPDATE import SET same_number = :same_number WHERE id = :id"),
                 {
-                    "same_number": overlap.count_same_number(connection, way.campaign_id, import_id),
+                    "same_number": duplicates.count_same_number(connection, way.campaign_id, import_id),
                     "id": import_id,
                 },
             )
@@ -86,7 +86,7 @@ def correct(
             target=f"import:{import_id}",
             detail={"row": sheet_row},
         )
-        others = overlap.same_person(
+        others = duplicates.same_person(
             connection, way.tenant_id, way.campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )
     ordered_checks.enqueue(way.tenant_id, way.campaign_id)

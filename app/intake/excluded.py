@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, select, text
 
 from app import audit, tenancy
-from app.campaigns import ordered_checks, overlap
+from app.campaigns import duplicates, ordered_checks
 from app.extensions import db
 from app.intake import imports, load
 from app.models import Campaign, ExcludedRecipient
@@ -52,7 +52,7 @@ def exclude(campaign_id: int, recipient_id: int, *, user_id: int) -> None:
         if row is None or not move_aside(connection, "r.campaign_id = :campaign_id AND r.id = :id", values):
             raise imports.Refused(_GONE)
         list_changed(connection, campaign_id)
-        overlap.recount_same_number(connection, campaign_id)
+        duplicates.recount_same_number(connection, campaign_id)
         _record(connection, "exclude_recipient", campaign_id, row, user_id)
     ordered_checks.enqueue(row.tenant_id, campaign_id)
 
@@ -84,7 +84,7 @@ def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
         if not added:
             raise imports.Refused(_TAKEN)
         list_changed(connection, campaign_id)
-        overlap.recount_same_number(connection, campaign_id)
+        duplicates.recount_same_number(connection, campaign_id)
         _record(connection, "include_recipient", campaign_id, kept, user_id)
     ordered_checks.enqueue(kept.tenant_id, campaign_id)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.campaigns import overlap
+from app.campaigns import duplicates
 from app.extensions import db
 from app.intake import chunks, imports, proposals
 from app.intake.asked import merge_names, questions_of
@@ -229,7 +229,7 @@ def start_if_known(import_id: int) -> bool:
     row = db.session.get_one(Import, import_id)
     if row.state != "mapping" or not row.header or row.hidden_rows != 0 or (mapping := proposals.known(row)) is None:
         return False
-    if twin(row) is not None or overlap.same_files(row.campaign):
+    if twin(row) is not None or duplicates.same_files(row.campaign):
         return False
     try:
         first = sample(row)

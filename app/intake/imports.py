@@ -11,7 +11,7 @@ from typing import BinaryIO
 from sqlalchemy import Connection, Select, func, select, text, update
 
 from app import audit, limits, queues
-from app.campaigns import lifecycle, overlap
+from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.extensions import db, vault
 from app.intake import chunks, load
@@ -268,7 +268,7 @@ def discard(import_id: int, *, user_id: int) -> int:
         db.session.execute(text(f"DELETE FROM {table} WHERE import_id = :id"), {"id": import_id})  # noqa: S608 - above
     row.state = "cancelled"
     db.session.flush()
-    overlap.recount_same_number(db.session, campaign.id)
+    duplicates.recount_same_number(db.session, campaign.id)
     lifecycle.touch(campaign)
     audit.record(
         db.session, actor=f"user:{user_id}", act="discard", target=f"import:{import_id}", detail={"people": removed}

@@ -14,7 +14,7 @@ from psycopg import Connection as DbapiConnection
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.campaigns import people
+from app.campaigns import rendering
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.vault import Place
@@ -338,10 +338,10 @@ def amended(target: Target, recipient_id: int, row_digest: bytes, row: CheckedRo
     return {
         "row_digest": vault.row_digest(tenant_id, f"{row_digest.hex()}\x1f{_says(row, fields)}"),
         "reference": row.reference or "",
-        "phone_sealed": vault.seal(row.phone, people.phone_place(tenant_id, recipient_id)),
+        "phone_sealed": vault.seal(row.phone, rendering.phone_place(tenant_id, recipient_id)),
         "phone_index": vault.phone_index(tenant_id, row.phone),
         "phone_last4_index": vault.last4_index(tenant_id, row.phone),
-        "fields_sealed": vault.seal(fields, people.fields_place(tenant_id, recipient_id)),
+        "fields_sealed": vault.seal(fields, rendering.fields_place(tenant_id, recipient_id)),
         "amount_yen": row.amount_yen,
         "due_date": row.due_date,
     }
@@ -350,9 +350,9 @@ def amended(target: Target, recipient_id: int, row_digest: bytes, row: CheckedRo
 def _identity_key(target: Target, row: CheckedRow, says: str) -> bytes:
     if row.reference:
         return reference_key(target, row.reference)
-    if next(reversed(row.fields), "").startswith(people.TIED):
+    if next(reversed(row.fields), "").startswith(rendering.TIED):
         # the same row with other ties is the same person: it contradicts, and nobody gets two SMS
-        says = _says(row, _as_json({name: row.fields[name] for name in people.own_columns(row.fields)}))
+        says = _says(row, _as_json({name: row.fields[name] for name in rendering.own_columns(row.fields)}))
     return vault.identity_key(target.tenant_id, target.campaign_id, f"w{says}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.campaigns import template
-from app.campaigns.segments import flatten, units
+from app.campaigns.sms_length import flatten, units
 from app.intake import load
 from app.intake.checks import CheckedRow
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, select, text
 
 from app import audit, tenancy
-from app.campaigns import ordered_checks, overlap
+from app.campaigns import duplicates, ordered_checks
 from app.extensions import db
 from app.intake import correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow
@@ -47,7 +47,7 @@ def replace(import_id: int, by: By, *, user_id: int) -> int:
         db.session.rollback()
         with tenancy.transaction() as connection:
             # once, after the last batch: it reads the whole campaign
-            overlap.recount_same_number(connection, campaign_id)
+            duplicates.recount_same_number(connection, campaign_id)
     return replaced
 
 
@@ -93,11 +93,11 @@ def _by_number(import_id: int, user_id: int) -> int:
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
         values = {"campaign_id": campaign_id, "import_id": import_id}
-        replaced = excluded.move_aside(connection, overlap.SAME_NUMBER, values, replaced=True)
+        replaced = excluded.move_aside(connection, duplicates.SAME_NUMBER, values, replaced=True)
         connection.execute(text("UPDATE import SET same_number = 0 WHERE id = :id"), {"id": import_id})
         if replaced:
             excluded.list_changed(connection, campaign_id)
-            overlap.recount_same_number(connection, campaign_id)
+            duplicates.recount_same_number(connection, campaign_id)
             _record(connection, import_id, replaced, user_id)
     ordered_checks.enqueue(tenant_id, campaign_id)
     return replaced

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.campaigns.people import TIED
+from app.campaigns.rendering import TIED
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
 from app.values.amounts import to_yen
 from app.values.answers import QuestionKind, normal_digits, normalise

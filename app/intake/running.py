@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from app import leases, tenancy
-from app.campaigns import ordered_checks, overlap
+from app.campaigns import duplicates, ordered_checks
 from app.config import settings
 from app.extensions import db
 from app.intake import asked, chunks, imports, load
@@ -211,9 +211,9 @@ class _Run:
         )
         self._connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": self._import_id})
         ordered_checks.order(self._connection, self._campaign_id)
-        notices = overlap.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
+        notices = duplicates.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         longest = self._longest.told(self._connection, self._target)
-        same_number = overlap.count_same_number(self._connection, self._campaign_id, self._import_id)
+        same_number = duplicates.count_same_number(self._connection, self._campaign_id, self._import_id)
         sets = ", ".join(f"{name} = :{name}" for name in self._counts)
         done = self._connection.execute(
             text(

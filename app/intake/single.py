@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, insert, select, text
 
 from app import tenancy
-from app.campaigns import ordered_checks, overlap
+from app.campaigns import duplicates, ordered_checks
 from app.extensions import db, vault
 from app.intake import asked, entry, imports
 from app.intake.longest import Longest
@@ -97,12 +97,12 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bo
             text("UPDATE import SET longest = :longest, same_number = :same_number WHERE id = :id"),
             {
                 "longest": Jsonb(longest.told(connection, way.target(import_id))),
-                "same_number": overlap.count_same_number(connection, campaign_id, import_id) if twice else 0,
+                "same_number": duplicates.count_same_number(connection, campaign_id, import_id) if twice else 0,
                 "id": import_id,
             },
         )
         told = [fault.message_ja for fault in checked.faults] + twice
-        told += overlap.same_person(
+        told += duplicates.same_person(
             connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )
     ordered_checks.enqueue(way.tenant_id, campaign_id)

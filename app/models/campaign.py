@@ -27,9 +27,9 @@ class Campaign(TenantOwned, Model):
     given before `checks_watched_from` no longer count.
 
     `send_window` narrows the company's, `profile` 'collection' (督促) keeps to 8:00-21:00 whatever both say
-    (`app.campaigns.windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a passing
-    cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker last
-    took a slice of it: of one company's campaigns, whichever waited longest comes next. While `restore_hold` isn't
+    (`app.campaigns.send_windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a
+    passing cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker
+    last took a slice of it: of one company's campaigns, whichever waited longest comes next. While `restore_hold` isn't
     empty nothing of it is sent: after a restore accounts could not be asked what had left
     (`app.setback.account_holds`).
     """

@@ -13,7 +13,7 @@ from app.models.base import CreatedAt, Id, Time
 class Tenant(Model):
     """お客さま企業. `code` is what its staff type at sign-in; `contact_phone` is shown to recipients.
 
-    `send_window` is what `app.campaigns.windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
+    `send_window` is what `app.campaigns.send_windows` reads, null for its default; `daily_cap` is SMS a day, by Japan's
     calendar; `served_at` is when a worker last took a slice of this company's: whoever waited longest comes next.
     A campaign of more than `approval_above` people needs a second person's approval; null: none does.
     With `second_factor_required` its users reach nothing before they have set one up.

@@ -14,7 +14,7 @@ class Wave(TenantOwned, Model):
     """One act that moves a campaign's people in steps: launch, resend, remind or cancel. One at a time for a campaign.
 
     `after_id` is the last recipient that was looked at, `people` how many moved so far, of about `total`. `which` and
-    `given` say whom it is for (`app.campaigns.waves`), `detail` goes into each event.
+    `given` say whom it is for (`app.campaigns.bulk_operations`), `detail` goes into each event.
     """
 
     __tablename__ = "wave"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.campaigns import waves
+from app.campaigns import bulk_operations
 from app.delivery import leases, retry_due, send_context, send_log, shutdown
 from app.delivery.leases import Range
 from app.delivery.send_log import Told
@@ -365,7 +365,7 @@ def _revive_stalled() -> None:
         ).all()
     for campaign_id in stalled:
         with tenancy.transaction() as connection:
-            if waves.complete_if_done(connection, campaign_id):
+            if bulk_operations.complete_if_done(connection, campaign_id):
                 continue
             _log.error("campaign had people to send to and no slice due", campaign_id=campaign_id)
             connection.execute(

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.campaigns import lifecycle, timing
+from app.campaigns import lifecycle, schedule
 from app.campaigns.lifecycle import Planned
 from app.extensions import db
 from app.models import Campaign
@@ -75,7 +75,7 @@ def finishes_at(campaign: Campaign, waiting: int, rate: float, now: datetime) ->
     """
     if not waiting or campaign.state != CampaignState.SENDING:
         return None
-    return timing.plan(campaign, waiting, now, rate=rate or None).finishes_at
+    return schedule.plan(campaign, waiting, now, rate=rate or None).finishes_at
 
 
 def _count(campaign: Campaign) -> Progress:

@@ -28,7 +28,7 @@ def reached(person: type[Recipient] | AliasedClass[Recipient]) -> ColumnElement[
     """Return the condition that a person used the link which their last message carried.
 
     Used is: opened, verified, read, locked by wrong answers, or begun to pay by. A reminder is a message of its own,
-    with conditions of its own (`app.campaigns.waves.UNWANTED`).
+    with conditions of its own (`app.campaigns.bulk_operations.UNWANTED`).
     """
     used = or_(
         person.opened_at.is_not(None),

@@ -14,7 +14,7 @@ from admin_views.audit import ACTS
 from admin_views.person_page import _KINDS
 from app import audit, tenancy
 from app.auth import second_factor
-from app.campaigns import rehearsal
+from app.campaigns import preflight
 from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
@@ -75,9 +75,9 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
     with app.app_context(), tenancy.tenant(estate.tenant):
         drafts = select(Recipient.id).where(Recipient.campaign_id == estate.campaigns["draft"]).order_by(Recipient.id)
         estate.rows = list(db.session.scalars(drafts))
-        rehearsal.rehearse(estate.campaigns["checked"])
-        rehearsal.rehearse(estate.campaigns["scheduled"])
-        asked = rehearsal.rehearse(estate.campaigns["approval"])
+        preflight.rehearse(estate.campaigns["checked"])
+        preflight.rehearse(estate.campaigns["scheduled"])
+        asked = preflight.rehearse(estate.campaigns["approval"])
         waiting = db.session.get_one(Campaign, estate.campaigns["approval"])
         waiting.asked_by, waiting.asked_at, waiting.asked_digest = estate.clerk, datetime.now(UTC), asked.digest
         for act in ACTS:

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import tenancy
-from app.campaigns.people import open_fields, open_phone
+from app.campaigns.rendering import open_fields, open_phone
 from app.extensions import db, vault
 from app.models import Campaign, Import, Question, Recipient
 from tests import factories

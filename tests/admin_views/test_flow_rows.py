@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import audit, tenancy
-from app.campaigns.people import open_fields, open_phone
+from app.campaigns.rendering import open_fields, open_phone
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, ExcludedRecipient, Import, ImportFault, Question, Recipient
 from jobs.intake import replace_rows

@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from admin_views import campaign_flow
 from app import tenancy
-from app.campaigns.people import fields_place
-from app.campaigns.windows import ALWAYS
+from app.campaigns.rendering import fields_place
+from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
 from app.values.japan_time import TOKYO

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from app import tenancy
 from app.accounts import contracts
-from app.campaigns.windows import DAYS
+from app.campaigns.send_windows import DAYS
 from app.extensions import db
 from app.models import SmsAccount
 from app.values.japan_time import TOKYO

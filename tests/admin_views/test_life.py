@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import tenancy
-from app.campaigns.windows import DAYS
+from app.campaigns.send_windows import DAYS
 from app.extensions import db
 from app.models import Campaign, SmsAccount, Tenant, TrialMessage
 from app.values.japan_time import TOKYO

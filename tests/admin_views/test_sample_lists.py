@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app import tenancy
 from app.campaigns import lifecycle
-from app.campaigns.starters import STARTERS, Starter
+from app.campaigns.presets import STARTERS, Starter
 from app.extensions import db
 from app.intake import imports
 from app.models import Campaign, ImportFault, Question, Recipient

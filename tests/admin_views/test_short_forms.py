@@ -5,8 +5,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import links, tenancy
-from app.campaigns import people, rehearsal
-from app.campaigns.segments import LIMIT, units
+from app.campaigns import preflight, rendering
+from app.campaigns.sms_length import LIMIT, units
 from app.extensions import db
 from app.models import AuditEntry, Campaign
 from tests import factories
@@ -94,8 +94,8 @@ def test_a_reminder_is_measured_with_its_short_forms(app, clerk, ours, campaign)
     clerk.post(f"/admin/campaign/{campaign}/check/shorten", {"name": "氏名"})
     with app.app_context(), tenancy.tenant(ours.tenant):
         row = db.session.get_one(Campaign, campaign)
-        assert rehearsal.reminder_problems(row, row.sms_text) == []
-        assert "70" in rehearsal.reminder_problems(row, TEXT)[0]
+        assert preflight.reminder_problems(row, row.sms_text) == []
+        assert "70" in preflight.reminder_problems(row, TEXT)[0]
         for name in ("佐藤 花子", LONG, "𠮷" * 12):
-            sms = people.sms_text(row.sms_text, "みどり信販", {"氏名": name}, links.trial_address())
+            sms = rendering.sms_text(row.sms_text, "みどり信販", {"氏名": name}, links.trial_address())
             assert units(sms) <= LIMIT

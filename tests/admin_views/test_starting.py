@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.campaigns.starters import STARTERS
+from app.campaigns.presets import STARTERS
 from app.extensions import db
 from app.models import Campaign
 from app.values.answers import QuestionKind

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal, waves
+from app.campaigns import bulk_operations, lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice, Tenant
@@ -30,7 +30,7 @@ def campaign(app: Flask) -> Iterator[Campaign]:
 
 def launch(campaign: Campaign, digest: str = "") -> None:
     assert campaign.created_by is not None
-    lifecycle.launch(campaign.id, user_id=campaign.created_by, digest=digest or rehearsal.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=campaign.created_by, digest=digest or preflight.digest(campaign))
     db.session.expire_all()
 
 
@@ -39,18 +39,18 @@ def states() -> list[str]:
 
 
 def test_the_check_measures_every_row(campaign: Campaign) -> None:
-    found = rehearsal.rehearse(campaign.id)
+    found = preflight.rehearse(campaign.id)
     assert found.people == 7
     assert found.problems == []
     assert 0 < found.longest_units <= 70
-    assert rehearsal.current(campaign) is not None
+    assert preflight.current(campaign) is not None
 
 
 def test_one_row_too_long_stops_the_launch(campaign: Campaign) -> None:
     campaign.sms_text = "あ" * 60 + "{リンク}"
     lifecycle.touch(campaign)
     db.session.commit()
-    found = rehearsal.rehearse(campaign.id)
+    found = preflight.rehearse(campaign.id)
     assert found.too_long == 7
     assert "70文字を超える" in found.problems[0]
     with pytest.raises(NotReady, match="70文字を超える"):
@@ -83,7 +83,7 @@ def test_an_amount_that_the_payment_site_refuses_stops_the_launch(
             db.session.get_one(PaymentAccount, account_id).settings = {"methods": methods}
             db.session.get_one(Recipient, people[0].id).amount_yen = amount
             db.session.commit()
-            problems = rehearsal.rehearse(made).problems
+            problems = preflight.rehearse(made).problems
         assert len(problems) == bool(says)
         if says:
             assert says in problems[0]
@@ -95,12 +95,12 @@ def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
     campaign.page_text = "{担当者}より"
     lifecycle.touch(campaign)
     db.session.commit()
-    assert "{担当者}" in rehearsal.rehearse(campaign.id).problems[0]
+    assert "{担当者}" in preflight.rehearse(campaign.id).problems[0]
 
 
 def test_launch_queues_everyone_in_slices(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.campaigns.waves.settings", lambda: SimpleNamespace(slice_rows=3))
-    rehearsal.rehearse(campaign.id)
+    monkeypatch.setattr("app.campaigns.bulk_operations.settings", lambda: SimpleNamespace(slice_rows=3))
+    preflight.rehearse(campaign.id)
     launch(campaign)
     assert states() == ["queued"] * 7
     assert campaign.state == "sending"
@@ -117,7 +117,7 @@ def test_launch_queues_everyone_in_slices(campaign: Campaign, monkeypatch: pytes
 
 
 def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     launch(campaign)
     with pytest.raises(NotReady, match="すでに送信を開始"):
         launch(campaign)
@@ -127,26 +127,26 @@ def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
 def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
     with pytest.raises(NotReady, match="確認がまだ"):
         launch(campaign)
-    digest = rehearsal.rehearse(campaign.id).digest
+    digest = preflight.rehearse(campaign.id).digest
     campaign.page_text = "変更しました"
     db.session.commit()
     with pytest.raises(NotReady, match="確認のあとで"):
         launch(campaign, digest)
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     with pytest.raises(NotReady, match="確認した内容が変わっています"):
         launch(campaign, digest)
     launch(campaign)
 
 
 def test_a_changed_list_voids_the_check(campaign: Campaign) -> None:
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     lifecycle.touch(campaign)
     db.session.commit()
-    assert rehearsal.current(campaign) is None
+    assert preflight.current(campaign) is None
 
 
 def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     db.session.get_one(Tenant, campaign.tenant_id).state = "suspended"
     db.session.commit()
     with pytest.raises(NotReady, match="利用中ではない"):
@@ -169,7 +169,7 @@ def test_pause_resume_and_cancel(campaign: Campaign) -> None:
     user_id = campaign.created_by
     assert user_id is not None
     assert not lifecycle.pause(campaign.id, user_id=user_id)
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     launch(campaign)
     assert lifecycle.pause(campaign.id, user_id=user_id)
     assert not lifecycle.pause(campaign.id, user_id=user_id)
@@ -180,14 +180,14 @@ def test_pause_resume_and_cancel(campaign: Campaign) -> None:
 
 
 def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     launch(campaign)
-    assert not waves.complete_if_done(db.session, campaign.id)
+    assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE slice SET due_at = NULL"))
-    assert not waves.complete_if_done(db.session, campaign.id)
+    assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE recipient SET sms_state = 'accepted'"))
-    assert waves.complete_if_done(db.session, campaign.id)
-    assert not waves.complete_if_done(db.session, campaign.id)
+    assert bulk_operations.complete_if_done(db.session, campaign.id)
+    assert not bulk_operations.complete_if_done(db.session, campaign.id)
 
 
 # --- a check beside other acts ---
@@ -197,15 +197,15 @@ def test_a_late_check_does_not_rename_the_sender_of_a_campaign_under_way(
     campaign: Campaign, database: psycopg.Connection
 ) -> None:
     """A check that waited on the queue until the campaign had left."""
-    rehearsal.rehearse(campaign.id)
+    preflight.rehearse(campaign.id)
     launch(campaign)
     before = dict(campaign.rehearsal or {})
     name = campaign.tenant.name
     database.execute("UPDATE tenant SET name = 'みどりフィナンシャルサービス' WHERE id = %s", [campaign.tenant_id])
-    late = rehearsal.rehearse(campaign.id)
+    late = preflight.rehearse(campaign.id)
     db.session.expire_all()
     assert campaign.rehearsal == before
-    assert rehearsal.company(campaign) == name
+    assert preflight.company(campaign) == name
     assert late.problems, "whoever asked is told"
 
 
@@ -222,17 +222,17 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
     }
     newer = '{"digest": "newer", "problems": []}'
     database.execute("UPDATE campaign SET rehearsal = %s WHERE id = %s", [newer, campaign.id])
-    rows = rehearsal._rows
+    rows = preflight._rows
 
     def slowly(*args: Any) -> Iterator[Any]:
         yield from rows(*args)
         database.execute(changes[change], [campaign.id])
 
-    monkeypatch.setattr(rehearsal, "_rows", slowly)
-    found = rehearsal.rehearse(campaign.id)
+    monkeypatch.setattr(preflight, "_rows", slowly)
+    found = preflight.rehearse(campaign.id)
     db.session.expire_all()
     assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
-    assert rehearsal.current(campaign) is None
+    assert preflight.current(campaign) is None
     assert found.problems
     with pytest.raises(NotReady):
         launch(campaign)
@@ -247,10 +247,10 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
         "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s", [campaign.id]
     )
     database.execute("UPDATE campaign SET sms_text = '【みどり】{リンク}' WHERE id = %s", [campaign.id])
-    found = rehearsal.rehearse(campaign.id)
+    found = preflight.rehearse(campaign.id)
     assert found.longest_units < 70
     db.session.expire_all()
-    assert rehearsal.current(campaign) is not None
+    assert preflight.current(campaign) is not None
 
 
 @pytest.mark.parametrize(
@@ -266,9 +266,9 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
     ],
 )
 def test_a_check_covers_the_contract_and_no_token(campaign: Campaign, change: str, *, void: bool) -> None:
-    rehearsal.rehearse(campaign.id)
-    assert rehearsal.current(campaign) is not None
+    preflight.rehearse(campaign.id)
+    assert preflight.current(campaign) is not None
     db.session.execute(text(change))
     db.session.commit()
     db.session.expire_all()
-    assert (rehearsal.current(campaign) is None) == void
+    assert (preflight.current(campaign) is None) == void

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import queues, tenancy
-from app.campaigns import ordered_checks, people, rehearsal
+from app.campaigns import ordered_checks, preflight, rendering
 from app.extensions import db
 from app.models import Campaign
 from jobs import sweep
@@ -42,14 +42,14 @@ def checked(database: psycopg.Connection, campaign_id: int) -> tuple[Any, ...]:
 
 def during(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Do something while the rows are looked at, once."""
-    look, acts = people.sms_text, [act]
+    look, acts = rendering.sms_text, [act]
 
     def look_and_act(*args: Any) -> str:
         if acts:
             acts.pop()()
         return look(*args)
 
-    monkeypatch.setattr(people, "sms_text", look_and_act)
+    monkeypatch.setattr(rendering, "sms_text", look_and_act)
 
 
 def test_it_is_done_once(draft, database):
@@ -104,7 +104,7 @@ def test_a_dead_workers_check_is_due_again(draft, database, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(people, "sms_text", die)
+        patch.setattr(rendering, "sms_text", die)
         with pytest.raises(MemoryError):
             rehearse(*draft)
     db.session.rollback()
@@ -116,7 +116,7 @@ def test_a_dead_workers_check_is_due_again(draft, database, monkeypatch):
 
 
 def test_a_list_that_comes_meanwhile_stops_it_and_has_its_own(draft, database, monkeypatch):
-    monkeypatch.setattr(rehearsal, "_PAGE_ROWS", 1)
+    monkeypatch.setattr(preflight, "_PAGE_ROWS", 1)
     during(monkeypatch, lambda: database.execute("UPDATE campaign SET check_due_at = now(), revision = revision + 1"))
     rehearse(*draft)
     people_checked, _, due = checked(database, draft[1])
@@ -135,11 +135,11 @@ def test_words_that_change_meanwhile_have_it_done_once_more(draft, database, mon
     found = checked(database, draft[1])
     assert (found[0], found[2]) == (3, None)
     with tenancy.tenant(draft[0]):
-        assert rehearsal.current(db.session.get_one(Campaign, draft[1]))
+        assert preflight.current(db.session.get_one(Campaign, draft[1]))
 
 
 def test_who_presses_the_button_meanwhile_is_served(draft, database, monkeypatch):
-    monkeypatch.setattr(rehearsal, "_PAGE_ROWS", 1)
+    monkeypatch.setattr(preflight, "_PAGE_ROWS", 1)
 
     def press() -> None:
         database.execute('UPDATE campaign SET check_due_at = NULL, rehearsal = \'{"people": 3, "at": "now"}\'')

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from app import tenancy
-from app.campaigns import lifecycle, overlap, rehearsal
+from app.campaigns import duplicates, lifecycle, preflight
 from app.extensions import db
 from app.models import Campaign, Import
 from tests import factories
@@ -31,7 +31,9 @@ def draft(tenant_id: int, phones: list[str], **columns: Any) -> int:
 def told(tenant_id: int, campaign_id: int) -> list[str]:
     with tenancy.tenant(tenant_id):
         rows = lifecycle.people_count(campaign_id)
-        return overlap.warnings(db.session.get_one(Campaign, campaign_id), rows - overlap.count_numbers(campaign_id))
+        return duplicates.warnings(
+            db.session.get_one(Campaign, campaign_id), rows - duplicates.count_numbers(campaign_id)
+        )
 
 
 def test_one_number_in_two_rows_is_told(tenant_id: int) -> None:
@@ -98,6 +100,6 @@ def test_the_check_before_sending_tells_it(tenant_id: int) -> None:
     draft(tenant_id, PHONES, state="sending", name="別の督促")
     mine = draft(tenant_id, PHONES)
     with tenancy.tenant(tenant_id):
-        found = rehearsal.rehearse(mine)
+        found = preflight.rehearse(mine)
     assert [warning for warning in found.warnings if "別の督促" in warning]
     assert not [problem for problem in found.problems if "別の督促" in problem]

@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal, timing
+from app.campaigns import lifecycle, preflight, schedule
 from app.campaigns.lifecycle import NotReady
-from app.campaigns.windows import ALWAYS, DAYTIME, Window
+from app.campaigns.send_windows import ALWAYS, DAYTIME, Window
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, SmsAccount, Tenant
 from app.values.japan_time import TOKYO
@@ -37,7 +37,7 @@ def campaign(app: Flask) -> Iterator[Campaign]:
         )
         factories.people(tenant_id, made, 5)
         with tenancy.tenant(tenant_id):
-            rehearsal.rehearse(made)
+            preflight.rehearse(made)
             yield db.session.get_one(Campaign, made)
 
 
@@ -47,7 +47,7 @@ def user_of(campaign: Campaign) -> int:
 
 
 def book(campaign: Campaign) -> None:
-    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=rehearsal.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight.digest(campaign))
     db.session.expire_all()
 
 
@@ -83,7 +83,7 @@ def test_the_sweep_finds_it_when_its_time_comes(app: Flask) -> None:
         )
         factories.people(tenant_id, made, 5)
         with tenancy.tenant(tenant_id):
-            rehearsal.rehearse(made)
+            preflight.rehearse(made)
             book(db.session.get_one(Campaign, made))
         sweep.sweep()
         assert queues.waiting("jobs.campaigns.start") == set()
@@ -187,7 +187,7 @@ def test_without_a_start_or_after_it_a_launch_begins_at_once(campaign: Campaign)
 def test_when_it_really_begins(campaign: Campaign, now: datetime, starts: datetime | None, begins: datetime) -> None:
     campaign.tenant.send_window = DAYTIME.to_json()
     campaign.starts_at = starts
-    assert timing.plan(campaign, 5, now).begins_at == begins
+    assert schedule.plan(campaign, 5, now).begins_at == begins
 
 
 def test_rate_and_cap_tell_when_it_is_done(campaign: Campaign) -> None:
@@ -196,12 +196,12 @@ def test_rate_and_cap_tell_when_it_is_done(campaign: Campaign) -> None:
     account = db.session.get_one(SmsAccount, campaign.sms_account_id)
     tenant.send_window = DAYTIME.to_json()
     account.rate_per_s = 2
-    assert timing.plan(campaign, 100, NOON).finishes_at == NOON + timedelta(seconds=50)
+    assert schedule.plan(campaign, 100, NOON).finishes_at == NOON + timedelta(seconds=50)
     tenant.daily_cap = 60
-    assert timing.plan(campaign, 100, NOON).finishes_at == MORNING + timedelta(seconds=20)
+    assert schedule.plan(campaign, 100, NOON).finishes_at == MORNING + timedelta(seconds=20)
     campaign.deadline_at = EVENING
-    assert timing.plan(campaign, 100, NOON).finishes_at is None
-    assert "締切までに全件を送り終えられない" in timing.warnings(campaign, 100, NOON)[0]
+    assert schedule.plan(campaign, 100, NOON).finishes_at is None
+    assert "締切までに全件を送り終えられない" in schedule.warnings(campaign, 100, NOON)[0]
     db.session.rollback()
 
 
@@ -210,8 +210,8 @@ def test_an_sms_at_night_is_told_before_the_button(campaign: Campaign, window: W
     """A company may send at any hour; whoever presses the button at half past ten is to know what it means."""
     campaign.starts_at = None
     campaign.tenant.send_window = window.to_json()
-    assert any("夜間・早朝" in words for words in timing.warnings(campaign, 100, EVENING)) is told
-    assert not timing.warnings(campaign, 100, NOON)
+    assert any("夜間・早朝" in words for words in schedule.warnings(campaign, 100, EVENING)) is told
+    assert not schedule.warnings(campaign, 100, NOON)
     db.session.rollback()
 
 
@@ -232,7 +232,7 @@ def test_what_would_never_be_sent_is_said_before_the_launch(
     campaign.starts_at = None
     for name, value in values.items():
         setattr(campaign, name, value)
-    problems = timing.problems(campaign, NOON)
+    problems = schedule.problems(campaign, NOON)
     assert len(problems) == 1
     with pytest.raises(NotReady, match=said):
         raise NotReady(problems)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.campaigns import segments, template
+from app.campaigns import sms_length, template
 
 
 def test_fields_are_rendered_whatever_their_width() -> None:
@@ -54,15 +54,15 @@ def test_a_good_sms_has_no_problem(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "units"), [("", 0), ("あa", 2), ("ｶﾞ", 2), ("𠮷", 2), ("😀", 2), ("a\n", 2)])
 def test_units_are_utf16(text: str, units: int) -> None:
-    assert segments.units(text) == units
+    assert sms_length.units(text) == units
 
 
 def test_characters_some_carriers_cannot_show() -> None:
-    assert segments.hard_to_show("髙橋①～😀 田中〜") == ["髙", "①", "～", "😀"]
+    assert sms_length.hard_to_show("髙橋①～😀 田中〜") == ["髙", "①", "～", "😀"]
 
 
 def test_a_cell_stands_in_one_line() -> None:
-    assert segments.flatten(" 山田\r\n花子\t様 \x00") == "山田 花子 様"
+    assert sms_length.flatten(" 山田\r\n花子\t様 \x00") == "山田 花子 様"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_cell_stands_in_one_line() -> None:
 def test_a_short_form_stands_in_for_what_is_too_long(text: str, name: str, shown: str) -> None:
     assert template.render(text, {"氏名": name}) == shown
     assert template.fields_in(text) == ["氏名"]
-    assert segments.units(shown) <= template.widest(text, {"氏名": segments.units(name)})
+    assert sms_length.units(shown) <= template.widest(text, {"氏名": sms_length.units(name)})
 
 
 def test_a_short_form_is_written_where_there_is_none() -> None:

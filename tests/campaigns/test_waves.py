@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import config, queues, tenancy
-from app.campaigns import lifecycle, rehearsal, waves
+from app.campaigns import bulk_operations, lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.config import Settings
 from app.delivery import due, resend
@@ -28,8 +28,8 @@ PEOPLE = 10
 @pytest.fixture
 def campaign(app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
     """A draft of ten people that was checked, in slices of three; every act upon it is left to the job."""
-    monkeypatch.setattr(waves, "AT_ONCE", 0)
-    monkeypatch.setattr(waves, "_CANCELLED_AT_ONCE", 3)
+    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)
+    monkeypatch.setattr(bulk_operations, "_CANCELLED_AT_ONCE", 3)
     config.install(replace(settings, slice_rows=3))
     with app.app_context():
         tenant_id = factories.tenant()
@@ -37,13 +37,13 @@ def campaign(app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
         made = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id), created_by=user_id)
         factories.people(tenant_id, made, PEOPLE)
         with tenancy.tenant(tenant_id):
-            rehearsal.rehearse(made)
+            preflight.rehearse(made)
             yield db.session.get_one(Campaign, made)
     config.install(settings)
 
 
 def launch(campaign: Campaign) -> None:
-    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=rehearsal.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight.digest(campaign))
 
 
 def user_of(campaign: Campaign) -> int:
@@ -73,12 +73,12 @@ def test_a_launch_returns_at_once_and_the_job_moves_everybody(campaign: Campaign
     assert states() == {"draft": PEOPLE}
     assert campaign.state == "sending"
     assert queues.waiting("jobs.campaigns.wave") == {(campaign.tenant_id, campaign.id)}
-    assert not waves.complete_if_done(db.session, campaign.id)
+    assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.rollback()
     wave_job(campaign.tenant_id, campaign.id)
     assert states() == {"queued": PEOPLE}
     check_once()
-    assert waves.progress(campaign.id) is None
+    assert bulk_operations.progress(campaign.id) is None
     assert queues.waiting("jobs.delivery.send") == {()}
     wave_job(campaign.tenant_id, campaign.id)  # one that comes too late
     check_once()
@@ -97,15 +97,15 @@ def test_a_job_that_dies_in_the_middle_of_a_step_loses_and_doubles_nobody(
             raise SystemExit  # what a signal does, after the statement and before the commit
         return moved
 
-    monkeypatch.setattr(waves, "move_all", die_once)
+    monkeypatch.setattr(bulk_operations, "move_all", die_once)
     with pytest.raises(SystemExit):
-        waves.run(campaign.id)
+        bulk_operations.run(campaign.id)
     assert calls == [3, 3]
     assert states() == {"queued": 3, "draft": 7}
-    assert waves.progress(campaign.id) == waves.Progress("launch", 3, PEOPLE)
-    assert not waves.complete_if_done(db.session, campaign.id)
+    assert bulk_operations.progress(campaign.id) == bulk_operations.Progress("launch", 3, PEOPLE)
+    assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.rollback()
-    waves.run(campaign.id)
+    bulk_operations.run(campaign.id)
     assert states() == {"queued": PEOPLE}
     check_once()
 
@@ -120,7 +120,7 @@ def test_the_sweep_brings_a_lost_job_back(campaign: Campaign, database: psycopg.
     assert found() == []
     database.execute("UPDATE wave SET stepped_at = now() - interval '31 seconds'")
     assert found() == [(campaign.tenant_id, campaign.id)]
-    waves.run(campaign.id)
+    bulk_operations.run(campaign.id)
     assert found() == []
 
 
@@ -131,7 +131,7 @@ def test_two_workers_at_one_wave_move_everybody_once(app: Flask, campaign: Campa
 
     def work(_: int) -> None:
         with app.app_context(), tenancy.tenant(tenant_id):
-            waves.run(campaign_id)
+            bulk_operations.run(campaign_id)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -141,12 +141,12 @@ def test_two_workers_at_one_wave_move_everybody_once(app: Flask, campaign: Campa
 
 def test_giving_up_in_the_middle_of_a_launch_stops_it(campaign: Campaign) -> None:
     launch(campaign)
-    assert waves._step(campaign.id)
+    assert bulk_operations._step(campaign.id)
     assert states() == {"queued": 3, "draft": 7}
     assert lifecycle.cancel(campaign.id, user_id=user_of(campaign))
     assert states() == {"queued": 3, "draft": 7}
     assert db.session.scalars(select(Slice.due_at)).all() == [None]
-    waves.run(campaign.id)
+    bulk_operations.run(campaign.id)
     assert states() == {"cancelled": PEOPLE}
     assert campaign.state == "cancelled"
     assert db.session.scalars(select(Wave.kind).where(Wave.finished_at.is_not(None)).order_by(Wave.id)).all() == [
@@ -168,7 +168,7 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
     campaign: Campaign, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch(campaign)
-    waves.run(campaign.id)
+    bulk_operations.run(campaign.id)
     ids = db.session.scalars(select(Recipient.id).order_by(Recipient.id)).all()
     database.execute("UPDATE recipient SET sms_state = 'delivered', link_expires_at = now() + interval '1 day'")
     database.execute("UPDATE recipient SET page_state = 'viewed' WHERE id = ANY(%s)", [ids[3:6]])
@@ -183,7 +183,7 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
         remind(campaign.id, "unopened", user_id=user_of(campaign), number=2)
     with pytest.raises(NotReady, match="準備を進めている"):
         resend.resend(campaign.id, user_id=user_of(campaign))
-    waves.run(campaign.id)
+    bulk_operations.run(campaign.id)
     assert states() == {"queued": 7, "delivered": 3}
     assert events("queued") == Counter([*ids[:3], *ids[6:]])
     reminder = db.session.scalars(select(Reminder)).one()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.campaigns.windows import (
+from app.campaigns.send_windows import (
     ALWAYS,
     DAYS,
     DAYTIME,

@@ -29,7 +29,7 @@ from app import config, tenancy
 from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
-from app.campaigns.windows import DAYTIME
+from app.campaigns.send_windows import DAYTIME
 from app.delivery import dispatch, due, resend
 from app.extensions import db
 from app.models import Recipient, SmsAccount

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal, waves
+from app.campaigns import bulk_operations, lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.delivery import resend
 from app.delivery.send_log import Told
@@ -222,8 +222,8 @@ def test_a_reminders_words_are_measured_with_everybodys_longest_cells(sent: Call
         row = db.session.get_one(Campaign, job.campaign_id)
         longest = max(len(person.fields["氏名"]) for person in job.people)
         room = 70 - longest - len("https://todoke.example/") - 16
-        assert rehearsal.reminder_problems(row, "あ" * room + "{氏名}{リンク}") == []
-        assert "71文字" in rehearsal.reminder_problems(row, "あ" * (room + 1) + "{氏名}{リンク}")[0]
+        assert preflight.reminder_problems(row, "あ" * room + "{氏名}{リンク}") == []
+        assert "71文字" in preflight.reminder_problems(row, "あ" * (room + 1) + "{氏名}{リンク}")[0]
 
 
 def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: Sandbox) -> None:
@@ -274,7 +274,7 @@ def test_completion_waits_for_an_act_that_wakes_the_campaign(sent: Callable[...,
     undelivered(job, ["unconnected"])
     send_again(job)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        assert not waves.complete_if_done(connection, job.campaign_id)
+        assert not bulk_operations.complete_if_done(connection, job.campaign_id)
     assert job.state() == "sending"
 
 
@@ -303,7 +303,7 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
 
     def complete() -> bool:
         with app.app_context(), tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-            return waves.complete_if_done(connection, job.campaign_id)
+            return bulk_operations.complete_if_done(connection, job.campaign_id)
 
     with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
         # what `resend` does, held open in the middle

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from app import tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.delivery import dispatch, due, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
@@ -113,9 +113,9 @@ def take_in(house: House) -> None:
 
 def launch(house: House) -> None:
     with tenancy.tenant(house.tenant_id):
-        assert rehearsal.rehearse(house.campaign_id).problems == []
+        assert preflight.rehearse(house.campaign_id).problems == []
         campaign = db.session.get_one(Campaign, house.campaign_id)
-        lifecycle.launch(house.campaign_id, user_id=house.user_id, digest=rehearsal.digest(campaign))
+        lifecycle.launch(house.campaign_id, user_id=house.user_id, digest=preflight.digest(campaign))
 
 
 def push_receipts(house: House, sandbox: Sandbox) -> None:

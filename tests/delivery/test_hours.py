@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from app import tenancy
-from app.campaigns.windows import ALWAYS, DAYTIME, Window
+from app.campaigns.send_windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
 from app.delivery import daily_cap, dispatch, send_context
 from app.delivery.send_log import Told

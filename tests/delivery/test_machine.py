@@ -17,7 +17,7 @@ from flask import Flask
 from hypothesis.stateful import run_state_machine_as_test
 
 from app import config, tenancy
-from app.campaigns import waves
+from app.campaigns import bulk_operations
 from app.config import Settings
 from app.delivery import dispatch, leases, link_expiry, shutdown, slice_run, worker
 from app.outcomes import missing_receipts, provider_queries, witness
@@ -48,7 +48,7 @@ def ground(
     for module in (slice_run, dispatch, missing_receipts, link_expiry):
         monkeypatch.setattr(module, "time", own)
     monkeypatch.setattr(leases, "clock", time.time)
-    monkeypatch.setattr(waves, "AT_ONCE", 0)  # each act's people are moved by a job, which may die
+    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)  # each act's people are moved by a job, which may die
     with app.app_context(), standing_clock(database, settings, START) as clock:
         yield Ground(app, database, redis, clock)
     config.install(settings)

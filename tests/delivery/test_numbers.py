@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import tenancy
-from app.campaigns import overlap
+from app.campaigns import duplicates
 from app.delivery import dispatch, number_limits
 from app.delivery.held_selection import Chosen
 from app.extensions import db
@@ -182,10 +182,10 @@ def test_of_a_cancelled_campaign_nobody_is_held(launched: Launched) -> None:
 def test_the_check_says_how_many_will_be_held(launched: Launched) -> None:
     job = launched(8, phones=[PHONE] * 6 + ["+819012345679", "+819012345680"])
     with tenancy.tenant(job.tenant_id):
-        said = overlap.warnings(db.session.get_one(Campaign, job.campaign_id), 5)
+        said = duplicates.warnings(db.session.get_one(Campaign, job.campaign_id), 5)
     assert any("3通まで" in words and "3件は送らずに保留" in words for words in said)
     assert not any("1日に10通" in words for words in said)
     another(job, 5)
     with tenancy.tenant(job.tenant_id):
-        said = overlap.warnings(db.session.get_one(Campaign, job.campaign_id), 5)
+        said = duplicates.warnings(db.session.get_one(Campaign, job.campaign_id), 5)
     assert any("1日に10通を超えるかもしれない電話番号が1件" in words for words in said)

@@ -11,9 +11,9 @@ import time_machine
 from sqlalchemy import select
 
 from app import links, references, tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
-from app.campaigns.windows import DAYS
+from app.campaigns.send_windows import DAYS
 from app.delivery import rate_limit, test_sms
 from app.delivery.rate_limit import Pace
 from app.extensions import db
@@ -33,7 +33,7 @@ def draft(tuned: Tuned) -> tuple[int, int, int]:
     campaign_id = factories.campaign(tenant_id, sms_account_id=account_id)
     factories.people(tenant_id, campaign_id, 3)
     with tenancy.tenant(tenant_id):
-        rehearsal.rehearse(campaign_id)
+        preflight.rehearse(campaign_id)
     return tenant_id, user_id, campaign_id
 
 
@@ -86,7 +86,7 @@ def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int
         assert (entry.act, entry.detail) == ("trial", {"trial": row.id})
         campaign = db.session.get_one(Campaign, draft[2])
         assert campaign.state == "draft"
-        assert rehearsal.current(campaign) is not None
+        assert preflight.current(campaign) is not None
         assert [(item.phone, item.state) for item in test_sms.latest(campaign)] == [("090-****-1234", "accepted")]
         assert lifecycle.people_count(draft[2]) == 3
 
@@ -197,7 +197,7 @@ def test_a_list_that_did_not_pass_is_sent_to_nobody(tuned: Tuned, sandbox: Sandb
     factories.people(tenant_id, campaign_id, 2)
     user_id = factories.user(tenant_id)
     with tenancy.tenant(tenant_id):
-        assert rehearsal.rehearse(campaign_id).problems
+        assert preflight.rehearse(campaign_id).problems
     with pytest.raises(NotReady, match=says) as refused:
         send((tenant_id, user_id, campaign_id))
     assert "直してから" in refused.value.problems[0]
@@ -211,7 +211,7 @@ def test_one_too_long_for_one_sms_is_not_sent_whatever_the_check_said(
         row = db.session.get_one(Campaign, draft[2])
         row.sms_text = "あ" * 60 + "{氏名}様 {リンク}"
         db.session.flush()
-        row.rehearsal = {**(row.rehearsal or {}), "digest": rehearsal.digest(row)}
+        row.rehearsal = {**(row.rehearsal or {}), "digest": preflight.digest(row)}
         db.session.commit()
     with pytest.raises(NotReady, match="70文字を超える"):
         send(draft)

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.campaigns.windows import ALWAYS, DAYTIME, Policy, Window
+from app.campaigns.send_windows import ALWAYS, DAYTIME, Policy, Window
 from app.config import Settings
 from app.delivery import dispatch, send_context
 from app.providers.http import Response

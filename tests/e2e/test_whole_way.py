@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.campaigns.segments import LIMIT, units
+from app.campaigns.sms_length import LIMIT, units
 from app.demo import WITNESS_PHONE
 from app.values.phones import national
 from dev.browser import DESK, PHONE, sign_in

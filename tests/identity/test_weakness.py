@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.identity.weakness import odds, weak
+from app.campaigns.question_strength import odds, weak
 from app.values.answers import QuestionKind
 
 TEXT, DIGITS, DATE, POSTCODE, LAST4, CHOICE = QuestionKind

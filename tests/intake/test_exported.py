@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import tenancy
-from app.campaigns.people import open_fields, open_phone
+from app.campaigns.rendering import open_fields, open_phone
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.exports.status_file import FORMATS

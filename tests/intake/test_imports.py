@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import leases, tenancy
 from app.campaigns import lifecycle
-from app.campaigns.people import open_fields, open_phone
+from app.campaigns.rendering import open_fields, open_phone
 from app.delivery import due
 from app.extensions import db, vault
 from app.intake import chunks, imports, load, running

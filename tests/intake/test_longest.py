@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.campaigns import rehearsal
-from app.campaigns.people import sms_text
-from app.campaigns.segments import units
+from app.campaigns import preflight
+from app.campaigns.rendering import sms_text
+from app.campaigns.sms_length import units
 from app.extensions import db
 from app.intake import longest
 from app.intake.checks import CheckedRow
@@ -56,7 +56,7 @@ def test_an_import_tells_what_the_check_finds(campaign: Campaign) -> None:  # no
     row = upload(campaign, LIST.encode())
     assert row.longest is not None
     assert (row.longest["sheet_row"], row.longest["merged"]) == (3, {"氏名": 1})
-    assert rehearsal.rehearse(campaign.id).longest_recipient_id == row.longest["recipient_id"]
+    assert preflight.rehearse(campaign.id).longest_recipient_id == row.longest["recipient_id"]
 
 
 def test_rows_that_stand_there_count_and_rows_that_contradict_do_not(campaign: Campaign) -> None:  # noqa: F811

@@ -8,7 +8,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from app.campaigns.starters import STARTERS, Starter
+from app.campaigns.presets import STARTERS, Starter
 from app.intake.checks import CheckedRow, Level, Rejected, check_row
 from app.intake.mapping import Question, propose
 from app.intake.reader import column_letter, read_table

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.campaigns import rehearsal
-from app.campaigns.people import open_fields, own_columns, page_texts, sms_text
+from app.campaigns import preflight
+from app.campaigns.rendering import open_fields, own_columns, page_texts, sms_text
 from app.exports import status_file
 from app.extensions import db
 from app.intake import imports, proposals, running, single
@@ -53,7 +53,7 @@ def test_a_field_takes_its_value_from_the_column_it_was_tied_to(campaign: Campai
     sms, _, page = texts(campaign)
     assert "山田 太郎" in sms
     assert "山田 太郎様" in page
-    assert rehearsal.rehearse(campaign.id).problems == []
+    assert preflight.rehearse(campaign.id).problems == []
     # the list's own name stays where it comes out again
     names = status_file.own_columns(campaign.id)
     assert "宛先" in names

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, rehearsal, waves
+from app.campaigns import bulk_operations, lifecycle, preflight
 from app.extensions import db
 from app.models import Campaign
 from jobs import sweep
@@ -28,9 +28,9 @@ def test_a_killed_worker_loses_and_doubles_nobody(
     job.change("UPDATE recipient SET sms_state = 'draft'")
     job.change("UPDATE campaign SET state = 'draft', launched_at = NULL")
     user_id = factories.user(job.tenant_id)
-    monkeypatch.setattr(waves, "AT_ONCE", 0)
+    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)
     with tenancy.tenant(job.tenant_id):
-        digest = rehearsal.rehearse(job.campaign_id).digest
+        digest = preflight.rehearse(job.campaign_id).digest
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=digest)
     worker = start("worker", "tracking", SLICE_ROWS="10")
     until(lambda: job.states().get("queued", 0) > 100)

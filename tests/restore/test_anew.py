@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from app import tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.delivery import dispatch
 from app.extensions import db
 from app.models import Campaign, SmsAccount
@@ -65,7 +65,7 @@ def uploaded(job: Job, account_id: int) -> Job:
 def launch(job: Job) -> list[str]:
     """Check and launch; return the check's warnings."""
     with tenancy.tenant(job.tenant_id):
-        found = rehearsal.rehearse(job.campaign_id)
+        found = preflight.rehearse(job.campaign_id)
         user_id = db.session.get_one(Campaign, job.campaign_id).created_by
         assert user_id is not None
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=found.digest)

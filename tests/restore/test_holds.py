@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import tenancy
-from app.campaigns import lifecycle, rehearsal
+from app.campaigns import lifecycle, preflight
 from app.delivery import dispatch
 from app.extensions import db
 from app.models import AuditEntry, Campaign
@@ -67,7 +67,7 @@ def drafted(job: Job, *, account_id: int | None = None, **columns: Any) -> Job:
 def launch(job: Job) -> list[str]:
     """Check and launch a draft; return the check's warnings."""
     with tenancy.tenant(job.tenant_id):
-        found = rehearsal.rehearse(job.campaign_id)
+        found = preflight.rehearse(job.campaign_id)
         user_id = db.session.get_one(Campaign, job.campaign_id).created_by
         assert user_id is not None
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=found.digest)

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from app import tenancy
-from app.campaigns.people import fields_place
+from app.campaigns.rendering import fields_place
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import db, vault

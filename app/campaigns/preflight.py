@@ -16,13 +16,13 @@ from sqlalchemy import Row, select
 
 from app import links
 from app.accounts import sms_contract
-from app.campaigns import overlap, people, template
-from app.campaigns.segments import LIMIT, flatten, hard_to_show, units
+from app.campaigns import duplicates, rendering, template
+from app.campaigns.question_strength import weak
 from app.campaigns.short_forms import ShortForms
+from app.campaigns.sms_length import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.db import Executor
 from app.extensions import db
-from app.identity.weakness import weak
 from app.models import Campaign, Recipient, SmsAccount
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
@@ -158,14 +158,14 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Re
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.short_forms = found.short_forms.offers()
-    result.numbers = overlap.count_numbers(campaign_id)
+    result.numbers = duplicates.count_numbers(campaign_id)
     if result.people > result.numbers:
-        for row in overlap.first_with_one_number(campaign_id, _NAMED):
+        for row in duplicates.first_with_one_number(campaign_id, _NAMED):
             found.name(row, "twice", "この名簿のほかの行と同じ電話番号です。")
     result.rows = sorted(found.rows.values(), key=lambda row: (not row["stops"], row["id"]))[:_ROWS_NAMED]
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
-        overlap.warnings(campaign, result.people - result.numbers)
+        duplicates.warnings(campaign, result.people - result.numbers)
         + _warnings(campaign, result, found)
         + missed_numbers.warnings(campaign)
         + _held_warnings(campaign)
@@ -214,14 +214,14 @@ def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object]) -> 
 def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _Found) -> None:
     result.people += 1
     result.first_recipient_id = result.first_recipient_id or row.id
-    fields = people.open_fields(row.tenant_id, row.id, row.fields_sealed)
+    fields = rendering.open_fields(row.tenant_id, row.id, row.fields_sealed)
     cells = {template.key(name): value for name, value in fields.items()}
     for name, value in cells.items():
         found.cells[name] += 1
         found.longest[name] = max(found.longest.get(name, 0), units(flatten(value)))
     try:
-        text = people.sms_text(campaign.sms_text, campaign.tenant.name, fields, links.trial_address())
-        people.page_texts(campaign, campaign.tenant.name, fields)
+        text = rendering.sms_text(campaign.sms_text, campaign.tenant.name, fields, links.trial_address())
+        rendering.page_texts(campaign, campaign.tenant.name, fields)
     except MissingField as missing:
         found.missing[missing.name] += 1
         return
@@ -232,7 +232,7 @@ def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _
         row.id,
         cells,
         length,
-        lambda words: people.sms_text(words, campaign.tenant.name, fields, links.trial_address()),
+        lambda words: rendering.sms_text(words, campaign.tenant.name, fields, links.trial_address()),
     )
     if length > LIMIT:
         result.too_long += 1

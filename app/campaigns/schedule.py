@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.campaigns.windows import Policy, at_night, expected_finish, policy_of
+from app.campaigns.send_windows import Policy, at_night, expected_finish, policy_of
 from app.models import Campaign
 from app.values.japan_time import japan_minutes
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from app.campaigns import template
-from app.campaigns.segments import flatten
+from app.campaigns.sms_length import flatten
 from app.extensions import vault
 from app.models import Campaign
 from app.vault import Place
