@@ -21,7 +21,7 @@ from app.campaigns.lifecycle import NotReady
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import csrf, db
-from app.intake import entry, imports, single
+from app.intake import entry, imports, single_entry
 from app.intake.reader import Choice
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Import
@@ -85,8 +85,8 @@ class CampaignFlow(FlowView):
         try:
             if request.method == "GET":
                 return self.page("flow/list_one.html", campaign, "list", **flow_one.new(campaign, {}))
-            typed = flow_one.read(single.form_of(campaign), request.form)
-            added = single.add(campaign_id, typed, user_id=staff().id, replace="replace" in request.form)
+            typed = flow_one.read(single_entry.form_of(campaign), request.form)
+            added = single_entry.add(campaign_id, typed, user_id=staff().id, replace="replace" in request.form)
         except imports.Refused as refused:
             db.session.rollback()
             return self._refused_upload(campaign_id, refused.message_ja)

@@ -7,7 +7,7 @@ from typing import Any
 from admin_views.fields import many_lines
 from app.campaigns import duplicates, lifecycle
 from app.intake import first_look, imports, proposals
-from app.intake.asked import merge_names, questions_of
+from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.encodings import ENCODING_LABELS
 from app.intake.first_look import Sample, SeenCell, SeenRow
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping

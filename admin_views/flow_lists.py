@@ -17,7 +17,7 @@ from app.config import settings
 from app.exports import status_file
 from app.extensions import csrf, db
 from app.intake import first_look, imports
-from app.intake.asked import merge_names, questions_of
+from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.reader import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import request, url_for
 
-from app.intake import amending, asked, correction, imports, single
+from app.intake import amending, campaign_needs, correction, imports, single_entry
 from app.intake.checks import Fault
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
@@ -65,7 +65,7 @@ def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = 
         back_url=url_for("flow.lists", campaign_id=campaign.id),
         back="名簿へ戻る",
     )
-    return _page(campaign, single.form_of(campaign), words, typed, tuple(faults))
+    return _page(campaign, single_entry.form_of(campaign), words, typed, tuple(faults))
 
 
 def corrected(
@@ -108,7 +108,7 @@ def amended(
 
 
 def _page(
-    campaign: Campaign, form: single.Form, words: Words, typed: Mapping[str, str], faults: tuple[Fault, ...]
+    campaign: Campaign, form: single_entry.Form, words: Words, typed: Mapping[str, str], faults: tuple[Fault, ...]
 ) -> dict[str, Any]:
     hints = _hints(campaign, form)
     hints |= {name: f"変えるときだけ入力します。{hints.get(name, '')}" for name in words.unseen}
@@ -131,7 +131,7 @@ def _page(
     return {"fields": fields, "problems": told, "most": _MOST, "words": words, "can_replace": can_replace}
 
 
-def read(form: single.Form, typed: Mapping[str, str]) -> dict[str, str]:
+def read(form: single_entry.Form, typed: Mapping[str, str]) -> dict[str, str]:
     """Read the cells by column. Raises imports.Refused."""
     cells = {name: typed.get(f"cell_{place}", "").replace("\r\n", "\n") for place, name in enumerate(form.header)}
     for name, cell in cells.items():
@@ -140,14 +140,14 @@ def read(form: single.Form, typed: Mapping[str, str]) -> dict[str, str]:
     return cells
 
 
-def _hints(campaign: Campaign, form: single.Form) -> dict[str, str]:
+def _hints(campaign: Campaign, form: single_entry.Form) -> dict[str, str]:
     hints = {
         form.mapping.phone: "SMSを送る携帯電話番号。例：090-1234-5678",
         form.mapping.reference: "お客様を見分ける番号。ほかの送信先と違う番号を入力します。",
         form.mapping.amount: "円単位。例：5000",
         form.mapping.due_date: "例：2026/12/31",
     }
-    for question, column in zip(asked.questions_of(campaign), form.mapping.answers, strict=True):
+    for question, column in zip(campaign_needs.questions_of(campaign), form.mapping.answers, strict=True):
         choices = f"次のどれか：{'、'.join(question.choices)}" if question.choices else ""
         hint = choices or _HINTS.get(question.kind, "")
         hints[column] = f"設問「{question.label}」の答え。{hint}"

@@ -14,7 +14,7 @@ from app.campaigns import lifecycle
 from app.campaigns.send_windows import ALWAYS
 from app.config import settings
 from app.extensions import db
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
 
@@ -167,4 +167,4 @@ def _campaign(tenant_id: int) -> None:
     )
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    running.run(import_id)
+    import_run.run(import_id)

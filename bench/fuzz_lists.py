@@ -22,11 +22,11 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.intake import book_child, books, reader
-from app.intake.book_process import Bounds
-from app.intake.books import Sheet
+from app.intake import excel, excel_child, reader
 from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected
 from app.intake.encodings import BadFile
+from app.intake.excel import Sheet
+from app.intake.excel_process import Bounds
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.reader import Table, read_table
 from app.intake.rules import make_rules
@@ -72,7 +72,7 @@ class _Here:
     """A workbook read by the child's own functions, without a process for each of thousands."""
 
     def __init__(self, stream: BinaryIO, _bounds: Bounds, longest_cell: int = 2_000) -> None:
-        self._reader = book_child.Reader(stream, longest_cell, book_child.Clock(0))
+        self._reader = excel_child.Reader(stream, longest_cell, excel_child.Clock(0))
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
         """Open a sheet, as `BookProcess` does."""
@@ -133,7 +133,7 @@ def _checked(table: Table, mapping: ColumnMapping, *, paid: bool) -> Iterator[Ou
 
 
 def _count_hidden(data: bytes, table: Table, made: List, tally: Tally) -> None:
-    counted = books.count_hidden_rows(io.BytesIO(data), table.sheet)
+    counted = excel.count_hidden_rows(io.BytesIO(data), table.sheet)
     hidden = sum(line.hidden and any(cell.text or cell.kind for cell in line.cells) for line in made.lines)
     if counted != hidden:
         tally.is_silent(f"{counted} hidden rows told of {hidden}: {made.manner}")

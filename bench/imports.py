@@ -17,7 +17,7 @@ import psycopg
 
 from app import create_app, tenancy
 from app.extensions import db
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Import
 from bench.lists import company, draft, write_book, write_list
@@ -77,7 +77,7 @@ def import_list(path: Path) -> dict[str, float]:
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
             begun = time.perf_counter()
-            running.run(import_id)
+            import_run.run(import_id)
             seconds = time.perf_counter() - begun
             db.session.refresh(row)
             if row.state != "done":

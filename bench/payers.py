@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from app import create_app, tenancy
 from app.accounts import credentials_of, seal_credentials
 from app.extensions import db, vault
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Import, PaymentAccount, Tenant
 from app.providers.payments import PROVIDERS
@@ -81,7 +81,7 @@ def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[tuple[i
     with path.open("rb") as stream:
         import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
     imports.start(import_id, ColumnMapping.from_json(db.session.get_one(Import, import_id).mapping or {}))
-    running.run(import_id)
+    import_run.run(import_id)
     with tenancy.transaction() as connection:
         # as if the SMS had arrived: what is measured here begins with the tap on its link
         found = connection.execute(

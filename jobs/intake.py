@@ -4,14 +4,14 @@ from contextlib import suppress
 
 from app import tenancy
 from app.campaigns import ordered_checks
-from app.intake import first_look, imports, replacing, running
+from app.intake import first_look, import_run, imports, replacing
 from app.tenancy import time_limits
 
 
 def run_import(tenant_id: int, import_id: int) -> None:
     """Check an uploaded list and add its rows."""
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
-        running.run(import_id)
+        import_run.run(import_id)
 
 
 def count_hidden_rows(tenant_id: int, import_id: int) -> None:

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, select, text
 from app import audit, tenancy
 from app.campaigns import duplicates, ordered_checks, rendering
 from app.extensions import db, vault
-from app.intake import asked, correction, entry, excluded, imports, load
+from app.intake import campaign_needs, correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow, Fault, Level
 from app.intake.mapping import OUR_COLUMNS
-from app.intake.single import Form
+from app.intake.single_entry import Form
 from app.models import Campaign, Import, Recipient
 
 _GONE = "この送信先は、対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。"
@@ -141,11 +141,11 @@ def _as_typed(
     mapping = dataclasses.replace(
         mapping, reference=reference, answers=tuple(mapping.answers[place] for place in places)
     )
-    questions = asked.questions_of(campaign)
+    questions = campaign_needs.questions_of(campaign)
     if mapping.problems(
         header,
         [questions[place] for place in places],
-        asked.merge_names(campaign, header),
+        campaign_needs.merge_names(campaign, header),
         payment_required=campaign.payment_required,
     ):
         raise imports.Refused(_MERGED)

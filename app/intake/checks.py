@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from app.intake.first_rows import FirstRows
+from app.intake.excel_numbers import UNCOMPUTED, UNKNOWN
+from app.intake.first_seen import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row, is_hidden
 from app.intake.rules import CellReader, Rules
-from app.intake.shown import UNCOMPUTED, UNKNOWN
 from app.values.answers import normal_digits
 from app.values.bad_input import BadInput
 from app.values.card_numbers import holds_card_number, mask_card_numbers, may_hold_card_number

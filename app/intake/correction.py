@@ -12,10 +12,10 @@ from sqlalchemy import Connection, text
 from app import audit, tenancy
 from app.campaigns import duplicates, lifecycle, ordered_checks
 from app.extensions import db, vault
-from app.intake import asked, entry, imports, load, proposals
+from app.intake import campaign_needs, entry, imports, load, proposals
 from app.intake.checks import Fault, Level
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
-from app.intake.single import Form
+from app.intake.single_entry import Form
 from app.models import Import
 
 _DONE = "この行は、すでに直して加えてあるか、取り込みが取り消されています。名簿の結果を開き直して確かめてください。"
@@ -97,7 +97,7 @@ def way_of(row: Import) -> entry.Way:
     """Return what a list's rows were checked by. Raises imports.Refused where they can't be checked so any more."""
     campaign = row.campaign
     mapping = ColumnMapping.from_json(row.mapping or {})
-    questions = asked.questions_of(campaign)
+    questions = campaign_needs.questions_of(campaign)
     if len(mapping.answers) != len(questions) or (mapping.asked and mapping.asked != proposals.asked(questions)):
         raise imports.Refused(_ASKED)
     if problems := proposals.problems(row, mapping):

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app.extensions import vault
-from app.intake import asked, excluded, imports, load
+from app.intake import campaign_needs, excluded, imports, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.mapping import ColumnMapping
 from app.intake.rules import Rules, make_rules
@@ -54,12 +54,12 @@ def way_of(
 
     With `places`, it names the columns of those of the questions alone.
     """
-    questions = asked.questions_of(campaign)
+    questions = campaign_needs.questions_of(campaign)
     rules = make_rules(
         header,
         mapping,
         questions if places is None else [questions[place] for place in places],
-        asked.merge_names(campaign, header),
+        campaign_needs.merge_names(campaign, header),
         payment_required=campaign.payment_required,
         today=datetime.now(TOKYO).date(),
     )

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from app.campaigns import duplicates
 from app.extensions import db
-from app.intake import chunks, imports, proposals
-from app.intake.asked import merge_names, questions_of
+from app.intake import imports, proposals, upload_chunks
+from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import Level, Rejected, check_row, read_cells
 from app.intake.encodings import encodings_possible
 from app.intake.mapping import ColumnMapping, Question
@@ -97,7 +97,7 @@ def sample(row: Import) -> Sample:
     if isinstance(found, Table):
         shown = (row for row in itertools.islice(found.rows, _LOOKED_AT) if not is_hidden(row[1]))
         rows = tuple((sheet_row, cleaned(cells)) for sheet_row, cells in itertools.islice(shown, _ROWS))
-    encodings = () if found.encoding == "xlsx" else encodings_possible(chunks.open_file(*stored), found.encoding)
+    encodings = () if found.encoding == "xlsx" else encodings_possible(upload_chunks.open_file(*stored), found.encoding)
     head = tuple((sheet_row, _in_short(cells)) for sheet_row, cells in found.head if any(map(str.strip, cells)))
     header_row = found.header_row if isinstance(found, Table) else 0
     hidden = found.hidden_columns if isinstance(found, Table) else ()

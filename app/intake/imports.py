@@ -1,4 +1,4 @@
-"""An upload's way but for its run (`app.intake.running`): stored, its columns mapped, queued, told of, taken back."""
+"""An upload's way but for its run (`app.intake.import_run`): stored, its columns mapped, queued, told of, taken back."""
 
 import itertools
 import json
@@ -14,11 +14,11 @@ from app import audit, limits, queues
 from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.extensions import db, vault
-from app.intake import chunks, load
-from app.intake.asked import questions_of
-from app.intake.book_process import WHOLE, BookProcess
+from app.intake import load, upload_chunks
+from app.intake.campaign_needs import questions_of
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
+from app.intake.excel_process import WHOLE, BookProcess
 from app.intake.mapping import ColumnMapping
 from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
@@ -64,7 +64,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
             db.session.rollback()
             raise Refused(f"ファイルが大きすぎます。{limit // 1_000_000:,}MBまでに分けてからアップロードしてください。")
         digest.update(piece)
-        chunks.write(tenant_id, row.id, position, piece)
+        upload_chunks.write(tenant_id, row.id, position, piece)
         position += 1
     row.byte_count = size
     row.content_digest = vault.content_digest(tenant_id, digest.digest())
@@ -121,7 +121,7 @@ def count_hidden_rows(import_id: int) -> None:
     tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
     db.session.rollback()
     try:
-        hidden = BookProcess(chunks.open_file(tenant_id, import_id, byte_count), WHOLE).count_hidden_rows(sheet)
+        hidden = BookProcess(upload_chunks.open_file(tenant_id, import_id, byte_count), WHOLE).count_hidden_rows(sheet)
     except BadInput as bad:
         hidden, problem = 0, bad.message_ja
     else:
@@ -171,7 +171,9 @@ def _is_possible(row: Import, choice: Choice) -> bool:
     found = as_opened(row)
     if choice.sheet != found.sheet and choice.sheet not in found.sheets:
         return False
-    encodings = [stored[3]] if stored[3] == "xlsx" else encodings_possible(chunks.open_file(*stored[:3]), stored[3])
+    encodings = (
+        [stored[3]] if stored[3] == "xlsx" else encodings_possible(upload_chunks.open_file(*stored[:3]), stored[3])
+    )
     return choice.encoding in encodings
 
 
@@ -185,7 +187,7 @@ def as_opened(row: Import) -> Table | Misread:
 
 def _read_piece(stream: BinaryIO) -> bytes:
     parts = []
-    wanted = chunks.CHUNK_BYTES
+    wanted = upload_chunks.CHUNK_BYTES
     while wanted and (part := stream.read(wanted)):
         parts.append(part)
         wanted -= len(part)
@@ -247,7 +249,7 @@ def cancel(import_id: int) -> bool:
         ),
         {"id": import_id},
     ).rowcount  # type: ignore[attr-defined]
-    chunks.remove(import_id)
+    upload_chunks.remove(import_id)
     db.session.commit()
     return bool(stopped)
 
@@ -359,4 +361,4 @@ def table_of(row: Import, *, whole: bool = False, choice: Choice | None = None) 
     choice = choice or Choice(row.sheet, row.take_hidden, row.header_row, row.encoding)
     stored = row.tenant_id, row.id, row.byte_count
     db.session.rollback()
-    return read_table(chunks.open_file(*stored), most, choice)
+    return read_table(upload_chunks.open_file(*stored), most, choice)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import and_, or_, select
 
 from app.extensions import db
-from app.intake.asked import merge_names, questions_of
+from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, propose
 from app.models import Campaign, Import
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from app.intake import books
-from app.intake.book_process import PREVIEW, WHOLE, BookProcess
+from app.intake import excel
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
+from app.intake.excel_process import PREVIEW, WHOLE, BookProcess
 from app.limits import COLUMN_NAME
 from app.values.bad_input import BadInput
 from app.values.card_numbers import holds_card_number
@@ -121,7 +121,7 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
     """
     stream.seek(0)
     choice = choice or Choice()
-    if stream.read(len(books.SIGNATURE)) == books.SIGNATURE:
+    if stream.read(len(excel.SIGNATURE)) == excel.SIGNATURE:
         source = _book_source(stream, limits, choice)
     else:
         source = _text_source(stream, limits, choice)

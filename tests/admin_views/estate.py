@@ -18,7 +18,7 @@ from app.campaigns import preflight
 from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import (
     Campaign,
@@ -155,7 +155,7 @@ def _lists(estate: Estate) -> list[tuple[int, int]]:
                 imports.start(upload, ColumnMapping.from_json(mapping))
         if runs:
             with tenancy.tenant(estate.tenant):
-                running.run(upload)
+                import_run.run(upload)
         found.append((draft, upload))
     with tenancy.tenant(estate.tenant):
         for state in ("queued", "running", "failed", "cancelled"):

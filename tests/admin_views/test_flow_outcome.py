@@ -12,7 +12,7 @@ from flask import Flask
 
 from app import tenancy
 from app.extensions import db
-from app.intake import single
+from app.intake import single_entry
 from app.models import Campaign
 from tests import factories
 from tests.admin_views.conftest import House
@@ -124,7 +124,7 @@ def test_the_longest_sms_follows_the_text_and_is_left_to_the_check_once_other_fi
 def test_a_recipient_typed_in_shows_the_sms_that_makes(app, clerk, ours, campaign, ask):
     data = dict(zip(HEAD.strip().split(","), GOOD.splitlines()[0].split(","), strict=True))
     with app.app_context(), tenancy.tenant(ours.tenant):
-        made = single.add(campaign, data, user_id=ours.clerk)
+        made = single_entry.add(campaign, data, user_id=ours.clerk)
     page = clerk.get(f"/admin/campaign/{campaign}/list/{made.import_id}/").get_data(as_text=True)
     assert "この人のSMSは<strong>" in page
     assert "佐藤 花子様" in page

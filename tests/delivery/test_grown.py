@@ -20,7 +20,7 @@ from app.delivery import dispatch, due, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import
 from app.outcomes import missing_receipts, receipts
@@ -108,7 +108,7 @@ def take_in(house: House) -> None:
         import_id = imports.store(house.campaign_id, "名簿.csv", io.BytesIO(content), user_id=house.user_id)
         row = db.session.get_one(Import, import_id)
         imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-        running.run(import_id)
+        import_run.run(import_id)
 
 
 def launch(house: House) -> None:

@@ -9,9 +9,9 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from app.intake import book_child, books
-from app.intake.book_process import WHOLE, BookProcess, Bounds
+from app.intake import excel, excel_child
 from app.intake.encodings import BadFile
+from app.intake.excel_process import WHOLE, BookProcess, Bounds
 from app.intake.reader import Limits, read_table
 
 _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -156,7 +156,7 @@ def test_nul_and_halves_of_letters_come_as_they_are(*, shared: bool) -> None:
 def test_time_is_given_as_rows_and_texts_come(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _what, limits: given.append(limits))
-    clock = book_child.Clock(12)
+    clock = excel_child.Clock(12)
     clock.earn(0.9)
     assert given == []
     clock.earn(3.2)
@@ -170,11 +170,11 @@ def test_time_is_given_as_rows_and_texts_come(monkeypatch: pytest.MonkeyPatch) -
 def test_a_list_may_take_longer_than_what_gives_no_rows() -> None:
     """Forty thousand rows are worth forty seconds; as many bytes of nothing are worth none."""
     earned: list[float] = []
-    from_rows = books.open_book(workbook(rows_of(*(row(n, str(n)) for n in range(2, 40_002)))), earn=earned.append)
+    from_rows = excel.open_book(workbook(rows_of(*(row(n, str(n)) for n in range(2, 40_002)))), earn=earned.append)
     assert sum(1 for _ in from_rows.rows) == 40_001
     assert 39 < max(earned) < 41
     earned.clear()
-    assert list(books.open_book(workbook(rows_of("<row></row>" * 40_000)), earn=earned.append).rows) == [
+    assert list(excel.open_book(workbook(rows_of("<row></row>" * 40_000)), earn=earned.append).rows) == [
         (1, ["電話番号"])
     ]
     assert max(earned) < 0.1

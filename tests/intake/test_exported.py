@@ -14,7 +14,7 @@ from app.exports import status_file
 from app.exports.selection import Selection
 from app.exports.status_file import FORMATS
 from app.extensions import db
-from app.intake import imports, running
+from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Import, ImportFault, Recipient
 from tests import factories
@@ -51,7 +51,7 @@ def take_in(house: tuple[int, int, int], content: bytes, name: str, *, torn: int
         imports.count_hidden_rows(import_id)
         row = db.session.get_one(Import, import_id)
         imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-        running.run(import_id)
+        import_run.run(import_id)
         db.session.expire_all()
         faults = db.session.scalars(select(ImportFault).where(ImportFault.import_id == import_id)).all()
         assert row.rows_rejected == torn, [

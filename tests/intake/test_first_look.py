@@ -13,8 +13,8 @@ from sqlalchemy import select
 from app import tenancy
 from app.extensions import db, vault
 from app.identity import check
-from app.intake import first_look, imports, proposals, running
-from app.intake.asked import questions_of
+from app.intake import first_look, import_run, imports, proposals
+from app.intake.campaign_needs import questions_of
 from app.intake.reader import Choice
 from app.models import Campaign, Import, ImportFault, Recipient
 from app.values.answers import Kana, QuestionKind, forms, normalise
@@ -133,7 +133,7 @@ def test_a_form_taken_by_another_campaign_is_taken_without_asking(campaign: Camp
     later = another(campaign)
     again = stored(later, OTHER.replace("氏名", "宛先", 1))
     assert first_look.start_if_known(again.id)
-    running.run(again.id)
+    import_run.run(again.id)
     db.session.expire_all()
     assert counts(again)[:2] == ("done", 3)
 
@@ -241,7 +241,7 @@ def test_variants_are_told_and_taken_for_alike_where_that_was_chosen(naming: Cam
     found = first_look.variants(row.header, first_look.sample(row).rows, mapping, questions_of(naming))
     assert found == {0: [("髙", "高"), ("﨑", "崎"), ("德", "徳")]}
     imports.start(row.id, mapping, variants_alike={0} if alike else set())
-    running.run(row.id)
+    import_run.run(row.id)
     db.session.expire_all()
     assert naming.questions[0].variants_alike is alike
     assert digest_of(naming, 2, "高崎徳子" if alike else "髙﨑德子")
@@ -253,7 +253,7 @@ def test_variants_are_told_and_taken_for_alike_where_that_was_chosen(naming: Cam
 def test_the_persons_page_obeys_the_choice(naming: Campaign, alike: bool, answers: list[str]) -> None:  # noqa: FBT001
     row = stored(naming, NAMES)
     imports.start(row.id, proposals.guess(row), variants_alike={0} if alike else set())
-    running.run(row.id)
+    import_run.run(row.id)
     db.session.expire_all()
     who = db.session.scalars(select(Recipient).where(Recipient.sheet_row == 2)).one()
     who.page_state, who.link_expires_at = "opened", datetime.now(UTC) + timedelta(hours=1)
@@ -284,7 +284,7 @@ def test_an_empty_row_is_told_and_is_no_refusal(campaign: Campaign) -> None:
 def test_what_people_were_digested_by_is_not_taken_back(naming: Campaign) -> None:
     row = stored(naming, NAMES)
     imports.start(row.id, proposals.guess(row), variants_alike={0})
-    running.run(row.id)
+    import_run.run(row.id)
     db.session.expire_all()
     more = stored(naming, NAMES.replace("髙﨑", "濵田"))
     imports.start(more.id, proposals.guess(more), variants_alike=set())

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.first_rows import FirstRows
+from app.intake.first_seen import FirstRows
 
 
 # few values, so that they come again, and whole words, negative ones too, as `hash` gives them

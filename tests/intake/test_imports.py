@@ -22,7 +22,7 @@ from app.campaigns import lifecycle
 from app.campaigns.rendering import open_fields, open_phone
 from app.delivery import due
 from app.extensions import db, vault
-from app.intake import chunks, imports, load, running
+from app.intake import import_run, imports, load, upload_chunks
 from app.intake.imports import Refused
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
@@ -61,7 +61,7 @@ def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Impo
     imports.count_hidden_rows(import_id)
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    running.run(import_id)
+    import_run.run(import_id)
     db.session.expire_all()
     return row
 
@@ -125,7 +125,7 @@ def test_a_corrected_file_keeps_the_columns_that_somebody_chose(campaign: Campai
     assert proposed.phone == "携帯番号"
     chosen = replace(proposed, phone="電話番号", reference=None)
     imports.start(first.id, chosen)
-    running.run(first.id)
+    import_run.run(first.id)
     db.session.expire_all()
     assert first.rows_rejected == 1
     fixed = b"".join(imports.rejects(first.id, "cp932")).replace(b"03-1234-5678", b"090-3333-5678")
@@ -161,14 +161,14 @@ def test_the_file_is_stored_sealed_and_removed_after_the_run(campaign: Campaign)
     assert "山田".encode() not in stored[0].data_sealed
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    running.run(import_id)
+    import_run.run(import_id)
     assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
 
 
 def test_a_file_of_many_chunks_reads_as_one_stream(campaign: Campaign) -> None:
     lines = [f"K{n},0901234{n:04d},山田 太郎{'あ' * 400},1000,2026-12-26,1978/09/02,0489\r\n" for n in range(3000)]
     content = (LIST.splitlines(keepends=True)[0] + "".join(lines)).encode("cp932")
-    assert len(content) > 2 * chunks.CHUNK_BYTES
+    assert len(content) > 2 * upload_chunks.CHUNK_BYTES
     row = upload(campaign, content)
     assert counts(row) == ("done", 3000, 0, 0, 0)
 
@@ -227,7 +227,7 @@ def test_a_fault_of_the_file_in_its_middle_takes_nothing(campaign: Campaign) -> 
 def test_cancel_leaves_nothing(campaign: Campaign) -> None:
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
     assert imports.cancel(import_id)
-    running.run(import_id)
+    import_run.run(import_id)
     assert db.session.get_one(Import, import_id).state == "cancelled"
     assert not lifecycle.has_people(campaign.id)
     assert not imports.cancel(import_id)
@@ -238,7 +238,7 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
 ) -> None:
     tenant_id = campaign.tenant_id
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(running, "_TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(import_run, "_TELL_EVERY_S", 0.0)
     rows = "".join(f"K{n},0901{n:07d},山田,1000,2026-12-26,1978/09/02,0489\r\n" for n in range(30_000))
     content = (LIST.splitlines(keepends=True)[0] + rows).encode("cp932")
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
@@ -255,7 +255,7 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
         return landed[-1]
 
     monkeypatch.setattr(load, "land", land_and_cancel)
-    running.run(import_id)
+    import_run.run(import_id)
     db.session.expire_all()
     assert 2 <= len(landed) <= 4
     assert sum(item.added for item in landed) >= 5_000
@@ -278,11 +278,11 @@ def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     other = leases.take(f"import:{import_id}", 60)
     assert other is not None
-    running.run(import_id)
+    import_run.run(import_id)
     db.session.expire_all()
     assert db.session.get_one(Import, import_id).state == "queued"
     leases.give_back(other)
-    running.run(import_id)
+    import_run.run(import_id)
     db.session.expire_all()
     assert db.session.get_one(Import, import_id).state == "done"
 
@@ -311,7 +311,7 @@ def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
 
     monkeypatch.setattr(load, "land", land_and_sleep)
     with contextlib.suppress(DBAPIError):  # PostgreSQL ended its transaction; the sweep brings nothing back
-        running.run(import_id)
+        import_run.run(import_id)
     db.session.expire_all()
     told = db.session.get_one(Import, import_id)
     assert (told.state, told.rows_added) == ("done", 2)
@@ -321,7 +321,7 @@ def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
 
 def run_elsewhere(app: Flask, tenant_id: int, import_id: int) -> None:
     with app.app_context(), tenancy.tenant(tenant_id):
-        running.run(import_id)
+        import_run.run(import_id)
 
 
 def due_imports() -> list[tuple[int, ...]]:

@@ -12,9 +12,9 @@ import pytest
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.intake.books import count_hidden_rows
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.encodings import BadFile
+from app.intake.excel import count_hidden_rows
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules

@@ -9,7 +9,7 @@ from app.campaigns import preflight
 from app.campaigns.rendering import sms_text
 from app.campaigns.sms_length import units
 from app.extensions import db
-from app.intake import longest
+from app.intake import longest_sms
 from app.intake.checks import CheckedRow
 from app.models import Campaign, Recipient
 from tests.intake.test_imports import campaign, counts, upload  # noqa: F401 - a fixture
@@ -35,7 +35,7 @@ def test_it_is_so_with_short_forms_too(rows: list[dict[str, str]]) -> None:
 
 
 def _look(rows: list[dict[str, str]], *texts: str) -> None:
-    looker = longest.Longest(texts[0], ("氏名", "ID", "備考"))
+    looker = longest_sms.Longest(texts[0], ("氏名", "ID", "備考"))
     for number, fields in enumerate(rows):
         looker.see(CheckedRow(number, "+819012345678", None, None, None, (), fields))
     assert looker._row is not None

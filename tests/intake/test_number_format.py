@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_WINDOWS_1900
 
+from app.intake.excel_numbers import UNKNOWN, number_shown, show
 from app.intake.number_format import UnknownFormat, number_format, text_format
-from app.intake.shown import UNKNOWN, number_shown, show
 
 EPOCH = CALENDAR_WINDOWS_1900
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app import tenancy
 from app.config import Settings
 from app.extensions import db
-from app.intake import imports, single
+from app.intake import imports, single_entry
 from app.intake.imports import Refused
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient
@@ -88,8 +88,8 @@ def test_one_who_is_typed_in_answers_the_questions_as_they_stand(
     assert [len(campaign.questions), campaign.payment_required] == [2, True]
     database.execute(change, [campaign.id])
     with pytest.raises(Refused, match="設問が変わりました"):
-        single.add(campaign.id, TYPED, user_id=author(campaign))
+        single_entry.add(campaign.id, TYPED, user_id=author(campaign))
     db.session.rollback()
     assert people() == 0
-    assert single.add(campaign.id, TYPED, user_id=author(campaign)).import_id
+    assert single_entry.add(campaign.id, TYPED, user_id=author(campaign)).import_id
     assert people() == 1

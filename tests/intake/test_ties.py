@@ -10,7 +10,7 @@ from app.campaigns import preflight
 from app.campaigns.rendering import open_fields, own_columns, page_texts, sms_text
 from app.exports import status_file
 from app.extensions import db
-from app.intake import imports, proposals, running, single
+from app.intake import import_run, imports, proposals, single_entry
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.models import Campaign, Import, Recipient
 from app.values.answers import QuestionKind
@@ -26,7 +26,7 @@ def stored(campaign: Campaign, content: str, name: str = "名簿.csv") -> Import
 
 def taken(row: Import, mapping: ColumnMapping) -> Import:
     imports.start(row.id, mapping)
-    running.run(row.id)
+    import_run.run(row.id)
     db.session.expire_all()
     return row
 
@@ -103,12 +103,12 @@ def test_the_same_row_with_another_tie_is_nobody_new(campaign: Campaign) -> None
 def test_one_typed_in_by_hand_fills_the_tied_column(campaign: Campaign) -> None:
     row = stored(campaign, LIST.replace("氏名", "宛先", 1))
     taken(row, replace(proposals.guess(row), ties={"氏名": "宛先"}))
-    form = single.form_of(campaign)
+    form = single_entry.form_of(campaign)
     assert "氏名" not in form.header
     assert "宛先" in form.needed
     typed = {"管理番号": "K9", "電話番号": "090-9999-0001", "宛先": "高橋 次郎", "請求金額": "10", "支払期限": "",
              "生年月日": "1980/1/2", "契約番号下4桁": "0123"}  # fmt: skip
-    single.add(campaign.id, typed, user_id=author(campaign))
+    single_entry.add(campaign.id, typed, user_id=author(campaign))
     who = person("K9")
     assert "高橋 次郎" in sms_text(
         campaign.sms_text, "社", open_fields(campaign.tenant_id, who.id, who.fields_sealed), "l"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
-from app.intake.book_parts import BROKEN, SAVE_AS_CSV, Handler, Parts, Styles, fed, find_sheets, is_on, parse
 from app.intake.encodings import BadFile
-from app.intake.shown import UNCOMPUTED, Show, number_shown, show, show_text
+from app.intake.excel_numbers import UNCOMPUTED, Show, number_shown, show, show_text
+from app.intake.excel_parts import BROKEN, SAVE_AS_CSV, Handler, Parts, Styles, fed, find_sheets, is_on, parse
 from app.values.cell_text import HIDDEN_ROW
 
 SIGNATURE = b"PK\x03\x04"

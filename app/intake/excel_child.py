@@ -4,7 +4,7 @@ In: commands on standard input, and the file's bytes as they are asked for. Out:
 messages of four bytes of length and JSON, or bytes; no pickle. What can't happen here: more memory or processor time
 than the parent allows, whatever the file unpacks to; a file written, a secret known: the environment is empty.
 
-The parent is `app.intake.book_process`. This file is run by its path.
+The parent is `app.intake.excel_process`. This file is run by its path.
 """
 
 import io
@@ -109,9 +109,9 @@ class Reader:
     """One workbook, opened again for each sheet that is looked at."""
 
     def __init__(self, stream: BinaryIO, cell: int, clock: Clock) -> None:
-        from app.intake import books, encodings, reader  # noqa: PLC0415 - without the product
+        from app.intake import encodings, excel, reader  # noqa: PLC0415 - without the product
 
-        self._books, self._refuse, self._bad_file = books, reader.refuse_long_cells, encodings.BadFile
+        self._books, self._refuse, self._bad_file = excel, reader.refuse_long_cells, encodings.BadFile
         self._stream = stream
         self._cell = cell
         self._clock = clock

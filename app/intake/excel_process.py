@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from app.intake.books import Sheet
 from app.intake.encodings import BadFile
+from app.intake.excel import Sheet
 
 _CHILD = Path(__file__).with_name("book_child.py")
 _LONGEST_MESSAGE = 16_000_000  # a thousand rows, each letter written as \uXXXX

@@ -21,9 +21,9 @@ from app import leases, tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.config import settings
 from app.extensions import db
-from app.intake import asked, chunks, imports, load
+from app.intake import campaign_needs, imports, load, upload_chunks
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
-from app.intake.longest import Longest
+from app.intake.longest_sms import Longest
 from app.intake.mapping import ColumnMapping
 from app.intake.reader import Row
 from app.intake.rules import make_rules
@@ -63,7 +63,7 @@ def _run(import_id: int, lease: leases.Lease) -> None:
         try:
             _Run(connection, row, lease).run()
             done = True
-        except (_Cancelled, chunks.Removed):
+        except (_Cancelled, upload_chunks.Removed):
             transaction.rollback()
         except BadInput as bad:
             transaction.rollback()
@@ -115,14 +115,14 @@ class _Run:
             ("rows_read", "rows_added", "rows_known", "rows_rejected", "rows_ignored", "warnings"), 0
         )
         self._told = time.monotonic()
-        questions = asked.questions_of(campaign)
+        questions = campaign_needs.questions_of(campaign)
         mapping = ColumnMapping.from_json(row.mapping or {})
         self._table = imports.table_of(row, whole=True)
         self._rules = make_rules(
             self._table.header,
             mapping,
             questions,
-            asked.merge_names(campaign, self._table.header),
+            campaign_needs.merge_names(campaign, self._table.header),
             payment_required=campaign.payment_required,
             today=datetime.now(TOKYO).date(),
         )
@@ -237,5 +237,5 @@ def _fail(import_id: int, message_ja: str) -> None:
     row = db.session.get_one(Import, import_id, populate_existing=True)
     if row.state == "running":
         row.state, row.problem, row.finished_at = "failed", message_ja, datetime.now(UTC)
-    chunks.remove(import_id)
+    upload_chunks.remove(import_id)
     db.session.commit()

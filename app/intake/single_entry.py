@@ -16,8 +16,8 @@ from sqlalchemy import Connection, insert, select, text
 from app import tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.extensions import db, vault
-from app.intake import asked, entry, imports
-from app.intake.longest import Longest
+from app.intake import campaign_needs, entry, imports
+from app.intake.longest_sms import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
@@ -52,7 +52,7 @@ def form_of(campaign: Campaign) -> Form:
         .order_by((Import.byte_count > 0).desc(), Import.id.desc())  # a file's columns before those of a form
         .limit(1)
     )
-    questions = asked.questions_of(campaign)
+    questions = campaign_needs.questions_of(campaign)
     if last is not None and last.mapping is not None and len(last.mapping["answers"]) == len(questions):
         header = [name for name in last.header if name not in OUR_COLUMNS]
         mapping = ColumnMapping.from_json(last.mapping)
@@ -61,7 +61,7 @@ def form_of(campaign: Campaign) -> Form:
         amount, due_date = ("請求金額", "支払期限") if campaign.payment_required else (None, None)
         mapping = ColumnMapping("電話番号", "管理番号", amount, due_date, answers)
         header = [name for name in ("電話番号", "管理番号", amount, due_date, *answers) if name]
-    merge_names = asked.merge_names(campaign, header)
+    merge_names = campaign_needs.merge_names(campaign, header)
     merged = [mapping.source(name) for name in merge_names]
     header = list(dict.fromkeys([*header, *merged]))
     if mapping.problems(header, questions, merge_names, payment_required=campaign.payment_required):
