@@ -20,9 +20,9 @@ from app.auth.sign_in import SignInRefused, confirm
 from app.delivery.resend import unpaid_after_all
 from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
-from app.payments import acts, by_hand, reconcile
-from app.payments.acts import Given, Refused
-from app.payments.by_hand import BY_HAND, Money
+from app.payments import manual_payments, operations, reconciliation
+from app.payments.manual_payments import BY_HAND, Money
+from app.payments.operations import Given, Refused
 from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from app.values.amounts import to_yen
 from app.values.bad_input import BadInput
@@ -147,7 +147,7 @@ class PaymentActs(SecureView):
         )
 
         def do() -> str:
-            given = acts.refund(payment_id, actor=staff().actor)
+            given = operations.refund(payment_id, actor=staff().actor)
             if given is Given.DONE:
                 return "返金しました。"
             if given is Given.UNKNOWN:
@@ -167,7 +167,7 @@ class PaymentActs(SecureView):
         words = ("進行中の支払い手続きを、決済サイトで終了させます。受信者は、リンクの期限までは支払い直せます。",)
 
         def do() -> str:
-            state = acts.cancel(payment_id, actor=staff().actor)
+            state = operations.cancel(payment_id, actor=staff().actor)
             if state is PaymentState.PAID:
                 return "取り消す前に支払われていたため、支払済になりました。"
             return "支払いの手続きを終了しました。"
@@ -187,7 +187,7 @@ class PaymentActs(SecureView):
         )
 
         def do() -> str:
-            acts.looked_at(payment_id, actor=staff().actor)
+            operations.looked_at(payment_id, actor=staff().actor)
             return "確認済みにしました。"
 
         return self._ask(_Act("要確認の支払い", words, "確認を終える", _person(payment), _facts(payment)), SureForm, do)
@@ -213,7 +213,9 @@ class PaymentActs(SecureView):
 
         def do() -> str:
             money = Money(form.method.data, to_yen(form.amount.data), form.reason.data)
-            still_open = by_hand.settle(recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data)
+            still_open = manual_payments.settle(
+                recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data
+            )
             return f"消し込みました。支払済になりました。{_STILL_OPEN if still_open else ''}"
 
         return self._ask(_Act("消込", words, "支払済にする", back, facts), form, do)
@@ -230,7 +232,7 @@ class PaymentActs(SecureView):
         form = TakeBackForm(get_form_data())
 
         def do() -> str:
-            state = by_hand.take_back(payment_id, form.reason.data, actor=staff().actor)
+            state = manual_payments.take_back(payment_id, form.reason.data, actor=staff().actor)
             waits = unpaid_after_all(payment.recipient_id, actor=staff().actor)
             more = "支払済のため送らなかったSMSは、これから送られます。" if waits else ""
             return f"消込を取り消しました。いまの状態は「{PAYMENT.words[state]}」です。{more}"
@@ -243,7 +245,7 @@ class PaymentActs(SecureView):
         """Close a difference of the books."""
         row = rows(PaymentDifference).filter(PaymentDifference.id == difference_id).one_or_none() or abort(404)
         words = (
-            reconcile.WORDS[reconcile.Kind(row.kind)],
+            reconciliation.WORDS[reconciliation.Kind(row.kind)],
             "確かめて必要な対応を終えたら、対応済みにしてください。",
         )
         facts = [
@@ -253,7 +255,7 @@ class PaymentActs(SecureView):
         ]
 
         def do() -> str:
-            done = reconcile.close(difference_id, actor=staff().actor)
+            done = reconciliation.close(difference_id, actor=staff().actor)
             return "対応済みにしました。" if done else "すでに対応済みです。"
 
         back = url_for("payment_difference.index_view")

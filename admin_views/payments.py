@@ -10,7 +10,7 @@ from admin_views.base import SecureModelView
 from admin_views.filters import Choice, Days, RowChoice, states_of
 from admin_views.recipients import campaign_name, latest_campaigns
 from app.models import Payment, PaymentDifference
-from app.payments.reconcile import WORDS
+from app.payments.reconciliation import WORDS
 from app.states.vocabulary import PAYMENT
 
 _LOOK = "1"

@@ -12,7 +12,7 @@ from admin_views.scoping import rows
 from app.campaigns import schedule
 from app.delivery import resend
 from app.models import Event, Payment, Recipient, SendLog
-from app.payments.by_hand import BY_HAND
+from app.payments.manual_payments import BY_HAND
 from app.payments.review import Problem, split
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Dispute

@@ -2,7 +2,7 @@
 
 from app import queues, tenancy
 from app.delivery import shutdown
-from app.payments import asking, reconcile
+from app.payments import asking, reconciliation
 
 
 def ask(tenant_id: int) -> None:
@@ -18,4 +18,4 @@ def reconcile_day(tenant_id: int) -> None:
     """Compare the payment sites' books with ours, once a night."""
     queues.begun("jobs.payments.reconcile_day", tenant_id)
     with tenancy.tenant(tenant_id):
-        reconcile.compare(tenant_id)
+        reconciliation.compare(tenant_id)

@@ -16,7 +16,7 @@ from app.extensions import csrf, limiter
 from app.identity import check, visit
 from app.identity.check import Asked, VerdictKind
 from app.identity.visit import Link, Standing
-from app.payments import attempts, pay
+from app.payments import attempts, checkout
 from app.payments.confirm import confirm_for_page
 from app.payments.review import Problem, split
 from app.setback import doubt
@@ -206,21 +206,21 @@ def start_payment(standing: Standing) -> Response:
     if not _proved(standing):
         return _go("public.show")
     base = f"{'https' if settings().https else 'http'}://{request.host}"
-    outcome = pay.start(
+    outcome = checkout.start(
         standing.recipient_id,
         standing.generation,
         return_url=base + url_for("public.returned"),
         back_url=base + url_for("public.returned", back=1),
     )
-    if outcome is pay.Outcome.HELD:
+    if outcome is checkout.Outcome.HELD:
         return page("unavailable", status=503, standing=standing, held=True)
-    if outcome is pay.Outcome.REFUSED:
+    if outcome is checkout.Outcome.REFUSED:
         return page("unavailable", status=503, standing=standing, refused=True)
-    if outcome is pay.Outcome.UNAVAILABLE:
+    if outcome is checkout.Outcome.UNAVAILABLE:
         # with an attempt under way, or one that the site can't be asked about, money may have come
         sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
         return page("unavailable", status=503, standing=standing, sure=sure)
-    return _go("public.hand_over" if outcome is pay.Outcome.READY else "public.show")
+    return _go("public.hand_over" if outcome is checkout.Outcome.READY else "public.show")
 
 
 @bp.get("/p/pay")

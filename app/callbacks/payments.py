@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.payments import notices, site
+from app.payments import gateway, provider_events
 from app.providers.payments.base import BadSignature, UnclearCharge
 
 bp = Blueprint("payment_callbacks", __name__)
@@ -28,7 +28,7 @@ def webhook(account_id: int) -> Response:
     request.max_content_length = _BODY_LIMIT
     with tenancy.tenant(tenant_id):
         try:
-            provider, account = site.open_account(account_id)
+            provider, account = gateway.open_account(account_id)
             headers = {name.lower(): value for name, value in request.headers}
             event = provider.webhook(account, headers, request.get_data(), datetime.now(UTC))
         except Unusable:
@@ -36,7 +36,7 @@ def webhook(account_id: int) -> Response:
         except (BadSignature, UnclearCharge) as fault:
             _log.warning("webhook refused", account_id=account_id, reason=type(fault).__name__)
             return Response(status=400)
-        if notices.store(tenant_id, account_id, event):
+        if provider_events.store(tenant_id, account_id, event):
             queues.offer("jobs.payments.ask", tenant_id)
     return Response(status=200)
 

@@ -140,7 +140,7 @@ class PaymentNotice(TenantOwned, Model):
 
 
 class PaymentDifference(TenantOwned, Model):
-    """Where a payment site's books of a day and ours don't agree, as `app.payments.reconcile` found.
+    """Where a payment site's books of a day and ours don't agree, as `app.payments.reconciliation` found.
 
     `kind` is one of its `Kind`. `settled_at` when a person, or a later comparison, was done with it.
     """

@@ -21,7 +21,7 @@ from app import queues, tenancy
 from app.accounts import Unusable
 from app.payments.attempts import DUE, PATIENCE, UNDER_WAY, put_off
 from app.payments.confirm import confirm
-from app.payments.site import LEFT_ALONE, NoAnswer
+from app.payments.gateway import LEFT_ALONE, NoAnswer
 from app.vault import CannotOpen
 
 # a job begins questions for so long, seconds, then another goes on: others wait for this worker too

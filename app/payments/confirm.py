@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Row, text
 from app import tenancy
 from app.accounts import Unusable
 from app.extensions import vault
-from app.payments import patience, review, site
+from app.payments import bulkhead, gateway, review
 from app.payments.attempts import put_off, url_place
+from app.payments.gateway import NoAnswer
 from app.payments.review import Problem
-from app.payments.site import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAYMENT, PaymentState
@@ -84,7 +84,7 @@ def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None
         ).one()
     if row.provider_id is None:
         return None
-    provider, account = site.open_account(row.payment_account_id)
+    provider, account = gateway.open_account(row.payment_account_id)
     if timeout_s is not None:
         account = replace(account, timeout_s=min(timeout_s, account.timeout_s))
     charge = _ask(payment_id, provider, account, row)
@@ -109,15 +109,15 @@ def end(payment_id: int) -> Charge | None:
         ).one()
     if row.provider_id is None:
         return None
-    provider, account = site.open_account(row.payment_account_id)
+    provider, account = gateway.open_account(row.payment_account_id)
     asked_at = datetime.now(UTC)
     charge = _ask(payment_id, provider, account, row)
     if (request := provider.expire(account, charge)) is not None:
         # its answer counts for nothing: what became of the charge is asked
         with suppress(NoAnswer):
-            site.exchange(account, request)
+            gateway.exchange(account, request)
         asked_at = datetime.now(UTC)
-        charge = _ask(payment_id, *site.open_account(row.payment_account_id), row)
+        charge = _ask(payment_id, *gateway.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
     return charge
 
@@ -137,13 +137,13 @@ def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccount, ro
     waits until others of its account had their turn.
     """
     try:
-        charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
+        charge = gateway.ask(provider, account, provider.fetch(account, row.provider_id))
     except NoAnswer as fault:
         if fault.is_wish_new:
             with tenancy.transaction() as connection:
                 put_off(connection, payment_id, datetime.now(UTC), wait_s=_OTHERS_TURN * fault.wait_s)
         raise
-    if charge.url is not None and not site.trusted(charge.url, provider, account):
+    if charge.url is not None and not gateway.trusted(charge.url, provider, account):
         charge = replace(charge, url=None)
     over = row.expires_at is not None and row.expires_at < datetime.now(UTC) - _LAPSED_AFTER
     if charge.status is ChargeStatus.OPEN and over and not provider.tells_end:
@@ -151,7 +151,7 @@ def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccount, ro
     return charge
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def confirm_for_page(payment_id: int) -> None:
     """Confirm for a person who waits: at most once per few seconds, and a site that gives no answer changes nothing."""
     now = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """What was paid since the backup: each payment provider's list of those days, and the attempts that the database lacks.
 
 In: an account and since when. Out: a payment for each attempt of somebody whom the database knows, confirmed by the
-provider itself; what is left is told by the nightly comparison (`app.payments.reconcile`). What can't happen here:
+provider itself; what is left is told by the nightly comparison (`app.payments.reconciliation`). What can't happen here:
 money counted on a list's word alone.
 """
 
@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from app import references, tenancy
 from app.accounts import Unusable
-from app.payments import reconcile, site
+from app.payments import gateway, reconciliation
 from app.payments.confirm import confirm
-from app.payments.site import NoAnswer
+from app.payments.gateway import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus, day_bounds
 from app.setback.provider_listing import Unasked
 from app.values.japan_time import TOKYO
@@ -34,11 +34,11 @@ def write_down(tenant_id: int, account_id: int, since: datetime, until: datetime
     """
     written = 0
     try:
-        provider, account = site.open_account(account_id)
+        provider, account = gateway.open_account(account_id)
         for day in _days(since, until):
             if provider.day(account, day) is None:
                 raise Unasked("no_list")
-            for charge in reconcile.charges(provider, account_id, account, day):
+            for charge in reconciliation.charges(provider, account_id, account, day):
                 if charge.status in _OVER:
                     continue
                 # not this moment: money that came before its attempt began is taken to have come at its beginning
@@ -47,7 +47,7 @@ def write_down(tenant_id: int, account_id: int, since: datetime, until: datetime
                 if payment_id is not None:
                     confirm(payment_id)
                     written += 1
-            reconcile.compare_day(tenant_id, account_id, day)
+            reconciliation.compare_day(tenant_id, account_id, day)
     except (NoAnswer, Unusable) as fault:
         raise Unasked(str(fault)) from fault
     return written

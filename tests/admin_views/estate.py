@@ -32,7 +32,7 @@ from app.models import (
     SendLog,
     User,
 )
-from app.payments.reconcile import Kind
+from app.payments.reconciliation import Kind
 from app.states import result_codes
 from app.states.transitions import STEP_TIMES
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS

@@ -11,8 +11,8 @@ from app.delivery import resend
 from app.extensions import db
 from app.identity.revoke import revoke
 from app.models import Campaign
-from app.payments import by_hand
-from app.payments.by_hand import Money
+from app.payments import manual_payments
+from app.payments.manual_payments import Money
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
@@ -76,7 +76,7 @@ def test_each_stands_as_before(
 def paid_by_hand(job: Job, place: int) -> int:
     person = job.people[place].id
     with tenancy.tenant(job.tenant_id):
-        by_hand.settle(person, Money("cash", 12_000, "窓口で受領"), actor="user:1", despite_open=False)
+        manual_payments.settle(person, Money("cash", 12_000, "窓口で受領"), actor="user:1", despite_open=False)
     return int(job.rows("SELECT id FROM payment WHERE campaign_id = %s ORDER BY id DESC")[0]["id"])
 
 
@@ -108,7 +108,7 @@ def test_whose_payment_was_a_mistake_in_the_books_gets_it_then(billed: Job, sand
     billed.send()
     with tenancy.tenant(billed.tenant_id):
         assert not resend.unpaid_after_all(person, actor="user:1"), "paid"
-        by_hand.take_back(payment_id, "別の契約だった", actor="user:1")
+        manual_payments.take_back(payment_id, "別の契約だった", actor="user:1")
         assert resend.unpaid_after_all(person, actor="user:1")
         assert not resend.unpaid_after_all(person, actor="user:1"), "waits already"
     assert billed.state() == "sending"
@@ -124,7 +124,7 @@ def test_of_a_campaign_that_was_given_up_nobody_waits_again(billed: Job) -> None
     payment_id = paid_by_hand(billed, 0)
     cancel(billed)
     with tenancy.tenant(billed.tenant_id):
-        by_hand.take_back(payment_id, "別の契約だった", actor="user:1")
+        manual_payments.take_back(payment_id, "別の契約だった", actor="user:1")
         assert not resend.unpaid_after_all(billed.people[0].id, actor="user:1")
     assert billed.states() == {"cancelled": 3}
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.payments import acts, by_hand, confirm, reconcile
-from app.payments.acts import Given, Refused
-from app.payments.by_hand import Money
-from app.payments.pay import Outcome
+from app.payments import confirm, manual_payments, operations, reconciliation
+from app.payments.checkout import Outcome
+from app.payments.manual_payments import Money
+from app.payments.operations import Given, Refused
 from tests.payments.shop import choose
 from tests.payments.stand import Stand
 
@@ -28,7 +28,7 @@ def act(stand: Stand, function: Callable[..., Any], *args: Any, **named: Any) ->
 def night(stand: Stand, days: int = 1) -> None:
     """Compare as the job does so many nights after today."""
     with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
-        reconcile.compare(stand.tenant_id, datetime.now(UTC) + timedelta(days=days))
+        reconciliation.compare(stand.tenant_id, datetime.now(UTC) + timedelta(days=days))
 
 
 def differences(stand: Stand) -> list[tuple[Any, ...]]:
@@ -84,7 +84,7 @@ def refunded_by_staff(stand: Stand) -> None:
 
     def press() -> None:
         with suppress(Refused):
-            act(stand, acts.refund, payment_id)
+            act(stand, operations.refund, payment_id)
 
     threads = [threading.Thread(target=press) for _ in range(3)]
     for thread in threads:
@@ -93,7 +93,7 @@ def refunded_by_staff(stand: Stand) -> None:
         thread.join()
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
     with pytest.raises(Refused, match="支払済の支払いだけ"):
-        act(stand, acts.refund, payment_id)
+        act(stand, operations.refund, payment_id)
     assert stand.steps() == ["started", "paid", "refunded"]
 
 
@@ -101,7 +101,7 @@ def refund_unanswered(stand: Stand) -> None:
     """The site gives the money back and its answer is lost, twice: asked again, it goes back once."""
     payment_id = pay(stand)
     stand.sandbox.switches(reset_after_body={"next": 2, "on": refund_call(stand)})
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
 
@@ -110,13 +110,13 @@ def refund_site_away(stand: Stand) -> None:
     payment_id = pay(stand)
     stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
     with pytest.raises(Refused, match="まだ何も変えていません"):
-        act(stand, acts.refund, payment_id)
+        act(stand, operations.refund, payment_id)
     assert (stand.state(), stand.payment()["refund_asked_at"], money_back(stand)) == ("paid", None, [0])
     stand.sandbox.switches(error_before={"value": True, "on": refund_call(stand)})
-    assert act(stand, acts.refund, payment_id) is Given.UNKNOWN
+    assert act(stand, operations.refund, payment_id) is Given.UNKNOWN
     assert (stand.state(), money_back(stand)) == ("paid", [0])
     stand.sandbox.switches()
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
 
@@ -130,11 +130,11 @@ def refund_of_a_slip(stand: Stand) -> None:
     payment_id = stand.payment()["id"]
     if not stand.traits.takes_slips_back:  # by a form of the site's own alone
         with pytest.raises(Refused, match="決済サイトの管理画面で返金"):
-            act(stand, acts.refund, payment_id)
+            act(stand, operations.refund, payment_id)
         assert (stand.state(), stand.payment()["refund_asked_at"]) == ("paid", None)
         return
     # the person has to name a bank account first: until then nobody is told that the money is back
-    assert [act(stand, acts.refund, payment_id) for _ in range(2)] == [Given.PENDING] * 2
+    assert [act(stand, operations.refund, payment_id) for _ in range(2)] == [Given.PENDING] * 2
     assert (stand.state(), money_back(stand)) == ("paid", [AMOUNT])
     stand.settle("refund_taken")
     stand.poll()
@@ -146,10 +146,10 @@ def cancelled_by_staff(stand: Stand) -> None:
     payment_id = stand.payment()["id"]
     if not stand.traits.ends_pages:  # it ends by itself, within minutes
         with pytest.raises(Refused, match="自動で期限切れ"):
-            act(stand, acts.cancel, payment_id)
+            act(stand, operations.cancel, payment_id)
         assert stand.state() == "started"
         return
-    assert act(stand, acts.cancel, payment_id) in {"cancelled", "expired"}
+    assert act(stand, operations.cancel, payment_id) in {"cancelled", "expired"}
     assert stand.at_site()[0]["state"] in {"cancelled", "expired"}
     assert stand.press() is Outcome.READY
 
@@ -157,7 +157,7 @@ def cancelled_by_staff(stand: Stand) -> None:
 def paid_before_the_cancel(stand: Stand) -> None:
     stand.press()
     stand.choose(stand.traits.at_once)
-    assert act(stand, acts.cancel, stand.payment()["id"]) == "paid"
+    assert act(stand, operations.cancel, stand.payment()["id"]) == "paid"
     assert (stand.state(), stand.steps()) == ("paid", ["started", "paid"])
 
 
@@ -166,12 +166,12 @@ def by_hand_and_back(stand: Stand) -> None:
     stand.press()
     money = Money("cash", AMOUNT, "窓口で受領")
     # where the page stays open, whoever records the money is told so
-    still_open = act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
+    still_open = act(stand, manual_payments.settle, stand.person.id, money, despite_open=True)
     assert still_open is not stand.traits.ends_pages
     assert stand.press() is Outcome.CLOSED
     row = stand.database.execute("SELECT id FROM payment WHERE payment_account_id IS NULL").fetchone()
     assert row is not None
-    left = act(stand, by_hand.take_back, row[0], "別の契約だった")
+    left = act(stand, manual_payments.take_back, row[0], "別の契約だった")
     assert left == ("unpaid" if stand.traits.ends_pages else "started")
     assert stand.press() is Outcome.READY
     stand.choose(stand.traits.at_once)
@@ -185,7 +185,10 @@ def by_hand_site_away(stand: Stand) -> None:
     """The page under way can't be ended: whoever records the money is told that it can still be paid."""
     stand.press()
     stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
-    assert act(stand, by_hand.settle, stand.person.id, Money("cash", AMOUNT, "窓口で受領"), despite_open=True) is True
+    assert (
+        act(stand, manual_payments.settle, stand.person.id, Money("cash", AMOUNT, "窓口で受領"), despite_open=True)
+        is True
+    )
 
 
 def lost_for_a_day(stand: Stand) -> None:
@@ -240,10 +243,10 @@ def part_given_back_at_the_desk(stand: Stand) -> None:
         night(stand)
     assert (stand.state(), stand.payment()["problem"], differences(stand)) == ("paid", "part refunded", [])
     with pytest.raises(Refused, match="一部が返金"):
-        act(stand, acts.refund, payment_id)
+        act(stand, operations.refund, payment_id)
     assert money_back(stand) == [500]
     # looked into, it is told no more, until more goes back
-    act(stand, acts.looked_at, payment_id)
+    act(stand, operations.looked_at, payment_id)
     stand.confirm()
     night(stand, 2)
     assert (stand.state(), stand.payment()["problem"]) == ("paid", "")
@@ -265,7 +268,7 @@ def disputed_then_won(stand: Stand) -> None:
     stand.apply()
     assert (stand.state(), stand.payment()["problem"], stand.payment()["dispute"]) == ("paid", "disputed", "open")
     with pytest.raises(Refused, match="チャージバック"):
-        act(stand, acts.refund, payment_id)
+        act(stand, operations.refund, payment_id)
     assert money_back(stand) == [0]
     stand.sandbox.act(stand.at_site()[0]["id"], "dispute_won")
     assert stand.deliver(*stand.webhooks(heard + 2)[heard + 1 :]) == [200]
@@ -282,7 +285,7 @@ def disputed_and_lost(stand: Stand) -> None:
     if stand.traits.tells_disputes:
         stand.sandbox.act(stand.at_site()[0]["id"], "dispute")
         stand.confirm()
-        act(stand, acts.looked_at, payment_id)
+        act(stand, operations.looked_at, payment_id)
         heard += 1
     stand.sandbox.act(stand.at_site()[0]["id"], "dispute_lost")
     assert set(stand.deliver(*stand.webhooks(heard + 1)[heard:])) == {200}
@@ -292,7 +295,7 @@ def disputed_and_lost(stand: Stand) -> None:
         "paid" if stand.traits.tells_disputes else "refunded",
         "dispute lost",
     )
-    act(stand, acts.looked_at, payment_id)
+    act(stand, operations.looked_at, payment_id)
     stand.confirm()
     assert stand.payment()["problem"] == ""
 
@@ -314,7 +317,7 @@ def refund_that_came_back(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     heard = len(stand.webhooks(stand.traits.events + 1))
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     assert stand.deliver(*stand.webhooks(heard + 1)[heard:]) == [200]
@@ -323,13 +326,13 @@ def refund_that_came_back(stand: Stand) -> None:
     assert (stand.state(), stand.payment()["problem"]) == ("paid", "refund failed")
     paid_at = stand.database.execute("SELECT r.paid_at = p.paid_at FROM recipient r, payment p").fetchone()
     assert paid_at == (True,)
-    act(stand, acts.looked_at, payment_id)
+    act(stand, operations.looked_at, payment_id)
     stand.confirm()
     night(stand)
     assert (stand.state(), stand.payment()["problem"], differences(stand)) == ("paid", "", [])
     assert stand.press() is Outcome.CLOSED
     # it is given back by another refund
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     assert (stand.state(), stand.payment()["problem"]) == ("refunded", "")
 
 
@@ -337,7 +340,7 @@ def refund_that_came_back_by_night(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     assert stand.state() == "refunded"
     night(stand)
@@ -349,7 +352,7 @@ def refund_that_came_back_beside_another(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, acts.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is Given.DONE
     stand.database.execute(
         "INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen, method,"
         " paid_at) SELECT tenant_id, campaign_id, recipient_id, 2, 'by-hand', 'paid', amount_yen, 'cash', now()"
@@ -416,10 +419,10 @@ def misfit_given_back(stand: Stand) -> None:
     """Nobody is led to a second payment while the site has their money; once it went back they may pay anew."""
     payment_id = _pay_a_misfit(stand)
     with pytest.raises(Refused, match="12,000円"):
-        act(stand, acts.looked_at, payment_id)
+        act(stand, operations.looked_at, payment_id)
     stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
     with pytest.raises(Refused, match="まだ何も変えていません"):
-        act(stand, acts.looked_at, payment_id)
+        act(stand, operations.looked_at, payment_id)
     stand.sandbox.switches()
     assert (stand.state(), stand.payment()["problem"], stand.press()) == (
         "started",
@@ -427,7 +430,7 @@ def misfit_given_back(stand: Stand) -> None:
         Outcome.CLOSED,
     )
     stand.sandbox.act(stand.at_site()[0]["id"], "refund", amount=AMOUNT)
-    act(stand, acts.looked_at, payment_id)
+    act(stand, operations.looked_at, payment_id)
     assert (stand.state(), stand.payment()["problem"], stand.press()) == ("cancelled", "", Outcome.READY)
 
 
@@ -435,8 +438,8 @@ def misfit_taken(stand: Stand) -> None:
     """Money that doesn't fit is taken by hand: the problem can be closed then, and nobody pays again."""
     payment_id = _pay_a_misfit(stand)
     money = Money("misfit", AMOUNT, "差額は返した")
-    act(stand, by_hand.settle, stand.person.id, money, despite_open=True)
-    act(stand, acts.looked_at, payment_id)
+    act(stand, manual_payments.settle, stand.person.id, money, despite_open=True)
+    act(stand, operations.looked_at, payment_id)
     found = stand.database.execute("SELECT state, problem FROM payment ORDER BY attempt").fetchall()
     assert found == [("cancelled", ""), ("paid", "")]
     assert stand.database.execute("SELECT payment_state FROM recipient").fetchone() == ("paid",)

@@ -10,7 +10,7 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.payments import patience, pay
+from app.payments import bulkhead, checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests.payments.shop import Buyer, make_buyer
 
@@ -25,11 +25,11 @@ def running_site() -> Iterator[Sandbox]:
 def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """The payment site, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
     del app
-    monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(pay, "_PATIENCE_S", 5.0)
-    monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
+    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
+    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
-    patience.forget()
+    bulkhead.forget()
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
     return running_site
 

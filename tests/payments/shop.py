@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 from stripe import StripeClient
 
 from app import tenancy
-from app.payments import attempts, confirm, pay
-from app.payments.pay import Outcome
+from app.payments import attempts, checkout, confirm
+from app.payments.checkout import Outcome
 from sandbox.harness import Sandbox
 from tests import factories
 
@@ -55,7 +55,7 @@ class Buyer:
 
     def press(self) -> Outcome:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            return pay.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
+            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
 
     def url(self) -> str | None:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):

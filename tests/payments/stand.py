@@ -15,8 +15,8 @@ from app import tenancy
 from app.accounts import seal_credentials
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.payments import asking, attempts, confirm, pay, site
-from app.payments.pay import Outcome
+from app.payments import asking, attempts, checkout, confirm, gateway
+from app.payments.checkout import Outcome
 from app.providers.curl import perform
 from app.providers.http import Request, Response
 from app.providers.payments import PROVIDERS
@@ -129,7 +129,7 @@ class Stand:
 
     def press(self) -> Outcome:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            return pay.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
+            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
 
     def url(self) -> str:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
@@ -149,12 +149,12 @@ class Stand:
 
     def account(self) -> PaymentAccount:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            return site.open_account(self.account_id)[1]
+            return gateway.open_account(self.account_id)[1]
 
     def charge(self) -> Charge:
         """Ask the site, as confirm does."""
         account = self.account()
-        return site.ask(self.provider, account, self.provider.fetch(account, self.payment()["provider_id"]))
+        return gateway.ask(self.provider, account, self.provider.fetch(account, self.payment()["provider_id"]))
 
     def send(self, request: Request) -> Response:
         answer = perform(request)

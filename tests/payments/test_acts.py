@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.payments import acts, asking, site
-from app.payments.acts import Given, Refused
-from app.payments.site import NoAnswer
+from app.payments import asking, gateway, operations
+from app.payments.gateway import NoAnswer
+from app.payments.operations import Given, Refused
 from app.providers.payments.base import RefundStatus
 from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer
@@ -48,10 +48,10 @@ def audited(buyer: Buyer) -> list[tuple[str, str]]:
 
 def test_all_is_given_back_once_however_often_it_is_pressed(buyer: Buyer) -> None:
     payment_id = paid(buyer)
-    assert act(buyer, acts.refund, payment_id) is Given.DONE
+    assert act(buyer, operations.refund, payment_id) is Given.DONE
     assert (buyer.state(), buyer.states(), refunds(buyer)) == ("refunded", ["refunded"], [12_000])
     with pytest.raises(Refused, match="支払済の支払いだけ"):
-        act(buyer, acts.refund, payment_id)
+        act(buyer, operations.refund, payment_id)
     assert refunds(buyer) == [12_000]
     assert audited(buyer) == [("refund_payment", f"recipient:{buyer.person.id}")]
     assert buyer.events()[-1] == ("refunded", "provider")
@@ -62,7 +62,7 @@ def test_two_managers_at_once_give_it_back_once(buyer: Buyer) -> None:
 
     def press() -> None:
         with suppress(Refused):
-            act(buyer, acts.refund, payment_id)
+            act(buyer, operations.refund, payment_id)
 
     threads = [threading.Thread(target=press) for _ in range(4)]
     for thread in threads:
@@ -75,7 +75,7 @@ def test_two_managers_at_once_give_it_back_once(buyer: Buyer) -> None:
 def test_a_lost_answer_is_found_out_by_the_poll(buyer: Buyer) -> None:
     payment_id = paid(buyer)
     buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.refund_create"})
-    act(buyer, acts.refund, payment_id)
+    act(buyer, operations.refund, payment_id)
     buyer.site.switches()
     buyer.database.execute("UPDATE payment SET ask_at = now(), refund_asked_at = now() - interval '1 hour'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
@@ -87,7 +87,7 @@ def test_a_site_that_is_away_gives_nothing_back(buyer: Buyer) -> None:
     payment_id = paid(buyer)
     buyer.site.switches(error_before={"value": True, "on": "stripe"})
     with pytest.raises(Refused, match="まだ何も変えていません"):
-        act(buyer, acts.refund, payment_id)
+        act(buyer, operations.refund, payment_id)
     buyer.site.switches()
     assert (buyer.state(), refunds(buyer)) == ("paid", [])
     assert buyer.payments()[0]["refund_asked_at"] is None
@@ -97,7 +97,7 @@ def test_a_part_given_back_elsewhere_is_left_to_a_person(buyer: Buyer) -> None:
     payment_id = paid(buyer)
     buyer.stripe().v1.refunds.create({"payment_intent": str(buyer.sessions()[0].payment_intent), "amount": 1_000})
     with pytest.raises(Refused, match="一部が返金"):
-        act(buyer, acts.refund, payment_id)
+        act(buyer, operations.refund, payment_id)
     assert (buyer.state(), refunds(buyer)) == ("paid", [1_000])
 
 
@@ -107,10 +107,10 @@ def test_a_refund_under_way_is_not_forgotten_because_another_is_refused(buyer: B
     buyer.choose("konbini")
     buyer.choose("paid", slip=True)
     buyer.confirm()
-    assert act(buyer, acts.refund, newest(buyer)) is Given.PENDING
+    assert act(buyer, operations.refund, newest(buyer)) is Given.PENDING
     buyer.database.execute("UPDATE payment SET refund_attempt = 2")  # another key, as if the first were forgotten
     with pytest.raises(Refused, match="返金の状態を確かめて"):
-        act(buyer, acts.refund, newest(buyer))
+        act(buyer, operations.refund, newest(buyer))
     assert buyer.payments()[0]["refund_asked_at"] is not None
     assert refunds(buyer) == [12_000]
 
@@ -127,7 +127,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     """Two managers: the first one's question is lost while the second one's refund is taken on and waits."""
     payment_id = paid(buyer)
     asking, going_on = threading.Event(), threading.Event()
-    ask = site.ask
+    ask = gateway.ask
 
     def lose_the_first(*args: Any) -> Any:
         if threading.current_thread() is first:
@@ -138,14 +138,14 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
 
     def press() -> None:
         with suppress(Refused):
-            act(buyer, acts.refund, payment_id)
+            act(buyer, operations.refund, payment_id)
 
-    monkeypatch.setattr(site, "ask", lose_the_first)
-    monkeypatch.setattr(acts, "_give_back", lambda *_args: RefundStatus.PENDING)
+    monkeypatch.setattr(gateway, "ask", lose_the_first)
+    monkeypatch.setattr(operations, "_give_back", lambda *_args: RefundStatus.PENDING)
     first = threading.Thread(target=press)
     first.start()
     assert asking.wait(30)
-    assert act(buyer, acts.refund, payment_id) is Given.PENDING
+    assert act(buyer, operations.refund, payment_id) is Given.PENDING
     going_on.set()
     first.join()
     payment = buyer.payments()[0]
@@ -157,7 +157,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
 
 def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
     buyer.press()
-    assert act(buyer, acts.cancel, newest(buyer)) is PaymentState.EXPIRED
+    assert act(buyer, operations.cancel, newest(buyer)) is PaymentState.EXPIRED
     assert (buyer.state(), buyer.sessions()[0].status) == ("expired", "expired")
     assert audited(buyer) == [("cancel_payment", f"recipient:{buyer.person.id}")]
 
@@ -165,9 +165,9 @@ def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
 def test_money_that_came_first_is_not_cancelled(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    assert act(buyer, acts.cancel, newest(buyer)) is PaymentState.PAID
+    assert act(buyer, operations.cancel, newest(buyer)) is PaymentState.PAID
     with pytest.raises(Refused, match="手続中か入金待ち"):
-        act(buyer, acts.cancel, newest(buyer))
+        act(buyer, operations.cancel, newest(buyer))
 
 
 def test_a_slip_that_the_site_keeps_is_told(buyer: Buyer) -> None:
@@ -175,7 +175,7 @@ def test_a_slip_that_the_site_keeps_is_told(buyer: Buyer) -> None:
     buyer.choose("konbini")
     buyer.confirm()
     with pytest.raises(Refused, match="払込期限"):
-        act(buyer, acts.cancel, newest(buyer))
+        act(buyer, operations.cancel, newest(buyer))
     assert buyer.state() == "pending"
 
 
@@ -186,13 +186,13 @@ def test_an_attempt_looked_at_is_over_and_the_person_may_pay_anew(buyer: Buyer) 
     buyer.press()
     buyer.database.execute("UPDATE payment SET problem = 'mismatch: amount'")
     assert str(buyer.press()) == "closed"
-    act(buyer, acts.looked_at, newest(buyer))
+    act(buyer, operations.looked_at, newest(buyer))
     assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("cancelled", ["cancelled"], "")
     assert buyer.sessions()[0].status == "expired"
     assert audited(buyer) == [("close_problem", f"recipient:{buyer.person.id}")]
     assert str(buyer.press()) == "ready"
     with pytest.raises(Refused, match="確認の必要なことがありません"):
-        act(buyer, acts.looked_at, newest(buyer))
+        act(buyer, operations.looked_at, newest(buyer))
 
 
 def test_money_that_came_meanwhile_is_taken_when_the_problem_is_closed(buyer: Buyer) -> None:
@@ -204,7 +204,7 @@ def test_money_that_came_meanwhile_is_taken_when_the_problem_is_closed(buyer: Bu
     buyer.choose("paid", slip=True)
     buyer.confirm()
     assert buyer.states() == ["pending"]
-    act(buyer, acts.looked_at, newest(buyer))
+    act(buyer, operations.looked_at, newest(buyer))
     assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("paid", ["paid"], "")
 
 
@@ -213,7 +213,7 @@ def test_money_that_does_not_fit_and_comes_during_a_cancel_is_named(buyer: Buyer
     buyer.choose("card")
     buyer.database.execute("UPDATE payment SET amount_yen = 11000")
     with pytest.raises(Refused, match="「要確認」になりました"):
-        act(buyer, acts.cancel, newest(buyer))
+        act(buyer, operations.cancel, newest(buyer))
     assert (buyer.states(), buyer.payments()[0]["problem"]) == (["started"], "mismatch: amount")
 
 
@@ -224,12 +224,12 @@ def test_money_that_does_not_fit_an_attempt_that_had_ended_invites_nobody_to_pay
     buyer.database.execute("UPDATE recipient SET payment_state = 'expired'")
     buyer.confirm()
     with pytest.raises(Refused, match="12,000円"):
-        act(buyer, acts.looked_at, newest(buyer))
+        act(buyer, operations.looked_at, newest(buyer))
     assert str(buyer.press()) == "closed"
 
 
 def test_money_stays_when_its_problem_is_closed(buyer: Buyer) -> None:
     payment_id = paid(buyer)
     buyer.database.execute("UPDATE payment SET problem = 'paid twice', refund_asked_at = %s", [datetime.now(UTC)])
-    act(buyer, acts.looked_at, payment_id)
+    act(buyer, operations.looked_at, payment_id)
     assert (buyer.state(), buyer.states(), buyer.payments()[0]["problem"]) == ("paid", ["paid"], "")

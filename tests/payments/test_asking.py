@@ -11,9 +11,9 @@ from flask import Flask
 
 from app import config, tenancy
 from app.config import Settings
-from app.payments import asking, notices
+from app.payments import asking, provider_events
 from app.payments.confirm import confirm, confirm_for_page
-from app.payments.site import NoAnswer
+from app.payments.gateway import NoAnswer
 from app.providers.payments.base import Charge, WebhookEvent
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, make_buyer
@@ -31,7 +31,7 @@ def tell(buyer: Buyer) -> None:
         f"evt_{payment['id']}_{time.monotonic_ns()}", "checkout.session.completed", payment["provider_id"]
     )
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        assert notices.store(buyer.tenant_id, buyer.account_id, event)
+        assert provider_events.store(buyer.tenant_id, buyer.account_id, event)
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_2000_events_about_another_system_delay_no_payer(
             event = WebhookEvent(
                 f"evt_x{number}", "charge.refunded", None, f"other-{number}", payment_id=f"pi_{number}"
             )
-            assert not notices.store(buyer.tenant_id, buyer.account_id, event)
+            assert not provider_events.store(buyer.tenant_id, buyer.account_id, event)
     began = time.monotonic()
     ask(buyer)
     assert (buyer.state(), time.monotonic() - began < 3) == ("paid", True)

@@ -8,9 +8,9 @@ from unittest.mock import patch
 import pytest
 
 from app import tenancy
-from app.payments import acts, asking, attempts, by_hand, pay
-from app.payments.acts import Refused
-from app.payments.by_hand import Money
+from app.payments import asking, attempts, checkout, manual_payments, operations
+from app.payments.manual_payments import Money
+from app.payments.operations import Refused
 from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer
 from tests.payments.test_acts import MANAGER, act, audited
@@ -25,11 +25,11 @@ def settle(
     despite_open: bool = False,
 ) -> None:
     money = Money(method, amount_yen, reason)
-    act(buyer, by_hand.settle, buyer.person.id, money, despite_open=despite_open)
+    act(buyer, manual_payments.settle, buyer.person.id, money, despite_open=despite_open)
 
 
 def take_back(buyer: Buyer, number: int = -1) -> PaymentState:
-    state: PaymentState = act(buyer, by_hand.take_back, buyer.payments()[number]["id"], "別の契約の入金だった")
+    state: PaymentState = act(buyer, manual_payments.take_back, buyer.payments()[number]["id"], "別の契約の入金だった")
     return state
 
 
@@ -44,7 +44,7 @@ def test_money_that_came_another_way_is_paid(buyer: Buyer) -> None:
     with pytest.raises(Refused, match="支払済"):
         settle(buyer)
     with pytest.raises(Refused, match="決済サイトを通さずに"):
-        act(buyer, acts.refund, payment["id"])
+        act(buyer, operations.refund, payment["id"])
 
 
 @pytest.mark.parametrize("amount_yen", [0, 1, 11_999, 12_001, -12_000])
@@ -96,7 +96,7 @@ def test_a_slip_paid_beside_it_is_told_and_its_refund_puts_it_right(buyer: Buyer
     buyer.choose("paid", slip=True)
     buyer.confirm(0)
     assert (buyer.state(), buyer.payments()[0]["problem"]) == ("paid", "paid twice")
-    act(buyer, acts.refund, buyer.payments()[0]["id"])
+    act(buyer, operations.refund, buyer.payments()[0]["id"])
     buyer.choose("refund_taken", slip=True)
     buyer.database.execute("UPDATE payment SET ask_at = now(), created_at = created_at - interval '10 minutes'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
@@ -110,7 +110,7 @@ def test_a_reason_is_given(buyer: Buyer) -> None:
         settle(buyer, reason="")
     settle(buyer)
     with pytest.raises(Refused, match="理由"):
-        act(buyer, by_hand.take_back, buyer.payments()[0]["id"], "")
+        act(buyer, manual_payments.take_back, buyer.payments()[0]["id"], "")
     assert buyer.state() == "paid"
 
 
@@ -215,16 +215,16 @@ def test_the_wrong_one_of_two_is_taken_back_and_the_other_counts(buyer: Buyer) -
 def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
     """Recorded while the site is asked for a page: nobody is led there, and it is ended."""
     buyer.site.switches(latency_ms={"value": 2_000, "on": "stripe.session_create"})
-    outcomes: list[pay.Outcome] = []
+    outcomes: list[checkout.Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))
     # what staff saw before had no attempt yet
-    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id), patch.object(by_hand, "end"):
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id), patch.object(manual_payments, "end"):
         thread.start()
         while not buyer.payments():
             time.sleep(0.01)
-        by_hand.settle(buyer.person.id, Money("cash", 12_000, "窓口で受領"), actor=MANAGER, despite_open=True)
+        manual_payments.settle(buyer.person.id, Money("cash", 12_000, "窓口で受領"), actor=MANAGER, despite_open=True)
     thread.join()
-    assert (outcomes, buyer.url(), buyer.state()) == ([pay.Outcome.CLOSED], None, "paid")
+    assert (outcomes, buyer.url(), buyer.state()) == ([checkout.Outcome.CLOSED], None, "paid")
     assert [session.status for session in buyer.sessions()] == ["expired"]
 
 

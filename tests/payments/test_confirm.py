@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.payments import confirm, site
-from app.payments.site import NoAnswer
+from app.payments import confirm, gateway
+from app.payments.gateway import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus
 from tests.payments.shop import Buyer
 
@@ -17,8 +17,8 @@ def truth(buyer: Buyer, number: int = -1) -> Charge:
     """Ask the site, as confirm does."""
     payment = buyer.payments()[number]
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        provider, account = site.open_account(payment["payment_account_id"])
-        return site.ask(provider, account, provider.fetch(account, payment["provider_id"]))
+        provider, account = gateway.open_account(payment["payment_account_id"])
+        return gateway.ask(provider, account, provider.fetch(account, payment["provider_id"]))
 
 
 def record(buyer: Buyer, charge: Charge, number: int = -1, asked_at: datetime | None = None) -> None:
@@ -85,7 +85,7 @@ def test_a_slips_address_that_no_browser_should_open_is_not_kept(
     buyer.press()
     buyer.choose("konbini")
     told = replace(truth(buyer), url=url)
-    monkeypatch.setattr(site, "ask", lambda *_args: told)
+    monkeypatch.setattr(gateway, "ask", lambda *_args: told)
     buyer.confirm()
     assert (buyer.state(), buyer.payments()[0]["url_sealed"]) == ("pending", None)
 

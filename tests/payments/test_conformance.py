@@ -16,9 +16,9 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.payments import acts, patience, pay
-from app.payments.pay import Outcome
-from app.payments.site import NoAnswer, ask
+from app.payments import bulkhead, checkout, operations
+from app.payments.checkout import Outcome
+from app.payments.gateway import NoAnswer, ask
 from app.providers.http import Request
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus, Order, RefundStatus, session_end
@@ -302,12 +302,12 @@ def _take(peer: Peer) -> None:
 def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """All payment sites, with nothing in their books; the application speaks to them and waits less than usual."""
     del app
-    monkeypatch.setattr(pay, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(acts, "_REFUND_PAUSE_S", 0.02)
-    monkeypatch.setattr(pay, "_PATIENCE_S", 5.0)
-    monkeypatch.setattr(pay, "_ANOTHERS_TURN", timedelta(seconds=0.3))
+    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(operations, "_REFUND_PAUSE_S", 0.02)
+    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
+    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
-    patience.forget()
+    bulkhead.forget()
     bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}
     config.install(replace(settings, **bases, send_timeout_s=5))
     yield running_site

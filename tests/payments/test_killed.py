@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from app.config import Settings
-from app.payments.pay import Outcome
+from app.payments.checkout import Outcome
 from tests.payments.shop import BACK, RETURN, Buyer
 
 _WAIT_S = 60

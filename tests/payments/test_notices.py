@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from app import tenancy
-from app.payments import asking, confirm, notices
+from app.payments import asking, confirm, provider_events
 from app.providers.payments.base import WebhookEvent
 from jobs import payments as jobs
 from tests.payments.shop import Buyer
@@ -15,7 +15,7 @@ from tests.payments.shop import Buyer
 def store(buyer: Buyer, event_id: str, provider_id: str | None, reference: str | None = None) -> bool:
     event = WebhookEvent(event_id, "checkout.session.completed", provider_id, reference)
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        return notices.store(buyer.tenant_id, buyer.account_id, event)
+        return provider_events.store(buyer.tenant_id, buyer.account_id, event)
 
 
 def apply(buyer: Buyer) -> None:
@@ -150,7 +150,7 @@ def test_what_anybody_may_have_sent_is_kept_where_it_leads_to_a_payment_and_is_f
     def told(event_id: str, about: str | None) -> bool:
         event = WebhookEvent(event_id, "Transaction.COMPLETED", None, about, proven=False)
         with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-            return notices.store(buyer.tenant_id, buyer.account_id, event)
+            return provider_events.store(buyer.tenant_id, buyer.account_id, event)
 
     assert not any(told(f"evt_{number}", about) for number, about in enumerate((None, "x.1.p1", "")))
     assert outcomes(buyer.database) == []

@@ -1,6 +1,6 @@
 """Row numbers that come again, as after a restored backup: nobody pays on a page that was made for somebody else."""
 
-from app.payments.pay import Outcome
+from app.payments.checkout import Outcome
 from tests.payments.shop import Buyer, make_buyer
 from tests.payments.test_reconcile import found, night
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.payments import patience
-from app.payments.patience import SILENT, person_waits
-from app.payments.pay import Outcome
+from app.payments import bulkhead
+from app.payments.bulkhead import SILENT, person_waits
+from app.payments.checkout import Outcome
 from app.providers.http import Failure, Request, Response
 from sandbox.harness import Sandbox
 from tests.outbound.rawserver import Peer, RawServer
@@ -33,8 +33,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Let a site's answer be waited for shortly, and its rest be long: it is over when the clock is put ahead."""
     made = Clock()
     for name, value in (("_LONGEST_S", 0.8), ("_SLOW_S", 60.0), ("_REST_S", 600.0), ("time", made)):
-        monkeypatch.setattr(patience, name, value)
-    patience.forget()  # a port may be given out again
+        monkeypatch.setattr(bulkhead, name, value)
+    bulkhead.forget()  # a port may be given out again
     return made
 
 
@@ -61,7 +61,7 @@ def slowly(peer: Peer) -> None:
 def told(url: str) -> str:
     """Ask as somebody at a screen does; give what came of it."""
     with person_waits():
-        got = patience.ask(Request("GET", url))
+        got = bulkhead.ask(Request("GET", url))
     return "answered" if isinstance(got, Response) else got.reason
 
 
@@ -116,7 +116,7 @@ def test_four_who_press_in_one_second_leave_a_thread_for_pages(
     hanging: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A web process has four threads: the fourth is told within about a second, while the others still wait."""
-    monkeypatch.setattr(patience, "_LONGEST_S", 3.0)
+    monkeypatch.setattr(bulkhead, "_LONGEST_S", 3.0)
     told_after: list[tuple[str, float]] = []
 
     def press() -> None:
@@ -147,7 +147,7 @@ def test_who_comes_fourth_gets_the_place_of_one_that_was_answered() -> None:
 
 def test_a_job_has_time(hanging: RawServer) -> None:
     assert [told(hanging.url) for _ in range(3)] == ["timeout", "timeout", SILENT]
-    got = patience.ask(Request("GET", hanging.url, timeout_s=1))
+    got = bulkhead.ask(Request("GET", hanging.url, timeout_s=1))
     assert isinstance(got, Failure)
     assert got.reason == "timeout"
 

@@ -13,8 +13,8 @@ from app import config, tenancy
 from app.config import Settings
 from app.extensions import db
 from app.models import PaymentAccount
-from app.payments import attempts, patience, pay
-from app.payments.pay import Outcome
+from app.payments import attempts, bulkhead, checkout
+from app.payments.checkout import Outcome
 from app.states.vocabulary import PaymentState
 from tests.outbound.rawserver import RawServer
 from tests.payments.shop import Buyer
@@ -91,14 +91,14 @@ def test_a_site_that_is_away_is_told_and_tried_again_later(buyer: Buyer) -> None
 def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(
     buyer: Buyer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pay, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(checkout, "_PATIENCE_S", 1.5)
     config.install(replace(config.settings(), send_timeout_s=1))
     buyer.site.switches(hang={"value": True, "on": "stripe.session_create"})
     began = datetime.now(UTC)
     assert buyer.press() is Outcome.UNAVAILABLE
     assert datetime.now(UTC) - began < timedelta(seconds=8)
     buyer.site.switches()
-    patience.forget()  # its rest is over
+    bulkhead.forget()  # its rest is over
     assert buyer.press() is Outcome.READY
     assert len(buyer.sessions()) == 1
 

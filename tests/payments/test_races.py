@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 
 from app import tenancy
 from app.accounts import Unusable
-from app.payments import acts, asking, by_hand, confirm
-from app.payments.acts import Refused
-from app.payments.site import NoAnswer, ask
+from app.payments import asking, confirm, manual_payments, operations
+from app.payments.gateway import NoAnswer, ask
+from app.payments.operations import Refused
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus
 from sandbox.harness import Sandbox
@@ -103,20 +103,20 @@ class Storm:
         self.act(asking.ask_due, self.stand.tenant_id)
 
     def cancel(self, dice: random.Random) -> None:
-        self.one(dice, lambda number: acts.cancel(number, actor="user:1"))
+        self.one(dice, lambda number: operations.cancel(number, actor="user:1"))
 
     def refund(self, dice: random.Random) -> None:
-        self.one(dice, lambda number: acts.refund(number, actor="user:1"))
+        self.one(dice, lambda number: operations.refund(number, actor="user:1"))
 
     def settle(self, _dice: random.Random) -> None:
-        money = by_hand.Money("cash", 12_000, "窓口")
-        self.act(by_hand.settle, self.stand.person.id, money, actor="user:1", despite_open=True)
+        money = manual_payments.Money("cash", 12_000, "窓口")
+        self.act(manual_payments.settle, self.stand.person.id, money, actor="user:1", despite_open=True)
 
     def take_back(self, dice: random.Random) -> None:
-        self.one(dice, lambda number: by_hand.take_back(number, "誤り", actor="user:1"))
+        self.one(dice, lambda number: manual_payments.take_back(number, "誤り", actor="user:1"))
 
     def looked_at(self, dice: random.Random) -> None:
-        self.one(dice, lambda number: acts.looked_at(number, actor="user:1"))
+        self.one(dice, lambda number: operations.looked_at(number, actor="user:1"))
 
     def run(self, seed: int) -> None:
         dice = random.Random(seed)

@@ -14,9 +14,9 @@ from app.accounts import seal_credentials
 from app.delivery import due
 from app.extensions import db
 from app.models import PaymentAccount
-from app.payments import acts, reconcile
-from app.payments.pay import Outcome
-from app.payments.site import NoAnswer
+from app.payments import operations, reconciliation
+from app.payments.checkout import Outcome
+from app.payments.gateway import NoAnswer
 from app.values.japan_time import TOKYO
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
@@ -32,7 +32,7 @@ def app_scope(buyer: Buyer) -> Iterator[None]:
 def night(buyer: Buyer, days: int = 1) -> None:
     """Compare as the job does so many nights after today."""
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        reconcile.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=days))
+        reconciliation.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=days))
 
 
 def found(buyer: Buyer) -> list[tuple[Any, ...]]:
@@ -171,7 +171,7 @@ def test_an_attempt_that_the_site_knows_nothing_of_is_looked_at_and_nobody_is_to
     assert (found(buyer), buyer.payments()[0]["problem"]) == ([], "unknown to the site")
     assert buyer.events()[-1] == ("needs_review", "provider")
     with app_scope(buyer):
-        acts.looked_at(buyer.payments()[0]["id"], actor="user:1")
+        operations.looked_at(buyer.payments()[0]["id"], actor="user:1")
     assert buyer.press() is Outcome.READY
 
 
@@ -202,8 +202,8 @@ def test_a_person_closes_a_difference_once(buyer: Buyer) -> None:
     row = buyer.database.execute("SELECT id FROM payment_difference").fetchone()
     assert row is not None
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        assert reconcile.close(row[0], actor="user:1")
-        assert not reconcile.close(row[0], actor="user:1")
+        assert reconciliation.close(row[0], actor="user:1")
+        assert not reconciliation.close(row[0], actor="user:1")
     assert found(buyer)[0][3] == "user:1"
     night(buyer, 2)
     assert len(found(buyer)) == 1
@@ -234,7 +234,7 @@ def test_a_site_that_hangs_takes_no_night(
         asked.append(payment_id)
         raise NoAnswer("timeout")
 
-    monkeypatch.setattr(reconcile, "confirm", hang)
+    monkeypatch.setattr(reconciliation, "confirm", hang)
     night(first)
     assert len(asked) == 3
 
@@ -246,9 +246,9 @@ def test_a_night_ends_in_the_midst_of_a_day_when_it_is_over(
     buyer.press()
     buyer.choose("card")
     asked: list[int] = []
-    monkeypatch.setattr(reconcile, "confirm", asked.append)
+    monkeypatch.setattr(reconciliation, "confirm", asked.append)
     with app_scope(buyer):
-        reconcile.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date(), until=0)
+        reconciliation.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date(), until=0)
     assert (asked, found(buyer)) == ([], [])
 
 
@@ -270,7 +270,7 @@ def test_each_night_is_due_once(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -
     assert wanted() == []
     asked: list[int] = []
     compare_day: Callable[..., None] = lambda *args, until: asked.append(args[1])  # noqa: ARG005, E731 - counts
-    monkeypatch.setattr(reconcile, "compare_day", compare_day)
+    monkeypatch.setattr(reconciliation, "compare_day", compare_day)
     night(buyer, 0)
     assert asked == []
     buyer.database.execute("UPDATE payment_account SET compared_on = compared_on - 2")

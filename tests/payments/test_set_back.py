@@ -6,8 +6,8 @@ import pytest
 
 from app import tenancy
 from app.delivery import due
-from app.payments import acts, reconcile
-from app.payments.pay import Outcome
+from app.payments import operations, reconciliation
+from app.payments.checkout import Outcome
 from app.providers.payments.base import day_bounds
 from app.restore import missed_payments
 from app.setback import doubt
@@ -35,9 +35,9 @@ def test_no_money_goes_back(buyer: Buyer) -> None:
     with (
         buyer.app.app_context(),
         tenancy.tenant(buyer.tenant_id),
-        pytest.raises(acts.Refused, match="復元の確認待ち"),
+        pytest.raises(operations.Refused, match="復元の確認待ち"),
     ):
-        acts.refund(payment["id"], actor="user:1")
+        operations.refund(payment["id"], actor="user:1")
     [payment] = buyer.payments()
     assert (payment["state"], payment["refund_asked_at"]) == ("paid", None)
 
@@ -93,14 +93,14 @@ def test_no_night_is_compared_while_payments_may_be_missing(buyer: Buyer) -> Non
     with buyer.app.app_context(), tenancy.platform():
         assert [] in [wanted for job, wanted in due.work() if job == "jobs.payments.reconcile_day"]
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        reconcile.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=1))
+        reconciliation.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=1))
     assert differences(buyer) == []
 
 
 def test_a_difference_closes_once_its_payment_is_recorded(buyer: Buyer) -> None:
     forgotten(buyer)
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        reconcile.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date())
+        reconciliation.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date())
     assert differences(buyer) == [("unknown", "")]
     assert restore(buyer) == 1
     assert differences(buyer) == [("unknown", "system")]

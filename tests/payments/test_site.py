@@ -9,7 +9,7 @@ import pytest
 
 from app import config
 from app.config import Settings
-from app.payments.site import NoAnswer, ask, trusted
+from app.payments.gateway import NoAnswer, ask, trusted
 from app.providers.http import Request, Response
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
 from app.providers.payments.komoju import komoju

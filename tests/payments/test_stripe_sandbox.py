@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from stripe import StripeClient
 
-from app.payments.site import NoAnswer, ask
+from app.payments.gateway import NoAnswer, ask
 from app.providers.curl import perform
 from app.providers.http import Failure, Reach, Request, Response
 from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount, WebhookEvent, session_end

@@ -19,10 +19,10 @@ from sqlalchemy import Connection, Row, text
 from app import references, tenancy
 from app.accounts import Unusable
 from app.extensions import vault
-from app.payments import patience, site
+from app.payments import bulkhead, gateway
 from app.payments.attempts import url_place
 from app.payments.confirm import confirm, end, record
-from app.payments.site import NoAnswer
+from app.payments.gateway import NoAnswer
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.setback import beat, doubt
@@ -76,7 +76,7 @@ class _Begun:
     young: bool
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def start(recipient_id: int, generation: int, *, return_url: str, back_url: str) -> Outcome:
     """Bring one payment page to stand open. The tenant's scope must be open; commits."""
     patient_until = time.monotonic() + _PATIENCE_S
@@ -94,7 +94,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
         asked.add(found.payment_id)
         tries += 1
         try:
-            provider, account = site.open_account(found.payment_account_id)
+            provider, account = gateway.open_account(found.payment_account_id)
         except Unusable as fault:
             _log.error("payment account unusable", reason=str(fault))
             return Outcome.REFUSED
@@ -108,7 +108,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             locale=found.locale,
         )
         try:
-            charge = site.ask(provider, account, provider.start(account, order))
+            charge = gateway.ask(provider, account, provider.start(account, order))
         except NoAnswer as fault:
             if (outcome := _no_page(found, fault)) is not None:
                 return outcome
@@ -117,7 +117,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             return outcome
         # the attempt was over before its page came: nobody is led there, and where the site can, it ends
         if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
-            patience.ask(request)
+            bulkhead.ask(request)
     return Outcome.UNAVAILABLE
 
 
@@ -132,7 +132,7 @@ def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
         _log.error("payment provider refuses the key", payment_id=begun.payment_id, reason=fault.code)
         return Outcome.REFUSED
     # where nobody was asked, nobody is asked again now; a provider that wishes to be left alone shortly is
-    if fault.code == patience.SILENT or fault.wait_s > _LONGEST_WAIT_S:
+    if fault.code == bulkhead.SILENT or fault.wait_s > _LONGEST_WAIT_S:
         return Outcome.UNAVAILABLE
     time.sleep(fault.wait_s)
     return None
@@ -325,7 +325,7 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
         ).scalar_one()
         if stands in {PaymentState.PAID, PaymentState.REFUNDED}:
             return None
-        usable = charge.url is not None and site.trusted(charge.url, provider, account)
+        usable = charge.url is not None and gateway.trusted(charge.url, provider, account)
         kept = connection.execute(
             text("""
                 UPDATE payment SET provider_id = :provider_id, url_sealed = coalesce(url_sealed, :url),

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, text
 
 from app import audit, references, tenancy
 from app.accounts import Unusable
-from app.payments import patience
-from app.payments.acts import Refused
+from app.payments import bulkhead
 from app.payments.confirm import end
+from app.payments.gateway import NoAnswer
+from app.payments.operations import Refused
 from app.payments.review import resolve_twice
-from app.payments.site import NoAnswer
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAYMENT, PaymentState
 
@@ -47,7 +47,7 @@ class Money:
     reason: str
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> bool:
     """Record that a person paid in full another way (消込); return whether a page can still be paid. Commits.
 

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, text
 
 from app import audit, tenancy
 from app.accounts import Unusable
-from app.payments import patience, site
+from app.payments import bulkhead, gateway
 from app.payments.confirm import CURRENCY, brings_money, confirm, end
+from app.payments.gateway import NoAnswer
 from app.payments.review import refund_reference
-from app.payments.site import NoAnswer
 from app.providers.http import Request
 from app.providers.payments.base import (
     Charge,
@@ -76,7 +76,7 @@ class Given(StrEnum):
     UNKNOWN = "unknown"  # the site gave no answer: the poll finds out, and the wish may be repeated
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def refund(payment_id: int, *, actor: str) -> Given:
     """Give all of a payment back. The tenant's scope must be open; commits. Raises Refused.
 
@@ -84,8 +84,8 @@ def refund(payment_id: int, *, actor: str) -> Given:
     """
     asked_before, number, row, at = _want_refund(payment_id, actor)
     try:
-        provider, account = site.open_account(row.payment_account_id)
-        charge = site.ask(provider, account, provider.fetch(account, row.provider_id))
+        provider, account = gateway.open_account(row.payment_account_id)
+        charge = gateway.ask(provider, account, provider.fetch(account, row.provider_id))
     except (NoAnswer, Unusable) as fault:
         _log.warning("refund not begun", payment_id=payment_id, reason=str(fault))
         if not asked_before:
@@ -130,7 +130,7 @@ def _give_back(
         if turn:
             time.sleep(_REFUND_PAUSE_S)
         try:
-            answer = site.exchange(account, request)
+            answer = gateway.exchange(account, request)
         except NoAnswer as fault:
             _log.warning("refund without an answer", payment_id=payment_id, reason=fault.code)
             continue
@@ -231,7 +231,7 @@ def _problem(payment_id: int) -> str:
         return str(found.scalar_one())
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def cancel(payment_id: int, *, actor: str) -> PaymentState:
     """End an attempt under way at the payment site; give where it stands then. Commits. Raises Refused."""
     with tenancy.transaction() as connection:
@@ -260,7 +260,7 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
     return state
 
 
-@patience.person_waits()
+@bulkhead.person_waits()
 def looked_at(payment_id: int, *, actor: str) -> None:
     """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
 

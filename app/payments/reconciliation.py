@@ -18,10 +18,10 @@ from sqlalchemy import Row, text
 
 from app import audit, references, tenancy
 from app.accounts import Unusable
-from app.payments import site
+from app.payments import gateway
 from app.payments.confirm import CURRENCY, confirm, set_aside
+from app.payments.gateway import NoAnswer
 from app.payments.review import Problem
-from app.payments.site import NoAnswer
 from app.providers.payments.base import (
     Charge,
     ChargeStatus,
@@ -214,7 +214,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
     Raises NoAnswer, Unusable.
     """
     listed: dict[str, bool] = {}
-    provider, account = site.open_account(account_id)
+    provider, account = gateway.open_account(account_id)
     if provider.day(account, day) is None:
         return None
     for charge in charges(provider, account_id, account, day):
@@ -242,7 +242,7 @@ def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount,
         request = provider.day(account, day, cursor)
         if request is None:
             return
-        answer = site.exchange(account, request)
+        answer = gateway.exchange(account, request)
         try:
             page = provider.listed(day, answer)
         except UnclearCharge as unclear:
@@ -251,7 +251,7 @@ def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount,
         if page.cursor is None:
             return
         cursor = page.cursor
-        provider, account = site.open_account(account_id)
+        provider, account = gateway.open_account(account_id)
     raise NoAnswer("endless")
 
 

@@ -17,7 +17,7 @@ from app import accounts, tenancy
 from app.config import settings
 from app.extensions import db
 from app.models import PaymentAccount as AccountRow
-from app.payments import patience
+from app.payments import bulkhead
 from app.providers.http import Failure, Request, Response, wish_s
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
@@ -110,7 +110,7 @@ def exchange(account: PaymentAccount, request: Request) -> Response:
     now = datetime.now(UTC)
     if account.ask_after is not None and account.ask_after > now:
         raise NoAnswer(LEFT_ALONE, wait_s=(account.ask_after - now).total_seconds())
-    answer = patience.ask(request)
+    answer = bulkhead.ask(request)
     if isinstance(answer, Failure):
         raise NoAnswer(answer.reason)
     if wait_s := wish_s(answer):
