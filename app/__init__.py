@@ -12,11 +12,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import config, extensions, headers, health, limits, logs, request_guard, tenancy
+from app import config, extensions, limits, logs, tenancy
 from app.config import Settings
 from app.setback import beat, doubt
 from app.tenancy import lookup, scope, time_limits
 from app.tenancy.time_limits import Limits
+from app.web import headers, health, request_guard
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

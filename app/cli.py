@@ -11,12 +11,13 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from app import audit, config, demo, health, queues, tenancy
+from app import audit, config, demo, queues, tenancy
 from app.auth import passwords
 from app.extensions import db
 from app.models import Tenant, User
 from app.restore import after
 from app.setback import doubt
+from app.web import health
 
 
 def register(app: Flask) -> None:

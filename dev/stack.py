@@ -22,8 +22,9 @@ from typing import Self
 
 import redis
 
-from app import limits, request_guard
+from app import limits
 from app.config import new_secrets
+from app.web import request_guard
 from dev.postgres import remove_postgres
 from dev.process import DevError, free_port, kill_tree, spawn, stop, tail, wait_until, write_secret
 from dev.provision import provision, unprovision
@@ -33,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 LINK_BASE_URL = "https://todoke.example"
 QUEUES = ("intake", "delivery", "tracking")
 
-# what the web server bounds by itself: see docs/install.md and app/request_guard.py
+# what the web server bounds by itself: see docs/install.md and app/web/request_guard.py
 SERVER_LIMITS = (
     *("--blocking-threads", str(request_guard.SERVER_THREADS)),
     *("--http", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", str(limits.HEAD)),

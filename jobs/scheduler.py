@@ -13,8 +13,9 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app import health, leases, tenancy
+from app import leases, tenancy
 from app.config import settings
+from app.web import health
 from jobs import sweep
 
 _NAME = "scheduler"

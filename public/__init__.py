@@ -7,7 +7,7 @@ a page that a cache or a search engine keeps, a link that leaks by a referrer.
 
 from flask import Flask
 
-from app.headers import wrap
+from app.web.headers import wrap
 from public import errors, headers, routes, sample, trust
 
 

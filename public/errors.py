@@ -4,7 +4,7 @@ from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from app import refusals
+from app.web import bare_pages
 from public.headers import of_another_door
 from public.pages import notice
 
@@ -38,7 +38,7 @@ def _show(error: HTTPException) -> HTTPException | Response:
 
 
 def _bare(error: HTTPException, code: int) -> Response:
-    response = Response(refusals.page(code, request.path), code, {"Cache-Control": "no-store"})
+    response = Response(bare_pages.page(code, request.path), code, {"Cache-Control": "no-store"})
     _keep_headers(response, error)
     return response
 

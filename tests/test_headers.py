@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import create_environ, run_wsgi_app
 
-from app.headers import wrap
+from app.web.headers import wrap
 
 COMMON = ["X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy"]
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from flask.testing import FlaskClient
 
-from app.health import Check
+from app.web.health import Check
 
 
 def test_a_database_that_answers_is_well(client: FlaskClient) -> None:

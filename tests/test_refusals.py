@@ -8,7 +8,7 @@ import pytest
 from flask import Flask, abort
 from werkzeug.exceptions import default_exceptions
 
-from app import refusals
+from app.web import bare_pages
 
 PATHS = [
     "/", "//", "///x", "/%00", "/%0a", "/%ff%fe", "/あ", "/;x", "/%zz", '/"><script>', "/.env", "/index.php",
@@ -66,7 +66,7 @@ def test_no_status_is_answered_in_english(app: Flask, path: str) -> None:
 
 
 def test_a_page_that_no_door_makes_tells_whose_fault_it_is() -> None:
-    assert "もう一度操作してください" in refusals.page(418, "/p").decode()
-    assert refusals.page(599, "/p") == refusals.page(500, "/p") != refusals.page(418, "/p")
-    assert 'lang="en"' in refusals.page(503, "/p").decode()
-    assert 'lang="en"' not in refusals.page(503, "/admin/").decode()
+    assert "もう一度操作してください" in bare_pages.page(418, "/p").decode()
+    assert bare_pages.page(599, "/p") == bare_pages.page(500, "/p") != bare_pages.page(418, "/p")
+    assert 'lang="en"' in bare_pages.page(503, "/p").decode()
+    assert 'lang="en"' not in bare_pages.page(503, "/admin/").decode()

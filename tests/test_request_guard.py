@@ -13,8 +13,9 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wrappers import Request
 
-from app import limits, request_guard
-from app.request_bodies import Room
+from app import limits
+from app.web import request_guard
+from app.web.request_bodies import Room
 
 UPLOAD = "/admin/campaign/7/list/"
 

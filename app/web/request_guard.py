@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from app import limits, refusals
-from app.request_bodies import BODY_S, READ_ALL_THE_SAME, Body, Readers, Room, Slots
+from app import limits
+from app.web import bare_pages
+from app.web.request_bodies import BODY_S, READ_ALL_THE_SAME, Body, Readers, Room, Slots
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -193,7 +194,7 @@ def _too_many_fields(environ: "WSGIEnvironment", body: Body, most: int) -> bool:
 
 def _refused(status: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
     _log.info("request refused", status=status, method=environ["REQUEST_METHOD"])
-    page = refusals.page(int(status[:3]), environ["PATH_INFO"])
+    page = bare_pages.page(int(status[:3]), environ["PATH_INFO"])
     headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))]
     if status.startswith("503"):
         headers.append(("Retry-After", "60"))
