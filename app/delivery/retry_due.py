@@ -1,4 +1,4 @@
-"""Whoever is to be tried again waits in their slice again once it is time (`app.delivery.retry_schedule` planned it)."""
+"""Put recipients back into their slice once their next try is due (`app.delivery.retry_schedule` planned it)."""
 
 from datetime import UTC, datetime
 

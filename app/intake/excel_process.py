@@ -21,7 +21,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from app.intake.encodings import BadFile
 from app.intake.excel import Sheet
 
-_CHILD = Path(__file__).with_name("book_child.py")
+_CHILD = Path(__file__).with_name("excel_child.py")
 _LONGEST_MESSAGE = 16_000_000  # a thousand rows, each letter written as \uXXXX
 
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"

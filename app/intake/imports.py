@@ -1,4 +1,4 @@
-"""An upload's way but for its run (`app.intake.import_run`): stored, its columns mapped, queued, told of, taken back."""
+"""Keep uploads: stored, their columns mapped, queued, told of, taken back. `app.intake.import_run` runs them."""
 
 import itertools
 import json

@@ -158,7 +158,7 @@ class Receipt(TenantOwned, Model):
 
 
 class Pulse(Model):
-    """The scheduler's last sign of life, in one row, and since when PostgreSQL ran then (`app.outcomes.refused_receipts`)."""
+    """One row: the scheduler's last sign of life, and since when PostgreSQL ran (`app.outcomes.refused_receipts`)."""
 
     __tablename__ = "pulse"
 

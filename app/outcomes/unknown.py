@@ -202,7 +202,8 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
             "campaign_id": part.campaign_id,
             "first_id": part.first_id,
             "last_id": part.last_id,
-            "no_receipt": result_codes.NO_RECEIPT,  # those were accepted: `app.outcomes.missing_receipts` asks about them
+            # those were accepted: `app.outcomes.missing_receipts` asks about them
+            "no_receipt": result_codes.NO_RECEIPT,
             "not_sent": result_codes.NOT_SENT,
             "listed": result_codes.LISTED,
         },

@@ -48,7 +48,11 @@ WORD = re.compile(r'(?:UnclearAnswer\(|code=|OutcomeKind\.\w+, )"([a-z_]+)"')
 def test_each_code_that_an_adapter_can_hand_over_has_words() -> None:
     """Whoever reads the send log is no programmer."""
     root = Path(__file__).parents[2]
-    said = {word for file in (root / "app" / "sms").glob("*.py") for word in WORD.findall(file.read_text("utf-8"))}
+    said = {
+        word
+        for file in (root / "app" / "providers" / "sms").glob("*.py")
+        for word in WORD.findall(file.read_text("utf-8"))
+    }
     assert "duplicate" in said
     carried = {*curl._BEFORE.values(), *curl._AFTER.values(), *_ACCOUNT_CODES, *PROVIDERS["karaden"].passing}
     assert [code for code in said | carried if result_codes.words(code).isascii()] == []
