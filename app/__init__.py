@@ -155,7 +155,7 @@ def _add_answers(app: Flask) -> None:
 
 def _add_doors(app: Flask, settings: Settings) -> None:
     # by name: the doors import the domain, and the domain must not import a door
-    for name in ("app.cli", "app.callbacks", "public", "admin_views"):
+    for name in ("app.cli", "callbacks", "public", "admin_views"):
         importlib.import_module(name).register(app)
     app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 

@@ -26,20 +26,20 @@ NAMES = (INTAKE, DELIVERY, TRACKING)
 JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
     "jobs.intake.count_hidden_rows": (INTAKE, 4 * 3600),
-    "jobs.intake.rehearse": (INTAKE, 3600),
+    "jobs.campaigns.preflight": (INTAKE, 3600),
     "jobs.intake.replace_rows": (INTAKE, 3600),
     # not beside receipts: a long file must not hold those up
-    "jobs.tracking.make_export": (INTAKE, 3600),
-    "jobs.tracking.order_daily": (INTAKE, 600),
+    "jobs.exports.make_export": (INTAKE, 3600),
+    "jobs.exports.order_daily": (INTAKE, 600),
     "jobs.campaigns.start": (TRACKING, 3600),
-    "jobs.campaigns.wave": (TRACKING, 600),
+    "jobs.campaigns.run_bulk_operation": (TRACKING, 600),
     "jobs.delivery.send": (DELIVERY, 600),
-    "jobs.delivery.reconcile": (TRACKING, 3600),
-    "jobs.delivery.poll": (TRACKING, 600),
+    "jobs.outcomes.reconcile": (TRACKING, 3600),
+    "jobs.outcomes.poll": (TRACKING, 600),
     "jobs.setback.look": (TRACKING, 3600),
-    "jobs.setback.ask_account": (INTAKE, 3600),  # it waits between two readings: not beside receipts
-    "jobs.tracking.apply_receipts": (TRACKING, 3600),
-    "jobs.tracking.expire_links": (TRACKING, 600),
+    "jobs.restore.ask_account": (INTAKE, 3600),  # it waits between two readings: not beside receipts
+    "jobs.outcomes.apply_receipts": (TRACKING, 3600),
+    "jobs.delivery.expire_links": (TRACKING, 600),
     "jobs.payments.ask": (TRACKING, 600),
     # beside imports, not beside receipts: a large contract's night asks for long
     "jobs.payments.reconcile_day": (INTAKE, 3600),

@@ -1,10 +1,11 @@
-"""Jobs of campaigns: begin those whose time has come, move people by the hundred thousand."""
+"""Jobs of campaigns: begin those whose time has come, check them, move people by the hundred thousand."""
 
 from app import queues, tenancy
-from app.campaigns import bulk_operations, lifecycle
+from app.campaigns import bulk_operations, lifecycle, ordered_checks
+from app.tenancy import time_limits
 
 # then others that wait on the queue have their turn; seconds
-_WAVE_TURN_S = 10
+_BULK_TURN_S = 10
 
 
 def start(tenant_id: int, campaign_id: int) -> None:
@@ -13,8 +14,14 @@ def start(tenant_id: int, campaign_id: int) -> None:
         lifecycle.start(campaign_id)
 
 
-def wave(tenant_id: int, campaign_id: int) -> None:
+def run_bulk_operation(tenant_id: int, campaign_id: int) -> None:
     """Go on with what moves a campaign's people."""
     with tenancy.tenant(tenant_id):
-        if not bulk_operations.run(campaign_id, for_s=_WAVE_TURN_S):
-            queues.enqueue("jobs.campaigns.wave", tenant_id, campaign_id)
+        if not bulk_operations.run(campaign_id, for_s=_BULK_TURN_S):
+            queues.enqueue("jobs.campaigns.run_bulk_operation", tenant_id, campaign_id)
+
+
+def preflight(tenant_id: int, campaign_id: int) -> None:
+    """Render every SMS and page of a campaign whose check is due."""
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
+        ordered_checks.run(campaign_id)

@@ -1,9 +1,8 @@
-"""Jobs of intake: run an import, check a campaign before it is sent."""
+"""Jobs of intake: read uploaded lists and put their rows in."""
 
 from contextlib import suppress
 
 from app import tenancy
-from app.campaigns import ordered_checks
 from app.intake import first_look, import_run, imports, replacing
 from app.tenancy import time_limits
 
@@ -26,9 +25,3 @@ def replace_rows(tenant_id: int, import_id: int, user_id: int, by_number: int) -
     by = replacing.By.NUMBER if by_number else replacing.By.REFERENCE
     with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK), suppress(imports.Refused):
         replacing.replace(import_id, by, user_id=user_id)
-
-
-def rehearse(tenant_id: int, campaign_id: int) -> None:
-    """Render every SMS and page of a campaign whose check is due."""
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
-        ordered_checks.run(campaign_id)

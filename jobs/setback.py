@@ -1,8 +1,6 @@
 """Jobs that look whether the database was set back."""
 
 from app import queues, tenancy
-from app.config import settings
-from app.restore import new_accounts
 from app.setback import doubt
 
 
@@ -13,9 +11,3 @@ def look() -> None:
         clear = doubt.clear()
     if clear:
         queues.enqueue("jobs.delivery.send", once=True)
-
-
-def ask_account(account_id: int) -> None:
-    """Ask an SMS account that was registered after a restore what left by it before."""
-    queues.begun("jobs.setback.ask_account", account_id)
-    new_accounts.ask(account_id, gap_s=settings().absence_gap_s)

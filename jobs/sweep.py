@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from app import queues, tenancy
-from app.delivery import due
 from app.exports import export_jobs
 from app.outcomes import refused_receipts
 from app.setback import doubt
+from jobs import due
 
 _log = structlog.get_logger()
 

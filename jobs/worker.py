@@ -23,7 +23,7 @@ from app import queues, tenancy
 from app.delivery import shutdown
 from app.extensions import redis_client
 from app.queues import NamedJob
-from jobs import aside
+from jobs import slow_queries
 
 # how often a worker shows that it lives, and how often RQ looks for jobs of those that don't; seconds
 _WORKER_TTL_S = 30
@@ -115,4 +115,4 @@ def run(queue_name: str) -> None:
             _log.warning("Redis is away", error=type(error).__name__)
         if not shutdown.asked.is_set():
             time.sleep(_RECONNECT_S)
-    aside.finish()
+    slow_queries.finish()

@@ -74,7 +74,7 @@ def test_a_redis_that_is_silent_counts_as_away_and_is_not_waited_for_again(app: 
     with bound(frozen.url):
         began = time.monotonic()
         for _ in range(50):
-            assert not queues.enqueue("jobs.tracking.apply_receipts", 1, once=True)
+            assert not queues.enqueue("jobs.outcomes.apply_receipts", 1, once=True)
             assert not queues.enqueue("jobs.delivery.send")
         assert time.monotonic() - began < 2
     assert frozen.calls == 1

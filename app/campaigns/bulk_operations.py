@@ -112,7 +112,7 @@ def go(tenant_id: int, campaign_id: int, total: int) -> None:
     if total <= AT_ONCE:
         run(campaign_id)
     else:
-        queues.enqueue("jobs.campaigns.wave", tenant_id, campaign_id)
+        queues.enqueue("jobs.campaigns.run_bulk_operation", tenant_id, campaign_id)
 
 
 def progress(campaign_id: int) -> Progress | None:

@@ -37,7 +37,7 @@ def order(executor: Executor, campaign_id: int) -> None:
 
 def enqueue(tenant_id: int, campaign_id: int) -> None:
     """Put an ordered check on its queue, after the commit."""
-    queues.enqueue("jobs.intake.rehearse", tenant_id, campaign_id)
+    queues.enqueue("jobs.campaigns.preflight", tenant_id, campaign_id)
 
 
 def run(campaign_id: int) -> None:

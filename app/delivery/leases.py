@@ -205,7 +205,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
         )
     complete(held.campaign_id)
     if left.unclear:
-        queues.enqueue("jobs.delivery.reconcile", held.tenant_id, once=True)
+        queues.enqueue("jobs.outcomes.reconcile", held.tenant_id, once=True)
     if left.waiting and held.may_send and not pause_s and not_before is None:
         queues.enqueue("jobs.delivery.send", once=True)
 

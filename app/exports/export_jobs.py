@@ -26,7 +26,7 @@ KEPT = timedelta(days=7)
 # from this many people on the back office offers to make the file beside one's other work
 LARGE = 100_000
 
-_JOB = "jobs.tracking.make_export"
+_JOB = "jobs.exports.make_export"
 _PIECE_BYTES = 1 << 18
 _TELL_EVERY_S = 1.0
 # The maker gives a sign of life with every piece or second: one silent for so long is dead or frozen, seconds.

@@ -99,7 +99,7 @@ def poll(tenant_id: int) -> None:
     ends = time.monotonic() + _SHIFT_S
     while not shutdown.asked.is_set():
         if time.monotonic() >= ends:
-            queues.enqueue("jobs.delivery.poll", tenant_id, once=True)
+            queues.enqueue("jobs.outcomes.poll", tenant_id, once=True)
             return
         part = _take()
         if part is None:

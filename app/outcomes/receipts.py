@@ -29,7 +29,7 @@ from app.vault import CannotOpen, Place
 
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
 
-_JOB = "jobs.tracking.apply_receipts"
+_JOB = "jobs.outcomes.apply_receipts"
 _BATCH = 200
 # Such as were tried before are fewer than it takes to call a provider silent (`app.outcomes.provider_queries`), and
 # each may take the account's own time limit; whoever is new has an answer soon or is tried again as one of those.

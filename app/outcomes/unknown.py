@@ -53,7 +53,7 @@ def reconcile() -> None:
     while not shutdown.asked.is_set() and (part := leases.to_check()):
         _check(part, ends)
         if time.monotonic() >= ends:
-            queues.enqueue("jobs.delivery.reconcile", part.tenant_id, once=True)
+            queues.enqueue("jobs.outcomes.reconcile", part.tenant_id, once=True)
             return
 
 

@@ -46,7 +46,7 @@ def hold(row: SmsAccount) -> None:
 def begin(account_id: int) -> None:
     """Hold what was launched with the account already, and let a job ask it. The save is committed."""
     account_holds.wait_for_new(account_id)
-    queues.enqueue("jobs.setback.ask_account", account_id, once=True)
+    queues.enqueue("jobs.restore.ask_account", account_id, once=True)
 
 
 def ask(account_id: int, *, gap_s: float, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -284,7 +284,7 @@ def test_an_account_that_is_registered_after_a_restore_waits_until_it_was_asked(
     assert "このアカウントでは送信されません" in plain(answer.get_data(as_text=True))
     row = only(app, SmsAccount, name="本社 督促用")
     assert row.restore_hold == "new"
-    assert (row.id,) in queues.waiting("jobs.setback.ask_account")
+    assert (row.id,) in queues.waiting("jobs.restore.ask_account")
     page = words(manager, f"/admin/restored/sms/{row.id}/")
     assert "データベースの復元のあとに登録されました" in page
     assert "いま自動で照会しています" in page

@@ -12,7 +12,7 @@ from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export, ExportLayout
-from jobs import tracking
+from jobs import exports
 from tests import factories
 
 
@@ -27,7 +27,7 @@ def made(app, ours):
     with app.app_context(), tenancy.tenant(ours.tenant):
         export_id = export_jobs.order(Selection(ours.campaign), "utf-8-sig", None, "状況 一.csv", user_id=ours.clerk)
     with app.app_context():
-        tracking.make_export(ours.tenant, export_id)
+        exports.make_export(ours.tenant, export_id)
     return export_id
 
 
@@ -72,7 +72,7 @@ def test_a_file_is_ordered_told_of_at_home_fetched_and_told_no_more(app, clerk, 
     with app.app_context(), tenancy.tenant(ours.tenant):
         export_id = db.session.query(Export.id).scalar()
     with app.app_context():
-        tracking.make_export(ours.tenant, export_id)
+        exports.make_export(ours.tenant, export_id)
     assert "ができました" in clerk.get("/admin/").get_data(as_text=True)
     answer = clerk.post(f"/admin/export/{export_id}/file")
     assert references(answer) == [person.reference for person in ours.people]

@@ -48,7 +48,7 @@ def test_until_the_check_is_done_the_result_waits_for_it(app, clerk, ours, campa
     clerk.post(url, chosen(page_of(clerk, url)))
     with app.app_context():
         run_import(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
-        assert (ours.tenant, campaign) in queues.waiting("jobs.intake.rehearse")
+        assert (ours.tenant, campaign) in queues.waiting("jobs.campaigns.preflight")
     page = page_of(clerk, url)
     assert badge_on(page) == 'badge-blue">確認中'
     assert "全員分の文面を確かめています" in page
@@ -106,7 +106,7 @@ def test_one_added_by_hand_is_checked_by_itself_too(app, clerk, ours, campaign, 
     )
     assert clerk.post(f"/admin/campaign/{campaign}/list/one", names).status_code == 303
     with app.app_context():
-        assert (ours.tenant, campaign) in queues.waiting("jobs.intake.rehearse")
+        assert (ours.tenant, campaign) in queues.waiting("jobs.campaigns.preflight")
     assert ask(select(Campaign.id).where(Campaign.check_due_at.is_not(None))) == [(campaign,)]
 
 

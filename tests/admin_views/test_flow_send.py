@@ -22,7 +22,7 @@ from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
 from app.values.japan_time import TOKYO
-from jobs.intake import rehearse
+from jobs.campaigns import preflight
 from tests import factories
 from tests.admin_views.conftest import Browser, House
 
@@ -156,7 +156,7 @@ def test_a_long_check_is_a_job(monkeypatch, app, clerk, ours, campaign):
     assert "3件の文面を確かめています" in waiting
     assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": False}
     with app.app_context():
-        rehearse(ours.tenant, campaign)
+        preflight(ours.tenant, campaign)
     assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": True}
     assert "送信できます" in page_of(clerk, f"/admin/campaign/{campaign}/check/?waiting=yes")
 

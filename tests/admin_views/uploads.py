@@ -10,7 +10,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from app.models import Recipient
-from jobs.intake import rehearse, run_import
+from jobs.campaigns import preflight
+from jobs.intake import run_import
 from tests.admin_views.conftest import Browser, House
 
 HEAD = "管理番号,電話番号,氏名,生年月日,契約番号下4桁\r\n"
@@ -57,7 +58,7 @@ def work(app: Flask, tenant: int, url: str) -> None:
     campaign_id, import_id = map(int, re.findall(r"/(\d+)/", url.replace("/list", "/")))
     with app.app_context():
         run_import(tenant, import_id)
-        rehearse(tenant, campaign_id)
+        preflight(tenant, campaign_id)
 
 
 def people_of(campaign_id: int) -> Any:

@@ -13,7 +13,7 @@ from app.outcomes import receipts
 from app.vault import Place
 from tests import factories
 
-JOB = "jobs.tracking.apply_receipts"
+JOB = "jobs.outcomes.apply_receipts"
 
 
 @pytest.fixture

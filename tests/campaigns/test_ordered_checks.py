@@ -12,11 +12,11 @@ from app import queues, tenancy
 from app.campaigns import ordered_checks, preflight, rendering
 from app.extensions import db
 from app.models import Campaign
+from jobs import campaigns as campaign_jobs
 from jobs import sweep
-from jobs.intake import rehearse
 from tests import factories
 
-JOB = "jobs.intake.rehearse"
+JOB = "jobs.campaigns.preflight"
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def during(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
 
 
 def test_it_is_done_once(draft, database):
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     found = checked(database, draft[1])
     assert (found[0], found[2]) == (3, None)
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1]) == found
 
 
@@ -67,7 +67,7 @@ def test_it_is_done_once(draft, database):
 def test_what_is_not_due_is_left(draft, database, spoil):
     database.execute(spoil)
     sweep.sweep()
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1])[0] is None
     assert JOB not in {job for job in queues.JOBS if queues.waiting(job)}
 
@@ -95,7 +95,7 @@ def test_a_lost_job_is_put_back_and_one_at_work_is_not_doubled(app, draft, monke
             beside.submit(sweep_beside).result()
 
     during(monkeypatch, sweep_meanwhile)
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert queues.waiting(JOB) == set()
 
 
@@ -106,32 +106,32 @@ def test_a_dead_workers_check_is_due_again(draft, database, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(rendering, "sms_text", die)
         with pytest.raises(MemoryError):
-            rehearse(*draft)
+            campaign_jobs.preflight(*draft)
     db.session.rollback()
     database.execute("UPDATE campaign SET check_due_at = check_due_at - interval '121 seconds'")
     sweep.sweep()
     assert queues.waiting(JOB) == {draft}
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1])[0] == 3
 
 
 def test_a_list_that_comes_meanwhile_stops_it_and_has_its_own(draft, database, monkeypatch):
     monkeypatch.setattr(preflight, "_PAGE_ROWS", 1)
     during(monkeypatch, lambda: database.execute("UPDATE campaign SET check_due_at = now(), revision = revision + 1"))
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     people_checked, _, due = checked(database, draft[1])
     assert people_checked is None
     assert due is not None
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1])[0] == 3
 
 
 def test_words_that_change_meanwhile_have_it_done_once_more(draft, database, monkeypatch):
     during(monkeypatch, lambda: database.execute("UPDATE campaign SET page_title = '別の題名'"))
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1])[0] is None
     assert queues.waiting(JOB) == {draft}
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     found = checked(database, draft[1])
     assert (found[0], found[2]) == (3, None)
     with tenancy.tenant(draft[0]):
@@ -145,5 +145,5 @@ def test_who_presses_the_button_meanwhile_is_served(draft, database, monkeypatch
         database.execute('UPDATE campaign SET check_due_at = NULL, rehearsal = \'{"people": 3, "at": "now"}\'')
 
     during(monkeypatch, press)
-    rehearse(*draft)
+    campaign_jobs.preflight(*draft)
     assert checked(database, draft[1]) == (3, "now", None)

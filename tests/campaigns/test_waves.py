@@ -15,11 +15,12 @@ from app import config, queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.config import Settings
-from app.delivery import due, resend
+from app.delivery import resend
 from app.extensions import db
 from app.models import Campaign, Event, Recipient, Reminder, Slice, Wave
 from app.states.transitions import move_all
-from jobs.campaigns import wave as wave_job
+from jobs import due
+from jobs.campaigns import run_bulk_operation
 from tests import factories
 
 PEOPLE = 10
@@ -72,15 +73,15 @@ def test_a_launch_returns_at_once_and_the_job_moves_everybody(campaign: Campaign
     launch(campaign)
     assert states() == {"draft": PEOPLE}
     assert campaign.state == "sending"
-    assert queues.waiting("jobs.campaigns.wave") == {(campaign.tenant_id, campaign.id)}
+    assert queues.waiting("jobs.campaigns.run_bulk_operation") == {(campaign.tenant_id, campaign.id)}
     assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.rollback()
-    wave_job(campaign.tenant_id, campaign.id)
+    run_bulk_operation(campaign.tenant_id, campaign.id)
     assert states() == {"queued": PEOPLE}
     check_once()
     assert bulk_operations.progress(campaign.id) is None
     assert queues.waiting("jobs.delivery.send") == {()}
-    wave_job(campaign.tenant_id, campaign.id)  # one that comes too late
+    run_bulk_operation(campaign.tenant_id, campaign.id)  # one that comes too late
     check_once()
 
 
@@ -114,7 +115,7 @@ def test_the_sweep_brings_a_lost_job_back(campaign: Campaign, database: psycopg.
     launch(campaign)
 
     def found() -> list[tuple[int, ...]]:
-        return dict(due.work())["jobs.campaigns.wave"]
+        return dict(due.work())["jobs.campaigns.run_bulk_operation"]
 
     db.session.rollback()
     assert found() == []
@@ -159,9 +160,9 @@ def test_a_turn_of_the_job_is_short_and_goes_on_later(campaign: Campaign, monkey
     launch(campaign)
     monkeypatch.setattr("jobs.campaigns._WAVE_TURN_S", 0)
     queues.queue(queues.TRACKING).empty()
-    wave_job(campaign.tenant_id, campaign.id)
+    run_bulk_operation(campaign.tenant_id, campaign.id)
     assert states() == {"queued": 3, "draft": 7}
-    assert queues.waiting("jobs.campaigns.wave") == {(campaign.tenant_id, campaign.id)}
+    assert queues.waiting("jobs.campaigns.run_bulk_operation") == {(campaign.tenant_id, campaign.id)}
 
 
 def test_a_reminder_goes_in_steps_to_the_right_people_once(

@@ -30,12 +30,12 @@ from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
 from app.campaigns.lifecycle import NotReady
 from app.campaigns.send_windows import DAYTIME
-from app.delivery import dispatch, due, resend
+from app.delivery import dispatch, resend
 from app.extensions import db
 from app.models import Recipient, SmsAccount
 from app.outcomes import manual_review
 from app.setback import beat
-from jobs import campaigns, delivery, tracking
+from jobs import campaigns, delivery, due, outcomes
 from tests import decided, factories
 from tests.clock import TOKYO, Clock, japan
 from tests.conftest import _empty
@@ -135,7 +135,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(meetings=MEETINGS, fate=FATES, wave=st.booleans())
     def do_jobs(self, *, meetings: list[str], fate: Fate | None, wave: bool) -> None:
         """Let another worker do what the sweep puts back on its queue, or move those whom somebody decided about."""
-        job = partial(campaigns.wave, self.tenant_id, self.campaign_id) if wave else self._swept
+        job = partial(campaigns.run_bulk_operation, self.tenant_id, self.campaign_id) if wave else self._swept
         self._run(job, meetings, fate)
 
     @precondition(lambda self: self.sleepers)
@@ -177,7 +177,7 @@ class Delivery(RuleBasedStateMachine):
         for body in [json.dumps(message.body()).encode()] * times + [early] * late:
             factories.keep_receipt(self.account_id, body)
         if applied:
-            tracking.apply_receipts(self.tenant_id)
+            outcomes.apply_receipts(self.tenant_id)
 
     # --- people of the back office ---
 
@@ -300,11 +300,11 @@ class Delivery(RuleBasedStateMachine):
         with tenancy.platform():
             wanted = list(due.work())
         jobs: dict[str, Callable[..., None]] = {
-            "jobs.campaigns.wave": campaigns.wave,
-            "jobs.delivery.reconcile": delivery.reconcile,
-            "jobs.delivery.poll": delivery.poll,
-            "jobs.tracking.apply_receipts": tracking.apply_receipts,
-            "jobs.tracking.expire_links": tracking.expire_links,
+            "jobs.campaigns.run_bulk_operation": campaigns.run_bulk_operation,
+            "jobs.outcomes.reconcile": outcomes.reconcile,
+            "jobs.outcomes.poll": outcomes.poll,
+            "jobs.outcomes.apply_receipts": outcomes.apply_receipts,
+            "jobs.delivery.expire_links": delivery.expire_links,
         }
         for name, due_now in wanted:
             for ids in due_now if name in jobs else ():
@@ -318,7 +318,7 @@ class Delivery(RuleBasedStateMachine):
     def _push(self, body: bytes) -> None:
         with self.ground.app.app_context():
             factories.keep_receipt(self.account_id, body)
-            tracking.apply_receipts(self.tenant_id)
+            outcomes.apply_receipts(self.tenant_id)
 
     def _state(self) -> str:
         return str(self._rows("SELECT state FROM campaign")[0]["state"])

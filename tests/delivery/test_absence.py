@@ -12,7 +12,7 @@ from app.models import SmsAccount
 from app.outcomes import absence
 from app.outcomes.absence import ASKED, Sight, Witness, sight
 from app.providers.sms.base import Report, ReportState
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.delivery.test_unknown import make_due, proven_absent, settled, witnessed
 from tests.launched import Job, give_witness_phone, received, to_own_number
@@ -58,7 +58,7 @@ def change_account(job: Job, **changes: object) -> None:
 def rounds(job: Job, count: int = 3) -> None:
     for _ in range(count):
         settled(job)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
         make_due(job)
         job.send()
 
@@ -111,7 +111,7 @@ def test_a_gateways_message_that_is_taken_late_is_not_sent_twice(
     job.change("UPDATE send_log SET answered_at = answered_at - interval '5 minutes'")
     for _ in range(2):
         witnessed(job)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
         job.change("UPDATE send_log SET asked_at = asked_at - interval '1 hour'")
         make_due(job)
     assert job.states() == {"unknown": 2}
@@ -144,12 +144,12 @@ def test_the_settle_time_is_that_of_the_outcomes_kind(tuned: Tuned, code: str, *
 def test_one_look_up_is_not_enough(lost: Job) -> None:
     witnessed(lost)
     settled(lost)
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     lost.change("UPDATE slice SET check_at = now() WHERE check_at IS NOT NULL")
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     assert lost.states() == {"unknown": 5}
     settled(lost)
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     assert lost.states() == {"queued": 5}
 
 
@@ -200,7 +200,7 @@ def test_a_witness_whose_own_fate_is_unknown_is_asked_for_too(lost: Job, sandbox
     give_witness_phone(lost)
     sandbox.switches(error_after={"on": "karaden.create"})
     settled(lost)
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     assert lost.rows("SELECT state FROM witness_message WHERE %s > 0") == [{"state": "unknown"}]
     sandbox.switches()
     rounds(lost, 4)
@@ -212,7 +212,7 @@ def test_a_witness_that_never_got_in_proves_nothing(lost: Job, sandbox: Sandbox)
     give_witness_phone(lost)
     sandbox.switches(error_before={"on": "karaden.create"})
     settled(lost)
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     sandbox.switches()
     rounds(lost, 3)
     assert lost.states() == {"unknown": 5}
@@ -238,7 +238,7 @@ def test_a_witness_keeps_to_what_every_sms_keeps_to(lost: Job, sandbox: Sandbox,
     give_witness_phone(lost)
     settled(lost)
     lost.change(change)
-    delivery.reconcile(lost.tenant_id)
+    outcomes.reconcile(lost.tenant_id)
     assert to_own_number(sandbox) == []
 
 

@@ -8,11 +8,12 @@ import pytest
 import redis as redis_package
 
 from app import queues, tenancy
-from app.delivery import circuit_breaker, dispatch, due, send_context
+from app.delivery import circuit_breaker, dispatch, send_context
 from app.delivery.circuit_breaker import Breaker
 from app.extensions import db
 from app.models import SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
+from jobs import due
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, requests

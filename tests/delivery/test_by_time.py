@@ -14,7 +14,7 @@ from app.outcomes import manual_review
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Page, UnclearAnswer
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.delivery.test_unknown import make_due, witnessed
 from tests.launched import Job, give_witness_phone, received
@@ -46,7 +46,7 @@ def looked_for(job: Job, rounds: int = 4, *, others: bool = True) -> None:
         witnessed(job)
     for _ in range(rounds):
         make_due(job)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
         job.send()
         job.change("""
             UPDATE send_log SET asked_at = asked_at - interval '1 hour', absent_at = absent_at - interval '1 hour'

@@ -11,7 +11,7 @@ from app.campaigns import lifecycle
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
-from jobs import delivery, sweep
+from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.delivery.test_retries import received, time_passes, told
@@ -40,10 +40,10 @@ def later(job: Job) -> None:
     """Let the time of the next try come, and everybody do what they do then."""
     time_passes(job)
     sweep.sweep()
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.make_due()
     job.send()
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
 
 
 def test_cancelled_retries_never_leave(unreached: Job, sandbox: Sandbox) -> None:
@@ -87,7 +87,7 @@ def test_sending_that_goes_on_before_the_next_try_is_completed_again(unreached: 
 
 def test_a_press_at_the_moment_in_which_the_retries_wake_still_counts(unreached: Job, sandbox: Sandbox) -> None:
     time_passes(unreached)
-    delivery.reconcile(unreached.tenant_id)
+    outcomes.reconcile(unreached.tenant_id)
     assert unreached.states() == {"queued": 2}
     assert press(unreached, lifecycle.cancel)
     unreached.make_due()

@@ -16,7 +16,7 @@ import pytest
 
 from app import tenancy
 from app.campaigns import lifecycle, preflight
-from app.delivery import dispatch, due, link_expiry, resend
+from app.delivery import dispatch, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
@@ -27,7 +27,7 @@ from app.outcomes import missing_receipts, receipts
 from app.reports.campaign_totals import figures
 from app.tenancy import lookup
 from bench import crowd
-from jobs import setback
+from jobs import due, setback
 from sandbox.harness import Sandbox
 from tests import factories
 

@@ -17,7 +17,7 @@ from app.delivery import daily_cap, dispatch, send_context
 from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.clock import TOKYO, Clock, japan, standing_clock
 from tests.launched import Job, requests
@@ -255,7 +255,7 @@ def test_a_try_that_comes_due_in_the_night_leaves_in_the_morning(
         apply_reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
     for when in ("2036-11-24T21:30:00", "2036-11-25T07:59:59"):
         clock.to(when)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
         while dispatch.take():
             pass
         assert requests(sandbox) == 2

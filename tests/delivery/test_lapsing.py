@@ -17,7 +17,7 @@ from app.extensions import db, vault
 from app.identity import unlock, visit
 from app.reports.campaign_totals import figures, response_hours
 from app.states import transitions
-from jobs import sweep, tracking
+from jobs import delivery, sweep
 from tests import decided, factories
 from tests.clock import standing_clock
 from tests.launched import Job
@@ -25,7 +25,7 @@ from tests.plans import explained, touched
 
 Launched = Callable[..., Job]
 
-JOB = "jobs.tracking.expire_links"
+JOB = "jobs.delivery.expire_links"
 # the carrier learns that the second is switched off
 PHONES = ["+819012341234", "+819012340001"]
 
@@ -47,7 +47,7 @@ def look(job: Job) -> None:
     """Let the sweep find what is due, and the worker do it."""
     sweep.sweep()
     for (tenant_id,) in queues.waiting(JOB):
-        tracking.expire_links(tenant_id)
+        delivery.expire_links(tenant_id)
     queues.queue(queues.TRACKING).empty()
 
 
@@ -102,14 +102,14 @@ def test_a_link_ends_at_its_very_second_and_only_for_who_has_not_come_through(
     assert pages(job) == states
     digest = vault.token_digest(job.people[1].token)
     with standing_clock(database, settings, end - timedelta(microseconds=1)) as clock:
-        tracking.expire_links(job.tenant_id)
+        delivery.expire_links(job.tenant_id)
         assert pages(job) == states
         with tenancy.tenant(job.tenant_id):
             assert visit.by_id(job.people[1].id, digest) is not None
         clock.to(end)
         with tenancy.tenant(job.tenant_id):
             assert visit.by_id(job.people[1].id, digest) is None, "the page says the same"
-        tracking.expire_links(job.tenant_id)
+        delivery.expire_links(job.tenant_id)
     assert pages(job) == ["expired"] * 3 + states[3:]
     assert [page_events(job, person.id) for person in job.people] == [[("expired", end, "system")]] * 3 + [[]] * 3
     assert job.slice()["links_end_at"] is None, "nobody is left whose link may end"
@@ -266,7 +266,7 @@ def test_two_at_once_move_everybody_once(sent: Launched, app: Flask, monkeypatch
         try:
             with app.app_context():
                 both.wait(30)
-                tracking.expire_links(job.tenant_id)
+                delivery.expire_links(job.tenant_id)
         except BaseException as fault:  # noqa: BLE001 - told below
             faults.append(fault)
 
@@ -357,7 +357,7 @@ def test_who_is_unlocked_after_the_end_stands_as_expired(sent: Launched) -> None
 def test_another_companys_people_are_its_own(sent: Launched) -> None:
     mine, other = sent(2), sent(2)
     end_links(mine)
-    tracking.expire_links(mine.tenant_id)
+    delivery.expire_links(mine.tenant_id)
     assert pages(mine) == ["expired"] * 2
     assert pages(other) == ["unopened"] * 2
 

@@ -26,7 +26,7 @@ from app.identity.unlock import unlock
 from app.outcomes import apply_reports, manual_decisions
 from app.outcomes.manual_decisions import Verdict
 from app.providers.sms.base import Report, ReportState
-from jobs import campaigns, delivery, tracking
+from jobs import campaigns, delivery, outcomes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received
@@ -53,10 +53,10 @@ class Crowd:
 
     def jobs(self) -> None:
         job = self._job
-        delivery.reconcile(job.tenant_id)
-        delivery.poll(job.tenant_id)
-        tracking.expire_links(job.tenant_id)
-        campaigns.wave(job.tenant_id, job.campaign_id)
+        outcomes.reconcile(job.tenant_id)
+        outcomes.poll(job.tenant_id)
+        delivery.expire_links(job.tenant_id)
+        campaigns.run_bulk_operation(job.tenant_id, job.campaign_id)
 
     def receipts(self) -> None:
         state, now = random.choice([ReportState.DELIVERED, ReportState.UNDELIVERED]), datetime.now(UTC)

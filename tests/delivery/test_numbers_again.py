@@ -20,7 +20,7 @@ from app.extensions import db, vault
 from app.outcomes import missing_receipts
 from app.providers.curl import perform
 from app.states.vocabulary import SmsState
-from jobs import delivery, tracking
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.factories import Person
@@ -145,7 +145,7 @@ def test_a_receipt_of_before_says_nothing_of_somebody_else(
     factories.launch(job.tenant_id, campaign_id)
     dispatch.take()
     push(job.account_id, detail(sandbox, job, before["id"]))
-    tracking.apply_receipts(job.tenant_id)
+    outcomes.apply_receipts(job.tenant_id)
     assert other.id == job.people[0].id
     assert row(database, other)[0] == "accepted"
     assert job.rows("SELECT outcome FROM receipt WHERE %s > 0")[0]["outcome"] == "no message of ours"
@@ -233,7 +233,7 @@ def test_its_receipts_are_applied(earlier: Callable[..., Job], sandbox: Sandbox)
     job = earlier()
     for message in sandbox.messages():
         push(job.account_id, detail(sandbox, job, message["id"]))
-    tracking.apply_receipts(job.tenant_id)
+    outcomes.apply_receipts(job.tenant_id)
     assert job.states() == {"delivered": 2}
 
 
@@ -241,7 +241,7 @@ def test_its_lost_answers_are_found(earlier: Callable[..., Job], sandbox: Sandbo
     job = earlier(reset_after_body=True)
     assert job.states() == {"unknown": 2}
     job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s", job.campaign_id)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
     assert len(sandbox.messages()) == 2
 

@@ -14,7 +14,7 @@ from app.models import Campaign, Recipient
 from app.outcomes import apply_reports, manual_review
 from app.providers.sms.base import Report, ReportState
 from app.states import result_codes
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests import decided, factories
 from tests.launched import Job, received
@@ -51,7 +51,7 @@ def told(job: Job, state: ReportState, code: str, attempt: int = 1) -> None:
 
 def retried(job: Job) -> None:
     job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
 
 
@@ -105,7 +105,7 @@ def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
     assert job.states() == {"unknown": 1}
     use(job, how)
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert (job.states(), job.state()) == ({"delivered": 1}, "completed")
     assert job.attempts() == {("delivered", result_codes.OPENED): 1}
     job.send()
@@ -135,7 +135,7 @@ def test_between_decision_and_claim_the_link_still_counts(launched: Launched, sa
     job.send()
     told(job, ReportState.UNDELIVERED, "unconnected")
     job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"queued": 2}
     use(job, how)
     job.send()
@@ -183,7 +183,7 @@ def test_a_press_on_the_link_says_at_once_that_the_sms_arrived(
     )
     retried(job)
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert list(received(sandbox).values()) == [1]
 

@@ -14,10 +14,10 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from app import queues, tenancy
-from app.delivery import due, send_context
+from app.delivery import send_context
 from app.outcomes import provider_queries, receipt_queue, receipts
 from app.providers.sms import PROVIDERS
-from jobs import delivery, tracking
+from jobs import due, outcomes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
@@ -80,7 +80,7 @@ def pushed(launched: Launched, sandbox: Sandbox, door: Door) -> Callable[..., Jo
 
 
 def apply(job: Job) -> None:
-    tracking.apply_receipts(job.tenant_id)
+    outcomes.apply_receipts(job.tenant_id)
 
 
 def time_passes(job: Job) -> None:
@@ -146,11 +146,11 @@ def test_receipts_without_end_leave_the_worker_to_others(
     door.wait(5)
     monkeypatch.setattr(receipts, "_BATCH", 2)
     monkeypatch.setattr(receipts, "_SHIFT_S", 0.0)
-    tracking.apply_receipts(job.tenant_id)
+    outcomes.apply_receipts(job.tenant_id)
     assert waiting(job) == 3
-    assert queues.waiting("jobs.tracking.apply_receipts") == {(job.tenant_id,)}
+    assert queues.waiting("jobs.outcomes.apply_receipts") == {(job.tenant_id,)}
     for _ in range(3):
-        tracking.apply_receipts(job.tenant_id)
+        outcomes.apply_receipts(job.tenant_id)
     assert job.states() == {"delivered": 5}
 
 
@@ -207,7 +207,7 @@ def test_a_receipt_frees_an_unknown_message(pushed: Callable[..., Job], sandbox:
     door.wait(5)
     apply(job)
     assert job.states() == {"delivered": 5}
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.state() == "completed"
 
 
@@ -434,7 +434,7 @@ def test_receipts_that_get_no_answer_hold_up_no_other_account(launched: Launched
         assert len(server.requests) < 2 * 16, "a refused account is left alone"
     assert job.states() == {"delivered": 1}
     with tenancy.platform():
-        wanted = dict(due.urgent())["jobs.tracking.apply_receipts"]
+        wanted = dict(due.urgent())["jobs.outcomes.apply_receipts"]
     assert (job.tenant_id,) not in wanted, "nobody is busy with them"
 
 

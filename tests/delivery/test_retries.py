@@ -10,7 +10,7 @@ from app import queues, tenancy
 from app.delivery.send_log import Told
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
-from jobs import delivery, sweep
+from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests.launched import Job
 
@@ -46,13 +46,13 @@ def test_who_was_switched_off_is_tried_again_after_the_wait(launched: Launched, 
     told(job, "unconnected")
     wait = job.person(job.people[0].id)["retry_at"] - datetime.now(UTC)
     assert timedelta(minutes=29) < wait < timedelta(minutes=36)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert received(sandbox) == 2, "not before its time"
     time_passes(job)
     sweep.sweep()
-    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
-    delivery.reconcile(job.tenant_id)
+    assert queues.waiting("jobs.outcomes.reconcile") == {(job.tenant_id,)}
+    outcomes.reconcile(job.tenant_id)
     assert job.state() == "sending"
     assert job.states() == {"queued": 2}
     assert queues.waiting("jobs.delivery.send") == {()}
@@ -72,7 +72,7 @@ def test_who_paid_meanwhile_is_not_tried_again(launched: Launched, sandbox: Sand
     told(job, "unconnected")
     job.change(f"UPDATE recipient SET {meanwhile} WHERE id = %s", job.people[0].id)  # noqa: S608 - our own words
     time_passes(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert [job.person(person.id)["sms_state"] for person in job.people] == ["undelivered", "accepted"]
     assert received(sandbox) == 3
@@ -85,7 +85,7 @@ def test_it_is_tried_as_often_as_the_campaign_says(launched: Launched, sandbox: 
         job.send()
         told(job, "unconnected", attempt=min(attempt, 3))
         time_passes(job)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
     assert received(sandbox) == 3
     assert job.states() == {"undelivered": 1}
     assert job.state() == "completed"
@@ -112,7 +112,7 @@ def test_what_never_got_in_is_tried_again_too(launched: Launched, sandbox: Sandb
     assert job.person(job.people[0].id)["sms_code"] == "gave_up:http_429"
     sandbox.switches()
     time_passes(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert job.states() == {"accepted": 1}
     assert received(sandbox) == 1
@@ -132,7 +132,7 @@ def test_nobody_is_woken_who_may_not_be_written_to(launched: Launched, statement
     told(job, "unconnected")
     job.change(statement)
     time_passes(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"undelivered": 1}
     assert job.state() == state
     assert job.person(job.people[0].id)["retry_at"] is None
@@ -143,7 +143,7 @@ def test_a_late_delivery_makes_another_try_needless(launched: Launched, sandbox:
     job.send()
     told(job, "unconnected")
     time_passes(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"queued": 1}
     told(job, "received", state=ReportState.DELIVERED)
     job.send()
@@ -158,8 +158,8 @@ def test_a_campaign_completed_with_people_waiting_goes_on(launched: Launched, sa
     job.send()
     assert received(sandbox) == 0
     sweep.sweep()
-    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
-    delivery.reconcile(job.tenant_id)
+    assert queues.waiting("jobs.outcomes.reconcile") == {(job.tenant_id,)}
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert job.states() == {"accepted": 1}
     assert job.state() == "completed"

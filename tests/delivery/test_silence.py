@@ -18,7 +18,7 @@ from app.extensions import db
 from app.models import Recipient
 from app.outcomes import apply_reports, manual_review, missing_receipts, receipts
 from app.providers.sms.base import Report, ReportState
-from jobs import delivery, sweep
+from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests import decided, factories
 from tests.launched import Job
@@ -56,8 +56,8 @@ def hours_pass(job: Job, hours: int) -> None:
 
 def poll(job: Job) -> None:
     sweep.sweep()
-    for (tenant_id,) in queues.waiting("jobs.delivery.poll"):
-        delivery.poll(tenant_id)
+    for (tenant_id,) in queues.waiting("jobs.outcomes.poll"):
+        outcomes.poll(tenant_id)
     queues.queue("tracking").empty()
 
 
@@ -104,7 +104,7 @@ def test_the_silent_are_never_sent_again_by_themselves(quiet: Quiet, sandbox: Sa
         hours_pass(job, 24)
         poll(job)
         job.change("UPDATE slice SET check_at = now()")
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
         job.send()
     assert sandbox.messages() == []
     assert states(job) == ["delivered", "undelivered", "unknown"]
@@ -225,8 +225,8 @@ def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet, monkeypatch: pyte
     hours_pass(job, 72)
     sweep.sweep()
     queues.queue("tracking").empty()
-    delivery.poll(job.tenant_id)
-    assert queues.waiting("jobs.delivery.poll") == {(job.tenant_id,)}
+    outcomes.poll(job.tenant_id)
+    assert queues.waiting("jobs.outcomes.poll") == {(job.tenant_id,)}
     assert job.states() == {"accepted": 3}
 
 
@@ -266,11 +266,11 @@ def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
     monkeypatch.setattr(missing_receipts, "_SHIFT_S", 0.3)
     sandbox.switches(latency_ms={"value": 100, "on": "karaden.detail"})
     for shift in range(1, 21):
-        delivery.poll(job.tenant_id)
+        outcomes.poll(job.tenant_id)
         assert shift > 1 or 2 <= asked(sandbox) < 20, "one shift is not enough"
         if job.states() == {"delivered": 20}:
             break
-    delivery.poll(job.tenant_id)
+    outcomes.poll(job.tenant_id)
     assert (job.states(), asked(sandbox)) == ({"delivered": 20}, 20)
     assert job.rows("SELECT 1 FROM slice WHERE campaign_id = %s AND asked_to IS NOT NULL") == []
 
@@ -287,7 +287,7 @@ def test_a_slow_slice_gives_way_to_the_others(many: Quiet, monkeypatch: pytest.M
         return part
 
     monkeypatch.setattr(missing_receipts, "_take", take)
-    delivery.poll(job.tenant_id)
+    outcomes.poll(job.tenant_id)
     assert taken[:6] == job.slices * 2
     assert job.states() == {"delivered": 30}
 
@@ -303,7 +303,7 @@ def test_two_workers_never_ask_twice(
     def work() -> None:
         with app.app_context():
             together.wait(10)
-            delivery.poll(job.tenant_id)
+            outcomes.poll(job.tenant_id)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
@@ -316,18 +316,18 @@ def test_two_workers_never_ask_twice(
 def test_a_carrier_that_wants_fewer_questions_is_gone_on_with_where_it_stopped(many: Quiet, sandbox: Sandbox) -> None:
     job = many(10)
     sandbox.switches(too_many_requests={"on": "karaden.detail"}, retry_after_s=120)
-    delivery.poll(job.tenant_id)
+    outcomes.poll(job.tenant_id)
     first = asked(sandbox)
     assert job.states() == {"accepted": 10}
     wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
     assert timedelta(seconds=100) < wait <= timedelta(seconds=120)
     sandbox.switches()
     job.change("UPDATE slice SET receipts_due_at = now()")
-    delivery.poll(job.tenant_id)
+    outcomes.poll(job.tenant_id)
     assert (asked(sandbox), job.states()) == (first, {"accepted": 10}), "its wish holds, whoever asks"
     job.change("UPDATE slice SET receipts_due_at = now()")
     job.change("UPDATE sms_account SET ask_after = now()")
-    delivery.poll(job.tenant_id)
+    outcomes.poll(job.tenant_id)
     assert job.states() == {"delivered": 10}
 
 

@@ -17,7 +17,7 @@ from app.outcomes.question_round import Looked, Open
 from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received
@@ -59,9 +59,9 @@ def proven_absent(job: Job) -> None:
     """Let two look-ups show the list fresh and the messages absent."""
     settled(job)
     witnessed(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
 
 
 def lookups(sandbox: Sandbox) -> int:
@@ -99,7 +99,7 @@ def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandb
     sandbox.switches(**{fault: {"next": 8}})
     job.send()
     sandbox.switches()
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}  # the sandbox delivers at once
     assert lookups(sandbox) == 8
     assert set(received(sandbox).values()) == {1}
@@ -117,12 +117,12 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
     sandbox.switches(**{fault: {"next": 8}})
     job.send()
     sandbox.switches()
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"accepted": 22, "unknown": 8}, "absent just now proves nothing"
     wait = job.slice()["check_at"] - datetime.now(UTC)
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"accepted": 22, "unknown": 8}, "nothing shows the list fresh"
     proven_absent(job)
     assert job.states() == {"accepted": 22, "queued": 8}
@@ -142,10 +142,10 @@ def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(
     sandbox.switches(reset_before_body=True)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
         job.send()
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
         make_due(job)
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 10}
 
 
@@ -157,7 +157,7 @@ def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
     sandbox.switches(reset_before_body=True)
     job.send()
     sandbox.switches(latency_ms=2100)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 10
     assert job.states() == {"unknown": 10}
 
@@ -170,11 +170,11 @@ def test_a_carrier_without_an_answer_is_asked_about_a_few_only(launched: Launche
     assert left > 20
     sandbox.switches(error_before={"on": "karaden.list"})
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16
     sandbox.switches()
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16 + left
 
 
@@ -194,13 +194,13 @@ def test_no_clear_answer_leaves_it_unknown_and_is_asked_for_again(launched: Laun
     job.send()
     sandbox.switches(error_before={"on": "karaden.list"})
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 10}
     assert timedelta(seconds=100) < job.slice()["check_at"] - datetime.now(UTC) < timedelta(seconds=160)
     assert job.state() == "sending"
     sandbox.switches()
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
     assert received(sandbox).total() == 10
 
@@ -213,7 +213,7 @@ def test_a_provider_without_look_up_leaves_it_to_a_person(
     sandbox.switches(reset_before_body=True)
     job.send()
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 5}
     assert job.slice()["due_at"] is None
     assert job.slice()["check_at"] > datetime.now(UTC)
@@ -254,10 +254,10 @@ def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox
     job = launched(30)
     claim(job)
     job.change("UPDATE campaign SET state = %s WHERE id = %s", state, job.campaign_id)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"sending": 10, "queued": 20}, "the lease still holds"
     die(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 10, ("cancelled" if state == "cancelled" else "queued"): 20}
     assert job.attempts() == {("unknown", "worker_lost"): 10}
     settled(job)
@@ -280,7 +280,7 @@ def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, san
     assert job.slice()["check_at"] is not None
     for _ in range(2):
         settled(job)  # the other 20 were accepted since: no other witness is needed
-        delivery.reconcile(job.tenant_id)
+        outcomes.reconcile(job.tenant_id)
     job.send()
     assert job.states() == {"accepted": 30}
     assert set(received(sandbox).values()) == {1}
@@ -369,7 +369,7 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
         claim = claims.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
         again = send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert "the provider has one reference more than once" in caplog.text
     assert "duplicate" in job.events(job.people[0].id)
     assert set(job.states()) <= {"accepted", "delivered"}
@@ -378,12 +378,12 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
 def test_a_campaign_with_people_but_no_slice_due_is_put_right(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(10)
     job.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", job.campaign_id)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     job.send()
     assert job.states() == {"accepted": 10}
     assert received(sandbox).total() == 10
     job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.state() == "completed"
 
 
@@ -414,7 +414,7 @@ def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched
     job.send()
     job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", job.account_id)
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 4}
 
 
@@ -429,10 +429,10 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
     make_due(job)
     queues.queue("tracking").empty()
     monkeypatch.setattr(unknown, "_SHIFT_S", 0)
-    queues.begun("jobs.delivery.reconcile", job.tenant_id)
-    delivery.reconcile(job.tenant_id)
+    queues.begun("jobs.outcomes.reconcile", job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 2
-    assert queues.waiting("jobs.delivery.reconcile") == {(job.tenant_id,)}
+    assert queues.waiting("jobs.outcomes.reconcile") == {(job.tenant_id,)}
 
 
 def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_cancelled(launched: Launched) -> None:
@@ -444,5 +444,5 @@ def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_canc
             now = datetime.now(UTC)
             claims.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
     die(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert job.states() == {"cancelled": 3}

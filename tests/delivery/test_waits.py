@@ -13,7 +13,7 @@ from app.models import SmsAccount
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import UnclearAnswer
-from jobs import delivery
+from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.delivery.test_asking import answering
 from tests.delivery.test_unknown import make_due, settled
@@ -90,11 +90,11 @@ def test_the_carriers_own_refusal_of_look_ups_is_seen(launched: Launched, sandbo
     job.send()
     sandbox.switches(forbidden={"on": "karaden.list"})
     make_due(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert (told(job).refused_since is not None, told(job).refused_code) == (True, "unknown")
     sandbox.switches()
     settled(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
     assert told(job).refused_since is None
 
@@ -130,7 +130,7 @@ def test_a_wish_while_asking_is_told_and_holds_for_ten_minutes_at_most(launched:
     job.send()
     sandbox.switches(too_many_requests={"value": True, "on": "karaden.list"}, retry_after_s=86_400)
     make_due(job)
-    delivery.reconcile(job.tenant_id)
+    outcomes.reconcile(job.tenant_id)
     until = told(job).asking_until
     assert until is not None
     assert timedelta(minutes=9) < until - datetime.now(UTC) <= timedelta(minutes=10)

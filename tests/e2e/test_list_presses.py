@@ -8,7 +8,8 @@ from flask import Flask
 from playwright.sync_api import Locator, expect
 
 from app.auth.staff import Role
-from jobs.intake import rehearse, run_import
+from jobs.campaigns import preflight
+from jobs.intake import run_import
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
@@ -52,7 +53,7 @@ class _Clerk:
         assert found
         with self.app.app_context():
             run_import(self.tenant, int(found[2]))
-            rehearse(self.tenant, int(found[1]))
+            preflight(self.tenant, int(found[1]))
         self.page.reload()
         expect(self.page.get_by_text("30件").first).to_be_visible()
         self.press(self.page.get_by_role("link", name="確認へ進む"))

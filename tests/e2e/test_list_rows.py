@@ -8,7 +8,8 @@ from flask import Flask
 from playwright.sync_api import expect
 
 from app.auth.staff import Role
-from jobs.intake import rehearse, run_import
+from jobs.campaigns import preflight
+from jobs.intake import run_import
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
@@ -41,7 +42,7 @@ def test_rows_are_corrected_left_out_and_replaced(app: Flask, enter: Enter, data
             button.click()
         with app.app_context():
             run_import(estate.tenant, int(page.url.rstrip("/").rsplit("/", 1)[1]))
-            rehearse(estate.tenant, campaign)
+            preflight(estate.tenant, campaign)
         page.reload()
 
     bring(HEAD + GOOD + BAD + _TWICE + _LONG)
@@ -56,7 +57,7 @@ def test_rows_are_corrected_left_out_and_replaced(app: Flask, enter: Enter, data
     expect(page.get_by_role("heading", name="対象外にした送信先")).to_be_visible()
     visitor.judge("excluded")
     with app.app_context():
-        rehearse(estate.tenant, campaign)
+        preflight(estate.tenant, campaign)
     page.goto(f"{visitor.base}/admin/campaign/{campaign}/check/")
     visitor.judge("check")
     page.get_by_role("link", name=re.compile("この行を直す.*：K5（6行目）")).click()

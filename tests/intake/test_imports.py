@@ -20,12 +20,12 @@ from sqlalchemy.exc import DBAPIError
 from app import leases, tenancy
 from app.campaigns import lifecycle
 from app.campaigns.rendering import open_fields, open_phone
-from app.delivery import due
 from app.extensions import db, vault
 from app.intake import import_run, imports, load, upload_chunks
 from app.intake.imports import Refused
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
+from jobs import due
 from tests import factories
 from tests.plans import explained, touched
 

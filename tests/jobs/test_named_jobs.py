@@ -86,14 +86,14 @@ def test_a_worker_runs_nothing_that_the_product_does_not_name(put: Callable[...,
     put("touch", [], instance={"a": 1})
     put(None)
     put(["os.system"], [order])
-    put("jobs.delivery.poll", [order])
-    put("jobs.delivery.poll", [True])
-    put("jobs.delivery.poll", [1], kwargs={"tenant_id": 1})
-    put("jobs.delivery.poll", 1)
+    put("jobs.outcomes.poll", [order])
+    put("jobs.outcomes.poll", [True])
+    put("jobs.outcomes.poll", [1], kwargs={"tenant_id": 1})
+    put("jobs.outcomes.poll", 1)
     work()
     failed = queues.queue("tracking").failed_job_registry
     assert len(failed) == 12
-    assert queues.waiting("jobs.delivery.poll") == set()
+    assert queues.waiting("jobs.outcomes.poll") == set()
 
 
 def test_what_a_job_of_ours_says_besides_leads_nowhere(
@@ -102,7 +102,7 @@ def test_what_a_job_of_ours_says_besides_leads_nowhere(
     del witness
     hooks = json.dumps([{"url": "http://127.0.0.1:9/", "job_status": "finished"}])
     put(
-        "jobs.delivery.poll",
+        "jobs.outcomes.poll",
         [999],
         success_callback_name="os.abort",
         failure_callback_name="os.abort",
@@ -117,10 +117,10 @@ def test_what_a_job_of_ours_says_besides_leads_nowhere(
 
 
 def test_a_broken_job_is_put_aside_and_hides_no_other(put: Callable[..., None], redis: redis_package.Redis) -> None:
-    put("jobs.delivery.poll", [7])
-    put("jobs.delivery.poll", [8])
+    put("jobs.outcomes.poll", [7])
+    put("jobs.outcomes.poll", [8])
     redis.hset("rq:job:1", "data", b"no json at all")
-    assert queues.waiting("jobs.delivery.poll") == {(8,)}
+    assert queues.waiting("jobs.outcomes.poll") == {(8,)}
 
 
 class _TlsDoor(socketserver.ThreadingTCPServer):
@@ -169,10 +169,10 @@ def test_redis_may_stand_behind_tls(app: Flask, settings: Settings, tls_redis: s
     del app
     product = create_app(replace(settings, redis_url=tls_redis))
     with product.app_context():
-        assert queues.enqueue("jobs.delivery.poll", 999)
-        assert queues.waiting("jobs.delivery.poll") == {(999,)}
+        assert queues.enqueue("jobs.outcomes.poll", 999)
+        assert queues.waiting("jobs.outcomes.poll") == {(999,)}
         work()
-        assert queues.waiting("jobs.delivery.poll") == set()
+        assert queues.waiting("jobs.outcomes.poll") == set()
         assert limiter.storage.check()
     for _ in range(2):
         assert product.test_client().post("/abcdefghijkmnpqr").status_code == 404

@@ -14,7 +14,7 @@ from tests.launched import Job
 Launched = Callable[..., Job]
 
 SEND = "jobs.delivery.send"
-RECONCILE = "jobs.delivery.reconcile"
+RECONCILE = "jobs.outcomes.reconcile"
 
 
 def waiting() -> dict[str, set[tuple[int, ...]]]:
@@ -87,7 +87,7 @@ def test_receipts_imports_and_payments_are_found(app: Flask, launched: Launched,
     sweep.sweep()
     imports = database.execute("SELECT id FROM import WHERE filename IN ('a', 'b')").fetchall()
     assert waiting() == {
-        "jobs.tracking.apply_receipts": {(job.tenant_id,)},
+        "jobs.outcomes.apply_receipts": {(job.tenant_id,)},
         "jobs.payments.ask": {(job.tenant_id,)},
         "jobs.payments.reconcile_day": {(job.tenant_id,)},
         "jobs.intake.run_import": {(job.tenant_id, row[0]) for row in imports},

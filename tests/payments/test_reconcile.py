@@ -11,13 +11,13 @@ from flask import Flask
 
 from app import queues, tenancy
 from app.accounts import seal_credentials
-from app.delivery import due
 from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import operations, reconciliation
 from app.payments.checkout import Outcome
 from app.payments.gateway import NoAnswer
 from app.values.japan_time import TOKYO
+from jobs import due
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, choose, make_buyer

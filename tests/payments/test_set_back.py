@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import tenancy
-from app.delivery import due
 from app.payments import operations, reconciliation
 from app.payments.checkout import Outcome
 from app.providers.payments.base import day_bounds
@@ -13,6 +12,7 @@ from app.restore import missed_payments
 from app.setback import doubt
 from app.setback.known import Why
 from app.values.japan_time import TOKYO
+from jobs import due
 from tests.payments.shop import Buyer
 
 

@@ -16,7 +16,7 @@ from app.exports import columns, export_jobs, status_file
 from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export
-from jobs import tracking
+from jobs import exports
 from tests import factories
 
 
@@ -62,7 +62,7 @@ def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
     export_id = ordered(tenant, campaign, user)
     assert row_of(tenant, export_id).state == "queued"
     assert content_of(tenant, export_id) == b""
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     row = row_of(tenant, export_id)
     assert (row.state, row.rows_done, row.rows_total) == ("done", 3, 3)
     with tenancy.tenant(tenant):
@@ -78,14 +78,14 @@ def test_a_second_call_changes_nothing_and_one_after_a_crash_begins_anew(
     tenant: int, campaign: int, user: int, database: psycopg.Connection
 ) -> None:
     export_id = ordered(tenant, campaign, user)
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     whole = content_of(tenant, export_id)
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     assert content_of(tenant, export_id) == whole
     # a worker died: the row says running, half of the pieces are there
     database.execute("UPDATE export SET state = 'running', rows_done = 1 WHERE id = %s", [export_id])
     assert content_of(tenant, export_id) == b""
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     assert content_of(tenant, export_id) == whole
 
 
@@ -106,7 +106,7 @@ def test_a_file_taken_over_from_a_frozen_worker_is_written_once(
         yield b"y" * (1 << 20)
 
     monkeypatch.setattr(status_file, "status_file", frozen)
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     assert made[0] > 0
     assert content_of_now(database, export_id) == made[0], "it wrote nothing more"
     assert row_of(tenant, export_id).state == "done"
@@ -115,7 +115,7 @@ def test_a_file_taken_over_from_a_frozen_worker_is_written_once(
 
 def elsewhere(app: Flask, tenant: int, export_id: int) -> None:
     with app.app_context():
-        tracking.make_export(tenant, export_id)
+        exports.make_export(tenant, export_id)
 
 
 def content_of_now(database: psycopg.Connection, export_id: int) -> int:
@@ -133,7 +133,7 @@ def test_a_file_that_fails_leaves_no_piece(
     monkeypatch.setattr(status_file, "status_file", broken)
     export_id = ordered(tenant, campaign, user)
     with pytest.raises(ValueError, match="half way"):
-        tracking.make_export(tenant, export_id)
+        exports.make_export(tenant, export_id)
     assert row_of(tenant, export_id).state == "failed"
     assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
 
@@ -151,7 +151,7 @@ def test_a_file_cancelled_while_it_is_made_stops(
 
     monkeypatch.setattr(export_jobs, "_TELL_EVERY_S", 0)
     monkeypatch.setattr(status_file, "status_file", slow)
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     assert row_of(tenant, export_id).state == "cancelled"
     assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
 
@@ -159,7 +159,7 @@ def test_a_file_cancelled_while_it_is_made_stops(
 def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int, database: psycopg.Connection) -> None:
     old, new = ordered(tenant, campaign, user), ordered(tenant, campaign, user)
     for export_id in (old, new):
-        tracking.make_export(tenant, export_id)
+        exports.make_export(tenant, export_id)
     database.execute("UPDATE export SET finished_at = now() - interval '8 days' WHERE id = %s", [old])
     with tenancy.platform():
         export_jobs.expire()
@@ -173,7 +173,7 @@ def test_characters_that_cp932_lacks_are_counted(
 ) -> None:
     monkeypatch.setattr(status_file, "open_fields", lambda *_place: {"氏名": "𠮷田〓", "備考": "〜"})
     export_id = ordered(tenant, campaign, user, "cp932")
-    tracking.make_export(tenant, export_id)
+    exports.make_export(tenant, export_id)
     assert row_of(tenant, export_id).replaced == 3  # one for each person; 〓 of the list's own is none
     assert "〓田〓" in content_of(tenant, export_id).decode("cp932")
 
@@ -185,11 +185,11 @@ def test_each_morning_one_file(tenant: int, campaign: int, user: int, database: 
 
     with tenancy.tenant(tenant):
         export_jobs.plan_daily(campaign, "xlsx", None, user_id=user)
-    tracking.order_daily(tenant)
+    exports.order_daily(tenant)
     assert orders() == 0  # the first one comes tomorrow
     database.execute("UPDATE export_plan SET made_on = made_on - 2")
-    tracking.order_daily(tenant)
-    tracking.order_daily(tenant)
+    exports.order_daily(tenant)
+    exports.order_daily(tenant)
     assert orders() == 1
     with tenancy.tenant(tenant):
         assert export_jobs.stop_daily(campaign)
@@ -204,7 +204,7 @@ def test_nobody_gets_files_of_a_campaign_long_over(
     database.execute("UPDATE export_plan SET made_on = made_on - 2")
     over = datetime.now(UTC) - timedelta(days=100)
     database.execute("UPDATE campaign SET completed_at = %s WHERE id = %s", [over, campaign])
-    tracking.order_daily(tenant)
+    exports.order_daily(tenant)
     with tenancy.tenant(tenant):
         assert export_jobs.plan_of(campaign) is None
         assert db.session.query(Export).count() == 0

@@ -6,8 +6,8 @@ that changes on a pusher's word, or a push that is answered before it is kept.
 
 from flask import Flask
 
-from app.callbacks import payments, sms
 from app.extensions import csrf
+from callbacks import payments, sms
 
 
 def register(app: Flask) -> None:

@@ -26,13 +26,13 @@ _STATEMENTS = {
     "jobs.campaigns.start": """
         SELECT tenant_id, id FROM campaign WHERE state = 'scheduled' AND starts_at <= now() ORDER BY starts_at, id
     """,
-    "jobs.campaigns.wave": """
+    "jobs.campaigns.run_bulk_operation": """
         SELECT tenant_id, campaign_id FROM wave
         WHERE finished_at IS NULL AND stepped_at < now() - make_interval(secs => :silent_wave_s) ORDER BY id
     """,
     # also campaigns that stand as sending though no slice of theirs is due, to be completed or put right, and completed
     # ones that have one; and people to be tried again
-    "jobs.delivery.reconcile": """
+    "jobs.outcomes.reconcile": """
         SELECT tenant_id FROM recipient WHERE retry_at <= now()
         UNION
         SELECT s.tenant_id FROM slice s JOIN campaign c ON c.id = s.campaign_id
@@ -44,9 +44,9 @@ _STATEMENTS = {
             SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
         )
     """,
-    "jobs.setback.ask_account": "SELECT id FROM sms_account WHERE restore_hold = 'new' ORDER BY id",
-    "jobs.delivery.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
-    "jobs.tracking.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",
+    "jobs.restore.ask_account": "SELECT id FROM sms_account WHERE restore_hold = 'new' ORDER BY id",
+    "jobs.outcomes.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
+    "jobs.delivery.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",
     "jobs.intake.run_import": """
         SELECT tenant_id, id FROM import
         WHERE state = 'queued'
@@ -56,15 +56,15 @@ _STATEMENTS = {
     "jobs.intake.count_hidden_rows": """
         SELECT tenant_id, id FROM import WHERE state = 'mapping' AND hidden_rows IS NULL ORDER BY id
     """,
-    "jobs.intake.rehearse": ordered_checks.DUE,
-    "jobs.tracking.make_export": """
+    "jobs.campaigns.preflight": ordered_checks.DUE,
+    "jobs.exports.make_export": """
         SELECT tenant_id, id FROM export
         WHERE state = 'queued'
         OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
         ORDER BY id
     """,
     # from six in the morning on
-    "jobs.tracking.order_daily": """
+    "jobs.exports.order_daily": """
         SELECT DISTINCT tenant_id FROM export_plan
         WHERE made_on < (now() AT TIME ZONE 'Asia/Tokyo' - interval '6 hours')::date
     """,
@@ -92,8 +92,8 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
         checks = connection.execute(text(_CHECKS)).all()
         told = connection.execute(text(receipt_queue.DUE)).all()
     yield "jobs.delivery.send", [()] if due else []
-    yield "jobs.delivery.reconcile", [tuple(row) for row in checks]
-    yield "jobs.tracking.apply_receipts", [tuple(row) for row in told]
+    yield "jobs.outcomes.reconcile", [tuple(row) for row in checks]
+    yield "jobs.outcomes.apply_receipts", [tuple(row) for row in told]
 
 
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:

@@ -7,16 +7,16 @@ import pytest
 from flask import Flask
 
 from app import queues
-from jobs import aside
+from jobs import slow_queries
 
 A, B = 1, 2
-JOB = "jobs.delivery.reconcile"
+JOB = "jobs.outcomes.reconcile"
 
 
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Let what waits for it go on; the worker's patience is short."""
-    monkeypatch.setattr(aside, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(slow_queries, "PATIENCE_S", 0.2)
     return threading.Event()
 
 
@@ -29,20 +29,20 @@ def test_who_is_slow_holds_up_nobody_else_and_is_asked_once_at_a_time(app: Flask
 
     with app.app_context():
         began = time.monotonic()
-        aside.run(JOB, A, slow)
-        aside.run(JOB, A, slow)
-        aside.run(JOB, B, did.append)
+        slow_queries.run(JOB, A, slow)
+        slow_queries.run(JOB, A, slow)
+        slow_queries.run(JOB, B, did.append)
         assert time.monotonic() - began < 2
         assert did == [A, B]
         assert queues.queue(queues.TRACKING).count == 0
         on.set()
-        aside.finish()
+        slow_queries.finish()
         # asked for while it went on: it is on its queue again
         assert [job.args for job in queues.queue(queues.TRACKING).jobs] == [[A]]
 
 
 def test_many_that_are_slow_are_waited_for(app: Flask, on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aside, "MOST", 2)
+    monkeypatch.setattr(slow_queries, "MOST", 2)
     ended: list[int] = []
 
     def slow(tenant_id: int) -> None:
@@ -51,11 +51,11 @@ def test_many_that_are_slow_are_waited_for(app: Flask, on: threading.Event, monk
 
     with app.app_context():
         for tenant_id in (1, 2):
-            aside.run(JOB, tenant_id, slow)
+            slow_queries.run(JOB, tenant_id, slow)
         threading.Timer(0.5, on.set).start()
-        aside.run(JOB, 3, slow)
+        slow_queries.run(JOB, 3, slow)
         assert 3 in ended
-        aside.finish()
+        slow_queries.finish()
 
 
 def test_a_fault_is_the_jobs_own_or_is_logged(
@@ -70,8 +70,8 @@ def test_a_fault_is_the_jobs_own_or_is_logged(
 
     with app.app_context():
         with pytest.raises(ValueError):  # noqa: PT011 - our own
-            aside.run(JOB, A, at_once)
-        aside.run(JOB, A, late)
+            slow_queries.run(JOB, A, at_once)
+        slow_queries.run(JOB, A, late)
         on.set()
-        aside.finish()
+        slow_queries.finish()
     assert "failed aside" in caplog.text
