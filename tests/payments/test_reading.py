@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.providers import json_fields
+from app.providers.payments import json_fields
 
 
 @pytest.mark.parametrize(

@@ -20,20 +20,6 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Request, Response
-from app.providers.json_fields import (
-    Json,
-    content,
-    identifier,
-    listed_in,
-    moment,
-    nested,
-    refusal,
-    same,
-    several,
-    text,
-    whole,
-    word,
-)
 from app.providers.payments.base import (
     ANY_AMOUNT,
     BadSignature,
@@ -48,6 +34,20 @@ from app.providers.payments.base import (
     UnclearCharge,
     WebhookEvent,
     day_bounds,
+)
+from app.providers.payments.json_fields import (
+    Json,
+    content,
+    identifier,
+    listed_in,
+    moment,
+    nested,
+    refusal,
+    same,
+    several,
+    text,
+    whole,
+    word,
 )
 
 VERSION: Final = "2025-01-28"  # X-KOMOJU-API-VERSION of the SDK read here

@@ -18,22 +18,6 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Request, Response
-from app.providers.json_fields import (
-    FORBIDDEN,
-    Json,
-    content,
-    disputed,
-    identifier,
-    listed_in,
-    moment,
-    nested,
-    refusal,
-    same,
-    several,
-    text,
-    whole,
-    word,
-)
 from app.providers.payments.base import (
     ANY_AMOUNT,
     BadSignature,
@@ -48,6 +32,22 @@ from app.providers.payments.base import (
     UnclearCharge,
     WebhookEvent,
     day_bounds,
+)
+from app.providers.payments.json_fields import (
+    FORBIDDEN,
+    Json,
+    content,
+    disputed,
+    identifier,
+    listed_in,
+    moment,
+    nested,
+    refusal,
+    same,
+    several,
+    text,
+    whole,
+    word,
 )
 
 _SESSIONS: Final = "/v2/checkout/sessions"

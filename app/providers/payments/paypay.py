@@ -20,19 +20,6 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from app.providers.http import AccountField, Request, Response
-from app.providers.json_fields import (
-    Json,
-    content,
-    identifier,
-    nested,
-    refusal,
-    same,
-    seconds,
-    several,
-    text,
-    whole,
-    word,
-)
 from app.providers.payments.base import (
     ANY_AMOUNT,
     BadSignature,
@@ -45,6 +32,19 @@ from app.providers.payments.base import (
     RefundStatus,
     UnclearCharge,
     WebhookEvent,
+)
+from app.providers.payments.json_fields import (
+    Json,
+    content,
+    identifier,
+    nested,
+    refusal,
+    same,
+    seconds,
+    several,
+    text,
+    whole,
+    word,
 )
 
 _CODES: Final = "/v2/codes"

@@ -20,7 +20,21 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Request, Response
-from app.providers.json_fields import (
+from app.providers.payments.base import (
+    BadSignature,
+    Charge,
+    ChargeStatus,
+    Dispute,
+    Order,
+    Page,
+    PaymentAccount,
+    Refund,
+    RefundStatus,
+    UnclearCharge,
+    WebhookEvent,
+    day_bounds,
+)
+from app.providers.payments.json_fields import (
     FORBIDDEN,
     Json,
     content,
@@ -35,20 +49,6 @@ from app.providers.json_fields import (
     text,
     whole,
     word,
-)
-from app.providers.payments.base import (
-    BadSignature,
-    Charge,
-    ChargeStatus,
-    Dispute,
-    Order,
-    Page,
-    PaymentAccount,
-    Refund,
-    RefundStatus,
-    UnclearCharge,
-    WebhookEvent,
-    day_bounds,
 )
 
 # The last version whose sessions take payment_method_types; 2026-09-30.endive has allowed_payment_method_types instead.
