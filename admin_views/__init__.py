@@ -10,30 +10,31 @@ from flask import Flask
 from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 
-from admin_views import auth, look, words
-from admin_views.access import ACCESS
-from admin_views.audit import AuditView
-from admin_views.campaign_flow import CampaignFlow
-from admin_views.campaign_life import CampaignLife
-from admin_views.campaign_rows import CampaignRows
-from admin_views.campaigns import CampaignView
-from admin_views.exports import ExportView, LayoutView
-from admin_views.guide import GuideView
-from admin_views.held_people import HeldPeople
-from admin_views.home import HomeView
-from admin_views.imports import ImportView
-from admin_views.myself import MyselfView
-from admin_views.page_look import PageLookView
-from admin_views.password import PasswordView
-from admin_views.payment_accounts import PaymentAccountView
-from admin_views.payment_acts import PaymentActs
-from admin_views.payments import PaymentDifferenceView, PaymentView
-from admin_views.recipients import RecipientView
-from admin_views.restored import RestoredAccounts
-from admin_views.send_log import SendLogView
-from admin_views.sms_accounts import SmsAccountView
-from admin_views.tenants import TenantView
-from admin_views.users import UserView
+from admin_views.accounts.payments import PaymentAccountView
+from admin_views.accounts.restored import RestoredAccounts
+from admin_views.accounts.sms import SmsAccountView
+from admin_views.campaigns.after_launch import CampaignLife
+from admin_views.campaigns.flow import CampaignFlow
+from admin_views.campaigns.table import CampaignView
+from admin_views.framework import assets, catalogue
+from admin_views.framework.access import ACCESS
+from admin_views.lists.rows import CampaignRows
+from admin_views.lists.table import ImportView
+from admin_views.overview.guide import GuideView
+from admin_views.overview.home import HomeView
+from admin_views.payments.operations import PaymentActs
+from admin_views.payments.table import PaymentDifferenceView, PaymentView
+from admin_views.recipients.exports import ExportView, LayoutView
+from admin_views.recipients.held_people import HeldPeople
+from admin_views.recipients.send_log import SendLogView
+from admin_views.recipients.table import RecipientView
+from admin_views.staff import sign_in
+from admin_views.staff.audit import AuditView
+from admin_views.staff.own_settings import MyselfView
+from admin_views.staff.password import PasswordView
+from admin_views.staff.users import UserView
+from admin_views.tenants.branding import PageLookView
+from admin_views.tenants.table import TenantView
 
 # what is set once in a while stands behind one entry of the menu: the day's work fits in one line
 _SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "payment_account", "audit", "myself"}
@@ -42,9 +43,9 @@ _SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "pay
 def register(app: Flask) -> None:
     """Add the door to the application."""
     # before Flask-Admin: our templates are found first
-    app.register_blueprint(look.bp)
-    auth.register(app)
-    words.install(app)
+    app.register_blueprint(assets.bp)
+    sign_in.register(app)
+    catalogue.install(app)
     admin = Admin(app, name="Todoke", index_view=HomeView(), theme=Bootstrap4Theme())
     for view in (
         CampaignView(),

@@ -10,8 +10,8 @@ from flask import Flask
 from psycopg.types.json import Jsonb
 from sqlalchemy import select
 
-from admin_views.audit import ACTS
-from admin_views.person_page import _KINDS
+from admin_views.recipients.person_page import _KINDS
+from admin_views.staff.audit import ACTS
 from app import audit, tenancy
 from app.auth import second_factor
 from app.campaigns import preflight

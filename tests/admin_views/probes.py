@@ -5,10 +5,10 @@ from types import MappingProxyType
 import pytest
 from flask_admin.actions import action
 
-from admin_views import access
-from admin_views.base import SecureModelView
-from admin_views.filters import RowChoice
-from admin_views.recipients import campaign_name, latest_campaigns
+from admin_views.framework import access
+from admin_views.framework.filters import RowChoice
+from admin_views.framework.model_view import SecureModelView
+from admin_views.recipients.table import campaign_name, latest_campaigns
 from app import create_app
 from app.auth.staff import Role
 from app.extensions import db

@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_views.access import ACCESS
+from admin_views.framework.access import ACCESS
 from app.auth.staff import Role
 
 # What each role may open; written out again, so that a slip in the table shows.

@@ -12,9 +12,9 @@ from sqlalchemy import event
 from werkzeug.exceptions import NotFound
 from wtforms.validators import ValidationError
 
-from admin_views import scoping
-from admin_views.base import SecureModelView
-from admin_views.filters import Choice
+from admin_views.framework import scoping
+from admin_views.framework.filters import Choice
+from admin_views.framework.model_view import SecureModelView
 from app import tenancy
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount, User

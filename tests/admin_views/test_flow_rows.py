@@ -294,7 +294,7 @@ def test_one_row_takes_the_place_of_another_by_itself(app, clerk, ours, campaign
 
 
 def test_a_large_list_is_replaced_by_a_worker(app, clerk, ours, campaign, ask, monkeypatch):
-    monkeypatch.setattr("admin_views.campaign_rows._AT_ONCE", 1)
+    monkeypatch.setattr("admin_views.lists.rows._AT_ONCE", 1)
     monkeypatch.setattr("app.intake.replacing._BATCH_ROWS", 1)
     listed(app, clerk, ours, campaign, HEAD + GOOD)
     url, _ = listed(app, clerk, ours, campaign, HEAD + GOOD.replace("子", "代").replace("一郎", "二郎"))

@@ -15,7 +15,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from admin_views import campaign_flow
+from admin_views.campaigns import flow
 from app import tenancy
 from app.campaigns.rendering import fields_place
 from app.campaigns.send_windows import ALWAYS
@@ -151,7 +151,7 @@ def test_what_is_too_long_is_told_and_not_sent(clerk, campaign, ask, change):
 
 
 def test_a_long_check_is_a_job(monkeypatch, app, clerk, ours, campaign):
-    monkeypatch.setattr(campaign_flow, "_CHECK_AT_ONCE", 2)
+    monkeypatch.setattr(flow, "_CHECK_AT_ONCE", 2)
     waiting = check(clerk, campaign)
     assert "3件の文面を確かめています" in waiting
     assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": False}

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from admin_views.guide import ANCHORS, guide
+from admin_views.overview.guide import ANCHORS, guide
 from app.auth.staff import Role
 
 

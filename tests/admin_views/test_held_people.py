@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from admin_views import held_words
+from admin_views.recipients import held_words
 from app import references
 from app.models import Recipient, SendLog
 from app.outcomes import manual_review

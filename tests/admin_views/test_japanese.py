@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from admin_views.access import ACCESS
-from admin_views.again import FRESH
-from admin_views.audit import ACTS
-from admin_views.person_page import _KINDS
+from admin_views.framework.access import ACCESS
+from admin_views.recipients.person_page import _KINDS
+from admin_views.staff.audit import ACTS
+from admin_views.staff.reauthentication import FRESH
 from app.auth.staff import Role
 from tests.admin_views.estate import empty, furnish_all
 from tests.admin_views.test_second_factor import Door, set_up

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import inspect
 
-from admin_views.audit import _FIELDS
+from admin_views.staff.audit import _FIELDS
 from app import tenancy
 from app.auth import passwords
 from app.extensions import db

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_views import keyset
+from admin_views.framework import keyset
 from app import tenancy
 from app.extensions import db, vault
 from app.models import SendLog

@@ -10,8 +10,8 @@ from wtforms import StringField, TextAreaField
 from wtforms.fields.core import UnboundField
 
 import admin_views
-from admin_views.base import Form
-from admin_views.fields import no_card_number
+from admin_views.framework.fields import no_card_number
+from admin_views.framework.model_view import Form
 
 # what keeps a card's number out in another way: a telephone number that can be dialled, a mail address, a time of day
 _OWN_RULE = {"japanese_phone", "email", "_clock"}

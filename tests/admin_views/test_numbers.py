@@ -5,7 +5,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Form
 from wtforms.validators import NumberRange, Optional
 
-from admin_views.fields import AmountField, WholeField
+from admin_views.framework.fields import AmountField, WholeField
 from tests.admin_views.test_writing import _form
 
 ODD = ["9" * 400, "-" + "9" * 790, "1e400", "sNaN", "NaN", "-Infinity", "1_000", "٣", "１" * 400, "0x10", "1" * 101]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from admin_views.person_page import problem_words
+from admin_views.recipients.person_page import problem_words
 from app import tenancy
 from app.extensions import db
 from app.models import Recipient

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from admin_views.auth import CODE_REFUSED, REFUSED, SET_UP, TOO_LATE
+from admin_views.staff.sign_in import CODE_REFUSED, REFUSED, SET_UP, TOO_LATE
 from app import tenancy
 from app.auth import second_factor, sign_in
 from app.extensions import db

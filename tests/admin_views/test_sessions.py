@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from flask import Flask
 
-from admin_views.again import FRESH, REFUSED
-from admin_views.myself import device_word
+from admin_views.staff.own_settings import device_word
+from admin_views.staff.reauthentication import FRESH, REFUSED
 from app import tenancy
 from app.auth import sign_in
 from app.extensions import db

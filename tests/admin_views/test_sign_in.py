@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from admin_views.auth import ENDED, REFUSED
+from admin_views.staff.sign_in import ENDED, REFUSED
 from app import tenancy
 from app.auth import passwords, sessions, sign_in
 from app.extensions import db

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from admin_views.flow_preview import one_preview
+from admin_views.campaigns.preview import one_preview
 from app.models import Campaign
 from tests.admin_views.conftest import only
 from tests.admin_views.test_writing import _form

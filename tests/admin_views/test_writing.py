@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_views.show import from_jst
+from admin_views.framework.display import from_jst
 from app import links, tenancy
 from app.campaigns import lifecycle
 from app.extensions import db

@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import Flask
 
-from admin_views.access import ACCESS
-from admin_views.base import SecureModelView
-from admin_views.filters import Days
+from admin_views.framework.access import ACCESS
+from admin_views.framework.filters import Days
+from admin_views.framework.model_view import SecureModelView
 from app import tenancy
 from app.auth.staff import Role
 from app.extensions import db

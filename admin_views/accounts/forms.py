@@ -1,0 +1,171 @@
+"""What the forms of SMS and payment accounts share: fields that the adapter names, secrets that never come back."""
+
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from flask import abort, request
+from flask_admin.helpers import get_form_data
+from wtforms import BooleanField, Field, PasswordField, StringField
+from wtforms.validators import ValidationError
+
+from admin_views.framework.fields import (
+    Check,
+    ChoicesField,
+    RowField,
+    at_most,
+    line,
+    no_card_number,
+    one_line,
+    required,
+)
+from admin_views.framework.model_view import Form, SecureModelView
+from admin_views.staff.users import companies
+from app import tenancy
+from app.accounts import credentials_of, seal_credentials
+from app.providers.http import AccountField
+from app.providers.payments.base import PaymentProvider
+from app.providers.sms.base import SmsProvider
+
+Provider = SmsProvider | PaymentProvider
+
+PREFIX = "provider_"
+_LONGEST = 500
+
+
+class AccountForm(Form):
+    """An account. The fields of its provider follow, each named `provider_<name>`."""
+
+    provider: Provider
+
+    tenant_id = RowField("企業", required("企業を選んでください。"), offer=companies, blank="（選んでください）")
+    name = line(
+        "アカウント名",
+        required("アカウント名を入力してください。"),
+        help="配信を作るときに選ぶ名前です。例：本社 督促用",
+    )
+    active = BooleanField("利用する", default=True, description="外すと、新しい送信や支払いに使われなくなります。")
+
+    def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+        stored = {PREFIX + name: value for name, value in obj.settings.items()} if obj is not None else {}
+        super().__init__(formdata, obj=obj, **stored, **kwargs)
+        sealed = credentials_of(obj) if obj is not None else {}
+        for item, field in self.of_provider():
+            if item.secret and item.name in sealed:
+                field.description = f"設定済み。変えるときだけ入力してください。{item.help}"
+            elif item.secret:
+                field.flags.required = True
+        if obj is not None or tenancy.current().tenant_id is not None:
+            del self.tenant_id
+
+    def of_provider(self) -> list[tuple[Any, Field]]:
+        """Give the provider's fields with the form's."""
+        return [(item, self[PREFIX + item.name]) for item in self.provider.fields]
+
+    def populate_obj(self, obj: Any) -> None:
+        """Write the form into the account, but for the secrets."""
+        if obj.id is None and "tenant_id" in self:
+            obj.tenant_id = self.tenant_id.data
+        obj.provider = self.provider.name
+        for name in ("name", "active", "sender", "rate_per_s", "price_yen", "test_mode"):
+            if name in self:
+                setattr(obj, name, self[name].data)
+        obj.settings = {
+            item.name: field.text if isinstance(field, ChoicesField) else field.data
+            for item, field in self.of_provider()
+            if not item.secret
+        }
+
+    def secrets(self) -> dict[str, str]:
+        """Give the secrets that were typed."""
+        return {item.name: field.data for item, field in self.of_provider() if item.secret and field.data}
+
+
+def _plain_ascii(_form: Any, field: Any) -> None:
+    # they go into HTTP headers and bodies of the provider
+    if field.data and not (field.data.isascii() and field.data.isprintable()):
+        raise ValidationError(
+            "半角の英数字と記号だけで入力してください。前後の文字が余分に入っていないか確かめてください。"
+        )
+
+
+def _secret_needed(form: Any, field: Any) -> None:
+    name = field.name.removeprefix(PREFIX)
+    if not field.data and (form._obj is None or name not in credentials_of(form._obj)):  # noqa: SLF001 - Flask-Admin's
+        raise ValidationError("入力してください。")
+
+
+def _whole(least: int, most: int) -> Check:
+    def check(_form: Any, field: Any) -> None:
+        typed = field.data
+        if typed and not (typed.isascii() and typed.isdigit() and least <= int(typed[:9]) <= most):
+            raise ValidationError(f"{least}から{most}までの数字で入力してください。")
+
+    return check
+
+
+def _field_of(item: AccountField) -> Any:
+    if item.secret:
+        return PasswordField(
+            item.label,
+            [_secret_needed, at_most(_LONGEST), _plain_ascii],
+            filters=[lambda typed: (typed or "").strip()],
+            description=item.help,
+        )
+    if item.choices:
+        return ChoicesField(
+            item.label, required("1つ以上選んでください。"), offered=item.choices, description=item.help
+        )
+    needed = [required("入力してください。")] if item.whole is None else [_whole(*item.whole)]
+    return StringField(
+        item.label,
+        [*needed, at_most(_LONGEST), _plain_ascii, no_card_number],
+        filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed))],
+        description=item.help,
+    )
+
+
+def form_for(base: type[AccountForm], provider: Provider) -> type[AccountForm]:
+    """Make the form of one provider's accounts."""
+    attributes: dict[str, Any] = {"provider": provider}
+    attributes |= {PREFIX + item.name: _field_of(item) for item in provider.fields}
+    return type(f"{base.__name__}For{provider.name.title()}", (base,), attributes)
+
+
+class AccountView(SecureModelView):
+    """A table of accounts."""
+
+    form: Any = AccountForm
+    providers: Mapping[str, Any] = {}
+    asks_again = True
+    can_create = True
+    can_edit = True
+    column_searchable_list = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._form_of = cache(lambda name: form_for(self.form, self.providers[name]))
+        super().__init__(*args, **kwargs)
+
+    def create_links(self) -> list[tuple[str, str]]:
+        """Give a way to a new account for each provider."""
+        return [
+            (f"{provider.label}のアカウントを登録する", self.get_url(".create_view", provider=name))
+            for name, provider in self.providers.items()
+        ]
+
+    def create_form(self, obj: Any = None) -> Any:
+        """Make the form of the provider that the address names."""
+        name = request.args.get("provider") or next(iter(self.providers))
+        if name not in self.providers:
+            abort(404)
+        return self._form_of(name)(get_form_data(), obj=obj)
+
+    def edit_form(self, obj: Any = None) -> Any:
+        """Make the form of the account's provider."""
+        return self._form_of(obj.provider)(get_form_data(), obj=obj)
+
+    def complete(self, form: Any, model: Any) -> None:
+        """Seal the secrets: they are bound to the row's id."""
+        if typed := form.secrets():
+            seal_credentials(model, {**credentials_of(model), **typed})

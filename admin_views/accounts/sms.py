@@ -1,0 +1,157 @@
+"""SMSアカウント: contracts with SMS services."""
+
+from typing import Any
+
+from flask import flash
+from wtforms import BooleanField, Field
+from wtforms.validators import NumberRange, Optional, ValidationError
+
+from admin_views.accounts import sms_waits
+from admin_views.accounts.forms import PREFIX, AccountForm, AccountView
+from admin_views.framework import display
+from admin_views.framework.fields import AmountField, WholeField, line, phone_line
+from app.accounts import contracts, receipt_path, seal_witness_phone, witness_phone_of
+from app.config import settings
+from app.delivery import circuit_breaker
+from app.models import SmsAccount
+from app.providers.sms import PROVIDERS
+from app.restore import new_accounts
+from app.setback import account_holds
+from app.values.bad_input import BadInput
+from app.values.phones import mask, to_e164
+
+_SAME_CONTRACT = (
+    "このアカウントで送ったSMSがあるため、変えられません。別の契約は、新しいアカウントとして登録してください。"
+)
+_WITNESS_HELP = (
+    "御社で管理している携帯電話の番号です（例：090-1234-5678）。送信サービスの記録が最新かを確かめる必要があるときだけ、"
+    "「自動送信です」と書いたSMSをこの番号に送ります（送信時間帯・上限・料金の対象です）。"
+    "登録がないと、結果の分からないSMSを自動で送り直せないことがあります。"
+)
+
+
+def _mobile(_form: Any, field: Any) -> None:
+    try:
+        to_e164(field.data)
+    except BadInput as bad:
+        raise ValidationError(bad.message_ja) from None
+
+
+class SmsAccountForm(AccountForm):
+    """An SMS account."""
+
+    sender = line(
+        "送信元の表示",
+        most=40,
+        help="受信者の携帯電話に表示される番号や名前です。送信前の確認画面に表示します。例：0120-123-456",
+    )
+    rate_per_s = WholeField(
+        "1秒に送る件数の上限",
+        [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
+        description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
+        render_kw={"inputmode": "numeric"},
+    )
+
+    witness_phone = phone_line("確認用番号", Optional(), _mobile, help=_WITNESS_HELP)
+    no_witness = BooleanField("確認用番号の登録をやめる")
+
+    price_yen = AmountField(
+        "SMS1通の料金（円）",
+        [Optional(), NumberRange(0, 1000, "0から1000までの間で入力してください。")],
+        places=2,
+        description="送信サービスとの契約の単価です。送信前の確認で、費用の目安を計算します。例：8.5",
+    )
+
+    def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+        super().__init__(formdata, obj=obj, **kwargs)
+        known = witness_phone_of(obj) if obj is not None else None
+        if known is None:
+            del self.no_witness
+        else:
+            self.witness_phone.description = f"登録済み：{mask(known)}。変えるときだけ入力してください。{_WITNESS_HELP}"
+        if obj is not None and contracts.in_use(obj):
+            for field in self.of_contract():
+                field.description = f"{field.description} {_SAME_CONTRACT}"
+
+    def of_contract(self) -> list[Field]:
+        """Return the fields that tell one contract from another."""
+        return [field for item, field in self.of_provider() if item.contract]
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check every field, and that an account in use stays the contract that it is."""
+        fine = bool(super().validate(extra_validators))
+        stored = self._obj
+        if not fine or stored is None or not contracts.in_use(stored):
+            return fine
+        for field in self.of_contract():
+            if field.data != str(stored.settings.get(field.name.removeprefix(PREFIX), "")):
+                field.errors = [*field.errors, _SAME_CONTRACT]
+                fine = False
+        return fine
+
+
+def _state(view: Any, context: Any, model: Any, name: str) -> Any:
+    if model.active and model.trips:
+        return display.badge("paused", "送信見合わせ中")
+    return display.yes_or_no("利用中", "停止")(view, context, model, name)
+
+
+class SmsAccountView(AccountView):
+    """SMSアカウント."""
+
+    form = SmsAccountForm
+    providers = PROVIDERS
+    column_list = ("tenant", "name", "provider", "sender", "active", "created_at")
+    column_labels = {
+        "tenant": "企業",
+        "name": "アカウント名",
+        "provider": "サービス",
+        "sender": "送信元の表示",
+        "active": "状態",
+        "created_at": "登録日時",
+    }
+    column_formatters = {
+        "provider": display.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
+        "active": _state,
+    }
+    intro = "SMSを送る契約です。送信サービスの管理画面で発行された認証情報を登録します。"
+    empty_text = "SMSアカウントがありません。登録すると配信を作れるようになります。"
+    search_label = "アカウント名"
+
+    def __init__(self) -> None:
+        super().__init__(SmsAccount, "SMSアカウント", endpoint="sms_account")
+
+    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+        """Tell the address to which the service pushes receipts."""
+        address = f"{settings().public_base_url}{receipt_path(model)}"
+        explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
+        return [("送信結果の通知先", address, explanation)]
+
+    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+        """Return what it waits for, and what its service refuses."""
+        return [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
+
+    def offers(self, model: Any) -> list[tuple[str, str]]:
+        """Offer a new account for another contract."""
+        return [("別の契約は新しいアカウントとして登録", self.get_url(".create_view", provider=model.provider))]
+
+    def complete(self, form: Any, model: Any) -> None:
+        """Seal the secrets and the number, and try again at once with what was put right."""
+        super().complete(form, model)
+        if form.witness_phone.data:
+            seal_witness_phone(model, to_e164(form.witness_phone.data))
+        elif "no_witness" in form and form.no_witness.data:
+            seal_witness_phone(model, None)
+        circuit_breaker.close(model)
+        new_accounts.hold(model)
+
+    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+        """Have an account that is new since a restore asked before it sends."""
+        super().after_model_change(form, model, is_created)
+        if account_holds.is_new(model.restore_hold):
+            new_accounts.begin(model.id)
+            flash(
+                "データベースの復元のあとに登録されたため、以前に同じ契約で送られたSMSがないかを自動で照会しています。"
+                "数分で終わります。それまで、このアカウントでは送信されません。",
+                "warning",
+            )

@@ -1,0 +1,65 @@
+"""What to say of an SMS account that waits at its service's wish, or is refused when it asks: one wording for all."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from admin_views.framework.access import may_open
+from app.delivery import account_waits
+from app.models import SmsAccount
+from app.states import result_codes
+from app.values.japan_time import japan_minutes
+
+# the keys of what keeps SMS from leaving
+OF_SENDING = {"waits.sending", "resting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know of an account: a key for pages that ask again, a heading, what is so, and what to do."""
+
+    key: str
+    heading: str
+    words: str
+    advice: str
+
+
+_WAIT = (
+    "時間になると自動で再開するため、お待ちください。たびたび続くときは、送信サービスに契約の上限を確かめてください。"
+)
+_RESTING = (
+    "待っている方への送信は、取り消されていません。続くときは、送信サービスの障害情報を確かめてください。"
+    "トークンが無効になっていたら、同じ契約の新しいトークンをSMSアカウントの画面で保存すると、すぐに再開します。"
+    "別の契約で送るときは、このアカウントを変えずに、新しいアカウントとして登録してください。"
+)
+_RESTING_CLERK = "待っている方への送信は、取り消されていません。続くときは、自社の管理者にお知らせください。"
+_ASK_MANAGER = "自社の管理者にお知らせください。"
+
+
+def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Notice]:
+    """Return what to know of an account now, as far as it concerns one campaign where that is given."""
+    found = account_waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
+    told = []
+    if found.sending_until is not None:
+        words = f"送信サービスの求めで、{japan_minutes(found.sending_until)}まで送信を待機しています。"
+        told.append(Notice("waits.sending", "送信の待機", words, _WAIT))
+    elif account.active and account.trips:
+        until = f"{japan_minutes(account.resting_until)}ごろに1件だけ試し" if account.resting_until else "1件だけ試し"
+        words = (
+            "送信サービスがSMSを受け付けないため、送信を見合わせています"
+            f"（理由：{result_codes.words(account.resting_code) or '応答なし'}）。{until}、受け付けられれば再開します。"
+        )
+        told.append(Notice("resting", "送信の見合わせ", words, _RESTING if may_open("sms_account") else _RESTING_CLERK))
+    if found.asking_until is not None:
+        words = f"送信サービスの求めで、{japan_minutes(found.asking_until)}まで送信結果の照会を待機しています。"
+        told.append(Notice("waits.asking", "照会の待機", words, _WAIT))
+    if found.refused_since is not None:
+        words = (
+            f"{japan_minutes(found.refused_since)}から、送ったSMSがどうなったかを送信サービスに照会しても、"
+            f"断られています（{result_codes.words(found.refused_code)}）。届いたかどうかを確かめられません。"
+        )
+        advice = (
+            "アクセストークンが無効になっていないか、そのトークンに送信結果を見る権限があるかを、送信サービスの管理画面で確かめてください。"
+            "直したあとや新しいトークンにしたときは、SMSアカウントの画面で保存すると、すぐに照会し直します。"
+        )
+        told.append(Notice("refused", "照会の拒否", words, advice if may_open("sms_account") else _ASK_MANAGER))
+    return told

@@ -1,0 +1,219 @@
+"""How a list of any length is read: along one index, from a row on or back to one, never by counting rows off.
+
+In: a scope's query, the way to walk it, what else its rows must be, and where to begin. Out: a page of rows, the places
+where the pages beside it begin, and a count that stops where it would cost. What can't happen here: a page that slips
+because rows were added or moved meanwhile, a walk past more than `WALKED_TO` rows, a cursor that ends in an error.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, tuple_
+from sqlalchemy.orm import aliased, selectinload
+
+from admin_views.framework.scoping import as_id
+from app.extensions import db
+
+COUNTED_TO = 10_000
+# the same along a way whose rows have to be visited to be counted
+COUNTED_DEARLY_TO = 1_000
+# rows that one page may pass over that don't answer to its filters; more are looked at on the next one
+WALKED_TO = 50_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MOMENT = 10**17  # microseconds: the year 5138
+_LONGEST_TEXT = 300
+
+Check = Callable[[Any], Any]
+"""Gives the condition on a row of an entity, which may be the table or a part of it."""
+
+Cursor = tuple[Any, ...]
+
+
+class BadCursor(ValueError):  # noqa: N818 - it names what was found
+    """A cursor that no page of the list gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a list is walked. An index serves `keys`, the last of which is unique, and `conditions`, in this order.
+
+    `join` leads from the list's table to that of the keys where it is another one. `dear` says that the index alone
+    can't count: the rows behind it have to be visited.
+    """
+
+    keys: tuple[Any, ...]
+    conditions: tuple[Any, ...] = ()
+    descending: bool = True
+    dear: bool = False
+    join: Callable[[Any], Any] | None = None
+
+    def within(self, *conditions: Any) -> "Way":
+        """Narrow the way further by what its index can check."""
+        return replace(self, conditions=(*self.conditions, *conditions))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins: after a row, before one, at the end, or (with none of them) at the beginning."""
+
+    after: str = ""
+    before: str = ""
+    end: bool = False
+
+    @property
+    def backwards(self) -> bool:
+        """Say whether the page is found from its last row on."""
+        return self.end or bool(self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page. `after` and `before` begin the pages beside it, empty where there is none.
+
+    `walked` says that no more rows were looked at than one page may, so that fewer than a page's stand here. `exact`
+    is false where `count` is only the least that it can be.
+    """
+
+    rows: list[Any] = field(default_factory=list)
+    after: str = ""
+    before: str = ""
+    count: int = 0
+    exact: bool = True
+    walked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read: the scope's query of a table, the way, what else must be true, which related rows are shown."""
+
+    query: Any
+    model: type[Any]
+    way: Way
+    checks: Sequence[Check] = ()
+    beside: Sequence[str] = ()
+
+
+def read(reading: Reading, place: Place, size: int) -> Listing:
+    """Read a page of `size` rows. Raises BadCursor."""
+    listing = _page(reading, place, size)
+    if place.before and not listing.before and len(listing.rows) < size:
+        # rows before it went away: the first page, whole
+        listing = _page(reading, Place(), size)
+    count, exact = _count(reading)
+    return replace(listing, count=max(count, len(listing.rows)), exact=exact)
+
+
+def _page(reading: Reading, place: Place, size: int) -> Listing:
+    way = reading.way
+    written = place.before if place.backwards else place.after
+    steps = _Steps(way, _decode(written, way) if written else None, place.backwards)
+    found = _found(reading, steps, size + 1)
+    rows, more, walked = found[:size], len(found) > size, False
+    near, far = (_cursor(rows[0][1:], way), _cursor(rows[-1][1:], way)) if rows else (written, "")
+    if reading.checks and not more:
+        edge, walked = _edge(reading, steps)
+        more, far = walked, edge if walked else far
+    if place.backwards:
+        rows.reverse()
+        after, before = "" if place.end else near, far if more else ""
+    else:
+        after, before = far if more else "", near if written else ""
+    return Listing([row[0] for row in rows], after=after, before=before, walked=walked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """A way from a start on, in one direction."""
+
+    way: Way
+    start: Cursor | None
+    backwards: bool
+
+    def query(self, query: Any) -> Any:
+        """Give the rows with their keys, in this order."""
+        way = self.way
+        found = query.add_columns(*[key.label(f"key{n}") for n, key in enumerate(way.keys)])
+        found = (way.join(found) if way.join else found).filter(*way.conditions)
+        if self.start is not None:
+            keys = tuple_(*way.keys)
+            found = found.filter(keys < tuple_(*self.start) if self.falling else keys > tuple_(*self.start))
+        return found.order_by(*self.ordered(way.keys))
+
+    @property
+    def falling(self) -> bool:
+        """Say whether the keys get smaller."""
+        return self.way.descending != self.backwards
+
+    def ordered(self, keys: Sequence[Any]) -> list[Any]:
+        """Give the order."""
+        return [key.desc() if self.falling else key.asc() for key in keys]
+
+
+def _found(reading: Reading, steps: _Steps, limit: int) -> list[Any]:
+    model, names = reading.model, reading.beside
+    if not reading.checks:
+        beside = [selectinload(getattr(model, name)) for name in names]
+        return list(steps.query(reading.query).options(*beside).limit(limit))
+    walked = steps.query(reading.query).limit(WALKED_TO).subquery()
+    entity = aliased(model, walked)
+    keys = [walked.c[f"key{n}"] for n in range(len(steps.way.keys))]
+    answering = db.session.query(entity, *keys).filter(*[check(entity) for check in reading.checks])
+    beside = [selectinload(getattr(entity, name)) for name in names]
+    return list(answering.options(*beside).order_by(*steps.ordered(keys)).limit(limit))
+
+
+def _edge(reading: Reading, steps: _Steps) -> tuple[str, bool]:
+    """Give the last row that one page may walk to, and say whether there are rows behind it."""
+    query = steps.query(reading.query).with_entities(*steps.way.keys)
+    keys = query.offset(WALKED_TO - 1).limit(2).all()
+    return (_cursor(keys[0], steps.way) if keys else ""), len(keys) > 1
+
+
+def _count(reading: Reading) -> tuple[int, bool]:
+    """Count what answers among the first rows of the way; say whether those are all."""
+    steps = _Steps(reading.way, None, backwards=False)
+    most = COUNTED_DEARLY_TO if reading.way.dear else COUNTED_TO
+    query = steps.query(reading.query).limit(most + 1)
+    if not reading.checks:
+        rows = query.with_entities(reading.way.keys[-1]).subquery()
+        found = int(db.session.query(func.count()).select_from(rows).scalar() or 0)
+        return min(found, most), found <= most
+    walked = query.subquery()
+    entity = aliased(reading.model, walked)
+    answering = func.count().filter(*[check(entity) for check in reading.checks])
+    passed, found = db.session.query(func.count(), answering).select_from(walked).one()
+    return int(found), passed <= most
+
+
+def _cursor(values: Sequence[Any], way: Way) -> str:
+    """Write a row's keys for an address: the id, then what stands before it."""
+    *rest, last = values
+    return ".".join([str(last), *[_written(value) for value in rest]]) if len(way.keys) > 1 else str(last)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, datetime):
+        return str((value - _EPOCH) // timedelta(microseconds=1))
+    return str(value)
+
+
+def _decode(written: str, way: Way) -> Cursor:
+    row, _, rest = written.partition(".")
+    number = as_id(row)
+    if number is None:
+        raise BadCursor(written)
+    return (number,) if len(way.keys) == 1 else (_read(rest, way.keys[0].type.python_type), number)
+
+
+def _read(written: str, kind: type[Any]) -> Any:
+    if kind is datetime:
+        number = as_id(written)
+        if number is None or number > _LAST_MOMENT:
+            raise BadCursor(written)
+        return _EPOCH + timedelta(microseconds=number)
+    if kind is str and len(written) <= _LONGEST_TEXT:
+        return written
+    raise BadCursor(written)

@@ -1,0 +1,170 @@
+"""名簿：列の確認: what each column is used for, the first rows as they will be used, how the file is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from admin_views.framework.fields import many_lines
+from app.campaigns import duplicates, lifecycle
+from app.intake import first_look, imports, proposals
+from app.intake.campaign_needs import merge_names, questions_of
+from app.intake.encodings import ENCODING_LABELS
+from app.intake.first_look import Sample, SeenCell, SeenRow
+from app.intake.mapping import OUR_COLUMNS, ColumnMapping
+from app.models import Campaign, Import
+from app.values.answers import QuestionKind
+from app.values.bad_input import BadInput
+
+_ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
+_LETTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the file: its name, the fields of the form and what was chosen in them, cells of the first rows."""
+
+    name: str
+    field: str
+    role: str
+    merge_field: str
+    tie: str
+    ties: tuple[str, ...]
+    cells: tuple[SeenCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """One question whose answers are texts: whether variants of a letter are alike, and those seen at a first look."""
+
+    place: int
+    field: str
+    label: str
+    letters: str
+    chosen: bool
+    settled: bool
+
+
+def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the columns with their uses as proposed, or as typed, and the first rows as they will be used."""
+    mapping = proposals.guess(row)
+    try:
+        sample, unreadable = first_look.sample(row), ""
+    except BadInput as bad:
+        sample, unreadable = Sample(), bad.message_ja
+    if typed is not None:
+        try:
+            mapping = read_mapping(campaign, row, typed)
+        except imports.Refused:
+            mapping = ColumnMapping(answers=(None,) * len(campaign.questions))
+    variants = _variants(campaign, row, sample, mapping, typed)
+    seen = first_look.seen(row, sample.rows, mapping, {item.place for item in variants if item.chosen or item.settled})
+    roles = _roles(campaign)
+    return {
+        "columns": _columns(campaign, row, _as_typed(row, mapping) if typed is None else typed, seen),
+        "seen": seen,
+        "roles": roles,
+        "merges": bool(merge_names(campaign, row.header)),
+        "our_columns": OUR_COLUMNS,
+        "unreadable": unreadable,
+        "lacking": proposals.problems(row, mapping),
+        "sample": sample,
+        "encodings": {one: ENCODING_LABELS[one] for one in sample.encodings},
+        "encoding_word": "Excelブック" if row.encoding == "xlsx" else ENCODING_LABELS.get(row.encoding, ""),
+        "take_hidden": bool(typed and typed.get("take_hidden")),
+        "own_numbers": bool(typed.get("own_numbers")) if typed is not None else mapping.own_numbers,
+        "variants": variants,
+        "asked": "\n".join(proposals.asked(questions_of(campaign))),
+        "twin": first_look.twin(row),
+        "same_files": duplicates.same_files(campaign),
+    }
+
+
+def _columns(campaign: Campaign, row: Import, chosen: Mapping[str, str], seen: list[SeenRow]) -> list[Column]:
+    roles, merged = _roles(campaign), merge_names(campaign, row.header)
+    columns = []
+    for place, name in enumerate(row.header):
+        role, tie = chosen.get(f"column_{place}", ""), chosen.get(f"merge_{place}", "")
+        ties = tuple(field for field in merged if field != name)
+        columns.append(
+            Column(
+                name,
+                f"column_{place}",
+                role if role in roles else "",
+                f"merge_{place}",
+                tie if tie in ties else "",
+                ties,
+                tuple(found.cells[place] for found in seen),
+            )
+        )
+    return columns
+
+
+def _as_typed(row: Import, mapping: ColumnMapping) -> dict[str, str]:
+    """Return a mapping as the form would send it."""
+    roles = {column: f"answer_{place}" for place, column in enumerate(mapping.answers) if column is not None}
+    roles |= {column: role for role in _ROLE_WORDS if (column := getattr(mapping, role)) is not None}
+    fields = {column: field for field, column in mapping.ties.items()}
+    typed: dict[str, str] = {}
+    for place, name in enumerate(row.header):
+        typed |= {f"column_{place}": roles.get(name, ""), f"merge_{place}": fields.get(name, "")}
+    return typed
+
+
+def _roles(campaign: Campaign) -> dict[str, str]:
+    roles = dict(_ROLE_WORDS)
+    for place, question in enumerate(campaign.questions):
+        roles[f"answer_{place}"] = f"設問{place + 1}の答え：{question.label}"
+    return roles
+
+
+def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> ColumnMapping:
+    """Read the columns as mapped by hand. Raises imports.Refused where one use is given to two columns."""
+    roles = _roles(campaign)
+    fields = {field: f"文面の差込項目 {{{field}}}" for field in merge_names(campaign, row.header)}
+    taken = _taken(row, typed, "column", roles)
+    ties = _taken(row, typed, "merge", fields)
+    answers = tuple(taken.get(f"answer_{place}") for place in range(len(campaign.questions)))
+    return ColumnMapping(
+        answers=answers,
+        own_numbers=bool(typed.get("own_numbers")),
+        ties={field: column for field, column in ties.items() if field != column},
+        asked=tuple(many_lines(typed["asked"]).split("\n")) if typed.get("asked") else (),
+        **{role: taken.get(role) for role in _ROLE_WORDS},
+    )
+
+
+def _taken(row: Import, typed: Mapping[str, str], prefix: str, words: Mapping[str, str]) -> dict[str, str]:
+    """Read which column each use was given. Raises imports.Refused."""
+    taken: dict[str, str] = {}
+    for place, name in enumerate(row.header):
+        use = typed.get(f"{prefix}_{place}", "")
+        if use not in words or name in OUR_COLUMNS:
+            continue
+        if use in taken:
+            raise imports.Refused(
+                f"「{words[use]}」が「{taken[use]}」と「{name}」の2つの列に選ばれています。どちらか1つにしてください。"
+            )
+        taken[use] = name
+    return taken
+
+
+def read_variants(campaign: Campaign, typed: Mapping[str, str]) -> frozenset[int]:
+    """Read which questions take variants of a letter for alike."""
+    return frozenset(place for place in range(len(campaign.questions)) if typed.get(f"alike_{place}"))
+
+
+def _variants(
+    campaign: Campaign, row: Import, sample: Sample, mapping: ColumnMapping, typed: Mapping[str, str] | None
+) -> list[Variants]:
+    questions = questions_of(campaign)
+    found = first_look.variants(row.header, sample.rows, mapping, questions)
+    locked = lifecycle.questions_locked(campaign)
+    listed = []
+    for place, question in enumerate(questions):
+        if question.kind is not QuestionKind.TEXT:
+            continue
+        letters = "、".join(f"{letter}（{usual}）" for letter, usual in found.get(place, ())[:_LETTERS])
+        chosen = question.variants_alike or bool(letters) if typed is None else bool(typed.get(f"alike_{place}"))
+        settled = locked and question.variants_alike
+        listed.append(Variants(place, f"alike_{place}", question.label, letters, chosen, settled))
+    return listed

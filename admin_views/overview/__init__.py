@@ -1,0 +1,1 @@
+"""ホーム and ヘルプ: what needs doing now, and the guide."""

@@ -1,0 +1,1 @@
+"""支払い: attempts to pay, and acts about money."""

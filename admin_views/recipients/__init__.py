@@ -1,0 +1,1 @@
+"""送信先: the people written to, one by one and as files."""

@@ -1,0 +1,1 @@
+"""利用者: sign-in, passwords, second factor, sessions, 証跡."""

@@ -1,0 +1,211 @@
+"""証跡: who did what, when. Read-only; operators see the platform's own, managers their company's."""
+
+from typing import Any
+
+from flask import g, url_for
+from markupsafe import Markup
+
+from admin_views.framework import display
+from admin_views.framework.filters import Choice, Days
+from admin_views.framework.model_view import SecureModelView
+from admin_views.framework.scoping import as_id, rows
+from app import tenancy
+from app.models import AuditEntry, User
+
+ACTS = {
+    "sign_in": "サインイン",
+    "sign_in_rest": "サインインの一時停止（続けて失敗）",
+    "password": "パスワードの変更",
+    "factor_on": "二段階認証の設定",
+    "factor_off": "二段階認証の解除",
+    "recovery_codes": "回復コードの作り直し",
+    "end_session": "サインインの終了",
+    "launch": "送信の開始",
+    "schedule": "送信の予約",
+    "ask_approval": "承認の依頼",
+    "approve": "承認",
+    "send_back": "差し戻し",
+    "take_back": "承認の依頼の取り下げ",
+    "withdraw": "予約の取りやめ",
+    "pause": "一時停止",
+    "resume": "再開",
+    "resume_checks": "回答の受け付けの再開",
+    "after_restore": "復元後の取り込み",
+    "release_restored": "復元の確認待ちの解除",
+    "release_account": "アカウントの復元の確認待ちの解除",
+    "cancel": "取消",
+    "trial": "テスト送信",
+    "resend": "不達の人への再送",
+    "remind": "リマインドの送信",
+    "settle_as_sent": "照会中を送信済みとした",
+    "settle_call_off": "照会中をもう送らないとした",
+    "settle_again": "照会中の再送",
+    "settle_doubled": "二重に届いたSMSを対応済みにした",
+    "number_send": "同じ番号への上限を超えた送信",
+    "number_skip": "同じ番号への保留の取消",
+    "discard": "取込の取消",
+    "correct_row": "エラーの行を直して追加",
+    "amend_recipient": "送信先の修正",
+    "exclude_recipient": "送信先を対象外にした",
+    "include_recipient": "対象外の送信先を戻した",
+    "replace_rows": "前の名簿の行との置き換え",
+    "export_status": "結果のダウンロード",
+    "export_rejects": "エラー行のダウンロード",
+    "order_export": "ファイルの作成の依頼",
+    "reveal_phone": "電話番号の表示",
+    "unlock": "ロックの解除",
+    "revoke_link": "リンクの無効化",
+    "refund_payment": "返金",
+    "cancel_payment": "支払い手続きの取消",
+    "settle_payment": "消込",
+    "unsettle_payment": "消込の取消",
+    "close_problem": "要確認の支払いを確認済みにした",
+    "close_difference": "支払いの差異を対応済みにした",
+    "tenant.create": "企業の登録",
+    "tenant.update": "企業の変更",
+    "user.create": "利用者の登録",
+    "user.update": "利用者の変更",
+    "sms_account.create": "SMSアカウントの登録",
+    "sms_account.update": "SMSアカウントの変更",
+    "payment_account.create": "決済アカウントの登録",
+    "payment_account.update": "決済アカウントの変更",
+    "export_layout.create": "レイアウトの作成",
+    "export_layout.update": "レイアウトの変更",
+    "export_layout.delete": "レイアウトの削除",
+    "campaign.create": "配信の作成",
+    "campaign.update": "配信の変更",
+}
+_TARGETS = {
+    "campaign": "配信",
+    "recipient": "送信先",
+    "user": "利用者",
+    "tenant": "企業",
+    "import": "取込",
+    "export": "ファイル",
+    "sms_account": "SMSアカウント",
+    "payment_account": "決済アカウント",
+    "payment_difference": "支払いの差異",
+    "export_layout": "レイアウト",
+}
+# where a target is to be seen: its number stands on no other screen
+_PLACES = {"campaign": ("flow.overview", "campaign_id"), "recipient": ("recipient.details_view", "id")}
+_FIELDS = {
+    "name": "名前",
+    "email": "メールアドレス",
+    "role": "役割",
+    "active": "有効・無効",
+    "password_hash": "パスワード",
+    "totp_sealed": "二段階認証",
+    "totp_since": "二段階認証",
+    "totp_step": "二段階認証",
+    "recovery_digests": "二段階認証",
+    "second_factor_required": "二段階認証",
+    "state": "状態",
+    "contact_phone": "問い合わせ先",
+    "contact_hours": "受付時間",
+    "about": "企業の紹介",
+    "colour": "自社の色",
+    "logo": "ロゴ",
+    "verifiable": "発信元番号の照会",
+    "sender": "送信元の表示",
+    "settings": "設定",
+    "credentials_sealed": "認証情報",
+    "test_mode": "種別",
+    "sms_text": "SMS本文",
+    "page_title": "ページの題名",
+    "page_text": "ページの本文",
+    "sms_account_id": "SMSアカウント",
+    "payment_account_id": "決済アカウント",
+    "payment_required": "支払い",
+    "link_minutes": "有効期限",
+    "link_until": "有効期限",
+    "max_failures": "回答の失敗回数",
+    "send_window": "送信時間帯",
+    "daily_cap": "1日の上限",
+    "rate_per_s": "1秒の上限",
+    "approval_above": "承認が要らない件数の上限",
+    "price_yen": "SMS1通の料金",
+    "witness_phone_sealed": "確認用番号",
+    "page_language": "ページの言語",
+    "form": "ファイルの形",
+    "columns": "列",
+    "profile": "送信のきまり",
+    "starts_at": "送信を始める日時",
+    "deadline_at": "送信の締切",
+    "retry_times": "再送",
+    "retry_after_minutes": "再送",
+}
+
+
+def actor_name(actor: str) -> str:
+    """Name who did something: a user, the system, the person written to, a provider."""
+    kind, _, number = actor.partition(":")
+    if kind != "user":
+        return {"system": "システム", "person": "本人", "provider": "外部サービス"}.get(kind, kind)
+    # a page names the same few people again and again
+    names: dict[str, str] = g.setdefault("actor_names", {})
+    if number not in names:
+        user_id = as_id(number)
+        user = rows(User).filter(User.id == user_id).one_or_none() if user_id else None
+        names[number] = user.name if user else "運営"
+    return names[number]
+
+
+def _target(_view: Any, _context: Any, entry: Any, _name: str) -> Markup | str:
+    kind, _, number = entry.target.partition(":")
+    if kind not in _TARGETS:
+        return display.NOTHING
+    said = f"{_TARGETS[kind]} {number}"
+    if kind not in _PLACES or entry.tenant_id is None:
+        return said
+    endpoint, argument = _PLACES[kind]
+    return Markup('<a href="{}">{}</a>').format(url_for(endpoint, **{argument: number}), said)
+
+
+def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
+    detail = entry.detail or {}
+    parts = []
+    if "people" in detail:
+        parts.append(f"{detail['people']:,}件")
+    if "yen" in detail:
+        parts.append(display.yen(detail["yen"]))
+    if "rows" in detail:
+        parts.append(f"{detail['rows']:,}行")
+    if "row" in detail:
+        parts.append(f"{detail['row']:,}行目")
+    if detail.get("by") == "recovery":
+        parts.append("回復コードを使用")
+    if "reason" in detail:
+        parts.append(f"理由：{detail['reason']}")
+    parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))
+    return "、".join(parts) or display.NOTHING
+
+
+class AuditView(SecureModelView):
+    """証跡."""
+
+    column_list = ("at", "actor", "act", "target", "detail")
+    column_filters = [
+        Choice(AuditEntry.act, "操作", "act", lambda: list(ACTS.items()), rank=2),
+        Days(AuditEntry.at, "日時"),
+    ]
+    column_sortable_list = ("at",)
+    column_labels = {"at": "日時", "actor": "操作した人", "act": "操作", "target": "対象", "detail": "内容"}
+    column_formatters = {
+        "at": lambda _v, _c, entry, _n: display.jst_exact(entry.at),
+        "actor": lambda _v, _c, entry, _n: actor_name(entry.actor),
+        "act": display.words_of(ACTS),
+        "target": _target,
+        "detail": _detail,
+    }
+    intro = "サインイン、送信、電話番号の表示などの記録です。変更も削除もできません。"
+    empty_text = "まだ記録がありません。"
+
+    def __init__(self) -> None:
+        super().__init__(AuditEntry, "証跡", endpoint="audit")
+
+    def get_query(self) -> Any:
+        """Give the company's entries; to operators, those of the platform itself."""
+        tenant_id = tenancy.current().tenant_id
+        mine = AuditEntry.tenant_id.is_(None) if tenant_id is None else AuditEntry.tenant_id == tenant_id
+        return super().get_query().filter(mine)

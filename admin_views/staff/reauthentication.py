@@ -1,0 +1,63 @@
+"""The password again before what matters: who sits at the screen is who signed in.
+
+In: a view that sends, exports, reveals or changes who may do so. Out: the same view, once its user has proved who he is
+within the last quarter of an hour. What can't happen here: what was typed or chosen before being lost on the way.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import request
+
+from admin_views.framework.access import staff
+from app.auth.sign_in import SignInRefused, confirm
+
+FRESH = timedelta(minutes=15)
+REFUSED = (
+    "パスワードが違います。入力し直してください。"
+    "続けて間違えると15分間確認できなくなります。その場合は時間をおいてからお試しください。"
+)
+
+_FIELD = "again_password"
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def ask(view: Any, *, file: bool = False) -> str | None:
+    """Give the page that asks for the password; None when there is nothing to ask, or the answer is right.
+
+    `file`: what follows is a download, after which the browser still shows this page.
+    """
+    if datetime.now(UTC) - staff().confirmed_at < FRESH:
+        return None
+    problem = ""
+    if _FIELD in request.form:
+        try:
+            confirm(staff(), request.form[_FIELD])
+        except SignInRefused:
+            problem = REFUSED
+        else:
+            return None
+    sent = [pair for pair in request.form.items(multi=True) if pair[0] not in {_FIELD, "csrf_token"}]
+    return str(view.render("office/again.html", sent=sent, problem=problem, field=_FIELD, file=file))
+
+
+def sure(act: _Method) -> _Method:
+    """Let a view's method act upon a POST only for who has just proved who he is. Place it below `expose`."""
+    return _guarded(act, file=False)
+
+
+def sure_file(act: _Method) -> _Method:
+    """Do as `sure` does, where the answer is a file."""
+    return _guarded(act, file=True)
+
+
+def _guarded(act: _Method, *, file: bool) -> _Method:
+    @wraps(act)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        question = ask(self, file=file) if request.method == "POST" else None
+        return act(self, *args, **kwargs) if question is None else question
+
+    return guarded  # type: ignore[return-value]

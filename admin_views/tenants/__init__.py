@@ -1,0 +1,1 @@
+"""企業: the companies that send, and how their pages look."""
