@@ -65,7 +65,7 @@ bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client and one j
 	$(PY) -m bench.send $(BENCH_ARGS)
 
 bench-fair: $(STAMP) ## how long ten people wait behind a campaign of a million (BENCH_ARGS=rows)
-	$(PY) -m bench.fair $(BENCH_ARGS)
+	$(PY) -m bench.fairness $(BENCH_ARGS)
 
 bench-import: $(STAMP) ## an import of a million rows against a bare COPY of them (BENCH_ARGS="rows xlsx")
 	$(PY) -m bench.imports $(BENCH_ARGS)

@@ -25,12 +25,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from bench.report import Run, report
-from dev import fit
+from dev import layout_checks
 from dev.browser import chromium
 from dev.page_states import BY_NAME
+from dev.page_visits import State, Visit, Visits
 from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
-from dev.visits import State, Visit, Visits
 from public.texts import LANGUAGES
 
 FIELDS = ("state", "language", "axe", "fit", "accessibility", "performance", "requests", "gzip_bytes")
@@ -104,7 +104,7 @@ def _look(visits: Visits, browser: Browser, judge: "Judge", state: State, langua
     told: dict[str, Any] = {"accessibility": None, "performance": None}
     with visits.at(browser, state, language, script=False) as visit:
         requests, size = weight(visit)
-        small = fit.faults(visit.page)
+        small = layout_checks.faults(visit.page)
         visit.let_script(run=True)
         against = [f"script off, {one}" for one in violations(visit)]
         if language == LANGUAGES[0]:

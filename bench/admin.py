@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import psycopg
 
 from app.values.japan_time import TOKYO
-from bench import crowd
+from bench import dataset
 from bench.report import report
 from dev.process import DevError, wait_until
 from dev.servers import plain_url
@@ -87,9 +87,9 @@ PAGES: Mapping[str, Page] = {
     "people, next": lambda p, c: f"{_PEOPLE}?after={p.first + c.randrange(p.rows)}",
     "people, last": lambda _p, _c: f"{_PEOPLE}?end=1",
     "people, by reference": lambda _p, _c: f"{_PEOPLE}?sort=0",
-    "search reference": lambda p, c: f"{_PEOPLE}?search={crowd.reference(c.randrange(p.rows))}",
-    "search phone": lambda p, c: f"{_PEOPLE}?search=0{crowd.phone(c.randrange(p.rows))[3:]}",
-    "search last four": lambda p, c: f"{_PEOPLE}?search={crowd.phone(c.randrange(p.rows))[-4:]}",
+    "search reference": lambda p, c: f"{_PEOPLE}?search={dataset.reference(c.randrange(p.rows))}",
+    "search phone": lambda p, c: f"{_PEOPLE}?search=0{dataset.phone(c.randrange(p.rows))[3:]}",
+    "search last four": lambda p, c: f"{_PEOPLE}?search={dataset.phone(c.randrange(p.rows))[-4:]}",
     "filter undelivered": lambda _p, _c: f"{_PEOPLE}?sms=undelivered",
     "filter unknown": lambda _p, _c: f"{_PEOPLE}?sms=unknown",
     "filter accepted": lambda _p, _c: f"{_PEOPLE}?sms=accepted",
@@ -149,7 +149,7 @@ def _product(folder: Path, rows: int, stacks: list[Stack]) -> Product:
     stacks.append(stack)
     stack.prepare()
     stack.seed()
-    crowd.fill(stack.env, _COMPANY, rows)
+    dataset.fill(stack.env, _COMPANY, rows)
     stack.restart("web")
     ready = partial(answers, f"{stack.web_url}/healthz")
     wait_until(ready, stack.programs["web"], name="web", log=stack.log("web"), limit_s=60)

@@ -2,7 +2,7 @@
 
 `python -m bench.drill [CELL …]` runs the named cells, or all. Each module of `_ROOMS` has `CELLS`: name -> a function
 of a `Ground` that returns the fields below but `cell` and `factor`. A module may also have
-- `FACTORS`: cell -> what settle times and the sandbox's delays are divided by (otherwise `bench.ground.FACTOR`);
+- `FACTORS`: cell -> what settle times and the sandbox's delays are divided by (otherwise `bench.harness.FACTOR`);
 - `LIMITS_S`: cell -> (longest recovery at factor 1, seconds; why it is longer than `RECOVERY_S`);
 - `FIELDS` and `holds(run)` where its cells tell something else, as those of payment do.
 
@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from bench.ground import FACTOR, Ground
+from bench.harness import FACTOR, Ground
 from bench.report import Run, report
 from bench.send import clerk
 from dev.stack import Stack, remove

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bench.drill import FIELDS as COMMON
 from bench.drill import holds as common_holds
-from bench.ground import Ground, Sent
+from bench.harness import Ground, Sent
 from bench.report import Run
 from bench.send import clerk, database
 

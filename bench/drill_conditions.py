@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.report import Run
 from bench.send import database
 

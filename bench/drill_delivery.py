@@ -4,8 +4,8 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from bench.doomed import JUMPED, POINTS
-from bench.ground import Ground
+from bench.fault_injection import JUMPED, POINTS
+from bench.harness import Ground
 from bench.report import Run
 from dev.process import stop
 

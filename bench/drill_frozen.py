@@ -19,7 +19,7 @@ import psutil
 import psycopg
 
 from bench.drill import holds as delivered
-from bench.ground import Ground, Sent
+from bench.harness import Ground, Sent
 from bench.report import Run
 from bench.send import clerk, database, prepare
 from bench.vanishing import Vanishing

@@ -1,9 +1,9 @@
 """The drill's cell of questions about payments: some can't be asked about, and nobody else waits for them.
 
-Real programs, phones over HTTP (`bench.phone`). At each of four providers 40 people pay; about two of them the provider
-gives no answer, to one question never, to the other 500; and it tells of 500 payments of another system in the same
-contract. `paid_s` is the time from the last press until everybody else stands as paid. Then the provider answers
-again, and both books are compared person by person, as in `bench.drill_payments`.
+Real programs, phones over HTTP (`bench.recipient_client`). At each of four providers 40 people pay; about two of them
+the provider gives no answer, to one question never, to the other 500; and it tells of 500 payments of another system in
+the same contract. `paid_s` is the time from the last press until everybody else stands as paid. Then the provider
+answers again, and both books are compared person by person, as in `bench.drill_payments`.
 """
 
 import time
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.drill_payments import PHONES_AT_ONCE, Shop, Way
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.report import Run
 from bench.send import database
 

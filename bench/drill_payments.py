@@ -1,9 +1,9 @@
 """The drill's cells of payment: 1,000 people of four payment sites each, and what goes wrong while they pay.
 
-Real programs, phones over HTTP (`bench.phone`); the judge is the sandbox's ledger of what it charged. `lost` are people
-whose money the site has, or should have, and who don't stand as paid here; `duplicated` what was charged, or told, more
-than once; `yen_difference` the sum of what each person's two books differ by. All three are 0 in a product that keeps
-its word.
+Real programs, phones over HTTP (`bench.recipient_client`); the judge is the sandbox's ledger of what it charged. `lost`
+are people whose money the site has, or should have, and who don't stand as paid here; `duplicated` what was charged, or
+told, more than once; `yen_difference` the sum of what each person's two books differ by. All three are 0 in a product
+that keeps its word.
 """
 
 import json
@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.lists import write_list
-from bench.phone import Phone
+from bench.recipient_client import Phone
 from bench.report import Run
 from bench.send import database
 from dev.stack import ROOT, serve
@@ -70,8 +70,8 @@ def killed(ground: Ground) -> Run:
     """Kill web server and worker -9, each life anew, between the site's deed and our commit. Half come back."""
     ground.run("scheduler")
     programs = {
-        "doomed-web": serve("bench.doomed_payments:app", ground.stack.web_port)[2:],
-        "doomed-tracking": ["bench.doomed_payments", "worker", "tracking"],
+        "doomed-web": serve("bench.payment_fault_injection:app", ground.stack.web_port)[2:],
+        "doomed-tracking": ["bench.payment_fault_injection", "worker", "tracking"],
     }
     lives = {name: [ground.start(*command, log=name)] for name, command in programs.items()}
 
@@ -111,7 +111,7 @@ class Shop:
         path = ground.stack.folder / "payers.csv"
         # one row in a thousand is faulty, the first one
         write_list(path, people + 1)
-        command = [sys.executable, "-m", "bench.payers", str(path)]
+        command = [sys.executable, "-m", "bench.payment_dataset", str(path)]
         done = subprocess.run(command, cwd=ROOT, env=ground.stack.env, stdout=subprocess.PIPE, check=True)
         told = json.loads(done.stdout.splitlines()[-1])
         for site, account in told["accounts"].items():

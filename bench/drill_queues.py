@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from bench import visitors
-from bench.ground import Ground, Sent
-from bench.phone import Phone
+from bench.harness import Ground, Sent
 from bench.pushes import receipt
 from bench.receipts import address
+from bench.recipient_client import Phone
 from bench.report import Run
 from bench.send import database, prepare, wait
 from bench.visitors import Seen

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from bench import drill
 from bench.drill_payments import Shop, Way
-from bench.ground import Ground, Sent
+from bench.harness import Ground, Sent
 from bench.report import Run
 from bench.send import database, prepare
 from dev import backup

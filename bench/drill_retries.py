@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.lists import HEADER
 from bench.report import Run
 from bench.send import clerk, database

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.drill_payments import Shop
-from bench.ground import Ground
-from bench.phone import Phone
+from bench.harness import Ground
+from bench.recipient_client import Phone
 from bench.report import Run
 from bench.send import database
 

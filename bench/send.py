@@ -2,9 +2,10 @@
 
 A list is taken in, checked and launched as a clerk would; workers run as in production, and the sandbox answers after 0
 or 50 ms. `rate` is messages by the time from the first attempt to the completed campaign, all states durable by then.
-In the same run, against the same sandbox: `raw_client_rate` (`bench.raw`, as many requests at once as a worker's
-connections) and `per_job_rate` (one RQ job per person on our worker, a SimpleWorker: the same claim, request and record
-with a commit each). Rates are the middle ones of three rounds, in which the bare client and the workers take turns.
+In the same run, against the same sandbox: `raw_client_rate` (`bench.bare_client`, as many requests at once as a
+worker's connections) and `per_job_rate` (one RQ job per person on our worker, a SimpleWorker: the same claim, request
+and record with a commit each). Rates are the middle ones of three rounds, in which the bare client and the workers take
+turns.
 """
 
 import subprocess
@@ -88,7 +89,7 @@ def _compare(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int) -> 
 def _send(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int, workers: int) -> dict[str, Any]:
     """Send one campaign."""
     sandbox.reset()
-    sandbox.switches(latency_ms=latency_ms)
+    sandbox.faults(latency_ms=latency_ms)
     campaign_id = prepare(stack, messages)
     with _running(stack, workers) as processes, database(stack) as connection:
         clerk(stack, "launch", campaign_id)
@@ -118,8 +119,8 @@ def _send(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int, worker
 
 def _raw_rate(sandbox: Sandbox, messages: int, latency_ms: int) -> float:
     sandbox.reset()
-    sandbox.switches(latency_ms=latency_ms)
-    command = [sys.executable, "-m", "bench.raw", sandbox.karaden_base, str(messages), str(_AT_ONCE)]
+    sandbox.faults(latency_ms=latency_ms)
+    command = [sys.executable, "-m", "bench.bare_client", sandbox.karaden_base, str(messages), str(_AT_ONCE)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return messages / float(done.stdout)
 
@@ -127,7 +128,7 @@ def _raw_rate(sandbox: Sandbox, messages: int, latency_ms: int) -> float:
 def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
     """Send a small campaign by one RQ job for each person."""
     sandbox.reset()
-    sandbox.switches(latency_ms=latency_ms)
+    sandbox.faults(latency_ms=latency_ms)
     campaign_id = prepare(stack, _JOBS)
     lease = clerk(stack, "lease", campaign_id).split()
     with database(stack) as connection, redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
@@ -162,8 +163,8 @@ def prepare(stack: Stack, rows: int) -> int:
 
 
 def clerk(stack: Stack, act: str, argument: object) -> str:
-    """Do what a clerk does (`bench.clerk`); give the last line told."""
-    command = [sys.executable, "-m", "bench.clerk", act, str(argument)]
+    """Do what a clerk does (`bench.clerk_client`); give the last line told."""
+    command = [sys.executable, "-m", "bench.clerk_client", act, str(argument)]
     done = subprocess.run(command, cwd=ROOT, env=stack.env, stdout=subprocess.PIPE, check=True)
     return done.stdout.decode().splitlines()[-1]
 

@@ -1,7 +1,7 @@
 """Recipients who open their links and look at their page, again and again; how long each answer took.
 
-Each has a phone of their own (`bench.phone`) and rests between two visits. An answer that is neither a page nor a
-redirect, and none at all, is an error; nothing is tried again, so that nothing hides.
+Each has a phone of their own (`bench.recipient_client`) and rests between two visits. An answer that is neither a page
+nor a redirect, and none at all, is an error; nothing is tried again, so that nothing hides.
 """
 
 import http.client
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.phone import Phone
+from bench.recipient_client import Phone
 from dev.stack import LINK_BASE_URL
 from sandbox.harness import Sandbox
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from dev.visits import State, Visit
+from dev.page_visits import State, Visit
 
 _WRONG = {"pay": {"q2": "999-9999"}, "four": {"q3": "9999"}}
 _LOOKS, _PAUSE_MS = 20, 300

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser
 
 from dev.browser import DESK, chromium
 from dev.page_states import BY_NAME
+from dev.page_visits import Visits
 from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
-from dev.visits import Visits
 
 PAGE = ROOT / "docs" / "pages.md"
 PICTURES = ROOT / "docs" / "images" / "pages"

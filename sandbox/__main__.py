@@ -17,11 +17,11 @@ import uvloop
 from aiohttp import web
 
 from sandbox import control, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe
-from sandbox.gate import Gate
+from sandbox.fast_path import Lane
 from sandbox.karaden import Karaden
-from sandbox.lane import Lane
+from sandbox.middleware import Gate
 from sandbox.settings import SettingError, Settings, read
-from sandbox.world import build
+from sandbox.state import build
 
 _BACKLOG = 4096
 _LARGEST_BODY = 16 * 1024 * 1024

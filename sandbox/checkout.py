@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from sandbox import stripe_objects as objects
-from sandbox.agenda import Agenda
-from sandbox.courier import Courier
+from sandbox.faults import Switches
 from sandbox.journal import Journal, Record
 from sandbox.settings import Webhook
 from sandbox.stripe_objects import Json
 from sandbox.stripe_params import StripeError
-from sandbox.switches import Switches
+from sandbox.timers import Agenda
+from sandbox.webhook_sender import Courier
 
 _KONBINI_DAYS = 3
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.faults import SwitchError
 from sandbox.settings import SettingError, read_receipts, read_webhooks
-from sandbox.switches import SwitchError
-from sandbox.world import World
+from sandbox.state import World
 
 _PAYMENT_SITES = ("stripe", "payjp", "komoju", "paypay")
 

@@ -61,7 +61,7 @@ class Sandbox:
         """Forget all that happened and put every switch off; addresses stay."""
         self._call("POST", "/_sandbox/reset")
 
-    def switches(self, **switches: Any) -> None:  # noqa: ANN401 - a switch's setting: see sandbox.switches
+    def switches(self, **switches: Any) -> None:  # noqa: ANN401 - a switch's setting: see sandbox.faults
         """Set exactly these switches; those not named are off."""
         self._call("PUT", "/_sandbox/switches", switches)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.gate import Reply
 from sandbox.idempotency import Idempotency, Saved, fingerprint
-from sandbox.shapes import Shape, fault
+from sandbox.middleware import Reply
+from sandbox.schemas import Shape, fault
 from sandbox.stripe_params import StripeError
 
 Json = dict[str, Any]

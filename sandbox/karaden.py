@@ -15,9 +15,9 @@ from typing import NoReturn
 from aiohttp import web
 from yarl import URL
 
-from sandbox.gate import Gate, Reply
+from sandbox.faults import Switches
 from sandbox.messages import JST, VERSION, Draft, Message, Messages, units
-from sandbox.switches import Switches
+from sandbox.middleware import Gate, Reply
 
 _TENANT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{11}")

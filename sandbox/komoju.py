@@ -18,12 +18,12 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from aiohttp import web
 
 from sandbox.checkout import account_of
-from sandbox.gate import Gate, Reply
 from sandbox.idempotency import Idempotency
 from sandbox.json_door import Act, Call, Json, JsonDoor, Refused, check
+from sandbox.middleware import Gate, Reply
 from sandbox.orders import Order, Orders, WrongMomentError, new_id
+from sandbox.schemas import address, metadata
 from sandbox.settings import Webhook
-from sandbox.shapes import address, metadata
 
 SITE = "komoju"
 VERSION = "2025-01-28"

@@ -25,10 +25,10 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from sandbox.agenda import Agenda
-from sandbox.courier import Courier, Parcel
+from sandbox.faults import Switches
 from sandbox.journal import Journal, Record
-from sandbox.switches import Switches
+from sandbox.timers import Agenda
+from sandbox.webhook_sender import Courier, Parcel
 
 JST = timezone(timedelta(hours=9))
 VERSION = "2024-03-01"

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sandbox.orders import Order, WrongMomentError
 from sandbox.pages import Pages, moment, see_other
-from sandbox.world import World
+from sandbox.state import World
 
 _SITES = {"payjp": "PAY.JP", "komoju": "KOMOJU", "paypay": "PayPay"}
 # method -> what its button says

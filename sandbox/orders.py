@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from sandbox.agenda import Agenda
-from sandbox.courier import Courier
+from sandbox.faults import Switches
 from sandbox.journal import Journal, Record
 from sandbox.settings import Webhook
-from sandbox.switches import Switches
+from sandbox.timers import Agenda
+from sandbox.webhook_sender import Courier
 
 SLIP_DAYS = 3
 _ALPHABET = string.ascii_lowercase + string.digits

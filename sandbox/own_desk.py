@@ -19,7 +19,7 @@ from aiohttp import web
 from sandbox import checkout
 from sandbox.checkout import account_of
 from sandbox.orders import Order, WrongMomentError, new_id
-from sandbox.world import World
+from sandbox.state import World
 
 _DISPUTES = {"dispute": "open", "dispute_lost": "lost", "dispute_won": "won"}
 _WITH_DISPUTES = frozenset({"payjp"})

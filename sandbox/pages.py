@@ -20,8 +20,8 @@ from markupsafe import Markup, escape
 
 from sandbox.checkout import WrongMomentError
 from sandbox.messages import JST, Message
+from sandbox.state import World
 from sandbox.stripe_objects import Json
-from sandbox.world import World
 
 _HERE = Path(__file__).parent
 _LINK = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")

@@ -18,12 +18,12 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.checkout import account_of
-from sandbox.gate import Gate, Reply
 from sandbox.idempotency import Idempotency
 from sandbox.json_door import Act, Call, Json, JsonDoor, Refused, check
+from sandbox.middleware import Gate, Reply
 from sandbox.orders import Order, Orders, WrongMomentError, new_id
+from sandbox.schemas import address, metadata
 from sandbox.settings import Webhook
-from sandbox.shapes import address, metadata
 
 SITE = "payjp"
 _METHODS = frozenset({"card", "paypay", "apple_pay"})

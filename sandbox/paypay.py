@@ -16,11 +16,11 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from sandbox.gate import Gate, Reply
 from sandbox.json_door import Act, Call, Json, JsonDoor, Refused, check
+from sandbox.middleware import Gate, Reply
 from sandbox.orders import Order, Orders, WrongMomentError, new_id
+from sandbox.schemas import address
 from sandbox.settings import Webhook
-from sandbox.shapes import address
 
 SITE = "paypay"
 LIFE_S = 300

@@ -19,8 +19,8 @@ from aiohttp import web
 
 from sandbox import stripe_objects as objects
 from sandbox.checkout import Checkouts, account_of, shown
-from sandbox.gate import Gate, Reply
 from sandbox.idempotency import Idempotency, Saved, fingerprint
+from sandbox.middleware import Gate, Reply
 from sandbox.stripe_objects import Json
 from sandbox.stripe_params import StripeError, integer, metadata, missing, one_of, read, text, url
 

@@ -13,7 +13,7 @@ import pytest
 from app.config import Settings
 from bench import drill
 from bench.drill import holds
-from bench.ground import Ground, scaled_settings
+from bench.harness import Ground, scaled_settings
 from dev.process import signal_tree, spawn, stop
 
 RUN = {"cell": "x", "factor": 1, "messages": 9, "lost": 0, "duplicated": 0, "unknown_left": 0, "recovery_s": 89.9}

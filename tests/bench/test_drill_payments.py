@@ -11,7 +11,7 @@ from flask import Flask
 from app.config import Settings
 from bench import drill_notices, drill_payments
 from bench.drill_payments import Shop, holds
-from bench.ground import Ground
+from bench.harness import Ground
 from sandbox.harness import Sandbox, running_sandbox
 from tests.outbound.rawserver import RawServer
 from tests.payments.stand import Stand, make_stand

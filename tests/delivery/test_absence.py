@@ -27,9 +27,9 @@ NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 def untold(launched: Launched, sandbox: Sandbox) -> Job:
     """Five people whose SMS the carrier took, answering 500."""
     job = launched(5)
-    sandbox.switches(error_after=True)
+    sandbox.faults(error_after=True)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 5}
     return job
 
@@ -38,9 +38,9 @@ def untold(launched: Launched, sandbox: Sandbox) -> Job:
 def lost(launched: Launched, sandbox: Sandbox) -> Job:
     """Five people whose SMS never reached the carrier."""
     job = launched(5)
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 5}
     return job
 
@@ -67,7 +67,7 @@ def rounds(job: Job, count: int = 3) -> None:
 
 
 def test_a_list_that_lags_proves_nothing(untold: Job, sandbox: Sandbox) -> None:
-    sandbox.switches(list_stale_s=3600)
+    sandbox.faults(list_stale_s=3600)
     witnessed(untold)
     rounds(untold)
     assert untold.states() == {"unknown": 5}
@@ -76,24 +76,24 @@ def test_a_list_that_lags_proves_nothing(untold: Job, sandbox: Sandbox) -> None:
 
 def test_a_list_that_flaps_proves_nothing(untold: Job, sandbox: Sandbox) -> None:
     witnessed(untold)
-    sandbox.switches(list_empty={"rate": 0.3}, seed=11)
+    sandbox.faults(list_empty={"rate": 0.3}, seed=11)
     rounds(untold, 5)
     assert set(received(sandbox).values()) == {1}
 
 
 def test_a_list_that_is_not_filtered_proves_nothing(lost: Job, sandbox: Sandbox) -> None:
     witnessed(lost)
-    sandbox.switches(list_unfiltered=True)
+    sandbox.faults(list_unfiltered=True)
     rounds(lost)
     assert lost.states() == {"unknown": 5}
 
 
 def test_a_reference_in_upper_case_is_found(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
-    sandbox.switches(error_after={"next": 3}, tags_upper=True)
+    sandbox.faults(error_after={"next": 3}, tags_upper=True)
     job.send()
     assert job.states() == {"unknown": 3, "accepted": 2}, "an answer names ours in upper case"
-    sandbox.switches()
+    sandbox.faults()
     rounds(job)
     assert set(job.states()) <= {"accepted", "delivered"}
     assert set(received(sandbox).values()) == {1}
@@ -104,9 +104,9 @@ def test_a_gateways_message_that_is_taken_late_is_not_sent_twice(
 ) -> None:
     tuned(gateway_settle_s=600)
     job = launched(2)
-    sandbox.switches(gateway_timeout=True, taken_late_s=2.5)
+    sandbox.faults(gateway_timeout=True, taken_late_s=2.5)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.attempts() == {("unknown", "http_504"): 2}
     job.change("UPDATE send_log SET answered_at = answered_at - interval '5 minutes'")
     for _ in range(2):
@@ -156,15 +156,15 @@ def test_one_look_up_is_not_enough(lost: Job) -> None:
 def test_an_earlier_attempt_that_got_in_is_the_message(launched: Launched, sandbox: Sandbox) -> None:
     """A manager had it sent again; the first attempt turns up at the carrier, the second is nowhere."""
     job = launched(1)
-    sandbox.switches(error_after=True)
+    sandbox.faults(error_after=True)
     job.send()
     job.change("UPDATE send_log SET state = 'cancelled', code = 'http_429'")
     job.change("UPDATE recipient SET sms_state = 'queued'")
     job.change("UPDATE slice SET due_at = now()")
-    sandbox.switches(error_before={"on": "karaden.create"})
+    sandbox.faults(error_before={"on": "karaden.create"})
     job.make_due()
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.attempts() == {("cancelled", "http_429"): 1, ("unknown", "http_500"): 1}
     proven_absent(job)
     rounds(job)
@@ -198,11 +198,11 @@ def test_without_an_own_number_they_stay_unknown(lost: Job, sandbox: Sandbox) ->
 
 def test_a_witness_whose_own_fate_is_unknown_is_asked_for_too(lost: Job, sandbox: Sandbox) -> None:
     give_witness_phone(lost)
-    sandbox.switches(error_after={"on": "karaden.create"})
+    sandbox.faults(error_after={"on": "karaden.create"})
     settled(lost)
     outcomes.reconcile(lost.tenant_id)
     assert lost.rows("SELECT state FROM witness_message WHERE %s > 0") == [{"state": "unknown"}]
-    sandbox.switches()
+    sandbox.faults()
     rounds(lost, 4)
     assert len(to_own_number(sandbox)) == 1
     assert set(lost.states()) <= {"accepted", "delivered"}
@@ -210,10 +210,10 @@ def test_a_witness_whose_own_fate_is_unknown_is_asked_for_too(lost: Job, sandbox
 
 def test_a_witness_that_never_got_in_proves_nothing(lost: Job, sandbox: Sandbox) -> None:
     give_witness_phone(lost)
-    sandbox.switches(error_before={"on": "karaden.create"})
+    sandbox.faults(error_before={"on": "karaden.create"})
     settled(lost)
     outcomes.reconcile(lost.tenant_id)
-    sandbox.switches()
+    sandbox.faults()
     rounds(lost, 3)
     assert lost.states() == {"unknown": 5}
 
@@ -271,9 +271,9 @@ def test_another_address_of_the_service_is_another_contract(lost: Job, sandbox: 
 
 def test_with_a_renewed_token_a_message_from_before_must_show(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(6)
-    sandbox.switches(error_before={"next": 3})
+    sandbox.faults(error_before={"next": 3})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"accepted": 3, "unknown": 3}
     change_account(job, token="renewed")
     proven_absent(job)

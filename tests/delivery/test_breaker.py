@@ -134,12 +134,12 @@ def test_good_times_write_nothing(job: Job) -> None:
 
 def test_while_it_is_open_no_slice_of_the_account_is_sent_and_others_are(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(200, slice_rows=10)
-    sandbox.switches(too_many_requests=True, retry_after_s=60)
+    sandbox.faults(too_many_requests=True, retry_after_s=60)
     while account(job)["resting_until"] is None:
         assert dispatch.take()
     met = requests(sandbox)
     assert met < 60, "small slices too stop soon"
-    sandbox.switches()
+    sandbox.faults()
     other = launched(5)
     while dispatch.take():
         pass
@@ -154,7 +154,7 @@ def test_a_running_turn_of_another_worker_stops(
 ) -> None:
     tuned(send_connections=2, batch_rows=20)
     job = launched(400)
-    sandbox.switches(latency_ms=50)
+    sandbox.faults(latency_ms=50)
     with tenancy.tenant(job.tenant_id):
         breaker = Breaker(job.account_id)
         for _ in range(20):
@@ -179,7 +179,7 @@ def test_a_running_turn_of_another_worker_stops(
 
 def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(200, slice_rows=100)
-    sandbox.switches(too_many_requests=True)
+    sandbox.faults(too_many_requests=True)
     dispatch.take()
     for trip in (2, 3):
         job.make_due()
@@ -188,7 +188,7 @@ def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sa
         assert requests(sandbox) == before + 1
         assert account(job)["trips"] == trip
         assert job.states() == {"queued": 200}
-    sandbox.switches()
+    sandbox.faults()
     job.make_due()
     dispatch.take()
     assert job.states() == {"accepted": 1, "queued": 199}
@@ -202,10 +202,10 @@ def test_half_open_tries_one_message_and_no_more(launched: Launched, sandbox: Sa
 
 def test_an_emptied_redis_changes_nothing(launched: Launched, sandbox: Sandbox, redis: redis_package.Redis) -> None:
     job = launched(200, slice_rows=100)
-    sandbox.switches(too_many_requests=True, retry_after_s=60)
+    sandbox.faults(too_many_requests=True, retry_after_s=60)
     dispatch.take()
     redis.flushall()
-    sandbox.switches()
+    sandbox.faults()
     assert not dispatch.take()
     assert job.states() == {"queued": 200}
     assert queues.waiting("jobs.delivery.send") == set()
@@ -213,9 +213,9 @@ def test_an_emptied_redis_changes_nothing(launched: Launched, sandbox: Sandbox, 
 
 def test_another_account_of_the_company_is_not_held_up(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100, slice_rows=50)
-    sandbox.switches(too_many_requests=True, retry_after_s=60)
+    sandbox.faults(too_many_requests=True, retry_after_s=60)
     dispatch.take()
-    sandbox.switches()
+    sandbox.faults()
     second = factories.sms_account(job.tenant_id)
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=second)
     people = factories.people(job.tenant_id, campaign_id, 5)

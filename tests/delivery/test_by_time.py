@@ -25,9 +25,9 @@ Launched = Callable[..., Job]
 def unknown(launched: Launched, sandbox: Sandbox, count: int = 3, **switches: object) -> Job:
     """Send to people whose SMS has no known outcome under these switches."""
     job = launched(count)
-    sandbox.switches(**switches)
+    sandbox.faults(**switches)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": count}
     return job
 
@@ -96,9 +96,9 @@ def test_what_the_list_by_time_shows_absent_too_is_sent_again_once(launched: Lau
 def test_another_message_of_ours_to_the_same_number_holds_nobody(launched: Launched, sandbox: Sandbox) -> None:
     """Three people of one number: two of them got theirs at the same time, one with its tag and one without."""
     job = launched(3, phones=["+819012345678"] * 3)
-    sandbox.switches(tag_lost={"next": 1}, error_before={"next": 1})
+    sandbox.faults(tag_lost={"next": 1}, error_before={"next": 1})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 1, "accepted": 2}
     looked_for(job)
     assert set(job.states()) <= {"accepted", "delivered"}
@@ -107,9 +107,9 @@ def test_another_message_of_ours_to_the_same_number_holds_nobody(launched: Launc
 
 def test_a_list_of_many_pages_is_read_to_its_end(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(230)
-    sandbox.switches(error_after={"next": 2}, tag_unlisted={"next": 2})
+    sandbox.faults(error_after={"next": 2}, tag_unlisted={"next": 2})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states()["unknown"] == 2
     looked_for(job)
     assert set(job.states()) <= {"accepted", "delivered"}
@@ -165,9 +165,9 @@ def test_a_list_that_lacks_what_was_taken_in_that_time_proves_nothing(
     launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = launched(6)
-    sandbox.switches(error_before={"next": 2})
+    sandbox.faults(error_before={"next": 2})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 2, "accepted": 4}
     hidden = job.rows("SELECT provider_id FROM send_log WHERE campaign_id = %s AND provider_id IS NOT NULL")[0]
     real = type(PROVIDERS["karaden"]).listed

@@ -28,11 +28,11 @@ PEOPLE = 12
 @pytest.fixture
 def unclear(launched: Launched, sandbox: Sandbox) -> Job:
     """Twelve people in slices of five whose SMS has had no known fate for a day."""
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     job = launched(PEOPLE, slice_rows=5)
     for _ in range(3):
         dispatch.take()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": PEOPLE}
     job.change("UPDATE send_log SET started_at = started_at - interval '1 day', answered_at = now() - interval '1 day'")
     return job
@@ -106,10 +106,10 @@ def test_two_managers_at_once_send_to_nobody_twice(unclear: Job, sandbox: Sandbo
 def test_a_word_about_an_earlier_attempt_says_nothing_of_a_later_one(unclear: Job, sandbox: Sandbox) -> None:
     """Another manager had it sent again meanwhile, and that one is held now."""
     first = unclear.people[0].id
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     assert decide(unclear, Verdict.AGAIN, ids=[first]) == Decided(1)
     drain()
-    sandbox.switches()
+    sandbox.faults()
     assert unclear.person(first)["sms_state"] == "unknown"
     unclear.change("UPDATE send_log SET started_at = now() - interval '31 minutes', answered_at = NULL")
     assert sum(by_reason(unclear).values()) == PEOPLE

@@ -60,7 +60,7 @@ def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(
 ) -> None:
     tuned(send_connections=30, send_timeout_s=1)
     job = launched(300)
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     job.send()
     assert job.states()["unknown"] <= 60
     assert job.states()["queued"] >= 240
@@ -69,13 +69,13 @@ def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(
 @pytest.mark.parametrize("fault", ["error_before", "error_after", "reset_before_body", "reset_after_body", "hang"])
 def test_what_may_have_left_is_unknown_and_not_sent_again(launched: Launched, sandbox: Sandbox, fault: str) -> None:
     job = launched(60)
-    sandbox.switches(**{fault: {"next": 12}})
+    sandbox.faults(**{fault: {"next": 12}})
     job.send()
     assert job.states() == {"accepted": 48, "unknown": 12}
     assert sum(n for (state, _), n in job.attempts().items() if state == "unknown") == 12
     sent = received(sandbox)
     assert len(sent) == (48 if fault in {"error_before", "reset_before_body"} else 60)
-    sandbox.switches()
+    sandbox.faults()
     job.send()
     assert received(sandbox) == sent
     assert job.state() == "sending"
@@ -94,7 +94,7 @@ def test_a_carrier_that_cannot_be_reached_leaves_everybody_waiting(launched: Lau
 def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sandbox: Sandbox, tuned: Tuned) -> None:
     tuned(send_connections=10)
     job = launched(1000)
-    sandbox.switches(latency_ms=20)
+    sandbox.faults(latency_ms=20)
 
     def pause() -> None:
         job.change("UPDATE campaign SET state = 'paused' WHERE id = %s", job.campaign_id)
@@ -105,7 +105,7 @@ def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sa
     assert 60 < len(early) < 1000
     assert job.states() == {"accepted": len(early), "queued": 1000 - len(early)}
     assert job.slice()["leased_until"] is None
-    sandbox.switches()
+    sandbox.faults()
     job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
     send_all(job)
     assert job.states() == {"accepted": 1000}
@@ -116,7 +116,7 @@ def test_a_cancelled_campaign_writes_to_nobody_else(launched: Launched, sandbox:
     tuned(send_connections=10)
     job = launched(1000)
     user_id = factories.user(job.tenant_id)
-    sandbox.switches(latency_ms=20)
+    sandbox.faults(latency_ms=20)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def cancel() -> None:
@@ -136,7 +136,7 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
 ) -> None:
     tuned(send_connections=10)
     job = launched(1000)
-    sandbox.switches(latency_ms=20)
+    sandbox.faults(latency_ms=20)
     with meanwhile(shutdown.asked.set, when=lambda: requests(sandbox) > 60):
         job.send()
     early = len(received(sandbox))
@@ -144,7 +144,7 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
     assert job.states() == {"accepted": early, "queued": 1000 - early}
     assert job.slice()["leased_until"] is None
     shutdown.asked.clear()
-    sandbox.switches()
+    sandbox.faults()
     send_all(job)
     assert job.states() == {"accepted": 1000}
     assert set(received(sandbox).values()) == {1}
@@ -159,7 +159,7 @@ def test_a_job_stopped_by_force_counts_what_was_under_way_as_unknown(
 ) -> None:
     tuned(send_connections=10)
     job = launched(300)
-    sandbox.switches(hang={"next": 10})
+    sandbox.faults(hang={"next": 10})
 
     def over(_number: int, _frame: FrameType | None) -> None:
         raise TimeIsOver
@@ -201,7 +201,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_calls_in_time(
 ) -> None:
     tuned(send_connections=5)
     job = launched(400)
-    sandbox.switches(latency_ms=30)
+    sandbox.faults(latency_ms=30)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def take_over() -> None:

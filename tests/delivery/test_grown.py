@@ -26,7 +26,7 @@ from app.models import Campaign, Import
 from app.outcomes import missing_receipts, receipts
 from app.reports.campaign_totals import figures
 from app.tenancy import lookup
-from bench import crowd
+from bench import dataset
 from jobs import due, setback
 from sandbox.harness import Sandbox
 from tests import factories
@@ -90,7 +90,7 @@ def house(tuned: Callable[..., None], database: psycopg.Connection, environment:
     tenant_id = factories.tenant(code="grown")
     user_id, account_id = factories.user(tenant_id), factories.sms_account(tenant_id)
     payment_account_id = factories.payment_account(tenant_id)
-    crowd.fill(environment, "grown", _OTHERS)
+    dataset.fill(environment, "grown", _OTHERS)
     # what is under way of theirs is not the question
     database.execute("UPDATE slice SET check_at = NULL")
     database.execute("UPDATE recipient SET unknown_at = NULL WHERE unknown_at IS NOT NULL")

@@ -21,10 +21,10 @@ Launched = Callable[..., Job]
 @pytest.fixture
 def unclear(launched: Launched, sandbox: Sandbox) -> Job:
     """Three people whose SMS has had no known fate for 25 hours."""
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     job = launched(3)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 3}
     age(job, "25 hours")
     return job

@@ -311,7 +311,7 @@ def test_what_never_left_does_not_count_against_the_cap(
 ) -> None:
     job = launched(5)
     job.change("UPDATE tenant SET daily_cap = 5 WHERE id = %s", job.tenant_id)
-    sandbox.switches(too_many_requests={"next": 3})
+    sandbox.faults(too_many_requests={"next": 3})
     at("2036-11-24T12:00:00")
     assert job.states() == {"accepted": 2, "queued": 3}
     at("2036-11-24T12:30:00")

@@ -110,7 +110,7 @@ def test_all_that_writes_about_the_same_people_locks_in_one_order(
         gateway_settle_s=1,
         held_after_s=1,
     )
-    sandbox.switches(error_before={"rate": 0.1}, error_after={"rate": 0.1}, latency_ms=20)
+    sandbox.faults(error_before={"rate": 0.1}, error_after={"rate": 0.1}, latency_ms=20)
     job = launched(900, slice_rows=150)
     before = deadlocks(database)
     crowd = Crowd(job, app)

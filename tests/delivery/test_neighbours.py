@@ -89,7 +89,7 @@ def test_ten_people_are_not_kept_waiting_by_another_companys_slow_carrier(
     """One worker; the slow company has more to send than there are connections, and the ten come when it has them."""
     tuned(send_connections=20, send_timeout_s=10, lease_s=20, unknown_settle_s=20)
     slow = launched(40, slice_rows=20)
-    sandbox.switches(latency_ms=latency(slow, 4_000))
+    sandbox.faults(latency_ms=latency(slow, 4_000))
     with worker(app):
         until(lambda: len(sandbox.messages()) >= 20)
         quick = launched(10)
@@ -105,7 +105,7 @@ def test_two_slow_carriers_leave_room_for_a_third_company(
     tuned(send_connections=8, send_timeout_s=10, lease_s=20, unknown_settle_s=20)
     slow = [launched(10), launched(10)]
     switch = latency(slow[0], 2_500)
-    sandbox.switches(latency_ms=switch | {"on": "karaden.create@"})
+    sandbox.faults(latency_ms=switch | {"on": "karaden.create@"})
     with worker(app):
         until(lambda: all(job.attempts() for job in slow))
         time.sleep(1)
@@ -200,7 +200,7 @@ def test_a_deadlock_in_one_companys_slice_costs_another_company_nothing(
     """A real one: somebody locks people in the wrong order while the worker records them."""
     tuned(send_connections=50, send_timeout_s=10, lease_s=20, unknown_settle_s=20)
     one, other = launched(50), launched(50)
-    sandbox.switches(latency_ms=1_500)
+    sandbox.faults(latency_ms=1_500)
     url = settings.database_url.replace("+psycopg", "", 1)
     first, last = one.people[0].id, one.people[-1].id
     lock = "SELECT id FROM recipient WHERE id = %s FOR NO KEY UPDATE"
@@ -222,7 +222,7 @@ def test_somebody_who_holds_one_companys_people_holds_up_no_other(
     """A machine that vanished: nobody hears of it, and its locks stay until PostgreSQL ends it."""
     tuned(send_connections=50, send_timeout_s=5, lease_s=20, unknown_settle_s=10)
     one, other = launched(20), launched(20)
-    sandbox.switches(latency_ms=500)
+    sandbox.faults(latency_ms=500)
     url = settings.database_url.replace("+psycopg", "", 1)
     gone = psycopg.connect(url)
     gone.execute("SELECT set_config('app.platform', 'on', true)")

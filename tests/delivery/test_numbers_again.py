@@ -215,9 +215,9 @@ def earlier(request: pytest.FixtureRequest, launched: Launched, sandbox: Sandbox
         job = launched(2)
         if old:
             without_secret(job)
-        sandbox.switches(**switches)
+        sandbox.faults(**switches)
         job.send()
-        sandbox.switches()
+        sandbox.faults()
         if old:
             job.change("UPDATE send_log SET reference = NULL WHERE campaign_id = %s", job.campaign_id)
             keys = {row["key"] for row in job.rows("SELECT key FROM campaign WHERE id = %s")}

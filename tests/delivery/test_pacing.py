@@ -61,7 +61,7 @@ def test_four_workers_never_exceed_the_rate(
     job = launched(400, slice_rows=25)
     job.change("UPDATE sms_account SET rate_per_s = %s WHERE id = %s", rate, job.account_id)
     warm(job.account_id)
-    sandbox.switches(latency_ms=latency_ms)
+    sandbox.faults(latency_ms=latency_ms)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     workers = [threading.Thread(target=work, args=(app, time.monotonic() + 4)) for _ in range(4)]
     for worker in workers:

@@ -99,9 +99,9 @@ def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
     launched: Launched, sandbox: Sandbox, how: str
 ) -> None:
     job = launched(1)
-    sandbox.switches(reset_before_body=True)
+    sandbox.faults(reset_before_body=True)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"unknown": 1}
     use(job, how)
     settled(job)
@@ -144,10 +144,10 @@ def test_between_decision_and_claim_the_link_still_counts(launched: Launched, sa
 
 
 def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) -> None:
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     job = launched(2)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     job.change(
         "UPDATE send_log SET started_at = now() - interval '25 hours', answered_at = now() - interval '25 hours'"
     )
@@ -165,7 +165,7 @@ def test_a_press_on_the_link_says_at_once_that_the_sms_arrived(
     launched: Launched, sandbox: Sandbox, before: str
 ) -> None:
     job = launched(1, retry_times=1)
-    sandbox.switches(error_after=before == "unknown")
+    sandbox.faults(error_after=before == "unknown")
     job.send()
     if before == "undelivered":
         told(job, ReportState.UNDELIVERED, "unconnected")

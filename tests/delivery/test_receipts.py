@@ -128,7 +128,7 @@ def test_doubled_and_reversed_receipts_change_nothing_more(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door, switch: str
 ) -> None:
     job = pushed(20)
-    sandbox.switches(**{switch: True})
+    sandbox.faults(**{switch: True})
     job.send()
     door.wait(40)
     apply(job)
@@ -180,7 +180,7 @@ def test_a_receipt_that_comes_before_our_own_answer_counts(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door, app: Flask
 ) -> None:
     job = pushed(5)
-    sandbox.switches(receipts_early=True)
+    sandbox.faults(receipts_early=True)
 
     def at_once() -> None:
         with app.app_context():
@@ -200,10 +200,10 @@ def test_a_receipt_that_comes_before_our_own_answer_counts(
 
 def test_a_receipt_frees_an_unknown_message(pushed: Callable[..., Job], sandbox: Sandbox, door: Door) -> None:
     job = pushed(5)
-    sandbox.switches(reset_after_body=True)
+    sandbox.faults(reset_after_body=True)
     job.send()
     assert job.states() == {"unknown": 5}
-    sandbox.switches()
+    sandbox.faults()
     door.wait(5)
     apply(job)
     assert job.states() == {"delivered": 5}
@@ -215,13 +215,13 @@ def test_a_receipt_waits_while_the_carrier_gives_no_detail(
     pushed: Callable[..., Job], sandbox: Sandbox, door: Door
 ) -> None:
     job = pushed(3)
-    sandbox.switches(error_before={"on": "karaden.detail"})
+    sandbox.faults(error_before={"on": "karaden.detail"})
     job.send()
     door.wait(3)
     apply(job)
     assert job.states() == {"accepted": 3}
     assert waiting(job) == 3
-    sandbox.switches()
+    sandbox.faults()
     apply(job)
     assert waiting(job) == 3, "each has its back-off"
     time_passes(job)
@@ -347,7 +347,7 @@ def test_two_workers_share_the_receipts_of_a_company(
     job.send()
     door.wait(40)
     monkeypatch.setattr(receipts, "_BATCH", 5)
-    sandbox.switches(latency_ms={"value": 50, "on": "karaden.detail"})
+    sandbox.faults(latency_ms={"value": 50, "on": "karaden.detail"})
     together = threading.Barrier(3)
 
     def work() -> None:
@@ -444,12 +444,12 @@ def test_a_carrier_that_wants_fewer_questions_gets_few_and_loses_none(
     job = pushed(60)
     job.send()
     door.wait(60)
-    sandbox.switches(too_many_requests={"on": "karaden.detail"}, retry_after_s=300)
+    sandbox.faults(too_many_requests={"on": "karaden.detail"}, retry_after_s=300)
     for _ in range(5):
         apply(job)
     assert asked(sandbox) <= 16
     assert job.rows("SELECT max(tries) AS tries FROM receipt WHERE %s > 0")[0]["tries"] <= 1
-    sandbox.switches()
+    sandbox.faults()
     job.change("UPDATE sms_account SET ask_after = now()")
     time_passes(job)
     apply(job)
@@ -507,10 +507,10 @@ def test_a_receipt_that_is_ahead_of_the_carriers_own_answer_is_asked_about_again
 def test_a_receipt_pushed_again_while_it_waits_is_asked_about_at_once(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1)
     job.send()
-    sandbox.switches(error_before={"on": "karaden.detail"})
+    sandbox.faults(error_before={"on": "karaden.detail"})
     keep(job, sandbox.messages()[0]["id"])
     apply(job)
-    sandbox.switches()
+    sandbox.faults()
     keep(job, sandbox.messages()[0]["id"])
     apply(job)
     assert job.states() == {"delivered": 1}

@@ -25,7 +25,7 @@ CODES = {401: "unauthentication", 403: "http_403", 404: "model_not_found", 422: 
 
 
 def poison(sandbox: Sandbox, status: int, *phones: str) -> None:
-    sandbox.switches(poison={"value": status, "ids": [phone[3:] for phone in phones]})
+    sandbox.faults(poison={"value": status, "ids": [phone[3:] for phone in phones]})
 
 
 def drain() -> None:
@@ -84,7 +84,7 @@ def test_whoever_was_refused_alone_can_be_sent_to_again_by_hand(launched: Launch
         a_minute_passes(job)
     drain()
     assert job.states() == {"accepted": 4, "undelivered": 1}
-    sandbox.switches()
+    sandbox.faults()
     user_id = factories.user(job.tenant_id)
     with tenancy.tenant(job.tenant_id):
         assert resend.resend(job.campaign_id, user_id=user_id) == 1
@@ -104,7 +104,7 @@ def test_a_passing_refusal_of_one_number_costs_a_minute(launched: Launched, sand
     job = launched(10)
     poison(sandbox, 403, job.people[0].phone)
     drain()
-    sandbox.switches()
+    sandbox.faults()
     a_minute_passes(job)
     drain()
     assert job.states() == {"accepted": 10}
@@ -131,7 +131,7 @@ def test_several_in_one_batch_are_each_found(
 
 def test_an_account_that_is_refused_rests_and_goes_on_when_mended(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(30, slice_rows=5)
-    sandbox.switches(poison={"value": 401, "ids": EVERYBODY})
+    sandbox.faults(poison={"value": 401, "ids": EVERYBODY})
     drain()
     assert job.states() == {"queued": 30}
     assert len(sandbox.ledger("karaden")) <= 6, "the first slice's, and one to show whose fault it is"
@@ -144,7 +144,7 @@ def test_an_account_that_is_refused_rests_and_goes_on_when_mended(launched: Laun
         drain()
         assert len(sandbox.ledger("karaden")) == before + 1
         assert account(job)["resting_until"] > datetime.now(UTC) + timedelta(seconds=290)
-    sandbox.switches()
+    sandbox.faults()
     a_minute_passes(job)
     job.make_due()
     drain()
@@ -157,13 +157,13 @@ def test_an_account_that_is_refused_rests_and_goes_on_when_mended(launched: Laun
 def test_nobody_is_given_up_while_the_account_is_refused(launched: Launched, sandbox: Sandbox) -> None:
     """Refused, mended, refused again: what got through before the second refusal began shows nothing."""
     job = launched(3)
-    sandbox.switches(poison={"value": 403, "ids": EVERYBODY})
+    sandbox.faults(poison={"value": 403, "ids": EVERYBODY})
     for _ in range(5):
         drain()
         a_minute_passes(job)
         job.make_due()
     assert job.states() == {"queued": 3}
-    sandbox.switches()
+    sandbox.faults()
     drain()
     a_minute_passes(job)
     drain()
@@ -207,7 +207,7 @@ def test_a_message_of_another_campaign_shows_it_too(launched: Launched, sandbox:
 def test_whoever_is_behind_a_refused_number_is_sent_to_before_it(launched: Launched, sandbox: Sandbox) -> None:
     """Everybody was refused once; of those one is refused for good, and stands first."""
     job = launched(5)
-    sandbox.switches(poison={"value": 403, "ids": EVERYBODY})
+    sandbox.faults(poison={"value": 403, "ids": EVERYBODY})
     drain()
     poison(sandbox, 403, job.people[0].phone)
     for _ in range(4):

@@ -103,14 +103,14 @@ def test_refused_for_good_or_not_wanted_is_not_tried_again(
 
 def test_what_never_got_in_is_tried_again_too(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1)
-    sandbox.switches(too_many_requests=True)
+    sandbox.faults(too_many_requests=True)
     for _ in range(5):
         job.change("UPDATE slice SET due_at = now() WHERE due_at IS NOT NULL")
         job.change("UPDATE send_log SET started_at = started_at - interval '30 minutes'")
         job.send()
     assert job.states() == {"undelivered": 1}
     assert job.person(job.people[0].id)["sms_code"] == "gave_up:http_429"
-    sandbox.switches()
+    sandbox.faults()
     time_passes(job)
     outcomes.reconcile(job.tenant_id)
     job.send()

@@ -82,7 +82,7 @@ def test_a_slice_is_not_sent_before_its_time(launched: Launched, sandbox: Sandbo
 
 def test_429_is_tried_again_later_and_then_arrives(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100)
-    sandbox.switches(too_many_requests={"next": 10}, retry_after_s=7)
+    sandbox.faults(too_many_requests={"next": 10}, retry_after_s=7)
     job.send()
     assert job.states() == {"accepted": 90, "queued": 10}
     assert job.attempts()["cancelled", "http_429"] == 10
@@ -104,12 +104,12 @@ def test_a_carrier_that_takes_nothing_does_not_use_up_the_list(
 ) -> None:
     tuned(send_connections=50)  # so many may be under way when it is seen
     job = launched(500)
-    sandbox.switches(too_many_requests=True, retry_after_s=60)
+    sandbox.faults(too_many_requests=True, retry_after_s=60)
     job.send()
     assert requests(sandbox) < 150, "it stopped soon"
     assert job.states() == {"queued": 500}
     assert job.slice()["due_at"] - datetime.now(UTC) > timedelta(seconds=50)
-    sandbox.switches()
+    sandbox.faults()
     job.make_due()
     job.send()
     assert job.states() == {"accepted": 1, "queued": 499}, "one is tried first"
@@ -146,7 +146,7 @@ def test_what_was_the_accounts_fault_or_never_left_is_no_try(launched: Launched,
         json.dumps({"tenant_id": str(uuid.UUID(int=job.tenant_id))}),
         job.account_id,
     )
-    sandbox.switches(too_many_requests=True)
+    sandbox.faults(too_many_requests=True)
     job.make_due()
     job.send()
     assert job.states() == {"queued": 2}
@@ -174,7 +174,7 @@ def test_an_account_that_cannot_be_used_leaves_everybody_waiting(
 
 def test_a_message_is_given_up_after_many_tries_and_an_hour(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(2)
-    sandbox.switches(too_many_requests=True)
+    sandbox.faults(too_many_requests=True)
     for _ in range(6):
         job.make_due()
         job.send()

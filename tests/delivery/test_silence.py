@@ -177,7 +177,7 @@ def test_a_carrier_that_gives_no_answer_is_asked_for_a_day_before_a_person_is_to
     quiet: Quiet, sandbox: Sandbox
 ) -> None:
     job = quiet()
-    sandbox.switches(error_before={"on": "karaden.detail"})
+    sandbox.faults(error_before={"on": "karaden.detail"})
     hours_pass(job, 72)
     poll(job)
     assert job.states() == {"accepted": 3}
@@ -186,7 +186,7 @@ def test_a_carrier_that_gives_no_answer_is_asked_for_a_day_before_a_person_is_to
     hours_pass(job, 24)
     poll(job)
     assert job.states() == {"unknown": 3}
-    sandbox.switches()
+    sandbox.faults()
     hours_pass(job, 24)
     poll(job)
     assert states(job) == ["delivered", "undelivered", "unknown"]
@@ -264,7 +264,7 @@ def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
     job = many(20)
     monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
     monkeypatch.setattr(missing_receipts, "_SHIFT_S", 0.3)
-    sandbox.switches(latency_ms={"value": 100, "on": "karaden.detail"})
+    sandbox.faults(latency_ms={"value": 100, "on": "karaden.detail"})
     for shift in range(1, 21):
         outcomes.poll(job.tenant_id)
         assert shift > 1 or 2 <= asked(sandbox) < 20, "one shift is not enough"
@@ -297,7 +297,7 @@ def test_two_workers_never_ask_twice(
 ) -> None:
     job = many(40)
     monkeypatch.setattr(missing_receipts, "_CHUNK", 3)
-    sandbox.switches(latency_ms={"value": 30, "on": "karaden.detail"})
+    sandbox.faults(latency_ms={"value": 30, "on": "karaden.detail"})
     together = threading.Barrier(3)
 
     def work() -> None:
@@ -315,13 +315,13 @@ def test_two_workers_never_ask_twice(
 
 def test_a_carrier_that_wants_fewer_questions_is_gone_on_with_where_it_stopped(many: Quiet, sandbox: Sandbox) -> None:
     job = many(10)
-    sandbox.switches(too_many_requests={"on": "karaden.detail"}, retry_after_s=120)
+    sandbox.faults(too_many_requests={"on": "karaden.detail"}, retry_after_s=120)
     outcomes.poll(job.tenant_id)
     first = asked(sandbox)
     assert job.states() == {"accepted": 10}
     wait = job.slice()["receipts_due_at"] - datetime.now(UTC)
     assert timedelta(seconds=100) < wait <= timedelta(seconds=120)
-    sandbox.switches()
+    sandbox.faults()
     job.change("UPDATE slice SET receipts_due_at = now()")
     outcomes.poll(job.tenant_id)
     assert (asked(sandbox), job.states()) == (first, {"accepted": 10}), "its wish holds, whoever asks"

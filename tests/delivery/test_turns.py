@@ -71,7 +71,7 @@ def test_a_turn_ends_though_its_slice_does_not(
     big = launched(1000)
     small = launched(10)
     big.change("UPDATE tenant SET served_at = now() WHERE id = %s", small.tenant_id)
-    sandbox.switches(latency_ms=50)
+    sandbox.faults(latency_ms=50)
     began = time.monotonic()
     dispatch.take()
     dispatch.take()
@@ -85,7 +85,7 @@ def test_a_turn_ends_though_its_slice_does_not(
 def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched: Launched, sandbox: Sandbox) -> None:
     big = launched(1500, slice_rows=500)
     million(big, 20)
-    sandbox.switches(latency_ms=20)
+    sandbox.faults(latency_ms=20)
     dispatch.take()
     small = launched(10)
     began = time.monotonic()

@@ -96,9 +96,9 @@ def die(job: Job) -> None:
 @pytest.mark.parametrize("fault", ["error_after", "reset_after_body", "hang"])
 def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandbox, fault: str) -> None:
     job = launched(30)
-    sandbox.switches(**{fault: {"next": 8}})
+    sandbox.faults(**{fault: {"next": 8}})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}  # the sandbox delivers at once
     assert lookups(sandbox) == 8
@@ -114,9 +114,9 @@ def test_absent_waits_for_the_settle_time_and_is_then_sent_again(
 ) -> None:
     tuned(unknown_settle_s=600, gateway_settle_s=600)
     job = launched(30)
-    sandbox.switches(**{fault: {"next": 8}})
+    sandbox.faults(**{fault: {"next": 8}})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     outcomes.reconcile(job.tenant_id)
     assert job.states() == {"accepted": 22, "unknown": 8}, "absent just now proves nothing"
     wait = job.slice()["check_at"] - datetime.now(UTC)
@@ -139,7 +139,7 @@ def test_a_worker_whose_clock_is_wrong_shortens_no_settle_time(
 ) -> None:
     tuned(unknown_settle_s=600)
     job = launched(10)
-    sandbox.switches(reset_before_body=True)
+    sandbox.faults(reset_before_body=True)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
         job.send()
     outcomes.reconcile(job.tenant_id)
@@ -154,9 +154,9 @@ def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
 ) -> None:
     tuned(unknown_settle_s=2, send_timeout_s=4)
     job = launched(10)
-    sandbox.switches(reset_before_body=True)
+    sandbox.faults(reset_before_body=True)
     job.send()
-    sandbox.switches(latency_ms=2100)
+    sandbox.faults(latency_ms=2100)
     outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 10
     assert job.states() == {"unknown": 10}
@@ -164,15 +164,15 @@ def test_a_look_up_from_before_the_settle_time_was_over_proves_nothing(
 
 def test_a_carrier_without_an_answer_is_asked_about_a_few_only(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(100)
-    sandbox.switches(reset_after_body=True)
+    sandbox.faults(reset_after_body=True)
     job.send()
     left = job.states()["unknown"]
     assert left > 20
-    sandbox.switches(error_before={"on": "karaden.list"})
+    sandbox.faults(error_before={"on": "karaden.list"})
     settled(job)
     outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16
-    sandbox.switches()
+    sandbox.faults()
     settled(job)
     outcomes.reconcile(job.tenant_id)
     assert lookups(sandbox) == 16 + left
@@ -190,15 +190,15 @@ def test_a_slice_that_is_being_looked_at_is_nobody_elses(launched: Launched) -> 
 
 def test_no_clear_answer_leaves_it_unknown_and_is_asked_for_again(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(10)
-    sandbox.switches(reset_after_body=True)
+    sandbox.faults(reset_after_body=True)
     job.send()
-    sandbox.switches(error_before={"on": "karaden.list"})
+    sandbox.faults(error_before={"on": "karaden.list"})
     settled(job)
     outcomes.reconcile(job.tenant_id)
     assert job.states() == {"unknown": 10}
     assert timedelta(seconds=100) < job.slice()["check_at"] - datetime.now(UTC) < timedelta(seconds=160)
     assert job.state() == "sending"
-    sandbox.switches()
+    sandbox.faults()
     settled(job)
     outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
@@ -210,7 +210,7 @@ def test_a_provider_without_look_up_leaves_it_to_a_person(
 ) -> None:
     monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
     job = launched(5)
-    sandbox.switches(reset_before_body=True)
+    sandbox.faults(reset_before_body=True)
     job.send()
     settled(job)
     outcomes.reconcile(job.tenant_id)
@@ -222,15 +222,15 @@ def test_a_provider_without_look_up_leaves_it_to_a_person(
 
 def test_after_one_resend_nobody_is_sent_to_again_by_itself(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(2)
-    sandbox.switches(error_before={"on": "karaden.create"})
+    sandbox.faults(error_before={"on": "karaden.create"})
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     proven_absent(job)
     assert job.states() == {"queued": 2}
-    sandbox.switches(error_before={"on": "karaden.create"})
+    sandbox.faults(error_before={"on": "karaden.create"})
     make_due(job)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     for _ in range(3):
         proven_absent(job)
     assert job.states() == {"unknown": 2}
@@ -240,10 +240,10 @@ def test_after_one_resend_nobody_is_sent_to_again_by_itself(launched: Launched, 
 
 def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     job.send()
     job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
-    sandbox.switches()
+    sandbox.faults()
     proven_absent(job)
     assert job.states() == {"cancelled": 5}
     assert job.slice()["due_at"] is None
@@ -358,9 +358,9 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
     launched: Launched, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = launched(1)
-    sandbox.switches(reset_after_body=True)
+    sandbox.faults(reset_after_body=True)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
         row = job.person(job.people[0].id)
@@ -410,7 +410,7 @@ def test_questions_become_rarer_but_for_the_second_proof(
 
 def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(4)
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     job.send()
     job.change("UPDATE sms_account SET credentials_sealed = NULL WHERE id = %s", job.account_id)
     settled(job)
@@ -423,9 +423,9 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
 ) -> None:
     """Others' receipts and payments wait on the same queue, behind a carrier that hangs perhaps."""
     job = launched(6, slice_rows=2)
-    sandbox.switches(reset_after_body=True)
+    sandbox.faults(reset_after_body=True)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     make_due(job)
     queues.queue("tracking").empty()
     monkeypatch.setattr(unknown, "_SHIFT_S", 0)

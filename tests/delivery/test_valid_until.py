@@ -97,7 +97,7 @@ def test_who_can_not_be_answered_before_the_link_ends_has_expired(
 
 
 def test_the_carrier_sends_nothing_after_that(launched: Launched, sandbox: Sandbox) -> None:
-    sandbox.switches(receipt_delay_ms=3500)
+    sandbox.faults(receipt_delay_ms=3500)
     job = launched(1, link_minutes=None, link_until=datetime.now(UTC) + timedelta(seconds=3))
     job.send()
     assert job.states() == {"accepted": 1}

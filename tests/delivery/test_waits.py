@@ -86,13 +86,13 @@ def test_one_message_that_is_refused_among_others_is_no_matter_of_the_account(la
 
 def test_the_carriers_own_refusal_of_look_ups_is_seen(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(2)
-    sandbox.switches(error_after=True)
+    sandbox.faults(error_after=True)
     job.send()
-    sandbox.switches(forbidden={"on": "karaden.list"})
+    sandbox.faults(forbidden={"on": "karaden.list"})
     make_due(job)
     outcomes.reconcile(job.tenant_id)
     assert (told(job).refused_since is not None, told(job).refused_code) == (True, "unknown")
-    sandbox.switches()
+    sandbox.faults()
     settled(job)
     outcomes.reconcile(job.tenant_id)
     assert set(job.states()) <= {"accepted", "delivered"}
@@ -101,9 +101,9 @@ def test_the_carriers_own_refusal_of_look_ups_is_seen(launched: Launched, sandbo
 
 def test_a_far_wish_of_the_carrier_is_told_for_sending(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(3)
-    sandbox.switches(too_many_requests=True, retry_after_s=1800)
+    sandbox.faults(too_many_requests=True, retry_after_s=1800)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert job.states() == {"queued": 3}
     until = told(job).sending_until
     assert until is not None
@@ -118,17 +118,17 @@ def test_a_far_wish_of_the_carrier_is_told_for_sending(launched: Launched, sandb
 
 def test_a_short_wish_is_not_worth_a_word(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(3)
-    sandbox.switches(too_many_requests=True, retry_after_s=5)
+    sandbox.faults(too_many_requests=True, retry_after_s=5)
     job.send()
-    sandbox.switches()
+    sandbox.faults()
     assert told(job).sending_until is None
 
 
 def test_a_wish_while_asking_is_told_and_holds_for_ten_minutes_at_most(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(3)
-    sandbox.switches(error_after={"value": True, "on": "karaden.create"})
+    sandbox.faults(error_after={"value": True, "on": "karaden.create"})
     job.send()
-    sandbox.switches(too_many_requests={"value": True, "on": "karaden.list"}, retry_after_s=86_400)
+    sandbox.faults(too_many_requests={"value": True, "on": "karaden.list"}, retry_after_s=86_400)
     make_due(job)
     outcomes.reconcile(job.tenant_id)
     until = told(job).asking_until

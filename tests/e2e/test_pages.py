@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.a11y import violations
-from dev import fit
+from dev import layout_checks
 from dev.browser import PHONE
 from dev.page_states import BY_NAME
+from dev.page_visits import Visit, Visits
 from dev.stack import Stack
-from dev.visits import Visit, Visits
 from tests.e2e.w3m import W3m
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +48,7 @@ def visits(stack: Stack) -> Iterator[Visits]:
 def test_axe_finds_nothing_and_it_fits(visits: Visits, browser: Browser, name: str, language: str) -> None:
     with visits.at(browser, BY_NAME[name], language) as visit:
         assert violations(visit) == []
-        assert fit.faults(visit.page) == []
+        assert layout_checks.faults(visit.page) == []
         assert visit.page.locator("html").get_attribute("lang") == language
 
 
@@ -57,11 +57,11 @@ def test_axe_would_find_something(visits: Visits, browser: Browser) -> None:
         visit.page.evaluate("document.querySelector('label[for=q2]').remove()")
         visit.page.evaluate("document.querySelector('.left').style.minWidth = '40rem'")
         assert any("label" in fault for fault in violations(visit))
-        assert any("sideways" in fault for fault in fit.faults(visit.page))
+        assert any("sideways" in fault for fault in layout_checks.faults(visit.page))
 
 
 def test_the_whole_way_at_320_px_without_script(visits: Visits, browser: Browser) -> None:
-    narrow = {"width": fit.NARROW_PX, "height": PHONE["height"]}
+    narrow = {"width": layout_checks.NARROW_PX, "height": PHONE["height"]}
     with visits.at(browser, FIRST, script=False, viewport=narrow) as visit:
         page = visit.page
         _fits(visit)
@@ -81,7 +81,7 @@ def test_the_whole_way_at_320_px_without_script(visits: Visits, browser: Browser
 
 
 def _fits(visit: Visit) -> None:
-    assert fit.faults(visit.page) == []
+    assert layout_checks.faults(visit.page) == []
 
 
 def test_what_is_wrong_is_told_first_and_leads_to_its_place(visits: Visits, browser: Browser) -> None:

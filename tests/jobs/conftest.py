@@ -50,7 +50,7 @@ def start(
     """Start `flask --app wsgi …` with short leases and frequent sweeps; what still runs at the end is stopped.
 
     `dies`, `freezes` and `jumps` name the point of its way at which it kills or stops itself, or puts its clock wrong
-    (`bench.doomed`).
+    (`bench.fault_injection`).
     """
     del app
     env = {
@@ -72,7 +72,7 @@ def start(
             log = tmp_path / f"{'-'.join(arguments)}-{time.monotonic_ns()}.log"
             acts = {"kill": dies, "freeze": freezes, "jump+1h": jumps}
             doom = next(([act, point, "1"] for act, point in acts.items() if point), None)
-            program = ["bench.doomed", *doom] if doom else ["flask", "--app", "wsgi"]
+            program = ["bench.fault_injection", *doom] if doom else ["flask", "--app", "wsgi"]
             process = spawn([sys.executable, "-m", *program, *arguments], log=log, env={**env, **more}, cwd=ROOT)
             running.callback(stop, process)
             return Program(process, log)

@@ -53,7 +53,7 @@ def test_four_processes_never_pass_an_accounts_rate_in_any_second(
 ) -> None:
     job = launched(20 * rate, slice_rows=max(1, 2 * rate))
     job.change("UPDATE sms_account SET rate_per_s = %s WHERE id = %s", rate, job.account_id)
-    sandbox.switches(latency_ms=latency_ms, jitter_ms=latency_ms)
+    sandbox.faults(latency_ms=latency_ms, jitter_ms=latency_ms)
     workers()
     time.sleep(12)
     times = arrivals(sandbox)
@@ -72,7 +72,7 @@ def test_four_processes_never_pass_a_companys_daily_cap(
 ) -> None:
     job = launched(600, slice_rows=20)
     job.change("UPDATE tenant SET daily_cap = 333 WHERE id = %s", job.tenant_id)
-    sandbox.switches(latency_ms=20, too_many_requests={"rate": 0.1}, seed=1)
+    sandbox.faults(latency_ms=20, too_many_requests={"rate": 0.1}, seed=1)
     workers()
     until(lambda: len(sandbox.messages()) >= 333)
     time.sleep(1)

@@ -23,7 +23,7 @@ _LIMIT_S = 2.0
 def sending(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> Job:
     """A campaign of 3,000 in the middle of being sent, some 200 a second."""
     job = launched(3000)
-    sandbox.switches(latency_ms=50)
+    sandbox.faults(latency_ms=50)
     queues.enqueue("jobs.delivery.send")
     start("worker", "delivery")
     until(lambda: requests(sandbox) > 50)
@@ -50,7 +50,7 @@ def test_a_pause_stops_what_has_not_left(sending: Job, sandbox: Sandbox, until: 
     sent = count_after_limit(sandbox)
     assert sent < 1500
     until(lambda: sending.states() == {"accepted": sent, "queued": 3000 - sent})
-    sandbox.switches()
+    sandbox.faults()
     press(sending, lifecycle.resume)
     until(lambda: sending.state() == "completed")
     assert set(received(sandbox).values()) == {1}

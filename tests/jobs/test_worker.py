@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from app import queues
 from app.delivery import shutdown
 from app.extensions import redis_client
-from bench.doomed import POINTS
+from bench.fault_injection import POINTS
 from dev.process import kill_tree
 from dev.valkey import start_valkey
 from jobs import worker as jobs_worker
@@ -54,7 +54,7 @@ def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
     launched: Launched, start: Start, until: Until, sandbox: Sandbox
 ) -> None:
     job = launched(1000)
-    sandbox.switches(latency_ms=50)
+    sandbox.faults(latency_ms=50)
     enqueue()
     worker = start("worker", "delivery")
     until(lambda: requests(sandbox) > 50)
@@ -63,7 +63,7 @@ def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
     assert sent < 500
     assert job.states() == {"accepted": sent, "queued": 1000 - sent}
     assert job.slice()["leased_until"] is None
-    sandbox.switches()
+    sandbox.faults()
     start("worker", "delivery")  # the first one put the rest back on the queue
     until(done(job))
     assert received(sandbox).total() == len(received(sandbox)) == 1000
@@ -75,7 +75,7 @@ def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send
     """The short cut of `make drill`."""
     job = launched(240, slice_rows=10)
     give_witness_phone(job)  # where nothing leaves any more, it shows what never got in
-    sandbox.switches(latency_ms={"value": 100, "on": "karaden.create"})
+    sandbox.faults(latency_ms={"value": 100, "on": "karaden.create"})
     doomed = [start("worker", "delivery", dies=point) for point in POINTS]
     until(lambda: len(redis_workers()) == len(doomed))
     for _ in doomed:
@@ -123,13 +123,13 @@ def test_an_emptied_redis_costs_time_alone(
     launched: Launched, start: Start, until: Until, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
     job = launched(1000, slice_rows=250)
-    sandbox.switches(latency_ms=30)
+    sandbox.faults(latency_ms=30)
     enqueue()
     start("worker", "delivery")
     until(lambda: requests(sandbox) > 100)
     redis.flushall()
     assert received(sandbox).total() < 1000
-    sandbox.switches()
+    sandbox.faults()
     start("scheduler")
     start("worker", "tracking")
     until(done(job))
@@ -138,7 +138,7 @@ def test_an_emptied_redis_costs_time_alone(
 
 def test_two_workers_share_a_campaign(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> None:
     job = launched(1000, slice_rows=100)
-    sandbox.switches(latency_ms=20)
+    sandbox.faults(latency_ms=20)
     for _ in range(2):
         start("worker", "delivery")
     until(lambda: len(redis_workers()) == 2)

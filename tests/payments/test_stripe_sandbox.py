@@ -108,7 +108,7 @@ def references(sandbox: Sandbox) -> list[str | None]:
 
 def test_an_answer_that_was_lost_is_asked_for_again(sandbox: Sandbox, account: PaymentAccount) -> None:
     """The session was made and its answer never came: the same order gives the same session."""
-    sandbox.switches(hang={"next": 1, "on": "stripe.session_create"})
+    sandbox.faults(hang={"next": 1, "on": "stripe.session_create"})
     wanted = order()
     hasty = replace(account, timeout_s=0.5)
     assert perform(stripe_checkout.start(hasty, wanted)) == Failure(Reach.UNKNOWN, "timeout")
@@ -118,7 +118,7 @@ def test_an_answer_that_was_lost_is_asked_for_again(sandbox: Sandbox, account: P
 
 def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: PaymentAccount) -> None:
     """Stripe keeps even a 500 under the key; only another order gets a page."""
-    sandbox.switches(error_after={"next": 1, "on": "stripe.session_create"})
+    sandbox.faults(error_after={"next": 1, "on": "stripe.session_create"})
     wanted = order()
     for final in (False, True):
         with pytest.raises(NoAnswer, match="api_error") as caught:

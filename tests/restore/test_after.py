@@ -85,13 +85,13 @@ def test_a_list_that_shows_nothing_of_what_left_lifts_nothing(
     job.send()
     before.restore()
     job.send()
-    sandbox.switches(list_empty=True)
+    sandbox.faults(list_empty=True)
     with pytest.raises(NotLifted, match="--nothing-left"):
         restored()
     job.make_due()
     job.send()
     assert (why(), set(received(sandbox).values())) == ("beat", {1})
-    sandbox.switches(list_empty=False)
+    sandbox.faults(list_empty=False)
     assert restored().attempts == 5
     job.make_due()
     job.send()
@@ -103,10 +103,10 @@ def test_an_operator_may_say_that_nothing_left(
 ) -> None:
     job = launched(5)
     before = Backup(database)
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     job.send()
     before.restore()
-    sandbox.switches(error_before=False)
+    sandbox.faults(error_before=False)
     job.send()
     with pytest.raises(NotLifted, match="payments were only begun"):
         restored()
@@ -150,10 +150,10 @@ def test_an_account_that_cannot_be_asked_leaves_its_campaigns_to_a_manager(
     job = launched(15, slice_rows=5)
     set_back(job, database)
     job.send()
-    sandbox.switches(error_before={"value": True, "on": "karaden.list"})
+    sandbox.faults(error_before={"value": True, "on": "karaden.list"})
     said: list[str] = []
     done = restored(say=said.append)
-    sandbox.switches()
+    sandbox.faults()
     assert (done.accounts, done.held_campaigns, done.held_people) == (0, 1, 10)
     assert "SMS account 1 of 1: 空電プッシュ" in said
     steps = " ".join(after.next_steps(done))
@@ -241,9 +241,9 @@ def test_an_empty_list_that_lacks_what_the_backup_knows_is_no_answer(
     job = launched(15, slice_rows=5)
     set_back(job, database)
     job.send()
-    sandbox.switches(list_empty=True)
+    sandbox.faults(list_empty=True)
     done = restored()
-    sandbox.switches()
+    sandbox.faults()
     assert (done.accounts, done.attempts, done.held_campaigns) == (0, 0, 1)
     assert "incomplete" in done.unasked[0]
     job.make_due()
@@ -255,7 +255,7 @@ def test_an_empty_list_that_lacks_what_the_backup_knows_is_no_answer(
 def test_a_carriers_clock_that_is_hours_off_hides_nothing(
     launched: Launched, sandbox: Sandbox, database: psycopg.Connection
 ) -> None:
-    sandbox.switches(clock_behind_s=9 * 3600)
+    sandbox.faults(clock_behind_s=9 * 3600)
     job = launched(15, slice_rows=5)
     set_back(job, database)
     job.send()

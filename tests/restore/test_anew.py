@@ -107,7 +107,7 @@ def test_nothing_leaves_by_it_before_it_was_asked_and_nobody_gets_a_second_sms(
 def test_while_it_cannot_be_asked_it_waits(forgotten: Job, sandbox: Sandbox, switch: str) -> None:
     """An empty list counts here: nothing on record shows that it must be otherwise. It is read twice."""
     account_id = registered(forgotten)
-    sandbox.switches(**{switch: {"value": True, "on": "karaden.list"}})
+    sandbox.faults(**{switch: {"value": True, "on": "karaden.list"}})
     if switch == "error_before":
         ask(account_id)
         again = uploaded(forgotten, account_id)
@@ -115,13 +115,13 @@ def test_while_it_cannot_be_asked_it_waits(forgotten: Job, sandbox: Sandbox, swi
         drain()
         assert again.states() == {"queued": 5}
         assert hold_of(again).startswith("new_")
-        sandbox.switches()
+        sandbox.faults()
         save(forgotten, account_id)
         ask(account_id)
         drain()
         assert again.states() == {"cancelled": 5}
     else:
-        sandbox.switches(list_empty={"value": True, "next": 1})
+        sandbox.faults(list_empty={"value": True, "next": 1})
         ask(account_id)
         again = uploaded(forgotten, account_id)
         launch(again)

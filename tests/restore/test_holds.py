@@ -38,9 +38,9 @@ def forgotten(launched: Launched, sandbox: Sandbox, database: psycopg.Connection
         database.execute(f"DELETE FROM {table} WHERE campaign_id = %s", [job.campaign_id])  # noqa: S608 - our tables
     database.execute("DELETE FROM campaign WHERE id = %s", [job.campaign_id])
     job.send()
-    sandbox.switches(**AWAY)
+    sandbox.faults(**AWAY)
     done = restored()
-    sandbox.switches()
+    sandbox.faults()
     assert (done.accounts, len(done.unasked)) == (0, 1)
     assert set(received(sandbox).values()) == {1}
     return job
@@ -139,9 +139,9 @@ def test_a_draft_and_a_booked_campaign_of_the_backup_wait_at_their_launch(
     job.send()
     before.restore()
     job.send()
-    sandbox.switches(**AWAY)
+    sandbox.faults(**AWAY)
     restored()
-    sandbox.switches()
+    sandbox.faults()
     booked.change("UPDATE campaign SET starts_at = now() WHERE id = %s", booked.campaign_id)
     with tenancy.tenant(job.tenant_id):
         assert not missed_recipients.release(draft.campaign_id, user_id=1, reason="まだ"), "its list may change yet"

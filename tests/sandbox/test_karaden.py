@@ -50,7 +50,7 @@ def call(sandbox: Sandbox, path: str, form: dict[str, str] | None = None, **head
 
 
 def test_a_message_is_accepted_as_it_was_sent(sandbox: Sandbox, options: karaden.RequestOptions) -> None:
-    sandbox.switches(receipt_delay_ms=60_000)
+    sandbox.faults(receipt_delay_ms=60_000)
     text = "【さくら保険】100%+α\n改行 https://todoke.example/r/a?b=c&d=e 😀"
     message = send(options, body=text, tags=["c1-000001-1", "二つ目"], is_shorten=False)
     assert (message.to, message.body, message.tags) == (NUMBER, text, ["c1-000001-1", "二つ目"])
@@ -141,7 +141,7 @@ def test_a_booked_message_can_be_cancelled_until_five_minutes_before(options: ka
 
 
 def test_a_message_past_its_limit_is_not_sent(sandbox: Sandbox, options: karaden.RequestOptions) -> None:
-    sandbox.switches(receipt_delay_ms=2100)
+    sandbox.faults(receipt_delay_ms=2100)
     message = send(options, limited_at=datetime.now(UTC) + timedelta(seconds=1))
     until(lambda: detail(options, message).result == "done")
     assert (detail(options, message).status, sandbox.messages()[0]["state"]) == ("error", "expired")
@@ -288,10 +288,10 @@ def test_a_receipt_is_tried_again(sandbox: Sandbox, options: karaden.RequestOpti
 
 
 def test_the_sdk_sees_a_broken_carrier(sandbox: Sandbox, options: karaden.RequestOptions) -> None:
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     with pytest.raises(UnknownErrorException):
         send(options)
-    sandbox.switches(too_many_requests=True)
+    sandbox.faults(too_many_requests=True)
     with pytest.raises(karaden.TooManyRequestsException) as refused:
         send(options)
     assert refused.value.headers["Retry-After"] == "1"

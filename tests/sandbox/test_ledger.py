@@ -49,7 +49,7 @@ def split(whole: bytes, *at: int) -> list[bytes]:
 
 
 def test_the_fast_lane_and_the_slow_one_answer_alike(sandbox: Sandbox) -> None:
-    sandbox.switches(receipt_delay_ms=60_000)
+    sandbox.faults(receipt_delay_ms=60_000)
     whole = request("09012345678")
     chunked = (
         b"POST %s HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer t\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -124,7 +124,7 @@ def test_messages_are_listed_as_they_came(sandbox: Sandbox) -> None:
 
 
 def test_reset_begins_anew(sandbox: Sandbox) -> None:
-    sandbox.switches(error_after=True)
+    sandbox.faults(error_after=True)
     exchange(sandbox, request("09012345678"))
     sandbox.reset()
     assert (sandbox.ledger(), sandbox.messages(), sandbox.summary()["accepted"]) == ([], [], 0)

@@ -22,7 +22,7 @@ def listed(sandbox: Sandbox, tag: str = "") -> list[dict[str, Any]]:
 
 
 def test_a_stale_list_shows_a_message_once_it_is_old_enough(sandbox: Sandbox) -> None:
-    sandbox.switches(list_stale_s=0.5)
+    sandbox.faults(list_stale_s=0.5)
     post(sandbox)
     assert listed(sandbox, "ref") == []
     until(lambda: len(listed(sandbox, "ref")) == 1)
@@ -30,25 +30,25 @@ def test_a_stale_list_shows_a_message_once_it_is_old_enough(sandbox: Sandbox) ->
 
 def test_a_list_flaps_by_the_dice(sandbox: Sandbox) -> None:
     post(sandbox)
-    sandbox.switches(list_empty={"rate": 0.5}, seed=3)
+    sandbox.faults(list_empty={"rate": 0.5}, seed=3)
     assert {len(listed(sandbox, "ref")) for _ in range(20)} == {0, 1}
 
 
 def test_an_unfiltered_list_shows_others(sandbox: Sandbox) -> None:
     post(sandbox)
     assert listed(sandbox, "other") == []
-    sandbox.switches(list_unfiltered=True)
+    sandbox.faults(list_unfiltered=True)
     assert [message["tags"] for message in listed(sandbox, "other")] == [["ref"]]
 
 
 def test_tags_in_upper_case_are_found_all_the_same(sandbox: Sandbox) -> None:
-    sandbox.switches(tags_upper=True)
+    sandbox.faults(tags_upper=True)
     post(sandbox)
     assert [message["tags"] for message in listed(sandbox, "ref")] == [["REF"]]
 
 
 def test_a_message_may_never_be_listed_under_its_tag(sandbox: Sandbox) -> None:
-    sandbox.switches(tag_unlisted={"next": 1})
+    sandbox.faults(tag_unlisted={"next": 1})
     post(sandbox)
     post(sandbox)
     assert len(listed(sandbox, "ref")) == 1
@@ -56,14 +56,14 @@ def test_a_message_may_never_be_listed_under_its_tag(sandbox: Sandbox) -> None:
 
 
 def test_a_message_may_be_listed_without_its_tag(sandbox: Sandbox) -> None:
-    sandbox.switches(tag_lost=True)
+    sandbox.faults(tag_lost=True)
     post(sandbox)
     assert listed(sandbox, "ref") == []
     assert [message["tags"] for message in listed(sandbox)] == [[]]
 
 
 def test_a_gateways_message_is_taken_late(sandbox: Sandbox) -> None:
-    sandbox.switches(gateway_timeout=True, taken_late_s=0.4)
+    sandbox.faults(gateway_timeout=True, taken_late_s=0.4)
     start = time.monotonic()
     assert post(sandbox) == 504
     assert time.monotonic() - start < 0.4
@@ -73,7 +73,7 @@ def test_a_gateways_message_is_taken_late(sandbox: Sandbox) -> None:
 
 
 def test_a_hanging_request_is_taken_late_though_its_client_is_gone(sandbox: Sandbox) -> None:
-    sandbox.switches(hang_late=True, taken_late_s=0.6)
+    sandbox.faults(hang_late=True, taken_late_s=0.6)
     with pytest.raises(TimeoutError):
         post(sandbox, timeout=0.2)
     assert sandbox.messages() == []
@@ -81,7 +81,7 @@ def test_a_hanging_request_is_taken_late_though_its_client_is_gone(sandbox: Sand
 
 
 def test_a_reset_forgets_what_was_to_be_taken(sandbox: Sandbox) -> None:
-    sandbox.switches(gateway_timeout=True, taken_late_s=0.3)
+    sandbox.faults(gateway_timeout=True, taken_late_s=0.3)
     post(sandbox)
     sandbox.reset()
     time.sleep(0.5)

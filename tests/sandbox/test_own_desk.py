@@ -43,7 +43,7 @@ def test_what_a_provider_does_not_know_is_refused(sandbox: Sandbox) -> None:
 def test_a_fault_may_meet_one_payment_alone(sandbox: Sandbox) -> None:
     order(sandbox, "ref-1")
     order(sandbox, "ref-2")
-    sandbox.switches(error_before={"value": True, "on": "paypay.payment_details", "ids": ["ref-1"]})
+    sandbox.faults(error_before={"value": True, "on": "paypay.payment_details", "ids": ["ref-1"]})
     with paypay_client(sandbox.paypay_base, KEY, "secret", "merchant-1") as client:
         told = [client.Code.get_payment_details(reference)["resultInfo"]["code"] for reference in ("ref-1", "ref-2")]
     assert told == ["INTERNAL_SERVER_ERROR", "SUCCESS"]

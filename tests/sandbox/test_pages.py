@@ -83,7 +83,7 @@ def test_what_never_reached_the_phone_is_not_on_it(sandbox: Sandbox) -> None:
     html = page(sandbox, "/phone/09012340000")
     assert "さくら保険" not in html
     assert "届かなかったSMS 1通（不達）" in html
-    sandbox.switches(receipt_delay_ms=60_000)
+    sandbox.faults(receipt_delay_ms=60_000)
     send(sandbox, "09012340002")
     waiting = page(sandbox, "/phone/09012340002")
     assert 'http-equiv="refresh"' in waiting

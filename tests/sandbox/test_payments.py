@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.harness import Sandbox, SandboxError
-from sandbox.shapes import fault
+from sandbox.schemas import fault
 from tests.payments.shop import choose
 from tests.sandbox.conftest import Listener
 from tests.sandbox.test_komoju import KEY, SECRET, call, opened
@@ -64,16 +64,16 @@ def test_the_books_tell_each_payment(sandbox: Sandbox) -> None:
 
 def test_a_site_misquotes_on_demand(sandbox: Sandbox) -> None:
     session = opened(sandbox)
-    sandbox.switches(amount_wrong={"value": 5, "next": 1}, currency_wrong={"on": "komoju.session_show"})
+    sandbox.faults(amount_wrong={"value": 5, "next": 1}, currency_wrong={"on": "komoju.session_show"})
     wrong = call(sandbox, "GET", f"sessions/{session['id']}")[1]
     assert (wrong["amount"], wrong["currency"]) == (12_305, "USD")
-    sandbox.switches()
+    sandbox.faults()
     assert call(sandbox, "GET", f"sessions/{session['id']}")[1] == session
 
 
 def test_webhooks_overtake_each_other_on_demand(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(komoju_webhooks={KEY: {"url": listener.url, "secret": SECRET}})
-    sandbox.switches(webhooks_jitter_ms=400, seed=7)
+    sandbox.faults(webhooks_jitter_ms=400, seed=7)
     began = time.monotonic()
     for at in range(8):
         choose(opened(sandbox, metadata={"at": str(at)})["session_url"], "credit_card")
@@ -85,7 +85,7 @@ def test_webhooks_overtake_each_other_on_demand(sandbox: Sandbox, listener: List
 @pytest.mark.parametrize(("switch", "status"), [("too_many_requests", 429), ("error_before", 500)])
 @pytest.mark.parametrize("site", ["payjp", "komoju", "paypay"])
 def test_each_site_fails_in_its_own_words(sandbox: Sandbox, site: str, switch: str, status: int) -> None:
-    sandbox.switches(**{switch: True})
+    sandbox.faults(**{switch: True})
     path = {"payjp": "/payjp/v2/checkout/sessions", "komoju": "/komoju/api/v1/sessions", "paypay": "/paypay/v2/codes"}
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(sandbox.url + path[site], data=b"{}", timeout=5)

@@ -49,7 +49,7 @@ def test_a_taken_port_is_said() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_told_though_a_client_hangs(number: signal.Signals) -> None:
     with running_sandbox() as sandbox:
-        sandbox.switches(hang=True)
+        sandbox.faults(hang=True)
         with pytest.raises(TimeoutError):
             urllib.request.urlopen(f"{sandbox.stripe_base}/v1/refunds", timeout=0.2)
         sandbox.process.send_signal(number)
@@ -74,7 +74,7 @@ def test_a_journal_keeps_everything_over_a_kill(tmp_path: Path) -> None:
         send(sandbox, "09012345678")
         send(sandbox, "09012340002")
         until(lambda: sandbox.messages()[0]["state"] == "received")
-        sandbox.switches(receipt_delay_ms=60_000)
+        sandbox.faults(receipt_delay_ms=60_000)
         send(sandbox, "09087654321")
         before = sandbox.messages(), sandbox.ledger(), sandbox.summary()["duplicate_tags"]
         sandbox.process.kill()

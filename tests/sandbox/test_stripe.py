@@ -150,7 +150,7 @@ def test_the_same_key_and_order_open_one_session(client: Client) -> None:
 
 def test_a_500_is_kept_for_its_key(sandbox: Sandbox, client: Client) -> None:
     params = wanted()
-    sandbox.switches(error_after={"next": 1})
+    sandbox.faults(error_after={"next": 1})
     for _ in range(2):
         with pytest.raises(stripe.APIError) as failed:
             client.v1.checkout.sessions.create(params, {"idempotency_key": "ref-1"})
@@ -236,9 +236,9 @@ def test_every_state_holds_the_schema(
 
 
 def test_webhook_switches(sandbox: Sandbox, client: Client, told: Listener) -> None:
-    sandbox.switches(webhooks_off=True)
+    sandbox.faults(webhooks_off=True)
     choose(opened(client), "card")
-    sandbox.switches(webhooks_doubled=True, webhooks_delay_ms=300)
+    sandbox.faults(webhooks_doubled=True, webhooks_delay_ms=300)
     session = opened(client)
     start = time.monotonic()
     choose(session, "card")

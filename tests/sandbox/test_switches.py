@@ -8,8 +8,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from sandbox.faults import AMOUNTS, FAULTS, FLAGS
 from sandbox.harness import Sandbox, SandboxError
-from sandbox.switches import AMOUNTS, FAULTS, FLAGS
 from tests.sandbox.conftest import TENANT, Listener, until
 
 FORM = {"service_id": "1", "to": "09012345678", "body": "本文", "tags[]": "ref"}
@@ -44,7 +44,7 @@ def fates(sandbox: Sandbox) -> list[tuple[str, int | None, bool]]:
     ],
 )
 def test_refusals(sandbox: Sandbox, switch: str, status: int, *, accepted: bool) -> None:
-    sandbox.switches(**{switch: True})
+    sandbox.faults(**{switch: True})
     assert post(sandbox) == status
     assert fates(sandbox) == [(switch, status, accepted)]
     assert len(sandbox.messages()) == accepted
@@ -52,7 +52,7 @@ def test_refusals(sandbox: Sandbox, switch: str, status: int, *, accepted: bool)
 
 @pytest.mark.parametrize(("switch", "accepted"), [("reset_before_body", False), ("reset_after_body", True)])
 def test_resets_are_real(sandbox: Sandbox, switch: str, *, accepted: bool) -> None:
-    sandbox.switches(**{switch: True})
+    sandbox.faults(**{switch: True})
     address = urlsplit(sandbox.url)
     body = urlencode(FORM).encode()
     with socket.create_connection((address.hostname, address.port), 5) as connection:
@@ -68,18 +68,18 @@ def test_resets_are_real(sandbox: Sandbox, switch: str, *, accepted: bool) -> No
 
 
 def test_hang_accepts_and_never_answers(sandbox: Sandbox) -> None:
-    sandbox.switches(hang=True)
+    sandbox.faults(hang=True)
     with pytest.raises(TimeoutError):
         post(sandbox, timeout=1)
     assert fates(sandbox) == [("hang", None, True)]
 
 
 def test_latency_and_jitter(sandbox: Sandbox) -> None:
-    sandbox.switches(latency_ms=200)
+    sandbox.faults(latency_ms=200)
     start = time.monotonic()
     assert post(sandbox) == 200
     assert 0.2 <= time.monotonic() - start < 5
-    sandbox.switches(jitter_ms=400, seed=1)
+    sandbox.faults(jitter_ms=400, seed=1)
     times = []
     for _ in range(5):
         start = time.monotonic()
@@ -89,7 +89,7 @@ def test_latency_and_jitter(sandbox: Sandbox) -> None:
 
 
 def test_retry_after(sandbox: Sandbox) -> None:
-    sandbox.switches(too_many_requests=True, retry_after_s=7)
+    sandbox.faults(too_many_requests=True, retry_after_s=7)
     request = urllib.request.Request(f"{sandbox.stripe_base}/v1/refunds")
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
@@ -98,30 +98,30 @@ def test_retry_after(sandbox: Sandbox) -> None:
 
 
 def test_next_strikes_so_often(sandbox: Sandbox) -> None:
-    sandbox.switches(error_before={"next": 2})
+    sandbox.faults(error_before={"next": 2})
     assert [post(sandbox) for _ in range(4)] == [500, 500, 200, 200]
 
 
 def test_rate_strikes_by_the_dice_and_the_dice_repeat(sandbox: Sandbox) -> None:
     rounds = []
     for _ in range(2):
-        sandbox.switches(error_before={"rate": 0.5}, seed=7)
+        sandbox.faults(error_before={"rate": 0.5}, seed=7)
         rounds.append([post(sandbox) for _ in range(30)])
     assert rounds[0] == rounds[1]
     assert 5 < rounds[0].count(500) < 25
 
 
 def test_on_limits_a_switch_to_a_call(sandbox: Sandbox) -> None:
-    sandbox.switches(error_before={"on": "karaden.detail"}, too_many_requests={"on": "stripe"})
+    sandbox.faults(error_before={"on": "karaden.detail"}, too_many_requests={"on": "stripe"})
     assert post(sandbox) == 200
 
 
 def test_switches_replace_each_other_and_show_what_is_left(sandbox: Sandbox) -> None:
-    sandbox.switches(error_before={"next": 3}, latency_ms=1, seed=5)
+    sandbox.faults(error_before={"next": 3}, latency_ms=1, seed=5)
     post(sandbox)
     with urllib.request.urlopen(f"{sandbox.url}/_sandbox/switches") as response:
         assert b'"next": 2' in response.read()
-    sandbox.switches()
+    sandbox.faults()
     assert post(sandbox) == 200
 
 
@@ -142,15 +142,15 @@ def test_switches_replace_each_other_and_show_what_is_left(sandbox: Sandbox) -> 
     ],
 )
 def test_wrong_switches_change_nothing(sandbox: Sandbox, wrong: dict) -> None:
-    sandbox.switches(error_before=True)
+    sandbox.faults(error_before=True)
     with pytest.raises(SandboxError):
-        sandbox.switches(**wrong)
+        sandbox.faults(**wrong)
     assert post(sandbox) == 500
 
 
 def test_receipt_delay(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipt_delay_ms=300)
+    sandbox.faults(receipt_delay_ms=300)
     start = time.monotonic()
     post(sandbox)
     listener.wait(1)
@@ -159,7 +159,7 @@ def test_receipt_delay(sandbox: Sandbox, listener: Listener) -> None:
 
 def test_receipts_doubled(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipts_doubled={"next": 1})
+    sandbox.faults(receipts_doubled={"next": 1})
     post(sandbox)
     post(sandbox)
     listener.wait(3)
@@ -171,7 +171,7 @@ def test_receipts_doubled(sandbox: Sandbox, listener: Listener) -> None:
 
 def test_receipts_late_come_after_the_detail_knows(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipts_late_ms=400)
+    sandbox.faults(receipts_late_ms=400)
     post(sandbox)
     until(lambda: sandbox.messages()[0]["state"] == "received")
     assert listener.got == []
@@ -180,7 +180,7 @@ def test_receipts_late_come_after_the_detail_knows(sandbox: Sandbox, listener: L
 
 def test_receipts_reversed_end_on_an_older_word(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipts_reversed=True)
+    sandbox.faults(receipts_reversed=True)
     post(sandbox)
     listener.wait(2)
     assert [receipt["result"] for receipt in listener.texts()] == ["done", "processing"]
@@ -188,7 +188,7 @@ def test_receipts_reversed_end_on_an_older_word(sandbox: Sandbox, listener: List
 
 def test_receipts_early_come_before_the_answer(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipts_early=True, receipt_delay_ms=60_000)
+    sandbox.faults(receipts_early=True, receipt_delay_ms=60_000)
     assert post(sandbox) == 200
     assert [receipt["result"] for receipt in listener.texts()] == ["done"]
 
@@ -196,7 +196,7 @@ def test_receipts_early_come_before_the_answer(sandbox: Sandbox, listener: Liste
 def test_an_early_receipt_is_delivered_also_where_the_sender_hangs_up(sandbox: Sandbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as receiver:
         sandbox.addresses(karaden_receipts={"1": f"http://127.0.0.1:{receiver.getsockname()[1]}/"})
-        sandbox.switches(receipts_early=True)
+        sandbox.faults(receipts_early=True)
         with pytest.raises(TimeoutError):
             post(sandbox, timeout=0.3)
         came, _ = receiver.accept()
@@ -209,7 +209,7 @@ def test_an_early_receipt_is_delivered_also_where_the_sender_hangs_up(sandbox: S
 
 def test_receipts_off(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.switches(receipts_off={"next": 1})
+    sandbox.faults(receipts_off={"next": 1})
     post(sandbox)
     until(lambda: sandbox.messages()[0]["state"] == "received")
     post(sandbox)
@@ -219,14 +219,14 @@ def test_receipts_off(sandbox: Sandbox, listener: Listener) -> None:
 
 def test_every_switch_is_documented_and_settable(sandbox: Sandbox) -> None:
     flags = dict.fromkeys(FAULTS | FLAGS, False)
-    sandbox.switches(**flags, **dict.fromkeys(AMOUNTS, 0))
+    sandbox.faults(**flags, **dict.fromkeys(AMOUNTS, 0))
     assert post(sandbox) == 200
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422, 451])
 def test_some_numbers_are_refused(sandbox: Sandbox, status: int) -> None:
-    sandbox.switches(poison={"value": status, "ids": ["5678", "0009"]})
+    sandbox.faults(poison={"value": status, "ids": ["5678", "0009"]})
     assert [post(sandbox, to=to) for to in ("09012345678", "09012340009", "09012345679")] == [status, status, 200]
     assert [message["to"] for message in sandbox.messages()] == ["09012345679"]
-    sandbox.switches(poison={"value": status, "ids": ["5678"], "next": 1})
+    sandbox.faults(poison={"value": status, "ids": ["5678"], "next": 1})
     assert [post(sandbox) for _ in range(2)] == [status, 200]

@@ -276,7 +276,7 @@ def test_an_account_that_gives_no_answer_holds(
     job = launched(5, slice_rows=3)
     dispatch.take()
     without_copies(redis)
-    sandbox.switches(**{switch: {"value": True, "on": "karaden.list"}})
+    sandbox.faults(**{switch: {"value": True, "on": "karaden.list"}})
     job.send()
     assert len(sandbox.messages()) == 3
     assert why() == Why.UNASKED
@@ -292,7 +292,7 @@ def test_a_carriers_clock_that_is_hours_off_hides_nothing(
     behind_s: int,
     turns_before: int,
 ) -> None:
-    sandbox.switches(clock_behind_s=behind_s)
+    sandbox.faults(clock_behind_s=behind_s)
     job = launched(10, slice_rows=5)
     for _ in range(turns_before):
         dispatch.take()
@@ -309,7 +309,7 @@ def test_a_carriers_clock_that_is_hours_off_hides_nothing(
 def test_a_carriers_clock_that_is_hours_off_holds_nothing_by_itself(
     launched: Launched, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
-    sandbox.switches(clock_behind_s=9 * 3_600)
+    sandbox.faults(clock_behind_s=9 * 3_600)
     job = launched(5, slice_rows=3)
     dispatch.take()
     without_copies(redis)
@@ -327,7 +327,7 @@ def test_an_empty_list_that_must_show_what_is_on_record_holds(
     dispatch.take()
     job.change("UPDATE send_log SET started_at = started_at - make_interval(hours => %s)", hours_ago)
     without_copies(redis)
-    sandbox.switches(list_empty=True)
+    sandbox.faults(list_empty=True)
     job.send()
     assert len(sandbox.messages()) == 3
     assert why() == Why.UNASKED
@@ -340,10 +340,10 @@ def test_a_list_that_lacks_what_left_just_now_is_asked_again(
     job = launched(5, slice_rows=3)
     dispatch.take()
     without_copies(redis)
-    sandbox.switches(list_stale_s=60)
+    sandbox.faults(list_stale_s=60)
     job.send()
     assert (len(sandbox.messages()), why()) == (3, "")
-    sandbox.switches()
+    sandbox.faults()
     job.make_due()
     job.send()
     assert (len(sandbox.messages()), why()) == (5, "")

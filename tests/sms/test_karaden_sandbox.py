@@ -100,7 +100,7 @@ def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
     sandbox: Sandbox, account: SmsAccount, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
 ) -> None:
     assert send(account, "first").kind is OutcomeKind.ACCEPTED  # the connection is kept: the dangerous case
-    sandbox.switches(**{switch: {"next": 1, "on": "karaden.create"}, "retry_after_s": 7})
+    sandbox.faults(**{switch: {"next": 1, "on": "karaden.create"}, "retry_after_s": 7})
     outcome = send(replace(account, timeout_s=0.5) if switch == "hang" else account, "second")
     assert (outcome.kind, outcome.code) == (kind, code)
     assert outcome.retry_after_s == (7.0 if switch == "too_many_requests" else None)
@@ -144,7 +144,7 @@ def serve_receipt(peer: Peer) -> None:
 
 def test_a_crowd_in_bad_weather_is_sent_once_each(sandbox: Sandbox, account: SmsAccount) -> None:
     """Every fault at once, 600 messages, 32 connections: what we believe is what the ledger says."""
-    sandbox.switches(
+    sandbox.faults(
         seed=1,
         reset_before_body={"rate": 0.05, "on": "karaden.create"},
         reset_after_body={"rate": 0.05, "on": "karaden.create"},

@@ -16,9 +16,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from sandbox.agenda import Agenda
+from sandbox.faults import Switches
 from sandbox.ledger import Ledger, Row
-from sandbox.switches import Switches
+from sandbox.timers import Agenda
 
 # faults that refuse a request at the door
 _REFUSED = {"too_many_requests": 429, "forbidden": 403, "error_before": 500}

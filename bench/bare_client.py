@@ -1,6 +1,6 @@
 """The measure of `bench-send`: a bare aiohttp client on uvloop that sends as many messages and keeps nothing.
 
-Run as `python -m bench.raw BASE COUNT AT_ONCE`; prints its seconds.
+Run as `python -m bench.bare_client BASE COUNT AT_ONCE`; prints its seconds.
 """
 
 import asyncio

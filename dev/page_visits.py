@@ -149,7 +149,7 @@ class Visit:
 class State:
     """One state of a page: `shows` names the text (public/texts.py) that must be seen, `ja` and `en` tell of it.
 
-    `play` is whose page it is (`dev.cast`); `undo` takes back what others would feel.
+    `play` is whose page it is (`dev.seed_page_states`); `undo` takes back what others would feel.
     """
 
     name: str
@@ -235,10 +235,14 @@ class Visits:
     def _invite(self) -> None:
         """Have the cast written to, and take the links from their SMS."""
         done = subprocess.run(
-            [sys.executable, "-m", "dev.cast"], env=self.stack.env, cwd=ROOT, stdout=subprocess.PIPE, check=False
+            [sys.executable, "-m", "dev.seed_page_states"],
+            env=self.stack.env,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=False,
         )
         if done.returncode:
-            raise DevError("dev.cast failed; it says why above")
+            raise DevError("dev.seed_page_states failed; it says why above")
         cast = {person["phone"]: person for person in json.loads(done.stdout)}
         links = self._links(set(cast))
         # sandbox contracts are test ones; what people see has no mark of it, but for the state that shows the mark

@@ -1,7 +1,7 @@
-"""Campaigns whose people `dev.visits` brings into every state: written, uploaded, checked and launched as staff do.
+"""Campaigns whose people `dev.page_visits` brings into every state: written, uploaded, checked and launched as staff do.
 
-`python -m dev.cast` runs in a stack's environment and prints `[{play, language, reference, phone}, …]` as JSON. A play
-is a kind of campaign; each person is one visit. Everybody was born on 1980-01-02, at 100-0001.
+`python -m dev.seed_page_states` runs in a stack's environment and prints `[{play, language, reference, phone}, …]` as
+JSON. A play is a kind of campaign; each person is one visit. Everybody was born on 1980-01-02, at 100-0001.
 """
 
 import io
@@ -95,7 +95,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone on a list, as `dev.visits` finds them again."""
+    """Someone on a list, as `dev.page_visits` finds them again."""
 
     play: str
     language: str

@@ -1,9 +1,9 @@
 """A real program of the product that something befalls at one point of its way.
 
-`python -m bench.doomed ACT POINT PASSES worker delivery` runs `flask --app wsgi worker delivery`, and at the so many-th
-pass of the point kills its own process with -9 (`kill`), freezes it (`freeze`, SIGSTOP), or puts its clock an hour
-ahead (`jump+1h`) or back (`jump-1h`) and goes on. The points are seen from outside the product, by what it tells
-PostgreSQL and by the moment before a request's first byte: no line of the product knows of them.
+`python -m bench.fault_injection ACT POINT PASSES worker delivery` runs `flask --app wsgi worker delivery`, and at the
+so many-th pass of the point kills its own process with -9 (`kill`), freezes it (`freeze`, SIGSTOP), or puts its clock
+an hour ahead (`jump+1h`) or back (`jump-1h`) and goes on. The points are seen from outside the product, by what it
+tells PostgreSQL and by the moment before a request's first byte: no line of the product knows of them.
 
 | point | where |
 |---|---|

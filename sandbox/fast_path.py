@@ -14,9 +14,9 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
-from sandbox.gate import Gate, Reply, of_contract
 from sandbox.karaden import Karaden
 from sandbox.ledger import Row
+from sandbox.middleware import Gate, Reply, of_contract
 
 _REQUEST = re.compile(rb"POST (/karaden/api/([^/?# ]+)/messages) HTTP/1\.1", re.ASCII)
 _LONGEST_BODY = 1 << 16

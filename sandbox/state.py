@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.agenda import Agenda
 from sandbox.checkout import Checkouts, account_of
-from sandbox.courier import Courier
+from sandbox.faults import Switches
 from sandbox.idempotency import Idempotency
 from sandbox.journal import Journal
 from sandbox.ledger import Ledger
 from sandbox.messages import Messages
 from sandbox.orders import Orders
 from sandbox.settings import Settings, Webhook
-from sandbox.switches import Switches
+from sandbox.timers import Agenda
+from sandbox.webhook_sender import Courier
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,11 +109,11 @@ class Ground:
         return process
 
     def doomed(self, act: str, point: str, passes: int) -> "subprocess.Popen[bytes]":
-        """Start a delivery worker that something befalls at a point of its way (`bench.doomed`); it waits for jobs."""
+        """Start a delivery worker that something befalls at a point of its way (`bench.fault_injection`); it waits for jobs."""
         with self.redis() as client:
             before = client.scard("rq:workers")
         self.stack.log("doomed").unlink(missing_ok=True)
-        process = self.start("bench.doomed", act, point, str(passes), "worker", "delivery", log="doomed")
+        process = self.start("bench.fault_injection", act, point, str(passes), "worker", "delivery", log="doomed")
         self.await_workers(before + 1)
         return process
 

@@ -13,8 +13,8 @@ from functools import partial
 
 import aiohttp
 
-from sandbox.agenda import Agenda
-from sandbox.switches import Switches
+from sandbox.faults import Switches
+from sandbox.timers import Agenda
 
 RETRY_PAUSES_S = (1.0, 5.0, 30.0, 120.0)
 _AT_ONCE = 64
