@@ -34,7 +34,7 @@ _NO_LIST = {"value": True, "on": "karaden.list"}
 
 def _switch(ground: Ground, **switches: object) -> None:
     """Set switches; no receipts come, for they would settle what the list must."""
-    ground.sandbox.switches(receipts_off=True, **switches)
+    ground.sandbox.faults(receipts_off=True, **switches)
 
 
 def _begin(ground: Ground, rows: int, *, witness: bool = True, **own: str) -> Sent:

@@ -30,7 +30,7 @@ def _poison(status: int) -> Callable[[Ground], Run]:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.switches(poison={"value": status, "ids": [_REFUSED]})
+        ground.sandbox.faults(poison={"value": status, "ids": [_REFUSED]})
         since = time.monotonic()
         campaign.launch()
         others_s: float | None = None

@@ -23,7 +23,7 @@ def _worker_killed(point: str) -> Cell:
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
-        ground.sandbox.switches(latency_ms=ground.slowly())
+        ground.sandbox.faults(latency_ms=ground.slowly())
         campaign = ground.campaign()
         worker = ground.doomed("kill", point, _PASSES.get(point, 2))
         campaign.launch()
@@ -69,11 +69,11 @@ def _carrier_fails(name: str, late_s: float = 0, outage_s: float = _OUTAGE_S) ->
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
         value = ground.scaled(late_s) * 1000 if late_s else True
-        ground.sandbox.switches(**{name: {"value": value, "on": "karaden.create"}})
+        ground.sandbox.faults(**{name: {"value": value, "on": "karaden.create"}})
         campaign.launch()
         ground.until(lambda: ground.requests() > 0, "a send failed")
         time.sleep(ground.scaled(outage_s))
-        ground.sandbox.switches()
+        ground.sandbox.faults()
         return campaign.verdict(time.monotonic())
 
     return cell
@@ -85,7 +85,7 @@ def _receipts(switch: str) -> Cell:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.switches(**{switch: True})
+        ground.sandbox.faults(**{switch: True})
         since = time.monotonic()
         campaign.launch()
         return campaign.verdict(since)
@@ -102,7 +102,7 @@ def _clock_jumps(hours: int) -> Cell:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.switches(latency_ms=ground.slowly(), reset_before_body={"next": 15, "on": "karaden.create"})
+        ground.sandbox.faults(latency_ms=ground.slowly(), reset_before_body={"next": 15, "on": "karaden.create"})
         ground.doomed(f"jump{hours:+d}h", "claimed", 1)
         campaign.launch()
         ground.until(lambda: JUMPED in ground.stack.log("doomed").read_text("utf-8"), "its clock jumps")
@@ -120,7 +120,7 @@ def _two_schedulers(ground: Ground) -> Run:
     ground.start("flask", "--app", "wsgi", "scheduler", log="second")
     waits = ground.stack.log("second")
     ground.until(lambda: "scheduler waits" in waits.read_text("utf-8"), "the second one waits")
-    ground.sandbox.switches(latency_ms=ground.slowly())
+    ground.sandbox.faults(latency_ms=ground.slowly())
     campaign = ground.campaign()
     campaign.launch()
     ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")

@@ -53,7 +53,7 @@ def _frozen_worker(ground: Ground, point: str, passes: int) -> tuple[Sent, "psut
 def _worker_frozen(ground: Ground) -> Run:
     """Freeze a worker in mid-transaction: 取消 works. Then another: its slice goes on, presses are answered."""
     ground.run("web", "tracking", "scheduler")
-    ground.sandbox.switches(latency_ms=ground.slowly())
+    ground.sandbox.faults(latency_ms=ground.slowly())
     called_off, first, _ = _frozen_worker(ground, "recording", 2)
     began = time.monotonic()
     clerk(ground.stack, "cancel", called_off.id)
@@ -67,7 +67,7 @@ def _worker_frozen(ground: Ground) -> Run:
     ground.end()
 
     ground.run("web", "tracking", "scheduler")
-    ground.sandbox.switches(latency_ms=ground.slowly())
+    ground.sandbox.faults(latency_ms=ground.slowly())
     campaign, second, frozen = _frozen_worker(ground, "recording", 2)
     pressed_s = _press(ground)
     ground.stack.restart("delivery")
@@ -85,7 +85,7 @@ def _worker_frozen_calling(frozen_s: float) -> Callable[[Ground], Run]:
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
-        ground.sandbox.switches(latency_ms=ground.slowly())
+        ground.sandbox.faults(latency_ms=ground.slowly())
         campaign, worker, frozen = _frozen_worker(ground, "sending", 300)
         ground.stack.restart("delivery")
         time.sleep(max(0.0, frozen + ground.scaled(frozen_s) - time.monotonic()))
@@ -102,7 +102,7 @@ def _scheduler_frozen(ground: Ground) -> Run:
     leads = ground.stack.log("scheduler")
     ground.until(lambda: "scheduler leads" in leads.read_text("utf-8"), "the first scheduler leads")
     ground.start("flask", "--app", "wsgi", "scheduler", log="second")
-    ground.sandbox.switches(latency_ms=ground.slowly())
+    ground.sandbox.faults(latency_ms=ground.slowly())
     campaign = ground.campaign()
     campaign.launch()
     ground.until(lambda: ground.requests() > ground.rows // 4, "a quarter is sent")
@@ -148,7 +148,7 @@ def _slow_neighbour(ground: Ground) -> Run:
         ).fetchone()
         assert row is not None  # noqa: S101 - it was prepared above
         slow = {"value": ground.scaled(_SLOW_MS), "on": f"karaden.create@{row[0]}"}
-        ground.sandbox.switches(latency_ms=slow)
+        ground.sandbox.faults(latency_ms=slow)
         ground.stack.env["BENCH_COMPANY"] = "0"
         campaign.launch()
         ground.until(lambda: ground.requests() > ground.rows // 5, "the slow company has its connections")
@@ -157,7 +157,7 @@ def _slow_neighbour(ground: Ground) -> Run:
         ground.until(lambda: _accepted(connection, ten.id), "the ten are accepted")
         waited = "SELECT extract(epoch FROM max(accepted_at) - min(queued_at)) FROM recipient"
         neighbour_s = float(_asked(connection, waited, ten.id))
-    ground.sandbox.switches()
+    ground.sandbox.faults()
     del ground.stack.env["BENCH_COMPANY"]
     told = campaign.verdict(time.monotonic(), beside=(ten.id,))
     return {**told, **_measured(neighbour_s=neighbour_s)}

@@ -42,11 +42,11 @@ def notices_unanswerable(ground: Ground) -> Run:
     ground.run("web", "tracking", "scheduler")
     shop = Shop.open(ground, _PAYERS // 4)
     silent, others = _parted(shop.people)
-    ground.sandbox.switches(webhooks_delay_ms=_DELAY_MS)
+    ground.sandbox.faults(webhooks_delay_ms=_DELAY_MS)
     _let_pay(shop, silent)
     told = ground.sandbox.payments()
     ids = [[one[name] for one in told[half::2] for name in ("id", "reference")] for half in (0, 1)]
-    ground.sandbox.switches(hang={"value": True, "ids": ids[0]}, error_before={"value": True, "ids": ids[1]})
+    ground.sandbox.faults(hang={"value": True, "ids": ids[0]}, error_before={"value": True, "ids": ids[1]})
     for site, account in shop.accounts.items():
         ground.sandbox.foreign(site, account["key"], _FOREIGN, merchant="merchant-1")
     _let_pay(shop, others)
@@ -59,7 +59,7 @@ def notices_unanswerable(ground: Ground) -> Run:
                 break
             time.sleep(_POLL_S)
     paid_s = time.monotonic() - since
-    ground.sandbox.switches()
+    ground.sandbox.faults()
     return {
         "unanswerable": len(silent),
         "foreign": _FOREIGN * len(shop.accounts),

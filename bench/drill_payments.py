@@ -51,7 +51,7 @@ def paying(way: Way, **switches: object) -> Callable[[Ground], Run]:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         shop = Shop.open(ground)
-        ground.sandbox.switches(
+        ground.sandbox.faults(
             **{
                 name: ground.scaled(value) if name.endswith("_ms") and isinstance(value, int) else value
                 for name, value in switches.items()

@@ -34,7 +34,7 @@ def _receipts_unanswerable(ground: Ground) -> Run:
     ground.run("web", "delivery", "scheduler")
     # a row in so many has a number that no SMS can be sent to
     campaign = Sent(ground, prepare(ground.stack, _TRUE + 1))
-    ground.sandbox.switches(receipts_off=True)
+    ground.sandbox.faults(receipts_off=True)
     campaign.launch()
     with database(ground.stack) as connection:
         wait(connection, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign.id)

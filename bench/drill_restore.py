@@ -156,7 +156,7 @@ def _fresh_install(ground: Ground) -> Run:
         fresh = Ground(stack, ground.sandbox, rows=_FEWER, factor=ground.factor)
         ground.sandbox.addresses(karaden_receipts=_receipts(stack))
         fresh.run(*_PROGRAMS)
-        ground.sandbox.switches(latency_ms=_SLOWLY)  # so that it is not over before it is looked at
+        ground.sandbox.faults(latency_ms=_SLOWLY)  # so that it is not over before it is looked at
         campaign = fresh.campaign()
         since = time.monotonic()
         campaign.launch()
@@ -188,7 +188,7 @@ def _sending(ground: Ground, rows: int, **own: str) -> Iterator[Sent]:
                 "UPDATE send_log SET started_at = started_at - interval '60 days',"
                 " answered_at = answered_at - interval '60 days' WHERE started_at > now() - interval '30 days'"
             )
-        ground.sandbox.switches(latency_ms=_SLOWLY)
+        ground.sandbox.faults(latency_ms=_SLOWLY)
         yield _uploaded(ground)
     finally:
         ground.rows = usual

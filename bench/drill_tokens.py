@@ -47,7 +47,7 @@ def restored_tokens(ground: Ground) -> Run:
     pages = _press_pay(ground, shop.people)
 
     _set_back(ground, first)
-    ground.sandbox.switches(receipts_off=True)
+    ground.sandbox.faults(receipts_off=True)
     after = ground.campaign()
     after.launch()
     _until(ground, "SELECT bool_and(sms_state = 'accepted') FROM recipient WHERE campaign_id = %s", after.id)

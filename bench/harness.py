@@ -109,7 +109,7 @@ class Ground:
         return process
 
     def doomed(self, act: str, point: str, passes: int) -> "subprocess.Popen[bytes]":
-        """Start a delivery worker that something befalls at a point of its way (`bench.fault_injection`); it waits for jobs."""
+        """Start a delivery worker with a fault at a point of its way (`bench.fault_injection`); it waits for jobs."""
         with self.redis() as client:
             before = client.scard("rq:workers")
         self.stack.log("doomed").unlink(missing_ok=True)
@@ -160,7 +160,7 @@ class Ground:
     def in_mid_campaign(self, *programs: str, **own: str) -> "Iterator[Sent]":
         """Begin with a campaign of which a quarter is sent, slowly, and the rest is not."""
         self.run(*(programs or ("web", "tracking", "delivery", "scheduler")), **own)
-        self.sandbox.switches(latency_ms=self.slowly())
+        self.sandbox.faults(latency_ms=self.slowly())
         campaign = self.campaign()
         campaign.launch()
         self.until(lambda: self.requests() > self.rows // 4, "a quarter is sent")

@@ -1,4 +1,4 @@
-"""Campaigns whose people `dev.page_visits` brings into every state: written, uploaded, checked and launched as staff do.
+"""Campaigns whose people `dev.page_visits` brings into every state, made and launched as staff do.
 
 `python -m dev.seed_page_states` runs in a stack's environment and prints `[{play, language, reference, phone}, …]` as
 JSON. A play is a kind of campaign; each person is one visit. Everybody was born on 1980-01-02, at 100-0001.

@@ -61,9 +61,9 @@ class Sandbox:
         """Forget all that happened and put every switch off; addresses stay."""
         self._call("POST", "/_sandbox/reset")
 
-    def switches(self, **switches: Any) -> None:  # noqa: ANN401 - a switch's setting: see sandbox.faults
-        """Set exactly these switches; those not named are off."""
-        self._call("PUT", "/_sandbox/switches", switches)
+    def faults(self, **faults: Any) -> None:  # noqa: ANN401 - a fault's setting: see sandbox.faults
+        """Turn on exactly these faults; those not named are off."""
+        self._call("PUT", "/_sandbox/switches", faults)
 
     def addresses(self, **maps: Mapping[str, Any]) -> None:
         """Replace some of `karaden_receipts` and, for each payment site, `stripe_webhooks`, `payjp_webhooks`, …."""

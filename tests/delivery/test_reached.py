@@ -202,7 +202,7 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
         with leases.holding(taken) as connection:
-            taken = claims.claim(
+            claimed = claims.claim(
                 connection,
                 taken,
                 account_id=way.account.id,
@@ -212,4 +212,4 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
                 limit=10,
             )
     # the one before carried generation 1, which was used: but it is the new one that waits
-    assert [(claim.attempt, claim.generation) for claim in taken] == [(2, 2)]
+    assert [(claim.attempt, claim.generation) for claim in claimed] == [(2, 2)]

@@ -100,7 +100,7 @@ def refunded_by_staff(stand: Stand) -> None:
 def refund_unanswered(stand: Stand) -> None:
     """The site gives the money back and its answer is lost, twice: asked again, it goes back once."""
     payment_id = pay(stand)
-    stand.sandbox.switches(reset_after_body={"next": 2, "on": refund_call(stand)})
+    stand.sandbox.faults(reset_after_body={"next": 2, "on": refund_call(stand)})
     assert act(stand, operations.refund, payment_id) is Given.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
@@ -108,14 +108,14 @@ def refund_unanswered(stand: Stand) -> None:
 def refund_site_away(stand: Stand) -> None:
     """Nothing was asked of the site: nothing is changed, and the next press does it."""
     payment_id = pay(stand)
-    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    stand.sandbox.faults(error_before={"value": True, "on": f"{stand.name}."})
     with pytest.raises(Refused, match="まだ何も変えていません"):
         act(stand, operations.refund, payment_id)
     assert (stand.state(), stand.payment()["refund_asked_at"], money_back(stand)) == ("paid", None, [0])
-    stand.sandbox.switches(error_before={"value": True, "on": refund_call(stand)})
+    stand.sandbox.faults(error_before={"value": True, "on": refund_call(stand)})
     assert act(stand, operations.refund, payment_id) is Given.UNKNOWN
     assert (stand.state(), money_back(stand)) == ("paid", [0])
-    stand.sandbox.switches()
+    stand.sandbox.faults()
     assert act(stand, operations.refund, payment_id) is Given.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
@@ -184,7 +184,7 @@ def by_hand_and_back(stand: Stand) -> None:
 def by_hand_site_away(stand: Stand) -> None:
     """The page under way can't be ended: whoever records the money is told that it can still be paid."""
     stand.press()
-    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    stand.sandbox.faults(error_before={"value": True, "on": f"{stand.name}."})
     assert (
         act(stand, manual_payments.settle, stand.person.id, Money("cash", AMOUNT, "窓口で受領"), despite_open=True)
         is True
@@ -193,7 +193,7 @@ def by_hand_site_away(stand: Stand) -> None:
 
 def lost_for_a_day(stand: Stand) -> None:
     """No webhook, nobody came back, no poll: the night finds the money, and nothing else."""
-    stand.sandbox.switches(webhooks_off=True)
+    stand.sandbox.faults(webhooks_off=True)
     stand.press()
     stand.choose(stand.traits.at_once)
     assert stand.state() == "started"
@@ -205,7 +205,7 @@ def lost_for_a_day(stand: Stand) -> None:
 
 def paid_after_its_end(stand: Stand) -> None:
     """The clock said that the page was over, and the money came all the same, without a word: the night finds it."""
-    stand.sandbox.switches(webhooks_off=True)
+    stand.sandbox.faults(webhooks_off=True)
     stand.press()
     url = stand.url()
     stand.database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
@@ -222,7 +222,7 @@ def paid_after_its_end(stand: Stand) -> None:
 
 def given_back_at_the_desk(stand: Stand) -> None:
     """A refund that the site's own desk made, without a word to us."""
-    stand.sandbox.switches(webhooks_off=True)
+    stand.sandbox.faults(webhooks_off=True)
     pay(stand)
     request = stand.provider.refund(stand.account(), stand.charge(), AMOUNT, "desk-1")
     assert request is not None
@@ -304,7 +304,7 @@ def disputed_without_a_word(stand: Stand) -> None:
     """No event came: the night finds it."""
     if stand.name == "paypay":
         pytest.skip("no disputes: it settles them with its users itself")
-    stand.sandbox.switches(webhooks_off=True)
+    stand.sandbox.faults(webhooks_off=True)
     pay(stand)
     stand.sandbox.act(stand.at_site()[0]["id"], "dispute" if stand.traits.tells_disputes else "dispute_lost")
     night(stand)
@@ -373,7 +373,7 @@ def time_of_payment(stand: Stand) -> None:
     for switch, off_s in (("paid_ahead_s", 86_400), ("paid_behind_s", 86_400)):
         stand.database.execute("UPDATE payment SET state = 'started', paid_at = NULL")
         stand.database.execute("UPDATE recipient SET payment_state = 'started', paid_at = NULL")
-        stand.sandbox.switches(**{switch: {"value": off_s, "on": stand.name}})
+        stand.sandbox.faults(**{switch: {"value": off_s, "on": stand.name}})
         told = stand.charge().paid_at
         assert told is not None
         assert abs(abs((told - datetime.now(UTC)).total_seconds()) - off_s) < 60
@@ -420,10 +420,10 @@ def misfit_given_back(stand: Stand) -> None:
     payment_id = _pay_a_misfit(stand)
     with pytest.raises(Refused, match="12,000円"):
         act(stand, operations.looked_at, payment_id)
-    stand.sandbox.switches(error_before={"value": True, "on": f"{stand.name}."})
+    stand.sandbox.faults(error_before={"value": True, "on": f"{stand.name}."})
     with pytest.raises(Refused, match="まだ何も変えていません"):
         act(stand, operations.looked_at, payment_id)
-    stand.sandbox.switches()
+    stand.sandbox.faults()
     assert (stand.state(), stand.payment()["problem"], stand.press()) == (
         "started",
         "mismatch: amount",

@@ -74,9 +74,9 @@ def test_two_managers_at_once_give_it_back_once(buyer: Buyer) -> None:
 
 def test_a_lost_answer_is_found_out_by_the_poll(buyer: Buyer) -> None:
     payment_id = paid(buyer)
-    buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.refund_create"})
+    buyer.site.faults(reset_after_body={"next": 1, "on": "stripe.refund_create"})
     act(buyer, operations.refund, payment_id)
-    buyer.site.switches()
+    buyer.site.faults()
     buyer.database.execute("UPDATE payment SET ask_at = now(), refund_asked_at = now() - interval '1 hour'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         asking.ask_due(buyer.tenant_id)
@@ -85,10 +85,10 @@ def test_a_lost_answer_is_found_out_by_the_poll(buyer: Buyer) -> None:
 
 def test_a_site_that_is_away_gives_nothing_back(buyer: Buyer) -> None:
     payment_id = paid(buyer)
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     with pytest.raises(Refused, match="まだ何も変えていません"):
         act(buyer, operations.refund, payment_id)
-    buyer.site.switches()
+    buyer.site.faults()
     assert (buyer.state(), refunds(buyer)) == ("paid", [])
     assert buyer.payments()[0]["refund_asked_at"] is None
 

@@ -103,7 +103,7 @@ def test_two_that_cannot_be_asked_about_delay_no_other_of_their_account(
 
 def test_what_gets_no_answer_is_asked_about_ever_more_rarely(buyer: Buyer) -> None:
     buyer.press()
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     waits = []
     for _ in range(7):
         buyer.database.execute("UPDATE payment SET ask_at = now()")
@@ -162,12 +162,12 @@ def test_a_provider_that_asks_to_be_left_alone_is_asked_nothing_by_anybody(
     """429 holds for the account, in each process: the wish stands in the database."""
     buyers = payers(6)
     site = buyers[0].site
-    site.switches(too_many_requests={"value": True, "on": "stripe"}, retry_after_s={"value": 60})
+    site.faults(too_many_requests={"value": True, "on": "stripe"}, retry_after_s={"value": 60})
     before = len(site.ledger("stripe"))
     assert not ask(buyers[0])
     first = len(site.ledger("stripe")) - before
     assert 1 <= first <= asking._AT_ONCE
-    site.switches()
+    site.faults()
     ask(buyers[0])
     buyers[0].database.execute("UPDATE payment SET checked_at = NULL")
     with pytest.raises(NoAnswer, match="left alone"):
@@ -191,7 +191,7 @@ def test_two_that_draw_429_delay_no_other_of_their_account(payers: Callable[[int
     buyers = payers(11)
     site = buyers[0].site
     busy = [buyer.payments()[-1]["provider_id"] for buyer in buyers[:2]]
-    site.switches(
+    site.faults(
         too_many_requests={"value": True, "on": "stripe.session_retrieve", "ids": busy}, retry_after_s={"value": wait_s}
     )
     began = time.monotonic()
@@ -205,7 +205,7 @@ def test_two_that_draw_429_delay_no_other_of_their_account(payers: Callable[[int
             break
         time.sleep(0.2)
     assert [buyer.state() for buyer in buyers] == ["started"] * 2 + ["paid"] * 9
-    site.switches()
+    site.faults()
     buyers[0].database.execute("UPDATE payment SET ask_at = now() WHERE unanswered > 0")
     buyers[0].database.execute("UPDATE payment_account SET ask_after = now()")
     ask(buyers[0])

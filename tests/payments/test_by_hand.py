@@ -80,9 +80,9 @@ def test_money_of_the_attempt_under_way_is_found_first(buyer: Buyer) -> None:
 def test_a_site_that_is_away_keeps_no_money_from_being_recorded(buyer: Buyer) -> None:
     """The page left open is ended by the poll; money that comes there first is told as a second payment."""
     buyer.press()
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     settle(buyer, despite_open=True)
-    buyer.site.switches()
+    buyer.site.faults()
     assert buyer.states() == ["started", "paid"]
     buyer.confirm(0)
     assert (buyer.state(), buyer.states()) == ("paid", ["expired", "paid"])
@@ -188,9 +188,9 @@ def test_taken_back_beside_a_slip_the_person_waits_for_it_again(buyer: Buyer) ->
 
 def test_taken_back_beside_an_open_page_that_page_goes_on(buyer: Buyer) -> None:
     buyer.press()
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     settle(buyer, despite_open=True)
-    buyer.site.switches()
+    buyer.site.faults()
     assert take_back(buyer) is PaymentState.STARTED
     assert str(buyer.press()) == "ready"
     assert buyer.states() == ["started", "cancelled"]
@@ -214,7 +214,7 @@ def test_the_wrong_one_of_two_is_taken_back_and_the_other_counts(buyer: Buyer) -
 
 def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
     """Recorded while the site is asked for a page: nobody is led there, and it is ended."""
-    buyer.site.switches(latency_ms={"value": 2_000, "on": "stripe.session_create"})
+    buyer.site.faults(latency_ms={"value": 2_000, "on": "stripe.session_create"})
     outcomes: list[checkout.Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))
     # what staff saw before had no attempt yet
@@ -231,6 +231,6 @@ def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
 def test_a_page_that_cannot_be_ended_beside_the_money_is_not_led_to(buyer: Buyer) -> None:
     buyer.press()
     assert buyer.url() is not None
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     settle(buyer, despite_open=True)
     assert (buyer.states(), buyer.url()) == (["started", "paid"], None)

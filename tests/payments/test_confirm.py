@@ -209,7 +209,7 @@ def test_money_that_came_twice_is_told_and_one_given_back_leaves_the_other(buyer
 def test_without_an_answer_nothing_changes(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     with pytest.raises(NoAnswer):
         buyer.confirm()
     assert (buyer.state(), buyer.states()) == ("started", ["started"])
@@ -224,7 +224,7 @@ def test_a_page_asks_the_site_once_in_a_while(buyer: Buyer) -> None:
         with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
             confirm.confirm_for_page(payment_id)
     assert len(buyer.site.ledger("stripe")) == asked + 1
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     buyer.database.execute("UPDATE payment SET checked_at = now() - interval '4 seconds'")
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         confirm.confirm_for_page(payment_id)
@@ -237,10 +237,10 @@ def test_money_for_an_older_attempt_ends_the_present_page(buyer: Buyer) -> None:
     buyer.stripe().v1.checkout.sessions.expire(older.provider_id)
     buyer.press()
     record(buyer, replace(older, status=ChargeStatus.PAID), 0)
-    buyer.site.switches(error_before={"value": True, "on": "stripe.session_expire"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe.session_expire"})
     buyer.confirm()
     assert buyer.states() == ["paid", "started"]
-    buyer.site.switches()
+    buyer.site.faults()
     buyer.confirm()
     assert (buyer.state(), buyer.states()) == ("paid", ["paid", "expired"])
     assert {session.status for session in buyer.sessions()} == {"expired"}

@@ -174,12 +174,12 @@ def refunded_in_part(stand: Stand) -> None:
 def wrong_amount(stand: Stand) -> None:
     stand.press()
     stand.choose(stand.traits.at_once)
-    stand.sandbox.switches(amount_wrong={"value": 1, "on": stand.name})
+    stand.sandbox.faults(amount_wrong={"value": 1, "on": stand.name})
     stand.confirm()
     assert (stand.state(), stand.payment()["problem"]) == ("started", "mismatch: amount")
     assert stand.steps() == ["started", "needs_review"]
     # put aside: a later right answer doesn't undo it, and no second payment starts
-    stand.sandbox.switches()
+    stand.sandbox.faults()
     stand.confirm()
     assert (stand.state(), stand.press()) == ("started", Outcome.CLOSED)
 
@@ -187,7 +187,7 @@ def wrong_amount(stand: Stand) -> None:
 def wrong_currency(stand: Stand) -> None:
     stand.press()
     stand.choose(stand.traits.at_once)
-    stand.sandbox.switches(currency_wrong={"on": stand.name})
+    stand.sandbox.faults(currency_wrong={"on": stand.name})
     stand.confirm()
     assert (stand.state(), stand.payment()["problem"]) == ("started", "mismatch: currency")
     assert stand.steps() == ["started", "needs_review"]
@@ -204,7 +204,7 @@ def bad_signature(stand: Stand) -> None:
 
 
 def replayed_event(stand: Stand) -> None:
-    stand.sandbox.switches(webhooks_doubled=True)
+    stand.sandbox.faults(webhooks_doubled=True)
     stand.press()
     stand.choose(stand.traits.at_once)
     different = stand.traits.events
@@ -228,7 +228,7 @@ def event_before_return(stand: Stand) -> None:
 
 
 def no_event(stand: Stand) -> None:
-    stand.sandbox.switches(webhooks_off=True)
+    stand.sandbox.faults(webhooks_off=True)
     stand.press()
     stand.choose(stand.traits.at_once)
     stand.poll()

@@ -89,13 +89,13 @@ def test_killed_between_the_charge_and_our_commit(
 def test_killed_between_the_sites_page_and_our_commit(
     buyer: Buyer, environment: dict[str, str], holder: Callable[[], psycopg.Connection]
 ) -> None:
-    buyer.site.switches(latency_ms=2_000)
+    buyer.site.faults(latency_ms=2_000)
     with child(buyer, environment, _PRESS.format(person=buyer.person.id)):
         _until(buyer.payments, "the attempt on record")
         lock = holder()
         _until(lambda: _waits(buyer), "the page to be kept")
     lock.close()
-    buyer.site.switches()
+    buyer.site.faults()
     assert [payment["provider_id"] for payment in buyer.payments()] == [None]
     assert len(buyer.sessions()) == 1
     # the same order again: the same page, and no second one

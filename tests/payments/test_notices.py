@@ -77,14 +77,14 @@ def test_a_notice_waits_while_the_site_gives_no_answer_but_not_for_ever(buyer: B
     buyer.press()
     buyer.choose("card")
     store(buyer, "evt_1", buyer.sessions()[0].id)
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     apply(buyer)
     assert outcomes(buyer.database) == [("evt_1", "", False)]
     buyer.database.execute("UPDATE payment_notice SET received_at = now() - interval '25 hours'")
     buyer.database.execute("UPDATE payment SET ask_at = now()")
     apply(buyer)
     assert outcomes(buyer.database) == [("evt_1", "left to the poll", True)]
-    buyer.site.switches()
+    buyer.site.faults()
     age(buyer, "10 minutes")
     apply(buyer)
     assert buyer.state() == "paid"
@@ -129,7 +129,7 @@ def test_the_longer_it_waits_the_rarer_it_is_asked_about_yet_within_minutes(buye
 
 
 def test_an_attempt_that_never_got_a_page_ends_with_its_time(buyer: Buyer) -> None:
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     buyer.press()
     apply(buyer)
     assert buyer.states() == ["started"]

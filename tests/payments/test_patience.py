@@ -154,13 +154,13 @@ def test_a_job_has_time(hanging: RawServer) -> None:
 
 def test_who_presses_pay_is_told_at_once(new_buyer: Callable[[], Buyer], site: Sandbox, clock: Clock) -> None:
     buyers = [new_buyer() for _ in range(3)]
-    site.switches(hang={"on": "stripe.session_create"})
+    site.faults(hang={"on": "stripe.session_create"})
     assert [buyer.press() for buyer in buyers[:2]] == [Outcome.UNAVAILABLE] * 2
     asked = len(site.ledger("stripe"))
     assert buyers[2].press() is Outcome.UNAVAILABLE
     assert len(site.ledger("stripe")) == asked
     # nothing was lost by it: once the site answers, each has a page
-    site.switches()
+    site.faults()
     clock.ahead(601)
     assert [buyer.press() for buyer in buyers] == [Outcome.READY] * 3
     assert all(buyer.states() == ["started"] for buyer in buyers)

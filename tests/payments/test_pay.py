@@ -64,7 +64,7 @@ def test_two_phones_at_once_get_one_page(buyer: Buyer) -> None:
 
 @pytest.mark.parametrize("fault", ["reset_after_body", "error_before", "reset_before_body", "too_many_requests"])
 def test_a_lost_answer_opens_no_second_page(buyer: Buyer, fault: str) -> None:
-    buyer.site.switches(**{fault: {"next": 1, "on": "stripe.session_create"}})
+    buyer.site.faults(**{fault: {"next": 1, "on": "stripe.session_create"}})
     assert buyer.press() is Outcome.READY
     assert len(buyer.sessions()) == len(buyer.payments()) == 1
     assert buyer.state() == "started"
@@ -72,7 +72,7 @@ def test_a_lost_answer_opens_no_second_page(buyer: Buyer, fault: str) -> None:
 
 def test_a_failure_that_the_site_repeats_for_ever_gives_way_to_a_new_attempt(buyer: Buyer) -> None:
     """Stripe answers a known key as it did the first time, a 500 too; the address of its page is lost."""
-    buyer.site.switches(error_after={"next": 1, "on": "stripe.session_create"})
+    buyer.site.faults(error_after={"next": 1, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.READY
     assert buyer.states() == ["failed", "started"]
     assert buyer.url() == buyer.sessions()[0].url
@@ -80,10 +80,10 @@ def test_a_failure_that_the_site_repeats_for_ever_gives_way_to_a_new_attempt(buy
 
 
 def test_a_site_that_is_away_is_told_and_tried_again_later(buyer: Buyer) -> None:
-    buyer.site.switches(error_before={"value": True, "on": "stripe.session_create"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.UNAVAILABLE
     assert (buyer.state(), buyer.url()) == ("unpaid", None)
-    buyer.site.switches()
+    buyer.site.faults()
     assert buyer.press() is Outcome.READY
     assert len(buyer.sessions()) == len(buyer.payments()) == 1
 
@@ -93,11 +93,11 @@ def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(
 ) -> None:
     monkeypatch.setattr(checkout, "_PATIENCE_S", 1.5)
     config.install(replace(config.settings(), send_timeout_s=1))
-    buyer.site.switches(hang={"value": True, "on": "stripe.session_create"})
+    buyer.site.faults(hang={"value": True, "on": "stripe.session_create"})
     began = datetime.now(UTC)
     assert buyer.press() is Outcome.UNAVAILABLE
     assert datetime.now(UTC) - began < timedelta(seconds=8)
-    buyer.site.switches()
+    buyer.site.faults()
     bulkhead.forget()  # its rest is over
     assert buyer.press() is Outcome.READY
     assert len(buyer.sessions()) == 1
@@ -105,9 +105,9 @@ def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(
 
 def test_an_order_that_changed_meanwhile_becomes_an_attempt_of_its_own(buyer: Buyer) -> None:
     """The lost page's address never reached anyone, so nobody can pay there."""
-    buyer.site.switches(reset_after_body={"value": True, "on": "stripe.session_create"})
+    buyer.site.faults(reset_after_body={"value": True, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.UNAVAILABLE
-    buyer.site.switches()
+    buyer.site.faults()
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         db.session.get_one(PaymentAccount, buyer.account_id).settings = {"methods": "card"}
         db.session.commit()
@@ -118,9 +118,9 @@ def test_an_order_that_changed_meanwhile_becomes_an_attempt_of_its_own(buyer: Bu
 
 
 def test_an_attempt_whose_page_never_came_is_dropped_once_it_is_old(buyer: Buyer) -> None:
-    buyer.site.switches(error_before={"value": True, "on": "stripe.session_create"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.UNAVAILABLE
-    buyer.site.switches()
+    buyer.site.faults()
     buyer.database.execute("UPDATE payment SET expires_at = now() + interval '20 minutes'")
     assert buyer.press() is Outcome.READY
     assert buyer.states() == ["cancelled", "started"]
@@ -157,7 +157,7 @@ def test_who_holds_a_slip_is_not_led_to_pay_beside_it(buyer: Buyer) -> None:
 def test_without_the_sites_word_a_page_under_way_still_serves(buyer: Buyer) -> None:
     buyer.press()
     url = buyer.url()
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     assert buyer.press() is Outcome.READY
     assert buyer.url() == url
     buyer.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
@@ -265,14 +265,14 @@ def test_no_page_while_an_older_attempt_is_looked_at(buyer: Buyer) -> None:
 def test_in_a_links_last_minutes_a_lost_answer_is_asked_for_again(buyer: Buyer) -> None:
     """The shortest page a site allows is longer than the link: its order may still be placed a moment later."""
     buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=5))
-    buyer.site.switches(reset_after_body={"next": 1, "on": "stripe.session_create"})
+    buyer.site.faults(reset_after_body={"next": 1, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.READY
     assert (len(buyer.payments()), len(buyer.sessions())) == (1, 1)
 
 
 def test_in_a_links_last_minutes_two_phones_meet_at_one_page(buyer: Buyer) -> None:
     buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=5))
-    buyer.site.switches(latency_ms={"value": 150, "on": "stripe.session_create"})
+    buyer.site.faults(latency_ms={"value": 150, "on": "stripe.session_create"})
     outcomes: list[Outcome] = []
     threads = [threading.Thread(target=lambda: outcomes.append(buyer.press())) for _ in range(3)]
     for thread in threads:

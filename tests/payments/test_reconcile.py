@@ -212,9 +212,9 @@ def test_a_person_closes_a_difference_once(buyer: Buyer) -> None:
 def test_a_site_that_is_away_is_asked_again_the_next_night(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    buyer.site.switches(error_before={"value": True, "on": "stripe"})
+    buyer.site.faults(error_before={"value": True, "on": "stripe"})
     night(buyer)
-    buyer.site.switches()
+    buyer.site.faults()
     assert (buyer.state(), found(buyer)) == ("started", [])
     night(buyer, 2)
     assert (buyer.state(), found(buyer)) == ("paid", [])

@@ -55,7 +55,7 @@ def forgotten(buyer: Buyer) -> datetime:
     """Pay, and restore a backup of before; return when the money came, by the site's word."""
     now = datetime.now(UTC)
     behind_s = min(600, int((now - day_bounds(now.astimezone(TOKYO).date())[0]).total_seconds()))
-    buyer.site.switches(paid_behind_s=behind_s)
+    buyer.site.faults(paid_behind_s=behind_s)
     assert buyer.press() is Outcome.READY
     buyer.choose("card")
     for table in ("payment", "event"):

@@ -175,11 +175,11 @@ def test_a_slip_that_lapsed_may_be_paid_again(shop: Shop, reader: Browser) -> No
 
 
 def test_a_site_that_is_away_is_told_with_the_way_on(shop: Shop, reader: Browser) -> None:
-    shop.site.switches(error_before={"value": True, "on": "stripe"})
+    shop.site.faults(error_before={"value": True, "on": "stripe"})
     reader.press()
     assert (reader.page.status_code, reader.title) == (503, "エラー：決済ページを開けませんでした | みどり信販")
     assert "お支払いは行われていません" in reader.text
-    shop.site.switches()
+    shop.site.faults()
     assert reader.press().path == "/p/pay"
 
 
@@ -188,13 +188,13 @@ def test_who_may_have_paid_is_not_told_that_nothing_was_paid(shop: Shop, reader:
     reader.press()
     shop.choose("card")
     shop.database.execute("UPDATE payment SET expires_at = now() + interval '1 minute'")
-    shop.site.switches(error_before={"value": True, "on": "stripe"})
+    shop.site.faults(error_before={"value": True, "on": "stripe"})
     reader.open("/p")
     reader.press()
     assert reader.page.status_code == 503
     assert "お支払いは行われていません" not in reader.text
     assert "もう一度支払わないでください" in reader.text
-    shop.site.switches()
+    shop.site.faults()
     reader.press()
     assert "お支払いが完了しました" in reader.text
 
@@ -401,7 +401,7 @@ def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alo
     reader.press()
     shop.choose("card")
     shop.later()
-    shop.site.switches(too_many_requests={"value": True, "on": "stripe"}, retry_after_s={"value": 600})
+    shop.site.faults(too_many_requests={"value": True, "on": "stripe"}, retry_after_s={"value": 600})
     reader.open("/p")
     assert "もう一度支払わずにお待ちください" in reader.text
     assert "手続きが途中です" not in reader.text
@@ -411,7 +411,7 @@ def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alo
     reader.open("/p")
     assert "お支払いを確認しています" in reader.text
     assert "支払いを続ける" not in reader.text
-    shop.site.switches()
+    shop.site.faults()
     database.execute("UPDATE payment_account SET ask_after = now()")
     shop.later()
     database.execute("UPDATE payment SET checked_at = checked_at - interval '1 minute'")
