@@ -13,9 +13,9 @@ from bench import drill_notices, drill_payments
 from bench.drill_payments import Shop, holds
 from bench.harness import Ground
 from sandbox.harness import Sandbox, running_sandbox
-from tests.outbound.rawserver import RawServer
 from tests.payments.stand import Stand, make_stand
 from tests.payments.test_conformance import listener, shops
+from tests.providers.rawserver import RawServer
 
 __all__ = ["listener", "shops"]
 

@@ -16,7 +16,7 @@ from jobs.intake import count_hidden_rows
 from tests import factories
 from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
-from tests.admin_views.test_flow_reading import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
+from tests.admin_views.lists.test_reading import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
 from tests.admin_views.uploads import upload
 from tests.e2e.test_office_views import Enter, enter, served
 

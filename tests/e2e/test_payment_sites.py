@@ -15,9 +15,9 @@ from werkzeug.serving import make_server
 from app.providers.payments import PROVIDERS
 from dev.browser import PHONE
 from sandbox.harness import Sandbox, running_sandbox
-from tests.outbound.rawserver import RawServer
 from tests.payments.stand import TRAITS, Stand, make_stand
 from tests.payments.test_conformance import listener, shops
+from tests.providers.rawserver import RawServer
 
 pytestmark = pytest.mark.e2e
 __all__ = ["listener", "shops"]

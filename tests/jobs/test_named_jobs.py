@@ -26,7 +26,7 @@ from app.config import Settings
 from app.extensions import db, limiter, redis_client
 from app.queues import JOBS, NamedJob
 from jobs.worker import Worker
-from tests.outbound.conftest import certificate
+from tests.providers.conftest import certificate
 
 __all__ = ["certificate"]
 

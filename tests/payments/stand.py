@@ -23,8 +23,8 @@ from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.outbound.rawserver import RawServer
 from tests.payments.shop import BACK, RETURN, choose
+from tests.providers.rawserver import RawServer
 
 Headers = dict[str, str]
 Webhook = tuple[Headers, bytes]

@@ -24,11 +24,11 @@ from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus, Order, RefundStatus, session_end
 from dev.contract import TABLE
 from sandbox.harness import Sandbox
-from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.cases_after import AFTER
 from tests.payments.sdks import paypay_client
 from tests.payments.shop import BACK, RETURN
 from tests.payments.stand import TRAITS, Stand, make_stand
+from tests.providers.rawserver import Peer, RawServer
 
 AMOUNT = 12_000
 JAPAN = ZoneInfo("Asia/Tokyo")

@@ -2,7 +2,7 @@
 
 from app.payments.checkout import Outcome
 from tests.payments.shop import Buyer, make_buyer
-from tests.payments.test_reconcile import found, night
+from tests.payments.test_reconciliation import found, night
 
 
 def again(buyer: Buyer) -> Buyer:

@@ -20,10 +20,10 @@ from app.payments.operations import Refused
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus
 from sandbox.harness import Sandbox
-from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.shop import choose
 from tests.payments.stand import Stand, make_stand
 from tests.payments.test_conformance import shops
+from tests.providers.rawserver import Peer, RawServer
 
 __all__ = ["shops"]
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from sandbox.harness import Sandbox, SandboxError
-from tests.outbound.rawserver import Peer, RawServer
 from tests.payments.sdks import paypay_client
+from tests.providers.rawserver import Peer, RawServer
 
 KEY = "key_desk"
 

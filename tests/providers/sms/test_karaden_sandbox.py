@@ -1,0 +1,183 @@
+"""The adapter and the engine against the sandbox: what the network did to a message, and what the ledger says of it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.providers.curl import Engine, perform
+from app.providers.http import Answer, Response
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage
+from app.providers.sms.karaden import karaden
+from sandbox.harness import Sandbox, running_sandbox
+from tests.providers.rawserver import Peer, RawServer
+
+SETTINGS = {"tenant_id": "159bfd33-b9b7-f424-4755-c119b324591d", "service_id": "12"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Sandbox]:
+    with running_sandbox(receipt_delay_ms=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: Sandbox) -> Sandbox:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def account(sandbox: Sandbox) -> SmsAccount:
+    return SmsAccount(sandbox.karaden_base, SETTINGS, {"token": "token"})
+
+
+def send(account: SmsAccount, reference: str, to: str = "+819012345678") -> Outcome:
+    return karaden.outcome(
+        perform(karaden.send(account, SmsMessage(to, "お届け物です https://todoke.example/a", reference)))
+    )
+
+
+def look_up(account: SmsAccount, reference: str) -> Report | None:
+    response = perform(karaden.lookup(account, reference))
+    assert isinstance(response, Response)
+    return karaden.found(response, reference)
+
+
+def wait_for_end(account: SmsAccount, provider_id: str) -> Report:
+    for _ in range(500):
+        response = perform(karaden.detail(account, provider_id))
+        assert isinstance(response, Response)
+        report = karaden.report(response)
+        if report.state is not ReportState.PROCESSING:
+            return report
+        time.sleep(0.02)
+    pytest.fail("the message never came to an end")
+
+
+@pytest.mark.parametrize(
+    ("to", "state", "code", "units"),
+    [
+        ("+819012345678", ReportState.DELIVERED, "received", 1),
+        ("+819012340000", ReportState.UNDELIVERED, "error", 0),
+        ("+819012340001", ReportState.UNDELIVERED, "unconnected", 0),
+    ],
+)
+def test_a_message_goes_its_way(
+    sandbox: Sandbox, account: SmsAccount, to: str, state: ReportState, code: str, units: int
+) -> None:
+    outcome = send(account, "ref-1", to)
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert outcome.provider_id is not None
+    assert outcome.references == ("ref-1",)
+    report = wait_for_end(account, outcome.provider_id)
+    assert (report.state, report.code, report.units) == (state, code, units)
+    assert look_up(account, "ref-1") == report
+    assert look_up(account, "ref-2") is None
+    (message,) = sandbox.messages()
+    assert (message["to"], message["body"], message["tags"]) == (
+        "0" + to[3:],
+        "お届け物です https://todoke.example/a",
+        ["ref-1"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("switch", "kind", "code", "got_in"),
+    [
+        ("reset_before_body", OutcomeKind.UNKNOWN, "reset", False),
+        ("too_many_requests", OutcomeKind.LATER, "http_429", False),
+        ("error_before", OutcomeKind.UNKNOWN, "http_500", False),
+        ("error_after", OutcomeKind.UNKNOWN, "http_500", True),
+        ("reset_after_body", OutcomeKind.UNKNOWN, "reset", True),
+        ("hang", OutcomeKind.UNKNOWN, "timeout", True),
+    ],
+)
+def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
+    sandbox: Sandbox, account: SmsAccount, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
+) -> None:
+    assert send(account, "first").kind is OutcomeKind.ACCEPTED  # the connection is kept: the dangerous case
+    sandbox.faults(**{switch: {"next": 1, "on": "karaden.create"}, "retry_after_s": 7})
+    outcome = send(replace(account, timeout_s=0.5) if switch == "hang" else account, "second")
+    assert (outcome.kind, outcome.code) == (kind, code)
+    assert outcome.retry_after_s == (7.0 if switch == "too_many_requests" else None)
+    found = look_up(account, "second")
+    assert (found is not None) is got_in
+    assert found is None or found.code != "duplicate"
+    assert Counter(tag for message in sandbox.messages() for tag in message["tags"])["second"] == int(got_in)
+
+
+def test_a_wrong_token_is_the_accounts_fault(sandbox: Sandbox) -> None:
+    account = SmsAccount(sandbox.karaden_base, SETTINGS, {"token": ""})
+    outcome = send(account, "ref-1")
+    assert (outcome.kind, outcome.code, outcome.account_fault) == (OutcomeKind.LATER, "unauthentication", True)
+    nobody = SmsAccount(sandbox.karaden_base, SETTINGS | {"tenant_id": "x"}, {"token": "token"})
+    outcome = send(nobody, "ref-1")
+    assert (outcome.kind, outcome.code, outcome.account_fault) == (OutcomeKind.LATER, "invalid_tenant", True)
+
+
+def test_a_message_too_long_is_refused(account: SmsAccount) -> None:
+    request = karaden.send(account, SmsMessage("+819012345678", "あ" * 661, "ref-1"))
+    assert karaden.outcome(perform(request)) == Outcome(OutcomeKind.REFUSED, "validation_error:body")
+
+
+def test_a_receipt_tells_what_the_detail_tells(sandbox: Sandbox, account: SmsAccount) -> None:
+    with RawServer(*[serve_receipt] * 4) as receiver:
+        sandbox.addresses(karaden_receipts={"12": receiver.url})
+        outcome = send(account, "ref-1")
+        assert outcome.provider_id is not None
+        for _ in range(500):
+            if receiver.requests:
+                break
+            time.sleep(0.02)
+        (report,) = karaden.receipt(receiver.requests[0].partition(b"\r\n\r\n")[2], {})
+    assert report == wait_for_end(account, outcome.provider_id)
+    assert report.references == ("ref-1",)
+
+
+def serve_receipt(peer: Peer) -> None:
+    peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_crowd_in_bad_weather_is_sent_once_each(sandbox: Sandbox, account: SmsAccount) -> None:
+    """Every fault at once, 600 messages, 32 connections: what we believe is what the ledger says."""
+    sandbox.faults(
+        seed=1,
+        reset_before_body={"rate": 0.05, "on": "karaden.create"},
+        reset_after_body={"rate": 0.05, "on": "karaden.create"},
+        error_after={"rate": 0.05, "on": "karaden.create"},
+        too_many_requests={"rate": 0.05, "on": "karaden.create"},
+        hang={"next": 5, "on": "karaden.create"},
+    )
+    outcomes: dict[str, Outcome] = {}
+
+    def on_answer(reference: str, answer: Answer) -> None:
+        outcomes[reference] = karaden.outcome(answer)
+
+    messages = [SmsMessage(f"+8190{number:08}", "本文", f"ref-{number}") for number in range(10_000_000, 10_000_600)]
+    hasty = replace(account, timeout_s=2)
+    source: Iterator[Any] = ((message.reference, karaden.send(hasty, message)) for message in messages)
+    with Engine[str](32) as engine:
+        engine.run(source, on_answer, lambda _reference: True, pytest.fail)
+    taken = Counter(tag for message in sandbox.messages() for tag in message["tags"])
+    assert max(taken.values()) == 1
+    for reference, outcome in outcomes.items():
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            assert taken[reference] == 1
+        elif outcome.kind is OutcomeKind.LATER:
+            assert taken[reference] == 0
+        else:
+            assert outcome.kind is OutcomeKind.UNKNOWN
+    assert len(outcomes) == 600
+    assert {kind for kind, count in Counter(o.kind for o in outcomes.values()).items() if count > 10} == {
+        OutcomeKind.ACCEPTED,
+        OutcomeKind.LATER,
+        OutcomeKind.UNKNOWN,
+    }
+    unknown = [reference for reference, outcome in outcomes.items() if outcome.kind is OutcomeKind.UNKNOWN]
+    assert {reference for reference in unknown if look_up(account, reference) is None} == {
+        reference for reference in unknown if not taken[reference]
+    }
