@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _of_request() -> dict[str, str | None]:
-    """Give what a log line says of the request in which it is written: never its address, which may be a link."""
+    """Return what a log line says of the request in which it is written: never its address, which may be a link."""
     return {"endpoint": request.endpoint, "method": request.method} if has_request_context() else {}
 
 

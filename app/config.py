@@ -352,7 +352,7 @@ def install(settings: Settings) -> None:
 
 
 def settings() -> Settings:
-    """Give this process's settings; an error before `create_app`."""
+    """Return this process's settings; an error before `create_app`."""
     if _Current.value is None:
         raise RuntimeError("create_app() has not run: there are no settings yet")
     return _Current.value

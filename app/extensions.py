@@ -47,7 +47,7 @@ class QuickLimiter(Limiter):
 
     @property
     def context(self) -> LimiterContext:
-        """Give what is known of the request's limits; where there are none, nothing is noted."""
+        """Return what is known of the request's limits; where there are none, nothing is noted."""
         return self._nothing if request.endpoint in self.unlimited else super().context
 
     def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:  # noqa: FBT001, FBT002 - Flask-Limiter's own
@@ -115,7 +115,7 @@ class RedisClient:
 
 
 def counted_address() -> str:
-    """Give what limits count by: the client's address, of IPv6 the network that one customer has."""
+    """Return what limits count by: the client's address, of IPv6 the network that one customer has."""
     told = get_remote_address()
     try:
         address = ip_address(told)

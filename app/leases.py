@@ -79,7 +79,7 @@ def hold(connection: Connection, lease: Lease) -> None:
 
 
 def beat(lease: Lease) -> None:
-    """Give a sign of life. Raises Lost."""
+    """Renew the lease. Raises Lost."""
     with tenancy.transaction() as connection:
         hold(connection, lease)
 

@@ -31,17 +31,17 @@ def address(recipient_id: int, generation: int, secret: bytes | None) -> str:
 
 
 def trial_address() -> str:
-    """Give the address in a trial SMS: as long as every link, and nobody's."""
+    """Return the address in a trial SMS: as long as every link, and nobody's."""
     return f"{settings().link_base_url}/{TRIAL}".ljust(length(), "0")
 
 
 def length() -> int:
-    """Give the length of every link of this installation, in characters (all ASCII)."""
+    """Return the length of every link of this installation, in characters (all ASCII)."""
     return len(settings().link_base_url) + 1 + settings().link_token_chars
 
 
 def expiry(campaign: Mapping[str, object], sent_at: datetime) -> datetime:
-    """Say when a link sent at `sent_at` ends: a fixed time, or so many minutes later."""
+    """Return when a link sent at `sent_at` ends: a fixed time, or so many minutes later."""
     until, minutes = campaign["link_until"], campaign["link_minutes"]
     if isinstance(until, datetime):
         return until

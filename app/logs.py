@@ -100,7 +100,7 @@ class _Seldom(logging.Filter):
 
 
 def scrub(value: object, key: str = "") -> object:
-    """Give `value` without what must not be written, through lists and mappings."""
+    """Return `value` without what must not be written, through lists and mappings."""
     if key and _SECRET_KEYS.search(key):
         return REDACTED
     if isinstance(value, str):

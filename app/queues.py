@@ -139,7 +139,7 @@ _offers = _Offers()
 
 
 def queue(name: str) -> Queue:
-    """Give a queue."""
+    """Return a queue."""
     return Queue(name, connection=redis_client.connection, serializer=JSONSerializer, job_class=NamedJob)
 
 
@@ -171,12 +171,12 @@ def finish_offers() -> None:
 
 
 def begun(job: str, *ids: int) -> None:
-    """Say that a job put there `once` runs now: what is committed from here on needs another."""
+    """Mark that a job put there `once` runs now: what is committed from here on needs another."""
     redis_client.connection.delete(_promise(job, ids))
 
 
 def waiting(job: str) -> set[tuple[int, ...]]:
-    """Give the arguments of the jobs of this name that wait on their queue, so that a sweep doubles none."""
+    """Return the arguments of the jobs of this name that wait on their queue, so that a sweep doubles none."""
     target = queue(JOBS[job][0])
     found = NamedJob.fetch_many(target.get_job_ids(), connection=target.connection, serializer=JSONSerializer)
     ours = (item for item in found if isinstance(item, NamedJob) and item.fault() is None)

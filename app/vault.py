@@ -55,7 +55,7 @@ class Place(NamedTuple):
     row_id: int
 
     def aad(self) -> bytes:
-        """Give the associated data."""
+        """Return the associated data."""
         return f"{self.tenant_id}|{self.table}|{self.column}|{self.row_id}".encode()
 
 

@@ -70,7 +70,7 @@ def main(names: Sequence[str]) -> int:
 
 
 def holds(run: Run) -> bool:
-    """Say whether a state came out as it must; what was not measured in a language does not count."""
+    """Return whether a state came out as it must; what was not measured in a language does not count."""
     performance, requests, size = (run[name] for name in ("performance", "requests", "gzip_bytes"))
     return (
         run["axe"] == run["fit"] == 0
@@ -94,7 +94,7 @@ def violations(visit: Visit) -> list[str]:
 
 
 def weight(visit: Visit) -> tuple[int, int]:
-    """Give the requests that show the page, of a browser without a cache, and their bodies' size when gzipped."""
+    """Return the requests that show the page, of a browser without a cache, and their bodies' size when gzipped."""
     parts: list[str] = visit.page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
     bodies = [visit.document, *(visit.page.request.get(url).body() for url in parts)]
     return len(bodies), sum(len(gzip.compress(body, 6)) for body in bodies)
@@ -139,7 +139,7 @@ class Judge:
         self._process = process
 
     def __call__(self, name: str, visit: Visit) -> dict[str, Any]:
-        """Give the two scores and what was found. Raises DevError."""
+        """Return the two scores and what was found. Raises DevError."""
         # the same wrong answer again must lead to the same page
         visit.change(
             "UPDATE recipient SET failed_attempts = failed_attempts - 1 WHERE failed_attempts > 0 AND id = {id}"

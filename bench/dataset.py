@@ -89,7 +89,7 @@ _REST = (
 
 
 def fill(env: Mapping[str, str], tenant_code: str, rows: int) -> None:
-    """Give a company `rows` people, attempts, payments, audit entries and drafts, in campaigns of 50,000."""
+    """Make a company `rows` people, attempts, payments, audit entries and drafts, in campaigns of 50,000."""
     settings = Settings.from_env(env)
     vault = Vault()
     vault.load(settings.field_keys, settings.digest_key, settings.link_token_chars)
@@ -125,12 +125,12 @@ def fill(env: Mapping[str, str], tenant_code: str, rows: int) -> None:
 
 
 def phone(number: int) -> str:
-    """Give the number of the n-th person, in E.164: spread as numbers are, the same each time."""
+    """Return the number of the n-th person, in E.164: spread as numbers are, the same each time."""
     return f"+81{random.Random(number).choice('789')}0{1_000_0000 + number * 7_919 % 90_000_000:08d}"
 
 
 def reference(number: int) -> str:
-    """Give the reference of the n-th person."""
+    """Return the reference of the n-th person."""
     return f"K{number:07d}"
 
 

@@ -198,7 +198,7 @@ class Shop:
 
 
 def holds(run: Run) -> bool:
-    """Say whether a cell came out as it must."""
+    """Return whether a cell came out as it must."""
     return run["payments"] == PAYMENTS and not any(run[name] for name in ("lost", "duplicated", "yen_difference"))
 
 

@@ -32,7 +32,7 @@ _CARD = {"stripe": "card", "payjp": "card", "komoju": "credit_card", "paypay": "
 
 
 def restored_tokens(ground: Ground) -> Run:
-    """Give the row numbers of a list that was sent to another list, and let all that was given out come back."""
+    """Return the row numbers of a list that was sent to another list, and let all that was given out come back."""
     ground.run("web", "tracking", "delivery", "scheduler")
     first = _value(ground, "SELECT nextval(pg_get_serial_sequence('recipient', 'id'))")
     before = ground.campaign()

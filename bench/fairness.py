@@ -71,7 +71,7 @@ def _of(stack: Stack, company: str) -> Stack:
 
 
 def _waited(connection: psycopg.Connection, big: int, campaign_id: int) -> Run:
-    """Say how long the ten waited, and how many of the million still did."""
+    """Return how long the ten waited, and how many of the million still did."""
     row = connection.execute(
         """
         SELECT (SELECT count(*) FROM recipient WHERE campaign_id = %s AND sms_state IN ('draft', 'queued')),

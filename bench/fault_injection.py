@@ -84,7 +84,7 @@ _ACTS: dict[str, Callable[[], None]] = {
 
 
 def _watch_database(fate: _Fate) -> None:
-    """Tell `fate` of what PostgreSQL is told."""
+    """Inform `fate` of what PostgreSQL is told."""
     execute, commit = psycopg.Cursor.execute, psycopg.Connection.commit
 
     def executing(cursor: Any, query: Any, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - psycopg's own
@@ -105,7 +105,7 @@ def _watch_database(fate: _Fate) -> None:
 
 
 def _watch_requests(fate: _Fate) -> None:
-    """Tell `fate` of each request, just before its first byte leaves."""
+    """Inform `fate` of each request, just before its first byte leaves."""
     run = Engine.run
 
     def running(engine: Any, source: Any, on_answer: Any, before_call: Any, on_skipped: Any) -> None:  # noqa: ANN401

@@ -41,7 +41,7 @@ _BOOK_PARTS = {
 
 
 def company() -> int:
-    """Give the company that BENCH_COMPANY counts to (from 0, the default) among those that were seeded."""
+    """Return the company that BENCH_COMPANY counts to (from 0, the default) among those that were seeded."""
     with tenancy.platform():
         ids = db.session.scalars(select(Tenant.id).order_by(Tenant.id)).all()
     return ids[int(os.environ.get("BENCH_COMPANY", "0"))]

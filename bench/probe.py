@@ -58,7 +58,7 @@ _HEAD = {"Content-Type": _FORM}
 
 @cache
 def texts() -> tuple[tuple[str, str], ...]:
-    """Give what is typed, each kind at each length: as it is, and as an address or a form writes it."""
+    """Return what is typed, each kind at each length: as it is, and as an address or a form writes it."""
     made = [sign * (length // len(sign.encode())) for sign in _KINDS.values() for length in _LENGTHS]
     return tuple((text, quote_plus(text)) for text in made)
 
@@ -193,12 +193,12 @@ class Pulse:
             self.took.append((began, time.monotonic() - began))
 
     def since(self, moment: float) -> float:
-        """Give the 99th percentile."""
+        """Return the 99th percentile."""
         return percentile([took for began, took in self.took if began >= moment] or [0.0]) * 1000
 
 
 def crawl(browser: Browser, start: str) -> list[Form]:
-    """Give every form that can be reached by links, once for each kind of page."""
+    """Return every form that can be reached by links, once for each kind of page."""
     seen: set[str] = set()
     forms: dict[tuple[str, str, tuple[str, ...]], Form] = {}
     waiting = [start]
@@ -233,7 +233,7 @@ def slowest(acts: list[Callable[[], object]]) -> float:
 
 
 def form_acts(browser: Browser, form: Form) -> list[Callable[[], object]]:
-    """Give the acts that fill each of a form's fields, and the names of its files."""
+    """Return the acts that fill each of a form's fields, and the names of its files."""
     acts: list[Callable[[], object]] = []
     for name in form.fields:
         others = {other: value for other, value in form.fields.items() if other != name}
@@ -261,7 +261,7 @@ def multipart(values: Mapping[str, str], file: tuple[str, str] | None = None) ->
 
 
 def other_acts(browser: Browser, token: str) -> dict[str, list[Callable[[], object]]]:
-    """Give the acts upon what no form shows: headers, paths, queries, providers' calls, JSON."""
+    """Return the acts upon what no form shows: headers, paths, queries, providers' calls, JSON."""
     probes: dict[str, list[Callable[[], object]]] = {}
     for name in _HEADERS:
         probes[f"header {name}"] = [
@@ -349,7 +349,7 @@ def _probe(stack: Stack, token: str) -> list[dict[str, object]]:
 
 
 def _visitors(stack: Stack, token: str) -> Iterator[tuple[str, Browser, list[Form]]]:
-    """Give who fills forms in, with the forms that they see."""
+    """Return who fills forms in, with the forms that they see."""
     stranger = Browser(stack.web_port)
     yield "stranger", stranger, [*stranger.page("/admin/login").forms, *stranger.page("/verify").forms]
     person = Browser(stack.web_port)

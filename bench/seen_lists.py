@@ -181,7 +181,7 @@ def _many(lines: Sequence[Line], columns: Sequence[str], count: int) -> list[Lin
 
 
 def _twins(chance: Random, lines: list[Line], place: int) -> list[Line]:
-    """Give two people one number: a person decides which is right, so the second can't be taken."""
+    """Return two people one number: a person decides which is right, so the second can't be taken."""
     sound = [at for at, line in enumerate(lines) if line.person is not None and not line.hidden]
     if len(sound) < 2:  # noqa: PLR2004 - a pair
         return lines

@@ -37,7 +37,7 @@ class Day:
 
 
 def list_of(*, wrong: bool, only: frozenset[int] | None = None) -> bytes:
-    """Give the clerk's list as Excel saves it; `only` narrows it to some of its rows, counted from 1."""
+    """Return the clerk's list as Excel saves it; `only` narrows it to some of its rows, counted from 1."""
     rows = []
     for number in range(1, PEOPLE + 1):
         if only is not None and number not in only:
@@ -79,7 +79,7 @@ def spend(browser: Browser, stack: Stack, show: Show) -> Day:
 
 
 def _sign_in(browser: Browser, stack: Stack, role: str, complaints: list[str]) -> Page:
-    """Give the first one of a role a browser of their own."""
+    """Return the first one of a role a browser of their own."""
     account = next(account for account in stack.accounts if account["role"] == role)
     page = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo").new_page()
     page.set_default_timeout(_WAIT_MS)

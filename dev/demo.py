@@ -121,7 +121,7 @@ class _Life:
     due: float | None = None
 
     def died(self, now: float) -> float:
-        """Give the pause until the next start, seconds."""
+        """Return the pause until the next start, seconds."""
         steady = now - self.since > _STEADY_S
         self.pause = 1 if steady or not self.pause else min(self.pause * 2, _LONGEST_PAUSE_S)
         self.due = now + self.pause
@@ -132,7 +132,7 @@ class _Life:
 
 
 def banner(stack: Stack) -> str:
-    """Say where to go and who may log in."""
+    """Describe where to go and who may log in."""
     lines = [
         "",
         "=" * 78,

@@ -177,7 +177,7 @@ class Visits:
             raise
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -226,7 +226,7 @@ class Visits:
             raise DevError(f"{state.name} ({visit.language}) was not reached, but {visit.page.url}: {fault}") from fault
 
     def visit(self, page: Page, play: str, language: str) -> Visit:
-        """Give the next person of a play a page."""
+        """Return the next person of a play a page."""
         token, recipient_id = self._people[play, language].pop()
         visit = Visit(page, self.stack, language, play, token, recipient_id, self._database)
         page.on("response", visit.heed)

@@ -56,7 +56,7 @@ class Postgres:
     home: Path
 
     def url(self, user: str = ADMIN, database: str = "postgres") -> str:
-        """Give an address; `SUPERUSER` and `ADMIN` share the password."""
+        """Return an address; `SUPERUSER` and `ADMIN` share the password."""
         return f"postgresql://{user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def stop(self) -> None:

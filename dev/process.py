@@ -84,7 +84,7 @@ def signal_tree(process: subprocess.Popen[bytes], which: signal.Signals) -> list
 
 
 def _ended(process: psutil.Process) -> bool:
-    """Tell whether a process has ended; orphans may wait long for the system to clear them away."""
+    """Return whether a process has ended; orphans may wait long for the system to clear them away."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -125,13 +125,13 @@ def wait_until(
 
 
 def describe_end(process: subprocess.Popen[bytes]) -> str:
-    """Say how a program ended."""
+    """Describe how a program ended."""
     code = process.returncode
     return f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit {code}"
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Give the last lines of a log."""
+    """Return the last lines of a log."""
     with contextlib.suppress(OSError):
         return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     return ""
@@ -166,7 +166,7 @@ def wait_gone(pid_file: Path, program: str, *, limit_s: float = 10) -> None:
 
 
 def port_is_free(port: int) -> bool:
-    """Tell whether a server could listen on `port` now."""
+    """Return whether a server could listen on `port` now."""
     with socket.socket() as probe:
         # As servers do: a port whose last connections are only closing is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

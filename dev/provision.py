@@ -66,7 +66,7 @@ def _admin(url: str) -> Iterator[psycopg.Connection]:
 
 
 def _with(url: str, *, database: str, login: tuple[str, str] | None = None) -> str:
-    """Give `url` with another database, and another login."""
+    """Return `url` with another database, and another login."""
     parts = urlsplit(plain_url(url))
     netloc = parts.netloc
     if login:

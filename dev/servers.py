@@ -31,7 +31,7 @@ class Servers:
     valkey: Valkey | None
 
     def processes(self) -> dict[str, subprocess.Popen[bytes]]:
-        """Give the embedded servers by name."""
+        """Return the embedded servers by name."""
         own = {"postgres": self.postgres, "valkey": self.valkey}
         return {name: server.process for name, server in own.items() if server}
 
@@ -87,7 +87,7 @@ def start_servers(
 
 
 def plain_url(url: str) -> str:
-    """Give a PostgreSQL address as libpq reads it, without SQLAlchemy's driver."""
+    """Return a PostgreSQL address as libpq reads it, without SQLAlchemy's driver."""
     return "postgresql://" + url.split("://", 1)[-1]
 
 

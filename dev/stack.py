@@ -186,7 +186,7 @@ class Stack:
         wait_until(ready, self.programs[name], name=name, log=self.log(name), limit_s=_READY_LIMIT_S)
 
     def processes(self) -> dict[str, subprocess.Popen[bytes]]:
-        """Give what runs by name: postgres and valkey where they are our own, and the programs."""
+        """Return what runs by name: postgres and valkey where they are our own, and the programs."""
         return {**(self.servers.processes() if self.servers else {}), **self.programs}
 
     def restart(self, name: str) -> None:
@@ -224,7 +224,7 @@ class Stack:
 
 
 def serve(target: str, port: int) -> list[str]:
-    """Give the command of the web server, for a WSGI application named as module:name."""
+    """Return the command of the web server, for a WSGI application named as module:name."""
     granian = ["granian", "--interface", "wsgi", "--no-ws", "--workers", "1", *SERVER_LIMITS]
     return [sys.executable, "-m", *granian, "--host", "127.0.0.1", "--port", str(port), target]
 
@@ -277,7 +277,7 @@ def _secrets(path: Path) -> dict[str, str]:
 
 
 def answers(url: str) -> bool:
-    """Say whether a web server answers there."""
+    """Return whether a web server answers there."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
             return True

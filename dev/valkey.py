@@ -27,7 +27,7 @@ class Valkey:
     password: str
 
     def url(self, database: int = 0) -> str:
-        """Give an address."""
+        """Return an address."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def stop(self) -> None:

@@ -83,7 +83,7 @@ _STATEMENTS = {
 
 
 def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-    """Give the jobs that a person may be waiting for: who is due to be sent to, who is due to be asked about.
+    """Return the jobs that a person may be waiting for: who is due to be sent to, who is due to be asked about.
 
     A receipt that is tried again is due within seconds of the others.
     """
@@ -97,7 +97,7 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
 
 
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-    """Give each job's name with the arguments of those that are due; a name may come twice."""
+    """Return each job's name with the arguments of those that are due; a name may come twice."""
     yield from urgent()
     values = {"silent_import_s": _SILENT_IMPORT_S, "silent_wave_s": _SILENT_WAVE_S}
     for job, statement in _STATEMENTS.items():

@@ -22,14 +22,14 @@ _FILE = [
 
 
 def of_another_door(path: str) -> bool:
-    """Say whether a path is the back office's, the providers' or the supervisors'."""
+    """Return whether a path is the back office's, the providers' or the supervisors'."""
     return path.startswith(_OTHER_DOORS) and any(
         path == prefix or path.startswith(f"{prefix}/") for prefix in _OTHER_DOORS
     )
 
 
 def choose(path: str, status: str) -> list[tuple[str, str]]:
-    """Give the headers of an answer: whatever is no style sheet is a page."""
+    """Return the headers of an answer: whatever is no style sheet is a page."""
     if of_another_door(path):
         return []
     return _FILE if path.startswith(_KEPT) and status.startswith(("2", "304")) else _PAGE

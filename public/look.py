@@ -20,14 +20,14 @@ _DENSITY = 2
 
 
 def address(digest: str) -> str:
-    """Give the style sheet's address, for a company's look or for none."""
+    """Return the style sheet's address, for a company's look or for none."""
     if digest:
         return url_for("public.look_static", digest=digest, v=version())
     return url_for("public.static", filename="page.css", v=version())
 
 
 def sheet(digest: str) -> Response | None:
-    """Give the style sheet of a look; None where no company has it."""
+    """Return the style sheet of a look; None where no company has it."""
     try:
         return Response(_sheet(digest), mimetype="text/css")
     except LookupError:

@@ -32,7 +32,7 @@ def notice(name: str, *, status: int = 200, standing: Link | None = None, more: 
 
 
 def welcome(link: Link) -> Response:
-    """Give a link's first page. A whole list opens it at once, so it is made once per company and form."""
+    """Return a link's first page. A whole list opens it at once, so it is made once per company and form."""
     html = _welcome(link.common.face, link.common.asks, link.common.test)
     return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
 
@@ -43,7 +43,7 @@ def _welcome(who: Face, asks: bool, test: bool) -> str:  # noqa: FBT001 - what t
 
 
 def sample(who: Face, css: str) -> Response:
-    """Give a first page as a company tries it on, with the style sheet that shows its look."""
+    """Return a first page as a company tries it on, with the style sheet that shows its look."""
     until = datetime.now(UTC) + timedelta(days=14)
     shown = {"asks": True, "until": texts.moment(until, who.language), "css": css, "sample": True}
     return Response(_html("welcome", who, who.language, **shown))
@@ -65,7 +65,7 @@ def _html(template: str, who: Face | None, language: str, **context: Any) -> str
 
 
 def paragraphs(text: str) -> Markup:
-    """Give a written text as paragraphs and line breaks: a browser without style sheets shows them too."""
+    """Return a written text as paragraphs and line breaks: a browser without style sheets shows them too."""
     parts = re.split(r"\n{2,}", text.replace("\r\n", "\n").strip("\n"))
     lines = (Markup("<br>").join(part.split("\n")) for part in parts)
     return Markup().join(Markup("<p>{}</p>").format(part) for part in lines)

@@ -64,7 +64,7 @@ class LookConverter(BaseConverter):
 
 @bp.get("/look/<look:digest>.css")
 def look_static(digest: str) -> Response:
-    """Give the style sheet with a company's colour and logo."""
+    """Return the style sheet with a company's colour and logo."""
     return look.sheet(digest) or abort(404)
 
 
@@ -122,7 +122,7 @@ def visiting(
     more: tuple[str, ...] = ("over_cookies",),
     find: Callable[[int, bytes], Standing | None] = visit.by_id,
 ) -> Callable[[Callable[[Standing], Response]], Callable[[], Response]]:
-    """Give a view the person of the page session as they stand now, in their tenant's scope.
+    """Return a view the person of the page session as they stand now, in their tenant's scope.
 
     Without a session it shows the notice `missing` instead; with one whose link ended or is locked, that.
     """
@@ -287,7 +287,7 @@ def _is_session_of(link: Link) -> bool:
 
 
 def _proved(link: Link) -> bool:
-    """Say whether this browser's person proved who they are, and nothing has undone it since."""
+    """Return whether this browser's person proved who they are, and nothing has undone it since."""
     return _freshly_proved() and link.page in _VERIFIED
 
 
@@ -344,7 +344,7 @@ def _asked(
 
 
 def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
-    """Say how the payment stands in one word for the page, empty where none is asked for."""
+    """Describe how the payment stands in one word for the page, empty where none is asked for."""
     if standing.payment is PaymentState.NONE:
         return "", None
     attempt = attempts.that_counts(standing.recipient_id)

@@ -28,6 +28,6 @@ def pressed(key: str) -> BaseResponse:
 
 @bp.get("/<key>.css")
 def style(key: str) -> Response:
-    """Give its style sheet."""
+    """Return its style sheet."""
     found = branding_preview.find(key) or abort(404)
     return Response(look.compose(found.colour, found.logo), mimetype="text/css")

@@ -29,12 +29,12 @@ class _Side(SecureCookieSessionInterface):
         self._life = life
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Give the side's own name."""
+        """Return the side's own name."""
         del app
         return self._name
 
     def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime | None:
-        """Give the cookie's end, renewed with each answer, for sessions marked permanent."""
+        """Return the cookie's end, renewed with each answer, for sessions marked permanent."""
         del app
         return datetime.now(UTC) + self._life if session.permanent else None
 

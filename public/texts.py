@@ -404,7 +404,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 
 
 def texts(language: str) -> dict[str, str]:
-    """Give all words in a language; Japanese where we don't speak it."""
+    """Return all words in a language; Japanese where we don't speak it."""
     place = LANGUAGES.index(language) if language in LANGUAGES else 0
     return {name: words[place] for name, words in _TEXTS.items()}
 

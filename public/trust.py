@@ -27,7 +27,7 @@ def verify() -> Response:
 @csrf.exempt  # it changes nothing, and whoever asks has no session
 @limiter.limit("20 per minute; 200 per hour")
 def verified() -> Response:
-    """Say whether that company sends from that number."""
+    """Return whether that company sends from that number."""
     company, number = (request.form.get(name, "").strip() for name in ("company", "number"))
     too_long = [
         name for name, typed in (("company", company), ("number", number)) if len(typed) > sender_check.MOST_TYPED
@@ -45,7 +45,7 @@ def _verify(**context: Any) -> Response:  # noqa: ANN401 - a template's values
 
 @bp.get("/.well-known/security.txt")
 def security_txt() -> Response:
-    """Tell whoever finds a weakness whom to tell (RFC 9116); nothing where nobody is named."""
+    """Name the contact for whoever finds a weakness (RFC 9116); nothing where nobody is named."""
     if not settings().security_contact:
         abort(404)
     ends = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=_SECURITY_TXT_DAYS)

@@ -53,25 +53,25 @@ class Checkouts:
         return self._webhook(self._owners[session_id]).shop
 
     def sessions(self) -> list[Json]:
-        """Give every session of every account, oldest first."""
+        """Return every session of every account, oldest first."""
         return [found for found in self._objects.values() if found["object"] == "checkout.session"]
 
     def session(self, session_id: str) -> Json | None:
-        """Give a session by its id alone, as the payment page needs it, or None."""
+        """Return a session by its id alone, as the payment page needs it, or None."""
         found = self._objects.get(session_id)
         return found if found is not None and found["object"] == "checkout.session" else None
 
     def lines(self, session_id: str) -> list[Json]:
-        """Give a session's line items."""
+        """Return a session's line items."""
         lines: list[Json] = self._extras[session_id]["line_items"]
         return lines
 
     def payment(self, session: Json) -> Json | None:
-        """Give a session's payment intent, or None before the first try to pay."""
+        """Return a session's payment intent, or None before the first try to pay."""
         return self._objects.get(session["payment_intent"] or "")
 
     def find(self, account: str, kind: str, object_id: str) -> Json:
-        """Give one object of an account. Raises StripeError."""
+        """Return one object of an account. Raises StripeError."""
         found = self._objects.get(object_id)
         if found is None or found["object"] != kind or self._owners[object_id] != account:
             message = f"No such {kind}: '{object_id[:100]}'"
@@ -79,11 +79,11 @@ class Checkouts:
         return found
 
     def get(self, object_id: str) -> Json:
-        """Give an object that another one names."""
+        """Return an object that another one names."""
         return self._objects[object_id]
 
     def newest_first(self, account: str, kind: str) -> Sequence[Json]:
-        """Give an account's objects of a kind, newest first."""
+        """Return an account's objects of a kind, newest first."""
         return [self._objects[object_id] for object_id in reversed(self._order.get((account, kind), []))]
 
     def open(self, account: str, params: Mapping[str, Any]) -> Json:
@@ -170,7 +170,7 @@ class Checkouts:
         return session
 
     def refund(self, account: str, params: Mapping[str, Any]) -> Json:
-        """Give money back. Raises StripeError."""
+        """Refund money. Raises StripeError."""
         charge_id = params.get("charge")
         if charge_id is None:
             payment = self.find(account, "payment_intent", params["payment_intent"])
@@ -197,7 +197,7 @@ class Checkouts:
         return made
 
     def refunds_waiting(self, session: Json) -> list[Json]:
-        """Give the refunds of a session that wait for the person's bank account."""
+        """Return the refunds of a session that wait for the person's bank account."""
         payment = self.payment(session)
         paid = self._objects.get(payment["latest_charge"] or "") if payment is not None else None
         return [one for one in paid["refunds"]["data"] if one["status"] == "requires_action"] if paid else []
@@ -218,7 +218,7 @@ class Checkouts:
         self._put(account, paid)
 
     def refund_at_desk(self, session_id: str, amount: int | None) -> None:
-        """Give money back at Stripe's own desk: the refund bears nothing of ours. Raises WrongMomentError."""
+        """Refund money at Stripe's own desk: the refund bears nothing of ours. Raises WrongMomentError."""
         payment = self._paid(session_id)
         try:
             self.refund(
@@ -254,7 +254,7 @@ class Checkouts:
         self._emit(account, "charge.dispute.created" if status == "open" else "charge.dispute.closed", contested)
 
     def tell_of_foreign(self, account: str) -> None:
-        """Tell of a payment that another system took by the same contract."""
+        """Push an event of a payment that another system took by the same contract."""
         self._emit(account, "charge.refunded", objects.foreign_charge())
 
     def _paid(self, session_id: str) -> Json:

@@ -27,7 +27,7 @@ _PAYMENT_SITES = ("stripe", "payjp", "komoju", "paypay")
 
 
 def routes(world: World) -> list[web.RouteDef]:
-    """Give the control desk's routes."""
+    """Return the control desk's routes."""
     desk = Desk(world)
     return [
         web.get("/_sandbox/ledger", desk.ledger),
@@ -48,7 +48,7 @@ class Desk:
         self._world = world
 
     async def ledger(self, request: web.Request) -> web.Response:
-        """Give a page of the ledger."""
+        """Return a page of the ledger."""
         kind = request.query.get("kind")
         if kind not in {None, "karaden", *_PAYMENT_SITES}:
             return _bad(f"kind: give karaden, {', '.join(_PAYMENT_SITES)}, or leave it out")
@@ -59,13 +59,13 @@ class Desk:
         return _answer({"entries": entries, "next": entries[-1]["seq"] if entries else since})
 
     async def summary(self, request: web.Request) -> web.Response:
-        """Give the counts."""
+        """Return the counts."""
         del request
         requests, sent = self._world.ledger.counts(), dict(self._world.courier.counts)
         return _answer(self._world.messages.summary() | {"requests": requests, "sent": sent})
 
     async def messages(self, request: web.Request) -> web.Response:
-        """Give accepted SMS."""
+        """Return accepted SMS."""
         since, limit = _count(request, "since", 0), _count(request, "limit", len(self._world.messages.all))
         if since is None or limit is None:
             return _bad("since and limit: give whole numbers")
@@ -85,7 +85,7 @@ class Desk:
         )
 
     async def show_switches(self, request: web.Request) -> web.Response:
-        """Give the switches that are set."""
+        """Return the switches that are set."""
         del request
         return _answer(self._world.switches.show())
 
@@ -114,7 +114,7 @@ class Desk:
         return _answer({"set": sorted(wanted)})
 
     async def payments(self, request: web.Request) -> web.Response:
-        """Give what every payment site knows of its payments, oldest first site by site."""
+        """Return what every payment site knows of its payments, oldest first site by site."""
         del request
         checkouts = self._world.checkouts
         told = []

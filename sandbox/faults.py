@@ -76,7 +76,7 @@ class Switch:
     ids: tuple[str, ...] = ()
 
     def fires(self, dice: random.Random, call: str, path: str = "") -> bool:
-        """Say whether it acts this time, and count it."""
+        """Return whether it acts this time, and count it."""
         if not self.value or not call.startswith(self.on):
             return False
         if self.ids and not any(one in path for one in self.ids):
@@ -116,7 +116,7 @@ class Switches:
         self._dice.seed(seed)
 
     def show(self) -> dict[str, object]:
-        """Give what is set now, in the form that `replace` takes; `next` counts down."""
+        """Return what is set now, in the form that `replace` takes; `next` counts down."""
         shown: dict[str, object] = {} if self._seed is None else {"seed": self._seed}
         for name, switch in self._set.items():
             full: dict[str, object] = {"value": switch.value}
@@ -144,31 +144,31 @@ class Switches:
         return None
 
     def flag(self, name: str, call: str = "") -> bool:
-        """Say whether an on-or-off switch acts this time."""
+        """Return whether an on-or-off switch acts this time."""
         switch = self._set.get(name)
         return switch is not None and switch.fires(self._dice, call)
 
     def amount(self, name: str, call: str = "") -> float:
-        """Give the amount that counts this time."""
+        """Return the amount that counts this time."""
         switch = self._set.get(name)
         if switch is not None and (switch.fires(self._dice, call) or not switch.value):
             return switch.value
         return self._defaults.get(name, 0)
 
     def poison(self, number: str) -> int:
-        """Give the status with which a send to this number is refused, 0 for none."""
+        """Return the status with which a send to this number is refused, 0 for none."""
         switch = self._set.get("poison")
         if switch is None or not switch.fires(self._dice, "karaden.create", number):
             return 0
         return int(switch.value)
 
     def webhook_wait_s(self) -> float:
-        """Give how much later this webhook comes, seconds."""
+        """Return how much later this webhook comes, seconds."""
         jitter_ms = self.amount("webhooks_jitter_ms")
         return (self.amount("webhooks_delay_ms") + (self._dice.random() * jitter_ms if jitter_ms else 0)) / 1000
 
     def wait_s(self, call: str) -> float:
-        """Give how much later this call is answered, seconds."""
+        """Return how much later this call is answered, seconds."""
         if "latency_ms" not in self._set and "jitter_ms" not in self._set:
             return 0.0
         return (self.amount("latency_ms", call) + self._dice.random() * self.amount("jitter_ms", call)) / 1000

@@ -70,7 +70,7 @@ class Sandbox:
         self._call("PUT", "/_sandbox/addresses", maps)
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Give every request so far, oldest first, of one kind or of all."""
+        """Return every request so far, oldest first, of one kind or of all."""
         rows: list[dict[str, Any]] = []
         since = 0
         while True:
@@ -82,12 +82,12 @@ class Sandbox:
             since = page["next"]
 
     def messages(self) -> list[dict[str, Any]]:
-        """Give every accepted SMS: id, to, body, tags, at, state, limited_at."""
+        """Return every accepted SMS: id, to, body, tags, at, state, limited_at."""
         messages: list[dict[str, Any]] = self._call("GET", "/_sandbox/messages")
         return messages
 
     def payments(self) -> list[dict[str, Any]]:
-        """Give what every payment site knows: site, id, reference, amount, method, state, refunded."""
+        """Return what every payment site knows: site, id, reference, amount, method, state, refunded."""
         payments: list[dict[str, Any]] = self._call("GET", "/_sandbox/payments")
         return payments
 
@@ -100,7 +100,7 @@ class Sandbox:
         self._call("POST", "/_sandbox/foreign", {"site": site, "key": key, "count": count, **more})
 
     def summary(self) -> dict[str, Any]:
-        """Give the ledger's counts."""
+        """Return the ledger's counts."""
         summary: dict[str, Any] = self._call("GET", "/_sandbox/ledger/summary")
         return summary
 

@@ -34,7 +34,7 @@ class Journal:
             os.write(self._file, json.dumps(record, separators=(",", ":")).encode() + b"\n")
 
     def replay(self) -> Iterator[Record]:
-        """Give all records in order and cut off a half-written last line."""
+        """Return all records in order and cut off a half-written last line."""
         if self._file is None:
             return
         whole = 0

@@ -66,7 +66,7 @@ class Karaden:
         self._tokens = tokens
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
-        """Give the routes of the API, guarded."""
+        """Return the routes of the API, guarded."""
         messages = "/karaden/api/{tenant}/messages"
         return [
             web.post(messages, gate.guard("create", self._create)),
@@ -124,7 +124,7 @@ class Karaden:
         return Reply(200, body.encode(), _JSON)
 
     def _visible(self, tenant: str, wanted: "_Wanted") -> Iterator[Message]:
-        """Give what a list may show: less, or more, than it should where the switches say so."""
+        """Return what a list may show: less, or more, than it should where the switches say so."""
         if self._switches.flag("list_empty", "karaden.list"):
             return
         tag = None if self._switches.flag("list_unfiltered", "karaden.list") else wanted.tag

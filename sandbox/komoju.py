@@ -68,7 +68,7 @@ class Komoju:
         orders.told_by(SITE, self._tell)
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
-        """Give the routes of the API, guarded."""
+        """Return the routes of the API, guarded."""
         calls: list[tuple[str, str, str, Act]] = [
             ("POST", "sessions", "session_create", self._create),
             ("GET", "sessions/{id}", "session_show", self._show),

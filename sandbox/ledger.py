@@ -50,7 +50,7 @@ class Ledger:
         self._rows.clear()
 
     def entries(self, kind: str | None, since: int, limit: int) -> Iterator[dict[str, Any]]:
-        """Give up to `limit` rows after number `since`, oldest first, of one kind or of all."""
+        """Return up to `limit` rows after number `since`, oldest first, of one kind or of all."""
         left = limit
         for seq in range(since, len(self._rows)):
             if left == 0:

@@ -158,12 +158,12 @@ class Messages:
         return [tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", _CREATE) else draft.tags
 
     def find(self, tenant: str, message_id: str) -> Message | None:
-        """Give one message of a tenant."""
+        """Return one message of a tenant."""
         message = self._by_id.get(message_id)
         return message if message is not None and message.tenant == tenant else None
 
     def newest_first(self, tenant: str, to: str | None, tag: str | None) -> Iterable[Message]:
-        """Give a tenant's messages, newest first, of one number or tag or of all."""
+        """Return a tenant's messages, newest first, of one number or tag or of all."""
         if tag is not None:
             messages = [one for one in self._by_tag.get((tenant, tag.lower()), []) if not one.unlisted]
         else:

@@ -34,7 +34,7 @@ _WHERE = {
 
 
 def routes(world: World) -> list[web.RouteDef]:
-    """Give the pages' routes."""
+    """Return the pages' routes."""
     pages = OrderPages(world)
     return [
         web.get("/till/{id}", pages.pay),

@@ -90,20 +90,20 @@ class Orders:
         self._tellers[site] = teller
 
     def webhook(self, site: str, account: str) -> Webhook:
-        """Give an account's address, secret and shop; empty ones where none are set."""
+        """Return an account's address, secret and shop; empty ones where none are set."""
         known = self._webhooks.get(site, {})
         return known.get(account) or known.get("*") or Webhook()
 
     def all(self) -> list[Order]:
-        """Give every order, oldest first."""
+        """Return every order, oldest first."""
         return list(self._orders.values())
 
     def get(self, order_id: str) -> Order | None:
-        """Give an order by its page's id alone, as the page needs it."""
+        """Return an order by its page's id alone, as the page needs it."""
         return self._orders.get(order_id)
 
     def of(self, site: str, account: str) -> list[Order]:
-        """Give an account's orders, newest first."""
+        """Return an account's orders, newest first."""
         return [one for one in reversed(self._orders.values()) if (one.site, one.account) == (site, account)]
 
     def open(self, order: Order) -> Order:
@@ -158,7 +158,7 @@ class Orders:
         self._told(order, "cancelled")
 
     def refund(self, order: Order, amount: int, asked: dict[str, Any]) -> dict[str, Any]:
-        """Give money back, as `asked`. Raises WrongMomentError when there is not so much left."""
+        """Refund money, as `asked`. Raises WrongMomentError when there is not so much left."""
         if order.state != "paid" or not 0 < amount <= order.amount - order.refunded:
             raise WrongMomentError
         made = {"id": new_id(25), "amount": amount, "asked": asked, "at": time.time()}
@@ -182,7 +182,7 @@ class Orders:
         self._told(order, "disputed")
 
     def tell_of(self, order: Order, what: str) -> None:
-        """Tell an account's address of an order that is on no record here."""
+        """Push to an account's address an order that is on no record here."""
         webhook = self.webhook(order.site, order.account)
         if webhook.url:
             self._tellers[order.site](order, what, webhook)

@@ -27,7 +27,7 @@ _WITH_FAILED_REFUNDS = frozenset({"payjp"})
 
 
 def routes(world: World) -> list[web.RouteDef]:
-    """Give the desk's routes."""
+    """Return the desk's routes."""
     desk = OwnDesk(world)
     return [web.post("/_sandbox/payments/{id}", desk.act), web.post("/_sandbox/foreign", desk.foreign)]
 
@@ -78,7 +78,7 @@ class OwnDesk:
             raise WrongMomentError
 
     async def foreign(self, request: web.Request) -> web.Response:
-        """Tell of payments that another system took by the same contract."""
+        """Push events of payments that another system took by the same contract."""
         wanted = await _json(request)
         site, key, count = wanted.get("site"), wanted.get("key"), wanted.get("count")
         if site not in {"stripe", "payjp", "komoju", "paypay"} or not isinstance(key, str) or type(count) is not int:

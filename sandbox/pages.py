@@ -60,7 +60,7 @@ class Bubble:
 
 
 def routes(world: World) -> list[web.RouteDef | web.StaticDef]:
-    """Give the pages' routes."""
+    """Return the pages' routes."""
     pages = Pages(world)
     return [
         web.get("/", pages.start),
@@ -83,7 +83,7 @@ class Pages:
         self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
 
     async def start(self, request: web.Request) -> web.Response:
-        """Say what this is and where to go."""
+        """Return what this is and where to go."""
         del request
         world = self._world
         return self.page("start.html", messages=len(world.messages.all), numbers=len(world.messages.by_number))
@@ -209,16 +209,16 @@ class Pages:
         )
 
     def no_session(self) -> web.Response:
-        """Say that there is no such payment page."""
+        """Answer that there is no such payment page."""
         text = "アドレスをお確かめください。もとのページからもう一度お進みいただくこともできます。"
         return self.message(404, "お支払いページが見つかりません", text, None)
 
     def message(self, status: int, title: str, text: str, back: str | None) -> web.Response:
-        """Say one thing, with a way back."""
+        """Show one sentence, with a way back."""
         return self.page("message.html", status=status, title=title, text=text, back=back)
 
     def page(self, name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's values
-        """Give a page."""
+        """Return a page."""
         html = self._templates.get_template(name).render(values)
         return web.Response(status=status, text=html, content_type="text/html", headers=_SECURITY)
 

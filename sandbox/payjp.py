@@ -85,7 +85,7 @@ class Payjp:
         orders.told_by(SITE, self._tell)
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
-        """Give the routes of the API, guarded."""
+        """Return the routes of the API, guarded."""
         calls: list[tuple[str, str, str, Act]] = [
             ("POST", "checkout/sessions", "session_create", self._create),
             ("GET", "checkout/sessions", "session_list", self._list_sessions),

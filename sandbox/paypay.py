@@ -58,7 +58,7 @@ class PayPay:
         orders.told_by(SITE, self._tell)
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
-        """Give the routes of the API, guarded."""
+        """Return the routes of the API, guarded."""
         calls: list[tuple[str, str, str, Act]] = [
             ("POST", "codes", "code_create", self._create),
             ("DELETE", "codes/{id}", "code_delete", self._delete),

@@ -32,12 +32,12 @@ def fault(value: object, shape: Shape, path: str = "") -> str | None:
 
 
 def address(value: object) -> bool:
-    """Say whether a value is an http or https address."""
+    """Return whether a value is an http or https address."""
     return isinstance(value, str) and urlsplit(value).scheme in {"http", "https"} and bool(urlsplit(value).hostname)
 
 
 def metadata(value: object) -> bool:
-    """Say whether a value is an object of texts, at most 20 of them."""
+    """Return whether a value is an object of texts, at most 20 of them."""
     most = 20
     return isinstance(value, dict) and len(value) <= most and all(isinstance(one, str) for one in value.values())
 

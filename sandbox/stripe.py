@@ -117,7 +117,7 @@ class Stripe:
         self._idempotency = idempotency
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
-        """Give the routes of the API, guarded."""
+        """Return the routes of the API, guarded."""
         sessions = "/stripe/v1/checkout/sessions"
         calls: list[tuple[str, str, str, Act]] = [
             ("POST", sessions, "session_create", self._create),

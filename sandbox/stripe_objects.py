@@ -152,7 +152,7 @@ def session(params: Mapping[str, Any], amount: int, pages: str) -> Json:
 
 
 def customer_details() -> Json:
-    """Give what a person typed on the payment page; the sandbox asks for nothing, so it is always the same."""
+    """Return what a person typed on the payment page; the sandbox asks for nothing, so it is always the same."""
     return {
         "address": _NO_ADDRESS,
         "business_name": None,

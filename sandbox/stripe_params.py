@@ -51,7 +51,7 @@ def read(encoded: str, shape: Mapping[str, Any], required: Iterable[str] = ()) -
 
 
 def missing(name: str) -> StripeError:
-    """Say that a parameter is missing."""
+    """Report that a parameter is missing."""
     return StripeError(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 

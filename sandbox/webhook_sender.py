@@ -128,6 +128,6 @@ class Courier:
 
 
 def signature(body: bytes, secret: str, at: int) -> str:
-    """Give Stripe's signature header (https://docs.stripe.com/webhooks#verify-manually) for epoch seconds `at`."""
+    """Return Stripe's signature header (https://docs.stripe.com/webhooks#verify-manually) for epoch seconds `at`."""
     digest = hmac.digest(secret.encode(), b"%d.%s" % (at, body), "sha256").hex()
     return f"t={at},v1={digest}"

@@ -72,7 +72,7 @@ def received(sandbox: Sandbox) -> Counter[str]:
 
 
 def to_own_number(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Give the SMS to the company's own number."""
+    """Return the SMS to the company's own number."""
     return [message for message in sandbox.messages() if message["to"] == "0" + OWN[3:]]
 
 
@@ -127,19 +127,19 @@ class Job:
         return [row["reference"] for row in rows]
 
     def state(self) -> str:
-        """Give the campaign's state."""
+        """Return the campaign's state."""
         return str(self.rows("SELECT state FROM campaign WHERE id = %s")[0]["state"])
 
     def slice(self) -> dict[str, Any]:
-        """Give the first slice's row."""
+        """Return the first slice's row."""
         return self.rows("SELECT * FROM slice WHERE campaign_id = %s ORDER BY id")[0]
 
     def person(self, recipient_id: int) -> dict[str, Any]:
-        """Give one recipient's row."""
+        """Return one recipient's row."""
         return self.rows("SELECT * FROM recipient WHERE campaign_id = %s AND id = %s", recipient_id)[0]
 
     def events(self, recipient_id: int) -> list[str]:
-        """Give the states one person's SMS went through, in order."""
+        """Return the states one person's SMS went through, in order."""
         rows = self.rows(
             "SELECT state FROM event WHERE campaign_id = %s AND recipient_id = %s AND track = 'sms' ORDER BY id",
             recipient_id,

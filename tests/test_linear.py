@@ -49,7 +49,7 @@ class Found:
 
 
 def patterns() -> Iterator[Found]:
-    """Give every expression of the product: those that modules hold, and those written where they are used."""
+    """Return every expression of the product: those that modules hold, and those written where they are used."""
     seen: set[tuple[str, str, bool]] = set()
     for folder in ("app", "admin_views", "public", "callbacks", "jobs"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -66,7 +66,7 @@ def patterns() -> Iterator[Found]:
 
 
 def _uses(tree: ast.AST) -> dict[str, set[str]]:
-    """Give by name which methods of an expression are called, or taken."""
+    """Return by name which methods of an expression are called, or taken."""
     uses: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in _CALLS:
@@ -101,7 +101,7 @@ FOUND = list(patterns())
 
 
 def signs(pattern: str) -> list[str]:
-    """Give some signs that an expression knows, one for each set it names."""
+    """Return some signs that an expression knows, one for each set it names."""
     known: list[str] = []
 
     def walk(item: Any) -> None:
@@ -121,7 +121,7 @@ def signs(pattern: str) -> list[str]:
 
 
 def attacks(pattern: str, length: int) -> Iterator[str]:
-    """Give texts of that length that make an expression begin again and again, and fail at the end."""
+    """Return texts of that length that make an expression begin again and again, and fail at the end."""
     some = signs(pattern)
     words = "".join(re.findall(r"[^\W\d_]{2,}", pattern))[:20]
     for one in some:
@@ -134,7 +134,7 @@ def attacks(pattern: str, length: int) -> Iterator[str]:
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Give the processor time of an act, the best of two: others use this machine too."""
+    """Return the processor time of an act, the best of two: others use this machine too."""
     best = 1e9
     for _ in range(2):
         began = time.thread_time()

@@ -16,7 +16,7 @@ _AT_ONCE = 24
 
 
 def held_mb(port: int) -> int:
-    """Say how much the process holds that listens there."""
+    """Return how much the process holds that listens there."""
     ours = psutil.Process(os.getpid()).children(recursive=True)
     served = [one for one in ours if str(port) in one.cmdline() or any("granian" in word for word in one.cmdline())]
     return max(one.memory_info().rss for one in served) >> 20

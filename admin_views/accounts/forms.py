@@ -60,7 +60,7 @@ class AccountForm(Form):
             del self.tenant_id
 
     def of_provider(self) -> list[tuple[Any, Field]]:
-        """Give the provider's fields with the form's."""
+        """Return the provider's fields with the form's."""
         return [(item, self[PREFIX + item.name]) for item in self.provider.fields]
 
     def populate_obj(self, obj: Any) -> None:
@@ -78,7 +78,7 @@ class AccountForm(Form):
         }
 
     def secrets(self) -> dict[str, str]:
-        """Give the secrets that were typed."""
+        """Return the secrets that were typed."""
         return {item.name: field.data for item, field in self.of_provider() if item.secret and field.data}
 
 
@@ -148,7 +148,7 @@ class AccountView(SecureModelView):
         super().__init__(*args, **kwargs)
 
     def create_links(self) -> list[tuple[str, str]]:
-        """Give a way to a new account for each provider."""
+        """Return a way to a new account for each provider."""
         return [
             (f"{provider.label}のアカウントを登録する", self.get_url(".create_view", provider=name))
             for name, provider in self.providers.items()

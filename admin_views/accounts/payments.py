@@ -75,7 +75,7 @@ class PaymentAccountView(AccountView):
         model.unanswered = 0
 
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
-        """Tell the address to which the payment site sends its webhooks."""
+        """Return the address to which the payment site sends its webhooks."""
         address = f"{settings().public_base_url}/callbacks/payment/{model.id}"
         explanation = "決済サイトの管理画面で、Webhookの送信先としてこのアドレスを登録してください。"
         return [("支払結果の通知先", address, explanation)]

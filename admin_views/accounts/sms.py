@@ -122,7 +122,7 @@ class SmsAccountView(AccountView):
         super().__init__(SmsAccount, "SMSアカウント", endpoint="sms_account")
 
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
-        """Tell the address to which the service pushes receipts."""
+        """Return the address to which the service pushes receipts."""
         address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
         return [("送信結果の通知先", address, explanation)]

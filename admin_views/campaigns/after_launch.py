@@ -170,7 +170,7 @@ class CampaignLife(FlowView):
 
     @expose(_WHICH)
     def remind(self, campaign_id: int, which: str) -> Page:
-        """Say to how many a reminder goes, and with which words."""
+        """Show to how many a reminder goes, and with which words."""
         campaign = _asked(campaign_id, which)
         return self._remind_page(campaign, which, campaign.sms_text, resend.problems(campaign))
 
@@ -211,7 +211,7 @@ class CampaignLife(FlowView):
 
 
 def _asked(campaign_id: int, which: str) -> Campaign:
-    """Give the campaign, if there can be a reminder of that kind; else 404."""
+    """Return the campaign, if there can be a reminder of that kind; else 404."""
     campaign = one_campaign(campaign_id)
     if which not in resend.WHICH or (which == "unpaid" and not campaign.payment_required):
         abort(404)

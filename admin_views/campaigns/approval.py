@@ -14,7 +14,7 @@ from app.models import Campaign, User
 
 
 def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:
-    """Give what the page shows."""
+    """Return what the page shows."""
     checked = preflight.current(campaign)
     when = preview.when(campaign)
     refusals = approval.refusals(campaign, staff().id, staff().role)
@@ -34,12 +34,12 @@ def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:
 
 
 def name_of(user_id: int | None) -> str:
-    """Give a user's name."""
+    """Return a user's name."""
     return db.session.scalar(select(User.name).where(User.id == user_id)) or "―"
 
 
 def returned(campaign: Campaign) -> tuple[str, str] | None:
-    """Say that a draft was sent back, and why; None where nobody did."""
+    """Return that a draft was sent back, and why; None where nobody did."""
     if campaign.state != "draft" or not campaign.returned_reason:
         return None
     if campaign.returned_by is None:

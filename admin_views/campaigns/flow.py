@@ -158,13 +158,13 @@ class CampaignFlow(FlowView):
 
     @expose(f"{_LIST}/progress.json")
     def list_progress(self, campaign_id: int, import_id: int) -> Page:
-        """Tell how far an import is."""
+        """Return how far an import is."""
         _, row = one_import(campaign_id, import_id)
         return jsonify(uploads.live(row))
 
     @expose(f"{_LIST}/cancel", methods=["POST"])
     def stop_list(self, campaign_id: int, import_id: int) -> Page:
-        """Give up an import that is not over."""
+        """Abandon an import that is not over."""
         one_import(campaign_id, import_id)
         if imports.cancel(import_id):
             flash("取り込みを中止しました。送信先は加えられていません。", "success")
@@ -189,7 +189,7 @@ class CampaignFlow(FlowView):
     @expose(f"{_LIST}/rejects.csv", methods=["POST"])
     @sure_file
     def rejects(self, campaign_id: int, import_id: int) -> Page:
-        """Give the rejected rows as a file to correct and upload again."""
+        """Return the rejected rows as a file to correct and upload again."""
         campaign, row = one_import(campaign_id, import_id)
         encoding = request.form.get("encoding", "")
         if encoding not in status_file.FORMATS or not row.rows_rejected:
@@ -254,7 +254,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/send/")
     def send(self, campaign_id: int) -> Page:
-        """Say once more what will be sent, to how many, by whom; the button sends it."""
+        """Show once more what will be sent, to how many, by whom; the button sends it."""
         return self._send_page(one_campaign(campaign_id), [])
 
     def _send_page(self, campaign: Campaign, problems: list[str]) -> Page:
@@ -310,7 +310,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/status.json")
     def status_figures(self, campaign_id: int) -> Page:
-        """Tell how many stand where; done when the page is to be loaded anew."""
+        """Return how many stand where; done when the page is to be loaded anew."""
         campaign = one_campaign(campaign_id)
         return jsonify(live.live(campaign, shown=request.args.get("shown", "")))
 
@@ -333,7 +333,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/cancel", methods=["GET", "POST"])
     def cancel(self, campaign_id: int) -> Page:
-        """Give the campaign up, once confirmed."""
+        """Return the campaign up, once confirmed."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
             fits = lifecycle.can_cancel(campaign)
@@ -370,7 +370,7 @@ class CampaignFlow(FlowView):
     @expose(f"{ONE}/status.csv", methods=["POST"])
     @sure_file
     def status_csv(self, campaign_id: int) -> Page:
-        """Give the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
+        """Return the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
         campaign = one_campaign(campaign_id)
         form = request.form.get("encoding", "")
         if form not in status_file.FORMATS:

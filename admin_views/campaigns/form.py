@@ -41,7 +41,7 @@ def _accounts(model: Any) -> Any:
 
 
 def least_units(typed: str, company: str) -> int:
-    """Give the length of an SMS whose merge fields are all empty, in UTF-16 units: no person's is shorter."""
+    """Return the length of an SMS whose merge fields are all empty, in UTF-16 units: no person's is shorter."""
     values = dict.fromkeys(template.fields_in(typed), "")
     values |= {template.LINK: "x" * links.length(), template.COMPANY: company}
     return units(template.render(typed, values))
@@ -266,7 +266,7 @@ def _lines(typed: str) -> list[str]:
 
 
 def typed_before(campaign: Campaign) -> dict[str, Any]:
-    """Give what stands otherwise in the table than in the form."""
+    """Return what stands otherwise in the table than in the form."""
     values: dict[str, Any] = {
         "validity": "period",
         "hours": hours_typed(campaign.send_window),
@@ -281,7 +281,7 @@ def typed_before(campaign: Campaign) -> dict[str, Any]:
 
 
 def validity_of(minutes: int) -> dict[str, Any]:
-    """Give a validity from the sending on as the form has it: in the largest unit that fits."""
+    """Return a validity from the sending on as the form has it: in the largest unit that fits."""
     unit = next(unit for unit, (_, size) in _UNITS.items() if minutes % size == 0)
     return {"validity": "period", "link_amount": minutes // _UNITS[unit][1], "link_unit": unit}
 

@@ -75,7 +75,7 @@ def ours(campaign_id: int) -> None:
 
 
 def one_campaign(campaign_id: int) -> Campaign:
-    """Give a campaign of the user's own tenant, else 404."""
+    """Return a campaign of the user's own tenant, else 404."""
     found = db.session.scalar(
         select(Campaign).where(Campaign.id == campaign_id, Campaign.tenant_id == staff().tenant_id)
     )
@@ -85,7 +85,7 @@ def one_campaign(campaign_id: int) -> Campaign:
 
 
 def one_import(campaign_id: int, import_id: int) -> tuple[Campaign, Import]:
-    """Give an upload of this very campaign, else 404."""
+    """Return an upload of this very campaign, else 404."""
     campaign = one_campaign(campaign_id)
     found = db.session.scalar(select(Import).where(Import.id == import_id, Import.campaign_id == campaign.id))
     if found is None:

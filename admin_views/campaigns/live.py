@@ -90,7 +90,7 @@ class Hour:
 
 
 def overview(campaign: Campaign) -> dict[str, Any]:
-    """Give what the page shows."""
+    """Return what the page shows."""
     count = progress(campaign)
     now = count.figures
     return {
@@ -135,7 +135,7 @@ _WAVES = {"launch": "送信の準備", "resend": "再送の準備", "remind": "�
 
 
 def _wave_words(campaign: Campaign) -> str:
-    """Say how far a job is that moves this campaign's people."""
+    """Describe how far a job is that moves this campaign's people."""
     wave = bulk_operations.progress(campaign.id)
     return "" if wave is None else f"{_WAVES[wave.kind]}を進めています：{wave.people:,}／{wave.total:,}件"
 
@@ -175,7 +175,7 @@ def _reminders(campaign: Campaign) -> list[dict[str, Any]]:
 
 
 def tracks_of(campaign: Campaign) -> list[Track]:
-    """Give the tracks that tell something of a campaign's people."""
+    """Return the tracks that tell something of a campaign's people."""
     return [SMS, PAGE, PAYMENT] if campaign.payment_required else [SMS, PAGE]
 
 
@@ -195,12 +195,12 @@ def _standings(campaign: Campaign, track: Track, now: Figures) -> list[Standing]
 
 
 def recipients_url(campaign: Campaign, track: Track, state: str) -> str:
-    """Give the list of the campaign's people who stand in a state."""
+    """Return the list of the campaign's people who stand in a state."""
     return f"{url_for('recipient.index_view', campaign=campaign.id)}&{FILTERS[track.name]}={state}"
 
 
 def _boxes(count: Progress) -> list[tuple[str, str, int, str]]:
-    """Give the figures looked at first: key, word, count, style."""
+    """Return the figures looked at first: key, word, count, style."""
     now = count.figures
     # as the funnel beside them: whoever got an SMS has got one, also while a reminder waits to follow it
     (_, handed), (_, delivered) = now.funnel[:2]
@@ -279,7 +279,7 @@ def _shown(campaign: Campaign, count: Progress) -> str:
 
 
 def bars(campaign: Campaign, now: Figures) -> list[Bar]:
-    """Give the funnel from sending to payment."""
+    """Return the funnel from sending to payment."""
     steps = now.funnel if campaign.payment_required else now.funnel[:-1]
     return [
         Bar(
@@ -294,7 +294,7 @@ def bars(campaign: Campaign, now: Figures) -> list[Bar]:
 
 
 def hours(campaign: Campaign, count: Progress) -> list[Hour]:
-    """Give what people did by the hour of the day: opened, and where money is asked for, paid."""
+    """Return what people did by the hour of the day: opened, and where money is asked for, paid."""
     most = max(*count.opened, *count.paid, 1)
     kinds = [("opened", "開封", count.opened), ("paid", "支払", count.paid)]
     return [
@@ -310,7 +310,7 @@ def hours(campaign: Campaign, count: Progress) -> list[Hour]:
 
 
 def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
-    """Say how fast it goes and when it will be done; both empty when there is nothing left to send."""
+    """Describe how fast it goes and when it will be done; both empty when there is nothing left to send."""
     now = datetime.now(UTC)
     if campaign.state in _OVER or not count.waiting:
         return "", ""
@@ -332,7 +332,7 @@ def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
 
 
 def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
-    """Give the answer to the page that asks again and again.
+    """Return the answer to the page that asks again and again.
 
     done: it shows an old form; over: nothing more is sent, so that it may stop asking once nothing changes.
     """

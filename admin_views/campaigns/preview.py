@@ -103,7 +103,7 @@ def how_many(checked: Mapping[str, Any]) -> str:
 
 
 def cost(campaign: Campaign, people_count: int) -> str:
-    """Say what the SMS will cost, as far as the contract's price is known."""
+    """Describe what the SMS will cost, as far as the contract's price is known."""
     price = campaign.sms_account.price_yen if campaign.sms_account else None
     if price is None:
         return f"{people_count:,}通（料金の目安は、SMSアカウントに1通の料金を登録すると表示されます）"
@@ -142,7 +142,7 @@ def _masked_link() -> str:
 
 
 def terms(campaign: Campaign) -> list[tuple[str, str]]:
-    """Say by whom the SMS is sent, how long the link lives, what the page asks, whether it leads to payment."""
+    """Describe by whom the SMS is sent, how long the link lives, what the page asks, whether it leads to payment."""
     account = campaign.sms_account
     sender = "未設定" if account is None else f"{account.name}（送信元：{account.sender or '番号は事業者が割り当て'}）"
     questions = "、".join(question.label for question in campaign.questions) or "なし"
@@ -213,7 +213,7 @@ def check_page(
     trial_typed: str = "",
     trial_problems: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Give what the page of the check shows."""
+    """Return what the page of the check shows."""
     checked = preflight.current(campaign)
     wanted_preview, nobody = one_preview(campaign, wanted) if checked else ([], "")
     return {
@@ -243,7 +243,7 @@ class When:
 
 
 def when(campaign: Campaign) -> When:
-    """Say when a campaign that is launched now begins and ends."""
+    """Return when a campaign that is launched now begins and ends."""
     now = datetime.now(UTC)
     people_count = lifecycle.people_count(campaign.id)
     plan = schedule.plan(campaign, people_count, now)
@@ -261,7 +261,7 @@ def when(campaign: Campaign) -> When:
 
 
 def launched_words(campaign: Campaign) -> str:
-    """Say what the press of the button did."""
+    """Describe what the press of the button did."""
     if campaign.state == CampaignState.SCHEDULED and campaign.starts_at is not None:
         return f"送信を予約しました。{japan_minutes(campaign.starts_at)}に始まります。それまでは取りやめられます。"
     if campaign.restore_hold:
@@ -273,7 +273,7 @@ def launched_words(campaign: Campaign) -> str:
 
 
 def came_back(campaign: Campaign) -> bool:
-    """Say whether the campaign was scheduled but could not start, and is a draft again for that."""
+    """Return whether the campaign was scheduled but could not start, and is a draft again for that."""
     if campaign.state != CampaignState.DRAFT:
         return False
     last = db.session.scalars(

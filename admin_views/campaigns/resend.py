@@ -61,7 +61,7 @@ def resend_question(campaign: Campaign, found: Count) -> Confirmation | None:
 
 
 def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
-    """Give what the reminder's page shows."""
+    """Return what the reminder's page shows."""
     found = resend.to_remind(campaign, which)
     return {
         "which": which,
@@ -77,7 +77,7 @@ def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
 
 
 def starting(campaign: Campaign) -> str:
-    """Say when an SMS that is sent now would leave."""
+    """Describe when an SMS that is sent now would leave."""
     now = datetime.now(UTC)
     begins = schedule.plan(campaign, 1, now).begins_at
     if begins is None or begins <= now:

@@ -39,7 +39,7 @@ class HoursForm(Form):
     sun_from, sun_to = _time("日曜の開始"), _time("日曜の終了")
 
     def days(self) -> list[tuple[str, Any, Any]]:
-        """Give each weekday's word with its two fields."""
+        """Return each weekday's word with its two fields."""
         return [
             (f"{word}曜日", self[f"{day}_from"], self[f"{day}_to"]) for day, word in zip(DAYS, DAY_WORDS, strict=True)
         ]
@@ -56,7 +56,7 @@ class HoursForm(Form):
         return bool(fine) and all(found)
 
     def window(self) -> Window | None:
-        """Give the window as typed, once it is valid; None where the usual hours are to count."""
+        """Return the window as typed, once it is valid; None where the usual hours are to count."""
         if self.choice.data != OWN:
             return None
         return Window(
@@ -78,7 +78,7 @@ def hours_field(label: str, usual: str, own: str) -> Any:
 
 
 def hours_typed(stored: dict[str, Any] | None) -> dict[str, Any]:
-    """Give the field's values for a stored window; where there is none, the usual hours stand ready to be changed."""
+    """Return the field's values for a stored window; where there is none, the usual hours stand ready to be changed."""
     window = DAYTIME if stored is None else Window.from_json(stored)
     values: dict[str, Any] = {"choice": USUAL if stored is None else OWN, "holidays": window.holidays}
     for day, hours in zip(DAYS, window.days, strict=True):

@@ -28,7 +28,7 @@ _COPIED = (
 
 
 def page() -> dict[str, Any]:
-    """Give what the page offers to start from."""
+    """Return what the page offers to start from."""
     latest = rows(Campaign).order_by(Campaign.id.desc()).limit(_LATEST)
     return {
         "starters": [
@@ -73,7 +73,7 @@ def asked_of(starter: Starter) -> Asked:
 
 
 def asked_for() -> dict[str, Any]:
-    """Give the values that the address asks to start with; 404 for what there isn't."""
+    """Return the values that the address asks to start with; 404 for what there isn't."""
     if key := request.args.get("starter"):
         return _of_starter(STARTERS.get(key) or abort(404))
     if typed := request.args.get("copy"):
@@ -116,6 +116,6 @@ def _of_campaign(old: Campaign) -> dict[str, Any]:
 
 
 def _only(model: Any) -> int | None:
-    """Give the company's one account of a kind; None where there is a choice, or nothing to choose."""
+    """Return the company's one account of a kind; None where there is a choice, or nothing to choose."""
     found = rows(model).filter(model.active).limit(2).all()
     return found[0].id if len(found) == 1 else None

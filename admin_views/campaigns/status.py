@@ -154,7 +154,7 @@ def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
 
 
 def stamp(at: datetime) -> str:
-    """Give a time for a file's name, in Tokyo."""
+    """Return a time for a file's name, in Tokyo."""
     return at.astimezone(TOKYO).strftime("%Y%m%d-%H%M")
 
 

@@ -37,12 +37,12 @@ class Action:
 
 
 def launched(campaign: Campaign) -> bool:
-    """Say whether sending has begun at any time."""
+    """Return whether sending has begun at any time."""
     return campaign.launched_at is not None
 
 
 def page_url(campaign: Campaign, key: str) -> str:
-    """Give the address of a step's page."""
+    """Return the address of a step's page."""
     overview = url_for("flow.overview", campaign_id=campaign.id)
     if key == "write":
         locked = lifecycle.content_locked(campaign)
@@ -51,7 +51,7 @@ def page_url(campaign: Campaign, key: str) -> str:
 
 
 def steps_of(campaign: Campaign, people: int) -> list[Step]:
-    """Give the six steps as they stand."""
+    """Return the six steps as they stand."""
     missing = lifecycle.missing(campaign) if campaign.state == CampaignState.DRAFT else []
     return [
         Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))

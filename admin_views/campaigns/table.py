@@ -39,7 +39,7 @@ def _people(_view: Any, _context: Any, campaign: Campaign, _name: str) -> str:
 
 
 def _people_of(campaigns: list[Campaign]) -> dict[int, int]:
-    """Give how many people each has: as checked for what was launched, else counted up to a cap."""
+    """Return how many people each has: as checked for what was launched, else counted up to a cap."""
     known = {row.id: row.rehearsal["people"] for row in campaigns if row.launched_at and row.rehearsal}
     counts = [_counted(campaign.id) for campaign in campaigns if campaign.id not in known]
     counted = db.session.execute(union_all(*counts)).all() if counts else []
@@ -118,7 +118,7 @@ class CampaignView(SecureModelView):
         return [(self.create_label, url_for("campaign.start"))]
 
     def get_list(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a page of campaigns with the number of people of each."""
+        """Return a page of campaigns with the number of people of each."""
         count, campaigns = super().get_list(*args, **kwargs)
         g.people = _people_of(campaigns)
         return count, campaigns
@@ -139,7 +139,7 @@ class CampaignView(SecureModelView):
         return CampaignForm(get_form_data(), obj, _company())
 
     def counter(self, form: CampaignForm) -> dict[str, Any]:
-        """Give what the page needs to count an SMS's length as the server does."""
+        """Return what the page needs to count an SMS's length as the server does."""
         return {
             "limit": LIMIT,
             "link_units": links.length(),
@@ -148,7 +148,7 @@ class CampaignView(SecureModelView):
         }
 
     def usual_hours(self) -> str:
-        """Say at which hours the company sends."""
+        """Describe at which hours the company sends."""
         window = db.session.scalar(select(Tenant.send_window).where(Tenant.id == staff().tenant_id))
         return describe(Policy(DAYTIME if window is None else Window.from_json(window)))
 

@@ -42,12 +42,12 @@ ACCESS: Mapping[str, frozenset[Role]] = {
 
 
 def may_open(endpoint: str) -> bool:
-    """Say whether who is signed in may open a view."""
+    """Return whether who is signed in may open a view."""
     return current_user.is_authenticated and staff().role in ACCESS.get(endpoint, frozenset())
 
 
 def staff() -> Staff:
-    """Give who is signed in; in a view that checked it."""
+    """Return who is signed in; in a view that checked it."""
     if not current_user.is_authenticated:
         abort(403)
     user: Staff = current_user._get_current_object()  # noqa: SLF001 - how a LocalProxy is unwrapped

@@ -27,13 +27,13 @@ bp = Blueprint(
 
 @bp.app_template_global()
 def asset(filename: str) -> str:
-    """Give the address of one of our static files; another content makes another address."""
+    """Return the address of one of our static files; another content makes another address."""
     return url_for("look.static", filename=filename, v=_version(filename))
 
 
 @bp.app_template_filter()
 def role_word(role: str) -> str:
-    """Give what a user is in Japanese."""
+    """Return what a user is in Japanese."""
     return ROLE_WORDS[Role(role)]
 
 

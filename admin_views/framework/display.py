@@ -25,17 +25,17 @@ Formatter = Callable[[Any, Any, Any, str], Any]
 
 
 def jst(moment: datetime | None) -> str:
-    """Give a time in Japan, to the minute."""
+    """Return a time in Japan, to the minute."""
     return moment.astimezone(TOKYO).strftime("%Y/%m/%d %H:%M") if moment else NOTHING
 
 
 def jst_exact(moment: datetime | None) -> str:
-    """Give a time in Japan, to the second."""
+    """Return a time in Japan, to the second."""
     return moment.astimezone(TOKYO).strftime("%Y/%m/%d %H:%M:%S") if moment else NOTHING
 
 
 def day(value: date | None) -> str:
-    """Give a date."""
+    """Return a date."""
     return value.strftime("%Y/%m/%d") if value else NOTHING
 
 
@@ -45,7 +45,7 @@ def day_of(written: str) -> date | None:
 
 
 def yen(amount: int | None) -> str:
-    """Give an amount of money."""
+    """Return an amount of money."""
     return f"{amount:,}円" if amount is not None else NOTHING
 
 
@@ -55,12 +55,12 @@ def from_jst(naive: datetime) -> datetime:
 
 
 def badge(state: str, word: str) -> Markup:
-    """Give a state's word with its colour."""
+    """Return a state's word with its colour."""
     return Markup('<span class="badge-state {}">{}</span>').format(_TONES.get(state, ""), word)
 
 
 def word(track: Track, state: str) -> str:
-    """Give a state's word; what is no state of the track stands as it is."""
+    """Return a state's word; what is no state of the track stands as it is."""
     return {str(name): text for name, text in track.words.items()}.get(state, state)
 
 

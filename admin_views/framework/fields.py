@@ -27,17 +27,17 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{0,6})?")
 
 
 def select_options(pairs: Iterable[tuple[Any, str]]) -> list[Any]:
-    """Give the options of a select, of (value, words)."""
+    """Return the options of a select, of (value, words)."""
     return [SelectChoice(str(value), words) for value, words in pairs]
 
 
 def one_line(value: str | None) -> str:
-    """Give a typed line without space around it, and with single spaces within."""
+    """Return a typed line without space around it, and with single spaces within."""
     return " ".join((value or "").split())
 
 
 def many_lines(value: str | None) -> str:
-    """Give a typed text with one kind of line break, without space at its end."""
+    """Return a typed text with one kind of line break, without space at its end."""
     return (value or "").replace("\r\n", "\n").replace("\r", "\n").rstrip()
 
 
@@ -138,7 +138,7 @@ class _Number:
         super().process_formdata(meant)  # type: ignore[misc]
 
     def pre_validate(self, _form: Any) -> None:
-        """Say one thing of what is no number, not also that it is out of range."""
+        """Report one fault of what is no number, not also that it is out of range."""
         if self.process_errors and self.raw_data and str(self.raw_data[0]).strip():
             raise StopValidation
 
@@ -173,7 +173,7 @@ class ChoicesField(SelectMultipleField):
 
     @property
     def text(self) -> str:
-        """Give what is kept."""
+        """Return what is kept."""
         return ",".join(word for word in self.offered if word in (self.data or ()))
 
 

@@ -32,7 +32,7 @@ class Filter(BaseSQLAFilter):
     rank: int | None = None
 
     def get_options(self, _view: Any) -> None:
-        """Give Flask-Admin none: it would keep what it gets at start-up for all companies and for good."""
+        """Offer Flask-Admin none: it would keep what it gets at start-up for all companies and for good."""
         return
 
     def operation(self) -> str:
@@ -40,24 +40,24 @@ class Filter(BaseSQLAFilter):
         return "＝"
 
     def read(self, arguments: Mapping[str, str]) -> Any:
-        """Give the value that an address asks for, None for none. 404 for what is not on offer."""
+        """Return the value that an address asks for, None for none. 404 for what is not on offer."""
         raise NotImplementedError
 
     def written(self, value: Any) -> dict[str, str]:
-        """Give a value as an address holds it."""
+        """Return a value as an address holds it."""
         raise NotImplementedError
 
     def check(self, entity: Any, value: Any) -> Any:
-        """Give the condition on a row."""
+        """Return the condition on a row."""
         raise NotImplementedError
 
     def way(self, value: Any) -> Way | None:
-        """Give the walk along the index that serves this value, None where none does."""
+        """Return the walk along the index that serves this value, None where none does."""
         del value
         return None
 
     def bounds(self, value: Any) -> Bounds | None:
-        """Give the lowest and the highest id that can answer, None where that is not known cheaply."""
+        """Return the lowest and the highest id that can answer, None where that is not known cheaply."""
         del value
         return None
 
@@ -84,20 +84,20 @@ class Choice(Filter):
         self._unserved = unserved  # values that the index leaves out
 
     def validate(self, value: str) -> bool:
-        """Say whether the value is on offer."""
+        """Return whether the value is on offer."""
         return value in dict(self.choices())
 
     def read(self, arguments: Mapping[str, str]) -> str | None:
-        """Give the value."""
+        """Return the value."""
         value = arguments.get(self.param, "")
         return (value if self.validate(value) else abort(404)) if value else None
 
     def written(self, value: str) -> dict[str, str]:
-        """Give the value under its name."""
+        """Return the value under its name."""
         return {self.param: value}
 
     def clean(self, value: str) -> Any:
-        """Give the value as the column holds it."""
+        """Return the value as the column holds it."""
         return self.column.type.python_type(value)
 
     def check(self, entity: Any, value: str) -> Any:
@@ -129,7 +129,7 @@ class RowChoice(Choice):
         self.find = find
 
     def validate(self, value: str) -> bool:
-        """Say whether the scope has such a row."""
+        """Return whether the scope has such a row."""
         number = as_id(value)
         return number is not None and self.find(number) is not None
 
@@ -181,14 +181,14 @@ class Days(Filter):
         self._along = along
 
     def read(self, arguments: Mapping[str, str]) -> tuple[str, str] | None:
-        """Give both days, the earlier one first however they were typed; what is no day is told and left out."""
+        """Return both days, the earlier one first however they were typed; what is no day is told and left out."""
         first, last = _day(arguments.get("from", "")), _day(arguments.get("to", ""))
         if first and last and first > last:
             first, last = last, first
         return (first, last) if first or last else None
 
     def written(self, value: tuple[str, str]) -> dict[str, str]:
-        """Give both days under their names."""
+        """Return both days under their names."""
         return {name: day for name, day in zip(("from", "to"), value, strict=True) if day}
 
     def check(self, entity: Any, value: tuple[str, str]) -> Any:

@@ -65,7 +65,7 @@ class Place:
 
     @property
     def backwards(self) -> bool:
-        """Say whether the page is found from its last row on."""
+        """Return whether the page is found from its last row on."""
         return self.end or bool(self.before)
 
 
@@ -133,7 +133,7 @@ class _Steps:
     backwards: bool
 
     def query(self, query: Any) -> Any:
-        """Give the rows with their keys, in this order."""
+        """Return the rows with their keys, in this order."""
         way = self.way
         found = query.add_columns(*[key.label(f"key{n}") for n, key in enumerate(way.keys)])
         found = (way.join(found) if way.join else found).filter(*way.conditions)
@@ -144,11 +144,11 @@ class _Steps:
 
     @property
     def falling(self) -> bool:
-        """Say whether the keys get smaller."""
+        """Return whether the keys get smaller."""
         return self.way.descending != self.backwards
 
     def ordered(self, keys: Sequence[Any]) -> list[Any]:
-        """Give the order."""
+        """Return the order."""
         return [key.desc() if self.falling else key.asc() for key in keys]
 
 
@@ -166,7 +166,7 @@ def _found(reading: Reading, steps: _Steps, limit: int) -> list[Any]:
 
 
 def _edge(reading: Reading, steps: _Steps) -> tuple[str, bool]:
-    """Give the last row that one page may walk to, and say whether there are rows behind it."""
+    """Return the last row that one page may walk to, and say whether there are rows behind it."""
     query = steps.query(reading.query).with_entities(*steps.way.keys)
     keys = query.offset(WALKED_TO - 1).limit(2).all()
     return (_cursor(keys[0], steps.way) if keys else ""), len(keys) > 1

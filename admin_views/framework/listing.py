@@ -78,7 +78,7 @@ def at(url: str, **place: str) -> str:
 
 
 def chosen_columns(list_name: str) -> list[str] | None:
-    """Give the columns that the user chose for a list, None where nothing was chosen."""
+    """Return the columns that the user chose for a list, None where nothing was chosen."""
     if "list_columns" not in g:
         g.list_columns = db.session.scalar(select(User.list_columns).where(User.id == staff().id)) or {}
     chosen = g.list_columns.get(list_name)

@@ -45,7 +45,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 
 def expose(url: str = "/", *, methods: Iterable[str] = ("GET",)) -> Callable[[_View], _View]:
-    """Give a method of a view its address: Flask-Admin's own `expose`, typed."""
+    """Return a method of a view its address: Flask-Admin's own `expose`, typed."""
     return flask_admin.expose(url, methods)
 
 
@@ -67,7 +67,7 @@ class Form(BaseForm):
 
 
 def pays_in_test() -> bool:
-    """Say whether the company in scope has a payment contract in use that is for tests: every page tells so."""
+    """Return whether the company in scope has a payment contract in use that is for tests: every page tells so."""
     if tenancy.current().tenant_id is None:
         return False
     used = scoping.rows(PaymentAccount).filter(PaymentAccount.active, PaymentAccount.test_mode)
@@ -185,12 +185,12 @@ class SecureModelView(SecureView, ModelView):
         self._columns = columns
 
     def offered_columns(self) -> list[tuple[str, str]]:
-        """Give the columns that a list can show to who is signed in."""
+        """Return the columns that a list can show to who is signed in."""
         within = tenancy.current().tenant_id is not None
         return [pair for pair in self._columns if not (within and pair[0] == "tenant")]
 
     def place_of(self, column: str) -> int:
-        """Give a column's number in addresses, the same whichever columns are shown."""
+        """Return a column's number in addresses, the same whichever columns are shown."""
         return [name for name, _ in self._columns].index(column)
 
     def _get_column_by_idx(self, idx: int | None) -> tuple[str, str] | None:
@@ -199,7 +199,7 @@ class SecureModelView(SecureView, ModelView):
     # --- what is seen ---
 
     def get_query(self) -> Any:
-        """Give the scope's rows."""
+        """Return the scope's rows."""
         return scoping.rows(self.model)
 
     def get_list(
@@ -212,7 +212,7 @@ class SecureModelView(SecureView, ModelView):
         execute: Any = True,  # noqa: FBT002 - Flask-Admin's hook
         page_size: int | None = None,
     ) -> tuple[int, list[Any]]:
-        """Give how many rows there are, up to a cap, and those of the page that the address asks for."""
+        """Return how many rows there are, up to a cap, and those of the page that the address asks for."""
         del page, execute
         offered = self._filters or []
         asked = [(offered[index], value) for index, _label, value in filters or []]
@@ -230,11 +230,11 @@ class SecureModelView(SecureView, ModelView):
         return found.count, found.rows
 
     def usual_way(self) -> keyset.Way:
-        """Give the order in which a list stands when nothing else is asked for: the newest rows first."""
+        """Return the order in which a list stands when nothing else is asked for: the newest rows first."""
         return keyset.Way((self.model.id,))
 
     def search_ids(self, search: str) -> list[int] | None:
-        """Give the rows that an index finds by a text, None where the columns themselves are to be looked through."""
+        """Return the rows that an index finds by a text, None where the columns themselves are to be looked through."""
         del search
         return None
 
@@ -242,16 +242,16 @@ class SecureModelView(SecureView, ModelView):
         return [getattr(self.model, name) for name in self.column_searchable_list or ()]
 
     def listing(self) -> keyset.Listing:
-        """Give the page that is being shown."""
+        """Return the page that is being shown."""
         shown: keyset.Listing = g.listing
         return shown
 
     def asked_for(self, search: str | None, filters: Mapping[str, str]) -> dict[str, str]:
-        """Give what a list is narrowed by, as its address holds it."""
+        """Return what a list is narrowed by, as its address holds it."""
         return {**filters, **({"search": search} if search else {})}
 
     def page_url(self, url: str, **place: str) -> str:
-        """Give the address of another page of a list."""
+        """Return the address of another page of a list."""
         return listing.at(url, **place)
 
     @expose("/columns", methods=["POST"])
@@ -266,14 +266,14 @@ class SecureModelView(SecureView, ModelView):
         return redirect(get_redirect_target() or self.get_url(".index_view"), 303)
 
     def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
-        """Give one of the scope's rows; 404 for all else."""
+        """Return one of the scope's rows; 404 for all else."""
         number = scoping.as_id(id)
         if number is None:
             abort(404)
         return self.get_query().filter(self.model.id == number).one_or_none() or abort(404)
 
     def chosen(self, ids: list[str]) -> Any:
-        """Give the query of those of the ids that the scope has; for actions upon several rows."""
+        """Return the query of those of the ids that the scope has; for actions upon several rows."""
         return self.get_query().filter(self.model.id.in_([scoping.as_id(row) for row in ids]))
 
     def _create_ajax_loader(self, name: str, options: dict[str, Any]) -> Any:
@@ -290,7 +290,7 @@ class SecureModelView(SecureView, ModelView):
         return refused
 
     def _offers(self, name: str) -> bool:
-        """Say whether a surface is in use. Flask-Admin leads astray, or lets rows of a read-only table be changed."""
+        """Return whether a surface is in use: Flask-Admin leads astray, or lets read-only rows be changed."""
         return {
             "create_view": self.can_create,
             "edit_view": self.can_edit,
@@ -380,7 +380,7 @@ class SecureModelView(SecureView, ModelView):
         return []
 
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
-        """Say what belongs to a row but is no field of it: (title, value, explanation)."""
+        """Describe what belongs to a row but is no field of it: (title, value, explanation)."""
         del model
         return []
 
@@ -390,16 +390,16 @@ class SecureModelView(SecureView, ModelView):
         return []
 
     def may_edit(self, model: Any) -> bool:
-        """Say whether a list's row leads to its form."""
+        """Return whether a list's row leads to its form."""
         del model
         return True
 
     def create_links(self) -> list[tuple[str, str]]:
-        """Give the ways to a new row: (words, address)."""
+        """Return the ways to a new row: (words, address)."""
         return [(self.create_label, self.get_url(".create_view"))] if self.can_create else []
 
     def handle_view_exception(self, exc: Exception) -> bool:
-        """Say what to do; the statement and its values, which an exception's text tells, go nowhere."""
+        """Return what to do; the statement and its values, which an exception's text tells, go nowhere."""
         if isinstance(exc, HTTPException):
             raise exc
         if isinstance(exc, ValidationError):

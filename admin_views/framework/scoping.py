@@ -43,12 +43,12 @@ def narrow(query: Any, model: type[Any]) -> Any:
 
 
 def rows(model: type[Any]) -> Any:
-    """Give the query of the open scope's rows of `model`."""
+    """Return the query of the open scope's rows of `model`."""
     return narrow(db.session.query(model), model)
 
 
 def stamp(objects: Iterable[Any]) -> None:
-    """Give new rows the scope's company, and refuse rows, or rows that point to rows, of another one."""
+    """Assign new rows to the scope's company, and refuse rows, or rows that point to rows, of another one."""
     tenant_id = tenancy.current().tenant_id
     for item in objects:
         if not hasattr(item, "tenant_id"):
@@ -70,17 +70,17 @@ class ScopedLoader(QueryAjaxModelLoader):
     """Look-up of related rows while typing, within the open scope."""
 
     def get_query(self) -> Any:
-        """Give the open scope's rows."""
+        """Return the open scope's rows."""
         return rows(self.model)
 
     def get_one(self, pk: Any) -> Any:
-        """Give one row, or None where the scope has none with this id."""
+        """Return one row, or None where the scope has none with this id."""
         number = as_id(pk)
         with db.session.no_autoflush:
             return None if number is None else self.get_query().filter(self.model.id == number).one_or_none()
 
     def get_list(self, term: str | None, offset: int | None = 0, limit: int | None = _LOOKUP_ROWS) -> Any:
-        """Give a page of rows; what an address asks for is kept within bounds."""
+        """Return a page of rows; what an address asks for is kept within bounds."""
         size = min(max(limit or _LOOKUP_ROWS, 1), _LOOKUP_ROWS)
         start = min(max(offset or 0, 0), _LOOKUP_ROWS * _LOOKUP_PAGES)
         literally = (term or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

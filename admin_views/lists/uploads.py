@@ -42,7 +42,7 @@ _FORM_BYTES = 100_000
 
 
 def overview(campaign: Campaign) -> dict[str, Any]:
-    """Give what the page of all uploads shows."""
+    """Return what the page of all uploads shows."""
     uploads = db.session.scalars(
         select(Import).where(Import.campaign_id == campaign.id).order_by(Import.id.desc()).limit(50)
     ).all()
@@ -93,7 +93,7 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
 
 
 def progress(row: Import) -> dict[str, Any]:
-    """Give what the page of a running import shows."""
+    """Return what the page of a running import shows."""
     return {"words": _progress_words(row), "percent": _percent(row), "live_url": _live_url(row)}
 
 
@@ -119,7 +119,7 @@ def _progress_words(row: Import) -> str:
 
 
 def live(row: Import) -> dict[str, Any]:
-    """Give the answer to the page that asks again and again."""
+    """Return the answer to the page that asks again and again."""
     return {
         "done": not is_busy(row),
         "texts": {"progress": _progress_words(row)},
@@ -154,7 +154,7 @@ class Spot:
 
 
 def outcome(row: Import) -> dict[str, Any]:
-    """Give what the page of a finished import shows."""
+    """Return what the page of a finished import shows."""
     rows = imports.found_rows(row.id, _ROWS_SHOWN)
     findings = _findings(row.id)
     return {
@@ -225,7 +225,7 @@ def _findings(import_id: int) -> list[Finding]:
 
 
 def _any_row(message: str) -> str:
-    """Say of many rows what was said of one: another row's number in it is that one's."""
+    """Repeat for many rows what was said of one: another row's number in it is that one's."""
     return re.sub(r"(?<![0-9])[0-9]+行目と同じ", "前の行と同じ", message)
 
 

@@ -68,7 +68,7 @@ class Guide:
 
 @assets.bp.app_template_global()
 def help_url(step: str = "") -> str:
-    """Give the place of the guide that tells of the screen that is shown; `step` is a campaign's."""
+    """Return the place of the guide that tells of the screen that is shown; `step` is a campaign's."""
     view = (request.endpoint or "").split(".")[0]
     heading = ANCHORS.get(step) or ANCHORS.get(view)
     return url_for("guide.index", _anchor=heading)
@@ -140,7 +140,7 @@ class GuideView(SecureView):
 
     @expose("/picture/<file>")
     def picture(self, file: str) -> BaseResponse:
-        """Give one of the guide's pictures."""
+        """Return one of the guide's pictures."""
         if file not in guide().pictures or not (_PICTURES / file).is_file():
             abort(404)
         return Response((_PICTURES / file).read_bytes(), mimetype="image/png")

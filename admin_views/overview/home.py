@@ -49,7 +49,7 @@ def _latest() -> list[dict[str, object]]:
 
 
 def _periods() -> list[dict[str, object]]:
-    """Give the company's day and month; each number leads to the list it counts."""
+    """Return the company's day and month; each number leads to the list it counts."""
     tenant_id = staff().tenant_id
     assert tenant_id is not None  # noqa: S101 - operators have a home of their own
     found = zip(("今日", "今月"), day_and_month(tenant_id, datetime.now(UTC)), strict=True)

@@ -63,7 +63,7 @@ def _count(query: object) -> int:
 
 
 def for_company() -> list[Todo]:
-    """Say what a company's managers and clerks have to do."""
+    """Return what a company's managers and clerks have to do."""
     todos = _sms_accounts()
     if (
         not rows(PaymentAccount).filter(PaymentAccount.active).first()
@@ -110,7 +110,7 @@ def for_company() -> list[Todo]:
 
 
 def _payments_to_look_at() -> Iterator[Todo]:
-    """Tell of payments at 要確認: what can't wait by its name, the others together."""
+    """List payments at 要確認: what can't wait by its name, the others together."""
     to_look_at = rows(Payment).filter(Payment.problem != "")
     named = {
         "二重のお支払い": to_look_at.filter(Payment.problem.contains(Problem.PAID_TWICE)),
@@ -147,7 +147,7 @@ def _waiting_payments() -> Iterator[Todo]:
 
 
 def _payments_without_answer() -> Iterator[Todo]:
-    """Tell of payments that the provider has given no answer about for a while, contract by contract."""
+    """List payments that the provider has given no answer about for a while, contract by contract."""
     since = datetime.now(UTC) - _STUCK_AFTER
     waiting = rows(Payment).filter(
         Payment.unanswered > 0, Payment.unanswered_since < since, Payment.ask_at.is_not(None)
@@ -230,7 +230,7 @@ def _restored() -> Iterator[Todo]:
 
 
 def _unknown() -> Iterator[Todo]:
-    """Tell of people whose outcome nobody knows, also in campaigns that are over: a silent message is noticed late."""
+    """List people whose outcome nobody knows, also in campaigns that are over: a silent message is noticed late."""
     people = rows(Recipient).filter(Recipient.unknown_at.is_not(None), Recipient.sms_state == SmsState.UNKNOWN)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
     named = 0
@@ -252,7 +252,7 @@ def _unknown() -> Iterator[Todo]:
 
 
 def _capped() -> Iterator[Todo]:
-    """Tell of people who were not sent to because their number had as many SMS as one may get."""
+    """List people who were not sent to because their number had as many SMS as one may get."""
     people = rows(Recipient).filter(Recipient.capped_at.is_not(None), Recipient.sms_state == SmsState.CANCELLED)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
     for campaign in some.order_by(Campaign.launched_at.desc()).limit(_NAMED):
@@ -290,7 +290,7 @@ def _waits(campaign: Campaign) -> bool:
 
 
 def _of_drafts(state: str) -> Any:
-    """Give the lists in a state, of campaigns that are still being prepared: elsewhere none can be taken any more."""
+    """Return the lists in a state, of campaigns that are still being prepared: elsewhere none can be taken any more."""
     return (
         rows(Import)
         .join(Campaign, Campaign.id == Import.campaign_id)
@@ -370,7 +370,7 @@ def _doubled() -> Iterator[Todo]:
 
 
 def _files() -> Iterator[Todo]:
-    """Tell of files that were ordered: those that wait to be fetched, and those being made."""
+    """List files that were ordered: those that wait to be fetched, and those being made."""
     url = url_for("export.index_view")
     mine = rows(Export).filter(Export.created_by == staff().id, Export.taken_at.is_(None)).order_by(Export.id.desc())
     for row in mine.filter(Export.state == "done").limit(_NAMED):
@@ -381,7 +381,7 @@ def _files() -> Iterator[Todo]:
 
 
 def _came_back() -> list[Campaign]:
-    """Give the drafts that were scheduled and could not start."""
+    """Return the drafts that were scheduled and could not start."""
     returned = (
         rows(Event)
         .filter(Event.recipient_id.is_(None), Event.track == "campaign", Event.detail["reason"].astext == "changed")
@@ -398,7 +398,7 @@ def _missing_account(endpoint: str, text: str) -> Todo:
 
 
 def for_operator() -> list[Todo]:
-    """Say what those who run the installation have to do."""
+    """Return what those who run the installation have to do."""
     todos = []
     waiting = rows(Tenant).filter(Tenant.state == TenantState.REVIEW)
     if count := _count(waiting):

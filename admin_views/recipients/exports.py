@@ -210,7 +210,7 @@ class ExportView(SecureModelView):
 
     @expose(f"{_ONE}/cancel", methods=["POST"])
     def cancel(self, export_id: int) -> Page:
-        """Give a file up, or throw it away."""
+        """Return a file up, or throw it away."""
         self.get_one(export_id)
         if export_jobs.cancel(export_id):
             flash("ファイルを取り消しました。", "success")
@@ -277,7 +277,7 @@ class LayoutForm(Form):
 
     @staticmethod
     def listed(written: str) -> list[str]:
-        """Give the words, a line each."""
+        """Return the words, a line each."""
         return [word for line_ in (written or "").splitlines() if (word := line_.strip())]
 
     def populate_obj(self, obj: Any) -> None:
@@ -327,7 +327,7 @@ class LayoutView(SecureModelView):
         return LayoutForm(request.form if request.method == "POST" else None, obj)
 
     def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
-        """Tell of columns that no list has brought: a name written wrongly would be an empty column, without a word."""
+        """Warn of columns that no list has brought: a name written wrongly would be an empty column, without a word."""
         super().after_model_change(form, model, is_created)
         latest = rows(Import).order_by(Import.id.desc()).limit(_LISTS_LOOKED_AT).with_entities(Import.header)
         brought = {name for (header,) in latest for name in header}

@@ -126,7 +126,7 @@ class Standing:
 
 
 def states(person: Recipient) -> list[Standing]:
-    """Give the three states."""
+    """Return the three states."""
     return [_standing(person, track) for track in (SMS, PAGE, PAYMENT)]
 
 
@@ -141,7 +141,7 @@ def _standing(person: Recipient, track: Track) -> Standing:
 
 
 def facts(person: Recipient) -> list[tuple[str, str]]:
-    """Give what the list said, and where the link stands."""
+    """Return what the list said, and where the link stands."""
     found = [("管理番号", person.reference or display.NOTHING)]
     if person.payment_state != PaymentState.NONE:
         found += [("請求金額", display.yen(person.amount_yen)), ("支払期限", display.day(person.due_date))]
@@ -180,7 +180,7 @@ def _next_try(person: Recipient, due: datetime) -> str:
 
 
 def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], bool]:
-    """Give what happened, the latest first, and say whether there is more than that."""
+    """Return what happened, the latest first, and say whether there is more than that."""
     most = _MOST_EVENTS if whole else LATEST_EVENTS
     found = rows(Event).filter(Event.recipient_id == person.id).order_by(Event.id.desc()).limit(most + 1).all()
     return [_moment(event) for event in found[:most]], len(found) > most
@@ -208,7 +208,7 @@ def _moment(event: Event) -> Moment:
 
 
 def attempts(person: Recipient) -> list[dict[str, Any]]:
-    """Give every attempt to send to this person."""
+    """Return every attempt to send to this person."""
     found = rows(SendLog).filter(SendLog.recipient_id == person.id).order_by(SendLog.attempt.desc())
     return [
         {
@@ -269,7 +269,7 @@ def _amount(payment: Payment) -> str:
 
 
 def payments(person: Recipient) -> list[dict[str, Any]]:
-    """Give every attempt of this person to pay."""
+    """Return every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
     return [
         {

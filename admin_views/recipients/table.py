@@ -66,7 +66,7 @@ def campaign_name(campaign_id: int) -> str | None:
 
 
 def open_phone(recipient: Recipient) -> str:
-    """Give a person's number in E.164."""
+    """Return a person's number in E.164."""
     return rendering.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
 
 

@@ -205,7 +205,7 @@ class AuditView(SecureModelView):
         super().__init__(AuditEntry, "証跡", endpoint="audit")
 
     def get_query(self) -> Any:
-        """Give the company's entries; to operators, those of the platform itself."""
+        """Return the company's entries; to operators, those of the platform itself."""
         tenant_id = tenancy.current().tenant_id
         mine = AuditEntry.tenant_id.is_(None) if tenant_id is None else AuditEntry.tenant_id == tenant_id
         return super().get_query().filter(mine)

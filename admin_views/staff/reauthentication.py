@@ -26,7 +26,7 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def ask(view: Any, *, file: bool = False) -> str | None:
-    """Give the page that asks for the password; None when there is nothing to ask, or the answer is right.
+    """Return the page that asks for the password; None when there is nothing to ask, or the answer is right.
 
     `file`: what follows is a download, after which the browser still shows this page.
     """

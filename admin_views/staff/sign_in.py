@@ -86,7 +86,7 @@ def _enter() -> BaseResponse | None:
 
 
 def _scope(tenant_id: int) -> AbstractContextManager[object]:
-    """Give a company's scope, for 0 the platform's."""
+    """Return a company's scope, for 0 the platform's."""
     return tenancy.tenant(tenant_id) if tenant_id else tenancy.platform()
 
 
@@ -97,7 +97,7 @@ def _leave(_error: BaseException | None) -> None:
 
 
 def _user(remembered: str) -> Staff | None:
-    """Give Flask-Login the user that `_enter` found; a request without a scope has none."""
+    """Return Flask-Login the user that `_enter` found; a request without a scope has none."""
     user: Staff | None = g.get("staff")
     return user if user is not None and user.get_id() == remembered else None
 
@@ -151,7 +151,7 @@ def code_page() -> BaseResponse | str:
 
 
 def _welcome(begun: Begun, target: str) -> BaseResponse:
-    """Give the browser its session."""
+    """Return the browser its session."""
     with _scope(begun.tenant_id):
         staff = sessions.recall(begun.key, click=True)
     if staff is None:  # ended a moment ago
@@ -169,7 +169,7 @@ def _signed_in(values: dict[str, str]) -> Begun:
 
 
 def device() -> Device:
-    """Say from where this request comes."""
+    """Describe from where this request comes."""
     return Device(request.user_agent.string, request.remote_addr or "")
 
 

@@ -38,12 +38,12 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def hash_password(password: str) -> str:
-    """Give the hash that is kept."""
+    """Return the hash that is kept."""
     return _HASHER.hash(_form(password))
 
 
 def matches(stored: str, password: str) -> bool:
-    """Say whether this is the password; never raises."""
+    """Return whether this is the password; never raises."""
     if len(password) > LONGEST:
         return False
     try:
@@ -53,18 +53,18 @@ def matches(stored: str, password: str) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """Say whether the hash was made with other parameters than today's."""
+    """Return whether the hash was made with other parameters than today's."""
     return _HASHER.check_needs_rehash(stored)
 
 
 @cache
 def of_nobody() -> str:
-    """Give a hash that no password opens: checking it takes as long as checking a person's."""
+    """Return a hash that no password opens: checking it takes as long as checking a person's."""
     return _HASHER.hash("\0")
 
 
 def problems(password: str, *names: str) -> list[str]:
-    """Say in Japanese why a password is refused. `names` are the account's own: mail address, name, company code."""
+    """Explain in Japanese why a password is refused. `names` are the account's: address, name, company code."""
     if len(password) < SHORTEST:
         return [f"パスワードは{SHORTEST}文字以上にしてください。"]
     if len(password) > LONGEST:

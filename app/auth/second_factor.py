@@ -43,7 +43,7 @@ def offer(user: User) -> None:
 
 
 def offered(user: User) -> Offer | None:
-    """Give the secret that the user hasn't confirmed yet; None where there is none."""
+    """Return the secret that the user hasn't confirmed yet; None where there is none."""
     if user.totp_since is not None or user.totp_sealed is None:
         return None
     secret = vault.open_text(user.totp_sealed, _place(user))

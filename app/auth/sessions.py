@@ -66,7 +66,7 @@ def begin(user: User, device: Device, *, passed: bool) -> str:
 
 
 def half_open(key: str) -> StaffSession | None:
-    """Give the session that waits for its second factor; None where it waited too long."""
+    """Return the session that waits for its second factor; None where it waited too long."""
     return db.session.scalar(
         select(StaffSession).where(
             StaffSession.key_digest == _digest(key),
@@ -86,7 +86,7 @@ def complete(row: StaffSession) -> str:
 
 
 def recall(key: str, *, click: bool) -> Staff | None:
-    """Give the user whom a key belongs to, None when its session is over. Needs the user's scope; may commit.
+    """Return the user whom a key belongs to, None when its session is over. Needs the user's scope; may commit.
 
     A request that is no `click` of a person doesn't keep the session alive.
     """

@@ -61,7 +61,7 @@ def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begu
 
 
 def _plain(typed: str) -> str:
-    """Give what was typed without what a Japanese keyboard makes of it: full width, space around it."""
+    """Return what was typed without what a Japanese keyboard makes of it: full width, space around it."""
     return unicodedata.normalize("NFKC", typed).strip()
 
 
@@ -107,7 +107,7 @@ def confirm(staff: Staff, password: str) -> None:
 
 
 def set_password(user: User, password: str, *, but: int | None = None) -> None:
-    """Give a user another password: ends any rest and all sessions, save one. The caller commits."""
+    """Set a user another password: ends any rest and all sessions, save one. The caller commits."""
     user.password_hash = passwords.hash_password(password)
     user.failed_logins = 0
     user.locked_until = None

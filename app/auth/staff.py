@@ -61,24 +61,24 @@ class Staff:
         return f"user:{self.id}"
 
     def get_id(self) -> str:
-        """Give what Flask-Login remembers."""
+        """Return what Flask-Login remembers."""
         return str(self.id)
 
 
 def company_of(tenant: Tenant) -> Company:
-    """Give a company as a plain value."""
+    """Return a company as a plain value."""
     return Company(tenant.id, tenant.code, tenant.name)
 
 
 def factor_required(user: User) -> bool:
-    """Say whether a user's company, or for operators the installation, wants a second factor."""
+    """Return whether a user's company, or for operators the installation, wants a second factor."""
     if user.tenant is not None:
         return user.tenant.second_factor_required
     return settings().operator_second_factor == "required"
 
 
 def staff_of(user: User, session: StaffSession) -> Staff:
-    """Give the user of a session that is open."""
+    """Return the user of a session that is open."""
     has_factor = user.totp_since is not None
     return Staff(
         id=user.id,

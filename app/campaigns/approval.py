@@ -28,7 +28,7 @@ _CHANGED = (
 
 
 def refusals(campaign: Campaign, user_id: int, role: str) -> list[str]:
-    """Say in Japanese why a user can't approve this campaign."""
+    """Explain in Japanese why a user can't approve this campaign."""
     if role != Role.MANAGER:
         return ["承認できるのは管理者です。"]
     if user_id == campaign.asked_by:

@@ -116,13 +116,13 @@ def go(tenant_id: int, campaign_id: int, total: int) -> None:
 
 
 def progress(campaign_id: int) -> Progress | None:
-    """Say how far the act is that is under way; None where there is none."""
+    """Return how far the act is that is under way; None where there is none."""
     wave = db.session.scalar(select(Wave).where(Wave.campaign_id == campaign_id, Wave.finished_at.is_(None)))
     return None if wave is None else Progress(wave.kind, wave.people, wave.total)
 
 
 def problems(campaign_id: int) -> list[str]:
-    """Say in Japanese that another act is under way."""
+    """Explain in Japanese that another act is under way."""
     if progress(campaign_id) is None:
         return []
     return ["前の操作で送信の準備を進めているところです。終わってから、もう一度お試しください。"]
@@ -185,7 +185,7 @@ def _step(campaign_id: int) -> bool:
 
 
 def _next_people(connection: Connection, wave: Row[Any]) -> tuple[int, int] | None:
-    """Give the first and last id of the people who are next; at a launch they are a slice."""
+    """Return the first and last id of the people who are next; at a launch they are a slice."""
     rows = _CANCELLED_AT_ONCE if wave.kind == "cancel" else settings().slice_rows
     values = {"campaign_id": wave.campaign_id, "after": wave.after_id, "rows": rows}
     first, last = connection.execute(

@@ -48,7 +48,7 @@ def first_with_one_number(campaign_id: int, limit: int) -> Sequence[Row[Any]]:
 
 
 def warnings(campaign: Campaign, twice: int) -> list[str]:
-    """Say who is written to twice; `twice` rows have another's number. Reads every row: for jobs, not for pages."""
+    """Describe who is written to twice; `twice` rows have another's number. Reads every row: for jobs only."""
     return [
         *_same_number(campaign, twice),
         *_beyond_the_day(campaign),
@@ -191,7 +191,7 @@ def _beyond_the_day(campaign: Campaign) -> list[str]:
 
 
 def other_campaigns(executor: Executor, tenant_id: int, campaign_id: int) -> list[str]:
-    """Say which campaigns that are under way, or were a day ago, write to people of this one too: for jobs."""
+    """Describe which campaigns that are under way, or were a day ago, write to people of this one too: for jobs."""
     found = executor.execute(
         text("""
             SELECT c.name, c.state, count(DISTINCT r.id) AS people
@@ -220,7 +220,7 @@ def other_campaigns(executor: Executor, tenant_id: int, campaign_id: int) -> lis
 
 
 def same_files(campaign: Campaign) -> list[str]:
-    """Say which of the campaign's files another campaign has taken too; a few rows are read."""
+    """Describe which of the campaign's files another campaign has taken too; a few rows are read."""
     found = db.session.execute(
         text("""
             SELECT DISTINCT ON (c.id) mine.filename, c.name, c.state, theirs.created_at
@@ -245,7 +245,7 @@ def _word(row: Row[tuple[str, ...]]) -> str:
 
 
 def same_person(executor: Executor, tenant_id: int, campaign_id: int, phone_index: bytes) -> list[str]:
-    """Say which other campaigns under way write to one number too."""
+    """Describe which other campaigns under way write to one number too."""
     found = executor.execute(
         text("""
             SELECT DISTINCT c.id, c.name, c.state FROM recipient o JOIN campaign c ON c.id = o.campaign_id

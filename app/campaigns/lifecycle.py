@@ -53,12 +53,12 @@ def new_key() -> str:
 
 
 def touch(campaign: Campaign) -> None:
-    """Say that what people will get has changed: the last check is void."""
+    """Record that what people will get has changed: the last check is void."""
     campaign.revision = Campaign.revision + 1
 
 
 def has_people(campaign_id: int) -> bool:
-    """Say whether the campaign has any recipient."""
+    """Return whether the campaign has any recipient."""
     return db.session.scalar(select(select(Recipient.id).where(Recipient.campaign_id == campaign_id).exists())) or False
 
 
@@ -68,14 +68,14 @@ def people_count(campaign_id: int) -> int:
 
 
 def people_of(campaign: Campaign) -> int:
-    """Give the number of the campaign's recipients: as checked where it is launched, else counted."""
+    """Return the number of the campaign's recipients: as checked where it is launched, else counted."""
     if campaign.launched_at is not None and campaign.rehearsal:
         return int(campaign.rehearsal["people"])
     return people_count(campaign.id)
 
 
 def content_locked(campaign: Campaign) -> bool:
-    """Say whether texts may no longer change: after the launch people have them already."""
+    """Return whether texts may no longer change: after the launch people have them already."""
     return campaign.state != CampaignState.DRAFT
 
 
@@ -91,13 +91,13 @@ _LOCKED = {
 
 
 def why_locked(state: str) -> str:
-    """Say in Japanese why a campaign in this state can't change any more, and what to do instead."""
+    """Explain in Japanese why a campaign in this state can't change any more, and what to do instead."""
     begun = "送信を開始した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。"
     return _LOCKED.get(CampaignState(state), begun)
 
 
 def questions_locked(campaign: Campaign) -> bool:
-    """Say whether questions may no longer change: digests of answers were made, or are being made, for them."""
+    """Return whether questions may no longer change: digests of answers were made, or are being made, for them."""
     return (
         content_locked(campaign) or has_people(campaign.id) or _has_excluded(campaign.id) or import_running(campaign.id)
     )
@@ -145,7 +145,7 @@ def _missing_in_writing(campaign: Campaign) -> list[str]:
 
 
 def missing_to_send(campaign: Campaign) -> list[str]:
-    """Say in Japanese what the campaign's SMS account lacks."""
+    """Explain in Japanese what the campaign's SMS account lacks."""
     account = campaign.sms_account
     if account is None:
         return [_not_chosen(campaign, SmsAccount, "SMSの送信元アカウント", "SMSアカウント")]
@@ -166,7 +166,7 @@ def _not_chosen(campaign: Campaign, kind: type[SmsAccount | PaymentAccount], wor
 
 
 def missing_contract(campaign: Campaign) -> list[str]:
-    """Say in Japanese what the company's contract lacks."""
+    """Explain in Japanese what the company's contract lacks."""
     if campaign.tenant.state in {TenantState.TRIAL, TenantState.ACTIVE}:
         return []
     return ["ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"]
@@ -186,7 +186,7 @@ def _missing_for_payment(campaign: Campaign) -> list[str]:
 
 
 def import_running(campaign_id: int) -> bool:
-    """Say whether a list of the campaign is on its way in."""
+    """Return whether a list of the campaign is on its way in."""
     running = select(Import.id).where(Import.campaign_id == campaign_id, Import.state.in_(("queued", "running")))
     return db.session.scalar(select(running.exists())) or False
 
@@ -232,7 +232,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
 
 
 def needs_approval(campaign: Campaign) -> bool:
-    """Say whether so many people get this that a second person must approve it."""
+    """Return whether so many people get this that a second person must approve it."""
     return is_above_approval(campaign, people_count(campaign.id))
 
 
@@ -299,7 +299,7 @@ def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
 
 
 def locked(campaign_id: int) -> Campaign:
-    """Give a campaign as it stands now, whatever the session knew of it, locked until commit."""
+    """Return a campaign as it stands now, whatever the session knew of it, locked until commit."""
     return db.session.execute(
         select(Campaign)
         .where(Campaign.id == campaign_id)
@@ -363,7 +363,7 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
 
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
-    """Give the campaign up: no worker takes up anybody of it from the commit on. Says whether it could be. Commits."""
+    """Cancel the campaign: from the commit on no worker takes up anybody of it. Return whether it could be."""
     return _turn(campaign_id, can_cancel, CampaignState.CANCELLED, "cancel", user_id)
 
 

@@ -101,7 +101,7 @@ class _Found:
 
 
 def digest(campaign: Campaign) -> str:
-    """Give the digest of everything that decides what people will get. The list's part is `revision`."""
+    """Return the digest of everything that decides what people will get. The list's part is `revision`."""
     parts = [
         campaign.key,
         campaign.revision,
@@ -127,13 +127,13 @@ def sms_route(account: SmsAccount) -> list[object]:
 
 
 def current(campaign: Campaign) -> dict[str, Any] | None:
-    """Give the last check if nothing has changed since, else None."""
+    """Return the last check if nothing has changed since, else None."""
     stored = campaign.rehearsal
     return stored if stored and stored["digest"] == digest(campaign) else None
 
 
 def company(campaign: Campaign) -> str:
-    """Give the company's name as a launched campaign's SMS bear it: the one that was checked."""
+    """Return the company's name as a launched campaign's SMS bear it: the one that was checked."""
     return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
 
 
@@ -283,7 +283,7 @@ def _where(row: Row[Any]) -> str:
 
 
 def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
-    """Say what keeps `sms_text` from being sent to people whose list was checked with other words.
+    """Describe what keeps `sms_text` from being sent to people whose list was checked with other words.
 
     It is measured as if one person had the longest cell of every column: what passes fits everybody.
     """
@@ -303,7 +303,7 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
 
 
 def text_problems(campaign: Campaign) -> list[str]:
-    """Say what is wrong with the texts as such, before any list is there."""
+    """Describe what is wrong with the texts as such, before any list is there."""
     found = [f"SMS本文：{problem}" for problem in template.problems(campaign.sms_text, needs_link=True)]
     found += [f"ページの題名：{problem}" for problem in template.problems(campaign.page_title, needs_link=False)]
     found += [f"ページの本文：{problem}" for problem in template.problems(campaign.page_text, needs_link=False)]

@@ -19,7 +19,7 @@ _ENOUGH = 5_000
 
 
 def odds(questions: Iterable[tuple[QuestionKind, int]], max_failures: int) -> int:
-    """Say that one link in so many is opened by guessing; `questions` are kinds, with the number of choices."""
+    """Return that one link in so many is opened by guessing; `questions` are kinds, with the number of choices."""
     answers = prod(max(1, choices) if kind is QuestionKind.CHOICE else _ANSWERS[kind] for kind, choices in questions)
     return max(1, answers // max_failures)
 

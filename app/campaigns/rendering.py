@@ -18,22 +18,22 @@ as it comes after the columns it goes before one of the same name.
 
 
 def phone_place(tenant_id: int, recipient_id: int) -> Place:
-    """Say where a phone number is sealed."""
+    """Return where a phone number is sealed."""
     return Place(tenant_id, "recipient", "phone_sealed", recipient_id)
 
 
 def fields_place(tenant_id: int, recipient_id: int) -> Place:
-    """Say where the list's cells are sealed."""
+    """Return where the list's cells are sealed."""
     return Place(tenant_id, "recipient", "fields_sealed", recipient_id)
 
 
 def open_phone(tenant_id: int, recipient_id: int, sealed: bytes) -> str:
-    """Give the number in E.164. Raises CannotOpen."""
+    """Return the number in E.164. Raises CannotOpen."""
     return vault.open_text(sealed, phone_place(tenant_id, recipient_id))
 
 
 def open_fields(tenant_id: int, recipient_id: int, sealed: bytes) -> dict[str, str]:
-    """Give the list's cells by column name, in the list's order. Raises CannotOpen."""
+    """Return the list's cells by column name, in the list's order. Raises CannotOpen."""
     fields: dict[str, str] = json.loads(vault.open_text(sealed, fields_place(tenant_id, recipient_id)))
     return fields
 

@@ -23,7 +23,7 @@ class Plan:
 
 
 def plan(campaign: Campaign, people: int, now: datetime, *, rate: float | None = None) -> Plan:
-    """Say when a campaign that is launched now begins, and when `people` SMS will have left if nothing fails.
+    """Return when a campaign that is launched now begins, and when `people` SMS will have left if nothing fails.
 
     `rate` is SMS a second as seen; without it, what the account allows.
     """
@@ -43,12 +43,12 @@ def leaves_at(campaign: Campaign, due: datetime, now: datetime) -> datetime | No
 
 
 def leaves_at_night(campaign: Campaign, now: datetime) -> bool:
-    """Say whether an SMS that is sent now would leave now, and at night."""
+    """Return whether an SMS that is sent now would leave now, and at night."""
     return at_night(policy_of(campaign, campaign.tenant), now, now)
 
 
 def problems(campaign: Campaign, now: datetime) -> list[str]:
-    """Say in Japanese what keeps a campaign launched now from ever being sent."""
+    """Explain in Japanese what keeps a campaign launched now from ever being sent."""
     policy = policy_of(campaign, campaign.tenant)
     begins = policy.next_opening(max(now, campaign.starts_at or now))
     if campaign.link_until is not None and campaign.link_until <= now:
@@ -67,7 +67,7 @@ def problems(campaign: Campaign, now: datetime) -> list[str]:
 
 
 def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:
-    """Say in Japanese what will go otherwise than one might think."""
+    """Explain in Japanese what will go otherwise than one might think."""
     found = []
     planned = plan(campaign, people, now)
     if campaign.deadline_at is not None and planned.begins_at is not None and planned.finishes_at is None:

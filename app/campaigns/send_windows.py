@@ -49,7 +49,7 @@ class Window:
         return cls(tuple(_hours(hours.get(day)) for day in DAYS), resting)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that is stored."""
+        """Return the form that is stored."""
         days = {
             day: [clock_text(hours[0]), clock_text(hours[1])]
             for day, hours in zip(DAYS, self.days, strict=True)
@@ -58,7 +58,7 @@ class Window:
         return {"days": days, "holidays": self.holidays}
 
     def __and__(self, other: "Window") -> "Window":
-        """Give the window that is open when both are."""
+        """Return the window that is open when both are."""
         pairs = zip(self.days, other.days, strict=True)
         return Window(tuple(_both(one, two) for one, two in pairs), self.holidays and other.holidays)
 
@@ -75,11 +75,11 @@ class Policy:
     deadline: datetime | None = None
 
     def open_at(self, at: datetime) -> bool:
-        """Say whether an SMS may leave at this moment."""
+        """Return whether an SMS may leave at this moment."""
         return self.closes_at(at) is not None
 
     def closes_at(self, at: datetime) -> datetime | None:
-        """Say when the opening that holds at `at` ends; None when it is closed. A day's opening ends at midnight."""
+        """Return when the opening that holds at `at` ends; None when it is closed. A day's opening ends at midnight."""
         if self.deadline is not None and at >= self.deadline:
             return None
         opening = self._opening(at.astimezone(TOKYO).date())
@@ -98,7 +98,7 @@ class Policy:
         return ends
 
     def next_opening(self, at: datetime) -> datetime | None:
-        """Give the first moment, `at` or later, at which an SMS may leave; None when there is none any more."""
+        """Return the first moment, `at` or later, at which an SMS may leave; None when there is none any more."""
         today = at.astimezone(TOKYO).date()
         for ahead in range(_HORIZON_DAYS + 1):
             opening = self._opening(today + timedelta(days=ahead))
@@ -131,7 +131,7 @@ class _Campaign(Protocol):
 
 
 def policy_of(campaign: _Campaign, tenant: _Tenant) -> Policy:
-    """Give the policy of a campaign's row and its company's. Raises ValueError for a stored window that is none."""
+    """Return the policy of a campaign's row and its company's. Raises ValueError for a stored window that is none."""
     window = DAYTIME if tenant.send_window is None else Window.from_json(tenant.send_window)
     if campaign.send_window is not None:
         window &= Window.from_json(campaign.send_window)
@@ -141,7 +141,7 @@ def policy_of(campaign: _Campaign, tenant: _Tenant) -> Policy:
 
 
 def is_holiday(day: date) -> bool:
-    """Say whether a day is a public holiday in Japan (国民の祝日, 振替休日, 国民の休日)."""
+    """Return whether a day is a public holiday in Japan (国民の祝日, 振替休日, 国民の休日)."""
     return day in _holidays(day.year)
 
 
@@ -153,7 +153,7 @@ def _holidays(year: int) -> frozenset[date]:
 def expected_finish(
     policy: Policy, start: datetime, people: int, rate: float, daily_cap: int | None = None
 ) -> datetime | None:
-    """Say when `people` SMS, from `start` at `rate` a second, will have left; None when not all will.
+    """Return when `people` SMS, from `start` at `rate` a second, will have left; None when not all will.
 
     With `daily_cap`, no more than so many on one day of Japan's calendar. What takes longer than the horizon is None.
     """
@@ -173,7 +173,7 @@ def expected_finish(
 
 
 def at_night(policy: Policy, begins: datetime, finishes: datetime) -> bool:
-    """Say whether some of the SMS that leave between two moments (aware) leave outside 8:00-21:00."""
+    """Return whether some of the SMS that leave between two moments (aware) leave outside 8:00-21:00."""
     daytime = Policy(DAYTIME)
     at: datetime | None = begins
     while at is not None and at <= finishes and (closes := policy.closes_at(at)) is not None:
@@ -185,7 +185,7 @@ def at_night(policy: Policy, begins: datetime, finishes: datetime) -> bool:
 
 
 def describe(policy: Policy) -> str:
-    """Say in Japanese when SMS may leave: 「月〜金 9:00〜20:00、土日 10:00〜17:00（祝日は送りません）」."""
+    """Explain in Japanese when SMS may leave: 「月〜金 9:00〜20:00、土日 10:00〜17:00（祝日は送りません）」."""
     window = policy.window
     if not any(window.days):
         return "送信できる時間帯がありません"
@@ -199,7 +199,7 @@ def describe(policy: Policy) -> str:
 
 
 def _runs(days: tuple[Hours | None, ...]) -> list[tuple[int, int, Hours | None]]:
-    """Give the runs of days with the same hours: first and last day, hours."""
+    """Return the runs of days with the same hours: first and last day, hours."""
     runs: list[tuple[int, int, Hours | None]] = []
     for number, hours in enumerate(days):
         if runs and runs[-1][2] == hours:

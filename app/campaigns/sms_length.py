@@ -19,5 +19,5 @@ def hard_to_show(text: str) -> list[str]:
 
 
 def flatten(value: str) -> str:
-    """Give a list's cell as it stands in a line of text: line breaks and control characters become one space."""
+    """Return a list's cell as it stands in a line of text: line breaks and control characters become one space."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", value).strip()

@@ -33,7 +33,7 @@ class MissingField(Exception):  # noqa: N818 - it names what is missing
 
 @lru_cache(1024)  # a list's columns are the same for all of its people
 def key(name: str) -> str:
-    """Give the form under which names of fields and columns meet: full-width and half-width alike."""
+    """Return the form under which names of fields and columns meet: full-width and half-width alike."""
     return unicodedata.normalize("NFKC", name).strip()
 
 
@@ -128,7 +128,7 @@ def widest(text: str, longest: Mapping[str, int]) -> int:
 
 
 def problems(text: str, *, needs_link: bool) -> list[str]:
-    """Say in Japanese what is wrong with a text as such, before any list is there."""
+    """Explain in Japanese what is wrong with a text as such, before any list is there."""
     found = []
     if not text.strip():
         return ["本文が入力されていません。"]

@@ -15,7 +15,7 @@ _LONGEST_WISH_S = 3600.0  # a provider that asks for more has made a mistake
 
 
 def give_up(tries: int, first_at: datetime, now: datetime) -> bool:
-    """Say whether a message that was tried `tries` times since `first_at` is tried no more."""
+    """Return whether a message that was tried `tries` times since `first_at` is tried no more."""
     return tries >= MAX_TRIES and now - first_at >= GIVE_UP_AFTER
 
 
@@ -25,7 +25,7 @@ def wish_s(retry_after_s: float | None) -> float:
 
 
 def pause_s(tries: int, retry_after_s: float | None = None) -> float:
-    """Say how long to wait after the `tries`th try (1 or more), seconds: full jitter, no less than was asked for."""
+    """Return how long to wait after the `tries`th try (1 or more), seconds: full jitter, no less than was asked for."""
     limit = min(_FIRST_PAUSE_S * 2 ** min(tries - 1, 10), _LONGEST_PAUSE_S)
     jitter = random.uniform(0, limit)  # noqa: S311 - spreads load, keeps no secret
     return max(jitter, wish_s(retry_after_s))

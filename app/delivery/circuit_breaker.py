@@ -125,7 +125,7 @@ class Breaker:
         self.pause_s = max(self.pause_s, pause_s)
 
     def tell(self) -> None:
-        """Tell the others what was seen since the last time, in a transaction of its own if there is anything."""
+        """Share what was seen since the last time, in a transaction of its own if there is anything."""
         with self._lock:
             failures, clear, opened, pause_s = self._unsaid, self._clear, self.open, self.pause_s
             self._unsaid, self._clear = 0, False

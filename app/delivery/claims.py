@@ -242,12 +242,12 @@ def _lock(connection: Connection, recipient_ids: Sequence[int]) -> None:
 
 
 def _detail(attempt: int, code: str) -> dict[str, object] | None:
-    """Give an event's detail, none where there is nothing to tell: most events are of this kind, and there are many."""
+    """Return an event's detail, none where there is nothing to tell: most of the many events are of this kind."""
     return {"attempt": attempt, "code": code} if attempt > 1 or code else None
 
 
 def _verdict(item: Result, before: send_log.Tries | None) -> tuple[SmsState, SmsState, str]:
-    """Give the person's next state, the attempt's state, and the code of both."""
+    """Return the person's next state, the attempt's state, and the code of both."""
     outcome = item.outcome
     if outcome is None:
         return SmsState.QUEUED, SmsState.CANCELLED, result_codes.NOT_SENT

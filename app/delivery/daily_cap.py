@@ -14,7 +14,7 @@ from app.values.japan_time import TOKYO
 
 
 def left(connection: Connection, tenant_id: int, cap: int) -> int:
-    """Say how many more may be claimed today, and keep other workers from claiming until the transaction ends."""
+    """Return how many more may be claimed today, and keep other workers from claiming until the transaction ends."""
     values = {"tenant_id": tenant_id, "day": datetime.now(UTC).astimezone(TOKYO).date()}
     # a cap that was set in the course of the day counts what left before it
     connection.execute(
@@ -70,6 +70,6 @@ def give_back(connection: Connection, tenant_id: int, attempts: Sequence[tuple[i
 
 
 def tomorrow(now: datetime) -> datetime:
-    """Give the beginning of the next day of Japan's calendar."""
+    """Return the beginning of the next day of Japan's calendar."""
     day = now.astimezone(TOKYO).date() + timedelta(days=1)
     return datetime.combine(day, time(), TOKYO).astimezone(UTC)

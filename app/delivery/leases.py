@@ -106,7 +106,7 @@ class Lease(Range):
 
 
 def clock() -> float:
-    """Give the seconds by which a lease is measured in this process."""
+    """Return the seconds by which a lease is measured in this process."""
     return time.clock_gettime(_CLOCK)
 
 
@@ -139,7 +139,7 @@ def lease(full: Sequence[int] = ()) -> Lease | None:
 
 
 def due(connection: Connection) -> bool:
-    """Say whether a slice waits for a worker. The platform's scope must be open."""
+    """Return whether a slice waits for a worker. The platform's scope must be open."""
     found = connection.scalar(text(f"SELECT EXISTS (SELECT {_DUE})"), {"skew_s": _CLOCK_SKEW_S})
     return bool(found)
 
@@ -159,7 +159,7 @@ def holding(held: Lease) -> Iterator[Connection]:
 
 
 def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
-    """Give the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once.
+    """Hand the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once.
 
     `not_before` is when the next SMS of the campaign may leave, where that isn't now.
     """

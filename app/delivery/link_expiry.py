@@ -84,7 +84,7 @@ def _step(part: Range, after_id: int) -> int | None:
 
 
 def _rearm(part: Range) -> None:
-    """Say when to look at the slice again: when the next link ends that may, or never. Claims lock the slice too.
+    """Schedule the next look at the slice: when the next link ends that may, or never. Claims lock the slice too.
 
     While a worker holds it, its claims give links that nobody has seen yet.
     """

@@ -100,7 +100,7 @@ class Pace:
     _bunch: "count[int]" = field(default_factory=count)
 
     def take(self) -> Permit | None:
-        """Give a permit, or None when none is to be had at the moment."""
+        """Return a permit, or None when none is to be had at the moment."""
         now = time.monotonic()
         while self._free:
             permit = self._free.popleft()
@@ -112,18 +112,18 @@ class Pace:
         return self._free.popleft()
 
     def leaves(self, permit: Permit) -> bool:
-        """Say, at the last moment, whether the permit's message may leave; the permit is used up either way."""
+        """Return, at the last moment, whether the permit's message may leave; the permit is used up either way."""
         now = time.monotonic()
         fits = now < permit.until
         self._used.append((permit.name, now if fits else None))
         return fits
 
     def give_back(self, permit: Permit) -> None:
-        """Give back the permit of a message that won't leave."""
+        """Hand back the permit of a message that won't leave."""
         self._used.append((permit.name, None))
 
     def close(self) -> None:
-        """Give back what wasn't used."""
+        """Hand back what wasn't used."""
         self._used += [(permit.name, None) for permit in self._free]
         self._free.clear()
         if self._used:

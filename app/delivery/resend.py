@@ -38,7 +38,7 @@ class Count:
 
 
 def problems(campaign: Campaign) -> list[str]:
-    """Say in Japanese what keeps a launched campaign's people from being written to again."""
+    """Explain in Japanese what keeps a launched campaign's people from being written to again."""
     if campaign.state == CampaignState.PAUSED:
         return ["送信を一時停止しています。先に送信を再開してください。"]
     if campaign.state not in {CampaignState.SENDING, CampaignState.COMPLETED}:
@@ -73,7 +73,7 @@ def to_remind(campaign: Campaign, which: str) -> Count:
 
 
 def next_number(campaign_id: int) -> int:
-    """Give the number the next reminder of a campaign will have: whoever presses says which one is meant."""
+    """Return the number the next reminder of a campaign will have: whoever presses says which one is meant."""
     last = db.session.scalar(select(func.max(Reminder.number)).where(Reminder.campaign_id == campaign_id))
     return (last or 0) + 1
 
@@ -182,7 +182,7 @@ def _send(
 
 
 def _passing(campaign: Campaign) -> dict[str, Any]:
-    """Give the codes of those undelivered whom another SMS may reach."""
+    """Return the codes of those undelivered whom another SMS may reach."""
     account = campaign.sms_account
     passing = PROVIDERS[account.provider].passing if account else frozenset[str]()
     return {"passing": sorted(passing), "gave_up": result_codes.GAVE_UP}

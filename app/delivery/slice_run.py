@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 
 
 def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
-    """Give the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
+    """Hand the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
     now = datetime.now(UTC)
     opens_at = send_context.opens_at(way, max(now, after or now))
     if opens_at is None:
@@ -116,7 +116,7 @@ class Turn:
         return len(self._results) >= settings().batch_rows
 
     def may_go_on(self) -> bool:
-        """Say whether one more message may be claimed or leave."""
+        """Return whether one more message may be claimed or leave."""
         return (
             self.held.may_send
             and not self._held_back
@@ -145,7 +145,7 @@ class Turn:
         return None
 
     def permitted(self, claim: Claim) -> bool:
-        """Say whether there is nothing to wait for: the account's rate lets it leave, or the turn is over."""
+        """Return whether there is nothing to wait for: the account's rate lets it leave, or the turn is over."""
         if self._pace is None or not self.may_go_on():
             return True
         permit = self._pace.take()
@@ -154,7 +154,7 @@ class Turn:
         return permit is not None
 
     def may_call(self, claim: Claim) -> bool:
-        """Say whether this message may take a connection, then, at the last moment, whether it may leave."""
+        """Return whether this message may take a connection, then, at the last moment, whether it may leave."""
         if not self.may_go_on() or leases.clock() >= self.held.call_until:
             return False
         if claim.recipient_id not in self._connecting:
@@ -259,7 +259,7 @@ class Turn:
         give_back(self.held, self._way, pause_s=pause_s, after=self._after)
 
     def _cap_left(self) -> int:
-        """Say how many more the company may send today; only where it has a cap."""
+        """Return how many more the company may send today; only where it has a cap."""
         with leases.holding(self.held) as connection:
             return daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
 

@@ -121,7 +121,7 @@ def _commit() -> None:
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:
-    """Give the campaign's last trials, the latest first."""
+    """Return the campaign's last trials, the latest first."""
     rows = db.session.scalars(
         select(TrialMessage)
         .where(TrialMessage.campaign_id == campaign.id)

@@ -100,7 +100,7 @@ USUAL_OF_ALL: tuple[str, ...] = ("campaign", *USUAL[:-1])
 
 
 def resolve(keys: Sequence[str], own: Sequence[str]) -> list[Column]:
-    """Give the columns of a file whose list brought the columns `own`; ours that are gone and doubles are left out.
+    """Return the columns of a file whose list brought the columns `own`; ours that are gone and doubles are left out.
 
     One of the list's that is called like one of ours gets （名簿） behind its name: a file names no column twice.
     """
@@ -126,17 +126,17 @@ def _named_apart(column: Column, taken: set[str]) -> Column:
 
 
 def word_of(key: str) -> str:
-    """Give the word by which people name a column."""
+    """Return the word by which people name a column."""
     if key == REST:
         return REST_WORDS
     return key.removeprefix(OWN) if key.startswith(OWN) else _BY_KEY[key].word if key in _BY_KEY else key
 
 
 def is_own(key: str) -> bool:
-    """Say whether a column is one of the list's."""
+    """Return whether a column is one of the list's."""
     return key.startswith(OWN)
 
 
 def key_of(word: str) -> str:
-    """Give the column that people name by a word: ours, or one of the list's."""
+    """Return the column that people name by a word: ours, or one of the list's."""
     return REST if word == REST_WORDS else _BY_WORD.get(word) or f"{OWN}{word}"

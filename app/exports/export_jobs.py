@@ -152,7 +152,7 @@ class _Pen:
             )
 
     def _tell(self) -> None:
-        """Tell how far it is, and hear whether to go on."""
+        """Report progress, and hear whether to go on."""
         with tenancy.transaction() as connection:
             leases.hold(connection, self.lease)
             state = connection.execute(
@@ -185,7 +185,7 @@ class _Pen:
 
 
 def cancel(export_id: int) -> bool:
-    """Give up a file that isn't there yet, or throw one away; say whether there was one. Commits."""
+    """Abandon a file that isn't there yet, or throw one away; say whether there was one. Commits."""
     done = db.session.execute(
         text("""
             UPDATE export SET state = 'cancelled', finished_at = coalesce(finished_at, now())
@@ -199,7 +199,7 @@ def cancel(export_id: int) -> bool:
 
 
 def pieces(export_id: int) -> Iterator[bytes]:
-    """Give a file that is there, piece by piece; no transaction stays open in between."""
+    """Return a file that is there, piece by piece; no transaction stays open in between."""
     position = 0
     while True:
         with tenancy.transaction() as connection:
@@ -264,7 +264,7 @@ def stop_daily(campaign_id: int) -> bool:
 
 
 def plan_of(campaign_id: int) -> ExportPlan | None:
-    """Give what is made each day of a campaign."""
+    """Return what is made each day of a campaign."""
     return db.session.query(ExportPlan).filter(ExportPlan.campaign_id == campaign_id).one_or_none()
 
 
@@ -299,7 +299,7 @@ def filename(title: str, form: str, at: datetime) -> str:
 
 
 def ending(form: str) -> str:
-    """Give the ending of a form's files."""
+    """Return the ending of a form's files."""
     return "xlsx" if form == "xlsx" else "csv"
 
 

@@ -30,7 +30,7 @@ class Selection:
     ids: tuple[int, ...] | None = None
 
     def condition(self, tenant_id: int) -> tuple[str, dict[str, Any]]:
-        """Give the condition on `recipient r`, and its values."""
+        """Return the condition on `recipient r`, and its values."""
         parts, values = ["r.tenant_id = :tenant_id"], {"tenant_id": tenant_id}
         wanted: dict[str, Any] = {}
         if self.campaign_id is not None:
@@ -54,7 +54,7 @@ class Selection:
         return " AND ".join(parts), values | wanted
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return {
             "campaign_id": self.campaign_id,
             "states": dict(self.states),

@@ -52,7 +52,7 @@ def status_file(
     *,
     told: Counter[str] | None = None,
 ) -> Iterator[bytes]:
-    """Give the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
+    """Return the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
 
     CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓. `keys` names the columns
     (`app.exports.columns`). `told` counts the rows given so far, and the characters replaced.
@@ -119,7 +119,7 @@ def count_up_to(selection: Selection, most: int) -> int:
 
 
 def tenant_id() -> int:
-    """Give the scope's tenant: the platform takes no files."""
+    """Return the scope's tenant: the platform takes no files."""
     mine = tenancy.current().tenant_id
     assert mine is not None  # noqa: S101 - see above
     return mine
@@ -195,6 +195,6 @@ def own_columns(campaign_id: int) -> list[str]:
 
 
 def _hyphenated(e164: str) -> str:
-    """Give 090-1234-5678: without hyphens Excel would drop the zero."""
+    """Return 090-1234-5678: without hyphens Excel would drop the zero."""
     digits = "0" + e164.removeprefix("+81")
     return f"{digits[:3]}-{digits[3:7]}-{digits[7:]}"

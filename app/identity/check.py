@@ -78,7 +78,7 @@ class Asked:
 
 
 def questions(campaign_id: int) -> list[Asked]:
-    """Give a campaign's questions in order."""
+    """Return a campaign's questions in order."""
     with tenancy.transaction() as connection:
         return _questions(connection, campaign_id)
 
@@ -128,7 +128,7 @@ def check(
 def _evaluate(
     connection: Connection, tenant_id: int, recipient_id: int, generation: int, digests: Sequence[Sequence[bytes]]
 ) -> tuple[Verdict, int | None]:
-    """Give the verdict, and the campaign whose failures have to be looked at, if this is one of many."""
+    """Return the verdict, and the campaign whose failures have to be looked at, if this is one of many."""
     now = datetime.now(UTC)
     row = connection.execute(_COUNTED, {"id": recipient_id, "generation": generation, "now": now}).first()
     if row is None:

@@ -198,7 +198,7 @@ def begin(link: Link) -> None:
 
 
 def view(standing: Standing) -> tuple[str, str]:
-    """Give the title and the message to a person who has proved who they are, and record that they saw it.
+    """Return the title and the message to a person who has proved who they are, and record that they saw it.
 
     Raises MissingField or CannotOpen where the data are not what was checked before sending.
     """

@@ -133,7 +133,7 @@ class Checker:
         return checked
 
     def _last_digits(self, row: Row) -> Iterator[Fault]:
-        """Tell once for each column that the end of its longer numbers is taken."""
+        """Report once for each column that the end of its longer numbers is taken."""
         sheet_row, cells = row
         for position in sorted(self._whole_numbers):
             cell = cells[position] if position < len(cells) else ""

@@ -35,7 +35,7 @@ Show = Callable[[str], str]
 
 
 def show(number: int, code: str | None, epoch: datetime) -> Show | None:
-    """Give how a format shows numbers, None where they are plain.
+    """Return how a format shows numbers, None where they are plain.
 
     `number` is the format's own, `code` what the book says of it; `epoch` is the day that dates are counted from.
     """
@@ -92,7 +92,7 @@ def _date(text: str, epoch: datetime, *, time_only: bool) -> str:
 
 
 def number_shown(text: str) -> str:
-    """Give a number as a cell without a format shows it; XML holds 4.4999999999999998E-2 for 0.045."""
+    """Return a number as a cell without a format shows it; XML holds 4.4999999999999998E-2 for 0.045."""
     if _PLAIN_NUMBER.fullmatch(text):
         return text
     try:

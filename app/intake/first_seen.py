@@ -23,7 +23,7 @@ class FirstRows:
         self._rows = memoryview(mmap.mmap(-1, 4 << bits)).cast("I")
 
     def first(self, value: int, row: int) -> int:
-        """Give the row (1 or higher) that came with this value first, which is `row` itself where none did."""
+        """Return the row (1 or higher) that came with this value first, which is `row` itself where none did."""
         value &= _WORD
         place = (value * _SPREAD & _WORD) >> self._shift
         while earlier := self._rows[place]:

@@ -189,7 +189,7 @@ class _Run:
         counts["warnings"] += sum(fault.level == Level.WARNING for outcome in outcomes for fault in outcome.faults)
 
     def _tell(self) -> None:
-        """Tell how far it is, beside the run's own transaction, and hear whether to go on."""
+        """Report progress, beside the run's own transaction, and hear whether to go on."""
         self._told = time.monotonic()
         with tenancy.transaction() as beside:
             state = beside.execute(

@@ -241,7 +241,7 @@ def _keep_variants(campaign: Campaign, alike: Container[int]) -> None:
 
 
 def cancel(import_id: int) -> bool:
-    """Give up an import that is not over: a running one stops within seconds and leaves nothing. Commits."""
+    """Abandon an import that is not over: a running one stops within seconds and leaves nothing. Commits."""
     stopped = db.session.execute(
         text(
             "UPDATE import SET state = 'cancelled', finished_at = now()"
@@ -290,7 +290,7 @@ class FoundRow:
 
 
 def found_rows(import_id: int, limit: int = 50) -> list[FoundRow]:
-    """Give the first rows in which something was found, those that were kept out before the rest."""
+    """Return the first rows in which something was found, those that were kept out before the rest."""
     harmless = func.bool_and(ImportFault.level != "error")
     chosen = db.session.scalars(
         select(ImportFault.sheet_row)

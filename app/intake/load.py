@@ -277,7 +277,7 @@ def _with_cells(outcome: CheckedRow | Rejected | Skipped) -> Iterator[tuple[Faul
 
 
 def contradiction(sheet_row: int, column: str | None) -> Fault:
-    """Say that a row's reference stands there already with another content: a person decides which is right."""
+    """Report that a row's reference stands there already with another content: a person decides which is right."""
     return Fault(
         sheet_row,
         column,
@@ -301,7 +301,7 @@ def left_out(sheet_row: int) -> Fault:
 
 
 def row_place(tenant_id: int, fault_id: int) -> Place:
-    """Say where a rejected row is sealed."""
+    """Return where a rejected row is sealed."""
     return Place(tenant_id, "import_fault", "row_sealed", fault_id)
 
 
@@ -310,7 +310,7 @@ def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
 
 
 def standing(connection: Connection, target: Target, row: CheckedRow) -> int | None:
-    """Give the id of the recipient that stands there for a row, by this import or one before; None for nobody."""
+    """Return the id of the recipient that stands there for a row, by this import or one before; None for nobody."""
     key = _identity_key(target, row, _says(row, _as_json(row.fields)))
     found: int | None = connection.execute(
         text("SELECT id FROM recipient WHERE campaign_id = :campaign_id AND identity_key = :key"),

@@ -40,7 +40,7 @@ class Longest:
                 self._units, self._row = length, row
 
     def told(self, connection: Connection, target: load.Target) -> dict[str, Any] | None:
-        """Give what `Import.longest` keeps, once all rows stand there; None where no row was taken."""
+        """Return what `Import.longest` keeps, once all rows stand there; None where no row was taken."""
         recipient_id = load.standing(connection, target, self._row) if self._row else None
         if self._row is None or recipient_id is None:
             return None

@@ -63,7 +63,7 @@ class ColumnMapping:
     asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values for a JSON column."""
+        """Return plain values for a JSON column."""
         return asdict(self) | {"answers": list(self.answers), "asked": list(self.asked)}
 
     @classmethod
@@ -84,7 +84,7 @@ class ColumnMapping:
         *,
         payment_required: bool,
     ) -> list[str]:
-        """Say in Japanese what stands in the way of checking rows; empty when nothing does."""
+        """Explain in Japanese what stands in the way of checking rows; empty when nothing does."""
         return [
             *self._missing_roles(questions, payment_required=payment_required),
             *self._unknown_columns(header, merge_names),

@@ -307,7 +307,7 @@ def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
 
 
 def column_letter(index: int) -> str:
-    """Give a column's name in Excel: 0 is A, 26 is AA."""
+    """Return a column's name in Excel: 0 is A, 26 is AA."""
     letters = ""
     index += 1
     while index:

@@ -34,7 +34,7 @@ def _cells_at(places: Sequence[int], cells: Sequence[str]) -> list[str]:
 
 
 def rejects_csv(header: Sequence[str], rejected: Iterable[Rejected], encoding: str) -> Iterator[bytes]:
-    """Give the file piece by piece. `encoding` is the upload's (`Table.encoding`).
+    """Return the file piece by piece. `encoding` is the upload's (`Table.encoding`).
 
     A CP932 upload gets CP932 back, any other UTF-8 with a mark: Excel opens both, and each holds all its letters.
     """

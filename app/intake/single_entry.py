@@ -45,7 +45,7 @@ class Added:
 
 
 def form_of(campaign: Campaign) -> Form:
-    """Say what a campaign needs of one recipient. Raises imports.Refused where only a file will do."""
+    """Return what a campaign needs of one recipient. Raises imports.Refused where only a file will do."""
     last = db.session.scalar(
         select(Import)
         .where(Import.campaign_id == campaign.id, Import.state == "done", Import.rows_added > 0)

@@ -20,7 +20,7 @@ class TenantOwned:
 
 
 def owned(*extra: SchemaItem | dict[str, object]) -> tuple[SchemaItem | dict[str, object], ...]:
-    """Give the table arguments of a tenant's table: unique (tenant_id, id), then `extra`."""
+    """Return the table arguments of a tenant's table: unique (tenant_id, id), then `extra`."""
     return (UniqueConstraint("tenant_id", "id"), *extra)
 
 

@@ -262,7 +262,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
 
 
 def _rearm(part: _Part) -> None:
-    """Say when to look at the slice again: never, once nobody of it is to be asked about or sent to."""
+    """Schedule the next look at the slice: never, once nobody of it is to be asked about or sent to."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})

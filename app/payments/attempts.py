@@ -88,12 +88,12 @@ def put_off(connection: Connection, payment_id: int, asked_at: datetime, *, wait
 
 
 def url_place(tenant_id: int, payment_id: int) -> Place:
-    """Say where a payment page's address is sealed."""
+    """Return where a payment page's address is sealed."""
     return Place(tenant_id, "payment", "url_sealed", payment_id)
 
 
 def that_counts(recipient_id: int) -> Attempt | None:
-    """Give the attempt that tells how the payment stands.
+    """Return the attempt that tells how the payment stands.
 
     A paid one, else one given back, else one to be looked at, else the one under way, else the last.
     """
@@ -134,7 +134,7 @@ def _receipts(connection: Connection, recipient_id: int) -> list[Receipt]:
 
 
 def open_url(recipient_id: int) -> str | None:
-    """Give the address of the payment page that is under way.
+    """Return the address of the payment page that is under way.
 
     None where there is none, and where money came beside it or something is to be looked at.
     """

@@ -45,7 +45,7 @@ class _Line:
     rests_until: float = 0.0
 
     def full(self, now: float) -> bool:
-        """Say whether nobody else may wait now."""
+        """Return whether nobody else may wait now."""
         if now < self.rests_until:
             return True
         if self.in_vain >= _IN_VAIN:
@@ -63,7 +63,7 @@ _lines: dict[str, _Line] = {}
 
 @contextmanager
 def person_waits() -> Iterator[None]:
-    """Say that somebody waits at a screen for whatever is asked within."""
+    """Mark that somebody waits at a screen for whatever is asked within."""
     token = _hurried.set(True)
     try:
         yield

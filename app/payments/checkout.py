@@ -230,7 +230,7 @@ def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Be
 
 
 def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: datetime) -> _Begun | Outcome | None:
-    """Say what the last attempt allows; None when it is over and the next may begin."""
+    """Return what the last attempt allows; None when it is over and the next may begin."""
     if last.looked_at or last.state == PaymentState.PENDING:
         return Outcome.CLOSED
     if last.state != PaymentState.STARTED:

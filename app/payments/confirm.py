@@ -123,7 +123,7 @@ def end(payment_id: int) -> Charge | None:
 
 
 def brings_money(payment_id: int, charge: Charge | None) -> bool:
-    """Say whether a charge is this payment's money, as it was ordered."""
+    """Return whether a charge is this payment's money, as it was ordered."""
     if charge is None or charge.status not in {ChargeStatus.PAID, ChargeStatus.REFUNDED}:
         return False
     with tenancy.transaction() as connection:
@@ -317,7 +317,7 @@ def _slip(payment: _Payment, charge: Charge) -> bytes | None:
 
 
 def _another(connection: Connection, payment: _Payment, which: str) -> bool:
-    """Say whether the person has another attempt of which the condition (one of this module's) holds."""
+    """Return whether the person has another attempt of which the condition (one of this module's) holds."""
     found = connection.execute(
         text(f"SELECT FROM payment WHERE recipient_id = :recipient_id AND id <> :id AND {which} LIMIT 1"),
         {"recipient_id": payment.recipient_id, "id": payment.id, "attempt": payment.attempt},

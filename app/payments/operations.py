@@ -78,7 +78,7 @@ class Given(StrEnum):
 
 @bulkhead.person_waits()
 def refund(payment_id: int, *, actor: str) -> Given:
-    """Give all of a payment back. The tenant's scope must be open; commits. Raises Refused.
+    """Return all of a payment back. The tenant's scope must be open; commits. Raises Refused.
 
     Pressed again while the first refund's end is not known, it repeats that one.
     """
@@ -211,7 +211,7 @@ def _yen(charge: Charge) -> str:
 
 
 def _state_now(payment_id: int) -> PaymentState:
-    """Give the state once the site was asked; without its answer, as it was."""
+    """Return the state once the site was asked; without its answer, as it was."""
     try:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:

@@ -148,7 +148,7 @@ def _come_back(connection: Connection, payment_id: int, now: datetime) -> None:
 def _look_at_wish(
     connection: Connection, payment_id: int, told: RefundStatus | None, asked_at: datetime, now: datetime
 ) -> None:
-    """Tell of a refund that was wished for and failed, or isn't done in time."""
+    """Report a refund that was wished for and failed, or isn't done in time."""
     if told is RefundStatus.FAILED:
         put_aside(connection, payment_id, Problem.REFUND_FAILED, now)
         # it may be wished for anew, as another refund

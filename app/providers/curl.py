@@ -112,7 +112,7 @@ class _Exchange:
         return pycurl.SOCKOPT_OK
 
     def _gate(self, *_connection: object) -> int:
-        """Say whether the request may be written now. An exception must not end in pycurl, which would swallow it."""
+        """Return whether the request may be written now. No exception may end in pycurl, which would swallow it."""
         if self.left:
             return pycurl.PREREQFUNC_ABORT
         asked = time.clock_gettime(_CLOCK)
@@ -220,7 +220,7 @@ def perform(request: Request, before_call: Callable[[], bool] | None = None) -> 
 
 
 def _exchange_of_this_thread() -> _Exchange:
-    """Give this thread's handle; a forked child gets its own, and leaves the parent's connections untouched."""
+    """Return this thread's handle; a forked child gets its own, and leaves the parent's connections untouched."""
     by_process: dict[int, _Exchange] = _mine.__dict__.setdefault("by_process", {})
     pid = os.getpid()
     if pid not in by_process:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def shared(key: str, count: Callable[[], T], write: Callable[[T], Any], read: Callable[[Any], T]) -> T:
-    """Give the latest count; a new one where that is too old.
+    """Return the latest count; a new one where that is too old.
 
     `write` makes plain values for JSON of it, `read` takes them back; what it can't read (KeyError, TypeError,
     ValueError), as another version may have written it, is counted anew. `key` names the tenant.

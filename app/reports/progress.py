@@ -51,12 +51,12 @@ class Progress:
 
 
 def progress(campaign: Campaign) -> Progress:
-    """Give the latest count."""
+    """Return the latest count."""
     return shared(f"progress:{campaign.tenant_id}:{campaign.id}", lambda: _count(campaign), _write, _read)
 
 
 def rate_per_s(campaign: Campaign, now: datetime) -> float:
-    """Give how many SMS a second left within the last minute, by the last rows of the send log."""
+    """Return how many SMS a second left within the last minute, by the last rows of the send log."""
     first, rows = db.session.execute(
         text("""
             SELECT min(started_at), count(*) FROM (
@@ -69,7 +69,7 @@ def rate_per_s(campaign: Campaign, now: datetime) -> float:
 
 
 def finishes_at(campaign: Campaign, waiting: int, rate: float, now: datetime) -> datetime | None:
-    """Say when those who wait will have been written to, at this rate, or at the usual one before there is any.
+    """Return when those who wait will have been written to, at this rate, or at the usual one before there is any.
 
     None: never, not all of them, or nobody sends now.
     """

@@ -27,7 +27,7 @@ class Period:
 
 
 def day_and_month(tenant_id: int, now: datetime) -> tuple[Period, Period]:
-    """Give the tenant's day and month so far, by Japan's calendar."""
+    """Return the tenant's day and month so far, by Japan's calendar."""
     today = now.astimezone(TOKYO).date()
     days = (today, today.replace(day=1))
     starts = [datetime(day.year, day.month, day.day, tzinfo=TOKYO).astimezone(UTC) for day in days]

@@ -25,7 +25,7 @@ def count(campaign: Campaign) -> int:
 
 
 def warnings(campaign: Campaign) -> list[str]:
-    """Say at the check how many won't be sent to, and what a manager can do."""
+    """Describe at the check how many won't be sent to, and what a manager can do."""
     people = count(campaign)
     if not people:
         return []

@@ -10,7 +10,7 @@ Columns = Mapping[str, tuple[str, Sequence[Any]]]
 
 
 def table(columns: Columns) -> tuple[str, dict[str, Any]]:
-    """Give a subquery for FROM, and its parameters (`u_<name>`).
+    """Return a subquery for FROM, and its parameters (`u_<name>`).
 
     `columns` are name -> (SQL type, values), as many values in each, at least one; names and types are our own words.
     The first column is a number that rows are joined by: `:u_first` and `:u_last` are its least and greatest, by which

@@ -90,7 +90,7 @@ _BEGINNINGS = {
 
 
 def words(code: str) -> str:
-    """Say what a code means in Japanese; one that nobody here knows as it is, nothing for none."""
+    """Describe what a code means in Japanese; one that nobody here knows as it is, nothing for none."""
     start, _, rest = code.partition(":")
     if said := _BEGINNINGS.get(f"{start}:"):
         return f"{said}（{words(rest)}）" if rest else said

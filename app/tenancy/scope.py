@@ -31,7 +31,7 @@ _scope: ContextVar[Scope | None] = ContextVar("todoke_scope", default=None)
 
 
 def current() -> Scope:
-    """Give the open scope. Raises NoScope."""
+    """Return the open scope. Raises NoScope."""
     scope = _scope.get()
     if scope is None:
         raise NoScope("no scope is open: use tenancy.tenant(id) or tenancy.platform()")

@@ -41,7 +41,7 @@ class Shades:
 
 
 def contrast(one: str, other: str) -> float:
-    """Give the contrast of two colours (#rrggbb), 1 to 21, as WCAG defines it."""
+    """Return the contrast of two colours (#rrggbb), 1 to 21, as WCAG defines it."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
@@ -59,7 +59,7 @@ def check_colour(colour: str) -> None:
 
 
 def palette(colour: str) -> tuple[Shades, Shades]:
-    """Give the shades of a colour that passed `check_colour`, for light and for dark grounds."""
+    """Return the shades of a colour that passed `check_colour`, for light and for dark grounds."""
     lit = _until_readable(colour, "#ffffff", _DARK_GROUNDS)
     return (
         Shades(colour, _mixed(colour, "#000000", 0.3), _ON_LIGHT),
@@ -127,13 +127,13 @@ def _opened(upload: bytes) -> Image.Image:
 
 
 def size(png: bytes) -> tuple[int, int]:
-    """Give width and height, in pixels, of a PNG that `prepare_logo` made."""
+    """Return width and height, in pixels, of a PNG that `prepare_logo` made."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height
 
 
 def digest(colour: str, logo: bytes | None) -> str:
-    """Give the name of a look; empty where there is neither colour nor logo."""
+    """Return the name of a look; empty where there is neither colour nor logo."""
     if not colour and not logo:
         return ""
     return sha256(colour.encode() + b"|" + (logo or b"")).hexdigest()[:20]

@@ -44,7 +44,7 @@ def keep(sample: Sample) -> str:
 
 
 def find(key: str) -> Sample | None:
-    """Give the sample of a key; None for none, or one that is too old."""
+    """Return the sample of a key; None for none, or one that is too old."""
     try:
         kept = redis_client.connection.get(_PREFIX + key)
     except RedisError:

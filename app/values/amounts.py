@@ -25,7 +25,7 @@ class BadAmount(BadInput):
 
 
 def to_yen(raw: str) -> int:
-    """Give an amount in whole yen, 1 to MAX_YEN: 26000, 26,000, ¥26,000, ２６，０００円.
+    """Return an amount in whole yen, 1 to MAX_YEN: 26000, 26,000, ¥26,000, ２６，０００円.
 
     126.0 and 126.00 are 126, as programs write it; 126.000 could be 126 or 126,000.
     Raises BadAmount: missing, not_a_number, bad_commas, unclear, fraction, negative, zero, too_large.

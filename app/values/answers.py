@@ -83,7 +83,7 @@ def normalise(
     choices: Sequence[str] = (),
     variants_alike: bool = False,
 ) -> str:
-    """Give the form of an answer that is digested and compared.
+    """Return the form of an answer that is digested and compared.
 
     text, choice: NFKC, case-folded, without spaces, hyphens and ・; 髙 and 高 stay two letters, and サトー and サト too
     unless hiragana and katakana are one; then ョ and ヨ are one too. With `variants_alike`, 髙 and 高 are one letter in

@@ -74,7 +74,7 @@ def holds_card_number(text: str, *, own_number: bool = False) -> bool:
 
 
 def mask_card_numbers(text: str) -> str:
-    """Give the text with stars for each card number but its last four digits; the rest of it stays as it is."""
+    """Return the text with stars for each card number but its last four digits; the rest of it stays as it is."""
     if not may_hold_card_number(text):
         return text
     while place := next(_card_numbers(text.translate(_PLAIN)), None):

@@ -61,7 +61,7 @@ def looks_odd(joined: str) -> bool:
 
 
 def warnings(cell: str) -> Iterator[tuple[str, str]]:
-    """Give what to warn of in one cell, as (code, message_ja)."""
+    """Return what to warn of in one cell, as (code, message_ja)."""
     cell = cell.strip()
     if _FORMULA.match(cell):
         yield FORMULA

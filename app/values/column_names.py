@@ -22,7 +22,7 @@ _SPELLINGS = (
 
 
 def canonical(name: str) -> str:
-    """Give a column's name as names are compared: one width and spelling, without marks, polite prefix or remarks.
+    """Return a column's name as names are compared: one width and spelling, without marks, polite prefix or remarks.
 
     A remark in brackets goes (電話番号（ハイフンなし）), unless it tells one column from another (電話番号（下4桁）).
     """

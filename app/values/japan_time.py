@@ -7,12 +7,12 @@ TOKYO = ZoneInfo("Asia/Tokyo")
 
 
 def japan(at: datetime | None) -> str:
-    """Give a time to the second, or nothing: 2026-11-23 21:05:09."""
+    """Return a time to the second, or nothing: 2026-11-23 21:05:09."""
     return "" if at is None else at.astimezone(TOKYO).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def japan_minutes(at: datetime | None) -> str:
-    """Give a time to the minute in words: 2026年11月23日 21:05."""
+    """Return a time to the minute in words: 2026年11月23日 21:05."""
     if at is None:
         return ""
     local = at.astimezone(TOKYO)

@@ -39,12 +39,12 @@ class BadPhone(BadInput):
 
 
 def to_e164(raw: str) -> str:
-    """Give a mobile number as E.164 (+819012345678). Raises BadPhone."""
+    """Return a mobile number as E.164 (+819012345678). Raises BadPhone."""
     return read_phone(raw)[0]
 
 
 def read_phone(raw: str) -> tuple[str, bool]:
-    """Give a mobile number as E.164, and whether the leading zero was missing and put back.
+    """Return a mobile number as E.164, and whether the leading zero was missing and put back.
 
     Excel drops the zero of 09012345678 in a cell of numbers; the ten digits left (90, 80, 70 or 60, then 1-9) can be no
     other Japanese number. Raises BadPhone: missing, scientific, not_a_number, too_short, too_long,
@@ -60,12 +60,12 @@ def read_phone(raw: str) -> tuple[str, bool]:
 
 
 def national(e164: str) -> str:
-    """Give a Japanese E.164 number as it is dialled at home: 09012345678."""
+    """Return a Japanese E.164 number as it is dialled at home: 09012345678."""
     return "0" + e164.removeprefix("+81")
 
 
 def mask(e164: str) -> str:
-    """Give a mobile number as lists show it: 090-****-5678."""
+    """Return a mobile number as lists show it: 090-****-5678."""
     digits = national(e164)
     return f"{digits[:3]}-****-{digits[-4:]}"
 

@@ -59,7 +59,7 @@ class _Pipe(io.RawIOBase):
 def workbook(
     title: str, header: Sequence[str], pages: Iterator[list[list[str]]], *, numbers: Collection[str] = ()
 ) -> Iterator[bytes]:
-    """Give the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty.
+    """Return the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty.
 
     Cells beyond the header are text.
     """
@@ -128,7 +128,7 @@ def _text(cell: str, style: int) -> str:
 
 
 def _frame(title: str, sheets: int) -> dict[str, str]:
-    """Give the parts that name the sheets."""
+    """Return the parts that name the sheets."""
     main, rels = f"{_NS}/spreadsheetml/2006/main", f"{_NS}/officeDocument/2006/relationships"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     each = range(1, sheets + 1)

@@ -13,7 +13,7 @@ Headers: TypeAlias = list[tuple[str, str]]
 
 
 def wrap(application: "WSGIApplication", choose: Callable[[str, str], Headers]) -> "WSGIApplication":
-    """Give `application` with headers of ours on its answers, in the place of those it set by these names.
+    """Return `application` with headers of ours on its answers, in the place of those it set by these names.
 
     `choose` gives them for a path and a status line.
     """

@@ -86,7 +86,7 @@ def operator(app: Flask) -> int:
 
 @pytest.fixture
 def browser_of(app: Flask) -> Callable[[int], Browser]:
-    """Give a browser in which a user is signed in, without the time that a password takes."""
+    """Return a browser in which a user is signed in, without the time that a password takes."""
     return lambda user_id: signed_in(app, user_id)
 
 
@@ -111,7 +111,7 @@ def campaign(app: Flask, ours: House) -> int:
 
 @pytest.fixture
 def ask(app: Flask, ours: House) -> Callable[[Any], list[Any]]:
-    """Give what the database answers; open for the question alone, so that no request shares the test's session."""
+    """Return what the database answers; open for the question alone, so that no request shares the test's session."""
 
     def ask(statement: Any) -> list[Any]:
         with app.app_context(), tenancy.tenant(ours.tenant):
@@ -133,7 +133,7 @@ def change(app: Flask) -> Callable[..., None]:
 
 
 def acts(app: Flask, house: House | None = None) -> list[tuple[str, str, str]]:
-    """Give what is on record of a company, or of none: act, actor, target."""
+    """Return what is on record of a company, or of none: act, actor, target."""
     with app.app_context(), tenancy.platform():
         owner = house.tenant if house else None
         rows = (
@@ -145,7 +145,7 @@ def acts(app: Flask, house: House | None = None) -> list[tuple[str, str, str]]:
 
 
 def only(app: Flask, model: Any, **where: Any) -> Any:
-    """Give the one row that is so."""
+    """Return the one row that is so."""
     with app.app_context(), tenancy.platform():
         row = db.session.query(model).filter_by(**where).one()
         db.session.expunge_all()
@@ -153,7 +153,7 @@ def only(app: Flask, model: Any, **where: Any) -> Any:
 
 
 def words(browser: Browser, url: str) -> str:
-    """Give what a page says, without its tags."""
+    """Return what a page says, without its tags."""
     answer = browser.get(url)
     assert answer.status_code == 200, url
     return plain(answer.get_data(as_text=True))

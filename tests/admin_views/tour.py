@@ -28,7 +28,7 @@ ONLY_LEAD_ON = {"payment_acts.index", "page_look.index"}
 
 
 def rules(app: Flask, method: str = "GET") -> list[Any]:
-    """Give the map's rules that show a page, or with POST those that do something."""
+    """Return the map's rules that show a page, or with POST those that do something."""
     return [
         rule
         for rule in app.url_map.iter_rules()
@@ -38,7 +38,7 @@ def rules(app: Flask, method: str = "GET") -> list[Any]:
 
 
 def _in_use(app: Flask, endpoint: str) -> bool:
-    """Say whether a surface of Flask-Admin's is one: most are switched off and answer 404."""
+    """Return whether a surface of Flask-Admin's is one: most are switched off and answer 404."""
     view = _view(app, endpoint)
     with app.test_request_context("/admin/"):
         return not isinstance(view, SecureModelView) or view._offers(endpoint.rpartition(".")[2])
@@ -49,7 +49,7 @@ def _view(app: Flask, endpoint: str) -> Any:
 
 
 def tour(app: Flask, estate: Estate, role: Role, *, filters: bool = True) -> Iterator[tuple[str, str]]:
-    """Give (endpoint, address) of all that a role may open; addresses that lead nowhere are among them."""
+    """Return (endpoint, address) of all that a role may open; addresses that lead nowhere are among them."""
     for rule in rules(app):
         view = rule.endpoint.split(".")[0]
         if view != "auth" and role not in ACCESS[view]:
@@ -62,7 +62,7 @@ def tour(app: Flask, estate: Estate, role: Role, *, filters: bool = True) -> Ite
 
 
 def posts(app: Flask, estate: Estate, role: Role) -> Iterator[str]:
-    """Give each address that takes a POST of a role, once: for the draft, its lists, the first of the others."""
+    """Return each address that takes a POST of a role, once: for the draft, its lists, the first of the others."""
     for rule in rules(app, "POST"):
         view = rule.endpoint.split(".")[0]
         if view == "auth" or role not in ACCESS[view]:
@@ -117,7 +117,7 @@ def _queries(app: Flask, estate: Estate, rule: Any, role: Role) -> list[str]:
 
 
 def _narrowed(app: Flask, estate: Estate, role: Role, item: Any) -> list[str]:
-    """Give queries that a list's filter reads: each kind of value, and what it can't read."""
+    """Return queries that a list's filter reads: each kind of value, and what it can't read."""
     if isinstance(item, Days):
         return ["from=2026-01-01&to=2036-01-01", "from=soon"]
     scope = tenancy.platform() if role is Role.OPERATOR else tenancy.tenant(estate.tenant)

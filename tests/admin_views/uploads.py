@@ -30,14 +30,14 @@ def upload(browser: Browser, campaign_id: int, content: str | bytes, name: str =
 
 
 def one(pattern: str, page: str) -> str:
-    """Give what a page says at one place."""
+    """Return what a page says at one place."""
     found = re.search(pattern, page, re.DOTALL)
     assert found, pattern
     return found[1]
 
 
 def chosen(page: str) -> dict[str, str]:
-    """Give the form of the columns as a browser would send it."""
+    """Return the form of the columns as a browser would send it."""
     found = re.findall(r'<select id="\w+" name="((?:column|merge)_\w+)".*?>(.*?)</select>', page, re.DOTALL)
     return {
         field: selected[1] if (selected := re.search(r'value="(\w+)" selected', options)) else ""

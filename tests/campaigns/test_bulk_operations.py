@@ -158,7 +158,7 @@ def test_giving_up_in_the_middle_of_a_launch_stops_it(campaign: Campaign) -> Non
 
 def test_a_turn_of_the_job_is_short_and_goes_on_later(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     launch(campaign)
-    monkeypatch.setattr("jobs.campaigns._WAVE_TURN_S", 0)
+    monkeypatch.setattr("jobs.campaigns._BULK_TURN_S", 0)
     queues.queue(queues.TRACKING).empty()
     run_bulk_operation(campaign.tenant_id, campaign.id)
     assert states() == {"queued": 3, "draft": 7}

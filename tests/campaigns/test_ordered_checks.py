@@ -21,7 +21,7 @@ JOB = "jobs.campaigns.preflight"
 
 @pytest.fixture
 def draft(app: Flask) -> Iterator[tuple[int, int]]:
-    """Give a tenant and a draft of theirs, with three people and a check that is due."""
+    """Return a tenant and a draft of theirs, with three people and a check that is due."""
     with app.app_context():
         tenant_id = factories.tenant()
         campaign_id = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id))

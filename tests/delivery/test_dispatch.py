@@ -22,7 +22,7 @@ def fence(job: Job) -> list[int]:
 
 
 def million(job: Job, slices: int = 200) -> None:
-    """Give a campaign the slices of a million people, all due."""
+    """Make a campaign the slices of a million people, all due."""
     job.change(
         """
         INSERT INTO slice (tenant_id, campaign_id, first_id, last_id, due_at)

@@ -185,7 +185,7 @@ def without_secret(job: Job) -> None:
 
 
 def renew(job: Job) -> None:
-    """Give the campaign's people a new generation of their links."""
+    """Draw for the campaign's people a new generation of their links."""
     for person in job.people:
         (secret,) = links.draw_secrets(1)
         job.change(

@@ -60,7 +60,7 @@ def by_place(app: Flask) -> Iterator[None]:
 
 @pytest.fixture
 def in_order(app: Flask, settings: Settings, database: psycopg.Connection, by_place: None) -> Callable[..., None]:
-    """Say whether an act that waits for a row (`first`) leaves one that comes after it (`second`) free meanwhile."""
+    """Return whether an act that waits for a row (`first`) leaves one that comes after it (`second`) free meanwhile."""
 
     def check(table: str, first: str, second: str, act: Callable[[], object], *, waits: bool = True) -> None:
         database.execute(f"UPDATE {table} SET tenant_id = tenant_id WHERE {first}")  # noqa: S608 - now it lies last

@@ -74,7 +74,7 @@ class Way:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Give a product of our own, whose guard lets so many wrong answers pass."""
+    """Return a product of our own, whose guard lets so many wrong answers pass."""
     folder = Path(tempfile.mkdtemp(prefix="todoke-e2e-"))
     patient = {"GUARD_FAILING_PERCENT": "100", "GUARD_PEOPLE": "10000", "GUARD_LOCKED": "10000"}
     try:
@@ -235,7 +235,7 @@ def _servers_away(way: Way) -> None:
 
 
 def needles(way: Way) -> Iterable[tuple[str, str]]:
-    """Give everything that must stand nowhere, by what it is."""
+    """Return everything that must stand nowhere, by what it is."""
     for person, token in zip(way.people, way.tokens, strict=True):
         year, month, day = person.born
         yield "token", token

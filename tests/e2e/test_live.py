@@ -54,7 +54,7 @@ class Watcher:
         self.asked += "/status.json" in request.url
 
     def plans(self) -> list[float]:
-        """Give what the page has planned since it was loaded, in ms."""
+        """Return what the page has planned since it was loaded, in ms."""
         plans: list[float] = self.page.evaluate("window.plans")
         return plans
 

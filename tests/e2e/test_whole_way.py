@@ -28,7 +28,7 @@ _WAIT_MS = 30_000
 
 
 def collection() -> bytes:
-    """Give the sample list, or one of its form where the folder is missing: 500 rows, CP932, CRLF."""
+    """Return the sample list, or one of its form where the folder is missing: 500 rows, CP932, CRLF."""
     if SAMPLE.exists():
         return SAMPLE.read_bytes()
     head = "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁\r\n"

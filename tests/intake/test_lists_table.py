@@ -70,7 +70,7 @@ def cell(column: str, value: object, code: str = "General") -> bytes:
 
 
 def computed() -> bytes:
-    """Give a number a formula with its result, which openpyxl can't write."""
+    """Return a number a formula with its result, which openpyxl can't write."""
     return replaced(cell("請求金額", 26000), "<v>26000</v>", "<f>13000*2</f><v>26000</v>")
 
 

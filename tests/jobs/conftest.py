@@ -39,7 +39,7 @@ class Program:
         return self.process.wait(limit_s)
 
     def told(self) -> str:
-        """Give the end of its log."""
+        """Return the end of its log."""
         return tail(self.log, lines=200)
 
 

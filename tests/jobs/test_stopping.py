@@ -37,7 +37,7 @@ def press(job: Job, act: Callable[..., bool]) -> None:
 
 
 def count_after_limit(sandbox: Sandbox) -> int:
-    """Give how many requests had come when the limit was over; fail if any comes later."""
+    """Return how many requests had come when the limit was over; fail if any comes later."""
     time.sleep(_LIMIT_S)
     count = requests(sandbox)
     time.sleep(1)

@@ -48,7 +48,7 @@ class Traits:
     refund_call: str = "refund_create"  # what the sandbox calls the request that gives money back
 
     def keys(self, account_id: int) -> tuple[str, str]:
-        """Give what the sandbox knows an account by, and the secret of its webhooks."""
+        """Return what the sandbox knows an account by, and the secret of its webhooks."""
         key, secret = self.credentials(account_id).values()
         return key, secret
 

@@ -55,7 +55,7 @@ def never_left(reason: str) -> Failure:
 
 
 def settle() -> None:
-    """Give a repetition the time to arrive."""
+    """Allow a repetition the time to arrive."""
     time.sleep(0.2)
 
 

@@ -59,7 +59,7 @@ def browser(app: Flask) -> Browser:
 
 @pytest.fixture
 def state(database: psycopg.Connection) -> Callable[[Sent], tuple[str, int]]:
-    """Say where a person's page stands: its state, and how many answers were wrong."""
+    """Describe where a person's page stands: its state, and how many answers were wrong."""
 
     def read(sent: Sent) -> tuple[str, int]:
         row = database.execute(

@@ -104,12 +104,12 @@ def test_fifty_posts_at_once_are_five_evaluations(sent: Sent, visit: Callable[[]
 
 
 def slower(ones: list[float], others: list[float]) -> float:
-    """Give the chance that one of `ones` is slower than one of `others`: 0.5 where time tells nothing."""
+    """Return the chance that one of `ones` is slower than one of `others`: 0.5 where time tells nothing."""
     return sum((one > other) + (one == other) / 2 for one in ones for other in others) / (len(ones) * len(others))
 
 
 def told(ones: list[float], others: list[float]) -> bool:
-    """Say whether time tells them apart: by chance alone it is beyond this once in ten thousand, for 60 of each."""
+    """Return whether time tells them apart: by chance alone it is beyond this once in ten thousand, for 60 of each."""
     return abs(slower(ones, others) - 0.5) > 0.22
 
 
@@ -193,7 +193,7 @@ def test_links_that_lead_nowhere_take_the_same_time(gone: dict[str, str], visit:
 
 
 def everything(database: psycopg.Connection) -> dict[str, str]:
-    """Give a digest of every table's rows."""
+    """Return a digest of every table's rows."""
     tables = database.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     ).fetchall()

@@ -28,7 +28,7 @@ def sending(app):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Tell how often people were counted; a count takes `takes[0]` seconds and waits for `free`."""
+    """Return how often people were counted; a count takes `takes[0]` seconds and waits for `free`."""
     calls, takes, free, plain = [], [0.0], threading.Event(), part._count
     free.set()
 
@@ -44,7 +44,7 @@ def counted(monkeypatch):
 
 @pytest.fixture
 def kept(redis, sending):
-    """Tell until when the count is kept; call it with a time to change that."""
+    """Return until when the count is kept; call it with a time to change that."""
     key = f"todoke:count:progress:{sending[0]}:{sending[1]}"
 
     def until(changed=None):

@@ -36,7 +36,7 @@ class Listener:
         return self.got
 
     def texts(self) -> list[Any]:
-        """Give the bodies as JSON."""
+        """Return the bodies as JSON."""
         return [json.loads(body) for _, body in self.got]
 
 
@@ -77,7 +77,7 @@ def listener() -> Iterator[Listener]:
             self.end_headers()
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Do nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

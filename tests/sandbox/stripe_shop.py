@@ -16,7 +16,7 @@ SECRET = "whsec_shop"
 
 
 def wanted(**changes) -> dict:
-    """Give a session's parameters, as our adapter sends them."""
+    """Return a session's parameters, as our adapter sends them."""
     params = {
         "mode": "payment",
         "line_items": [

@@ -149,7 +149,7 @@ NAMES = st.text(st.characters(categories=["Lo", "Ll", "Lu"]), min_size=1, max_si
 
 
 def strewn(text, signs, data):
-    """Give `text` with signs put in anywhere, at its ends too."""
+    """Return `text` with signs put in anywhere, at its ends too."""
     pieces = [data.draw(st.text(st.sampled_from(signs), max_size=2)) for _ in range(len(text) + 1)]
     return "".join(piece + letter for piece, letter in zip(pieces, [*text, ""], strict=True))
 

@@ -37,7 +37,7 @@ class Silent:
 
 
 def product(environ: Any, start_response: Any) -> list[bytes]:
-    """Tell what came through."""
+    """Return what came through."""
     request = Request(environ)
     told = request.form.get("a", "") or request.get_data(as_text=True)
     start_response("200 OK", [("X-Host", request.environ["HTTP_HOST"])])

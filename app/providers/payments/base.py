@@ -147,14 +147,14 @@ class WebhookEvent:
 
 
 def session_end(provider: "PaymentProvider", wished: datetime, now: datetime) -> datetime:
-    """Give the end of a payment page made now: `wished`, within what the provider allows, to the full second."""
+    """Return the end of a payment page made now: `wished`, within what the provider allows, to the full second."""
     shortest, longest = provider.lifetime_s
     end = min(max(wished, now + timedelta(seconds=shortest)), now + timedelta(seconds=longest))
     return end.replace(microsecond=0)
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:
-    """Give the begin of a day in Japan and that of the next, in UTC."""
+    """Return the begin of a day in Japan and that of the next, in UTC."""
     begins = datetime.combine(day, time(), _JAPAN)
     return begins.astimezone(UTC), (begins + timedelta(days=1)).astimezone(UTC)
 
@@ -187,16 +187,16 @@ class PaymentProvider(Protocol):
     tells_end: bool  # whether `fetch` tells that a page's time is over; else it stays OPEN for good
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
-        """Give the least and the most that can be paid by an account of these settings, yen, as far as it is known."""
+        """Return the least and the most that an account of these settings can be paid, yen, as far as known."""
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that opens a payment page; repeating it with the same order opens no second one.
+        """Return the request that opens a payment page; repeating it with the same order opens no second one.
 
         The charge it is answered with is OPEN, with `url` and, where the provider tells, `expires_at`.
         """
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
-        """Give the request that asks for one charge."""
+        """Return the request that asks for one charge."""
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
         """Read what was answered to `start` or `fetch`, or give the next question where that tells too little.
@@ -211,13 +211,13 @@ class PaymentProvider(Protocol):
         """
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
-        """Give the request that ends a charge not paid yet (an open page, an unpaid slip) as `fetch` just told it.
+        """Return the request that ends a charge not paid yet (an open page, an unpaid slip) as `fetch` just told it.
 
         Its answer counts for nothing: `fetch` tells what became of it. None where the provider can't.
         """
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Give the request that gives `amount_yen` of a paid charge back, as `fetch` just told it.
+        """Return the request that gives `amount_yen` of a paid charge back, as `fetch` just told it.
 
         `reference` is ours and unique for the refund: repeating the request gives nothing back twice. None where the
         provider can't, for this means of payment or at all.
@@ -227,7 +227,7 @@ class PaymentProvider(Protocol):
         """Read the answer to `refund`. Raises UnclearCharge."""
 
     def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request | None:
-        """Give the request for a page of the charges made on a day in Japan (`day_bounds`).
+        """Return the request for a page of the charges made on a day in Japan (`day_bounds`).
 
         Made: the provider's own time of the payment page, or of the payment where it lists those alone. None where
         there is no such list.

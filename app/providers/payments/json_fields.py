@@ -47,37 +47,37 @@ def content(body: bytes) -> Json:
 
 
 def nested(found: Json, name: str) -> Json:
-    """Give a nested object; an empty one where there is none, or only its id."""
+    """Return a nested object; an empty one where there is none, or only its id."""
     value = found.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def several(found: Json, name: str) -> list[Json]:
-    """Give a list's objects; an empty one where there is no list."""
+    """Return a list's objects; an empty one where there is no list."""
     value = found.get(name)
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def text(found: Json, name: str) -> str | None:
-    """Give a text that is not empty and can be stored."""
+    """Return a text that is not empty and can be stored."""
     value = found.get(name)
     return value if isinstance(value, str) and value and not _UNSTORABLE.search(value) else None
 
 
 def identifier(found: Json, name: str) -> str | None:
-    """Give an id that can be stored, logged and put into an address."""
+    """Return an id that can be stored, logged and put into an address."""
     value = found.get(name)
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def word(found: Json, name: str) -> str | None:
-    """Give a short code fit for logs."""
+    """Return a short code fit for logs."""
     value = found.get(name)
     return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def whole(found: Json, name: str) -> int | None:
-    """Give a whole number; true and false are none."""
+    """Return a whole number; true and false are none."""
     value = found.get(name)
     return value if type(value) is int else None
 

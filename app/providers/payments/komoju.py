@@ -92,12 +92,12 @@ class _Komoju:
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
-        """Give no bounds: none are told."""
+        """Return no bounds: none are told."""
         del settings
         return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that opens a payment page; repeating it with the same order opens no second one."""
+        """Return the request that opens a payment page; repeating it with the same order opens no second one."""
         wanted = {
             "mode": "payment",
             "amount": order.amount_yen,
@@ -113,7 +113,7 @@ class _Komoju:
         return _post(account, "sessions", wanted, order.reference)
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
-        """Give the request that asks for one session, which holds its payment."""
+        """Return the request that asks for one session, which holds its payment."""
         return _get(account, f"sessions/{quote(provider_id, safe='')}")
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge:
@@ -145,7 +145,7 @@ class _Komoju:
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
-        """Give the request that cancels an open session, or a payment that still waits for its money."""
+        """Return the request that cancels an open session, or a payment that still waits for its money."""
         if charge.status is ChargeStatus.OPEN:
             return _post(account, f"sessions/{quote(charge.provider_id, safe='')}/cancel", {}, None)
         if charge.status is ChargeStatus.PENDING and charge.payment_id is not None:
@@ -153,7 +153,7 @@ class _Komoju:
         return None
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Give the request that gives money back; None for means of payment that can't take it back."""
+        """Return the request that gives money back; None for means of payment that can't take it back."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None or charge.method in _NO_REFUND:
             return None
         wanted = {"amount": amount_yen, "description": reference}
@@ -169,7 +169,7 @@ class _Komoju:
         return Refund(RefundStatus.DONE, amount, identifier(made, "id"))
 
     def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
-        """Give the request for a page of the payments made on a day; pages are counted."""
+        """Return the request for a page of the payments made on a day; pages are counted."""
         begin, end = day_bounds(day)
         query = {
             "start_time": begin.isoformat(timespec="seconds"),

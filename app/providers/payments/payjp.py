@@ -93,12 +93,12 @@ class _Payjp:
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
-        """Give no bounds: none are told."""
+        """Return no bounds: none are told."""
         del settings
         return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that opens a payment page; repeating it with the same order opens no second one."""
+        """Return the request that opens a payment page; repeating it with the same order opens no second one."""
         metadata = {"reference": order.reference}
         wanted = {
             "mode": "payment",
@@ -126,7 +126,7 @@ class _Payjp:
         return _post(account, _SESSIONS, wanted, order.reference)
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
-        """Give the request that asks for one session."""
+        """Return the request that asks for one session."""
         return _get(account, f"{_SESSIONS}/{quote(provider_id, safe='')}")
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
@@ -172,13 +172,13 @@ class _Payjp:
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
-        """Give the request that ends an open session."""
+        """Return the request that ends an open session."""
         if charge.status is not ChargeStatus.OPEN:
             return None
         return _post(account, f"{_SESSIONS}/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Give the request that gives money back. Its event tells of our charge, by the metadata given here."""
+        """Return the request that gives money back. Its event tells of our charge, by the metadata given here."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
             return None
         wanted = {
@@ -198,7 +198,7 @@ class _Payjp:
         return Refund(status, amount, identifier(made, "id"))
 
     def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
-        """Give the request for a page of the payment flows, newest first; they can't be asked for by day."""
+        """Return the request for a page of the payment flows, newest first; they can't be asked for by day."""
         del day
         query = {"limit": str(_PAGE)} | ({"starting_after": cursor} if cursor else {})
         return _get(account, f"{_FLOWS}?{urlencode(query)}")

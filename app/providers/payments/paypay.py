@@ -86,12 +86,12 @@ class _PayPay:
     tells_end = False
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
-        """Give no bounds: none are told."""
+        """Return no bounds: none are told."""
         del settings
         return ANY_AMOUNT
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that makes a code; PayPay refuses a second one for the same order."""
+        """Return the request that makes a code; PayPay refuses a second one for the same order."""
         wanted = {
             "merchantPaymentId": order.reference,
             "codeType": "ORDER_QR",
@@ -105,7 +105,7 @@ class _PayPay:
         return _request(account, "POST", _CODES, wanted)
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
-        """Give the request that asks for the payment of one code, by our reference."""
+        """Return the request that asks for the payment of one code, by our reference."""
         return _request(account, "GET", _DETAILS + quote(provider_id, safe=""))
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge:
@@ -176,7 +176,7 @@ class _PayPay:
         del account, charge
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Give the request that gives money back; PayPay takes one refund for a payment."""
+        """Return the request that gives money back; PayPay takes one refund for a payment."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None or charge.amount_refunded:
             return None
         wanted = {
@@ -236,7 +236,7 @@ def _read(response: Response) -> Json:
 
 
 def _given_back(data: Json, amount: int | None, refunded: int) -> bool:
-    """Say whether all of a payment was given back; REFUNDED without a list of refunds means so."""
+    """Return whether all of a payment was given back; REFUNDED without a list of refunds means so."""
     return (amount is not None and 0 < amount <= refunded) or (data.get("status") == "REFUNDED" and not refunded)
 
 

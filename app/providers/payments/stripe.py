@@ -98,11 +98,11 @@ class _StripeCheckout:
     tells_end = True
 
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
-        """Give the least and the most that can be paid: konbini's where there is no other way."""
+        """Return the least and the most that can be paid: konbini's where there is no other way."""
         return _KONBINI_YEN_LIMITS if listed_in(settings.get("methods", ""), "card") == ["konbini"] else _YEN_LIMITS
 
     def start(self, account: PaymentAccount, order: Order) -> Request:
-        """Give the request that opens a payment page; repeating it with the same order opens no second one.
+        """Return the request that opens a payment page; repeating it with the same order opens no second one.
 
         `success_url` may hold `{CHECKOUT_SESSION_ID}`, which Stripe fills in.
         """
@@ -131,7 +131,7 @@ class _StripeCheckout:
         return _post(account, "checkout/sessions", form, order.reference)
 
     def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
-        """Give the request that asks for one session with its payment and that one's latest charge."""
+        """Return the request that asks for one session with its payment and that one's latest charge."""
         query = urlencode({"expand[0]": f"payment_intent.{_REFUNDS}"})
         return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
 
@@ -168,13 +168,13 @@ class _StripeCheckout:
         )
 
     def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
-        """Give the request that ends an open session. Stripe lets no slip of a session be cancelled once it is out."""
+        """Return the request that ends an open session. Stripe cancels no slip of a session once it is out."""
         if charge.status is not ChargeStatus.OPEN:
             return None
         return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
     def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Give the request that gives money back."""
+        """Return the request that gives money back."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
             return None
         form = {
@@ -196,7 +196,7 @@ class _StripeCheckout:
         return Refund(_refund_status(made), amount, identifier(made, "id"))
 
     def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
-        """Give the request for a page of the sessions made on a day, newest first."""
+        """Return the request for a page of the sessions made on a day, newest first."""
         begin, end = day_bounds(day)
         query = {
             "created[gte]": str(int(begin.timestamp())),

@@ -131,13 +131,13 @@ class SmsProvider(Protocol):
     passing: frozenset[str]
 
     def send(self, account: SmsAccount, message: SmsMessage) -> Request:
-        """Give the request that sends `message` once."""
+        """Return the request that sends `message` once."""
 
     def outcome(self, answer: Answer) -> Outcome:
         """Read the answer to `send`. Never raises."""
 
     def lookup(self, account: SmsAccount, reference: str) -> Request | None:
-        """Give the request that asks for messages by our reference, or None where the provider has no look-up."""
+        """Return the request that asks for messages by our reference, or None where the provider has no look-up."""
 
     def found(self, response: Response, reference: str) -> Report | None:
         """Read the answer to `lookup`: a report, or None for a whole list that obeyed its filter and has no message.
@@ -153,7 +153,7 @@ class SmsProvider(Protocol):
         """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time."""
 
     def detail(self, account: SmsAccount, provider_id: str) -> Request:
-        """Give the request that asks for one message by the provider's id."""
+        """Return the request that asks for one message by the provider's id."""
 
     def report(self, response: Response) -> Report:
         """Read the answer to `detail`. Raises UnclearAnswer."""

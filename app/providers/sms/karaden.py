@@ -66,7 +66,7 @@ class _Karaden:
     passing = frozenset({"unconnected"})
 
     def send(self, account: SmsAccount, message: SmsMessage) -> Request:
-        """Give the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
+        """Return the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
         form = (
             f"service_id={_escaped(account.settings.get('service_id', ''))}&to={_domestic(message.to)}"
             f"&body={_escaped(message.body)}&tags%5B%5D={_escaped(message.reference)}&is_shorten=false"
@@ -91,7 +91,7 @@ class _Karaden:
         return _refused(answer)
 
     def lookup(self, account: SmsAccount, reference: str) -> Request:
-        """Give the request that asks for messages by our reference."""
+        """Return the request that asks for messages by our reference."""
         query = urlencode({"service_id": account.settings.get("service_id", ""), "tag": reference, "per_page": 100})
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
@@ -135,7 +135,7 @@ class _Karaden:
         return Page([Left(report, to) for report, to in zip(reports, numbers, strict=True)], has_more)
 
     def detail(self, account: SmsAccount, provider_id: str) -> Request:
-        """Give the request that asks for one message by the provider's id."""
+        """Return the request that asks for one message by the provider's id."""
         url = _url(account, "messages", provider_id)
         return Request("GET", url, _headers(account), timeout_s=account.timeout_s)
 
@@ -159,7 +159,7 @@ def _url(account: SmsAccount, *path: str) -> str:
 
 @lru_cache(64)
 def _door(base_url: str, tenant_id: str, token: str) -> tuple[str, Mapping[str, str]]:
-    """Give a send request's address and headers: those of all messages of an account."""
+    """Return a send request's address and headers: those of all messages of an account."""
     account = SmsAccount(base_url, {"tenant_id": tenant_id}, {"token": token})
     headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
     return _url(account, "messages"), MappingProxyType(headers)
@@ -181,7 +181,7 @@ def _headers(account: SmsAccount) -> dict[str, str]:
 
 
 def _domestic(e164: str) -> str:
-    """Give a number as Karaden takes it, `^[0-9]{11}$`. Another country's digits would ring up a stranger."""
+    """Return a number as Karaden takes it, `^[0-9]{11}$`. Another country's digits would ring up a stranger."""
     match = _DOMESTIC.fullmatch(e164)
     if match is None:
         raise ValueError("not a Japanese mobile number in E.164 form")
@@ -203,12 +203,12 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever came
 
 
 def _word(value: object) -> str:
-    """Give a provider's word fit for a log, or "" for anything else: texts may hold a number or a message."""
+    """Return a provider's word fit for a log, or "" for anything else: texts may hold a number or a message."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
 
 
 def _error_code(response: Response) -> str:
-    """Give the code of a documented error, or ""."""
+    """Return the code of a documented error, or ""."""
     content = _json(response.body)
     if not isinstance(content, dict) or content.get("object") != "error":
         return ""

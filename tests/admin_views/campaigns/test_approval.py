@@ -32,7 +32,7 @@ def campaign(app: Flask, ours: House, change: Callable[..., None], clerk: Browse
 
 @pytest.fixture
 def look(app: Flask, ours: House, campaign: int) -> Callable[[], tuple[str, set[str]]]:
-    """Give the campaign's state and its people's."""
+    """Return the campaign's state and its people's."""
 
     def look() -> tuple[str, set[str]]:
         with app.app_context(), tenancy.tenant(ours.tenant):

@@ -15,7 +15,7 @@ from tests import factories
 
 
 def form_of(page):
-    """Give the values that a browser would send of the campaign's form as it is shown."""
+    """Return the values that a browser would send of the campaign's form as it is shown."""
     form = page[page.index('<form method="post" class="admin-form"') :]
     values = {}
     for tag, name in re.findall(r'(<input [^>]*name="([^"]+)"[^>]*>)', form):

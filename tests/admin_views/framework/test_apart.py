@@ -258,7 +258,7 @@ def test_a_new_row_is_ours_whatever_the_form_says(browser, database, ours, their
 
 @pytest.fixture
 def far_ids(database):
-    """Give campaigns ids that no page's words hold by chance."""
+    """Assign campaigns ids that no page's words hold by chance."""
     database.execute(
         "SELECT setval(pg_get_serial_sequence('campaign', 'id'), greatest(7000000, max(id))) FROM campaign"
     )

@@ -9,7 +9,7 @@ DAILY = {"/admin/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "
 
 
 def _menu(page: str) -> tuple[str, str]:
-    """Give the line of the day and the group below it, "" without one."""
+    """Return the line of the day and the group below it, "" without one."""
     menu = page.split('<div class="office-menu">')[1].split("</nav>", maxsplit=1)[0]
     line, _, group = menu.partition("<details")
     return line, group

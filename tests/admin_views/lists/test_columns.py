@@ -30,7 +30,7 @@ def page_of(clerk, url):
 
 
 def whole_form(page: str) -> dict[str, str]:
-    """Give the form as a browser would send it, with its hidden fields and ticked boxes."""
+    """Return the form as a browser would send it, with its hidden fields and ticked boxes."""
     asked = re.search(r'name="asked" value="([^"]*)"', page)
     assert asked
     ticked = dict.fromkeys(re.findall(r'<input type="checkbox" name="(\w+)" value="1" checked>', page), "1")

@@ -51,7 +51,7 @@ def book(**sheets: Sequence[Sequence[object]]) -> bytes:
 
 
 def page_of(app, clerk, ours, url: str) -> str:
-    """Give an upload's page, once a worker has looked through a workbook."""
+    """Return an upload's page, once a worker has looked through a workbook."""
     with app.app_context():
         count_hidden_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
     page: str = clerk.get(url).get_data(as_text=True)

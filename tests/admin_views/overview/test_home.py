@@ -17,7 +17,7 @@ from tests.plans import explained, touched
 
 
 def todos(page):
-    """Give (text, address) of each thing to do."""
+    """Return (text, address) of each thing to do."""
     found = re.findall(r'<li class="todo">\s*<span>(.*?)</span>(?:\s*<a [^>]*href="([^"]+)")?', page, re.DOTALL)
     return {text: url.replace("&amp;", "&") for text, url in found}
 
@@ -28,7 +28,7 @@ def home(browser_of):
 
 
 def one(found, words):
-    """Give the address of the one thing to do that says so."""
+    """Return the address of the one thing to do that says so."""
     urls = [url for text, url in found.items() if words in text]
     assert len(urls) == 1, (words, found)
     return urls[0]
