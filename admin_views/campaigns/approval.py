@@ -39,7 +39,7 @@ def name_of(user_id: int | None) -> str:
 
 
 def returned(campaign: Campaign) -> tuple[str, str] | None:
-    """Return that a draft was sent back, and why; None where nobody did."""
+    """Return who sent the draft back, and why; None where nobody did."""
     if campaign.state != "draft" or not campaign.returned_reason:
         return None
     if campaign.returned_by is None:

@@ -333,7 +333,7 @@ class CampaignFlow(FlowView):
 
     @expose(f"{ONE}/cancel", methods=["GET", "POST"])
     def cancel(self, campaign_id: int) -> Page:
-        """Return the campaign up, once confirmed."""
+        """Cancel the campaign, once confirmed."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
             fits = lifecycle.can_cancel(campaign)

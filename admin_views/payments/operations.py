@@ -140,7 +140,7 @@ class PaymentActs(SecureView):
     @expose(f"{_ONE}/refund", methods=["GET", "POST"])
     @limiter.limit(_LIMIT, methods=["POST"])
     def refund(self, payment_id: int) -> BaseResponse | str:
-        """Return all of a payment back."""
+        """Refund all of a payment."""
         payment = _payment(payment_id)
         words = (
             "支払われた全額を、決済サイトを通して返金します。返金は取り消せません。",

@@ -210,7 +210,7 @@ class ExportView(SecureModelView):
 
     @expose(f"{_ONE}/cancel", methods=["POST"])
     def cancel(self, export_id: int) -> Page:
-        """Return a file up, or throw it away."""
+        """Abandon a file, or throw it away."""
         self.get_one(export_id)
         if export_jobs.cancel(export_id):
             flash("ファイルを取り消しました。", "success")
