@@ -1,4 +1,4 @@
-"""The drill's cells of payment: 1,000 people of four payment sites each, and what goes wrong while they pay.
+"""The drill's cells of payment: 1,000 people of four payment providers each, and what goes wrong while they pay.
 
 Real programs, phones over HTTP (`bench.recipient_client`); the judge is the sandbox's ledger of what it charged. `lost`
 are people whose money the site has, or should have, and who don't stand as paid here; `duplicated` what was charged, or

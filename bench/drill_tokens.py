@@ -21,7 +21,7 @@ from bench.send import database
 
 FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "opened", "touched")
 
-# rows of each payment site's list, and of people who keep a page open
+# rows of each payment provider's list, and of people who keep a page open
 _PAYERS = 12
 _VISITORS = 40
 _LOST = ("payment", "send_log", "event", "wave", "slice", "recipient")

@@ -1,4 +1,4 @@
-"""People who are to pay, at each of the payment sites: `python -m bench.payment_dataset CSV` in a stack's environment.
+"""People who are to pay, at each payment provider: `python -m bench.payment_dataset CSV` in a stack's environment.
 
 One campaign for each provider, of the list's people, whose SMS have arrived and whose links live; no questions are
 asked. Prints `{"accounts": {provider: {id, key, secret}}, "people": [{id, provider, token}, …]}` as its last line.

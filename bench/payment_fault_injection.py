@@ -1,4 +1,4 @@
-"""The web server and the tracking worker, dying -9 again and again between what a payment site did and our commit.
+"""The web server and the tracking worker, dying -9 again and again between what a payment provider did and our commit.
 
 `granian bench.payment_fault_injection:app` serves the product, `python -m bench.payment_fault_injection worker
 tracking` is the worker. Each life ends at its so many-th pass of the point: the site opened a page, or said that the

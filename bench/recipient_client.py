@@ -59,7 +59,7 @@ class Phone:
             time.sleep(_AGAIN_S)
 
     def choose(self, url: str, choice: str) -> bool:
-        """Press a button of the payment site; say whether it did anything: that page may be over."""
+        """Press a button of the payment provider; say whether it did anything: that page may be over."""
         return self._ask("POST", url, {"choice": choice})[0] == _SEE_OTHER
 
     def come_back(self) -> None:

@@ -1,4 +1,4 @@
-"""Payment sites' webhooks: verified over the raw body, kept, answered at once; a job asks the site what is true."""
+"""Payment providers' webhooks: verified over the raw body, kept, answered; a job asks the provider what is true."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from app.providers.payments.base import BadSignature, UnclearCharge
 
 bp = Blueprint("payment_callbacks", __name__)
 
-# the sites' largest events hold a few kilobytes; PayPay's are not signed, so that anybody can send one
+# the providers' largest events hold a few kilobytes; PayPay's are not signed, so that anybody can send one
 _BODY_LIMIT = 64 * 1024
 
 _log = structlog.get_logger()
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 @bp.post("/callbacks/payment/<int(max=9223372036854775807):account_id>")
 def webhook(account_id: int) -> Response:
-    """Take one webhook: 200 once it is kept, also when it was kept before; 400 unless it is the site's own."""
+    """Take one webhook: 200 once it is kept, also when it was kept before; 400 unless it is the provider's own."""
     tenant_id = _owner(account_id)
     if tenant_id is None:
         return Response(status=404)

@@ -59,7 +59,7 @@ def _go(visit: Visit) -> None:
 
 
 def _back(visit: Visit, query: str = "") -> None:
-    """Come back from the payment site, without having paid."""
+    """Come back from the payment provider, without having paid."""
     visit.pay()
     visit.goto(f"/p/return{query}")
 
@@ -70,7 +70,7 @@ def _waiting(visit: Visit) -> None:
 
 
 def _paying(visit: Visit, *choices: str, comes: str, at: str = "", over: bool = False) -> None:
-    """Choose on the payment site, come back, and look again until the state has come that the choices lead to."""
+    """Choose on the payment provider, come back, and look again until the state has come that the choices lead to."""
     visit.pay()
     for choice in choices:
         visit.choose(choice)
@@ -227,7 +227,7 @@ STATES = (
         _unavailable,
         "unavailable_title",
         "決済サービスにつながらないとき",
-        "The payment site can't be reached; nothing was paid",
+        "The payment provider can't be reached; nothing was paid",
         undo=_available,
     ),
     State(
@@ -235,7 +235,7 @@ STATES = (
         _unavailable_after,
         "unavailable_unsure",
         "手続きの途中で、決済サービスにつながらないとき",
-        "The payment site can't be reached and may have been paid: it says so",
+        "The payment provider can't be reached and may have been paid: it says so",
         undo=_available,
     ),
     State(
@@ -243,14 +243,14 @@ STATES = (
         _refused,
         "unavailable_refused",
         "決済の契約が使えないとき",
-        "The payment site refuses, or the contract isn't used any more: only the company can mend it",
+        "The payment provider refuses, or the contract isn't used any more: only the company can mend it",
         undo=_in_use,
     ),
-    State("go", _go, "go_title", "決済ページへ移動する間", "On the way to the payment site"),
+    State("go", _go, "go_title", "決済ページへ移動する間", "On the way to the payment provider"),
     State(
         "started", partial(_back, query="?back=1"), "pay_started", "支払わずに戻ったとき", "Turned back without paying"
     ),
-    State("waiting", _waiting, "waiting", "決済サービスの結果を待つ間", "The payment site's word is awaited"),
+    State("waiting", _waiting, "waiting", "決済サービスの結果を待つ間", "The payment provider's word is awaited"),
     State(
         "waiting-long",
         partial(_back, query="?looks=8"),

@@ -95,13 +95,13 @@ class Visit:
         self.answer()
 
     def pay(self) -> None:
-        """Go to the payment site."""
+        """Go to the payment provider."""
         self.read()
         self.press()
         self.page.wait_for_url(f"{self.stack.sandbox_url}/**")
 
     def choose(self, choice: str) -> None:
-        """Press a button of the payment site's page, or of the slip that it led to."""
+        """Press a button of the payment provider's page, or of the slip that it led to."""
         self.page.locator(f"button[name=choice][value={choice}]").click()
 
     def change(self, statement: str) -> None:

@@ -90,7 +90,7 @@ class Stack:
 
     @property
     def sandbox_url(self) -> str:
-        """Where the stand-in carrier and payment site are."""
+        """Where the stand-in carrier and payment provider are."""
         return f"http://127.0.0.1:{self.sandbox_port}"
 
     def log(self, name: str) -> Path:

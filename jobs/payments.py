@@ -15,7 +15,7 @@ def ask(tenant_id: int) -> None:
 
 
 def reconcile_day(tenant_id: int) -> None:
-    """Compare the payment sites' books with ours, once a night."""
+    """Compare the payment providers' books with ours, once a night."""
     queues.begun("jobs.payments.reconcile_day", tenant_id)
     with tenancy.tenant(tenant_id):
         reconciliation.compare(tenant_id)

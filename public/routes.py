@@ -241,7 +241,7 @@ def hand_over(standing: Standing) -> Response:
 @bp.get("/p/return")
 @visiting(missing="returned", more=(), find=visit.by_return)
 def returned(standing: Standing) -> Response:
-    """Show what is confirmed of the payment. That the browser came back proves nothing: the payment site is asked.
+    """Show what is confirmed of the payment. That the browser came back proves nothing: the payment provider is asked.
 
     Also when the link's time ended while the person paid: then this page alone is left to them, and no other attempt.
     """
@@ -334,7 +334,7 @@ def _calendars(standing: Standing) -> tuple[str, ...]:
 def _asked(
     standing: Standing, find: Callable[[int, bytes], Standing | None]
 ) -> tuple[Standing, str, attempts.Attempt | None]:
-    """Ask the payment site about what is under way; say where the person, and the payment, stand then."""
+    """Ask the payment provider about what is under way; say where the person, and the payment, stand then."""
     state, attempt = _payment(standing)
     if attempt is not None and state in {"started", "pending"}:
         confirm_for_page(attempt.id)

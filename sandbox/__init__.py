@@ -1,4 +1,4 @@
-"""A stand-in for the outside world: a carrier that speaks Karaden's HTTP API, payment sites that speak four others'.
+"""A stand-in for the outside world: a carrier that speaks Karaden's HTTP API, and four payment providers.
 
 In: HTTP requests of the real adapters and SDKs, and of people who open its phone and its payment pages in a browser.
 Out: answers in the providers' own words, receipts and webhooks to the addresses it was told. It keeps a ledger of

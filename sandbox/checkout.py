@@ -1,4 +1,4 @@
-"""The payment site behind Stripe's door: sessions, payments, refunds, and the events that tell of them.
+"""The payment provider behind Stripe's door: sessions, payments, refunds, and the events that tell of them.
 
 In: checked API calls, and what a person does on the payment page. Out: Stripe's objects in their new state, and
 signed events to the account's address. What can't happen here: a session paid twice, or paid after it expired.

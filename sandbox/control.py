@@ -114,7 +114,7 @@ class Desk:
         return _answer({"set": sorted(wanted)})
 
     async def payments(self, request: web.Request) -> web.Response:
-        """Return what every payment site knows of its payments, oldest first site by site."""
+        """Return what every payment provider knows of its payments, oldest first site by site."""
         del request
         checkouts = self._world.checkouts
         told = []

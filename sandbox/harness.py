@@ -66,7 +66,7 @@ class Sandbox:
         self._call("PUT", "/_sandbox/switches", faults)
 
     def addresses(self, **maps: Mapping[str, Any]) -> None:
-        """Replace some of `karaden_receipts` and, for each payment site, `stripe_webhooks`, `payjp_webhooks`, …."""
+        """Replace some of `karaden_receipts` and, for each payment provider, `stripe_webhooks`, `payjp_webhooks`, …."""
         self._call("PUT", "/_sandbox/addresses", maps)
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ class Sandbox:
         return messages
 
     def payments(self) -> list[dict[str, Any]]:
-        """Return what every payment site knows: site, id, reference, amount, method, state, refunded."""
+        """Return what every payment provider knows: site, id, reference, amount, method, state, refunded."""
         payments: list[dict[str, Any]] = self._call("GET", "/_sandbox/payments")
         return payments
 
@@ -96,7 +96,7 @@ class Sandbox:
         self._call("POST", f"/_sandbox/payments/{payment_id}", {"act": act, **more})
 
     def foreign(self, site: str, key: str, count: int, **more: object) -> None:
-        """Have a payment site tell so many times of another system's payments, of the same contract."""
+        """Have a payment provider tell so many times of another system's payments, of the same contract."""
         self._call("POST", "/_sandbox/foreign", {"site": site, "key": key, "count": count, **more})
 
     def summary(self) -> dict[str, Any]:

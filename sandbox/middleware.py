@@ -116,7 +116,7 @@ class Gate:
         return web.Response(status=504, text="<html>504 Gateway Time-out</html>", content_type="text/html")
 
     def _misquoting(self, answer: Answerer, full_call: str) -> Answerer:
-        """Let a payment site's answers tell wrong amounts, currency or times, where the switches say so."""
+        """Let a payment provider's answers tell wrong amounts, currency or times, where the switches say so."""
 
         def misquote(request: web.Request, body: bytes) -> Reply:
             reply = answer(request, body)

@@ -62,9 +62,7 @@ class Settings:
 def read(env: Mapping[str, str]) -> Settings:
     """Read the settings from an environment. Raises SettingError."""
     if env.get("TODOKE_ENV") == "production":
-        message = (
-            "TODOKE_ENV=production: the sandbox stands in for carriers and payment sites; it never runs in production"
-        )
+        message = "TODOKE_ENV=production: the sandbox stands in for carriers and payment providers and never runs there"
         raise SettingError(message)
     journal = env.get("SANDBOX_JOURNAL")
     public_url = env.get("SANDBOX_PUBLIC_URL")

@@ -55,7 +55,7 @@ class World:
         self.switches.replace({})
 
     def tell(self, webhooks: Mapping[str, Mapping[str, Webhook]]) -> None:
-        """Set where each payment site's webhooks go: site -> secret key (PayPay: API key) -> webhook."""
+        """Set where each payment provider's webhooks go: site -> secret key (PayPay: API key) -> webhook."""
         for site, known in webhooks.items():
             if site == "stripe":
                 self.checkouts.tell(known)

@@ -1,4 +1,4 @@
-"""The payment site's door: the part of Stripe's API that Checkout needs.
+"""The payment provider's door: the part of Stripe's API that Checkout needs.
 
 In: HTTP requests as the official SDK sends them (bracketed forms, Bearer or Basic with a `sk_test_…` key). Out:
 Stripe's objects and errors. Spoken are checkout sessions (create, list, retrieve, line items, expire), payment
@@ -110,7 +110,7 @@ Act = Callable[[str, str, str], tuple[Json, list[str]]]
 
 
 class Stripe:
-    """The API over one payment site."""
+    """The API over one payment provider."""
 
     def __init__(self, checkouts: Checkouts, idempotency: Idempotency) -> None:
         self._checkouts = checkouts

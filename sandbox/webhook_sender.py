@@ -53,7 +53,7 @@ class Courier:
             self._hand_over(parcel)
 
     def announce(self, url: str, body: bytes, headers: dict[str, str], switches: Switches, secret: str = "") -> None:
-        """Send a payment site's webhook as the switches have it: not at all, twice, later."""
+        """Send a payment provider's webhook as the switches have it: not at all, twice, later."""
         if switches.flag("webhooks_off"):
             return
         for _ in range(2 if switches.flag("webhooks_doubled") else 1):

@@ -1,4 +1,4 @@
-"""決済アカウント: contracts with payment sites."""
+"""決済アカウント: contracts with payment providers."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from app.config import settings
 from app.models import PaymentAccount
 from app.providers.payments import PROVIDERS
 
-# as payment sites that tell it begin the keys of their two environments
+# as payment providers that tell it begin the keys of their two environments
 _MODE = re.compile(r"[a-z]+_(?P<mode>test|live)_")
 
 
@@ -75,7 +75,7 @@ class PaymentAccountView(AccountView):
         model.unanswered = 0
 
     def notes(self, model: Any) -> list[tuple[str, str, str]]:
-        """Return the address to which the payment site sends its webhooks."""
+        """Return the address to which the payment provider sends its webhooks."""
         address = f"{settings().public_base_url}/callbacks/payment/{model.id}"
         explanation = "決済サイトの管理画面で、Webhookの送信先としてこのアドレスを登録してください。"
         return [("支払結果の通知先", address, explanation)]

@@ -267,7 +267,7 @@ class PaymentActs(SecureView):
         filled = form(get_form_data()) if isinstance(form, type) else form
         refused = ""
         if request.method == "POST" and filled.validate():
-            # nothing stays open here while a payment site is asked
+            # nothing stays open here while a payment provider is asked
             db.session.rollback()
             try:
                 flash(do(), "success")

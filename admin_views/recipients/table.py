@@ -248,7 +248,7 @@ class RecipientView(SecureModelView):
 
     @expose(f"{_ONE}/ask-site", methods=["POST"])
     def ask_site(self, recipient_id: int) -> BaseResponse:
-        """Have the payment site asked now about what a person began to pay: they say on the phone that they paid."""
+        """Have the payment provider asked now about a payment: its person says on the phone that they paid."""
         person = self.get_one(recipient_id)
         if ask_soon(person.id):
             flash("決済サイトに確かめています。数秒後に、この画面を読み込み直してください。", "success")

@@ -1,4 +1,4 @@
-"""A tenant's contracts with SMS services and payment sites, opened for use.
+"""A tenant's contracts with SMS services and payment providers, opened for use.
 
 In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. What can't happen here:
 credentials in a column as text, or an address that a tenant chose.
@@ -17,7 +17,7 @@ from app.providers.sms import PROVIDERS
 from app.providers.sms import base as sms
 from app.vault import Place
 
-# a question to a payment site is repeated, an SMS isn't: it needn't be waited for as long
+# a question to a payment provider is repeated, an SMS isn't: it needn't be waited for as long
 _PAYMENT_TIMEOUT_S = 10.0
 
 

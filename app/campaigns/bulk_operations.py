@@ -28,7 +28,7 @@ AT_ONCE = 5_000
 
 _CANCELLED_AT_ONCE = 5_000
 
-# Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment site, or holds a slip for the
+# Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment provider, or holds a slip for the
 # convenience store, is left in peace. An expired page is no reason: who has one is chosen no more (CONDITIONS), and who
 # waits already gets a link that lives.
 REMINDED = {

@@ -3,7 +3,7 @@
 In: slices whose `links_end_at` has come. Out: their people whose link is over, moved in short steps, and the time at
 which to look again. A lease has the slice looked at within minutes, for its claims give new links; from then on it is
 looked at when the next link of its people ends. What can't happen here: a link ended that lives; one taken from whoever
-waits for an SMS (it brings a new one) or is at the payment site.
+waits for an SMS (it brings a new one) or is at the payment provider.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""A tenant's contracts with SMS services and payment sites."""
+"""A tenant's contracts with SMS services and payment providers."""
 
 import os
 from datetime import date
@@ -129,7 +129,7 @@ class WitnessMessage(TenantOwned, Model):
 
 
 class PaymentAccount(TenantOwned, Model):
-    """A contract with a payment site. `compared_on` is the last night (its date in Japan) its books were compared.
+    """A contract with a payment provider. `compared_on` is the last night (its date in Japan) its books were compared.
 
     Before `ask_after` the provider wishes to be asked nothing. `unanswered` counts payments in a row about which it
     gave no answer; from a number on, jobs ask nothing until `rests_until` (`app.payments.asking`). `restore_hold`,

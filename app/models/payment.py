@@ -1,4 +1,4 @@
-"""Money asked for, attempt by attempt, and what the payment sites told of it."""
+"""Money asked for, attempt by attempt, and what the payment providers told of it."""
 
 from datetime import date
 
@@ -12,12 +12,12 @@ from app.models.recipient import Recipient
 
 
 class Payment(TenantOwned, Model):
-    """One attempt of one person to pay; the row is committed before the payment site is asked.
+    """One attempt of one person to pay; the row is committed before the payment provider is asked.
 
-    `state` is the payment vocabulary's word. `problem` is not empty when the site's word and ours disagree (要確認).
-    Without an account it is money that came another way, recorded by hand (消込); `method` says which, `reason` what
-    staff gave for it and, cancelled, for taking it back. While `refund_asked_at` stands and the state is paid, a refund
-    is under way, the `refund_attempt`-th. `answered_at` is when the answer on record was asked for.
+    `state` is the payment vocabulary's word. `problem` is not empty when the provider's word and ours disagree
+    (要確認). Without an account it is money that came another way, recorded by hand (消込); `method` says which,
+    `reason` what staff gave for it and, cancelled, for taking it back. While `refund_asked_at` stands and the state is
+    paid, a refund is under way, the `refund_attempt`-th. `answered_at` is when the answer on record was asked for.
 
     At `ask_at` the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`;
     `told_at` is when an event told of something new since, `unanswered` how many questions in a row got no answer,
@@ -140,7 +140,7 @@ class PaymentNotice(TenantOwned, Model):
 
 
 class PaymentDifference(TenantOwned, Model):
-    """Where a payment site's books of a day and ours don't agree, as `app.payments.reconciliation` found.
+    """Where a payment provider's books of a day and ours don't agree, as `app.payments.reconciliation` found.
 
     `kind` is one of its `Kind`. `settled_at` when a person, or a later comparison, was done with it.
     """

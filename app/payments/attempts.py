@@ -26,7 +26,7 @@ class Receipt:
 class Attempt:
     """One attempt to pay. `problem` is not empty when a person must look at it first (要確認).
 
-    `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the site shows
+    `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the provider shows
     what a pending one is paid with, if it told. `receipts` are all payments that came, where the person paid twice and
     nobody has looked into it yet. `is_unheard`: the last question about it got no answer; `is_told`: the provider told
     of something new that it was not asked about yet. `is_charged_back`: the money went back by a dispute that was lost.

@@ -1,10 +1,10 @@
-"""How long, and how many, people wait for a payment site that gives no answer.
+"""How long, and how many, people wait for a payment provider that gives no answer.
 
-In: a request to a site. Out: its answer, or a failure: `SILENT` where nobody was asked. What can't happen here: a site
-that hangs keeping all of the web server's few threads, and with them every company's pages.
+In: a request to a provider. Out: its answer, or a failure: `SILENT` where nobody was asked. What can't happen here: a
+provider that hangs keeping all of the web server's few threads, and with them every company's pages.
 
-Only who waits at a screen (`person_waits`) is hurried; jobs have the account's own time limit. What is known of a site
-is known to this process alone: another one finds out as soon.
+Only who waits at a screen (`person_waits`) is hurried; jobs have the account's own time limit. What is known of a
+provider is known to this process alone: another one finds out as soon.
 """
 
 import threading
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from app.providers.curl import perform
 from app.providers.http import Answer, Failure, Reach, Request
 
-# a person waits for one answer so long, seconds; the sites' own take one or two
+# a person waits for one answer so long, seconds; the providers' own take one or two
 _LONGEST_S = 8.0
 # while somebody has waited so long, so many may wait at once: half of a web process's threads
 _SLOW_S = 2.0
@@ -27,7 +27,7 @@ _MOST = 2
 # a place, seconds
 _PLACES = 3
 _PLACE_S = 1.0
-# a site that let so many wait in vain, one after the other, is asked nothing for so long, and then by one alone
+# a provider that let so many wait in vain, one after the other, is asked nothing for so long, and then by one alone
 _IN_VAIN = 2
 _REST_S = 15.0
 
@@ -38,7 +38,7 @@ _hurried: ContextVar[bool] = ContextVar("todoke_person_waits", default=False)
 
 @dataclass(slots=True)
 class _Line:
-    """Who waits for one site: since when, by time.monotonic()."""
+    """Who waits for one provider: since when, by time.monotonic()."""
 
     waiting: list[float] = field(default_factory=list)
     in_vain: int = 0
@@ -72,7 +72,7 @@ def person_waits() -> Iterator[None]:
 
 
 def ask(request: Request) -> Answer:
-    """Do one request to a payment site, unless a person waits for it and others wait in vain already."""
+    """Do one request to a payment provider, unless a person waits for it and others wait in vain already."""
     if not _hurried.get():
         return perform(request)
     since = time.monotonic()
@@ -97,6 +97,6 @@ def ask(request: Request) -> Answer:
 
 
 def forget() -> None:
-    """Know nothing of any site any more."""
+    """Know nothing of any provider any more."""
     with _lock:
         _lines.clear()

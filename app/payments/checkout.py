@@ -2,8 +2,8 @@
 
 In: a recipient and where the browser shall come back to. Out: a payment page that stands ready (`attempts.open_url`),
 or why there is none. What can't happen here: two attempts under way for one person; a page opened for another amount
-than the one on record; an attempt begun after the link ended. The attempt is committed before the site is asked, and
-its reference is the idempotency key: after a lost answer the same question gives the same page.
+than the one on record; an attempt begun after the link ended. The attempt is committed before the provider is asked,
+and its reference is the idempotency key: after a lost answer the same question gives the same page.
 """
 
 import random
@@ -56,9 +56,9 @@ class Outcome(StrEnum):
 
     READY = "ready"  # a page stands open
     CLOSED = "closed"  # nothing to pay, or not now: the message page says why
-    UNAVAILABLE = "unavailable"  # the payment site gave no page; later it may
+    UNAVAILABLE = "unavailable"  # the payment provider gave no page; later it may
     HELD = "held"  # nothing is charged: the database was set back (`app.setback`)
-    REFUSED = "refused"  # the site gives none, or the contract is not used any more: only the company can mend it
+    REFUSED = "refused"  # the provider gives none, or the contract is not used any more: only the company can mend it
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def start(recipient_id: int, generation: int, *, return_url: str, back_url: str)
             continue
         if (outcome := _keep(found, charge, provider, account)) is not None:
             return outcome
-        # the attempt was over before its page came: nobody is led there, and where the site can, it ends
+        # the attempt was over before its page came: nobody is led there, and where the provider can, it ends
         if _without_page(found.payment_id) and (request := provider.expire(account, charge)) is not None:
             bulkhead.ask(request)
     return Outcome.UNAVAILABLE
@@ -151,7 +151,7 @@ def _pause(times: int) -> None:
 def _refresh(recipient_id: int) -> None:
     """Ask how the attempt under way stands: it may be paid, or over. Without an answer our own record holds.
 
-    A page that can't be shown any more is ended at the site, so that the next attempt may begin.
+    A page that can't be shown any more is ended at the provider, so that the next attempt may begin.
     """
     with tenancy.transaction() as connection:
         under_way = connection.execute(
@@ -236,7 +236,7 @@ def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: dat
     if last.state != PaymentState.STARTED:
         return None
     if last.provider_id is not None:
-        # an end that the site could not be asked about is not ours to guess
+        # an end that the provider could not be asked about is not ours to guess
         usable = last.url_sealed is not None and last.expires_at > now + _least_left(provider)
         return Outcome.READY if usable else Outcome.UNAVAILABLE
     # its answer got lost, so nobody has its address: ask again while the same order may still be placed, else drop it
@@ -260,7 +260,8 @@ def _abandon(connection: Connection, last: Row[Any]) -> None:
 def _new_attempt(
     connection: Connection, person: Row[Any], attempt: int, provider: PaymentProvider, now: datetime
 ) -> _Begun:
-    # the page ends with the link, or as soon after as the site allows while its answer may have to be asked for again
+    # the page ends with the link, or as soon after as the provider allows while its answer may have to be asked for
+    # again
     soonest = now + timedelta(seconds=provider.lifetime_s[0]) + _ASKED_AGAIN
     expires_at = session_end(provider, max(min(now + _PAGE_LIFE, person.link_expires_at), soonest), now)
     reference = references.payment(references.mark(person.link_secret, person.key), person.id, attempt)
@@ -311,7 +312,7 @@ def _order(
 
 
 def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: PaymentAccount) -> Outcome | None:
-    """Record the page that the site opened, with the person's step.
+    """Record the page that the provider opened, with the person's step.
 
     None when the attempt is over meanwhile, or money came another way.
     """
@@ -349,7 +350,7 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
     # also compares what was opened with what was ordered, before anyone is led there
     record(begun.payment_id, charge, now)
     if not usable:
-        _log.error("payment site gave no usable address", payment_id=begun.payment_id)
+        _log.error("payment provider gave no usable address", payment_id=begun.payment_id)
     if usable:
         return Outcome.READY
     # an address that isn't the provider's is no better in a few minutes
@@ -357,7 +358,7 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
 
 
 def _give_up(payment_id: int, code: str) -> None:
-    """End an attempt that the site refuses for good; no page was opened for it."""
+    """End an attempt that the provider refuses for good; no page was opened for it."""
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""
@@ -379,4 +380,4 @@ def _give_up(payment_id: int, code: str) -> None:
             actor="provider",
             detail={"payment_id": payment_id, "attempt": row.attempt, "code": code},
         )
-    _log.error("payment site refuses to open a page", payment_id=payment_id, reason=code)
+    _log.error("payment provider refuses to open a page", payment_id=payment_id, reason=code)

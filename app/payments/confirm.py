@@ -1,9 +1,9 @@
-"""What is true about money: the payment site is asked, its answer compared with ours, and only then a state changes.
+"""What is true about money: the provider is asked, its answer compared with ours, and only then a state changes.
 
 In: a payment's id; a browser's return, a webhook and the poll all end here. Out: the payment's and the person's state,
-moved together, or the payment put aside (要確認). What can't happen here: "paid" on anybody's word but the site's own
-answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money received;
-a payment page left open beside money received, where the site can end it.
+moved together, or the payment put aside (要確認). What can't happen here: "paid" on anybody's word but the provider's
+own answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money
+received; a payment page left open beside money received, where the provider can end it.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ _STATES = {
 # an answer of these kinds says that money moves: it must name what it is for
 _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
 
-# a page that the site doesn't call over counts as over so long after its end: clocks differ
+# a page that the provider doesn't call over counts as over so long after its end: clocks differ
 _LAPSED_AFTER = timedelta(seconds=10)
 
 # one that drew the provider's wish to be left alone comes back after so many times as long: others come in between
 _OTHERS_TURN = 2
 
-# how soon a person's page may ask the payment site again; twice as long with each question that got no answer
+# how soon a person's page may ask the payment provider again; twice as long with each question that got no answer
 _PAGE_PAUSE = timedelta(seconds=3)
 _LONGEST_PAGE_PAUSE = timedelta(minutes=1)
 
@@ -69,7 +69,7 @@ class _Payment:
 
 
 def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None:
-    """Ask the payment site and record what it says; harmless to repeat. Raises NoAnswer, Unusable.
+    """Ask the payment provider and record what it says; harmless to repeat. Raises NoAnswer, Unusable.
 
     Gives what it said; None for an attempt that never got a page. With `timeout_s` no answer is awaited longer.
     """
@@ -94,10 +94,10 @@ def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None
 
 
 def end(payment_id: int) -> Charge | None:
-    """Have the payment site end an attempt that nobody is to pay any more, where it can; record what it then says.
+    """Have the payment provider end an attempt that nobody is to pay any more, where it can; record what it then says.
 
-    Money that came before the end is taken as money. An attempt without a page is dropped: should the site's answer
-    still come, its page is nobody's. Gives what the site said, None without a page. Raises NoAnswer, Unusable.
+    Money that came before the end is taken as money. An attempt without a page is dropped: should the provider's answer
+    still come, its page is nobody's. Gives what the provider said, None without a page. Raises NoAnswer, Unusable.
     """
     with tenancy.transaction() as connection:
         connection.execute(
@@ -153,7 +153,7 @@ def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccount, ro
 
 @bulkhead.person_waits()
 def confirm_for_page(payment_id: int) -> None:
-    """Confirm for a person who waits: at most once per few seconds, and a site that gives no answer changes nothing."""
+    """Confirm for a person who waits: at most once per few seconds; a provider without an answer changes nothing."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         mine = connection.execute(
@@ -192,7 +192,7 @@ def _end_beside(payment_id: int) -> None:
 
 
 def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
-    """Take a charge that the site itself gave for this payment when asked at `asked_at`, if it is what was ordered.
+    """Take a charge that the provider itself gave for this payment when asked at `asked_at`, if it is what was ordered.
 
     An answer to an earlier question than that on record says nothing new, unless it tells of money.
     """
@@ -249,7 +249,7 @@ def _locked(connection: Connection, payment_id: int) -> _Payment:
 
 
 def _differences(payment: _Payment, charge: Charge) -> list[str]:
-    """Name what the site's answer and our order don't agree on."""
+    """Name what the provider's answer and our order don't agree on."""
     currency = charge.currency.lower() if charge.currency is not None else None
     pairs: Sequence[tuple[str, object, object]] = (
         ("payment", charge.provider_id, payment.provider_id),

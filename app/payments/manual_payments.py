@@ -1,8 +1,8 @@
-"""Money that came another way, which no payment site knows of: recorded in full (消込), taken back when it was wrong.
+"""Money that came another way, unknown to any payment provider: recorded in full (消込), taken back if wrong.
 
 In: a person or a payment, what came and why, and who acts. Out: the person's state, the record, the act with its reason
-(証跡). What can't happen here: a part of an amount taken for the whole; a payment that a site told of undone; a state
-after a taking back other than what the person's attempts at the site say.
+(証跡). What can't happen here: a part of an amount taken for the whole; a payment that a provider told of undone; a
+state after a taking back other than what the person's attempts at the provider say.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Money:
 def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> bool:
     """Record that a person paid in full another way (消込); return whether a page can still be paid. Commits.
 
-    With an attempt under way it wants `despite_open`; that attempt is ended where the site can. Raises Refused.
+    With an attempt under way it wants `despite_open`; that attempt is ended where the provider can. Raises Refused.
     """
     if money.method not in BY_HAND:
         raise Refused("どのように入金されたかを選んでください。")
@@ -138,7 +138,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
 def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
     """Undo a 消込 that was wrong; give where the person stands then. Commits. Raises Refused.
 
-    They stand as their attempts at the payment site say: one that is open, another payment, or none.
+    They stand as their attempts at the payment provider say: one that is open, another payment, or none.
     """
     if not reason:
         raise Refused(_NO_REASON)

@@ -1,7 +1,7 @@
-"""What staff do about one payment at its payment site: give money back, cancel what is under way, close a problem.
+"""What staff do about one payment at its payment provider: give money back, cancel what is under way, close a problem.
 
-In: a payment and who acts. Out: the act on record (証跡), and the state as the payment site tells it afterwards. What
-can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt` makes the
+In: a payment and who acts. Out: the act on record (証跡), and the state as the payment provider tells it afterwards.
+What can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt` makes the
 provider's idempotency key); a state changed by our wish alone.
 """
 
@@ -72,8 +72,8 @@ class Given(StrEnum):
     """What a refund came to."""
 
     DONE = "done"
-    PENDING = "pending"  # the site took it on: the poll finds out when it is done
-    UNKNOWN = "unknown"  # the site gave no answer: the poll finds out, and the wish may be repeated
+    PENDING = "pending"  # the provider took it on: the poll finds out when it is done
+    UNKNOWN = "unknown"  # the provider gave no answer: the poll finds out, and the wish may be repeated
 
 
 @bulkhead.person_waits()
@@ -144,7 +144,7 @@ def _give_back(
 
 
 def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], datetime]:
-    """Put the wish on record before the site is asked: what is asked twice is asked with one key.
+    """Put the wish on record before the provider is asked: what is asked twice is asked with one key.
 
     Gives whether it was wished before, the refund's number, the payment, and the time by which this wish is known.
     """
@@ -211,7 +211,7 @@ def _yen(charge: Charge) -> str:
 
 
 def _state_now(payment_id: int) -> PaymentState:
-    """Return the state once the site was asked; without its answer, as it was."""
+    """Return the state once the provider was asked; without its answer, as it was."""
     try:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:
@@ -233,7 +233,7 @@ def _problem(payment_id: int) -> str:
 
 @bulkhead.person_waits()
 def cancel(payment_id: int, *, actor: str) -> PaymentState:
-    """End an attempt under way at the payment site; give where it stands then. Commits. Raises Refused."""
+    """End an attempt under way at the payment provider; give where it stands then. Commits. Raises Refused."""
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("SELECT recipient_id, state FROM payment WHERE id = :id FOR UPDATE"), {"id": payment_id}
@@ -265,14 +265,14 @@ def looked_at(payment_id: int, *, actor: str) -> None:
     """Close what stood at 要確認: a person has looked into it. Commits. Raises Refused.
 
     An attempt that was under way is over with it, and the person may pay anew, unless its money is there by now, as
-    ordered. Nobody is to pay anew while the site has money of theirs that doesn't fit, or can't be asked.
+    ordered. Nobody is to pay anew while the provider has money of theirs that doesn't fit, or can't be asked.
     """
     charge, away = None, False
     try:
         charge = end(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
-        # what the site doesn't know has no money; a contract that can't be used opens no second page
+        # what the provider doesn't know has no money; a contract that can't be used opens no second page
         away = isinstance(fault, NoAnswer) and not fault.final
     paid = brings_money(payment_id, charge)
     now = datetime.now(UTC)

@@ -1,9 +1,10 @@
-"""The payment sites' books beside ours, each night: what a lost webhook would have left wrong is found and mended.
+"""The payment providers' books beside ours, each night: what a lost webhook would have left wrong is found and mended.
 
-In: a site's list of a day's charges (`PaymentProvider.day`), and our payments of that day. Out: payments confirmed anew
-where the two differ, and what still differs then, as rows of `payment_difference` for a person. What can't happen here:
-a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's taken for
-ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
+In: a provider's list of a day's charges (`PaymentProvider.day`), and our payments of that day. Out: payments confirmed
+anew where the two differ, and what still differs then, as rows of `payment_difference` for a person. What can't happen
+here: a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's
+taken for ours; one that another account here with the same keys has on record taken for nobody's; a difference told
+twice.
 """
 
 import math
@@ -50,7 +51,7 @@ _REFUNDS_MAY_FAIL_DAYS = 30
 # so long after its end an attempt that nobody paid is over for good
 _SETTLED = timedelta(hours=1)
 
-# two accounts, or two companies, may share one contract's keys: each finds the other's payments in the site's list
+# two accounts, or two companies, may share one contract's keys: each finds the other's payments in the provider's list
 _ANYBODYS = "SELECT true FROM payment WHERE reference = %s"
 
 _MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
@@ -62,12 +63,12 @@ _log = structlog.get_logger()
 class Kind(StrEnum):
     """What differs."""
 
-    UNKNOWN = "unknown"  # the site has money for one of our references that we have no payment for
-    STATE = "state"  # the site has the money, our payment says otherwise
+    UNKNOWN = "unknown"  # the provider has money for one of our references that we have no payment for
+    STATE = "state"  # the provider has the money, our payment says otherwise
     AMOUNT = "amount"
     PART_REFUND = "part_refund"  # of older nights alone: such a payment is 要確認 now
     REFUND = "refund"  # the same
-    MISSING = "missing"  # our payment has the money, the site has none
+    MISSING = "missing"  # our payment has the money, the provider has none
 
 
 WORDS = {
@@ -93,7 +94,7 @@ _TOLD_ELSEWHERE = (Kind.UNKNOWN, Kind.MISSING, Kind.PART_REFUND, Kind.REFUND)
 def compare(tenant_id: int, now: datetime | None = None) -> None:
     """Compare each contract's books of the last days, once for a night. The tenant's scope must be open; commits.
 
-    A site that gives no answer is asked again with the next nights' days. While the database is held as set back
+    A provider that gives no answer is asked again with the next nights' days. While the database is held as set back
     nothing is compared: payments are missing in it that `flask after-restore` is about to record.
     """
     if doubt.why_held():
@@ -149,7 +150,7 @@ def _ask_again(account_id: int, until: float) -> None:
 def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = math.inf) -> None:
     """Compare one contract's books of one day in Japan, no longer than `until`, by time.monotonic().
 
-    Where the site lets several questions in a row wait in vain the rest is left to another night.
+    Where the provider lets several questions in a row wait in vain the rest is left to another night.
     """
     try:
         listed = _compare_list(tenant_id, account_id, day, until)
@@ -209,7 +210,7 @@ def _tell_missing(tenant_id: int, account_id: int, day: date, row: Row[Any]) -> 
 
 
 def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> dict[str, bool] | None:
-    """Compare what the site lists of a day; return whether each reference it told of has money, None without a list.
+    """Compare what the provider lists of a day; return whether each reference it names has money, None without list.
 
     Raises NoAnswer, Unusable.
     """
@@ -228,7 +229,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
             try:
                 _compare(tenant_id, account_id, day, charge)
             except NoAnswer as fault:
-                # one that the site lists and can't tell of keeps no other from being compared
+                # one that the provider lists and can't tell of keeps no other from being compared
                 if not fault.final:
                     raise
                 _log.warning("charge not compared", account_id=account_id, reason=fault.code)
@@ -236,7 +237,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
 
 
 def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
-    """Read the site's list of a day, page by page. Raises NoAnswer."""
+    """Read the provider's list of a day, page by page. Raises NoAnswer."""
     cursor = ""
     for _ in range(_MOST_PAGES):
         request = provider.day(account, day, cursor)
@@ -256,7 +257,7 @@ def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount,
 
 
 def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None:
-    """Look up one charge with money; where ours stands differently, ask the site itself before telling anyone."""
+    """Look up one charge with money; where ours stands differently, ask the provider itself before telling anyone."""
     row = _ours(account_id, charge.reference)
     found: dict[str, Any] = {"reference": charge.reference, "theirs_yen": charge.amount}
     if row is None:
@@ -329,7 +330,7 @@ def _tell(tenant_id: int, account_id: int, day: date, kind: Kind, found: dict[st
             },
         ).first()
     if fresh is not None:
-        _log.error("payment site's books differ", account_id=account_id, difference_id=fresh.id, kind=str(kind))
+        _log.error("payment provider's books differ", account_id=account_id, difference_id=fresh.id, kind=str(kind))
 
 
 def _agreed(account_id: int, reference: str | None, kinds: list[str]) -> None:

@@ -5,8 +5,8 @@ import unicodedata
 
 from app.values.bad_input import BadInput
 
-# The payment sites' own bounds differ; this is the widest we let into the system. Stripe takes at most 8 digits of jpy
-# (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
+# The payment providers' own bounds differ; this is the widest we let into the system. Stripe takes at most 8 digits of
+# jpy (docs.stripe.com/currencies, "Minimum and maximum charge amounts"), so 7 digits are payable everywhere.
 MAX_YEN = 9_999_999
 
 _MOST_SIGNS = 100  # of what is typed

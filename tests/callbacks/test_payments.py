@@ -1,4 +1,4 @@
-"""Payment sites' webhooks: only what is theirs is kept, once, and it changes nothing by itself."""
+"""Payment providers' webhooks: only what is theirs is kept, once, and it changes nothing by itself."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Each payment site's page on a phone: the card is declined, then paid; a slip is ordered and paid later."""
+"""Each payment provider's page on a phone: the card is declined, then paid; a slip is ordered and paid later."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def running_site() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def stand_at(app: Flask, database: psycopg.Connection, shops: Sandbox, listener: RawServer) -> StandAt:
-    """Send somebody to a payment site by its name."""
+    """Send somebody to a payment provider by its name."""
     return lambda provider: make_stand(provider, app, database, shops, listener)
 
 
@@ -62,7 +62,7 @@ def phone(browser: Browser) -> Iterator[Page]:
 
 
 def to_the_site(phone: Page, web: str, stand: Stand) -> None:
-    """From the link in the SMS to the payment site's page; each page says that this contract is for tests."""
+    """From the link in the SMS to the payment provider's page; each page says that this contract is for tests."""
     phone.goto(f"{web}/{stand.person.token}")
     expect(phone.get_by_text(TEST)).to_be_visible()
     phone.locator("main form button").click()

@@ -1,4 +1,4 @@
-"""The sandbox as the payment site of made-up companies."""
+"""The sandbox as the payment provider of made-up companies."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ def running_site() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The payment site, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
+    """The payment provider, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
     del app
     monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
     monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)

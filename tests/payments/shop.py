@@ -1,4 +1,4 @@
-"""Someone who has read the message and is to pay 12,000 yen, with the payment site's page in reach."""
+"""Someone who has read the message and is to pay 12,000 yen, with the payment provider's page in reach."""
 
 import urllib.error
 import urllib.parse

@@ -1,4 +1,4 @@
-"""One person who is to pay 12,000 yen at any of the payment sites: what each site's page offers, and its webhooks."""
+"""One person who is to pay 12,000 yen at any payment provider: what its page offers, and its webhooks."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""People who wait for a payment site that hangs are few, and wait shortly."""
+"""People who wait for a payment provider that hangs are few, and wait shortly."""
 
 import threading
 import time

@@ -300,7 +300,7 @@ def _take(peer: Peer) -> None:
 
 @pytest.fixture
 def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """All payment sites, with nothing in their books; the application speaks to them and waits less than usual."""
+    """All payment providers, with nothing in their books; the application speaks to them and waits less than usual."""
     del app
     monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
     monkeypatch.setattr(operations, "_REFUND_PAUSE_S", 0.02)

@@ -1,4 +1,4 @@
-"""A process killed between what the payment site did and our commit: nothing is lost, nothing charged twice."""
+"""A process killed between what the payment provider did and our commit: nothing is lost, nothing charged twice."""
 
 import os
 import subprocess

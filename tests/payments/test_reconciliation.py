@@ -1,4 +1,4 @@
-"""The nights: a payment site's books beside ours."""
+"""The nights: a payment provider's books beside ours."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""No card field and nothing of a third party on any page of a recipient: who pays does so at the payment site."""
+"""No card field and nothing of a third party on any page of a recipient: who pays does so at the payment provider."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The pages around a payment: they show what the payment site confirmed, whatever the browser claims."""
+"""The pages around a payment: they show what the payment provider confirmed, whatever the browser claims."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def running_site() -> Iterator[Sandbox]:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A person who has read the message and is to pay, and the payment site."""
+    """A person who has read the message and is to pay, and the payment provider."""
 
     sent: Sent
     account_id: int

@@ -1,4 +1,4 @@
-"""What the payment sites have in common: their books, their pages, and what goes wrong on demand."""
+"""What the payment providers have in common: their books, their pages, and what goes wrong on demand."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The payment site's door, held against the official SDK, schema and fixtures; people act over its pages."""
+"""The payment provider's door, held against the official SDK, schema and fixtures; people act over its pages."""
 
 import json
 import time

@@ -52,7 +52,7 @@ class Order:
     locale: str = "ja"
 
 
-# where a site tells no bounds of its own
+# where a provider tells no bounds of its own
 ANY_AMOUNT: Final = (1, 10**9)
 
 
@@ -176,7 +176,7 @@ class UnclearCharge(Exception):  # noqa: N818 - says what was found
 
 
 class PaymentProvider(Protocol):
-    """One payment site. Every method is pure; a secret stands in no exception and no repr."""
+    """One payment provider. Every method is pure; a secret stands in no exception and no repr."""
 
     name: str
     label: str

@@ -1,7 +1,7 @@
 """What adapters read JSON answers with: every value is checked, and what is no such value is None or empty.
 
-In: an answer's bytes. Out: plain values. What can't happen here: an exception because a site answered nonsense; a
-site's free text in an exception.
+In: an answer's bytes. Out: plain values. What can't happen here: an exception because a provider answered nonsense; a
+provider's free text in an exception.
 """
 
 import hmac
@@ -21,7 +21,7 @@ _ID: Final = re.compile(r"[0-9A-Za-z_.~-]{1,255}", re.ASCII)
 _WORD: Final = re.compile(r"[0-9A-Za-z_.-]{1,60}", re.ASCII)
 # PostgreSQL takes no NUL, and half a surrogate pair is no text
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-# Another try may pass: the key is mended, the limit is over, the first request has ended, the site is up again.
+# Another try may pass: the key is mended, the limit is over, the first request has ended, the provider is up again.
 _PASSING: Final = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,
@@ -114,9 +114,9 @@ def listed_in(setting: str, default: str) -> list[str]:
 
 
 def refusal(response: Response, code: str | None, *, over: bool = False) -> UnclearCharge:
-    """Make the exception for an error answer. `code` is the site's word for it where one was to be read.
+    """Make the exception for an error answer. `code` is the provider's word for it where one was to be read.
 
-    It is final when the site refused and another try would be refused again, or when `over` says so.
+    It is final when the provider refused and another try would be refused again, or when `over` says so.
     """
     refused = code is not None and HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return UnclearCharge(code or f"http_{response.status}", final=over or (refused and response.status not in _PASSING))

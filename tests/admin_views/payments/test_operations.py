@@ -331,7 +331,7 @@ def test_a_test_contract_says_so_on_every_page(app, browser_of, ours, operator):
 
 
 def test_who_got_no_payment_page_is_told_of_at_home(browser_of, ours, theirs, attempt):
-    """A key that was renewed at the payment site alone: nobody could pay, and nobody would have known."""
+    """A key that was renewed at the payment provider alone: nobody could pay, and nobody would have known."""
     words = "決済ページを開けなかった方が1人います"
     earlier = datetime.now(UTC) - timedelta(hours=1)
     attempt(state="failed", created_at=earlier)

@@ -1,4 +1,4 @@
-"""Nonsense in a payment site's answer is nothing, never an exception."""
+"""Nonsense in a payment provider's answer is nothing, never an exception."""
 
 import pytest
 
