@@ -118,6 +118,11 @@ class Trace:
     reference: str
 
 
+def is_of_a_service(reason: str) -> bool:
+    """Return whether the reason is what an SMS service can't tell, so that it is to be named."""
+    return reason in manual_review.REASONS
+
+
 def happened(reason: str) -> str:
     """Return what happened."""
     return manual_review.REASONS.get(reason) or f"{result_codes.words(reason)}しています。"
