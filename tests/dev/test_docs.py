@@ -1,0 +1,57 @@
+"""The documents name files and functions as they are: a newcomer who follows them arrives."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+# `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
+_PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.py)(?:::([\w.]+))?`")
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return the functions and classes of a file, methods with their class."""
+    found: set[str] = set()
+
+    def add(body: list[ast.stmt], before: str = "") -> None:
+        for item in body:
+            if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(before + item.name)
+            if isinstance(item, ast.ClassDef):
+                add(item.body, f"{before}{item.name}.")
+
+    add(ast.parse(path.read_text("utf-8")).body)
+    return frozenset(found)
+
+
+def astray(text: str) -> list[str]:
+    """Name the places in a document that aren't there."""
+    return [
+        f"{name}::{function}" if function else name
+        for name, function in _PLACE.findall(text)
+        if not (ROOT / name).is_file() or (function and function not in names_in(ROOT / name))
+    ]
+
+
+@pytest.mark.parametrize("document", DOCS)
+def test_a_document_names_files_and_functions_that_are_there(document: str) -> None:
+    assert astray((ROOT / document).read_text("utf-8")) == []
+
+
+def test_a_place_that_is_gone_is_seen() -> None:
+    text = (
+        "`app/links.py::expiry`, `app/links.py::gone`, `app/gone.py`, `app/vault.py::Vault.seal`, `app/vault.py::seal`"
+    )
+    assert astray(text) == ["app/links.py::gone", "app/gone.py", "app/vault.py::seal"]
+
+
+def test_the_walkthrough_leads_through_every_door_to_the_status_file() -> None:
+    places = [name for name, _ in _PLACE.findall((ROOT / "docs" / "walkthrough.md").read_text("utf-8"))]
+    assert {name.split("/")[0] for name in places} >= {"admin_views", "app", "callbacks", "jobs", "public"}
+    rooms = ("intake", "campaigns", "delivery", "states", "outcomes", "identity", "payments", "exports")
+    assert [room for room in rooms if not any(name.startswith(f"app/{room}/") for name in places)] == []
