@@ -23,7 +23,8 @@ from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
 from app.payments import manual_payments, operations, reconciliation
 from app.payments.manual_payments import BY_HAND, Money
-from app.payments.operations import Given, Refused
+from app.payments.operations import Given
+from app.problems import Refused
 from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from app.values.amounts import to_yen
 from app.values.bad_input import BadInput
@@ -271,8 +272,8 @@ class PaymentActs(SecureView):
             db.session.rollback()
             try:
                 flash(do(), "success")
-            except Refused as fault:
-                refused = str(fault)
+            except Refused as not_done:
+                refused = not_done.message_ja
             else:
                 return redirect(act.back, 303)
         return self.render("office/payment_act.html", act=act, form=filled, refused=refused)

@@ -114,10 +114,10 @@ def _commit() -> None:
     except Held as held:
         db.session.rollback()
         doubt.told(held)
-        raise NotReady([hold_reasons.REFUSED]) from None
+        raise NotReady([hold_reasons.REFUSED().message_ja]) from None
     except OutsideAway:
         db.session.rollback()
-        raise NotReady([hold_reasons.REFUSED]) from None
+        raise NotReady([hold_reasons.REFUSED().message_ja]) from None
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:

@@ -16,8 +16,8 @@ from app.accounts import Unusable
 from app.payments import bulkhead
 from app.payments.confirm import end
 from app.payments.gateway import NoAnswer
-from app.payments.operations import Refused
 from app.payments.review import resolve_twice
+from app.problems import Kind, Refused
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAYMENT, PaymentState
 
@@ -29,10 +29,24 @@ BY_HAND = {
     "misfit": "決済サイト（請求と合わない入金）",
 }
 
-_NO_REASON = "理由を入力してください。"
-_UNDER_WAY = (
+_NO_METHOD = Kind("settle_method_missing", "どのように入金されたかを選んでください。")
+_NO_REASON = Kind("settle_reason_missing", "理由を入力してください。")
+_UNDER_WAY = Kind(
+    "settle_payment_under_way",
     "進行中の支払い手続きがあります。このまま消し込むと、二重に支払われるおそれがあります。"
-    "ご本人に確かめたうえで、確認の欄に印を付けてください。"
+    "ご本人に確かめたうえで、確認の欄に印を付けてください。",
+)
+_NOT_UNPAID = Kind(
+    "settle_not_unpaid", "いまの状態は「{state}」のため、消し込めません。画面を開き直して確かめてください。"
+)
+_OTHER_AMOUNT = Kind(
+    "settle_amount_differs",
+    "請求金額{amount_yen:,}円と同じ金額の入金だけを消し込めます。"
+    "一部だけの入金や、多い入金は消し込めません。差額をご本人に確かめてください。",
+)
+_NOT_SETTLED = Kind(
+    "unsettle_not_settled",
+    "消し込みで支払済になっている支払いだけを取り消せます。画面を開き直して確かめてください。",
 )
 
 _log = structlog.get_logger()
@@ -54,9 +68,9 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
     With an attempt under way it wants `despite_open`; that attempt is ended where the provider can. Raises Refused.
     """
     if money.method not in BY_HAND:
-        raise Refused("どのように入金されたかを選んでください。")
+        raise Refused(_NO_METHOD())
     if not money.reason:
-        raise Refused(_NO_REASON)
+        raise Refused(_NO_REASON())
     with tenancy.transaction() as connection:
         open_id = connection.execute(
             text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
@@ -64,7 +78,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
         ).scalar()
     if open_id is not None:
         if not despite_open:
-            raise Refused(_UNDER_WAY)
+            raise Refused(_UNDER_WAY())
         try:
             end(open_id)
         except (NoAnswer, Unusable) as fault:
@@ -85,15 +99,12 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
             {"id": recipient_id},
         ).one()
         if person.under_way and not despite_open:
-            raise Refused(_UNDER_WAY)
+            raise Refused(_UNDER_WAY())
         if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
             word = PAYMENT.words[PaymentState(person.payment_state)]
-            raise Refused(f"いまの状態は「{word}」のため、消し込めません。画面を開き直して確かめてください。")
+            raise Refused(_NOT_UNPAID(state=word))
         if person.amount_yen != money.yen:
-            raise Refused(
-                f"請求金額{person.amount_yen or 0:,}円と同じ金額の入金だけを消し込めます。"
-                "一部だけの入金や、多い入金は消し込めません。差額をご本人に確かめてください。"
-            )
+            raise Refused(_OTHER_AMOUNT(amount_yen=person.amount_yen or 0))
         payment_id = connection.execute(
             text("""
                 INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
@@ -141,7 +152,7 @@ def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
     They stand as their attempts at the payment provider say: one that is open, another payment, or none.
     """
     if not reason:
-        raise Refused(_NO_REASON)
+        raise Refused(_NO_REASON())
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         connection.execute(
@@ -158,7 +169,7 @@ def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
             {"id": payment_id, "reason": reason},
         ).first()
         if row is None:
-            raise Refused("消し込みで支払済になっている支払いだけを取り消せます。画面を開き直して確かめてください。")
+            raise Refused(_NOT_SETTLED())
         detail = {"payment_id": payment_id, "attempt": row.attempt, "by_hand": True}
         audit.record(
             connection,

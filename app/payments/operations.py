@@ -21,6 +21,7 @@ from app.payments import bulkhead, gateway
 from app.payments.confirm import CURRENCY, brings_money, confirm, end
 from app.payments.gateway import NoAnswer
 from app.payments.review import refund_reference
+from app.problems import Kind, Problem, Refused
 from app.providers.http import Request
 from app.providers.payments.base import (
     Charge,
@@ -37,35 +38,55 @@ from app.setback.outside import OutsideAway
 from app.states.transitions import Step, move, note
 from app.states.vocabulary import PAYMENT, PaymentState
 
-_AWAY = "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。"
-_UNABLE = "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。"
-_DISPUTED = (
+_AWAY = Kind(
+    "payment_site_away",
+    "決済サイトに確かめられませんでした。まだ何も変えていません。時間をおいて、もう一度お試しください。",
+)
+_UNABLE = Kind(
+    "refund_method_unable",
+    "この支払い方法は、ここから返金できません。決済サイトの管理画面で返金してください。結果は自動で反映します。",
+)
+_DISPUTED = Kind(
+    "refund_disputed",
     "カード会社から、この支払いに異議（チャージバック）が申し立てられています。ここから返金すると、二重に返すおそれがあります。"
-    "決済サイトの管理画面で、チャージバックの状態を確かめてください。"
+    "決済サイトの管理画面で、チャージバックの状態を確かめてください。",
 )
-_ASKED_BEFORE = (
+_ASKED_BEFORE = Kind(
+    "refund_asked_before",
     "この返金は前にも依頼しています。決済サイトは、もう一度の返金を受け付けませんでした。"
-    "決済サイトの管理画面で、返金の状態を確かめてください。終わった返金は自動で反映します。"
+    "決済サイトの管理画面で、返金の状態を確かめてください。終わった返金は自動で反映します。",
 )
-
-_MISFIT = (
-    "決済サイトには、この方のお金{yen}があります。請求と合わないため、このまま確認を終えると、ご本人がもう一度支払うことになります。"
+_SITE_REFUSES = Kind(
+    "refund_site_refuses", "決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。"
+)
+_AMOUNT_DIFFERS = Kind(
+    "refund_amount_differs",
+    "決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。",
+)
+_NO_SITE = Kind("refund_without_site", "決済サイトを通さずに入金された支払いです。お振込みなどで直接ご返金ください。")
+_NOT_PAID = Kind("refund_not_paid", "支払済の支払いだけを返金できます。画面を開き直して確かめてください。")
+_NOT_OPEN = Kind("payment_not_open", "手続中か入金待ちの支払いだけを取り消せます。画面を開き直して確かめてください。")
+_NOT_CANCELLABLE = Kind(
+    "payment_not_cancellable",
+    "この支払い方法は、ここから取り消せません。払込期限が過ぎると、自動で期限切れになります。",
+)
+_NOTHING_TO_REVIEW = Kind("payment_nothing_to_review", "この支払いには、確認の必要なことがありません。")
+_MISFIT = Kind(
+    "payment_misfit_money",
+    "決済サイトには、この方のお金{money}があります。請求と合わないため、このまま確認を終えると、ご本人がもう一度支払うことになります。"
     "次のどちらかを先に済ませてください。①決済サイトの管理画面で全額を返金する（ご本人は支払い直せます）。"
-    "②受け取ったお金で支払い済みとする：送信先の画面の「消込」で、入金の方法を「決済サイト（請求と合わない入金）」にして記録する。"
+    "②受け取ったお金で支払い済みとする：送信先の画面の「消込」で、入金の方法を「決済サイト（請求と合わない入金）」にして記録する。",
 )
-_NOW_TO_LOOK_AT = (
+_NOW_TO_LOOK_AT = Kind(
+    "payment_needs_review",
     "取り消す前に、決済サイトから、注文と合わない入金が知らされました。この支払いは「要確認」になりました。"
-    "送信先の画面の説明に沿って確かめてください。"
+    "送信先の画面の説明に沿って確かめてください。",
 )
 
 _REFUND_TRIES = 2
 _REFUND_PAUSE_S = 1.0
 
 _log = structlog.get_logger()
-
-
-class Refused(Exception):  # noqa: N818 - says what became of the wish
-    """An act that was not done; `args[0]` says why and what to do, in Japanese."""
 
 
 class Given(StrEnum):
@@ -90,7 +111,7 @@ def refund(payment_id: int, *, actor: str) -> Given:
         _log.warning("refund not begun", payment_id=payment_id, reason=str(fault))
         if not asked_before:
             _unwant(payment_id, at)
-        raise Refused(_AWAY) from None
+        raise Refused(_AWAY()) from None
     request = provider.refund(account, charge, row.amount_yen, refund_reference(row.reference, number))
     if (why := _why_not(charge, row.amount_yen, request)) is not None:
         _unwant(payment_id, at)
@@ -102,24 +123,24 @@ def refund(payment_id: int, *, actor: str) -> Given:
             if _state_now(payment_id) is PaymentState.REFUNDED:
                 return Given.DONE
             if asked_before:
-                raise Refused(_ASKED_BEFORE)
+                raise Refused(_ASKED_BEFORE())
             _unwant(payment_id, at)
-            raise Refused("決済サイトが返金を受け付けませんでした。決済サイトの管理画面で確かめてください。")
+            raise Refused(_SITE_REFUSES())
         taken = status is not None
     if _state_now(payment_id) is PaymentState.REFUNDED:
         return Given.DONE
     return Given.PENDING if taken else Given.UNKNOWN
 
 
-def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> str | None:
+def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> Problem | None:
     """Return why a paid charge can't be given back from here, if it can't."""
     if charge.status is not ChargeStatus.PAID:
         return None
     if (charge.amount, charge.amount_refunded) != (amount_yen, 0):
-        return "決済サイトで、金額が違うか、一部が返金されています。決済サイトの管理画面で確かめてください。"
+        return _AMOUNT_DIFFERS()
     if charge.dispute in {Dispute.OPEN, Dispute.LOST}:
-        return _DISPUTED
-    return _UNABLE if request is None else None
+        return _DISPUTED()
+    return _UNABLE() if request is None else None
 
 
 def _give_back(
@@ -159,9 +180,9 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
             {"id": payment_id},
         ).one()
         if row.payment_account_id is None:
-            raise Refused("決済サイトを通さずに入金された支払いです。お振込みなどで直接ご返金ください。")
+            raise Refused(_NO_SITE())
         if row.state != PaymentState.PAID:
-            raise Refused("支払済の支払いだけを返金できます。画面を開き直して確かめてください。")
+            raise Refused(_NOT_PAID())
         asked_before = row.refund_asked_at is not None
         number = row.refund_attempt + (0 if asked_before else 1)
         connection.execute(
@@ -190,10 +211,10 @@ def _charging() -> Iterator[Connection]:
             yield connection
     except Held as held:
         doubt.told(held)
-        raise Refused(hold_reasons.REFUSED) from None
+        raise Refused(hold_reasons.REFUSED()) from None
     except OutsideAway as fault:
         _log.error("no refund: the folder of the beat can't be used", error=str(fault))
-        raise Refused(hold_reasons.REFUSED) from None
+        raise Refused(hold_reasons.REFUSED()) from None
 
 
 def _unwant(payment_id: int, at: datetime) -> None:
@@ -239,7 +260,7 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
             text("SELECT recipient_id, state FROM payment WHERE id = :id FOR UPDATE"), {"id": payment_id}
         ).one()
         if row.state not in {PaymentState.STARTED, PaymentState.PENDING}:
-            raise Refused("手続中か入金待ちの支払いだけを取り消せます。画面を開き直して確かめてください。")
+            raise Refused(_NOT_OPEN())
         audit.record(
             connection,
             actor=actor,
@@ -251,12 +272,12 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
         end(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("payment not cancelled", payment_id=payment_id, reason=str(fault))
-        raise Refused(_AWAY) from None
+        raise Refused(_AWAY()) from None
     state = _state(payment_id)
     if _problem(payment_id):
-        raise Refused(_NOW_TO_LOOK_AT)
+        raise Refused(_NOW_TO_LOOK_AT())
     if state in {PaymentState.STARTED, PaymentState.PENDING}:
-        raise Refused("この支払い方法は、ここから取り消せません。払込期限が過ぎると、自動で期限切れになります。")
+        raise Refused(_NOT_CANCELLABLE())
     return state
 
 
@@ -292,12 +313,12 @@ def looked_at(payment_id: int, *, actor: str) -> None:
             {"id": payment_id},
         ).one()
         if not row.problem:
-            raise Refused("この支払いには、確認の必要なことがありません。")
+            raise Refused(_NOTHING_TO_REVIEW())
         may_pay_anew = PaymentState.PAID not in {row.state, person.payment_state} and row.state != PaymentState.REFUNDED
         if may_pay_anew and away:
-            raise Refused(_AWAY)
+            raise Refused(_AWAY())
         if may_pay_anew and not paid and charge is not None and charge.status is ChargeStatus.PAID:
-            raise Refused(_MISFIT.format(yen=_yen(charge)))
+            raise Refused(_MISFIT(money=_yen(charge)))
         detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": row.problem}
         connection.execute(
             text("""

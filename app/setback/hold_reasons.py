@@ -1,5 +1,6 @@
 """What screens say while everything that sends or charges is held: why, and what to do."""
 
+from app.problems import Kind
 from app.setback.known import OUTSIDE, Why
 
 TITLE = "復元の確認待ち"
@@ -35,9 +36,10 @@ _OPERATOR_OUTSIDE = (
 )
 
 # to a clerk whose act was refused for it
-REFUSED = (
+REFUSED = Kind(
+    "held_after_restore",
     "復元の確認待ちのため、いまは送信も返金もできません。まだ何も行っていません。"
-    "運営担当者の確認が終わってから、もう一度お試しください。"
+    "運営担当者の確認が終わってから、もう一度お試しください。",
 )
 
 

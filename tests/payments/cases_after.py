@@ -12,7 +12,8 @@ from app import tenancy
 from app.payments import confirm, manual_payments, operations, reconciliation
 from app.payments.checkout import Outcome
 from app.payments.manual_payments import Money
-from app.payments.operations import Given, Refused
+from app.payments.operations import Given
+from app.problems import Refused
 from tests.payments.shop import choose
 from tests.payments.stand import Stand
 

@@ -10,7 +10,7 @@ import pytest
 from app import tenancy
 from app.payments import asking, attempts, checkout, manual_payments, operations
 from app.payments.manual_payments import Money
-from app.payments.operations import Refused
+from app.problems import Refused
 from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer
 from tests.payments.test_operations import MANAGER, act, audited

@@ -11,7 +11,8 @@ import pytest
 from app import tenancy
 from app.payments import asking, gateway, operations
 from app.payments.gateway import NoAnswer
-from app.payments.operations import Given, Refused
+from app.payments.operations import Given
+from app.problems import Refused
 from app.providers.payments.base import RefundStatus
 from app.states.vocabulary import PaymentState
 from tests.payments.shop import Buyer

@@ -16,7 +16,7 @@ from app import tenancy
 from app.accounts import Unusable
 from app.payments import asking, confirm, manual_payments, operations
 from app.payments.gateway import NoAnswer, ask
-from app.payments.operations import Refused
+from app.problems import Refused
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus
 from sandbox.harness import Sandbox

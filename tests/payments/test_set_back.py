@@ -7,6 +7,7 @@ import pytest
 from app import tenancy
 from app.payments import operations, reconciliation
 from app.payments.checkout import Outcome
+from app.problems import Refused
 from app.providers.payments.base import day_bounds
 from app.restore import missed_payments
 from app.setback import doubt
@@ -35,7 +36,7 @@ def test_no_money_goes_back(buyer: Buyer) -> None:
     with (
         buyer.app.app_context(),
         tenancy.tenant(buyer.tenant_id),
-        pytest.raises(operations.Refused, match="復元の確認待ち"),
+        pytest.raises(Refused, match="復元の確認待ち"),
     ):
         operations.refund(payment["id"], actor="user:1")
     [payment] = buyer.payments()

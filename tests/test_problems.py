@@ -1,0 +1,70 @@
+"""Every refusal has one code that lasts and Japanese that tells what to do; screens show the Japanese alone."""
+
+import importlib
+import pkgutil
+import re
+from string import Formatter
+
+import pytest
+
+import admin_views
+import app
+import callbacks
+import jobs
+import public
+from app import problems
+from app.problems import Kind, Problem, Refused
+
+_WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
+
+
+@pytest.fixture(scope="module")
+def declared() -> list[Kind]:
+    for package in (app, admin_views, public, callbacks, jobs):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    return problems.declared()
+
+
+def test_codes_are_words_and_each_is_declared_once(declared: list[Kind]) -> None:
+    assert [kind.code for kind in declared if not _WORD.fullmatch(kind.code)] == []
+    with pytest.raises(ValueError, match="twice"):
+        Kind(declared[0].code, "別の理由です。")
+
+
+def test_two_codes_never_say_the_same(declared: list[Kind]) -> None:
+    templates = [kind.template_ja for kind in declared]
+    assert sorted(templates) == sorted(set(templates))
+
+
+def test_every_message_is_a_sentence_in_japanese(declared: list[Kind]) -> None:
+    assert [kind for kind in declared if not kind.template_ja.endswith("。")] == []
+    assert [kind for kind in declared if not re.search(r"[ぁ-ん]", kind.template_ja)] == []
+
+
+def test_facts_are_named(declared: list[Kind]) -> None:
+    names = {name for kind in declared for _, name, _, _ in Formatter().parse(kind.template_ja) if name is not None}
+    assert [name for name in names if not re.fullmatch(r"[a-z][a-z_]*", name)] == []
+
+
+def test_a_sentence_tells_the_facts_of_its_problem() -> None:
+    kind = Kind("of_this_test", "{people:,}件が{{氏名}}のままです。")
+    try:
+        problem = kind(people=1_200)
+        assert problem == Problem("of_this_test", "1,200件が{氏名}のままです。", {"people": 1_200})
+        assert problem.within("SMS本文：", place="sms_text") == Problem(
+            "of_this_test", "SMS本文：1,200件が{氏名}のままです。", {"people": 1_200, "place": "sms_text"}
+        )
+        with pytest.raises(KeyError):
+            kind()
+    finally:
+        problems._declared.pop("of_this_test")
+
+
+def test_what_prints_a_problem_shows_no_code() -> None:
+    problem = Problem("one_code", "理由です。")
+    assert f"{problem}" == "理由です。"
+    refused = Refused(problem, Problem("other_code", "別の理由です。"))
+    assert (refused.messages_ja, refused.message_ja) == (["理由です。", "別の理由です。"], "理由です。\n別の理由です。")
+    assert str(refused) == "one_code: 理由です。; other_code: 別の理由です。", "for logs, which people search by code"
