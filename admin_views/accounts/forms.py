@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from flask import abort, request
 from flask_admin.helpers import get_form_data
@@ -20,15 +20,20 @@ from admin_views.framework.fields import (
     one_line,
     required,
 )
-from admin_views.framework.model_view import Form, SecureModelView
+from admin_views.framework.model_view import Form, SecureModelView, Sent
 from admin_views.staff.users import companies
 from app import tenancy
 from app.accounts import credentials_of, seal_credentials
+from app.models import PaymentAccount, SmsAccount
 from app.providers.http import AccountField
 from app.providers.payments.base import PaymentProvider
 from app.providers.sms.base import SmsProvider
 
 Provider = SmsProvider | PaymentProvider
+
+Account = SmsAccount | PaymentAccount
+A = TypeVar("A", bound=SmsAccount | PaymentAccount)
+F = TypeVar("F", bound="AccountForm")
 
 PREFIX = "provider_"
 _LONGEST = 500
@@ -47,9 +52,9 @@ class AccountForm(Form):
     )
     active = BooleanField("利用する", default=True, description="外すと、新しい送信や支払いに使われなくなります。")
 
-    def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+    def __init__(self, formdata: Sent | None = None, obj: Account | None = None) -> None:
         stored = {PREFIX + name: value for name, value in obj.settings.items()} if obj is not None else {}
-        super().__init__(formdata, obj=obj, **stored, **kwargs)
+        super().__init__(formdata, obj=obj, data=stored)
         sealed = credentials_of(obj) if obj is not None else {}
         for item, field in self.of_provider():
             if item.secret and item.name in sealed:
@@ -59,13 +64,13 @@ class AccountForm(Form):
         if obj is not None or tenancy.current().tenant_id is not None:
             del self.tenant_id
 
-    def of_provider(self) -> list[tuple[Any, Field]]:
+    def of_provider(self) -> list[tuple[AccountField, Field]]:
         """Return the provider's fields with the form's."""
         return [(item, self[PREFIX + item.name]) for item in self.provider.fields]
 
     def populate_obj(self, obj: Any) -> None:
         """Write the form into the account, but for the secrets."""
-        if obj.id is None and "tenant_id" in self:
+        if "tenant_id" in self:  # of a new account
             obj.tenant_id = self.tenant_id.data
         obj.provider = self.provider.name
         for name in ("name", "active", "sender", "rate_per_s", "price_yen", "test_mode"):
@@ -82,7 +87,7 @@ class AccountForm(Form):
         return {item.name: field.data for item, field in self.of_provider() if item.secret and field.data}
 
 
-def _plain_ascii(_form: Any, field: Any) -> None:
+def _plain_ascii(_form: object, field: Field) -> None:
     # they go into HTTP headers and bodies of the provider
     if field.data and not (field.data.isascii() and field.data.isprintable()):
         raise ValidationError(
@@ -90,14 +95,14 @@ def _plain_ascii(_form: Any, field: Any) -> None:
         )
 
 
-def _secret_needed(form: Any, field: Any) -> None:
+def _secret_needed(form: AccountForm, field: Field) -> None:
     name = field.name.removeprefix(PREFIX)
     if not field.data and (form._obj is None or name not in credentials_of(form._obj)):  # noqa: SLF001 - Flask-Admin's
         raise ValidationError("入力してください。")
 
 
 def _whole(least: int, most: int) -> Check:
-    def check(_form: Any, field: Any) -> None:
+    def check(_form: object, field: Field) -> None:
         typed = field.data
         if typed and not (typed.isascii() and typed.isdigit() and least <= int(typed[:9]) <= most):
             raise ValidationError(f"{least}から{most}までの数字で入力してください。")
@@ -105,7 +110,7 @@ def _whole(least: int, most: int) -> Check:
     return check
 
 
-def _field_of(item: AccountField) -> Any:
+def _field_of(item: AccountField) -> Field:
     if item.secret:
         return PasswordField(
             item.label,
@@ -126,26 +131,26 @@ def _field_of(item: AccountField) -> Any:
     )
 
 
-def form_for(base: type[AccountForm], provider: Provider) -> type[AccountForm]:
+def form_for(base: type[F], provider: Provider) -> type[F]:
     """Make the form of one provider's accounts."""
-    attributes: dict[str, Any] = {"provider": provider}
+    attributes: dict[str, object] = {"provider": provider}
     attributes |= {PREFIX + item.name: _field_of(item) for item in provider.fields}
     return type(f"{base.__name__}For{provider.name.title()}", (base,), attributes)
 
 
-class AccountView(SecureModelView):
+class AccountView(SecureModelView[A], Generic[A, F]):
     """A table of accounts."""
 
-    form: Any = AccountForm
-    providers: Mapping[str, Any] = {}
+    form: type[F]
+    providers: Mapping[str, Provider] = {}
     asks_again = True
     can_create = True
     can_edit = True
     column_searchable_list = ("name",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._form_of = cache(lambda name: form_for(self.form, self.providers[name]))
-        super().__init__(*args, **kwargs)
+    def __init__(self, model: type[A], name: str, *, endpoint: str) -> None:
+        self._form_of = cache(lambda provider: form_for(self.form, self.providers[provider]))
+        super().__init__(model, name, endpoint=endpoint)
 
     def create_links(self) -> list[tuple[str, str]]:
         """Return a way to a new account for each provider."""
@@ -154,18 +159,18 @@ class AccountView(SecureModelView):
             for name, provider in self.providers.items()
         ]
 
-    def create_form(self, obj: Any = None) -> Any:
+    def create_form(self, obj: A | None = None) -> F:
         """Make the form of the provider that the address names."""
         name = request.args.get("provider") or next(iter(self.providers))
         if name not in self.providers:
             abort(404)
         return self._form_of(name)(get_form_data(), obj=obj)
 
-    def edit_form(self, obj: Any = None) -> Any:
+    def edit_form(self, obj: Any = None) -> F:
         """Make the form of the account's provider."""
         return self._form_of(obj.provider)(get_form_data(), obj=obj)
 
-    def complete(self, form: Any, model: Any) -> None:
+    def complete(self, form: F, model: A) -> None:
         """Seal the secrets: they are bound to the row's id."""
         if typed := form.secrets():
             seal_credentials(model, {**credentials_of(model), **typed})

@@ -1,7 +1,8 @@
 """What to say of a payment account that waits at its provider's wish: one wording for all screens."""
 
 from datetime import UTC, datetime
-from typing import Any
+
+from sqlalchemy.orm import Query
 
 from admin_views.accounts.sms_waits import Notice
 from admin_views.framework.access import may_open
@@ -35,6 +36,6 @@ def notices(account: PaymentAccount, *, campaign_id: int | None = None) -> list[
     return [Notice("waits.paying", "支払いの待機", words, f"{_WAIT}{_AGAIN if may_open('payment_account') else ''}")]
 
 
-def waiting_accounts() -> Any:
+def waiting_accounts() -> Query[PaymentAccount]:
     """Find accounts whose provider wished for a pause that isn't over."""
     return rows(PaymentAccount).filter(PaymentAccount.ask_after > datetime.now(UTC)).order_by(PaymentAccount.id)

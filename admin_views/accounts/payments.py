@@ -1,9 +1,9 @@
 """決済アカウント: contracts with payment providers."""
 
 import re
-from typing import Any
 
-from wtforms import BooleanField
+from markupsafe import Markup
+from wtforms import BooleanField, Field
 from wtforms.validators import ValidationError
 
 from admin_views.accounts import payment_waits
@@ -25,7 +25,7 @@ class PaymentAccountForm(AccountForm):
         "テスト用の契約", description="決済サイトのテスト環境のキーを使う場合に選びます。お金は動きません。"
     )
 
-    def validate_test_mode(self, field: Any) -> None:
+    def validate_test_mode(self, field: Field) -> None:
         """Refuse a contract for tests that would move money, and one in earnest that wouldn't."""
         stored = credentials_of(self._obj) if self._obj is not None else {}
         found = [_MODE.match(key) for key in {**stored, **self.secrets()}.values()]
@@ -36,13 +36,13 @@ class PaymentAccountForm(AccountForm):
             raise ValidationError("キーは本番のものです。ここを外すか、テスト環境のキーを入力してください。")
 
 
-def _state(view: Any, context: Any, model: Any, name: str) -> Any:
+def _state(view: object, context: object, model: PaymentAccount, name: str) -> Markup | str:
     if model.active and payment_waits.notices(model):
         return display.badge("paused", "支払いの待機中")
     return display.yes_or_no("利用中", "停止")(view, context, model, name)
 
 
-class PaymentAccountView(AccountView):
+class PaymentAccountView(AccountView[PaymentAccount, PaymentAccountForm]):
     """決済アカウント."""
 
     form = PaymentAccountForm
@@ -68,18 +68,18 @@ class PaymentAccountView(AccountView):
     def __init__(self) -> None:
         super().__init__(PaymentAccount, "決済アカウント", endpoint="payment_account")
 
-    def complete(self, form: Any, model: Any) -> None:
+    def complete(self, form: PaymentAccountForm, model: PaymentAccount) -> None:
         """Seal the secrets, and ask again at once with what was put right."""
         super().complete(form, model)
         model.ask_after = model.rests_until = None
         model.unanswered = 0
 
-    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+    def notes(self, model: PaymentAccount) -> list[tuple[str, str, str]]:
         """Return the address to which the payment provider sends its webhooks."""
         address = f"{settings().public_base_url}/callbacks/payment/{model.id}"
         explanation = "決済サイトの管理画面で、Webhookの送信先としてこのアドレスを登録してください。"
         return [("支払結果の通知先", address, explanation)]
 
-    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+    def warnings(self, model: PaymentAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for."""
         return [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]

@@ -1,15 +1,17 @@
 """SMSアカウント: contracts with SMS services."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from flask import flash
+from markupsafe import Markup
 from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views.accounts import sms_waits
 from admin_views.accounts.forms import PREFIX, AccountForm, AccountView
 from admin_views.framework import display
-from admin_views.framework.fields import AmountField, WholeField, line, phone_line
+from admin_views.framework.fields import AmountField, Check, WholeField, line, phone_line
+from admin_views.framework.model_view import Sent
 from app.accounts import contracts, receipt_path, seal_witness_phone, witness_phone_of
 from app.config import settings
 from app.delivery import circuit_breaker
@@ -30,7 +32,7 @@ _WITNESS_HELP = (
 )
 
 
-def _mobile(_form: Any, field: Any) -> None:
+def _mobile(_form: object, field: Field) -> None:
     try:
         to_e164(field.data)
     except BadInput as bad:
@@ -62,8 +64,8 @@ class SmsAccountForm(AccountForm):
         description="送信サービスとの契約の単価です。送信前の確認で、費用の目安を計算します。例：8.5",
     )
 
-    def __init__(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
-        super().__init__(formdata, obj=obj, **kwargs)
+    def __init__(self, formdata: Sent | None = None, obj: SmsAccount | None = None) -> None:
+        super().__init__(formdata, obj=obj)
         known = witness_phone_of(obj) if obj is not None else None
         if known is None:
             del self.no_witness
@@ -77,7 +79,7 @@ class SmsAccountForm(AccountForm):
         """Return the fields that tell one contract from another."""
         return [field for item, field in self.of_provider() if item.contract]
 
-    def validate(self, extra_validators: Any = None) -> bool:
+    def validate(self, extra_validators: Mapping[str, Sequence[Check]] | None = None) -> bool:
         """Check every field, and that an account in use stays the contract that it is."""
         fine = bool(super().validate(extra_validators))
         stored = self._obj
@@ -90,13 +92,13 @@ class SmsAccountForm(AccountForm):
         return fine
 
 
-def _state(view: Any, context: Any, model: Any, name: str) -> Any:
+def _state(view: object, context: object, model: SmsAccount, name: str) -> Markup | str:
     if model.active and model.trips:
         return display.badge("paused", "送信見合わせ中")
     return display.yes_or_no("利用中", "停止")(view, context, model, name)
 
 
-class SmsAccountView(AccountView):
+class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
     """SMSアカウント."""
 
     form = SmsAccountForm
@@ -121,21 +123,21 @@ class SmsAccountView(AccountView):
     def __init__(self) -> None:
         super().__init__(SmsAccount, "SMSアカウント", endpoint="sms_account")
 
-    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+    def notes(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return the address to which the service pushes receipts."""
         address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
         return [("送信結果の通知先", address, explanation)]
 
-    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+    def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for, and what its service refuses."""
         return [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
 
-    def offers(self, model: Any) -> list[tuple[str, str]]:
+    def offers(self, model: SmsAccount) -> list[tuple[str, str]]:
         """Offer a new account for another contract."""
         return [("別の契約は新しいアカウントとして登録", self.get_url(".create_view", provider=model.provider))]
 
-    def complete(self, form: Any, model: Any) -> None:
+    def complete(self, form: SmsAccountForm, model: SmsAccount) -> None:
         """Seal the secrets and the number, and try again at once with what was put right."""
         super().complete(form, model)
         if form.witness_phone.data:
@@ -145,7 +147,7 @@ class SmsAccountView(AccountView):
         circuit_breaker.close(model)
         new_accounts.hold(model)
 
-    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+    def after_model_change(self, form: SmsAccountForm, model: SmsAccount, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Have an account that is new since a restore asked before it sends."""
         super().after_model_change(form, model, is_created)
         if account_holds.is_new(model.restore_hold):

@@ -1,7 +1,5 @@
 """承認: what a second person sees before they let a campaign go, and what the one who asked sees meanwhile."""
 
-from typing import Any
-
 from sqlalchemy import select
 
 from admin_views.campaigns import preview
@@ -13,7 +11,7 @@ from app.extensions import db
 from app.models import Campaign, User
 
 
-def page(campaign: Campaign, typed: str = "") -> dict[str, Any]:
+def page(campaign: Campaign, typed: str = "") -> dict[str, object]:
     """Return what the page shows."""
     checked = preflight.current(campaign)
     when = preview.when(campaign)

@@ -1,6 +1,6 @@
 """The form in which a campaign is written: texts, questions, payment, validity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import null
 from wtforms import (
     BooleanField,
     DateTimeLocalField,
+    Field,
     FieldList,
     FormField,
     HiddenField,
@@ -18,8 +19,8 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views.campaigns.send_windows_form import hours_field, hours_typed
 from admin_views.framework import display
-from admin_views.framework.fields import RowField, WholeField, line, many_lines, required, select_options, text
-from admin_views.framework.model_view import Form
+from admin_views.framework.fields import Check, RowField, WholeField, line, many_lines, required, select_options, text
+from admin_views.framework.model_view import Form, Sent
 from admin_views.framework.scoping import rows
 from app import links
 from app.campaigns import lifecycle, template
@@ -36,7 +37,7 @@ _FEWEST_CHOICES = 2
 _LOCAL = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
-def _accounts(model: Any) -> Any:
+def _accounts(model: type[SmsAccount] | type[PaymentAccount]) -> Callable[[], list[tuple[int, str]]]:
     return lambda: [(row.id, row.name) for row in rows(model).filter(model.active).order_by(model.name)]
 
 
@@ -62,12 +63,12 @@ class QuestionForm(Form):
     variants_alike = BooleanField("異体字を同じとみなす", description="髙と高、﨑と崎、德と徳などを区別しません。")
     choices = text("選択肢", most=1000)
 
-    def validate_label(self, field: Any) -> None:
+    def validate_label(self, field: Field) -> None:
         """Refuse a question that is half written."""
         if not field.data and (self.column_name.data or self.choices.data):
             raise ValidationError("質問文を入力してください。使わない設問は、ほかの欄も空にしてください。")
 
-    def validate_choices(self, field: Any) -> None:
+    def validate_choices(self, field: Field) -> None:
         """Refuse a choice of nothing."""
         if self.kind.data != QuestionKind.CHOICE or not self.label.data:
             return
@@ -151,11 +152,11 @@ class CampaignForm(Form):
     )
 
     def __init__(
-        self, formdata: Any, obj: Campaign | None, company: str, start: Mapping[str, Any] | None = None
+        self, formdata: Sent | None, obj: Campaign | None, company: str, start: Mapping[str, object] | None = None
     ) -> None:
         """Read a form, or show a campaign's; a new one shows what it is to start with."""
         values = typed_before(obj) if obj is not None else {"hours": hours_typed(None), **(start or {})}
-        super().__init__(formdata, obj=obj, **values)
+        super().__init__(formdata, obj=obj, data=values)
         self.company = company
         self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
         if self.questions_locked:
@@ -169,7 +170,7 @@ class CampaignForm(Form):
         ):
             self.sms_account_id.data = only[0][0]
 
-    def validate_sms_text(self, field: Any) -> None:
+    def validate_sms_text(self, field: Field) -> None:
         """Refuse a text that can't be an SMS for anybody; one that isn't finished may wait."""
         if not field.data:
             return
@@ -180,17 +181,17 @@ class CampaignForm(Form):
                 f"差込項目を除いても{least}文字あります。SMSは{LIMIT}文字までです（リンクは{links.length()}文字）。短くしてください。"
             )
 
-    def validate_page_title(self, field: Any) -> None:
+    def validate_page_title(self, field: Field) -> None:
         """Refuse braces that mean nothing."""
         _braces(field)
 
-    def validate_page_text(self, field: Any) -> None:
+    def validate_page_text(self, field: Field) -> None:
         """Refuse braces that mean nothing."""
         _braces(field)
 
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Mapping[str, Sequence[Check]] | None = None) -> bool:
         """Check all fields, and of the validity's fields the one that counts."""
-        fine = super().validate(*args, **kwargs)
+        fine = super().validate(extra_validators)
         field, problem = (
             (self.until, self._until_problem())
             if self.validity.data == "until"
@@ -211,17 +212,17 @@ class CampaignForm(Form):
         fits = now < display.from_jst(self.until.data) <= now + timedelta(minutes=_LONGEST_MINUTES)
         return "" if fits else "いまより先、366日以内の日時にしてください。"
 
-    def validate_starts(self, field: Any) -> None:
+    def validate_starts(self, field: Field) -> None:
         """Refuse a start in the past: who means "at once" leaves it empty."""
         _in_time(field.data, "すぐに送るなら、空にしてください。")
 
-    def validate_deadline(self, field: Any) -> None:
+    def validate_deadline(self, field: Field) -> None:
         """Refuse a deadline in the past, or before the start."""
         _in_time(field.data, "締切がないなら、空にしてください。")
         if self.starts.data is not None and field.data <= self.starts.data:
             raise ValidationError("送信を始める日時より後にしてください。")
 
-    def validate_questions(self, field: Any) -> None:
+    def validate_questions(self, field: Field) -> None:
         """Refuse the same question twice: whoever knows one answer would know both."""
         labels = [entry["label"] for entry in field.data if entry["label"]]
         if len(set(labels)) < len(labels):
@@ -256,7 +257,7 @@ def _in_time(typed: datetime | None, otherwise: str) -> None:
         raise ValidationError(f"いまより先、366日以内の日時にしてください。{otherwise}")
 
 
-def _braces(field: Any) -> None:
+def _braces(field: Field) -> None:
     if field.data and (found := template.problems(field.data, needs_link=False)):
         raise ValidationError(found[0])
 
@@ -265,9 +266,9 @@ def _lines(typed: str) -> list[str]:
     return [stripped for one in many_lines(typed).split("\n") if (stripped := one.strip())]
 
 
-def typed_before(campaign: Campaign) -> dict[str, Any]:
+def typed_before(campaign: Campaign) -> dict[str, object]:
     """Return what stands otherwise in the table than in the form."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "validity": "period",
         "hours": hours_typed(campaign.send_window),
         "starts": _local(campaign.starts_at),
@@ -280,7 +281,7 @@ def typed_before(campaign: Campaign) -> dict[str, Any]:
     return values
 
 
-def validity_of(minutes: int) -> dict[str, Any]:
+def validity_of(minutes: int) -> dict[str, object]:
     """Return a validity from the sending on as the form has it: in the largest unit that fits."""
     unit = next(unit for unit, (_, size) in _UNITS.items() if minutes % size == 0)
     return {"validity": "period", "link_amount": minutes // _UNITS[unit][1], "link_unit": unit}

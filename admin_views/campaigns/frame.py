@@ -1,7 +1,5 @@
 """What all pages of a campaign share: the frame with its steps, and the way to the user's own campaign."""
 
-from typing import Any
-
 from flask import abort, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
@@ -32,7 +30,7 @@ class FlowView(SecureView):
         """Stay out of the menu: a campaign is reached from the list of campaigns."""
         return False
 
-    def page(self, template: str, campaign: Campaign, current: str, **context: Any) -> str:
+    def page(self, template: str, campaign: Campaign, current: str, **context: object) -> str:
         """Render a page of a campaign; `current` is the step it belongs to."""
         people = lifecycle.people_of(campaign)
         now = steps_of(campaign, people)
@@ -93,7 +91,7 @@ def one_import(campaign_id: int, import_id: int) -> tuple[Campaign, Import]:
     return campaign, found
 
 
-def on_record(act: str, campaign: Campaign, detail: dict[str, Any]) -> None:
+def on_record(act: str, campaign: Campaign, detail: dict[str, object]) -> None:
     """Record a download and commit: it counts from its first byte."""
     audit.record(db.session, actor=staff().actor, act=act, target=f"campaign:{campaign.id}", detail=detail)
     db.session.commit()

@@ -6,7 +6,6 @@ Everything comes of one count that all who watch share (`app.reports.progress`),
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import url_for
 from sqlalchemy import select
@@ -89,7 +88,7 @@ class Hour:
     columns: Sequence[Column]
 
 
-def overview(campaign: Campaign) -> dict[str, Any]:
+def overview(campaign: Campaign) -> dict[str, object]:
     """Return what the page shows."""
     count = progress(campaign)
     now = count.figures
@@ -158,7 +157,7 @@ def _again(campaign: Campaign, now: Figures) -> list[tuple[str, str]]:
     return offers
 
 
-def _reminders(campaign: Campaign) -> list[dict[str, Any]]:
+def _reminders(campaign: Campaign) -> list[dict[str, object]]:
     rows = db.session.scalars(
         select(Reminder).where(Reminder.campaign_id == campaign.id).order_by(Reminder.number.desc())
     )
@@ -331,7 +330,7 @@ def _pace(campaign: Campaign, count: Progress) -> tuple[str, str]:
     return f"毎秒{rate:,.1f}件（この1分）", finish
 
 
-def live(campaign: Campaign, *, shown: str) -> dict[str, Any]:
+def live(campaign: Campaign, *, shown: str) -> dict[str, object]:
     """Return the answer to the page that asks again and again.
 
     done: it shows an old form; over: nothing more is sent, so that it may stop asking once nothing changes.

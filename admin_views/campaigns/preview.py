@@ -212,7 +212,7 @@ def check_page(
     wanted: str = "",
     trial_typed: str = "",
     trial_problems: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the page of the check shows."""
     checked = preflight.current(campaign)
     wanted_preview, nobody = one_preview(campaign, wanted) if checked else ([], "")

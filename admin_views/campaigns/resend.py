@@ -1,7 +1,6 @@
 """再送 and リマインド: what is said and asked before people are written to once more."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import url_for
 
@@ -60,7 +59,7 @@ def resend_question(campaign: Campaign, found: Count) -> Confirmation | None:
     )
 
 
-def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, Any]:
+def remind_page(campaign: Campaign, which: str, typed: str) -> dict[str, object]:
     """Return what the reminder's page shows."""
     found = resend.to_remind(campaign, which)
     return {

@@ -1,18 +1,18 @@
 """Send windows in forms: hours for each weekday, and whether holidays count. In a company's form and a campaign's."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from wtforms import BooleanField, FormField, RadioField, StringField
+from wtforms import BooleanField, Field, FormField, RadioField, StringField
 from wtforms.validators import ValidationError
 
-from admin_views.framework.fields import one_line, select_options
+from admin_views.framework.fields import Check, one_line, select_options
 from admin_views.framework.model_view import Form
 from app.campaigns.send_windows import DAY_WORDS, DAYS, DAYTIME, Window, clock_minutes, clock_text
 
 USUAL, OWN = "usual", "own"
 
 
-def _time(label: str) -> Any:
+def _time(label: str) -> StringField:
     # 9:00 and ９：００ are 09:00
     return StringField(label, filters=[lambda typed: _clock(one_line(typed).translate(_HALF_WIDTH))])
 
@@ -38,15 +38,15 @@ class HoursForm(Form):
     sat_from, sat_to = _time("土曜の開始"), _time("土曜の終了")
     sun_from, sun_to = _time("日曜の開始"), _time("日曜の終了")
 
-    def days(self) -> list[tuple[str, Any, Any]]:
+    def days(self) -> list[tuple[str, Field, Field]]:
         """Return each weekday's word with its two fields."""
         return [
             (f"{word}曜日", self[f"{day}_from"], self[f"{day}_to"]) for day, word in zip(DAYS, DAY_WORDS, strict=True)
         ]
 
-    def validate(self, *args: Any, **kwargs: Any) -> bool:
+    def validate(self, extra_validators: Mapping[str, Sequence[Check]] | None = None) -> bool:
         """Check the hours that count."""
-        fine = super().validate(*args, **kwargs)
+        fine = super().validate(extra_validators)
         if self.choice.data != OWN:
             return bool(fine)
         found = [_check_day(start, end) for _, start, end in self.days()]
@@ -68,7 +68,7 @@ class HoursForm(Form):
         )
 
 
-def hours_field(label: str, usual: str, own: str) -> Any:
+def hours_field(label: str, usual: str, own: str) -> "FormField[HoursForm]":
     """Make the field; `usual` and `own` are the words of the two choices."""
 
     class Chosen(HoursForm):
@@ -77,16 +77,16 @@ def hours_field(label: str, usual: str, own: str) -> Any:
     return FormField(Chosen, label)
 
 
-def hours_typed(stored: dict[str, Any] | None) -> dict[str, Any]:
+def hours_typed(stored: Mapping[str, object] | None) -> dict[str, object]:
     """Return the field's values for a stored window; where there is none, the usual hours stand ready to be changed."""
     window = DAYTIME if stored is None else Window.from_json(stored)
-    values: dict[str, Any] = {"choice": USUAL if stored is None else OWN, "holidays": window.holidays}
+    values: dict[str, object] = {"choice": USUAL if stored is None else OWN, "holidays": window.holidays}
     for day, hours in zip(DAYS, window.days, strict=True):
         values[f"{day}_from"], values[f"{day}_to"] = (clock_text(hours[0]), clock_text(hours[1])) if hours else ("", "")
     return values
 
 
-def _check_day(start: Any, end: Any) -> bool:
+def _check_day(start: Field, end: Field) -> bool:
     if not start.data and not end.data:
         return True
     try:

@@ -1,7 +1,6 @@
 """What a new campaign begins with: a starter, an old campaign, or nothing. Nothing is stored before it is saved."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Response, abort, request, url_for
 
@@ -27,7 +26,7 @@ _COPIED = (
 )  # fmt: skip
 
 
-def page() -> dict[str, Any]:
+def page() -> dict[str, object]:
     """Return what the page offers to start from."""
     latest = rows(Campaign).order_by(Campaign.id.desc()).limit(_LATEST)
     return {
@@ -72,7 +71,7 @@ def asked_of(starter: Starter) -> Asked:
     return Asked(questions, starter.merged(), starter.payment_required)
 
 
-def asked_for() -> dict[str, Any]:
+def asked_for() -> dict[str, object]:
     """Return the values that the address asks to start with; 404 for what there isn't."""
     if key := request.args.get("starter"):
         return _of_starter(STARTERS.get(key) or abort(404))
@@ -82,7 +81,7 @@ def asked_for() -> dict[str, Any]:
     return {}
 
 
-def _of_starter(starter: Starter) -> dict[str, Any]:
+def _of_starter(starter: Starter) -> dict[str, object]:
     return {
         "name": starter.name,
         "sms_text": starter.sms_text,
@@ -100,7 +99,7 @@ def _of_starter(starter: Starter) -> dict[str, Any]:
     }
 
 
-def _of_campaign(old: Campaign) -> dict[str, Any]:
+def _of_campaign(old: Campaign) -> dict[str, object]:
     """Take over words and terms; not people, and no time that has passed."""
     before = typed_before(old)
     if old.link_until is not None and old.link_until <= datetime.now(UTC):
@@ -115,7 +114,7 @@ def _of_campaign(old: Campaign) -> dict[str, Any]:
     }
 
 
-def _only(model: Any) -> int | None:
+def _only(model: type[SmsAccount] | type[PaymentAccount]) -> int | None:
     """Return the company's one account of a kind; None where there is a choice, or nothing to choose."""
     found = rows(model).filter(model.active).limit(2).all()
     return found[0].id if len(found) == 1 else None

@@ -28,12 +28,12 @@ from app.states.vocabulary import CAMPAIGN, CampaignState
 from app.values.answers import QUESTION_KIND_LABELS
 
 
-def _page_link(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
+def _page_link(_view: object, _context: object, campaign: Campaign, _name: str) -> Markup:
     address = url_for("flow.overview", campaign_id=campaign.id)
     return Markup('<a href="{}">{}</a>').format(address, campaign.name)
 
 
-def _people(_view: Any, _context: Any, campaign: Campaign, _name: str) -> str:
+def _people(_view: object, _context: object, campaign: Campaign, _name: str) -> str:
     people = g.people[campaign.id]
     return f"{people:,}" if people <= COUNTED_TO else f"{COUNTED_TO:,}以上"
 
@@ -53,7 +53,7 @@ def _counted(campaign_id: int) -> Select[int, int]:
     return select(number, func.count()).select_from(people)
 
 
-def _state(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
+def _state(_view: object, _context: object, campaign: Campaign, _name: str) -> Markup:
     """Show the state; of one that is being sent also from when on, while no SMS may leave."""
     shown = display.badge(campaign.state, display.word(CAMPAIGN, campaign.state))
     now = datetime.now(UTC)
@@ -62,7 +62,7 @@ def _state(_view: Any, _context: Any, campaign: Campaign, _name: str) -> Markup:
     return Markup("{}<br><small>いまは時間帯の外（{}から）</small>").format(shown, display.jst(opens))
 
 
-class CampaignView(SecureModelView):
+class CampaignView(SecureModelView[Campaign]):
     """配信."""
 
     form = CampaignForm
@@ -117,7 +117,7 @@ class CampaignView(SecureModelView):
         """Lead to what a new campaign may start from."""
         return [(self.create_label, url_for("campaign.start"))]
 
-    def get_list(self, *args: Any, **kwargs: Any) -> Any:
+    def get_list(self, *args: Any, **kwargs: Any) -> tuple[int, list[Campaign]]:
         """Return a page of campaigns with the number of people of each."""
         count, campaigns = super().get_list(*args, **kwargs)
         g.people = _people_of(campaigns)
@@ -127,7 +127,7 @@ class CampaignView(SecureModelView):
         """Lead to the form while the words may change."""
         return not lifecycle.content_locked(model)
 
-    def create_form(self, obj: Any = None) -> CampaignForm:
+    def create_form(self, obj: Campaign | None = None) -> CampaignForm:
         """Make the form of a new campaign, with what its address says that it starts with."""
         return CampaignForm(get_form_data(), obj, _company(), start.asked_for())
 
@@ -138,7 +138,7 @@ class CampaignView(SecureModelView):
             abort(redirect(url_for("flow.overview", campaign_id=obj.id), 303))
         return CampaignForm(get_form_data(), obj, _company())
 
-    def counter(self, form: CampaignForm) -> dict[str, Any]:
+    def counter(self, form: CampaignForm) -> dict[str, object]:
         """Return what the page needs to count an SMS's length as the server does."""
         return {
             "limit": LIMIT,
@@ -152,7 +152,7 @@ class CampaignView(SecureModelView):
         window = db.session.scalar(select(Tenant.send_window).where(Tenant.id == staff().tenant_id))
         return describe(Policy(DAYTIME if window is None else Window.from_json(window)))
 
-    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+    def on_model_change(self, form: CampaignForm, model: Campaign, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Refuse to write over a launch or over somebody else's words; void the last check."""
         if is_created:
             model.key = lifecycle.new_key()
@@ -163,14 +163,14 @@ class CampaignView(SecureModelView):
             lifecycle.touch(model)
         super().on_model_change(form, model, is_created)
 
-    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+    def after_model_change(self, form: CampaignForm, model: Campaign, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Warn of questions that could be guessed, while they can still be changed."""
         super().after_model_change(form, model, is_created)
         if not form.questions_locked:
             for warning in preflight.weak_questions(model):
                 flash(warning, "warning")
 
-    def get_save_return_url(self, model: Any, is_created: bool = False) -> str:  # noqa: FBT001, FBT002 - Flask-Admin's hook
+    def get_save_return_url(self, model: Campaign, is_created: bool = False) -> str:  # noqa: FBT001, FBT002 - Flask-Admin's hook
         """Go on to the campaign's page."""
         del is_created
         return url_for("flow.overview", campaign_id=model.id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
@@ -21,7 +21,9 @@ _TONES: Mapping[str, str] = {
     ),
 }
 
-Formatter = Callable[[Any, Any, Any, str], Any]
+Code = TypeVar("Code", bound=str)
+
+Formatter = Callable[[object, object, object, str], Markup | str]
 
 
 def jst(moment: datetime | None) -> str:
@@ -67,18 +69,18 @@ def word(track: Track, state: str) -> str:
 def state_of(track: Track) -> Formatter:
     """Format a column that holds a state of `track`."""
 
-    def show(_view: Any, _context: Any, model: Any, name: str) -> Markup:
+    def show(_view: object, _context: object, model: object, name: str) -> Markup:
         state = getattr(model, name)
         return badge(state, word(track, state))
 
     return show
 
 
-def words_of(words: Mapping[Any, str]) -> Formatter:
+def words_of(words: Mapping[Code, str]) -> Formatter:
     """Format a column that holds one of a few codes."""
     texts = {str(code): text for code, text in words.items()}
 
-    def show(_view: Any, _context: Any, model: Any, name: str) -> str:
+    def show(_view: object, _context: object, model: object, name: str) -> str:
         value = str(getattr(model, name))
         return texts.get(value, value) or NOTHING
 
@@ -88,18 +90,18 @@ def words_of(words: Mapping[Any, str]) -> Formatter:
 def yes_or_no(yes: str, no: str) -> Formatter:
     """Format a column that holds true or false."""
 
-    def show(_view: Any, _context: Any, model: Any, name: str) -> Markup:
+    def show(_view: object, _context: object, model: object, name: str) -> Markup:
         return badge("active" if getattr(model, name) else "", yes if getattr(model, name) else no)
 
     return show
 
 
-def money(_view: Any, _context: Any, model: Any, name: str) -> str:
+def money(_view: object, _context: object, model: object, name: str) -> str:
     """Format a column that holds yen."""
     return yen(getattr(model, name))
 
 
-TYPES: Mapping[type, Callable[[Any, Any, str], Any]] = {
+TYPES: Mapping[type, Callable[[object, Any, str], str]] = {
     type(None): lambda _view, _value, _name: NOTHING,
     datetime: lambda _view, value, _name: jst(value),
     date: lambda _view, value, _name: day(value),

@@ -7,7 +7,7 @@ from typing import Any
 
 import phonenumbers
 from flask import abort, request
-from wtforms import DecimalField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import DecimalField, Field, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length, StopValidation, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget, TextInput
@@ -18,7 +18,7 @@ from app.values.card_numbers import holds_card_number
 
 _SLACK = 200  # characters
 
-Check = Callable[[Any, Any], None]
+Check = Callable[[Any, Any], object]
 
 # one address, as browsers take it: HTML's own rule for input type=email, with a dot in the domain
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -26,7 +26,7 @@ _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-
 _NUMBER = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{0,6})?")
 
 
-def select_options(pairs: Iterable[tuple[Any, str]]) -> list[Any]:
+def select_options(pairs: Iterable[tuple[object, str]]) -> list[SelectChoice]:
     """Return the options of a select, of (value, words)."""
     return [SelectChoice(str(value), words) for value, words in pairs]
 
@@ -49,7 +49,7 @@ def typed(name: str, most: int = limits.TYPED) -> str:
     return value
 
 
-def refuse_long(field: Any, values: Sequence[Any]) -> None:
+def refuse_long(field: Any, values: Sequence[object]) -> None:
     """Have a field refused, and shown as it was typed, whose text is too long to be worked upon.
 
     A line break counts twice as it arrives, and white space around a text counts for nothing later: so this bound is
@@ -60,10 +60,10 @@ def refuse_long(field: Any, values: Sequence[Any]) -> None:
     if long is None:
         return
 
-    def take(_values: Any) -> None:
+    def take(_values: object) -> None:
         field.data = None
 
-    def refuse(_form: Any) -> None:
+    def refuse(_form: object) -> None:
         raise StopValidation(f"長すぎます。{most:,}文字以内で入力してください。")
 
     field.filters, field.process_formdata, field.pre_validate, field._value = (), take, refuse, lambda: long  # noqa: SLF001 - what WTForms asks a field for
@@ -79,19 +79,19 @@ def at_most(characters: int) -> Length:
     return Length(max=characters, message=f"{characters}文字以内で入力してください。")
 
 
-def no_card_number(_form: Any, field: Any) -> None:
+def no_card_number(_form: object, field: Field) -> None:
     """Refuse a text that holds a payment card's number: none enters the system."""
     if holds_card_number(field.data or ""):
         raise StopValidation("カード番号と思われる数字が含まれています。カード番号は入力できません。")
 
 
-def email(_form: Any, field: Any) -> None:
+def email(_form: object, field: Field) -> None:
     """Refuse what is no mail address."""
     if not _EMAIL.fullmatch(field.data or ""):
         raise StopValidation("メールアドレスを name@example.co.jp の形で入力してください。")
 
 
-def japanese_phone(_form: Any, field: Any) -> None:
+def japanese_phone(_form: object, field: Field) -> None:
     """Refuse what can't be dialled in Japan."""
     try:
         number = phonenumbers.parse(field.data or "", "JP")
@@ -101,19 +101,25 @@ def japanese_phone(_form: Any, field: Any) -> None:
         raise ValidationError("電話番号を 03-1234-5678 や 0120-123-456 の形で入力してください。")
 
 
-def line(label: str, *checks: Any, most: int = 100, help: str = "", **options: Any) -> Any:  # noqa: A002 - what it is
+def line(label: str, *checks: Check, most: int = 100, help: str = "") -> StringField:  # noqa: A002 - what it is
     """Make a field for one line of text."""
-    return StringField(label, [*checks, at_most(most), no_card_number], filters=[one_line], description=help, **options)
+    return StringField(label, [*checks, at_most(most), no_card_number], filters=[one_line], description=help)
 
 
-def text(label: str, *checks: Any, most: int, help: str = "", **options: Any) -> Any:  # noqa: A002 - what it is
+def text(
+    label: str,
+    *checks: Check,
+    most: int,
+    help: str = "",  # noqa: A002 - what it is
+    render_kw: dict[str, object] | None = None,
+) -> TextAreaField:
     """Make a field for several lines of text."""
     return TextAreaField(
-        label, [*checks, at_most(most), no_card_number], filters=[many_lines], description=help, **options
+        label, [*checks, at_most(most), no_card_number], filters=[many_lines], description=help, render_kw=render_kw
     )
 
 
-def phone_line(label: str, *checks: Any, help: str = "") -> Any:  # noqa: A002 - what it is
+def phone_line(label: str, *checks: Check, help: str = "") -> StringField:  # noqa: A002 - what it is
     """Make a field for a phone number that people call."""
     return StringField(
         label,
@@ -123,21 +129,19 @@ def phone_line(label: str, *checks: Any, help: str = "") -> Any:  # noqa: A002 -
     )
 
 
-class _Number:
+class _Number(Field):
     """A number typed as text: a browser's own field sends nothing for what it can't read; that would be "no limit"."""
 
-    widget: Any = TextInput()
-    process_errors: Sequence[str]
-    raw_data: list[Any] | None
+    widget = TextInput()
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
+    def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed, in full width and with commas too."""
         typed = [unicodedata.normalize("NFKC", str(value)).replace(",", "").strip() for value in valuelist]
         # Python reads more as a number than people mean, and can't compare all of it: sNaN, or 400 digits
         meant = [value if not value or _NUMBER.fullmatch(value) else "?" for value in typed]
-        super().process_formdata(meant)  # type: ignore[misc]
+        super().process_formdata(meant)
 
-    def pre_validate(self, _form: Any) -> None:
+    def pre_validate(self, _form: object) -> None:
         """Report one fault of what is no number, not also that it is out of range."""
         if self.process_errors and self.raw_data and str(self.raw_data[0]).strip():
             raise StopValidation
@@ -157,7 +161,7 @@ class ChoicesField(SelectMultipleField):
     widget = ListWidget(prefix_label=False)
     option_widget = CheckboxInput()
 
-    def __init__(self, label: str, *checks: Any, offered: Mapping[str, str], **rest: Any):
+    def __init__(self, label: str, *checks: Check, offered: Mapping[str, str], **rest: Any):
         super().__init__(label, list(checks), choices=select_options(offered.items()), validate_choice=False, **rest)
         self.offered = tuple(offered)
 
@@ -166,7 +170,7 @@ class ChoicesField(SelectMultipleField):
         kept = (value or "").replace(" ", "").split(",")
         self.data = [word for word in self.offered if word in kept]
 
-    def pre_validate(self, _form: Any) -> None:
+    def pre_validate(self, _form: object) -> None:
         """Refuse what is not on offer."""
         if set(self.data or ()) - set(self.offered):
             raise ValidationError("選択肢から選び直してください。")
@@ -180,7 +184,7 @@ class ChoicesField(SelectMultipleField):
 class RowField(SelectField):
     """A select of rows of the open scope, by id; `offer` gives (id, text) when the form is made. Blank gives None."""
 
-    def __init__(self, label: str, *checks: Any, offer: Callable[[], list[tuple[int, str]]], blank: str, **rest: Any):
+    def __init__(self, label: str, *checks: Check, offer: Callable[[], list[tuple[int, str]]], blank: str, **rest: Any):
         super().__init__(
             label,
             list(checks),
@@ -191,15 +195,15 @@ class RowField(SelectField):
         )
         self.offer = offer
 
-    def process_data(self, value: Any) -> None:
+    def process_data(self, value: object) -> None:
         """Take the row's id."""
         self.data = as_id(value)
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
+    def process_formdata(self, valuelist: list[str]) -> None:
         """Take what was chosen."""
         self.data = as_id(valuelist[0]) if valuelist and valuelist[0] else None
 
-    def pre_validate(self, _form: Any) -> None:
+    def pre_validate(self, _form: object) -> None:
         """Refuse a row that is not on offer, which is how another company's row looks."""
         if self.raw_data and self.raw_data[0] and self.data not in {number for number, _ in self.offer()}:
             raise ValidationError("選択肢から選び直してください。")

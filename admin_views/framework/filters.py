@@ -6,70 +6,73 @@ passes.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Generic, TypeVar
 
 from flask import abort, flash
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter
+from flask_admin.model import BaseModelView
 from sqlalchemy import func
+from sqlalchemy.orm import InstrumentedAttribute, Query
 
 from admin_views.framework.display import from_jst
-from admin_views.framework.keyset import Way
-from admin_views.framework.scoping import as_id, rows
+from admin_views.framework.keyset import Condition, Key, Way, column_of
+from admin_views.framework.scoping import M, as_id, rows
 from app.models import Slice
 from app.states.vocabulary import SmsState, Track
 
 Options = Sequence[tuple[str, str]]
 Bounds = tuple[int, int]
+V = TypeVar("V")  # what an address asks for, read
 
 _NOBODY: Bounds = (1, 0)
 _DAY_LETTERS = len("2026-11-26")
 
 
-class Filter(BaseSQLAFilter):
+class Filter(BaseSQLAFilter, Generic[V]):
     """One condition. `rank` says how far an index narrows the list by it: the lowest leads, None never does."""
 
     param: str
     rank: int | None = None
 
-    def get_options(self, _view: Any) -> None:
+    def get_options(self, view: BaseModelView) -> None:
         """Offer Flask-Admin none: it would keep what it gets at start-up for all companies and for good."""
-        return
+        del view
 
     def operation(self) -> str:
         """Name the comparison."""
         return "＝"
 
-    def read(self, arguments: Mapping[str, str]) -> Any:
+    def read(self, arguments: Mapping[str, str]) -> V | None:
         """Return the value that an address asks for, None for none. 404 for what is not on offer."""
         raise NotImplementedError
 
-    def written(self, value: Any) -> dict[str, str]:
+    def written(self, value: V) -> dict[str, str]:
         """Return a value as an address holds it."""
         raise NotImplementedError
 
-    def check(self, entity: Any, value: Any) -> Any:
+    def check(self, entity: object, value: V) -> Condition:
         """Return the condition on a row."""
         raise NotImplementedError
 
-    def way(self, value: Any) -> Way | None:
+    def way(self, value: V) -> Way | None:
         """Return the walk along the index that serves this value, None where none does."""
         del value
         return None
 
-    def bounds(self, value: Any) -> Bounds | None:
+    def bounds(self, value: V) -> Bounds | None:
         """Return the lowest and the highest id that can answer, None where that is not known cheaply."""
         del value
         return None
 
 
-class Choice(Filter):
+class Choice(Filter[str]):
     """A column that equals one of a few values. `param` is its name in addresses; options are made per request."""
 
     kind = "select"
 
     def __init__(
         self,
-        column: Any,
+        column: Key,
         label: str,
         param: str,
         options: Callable[[], Options],
@@ -96,13 +99,13 @@ class Choice(Filter):
         """Return the value under its name."""
         return {self.param: value}
 
-    def clean(self, value: str) -> Any:
+    def clean(self, value: str) -> object:
         """Return the value as the column holds it."""
         return self.column.type.python_type(value)
 
-    def check(self, entity: Any, value: str) -> Any:
+    def check(self, entity: object, value: str) -> Condition:
         """Compare."""
-        return getattr(entity, self.column.key) == self.clean(value)
+        return column_of(entity, self.column.key) == self.clean(value)
 
     def way(self, value: str) -> Way | None:
         """Walk the column's rows of this value by their ids."""
@@ -117,7 +120,7 @@ class RowChoice(Choice):
 
     def __init__(
         self,
-        column: Any,
+        column: Key,
         label: str,
         param: str,
         options: Callable[[], Options],
@@ -138,8 +141,7 @@ class RowChoice(Choice):
         if self.rank is None:
             return None
         model = self.column.class_
-        ends = rows(model).filter(self.check(model, value)).with_entities(func.min(model.id), func.max(model.id)).one()
-        return _NOBODY if ends[0] is None else (ends[0], ends[1])
+        return _ends(rows(model).filter(self.check(model, value)), model.id, model.id)
 
 
 class SmsChoice(Choice):
@@ -165,17 +167,16 @@ class SmsChoice(Choice):
         if value not in self._OPEN:
             return None
         undone = rows(Slice).filter(Slice.due_at.is_not(None) | Slice.check_at.is_not(None))
-        ends = undone.with_entities(func.min(Slice.first_id), func.max(Slice.last_id)).one()
-        return _NOBODY if ends[0] is None else (ends[0], ends[1])
+        return _ends(undone, Slice.first_id, Slice.last_id)
 
 
-class Days(Filter):
+class Days(Filter[tuple[str, str]]):
     """A time between two days in Japan, both included: `from` and `to`, either may be missing."""
 
     kind = "days"
     rank = 1
 
-    def __init__(self, column: Any, label: str, along: Callable[[], Way] | None = None) -> None:
+    def __init__(self, column: Key, label: str, along: Callable[[], Way] | None = None) -> None:
         super().__init__(column, label)
         self.param = "days"
         self._along = along
@@ -191,15 +192,21 @@ class Days(Filter):
         """Return both days under their names."""
         return {name: day for name, day in zip(("from", "to"), value, strict=True) if day}
 
-    def check(self, entity: Any, value: tuple[str, str]) -> Any:
+    def check(self, entity: object, value: tuple[str, str]) -> Condition:
         """Compare."""
-        return _between(getattr(entity, self.column.key), value)
+        return _between(column_of(entity, self.column.key), value)
 
     def way(self, value: tuple[str, str]) -> Way:
         """Walk by time: the rows then stand in its order."""
         model = self.column.class_
         way = self._along() if self._along else Way((self.column, model.id))
         return way.within(_between(way.keys[0], value))
+
+
+def _ends(found: Query[M], first: InstrumentedAttribute[int | None], last: InstrumentedAttribute[int | None]) -> Bounds:
+    """Return the lowest and the highest id of what was found."""
+    least, most = found.with_entities(func.min(first), func.max(last)).one()
+    return _NOBODY if least is None or most is None else (least, most)
 
 
 def _day(written: str) -> str:
@@ -215,9 +222,9 @@ def _no_day(written: str) -> str:
     return ""
 
 
-def _between(column: Any, days: tuple[str, str]) -> Any:
+def _between(column: Key, days: tuple[str, str]) -> Condition:
     first, last = days
-    condition = column.is_not(None)
+    condition: Condition = column.is_not(None)
     if first:
         condition &= column >= _midnight(date.fromisoformat(first))
     if last and date.fromisoformat(last) < date.max:

@@ -5,15 +5,15 @@ where the pages beside it begin, and a count that stops where it would cost. Wha
 because rows were added or moved meanwhile, a walk past more than `WALKED_TO` rows, a cursor that ends in an error.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic
 
-from sqlalchemy import func, tuple_
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy import ColumnElement, Row, UnaryExpression, func, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Query, aliased, selectinload
 
-from admin_views.framework.scoping import as_id
+from admin_views.framework.scoping import M, as_id
 from app.extensions import db
 
 COUNTED_TO = 10_000
@@ -26,10 +26,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MOMENT = 10**17  # microseconds: the year 5138
 _LONGEST_TEXT = 300
 
-Check = Callable[[Any], Any]
-"""Gives the condition on a row of an entity, which may be the table or a part of it."""
+Key = InstrumentedAttribute[object]
+Condition = ColumnElement[bool]
 
-Cursor = tuple[Any, ...]
+Check = Callable[[object], Condition]
+"""Gives the condition on a row of an entity, which may be the table or a part of it (`column_of`)."""
+
+Cursor = tuple[datetime | str | int, ...]
+
+_Walk = Query[Any]
+"""Rows with their keys after them: how many, the way says."""
 
 
 class BadCursor(ValueError):  # noqa: N818 - it names what was found
@@ -44,13 +50,13 @@ class Way:
     can't count: the rows behind it have to be visited.
     """
 
-    keys: tuple[Any, ...]
-    conditions: tuple[Any, ...] = ()
+    keys: tuple[Key, ...]
+    conditions: tuple[Condition, ...] = ()
     descending: bool = True
     dear: bool = False
-    join: Callable[[Any], Any] | None = None
+    join: Callable[[_Walk], _Walk] | None = None
 
-    def within(self, *conditions: Any) -> "Way":
+    def within(self, *conditions: Condition) -> "Way":
         """Narrow the way further by what its index can check."""
         return replace(self, conditions=(*self.conditions, *conditions))
 
@@ -70,14 +76,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[M]):
     """A page. `after` and `before` begin the pages beside it, empty where there is none.
 
     `walked` says that no more rows were looked at than one page may, so that fewer than a page's stand here. `exact`
     is false where `count` is only the least that it can be.
     """
 
-    rows: list[Any] = field(default_factory=list)
+    rows: list[M] = field(default_factory=list)
     after: str = ""
     before: str = ""
     count: int = 0
@@ -86,17 +92,23 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[M]):
     """What is read: the scope's query of a table, the way, what else must be true, which related rows are shown."""
 
-    query: Any
-    model: type[Any]
+    query: Query[M]
+    model: type[M]
     way: Way
     checks: Sequence[Check] = ()
     beside: Sequence[str] = ()
 
 
-def read(reading: Reading, place: Place, size: int) -> Listing:
+def column_of(entity: object, key: str) -> Key:
+    """Return an entity's column by its name."""
+    column: Key = getattr(entity, key)
+    return column
+
+
+def read(reading: Reading[M], place: Place, size: int) -> Listing[M]:
     """Read a page of `size` rows. Raises BadCursor."""
     listing = _page(reading, place, size)
     if place.before and not listing.before and len(listing.rows) < size:
@@ -106,7 +118,7 @@ def read(reading: Reading, place: Place, size: int) -> Listing:
     return replace(listing, count=max(count, len(listing.rows)), exact=exact)
 
 
-def _page(reading: Reading, place: Place, size: int) -> Listing:
+def _page(reading: Reading[M], place: Place, size: int) -> Listing[M]:
     way = reading.way
     written = place.before if place.backwards else place.after
     steps = _Steps(way, _decode(written, way) if written else None, place.backwards)
@@ -132,7 +144,7 @@ class _Steps:
     start: Cursor | None
     backwards: bool
 
-    def query(self, query: Any) -> Any:
+    def query(self, query: Query[M]) -> _Walk:
         """Return the rows with their keys, in this order."""
         way = self.way
         found = query.add_columns(*[key.label(f"key{n}") for n, key in enumerate(way.keys)])
@@ -147,12 +159,12 @@ class _Steps:
         """Return whether the keys get smaller."""
         return self.way.descending != self.backwards
 
-    def ordered(self, keys: Sequence[Any]) -> list[Any]:
+    def ordered(self, keys: Iterable[Key | ColumnElement[object]]) -> list[UnaryExpression[object]]:
         """Return the order."""
         return [key.desc() if self.falling else key.asc() for key in keys]
 
 
-def _found(reading: Reading, steps: _Steps, limit: int) -> list[Any]:
+def _found(reading: Reading[M], steps: _Steps, limit: int) -> list[Row[M, *tuple[object, ...]]]:
     model, names = reading.model, reading.beside
     if not reading.checks:
         beside = [selectinload(getattr(model, name)) for name in names]
@@ -165,14 +177,14 @@ def _found(reading: Reading, steps: _Steps, limit: int) -> list[Any]:
     return list(answering.options(*beside).order_by(*steps.ordered(keys)).limit(limit))
 
 
-def _edge(reading: Reading, steps: _Steps) -> tuple[str, bool]:
+def _edge(reading: Reading[M], steps: _Steps) -> tuple[str, bool]:
     """Return the last row that one page may walk to, and say whether there are rows behind it."""
     query = steps.query(reading.query).with_entities(*steps.way.keys)
     keys = query.offset(WALKED_TO - 1).limit(2).all()
     return (_cursor(keys[0], steps.way) if keys else ""), len(keys) > 1
 
 
-def _count(reading: Reading) -> tuple[int, bool]:
+def _count(reading: Reading[M]) -> tuple[int, bool]:
     """Count what answers among the first rows of the way; say whether those are all."""
     steps = _Steps(reading.way, None, backwards=False)
     most = COUNTED_DEARLY_TO if reading.way.dear else COUNTED_TO
@@ -188,13 +200,13 @@ def _count(reading: Reading) -> tuple[int, bool]:
     return int(found), passed <= most
 
 
-def _cursor(values: Sequence[Any], way: Way) -> str:
+def _cursor(values: Sequence[object], way: Way) -> str:
     """Write a row's keys for an address: the id, then what stands before it."""
     *rest, last = values
     return ".".join([str(last), *[_written(value) for value in rest]]) if len(way.keys) > 1 else str(last)
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     if isinstance(value, datetime):
         return str((value - _EPOCH) // timedelta(microseconds=1))
     return str(value)
@@ -208,7 +220,7 @@ def _decode(written: str, way: Way) -> Cursor:
     return (number,) if len(way.keys) == 1 else (_read(rest, way.keys[0].type.python_type), number)
 
 
-def _read(written: str, kind: type[Any]) -> Any:
+def _read(written: str, kind: type[object]) -> datetime | str:
     if kind is datetime:
         number = as_id(written)
         if number is None or number > _LAST_MOMENT:

@@ -10,17 +10,19 @@ from urllib.parse import urlencode
 
 from flask import flash, g, request
 from sqlalchemy import or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_views.framework.access import staff
-from admin_views.framework.filters import Filter
-from admin_views.framework.keyset import BadCursor, Check, Listing, Place, Reading, Way, read
+from admin_views.framework.filters import Filter, V
+from admin_views.framework.keyset import BadCursor, Check, Condition, Key, Listing, Place, Reading, Way, column_of, read
+from admin_views.framework.scoping import M
 from app.extensions import db
 from app.models import User
 
-Asked = Sequence[tuple[Filter, Any]]
+Asked = Sequence[tuple[Filter[Any], Any]]
 
 
-def show(reading: Reading, size: int) -> Listing:
+def show(reading: Reading[M], size: int) -> Listing[M]:
     """Read the page that the address asks for; a cursor that can't be read gives the first one, and is told."""
     arguments = request.args
     place = Place(arguments.get("after", ""), arguments.get("before", ""), end=arguments.get("end") == "1")
@@ -34,14 +36,15 @@ def show(reading: Reading, size: int) -> Listing:
 
 
 def plan(
-    model: type[Any], ids: Sequence[int] | None, order: Way | None, usual: Way, asked: Asked
+    key: InstrumentedAttribute[int], ids: Sequence[int] | None, order: Way | None, usual: Way, asked: Asked
 ) -> tuple[Way, list[Check]]:
     """Choose the way and what is checked on it.
 
-    `ids` are the rows that a search found, None without a search; `order` is the one asked for, `usual` the list's own.
+    `key` holds the rows' ids; `ids` are the rows that a search found, None without a search;
+    `order` is the one asked for, `usual` the list's own.
     """
     if ids is not None:
-        order = (order or usual).within(model.id.in_(ids))
+        order = (order or usual).within(key.in_(ids))
     leader, way = _lead(usual, asked) if order is None else (None, order)
     checks: list[Check] = []
     for item, value in asked:
@@ -50,23 +53,27 @@ def plan(
         checks.append(_check(item, value))
         bounds = item.bounds(value)
         if bounds is not None:
-            way = way.within(model.id.between(*bounds))
+            way = way.within(key.between(*bounds))
     return way, checks
 
 
-def _lead(usual: Way, asked: Asked) -> tuple[Filter | None, Way]:
+def _lead(usual: Way, asked: Asked) -> tuple[Filter[Any] | None, Way]:
     ways = [(item.rank, n, item, way) for n, (item, value) in enumerate(asked) if (way := item.way(value)) is not None]
     ranked = sorted((rank, n, item, way) for rank, n, item, way in ways if rank is not None)
     return (ranked[0][2], ranked[0][3]) if ranked else (None, usual)
 
 
-def _check(item: Filter, value: Any) -> Check:
+def _check(item: Filter[V], value: V) -> Check:
     return lambda entity: item.check(entity, value)
 
 
-def containing(columns: Sequence[Any], search: str) -> Check:
+def containing(columns: Sequence[Key], search: str) -> Check:
     """Check that one of the columns holds the text, in whatever case."""
-    return lambda entity: or_(*[getattr(entity, column.key).icontains(search, autoescape=True) for column in columns])
+
+    def check(entity: object) -> Condition:
+        return or_(*[column_of(entity, column.key).icontains(search, autoescape=True) for column in columns])
+
+    return check
 
 
 def at(url: str, **place: str) -> str:

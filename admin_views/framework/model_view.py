@@ -6,18 +6,22 @@ own filters (their options are made once, for everybody), its exports, its bulk 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Generic, NoReturn, TypeGuard, TypeVar
 
 import flask_admin
 import structlog
 from flask import Blueprint, abort, flash, g, has_request_context, redirect, request
+from flask.typing import ResponseReturnValue
 from flask_admin.base import Admin, BaseView
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.form import BaseForm
 from flask_admin.helpers import get_redirect_target
+from flask_admin.model.base import ViewArgs
 from flask_login import current_user
+from markupsafe import Markup
 from sqlalchemy import inspect
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Query
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -26,6 +30,7 @@ from wtforms.validators import ValidationError
 from admin_views.framework import display, errors, fields, keyset, listing, scoping
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.filters import Filter
+from admin_views.framework.scoping import M
 from admin_views.staff import reauthentication
 from admin_views.staff.sign_in import to_sign_in
 from app import audit, tenancy
@@ -41,6 +46,12 @@ _log = structlog.get_logger()
 
 
 Page = BaseResponse | str
+Sent = MultiDict[str, Any]
+"""What a form is read from: texts and files."""
+
+AskedFilter = tuple[int, str, Any]
+"""A filter that an address asks for: its number in the view, its label, its value."""
+
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
@@ -119,7 +130,7 @@ class SecureView(BaseView):
             abort(404)
 
 
-class SecureModelView(SecureView, ModelView):
+class SecureModelView(SecureView, ModelView, Generic[M]):
     """A table. Read-only unless a view says otherwise."""
 
     list_template = "office/list.html"
@@ -142,11 +153,12 @@ class SecureModelView(SecureView, ModelView):
     can_set_page_size = True
     page_size_options = (20, 50, 100)
     column_searchable_list: Sequence[str] | None
-    column_filters: Sequence[Filter] | None
-    column_sortable_list: Any = ()  # only what an index on (company, column, id) serves
-    column_default_sort: Any = ("id", True)
-    column_type_formatters: Any = dict(display.TYPES)
-    column_type_formatters_detail: Any = dict(display.TYPES)
+    column_filters: Sequence[Filter[Any]] | None
+    column_sortable_list: Sequence[str] = ()  # only what an index on (company, column, id) serves
+    column_default_sort: tuple[str, bool] = ("id", True)
+    column_formatters: Mapping[str, Callable[[object, object, M, str], Markup | str]]
+    column_type_formatters = dict(display.TYPES)
+    column_type_formatters_detail = dict(display.TYPES)
 
     # its rows decide who may do what: whoever writes them proves first who he is
     asks_again = False
@@ -164,9 +176,9 @@ class SecureModelView(SecureView, ModelView):
     # related rows that the columns shown need
     read_beside: Sequence[str] = ()
 
-    _filters: Sequence[Filter] | None
+    _filters: Sequence[Filter[Any]] | None
 
-    def __init__(self, model: type[Any], name: str, *, endpoint: str, url: str | None = None) -> None:
+    def __init__(self, model: type[M], name: str, *, endpoint: str, url: str | None = None) -> None:
         self._columns: list[tuple[str, str]] = []
         super().__init__(model, db, name=name, endpoint=endpoint, url=url)
 
@@ -198,20 +210,20 @@ class SecureModelView(SecureView, ModelView):
 
     # --- what is seen ---
 
-    def get_query(self) -> Any:
+    def get_query(self) -> Query[M]:
         """Return the scope's rows."""
         return scoping.rows(self.model)
 
     def get_list(
         self,
         page: int | None,
-        sort_column: Any,
-        sort_desc: Any,
+        sort_column: str | None,
+        sort_desc: bool | None,  # noqa: FBT001 - Flask-Admin's hook
         search: str | None,
-        filters: Any,
-        execute: Any = True,  # noqa: FBT002 - Flask-Admin's hook
+        filters: Sequence[AskedFilter] | None,
+        execute: bool = True,  # noqa: FBT001, FBT002 - Flask-Admin's hook
         page_size: int | None = None,
-    ) -> tuple[int, list[Any]]:
+    ) -> tuple[int, list[M]]:
         """Return how many rows there are, up to a cap, and those of the page that the address asks for."""
         del page, execute
         offered = self._filters or []
@@ -221,7 +233,7 @@ class SecureModelView(SecureView, ModelView):
             order = keyset.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
         search = search if self._search_supported else None
         ids = self.search_ids(search) if search else None
-        way, checks = listing.plan(self.model, ids, order, self.usual_way(), asked)
+        way, checks = listing.plan(self.model.id, ids, order, self.usual_way(), asked)
         if search and ids is None:
             checks.append(listing.containing(self._search_fields_of_model(), search))
         beside = [pair[0] for pair in self._list_columns if pair[0] in inspect(self.model).relationships]
@@ -238,12 +250,12 @@ class SecureModelView(SecureView, ModelView):
         del search
         return None
 
-    def _search_fields_of_model(self) -> list[Any]:
-        return [getattr(self.model, name) for name in self.column_searchable_list or ()]
+    def _search_fields_of_model(self) -> list[keyset.Key]:
+        return [keyset.column_of(self.model, name) for name in self.column_searchable_list or ()]
 
-    def listing(self) -> keyset.Listing:
+    def listing(self) -> keyset.Listing[M]:
         """Return the page that is being shown."""
-        shown: keyset.Listing = g.listing
+        shown: keyset.Listing[M] = g.listing
         return shown
 
     def asked_for(self, search: str | None, filters: Mapping[str, str]) -> dict[str, str]:
@@ -265,23 +277,23 @@ class SecureModelView(SecureView, ModelView):
             listing.choose_columns(self.endpoint, None if "reset" in request.form else columns)
         return redirect(get_redirect_target() or self.get_url(".index_view"), 303)
 
-    def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
+    def get_one(self, id: object) -> M:  # noqa: A002 - Flask-Admin's name
         """Return one of the scope's rows; 404 for all else."""
         number = scoping.as_id(id)
         if number is None:
             abort(404)
         return self.get_query().filter(self.model.id == number).one_or_none() or abort(404)
 
-    def chosen(self, ids: list[str]) -> Any:
+    def chosen(self, ids: list[str]) -> Query[M]:
         """Return the query of those of the ids that the scope has; for actions upon several rows."""
         return self.get_query().filter(self.model.id.in_([scoping.as_id(row) for row in ids]))
 
-    def _create_ajax_loader(self, name: str, options: dict[str, Any]) -> Any:
+    def _create_ajax_loader(self, name: str, options: dict[str, Any]) -> scoping.ScopedLoader:
         return scoping.scoped_loader(self.model, name, name, options)
 
     # --- what is asked for ---
 
-    def _handle_view(self, name: str, **kwargs: Any) -> Any:
+    def _handle_view(self, name: str, **kwargs: object) -> ResponseReturnValue | None:
         refused = super()._handle_view(name, **kwargs)
         if refused is None and not self._offers(name):
             abort(404)
@@ -302,7 +314,7 @@ class SecureModelView(SecureView, ModelView):
             "action_view": bool(self.get_actions_list()[0]),
         }.get(name, True)
 
-    def _get_list_extra_args(self) -> Any:
+    def _get_list_extra_args(self) -> ViewArgs:
         view_args = super()._get_list_extra_args()
         view_args.page = 0  # pages begin at a row, not at a number (`keyset`)
         view_args.search = self._search_of(view_args.search or "")
@@ -323,30 +335,30 @@ class SecureModelView(SecureView, ModelView):
             return None
         return search or None
 
-    def is_valid_filter(self, filter: object) -> TypeGuard[Filter]:  # noqa: A002 - Flask-Admin's name
+    def is_valid_filter(self, filter: object) -> TypeGuard[Filter[Any]]:  # noqa: A002 - Flask-Admin's name
         """Take our own filters alone."""
         return isinstance(filter, Filter)
 
-    def scaffold_filters(self, name: Any) -> Any:
+    def scaffold_filters(self, name: object) -> NoReturn:
         """Refuse Flask-Admin's filters, at start-up."""
         raise TypeError(f"{self.endpoint}: {name!r} is no Filter")
 
-    def _get_list_filter_args(self) -> Any:
-        found = []
+    def _get_list_filter_args(self) -> list[AskedFilter]:
+        found: list[AskedFilter] = []
         for index, item in enumerate(self._filters or []):
             value = item.read(request.args)
             if value is not None:
                 found.append((index, item.name, value))
         return found
 
-    def _get_filters(self, filters: Any) -> dict[str, str]:
+    def _get_filters(self, filters: Sequence[AskedFilter] | None) -> dict[str, str]:
         offered = self._filters or []
         written: dict[str, str] = {}
         for index, _label, value in filters or []:
             written |= offered[index].written(value)
         return written
 
-    def handle_action(self, return_view: str | None = None) -> Any:
+    def handle_action(self, return_view: str | None = None) -> BaseResponse:
         """Run an action upon rows; what is no id is refused first."""
         if any(scoping.as_id(row) is None for row in request.form.getlist("rowid")):
             abort(404)
@@ -354,7 +366,7 @@ class SecureModelView(SecureView, ModelView):
 
     # --- what is written ---
 
-    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+    def on_model_change(self, form: Any, model: M, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Stamp and check every row that is about to be written, inline ones too; record who did it."""
         with db.session.no_autoflush:
             scoping.stamp({model, *db.session.new, *db.session.dirty})
@@ -366,30 +378,30 @@ class SecureModelView(SecureView, ModelView):
             db.session,
             actor=staff().actor,
             act=f"{self.endpoint}.{'create' if is_created else 'update'}",
-            target=f"{self.endpoint}:{model.id}",
+            target=f"{self.endpoint}:{self.get_pk_value(model)}",
             detail={"fields": changed},
             tenant_id=model.id if isinstance(model, Tenant) else getattr(model, "tenant_id", None),
         )
 
-    def complete(self, form: Any, model: Any) -> None:
+    def complete(self, form: Any, model: M) -> None:
         """Write what needs the row's id; for a view that has such columns."""
 
-    def offers(self, model: Any) -> list[tuple[str, str]]:
+    def offers(self, model: M) -> list[tuple[str, str]]:
         """Return what else may be done from a row's form: words and address of each."""
         del model
         return []
 
-    def notes(self, model: Any) -> list[tuple[str, str, str]]:
+    def notes(self, model: M) -> list[tuple[str, str, str]]:
         """Describe what belongs to a row but is no field of it: (title, value, explanation)."""
         del model
         return []
 
-    def warnings(self, model: Any) -> list[tuple[str, str, str]]:
+    def warnings(self, model: M) -> list[tuple[str, str, str]]:
         """Return what is wrong with a row at the moment, for above its form: (title, what is so, what to do)."""
         del model
         return []
 
-    def may_edit(self, model: Any) -> bool:
+    def may_edit(self, model: M) -> bool:
         """Return whether a list's row leads to its form."""
         del model
         return True

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from admin_views.framework.fields import many_lines
 from app.campaigns import duplicates, lifecycle
@@ -44,7 +43,7 @@ class Variants:
     settled: bool
 
 
-def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | None) -> dict[str, Any]:
+def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | None) -> dict[str, object]:
     """Return the columns with their uses as proposed, or as typed, and the first rows as they will be used."""
     mapping = proposals.guess(row)
     try:

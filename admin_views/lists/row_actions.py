@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flask import url_for
 from sqlalchemy import select
@@ -37,7 +36,7 @@ def back_url(campaign_id: int, sent: Mapping[str, str]) -> str:
     return url_for("flow.lists", campaign_id=campaign_id)
 
 
-def excluded_rows(campaign: Campaign, upload: Import | None = None) -> dict[str, Any]:
+def excluded_rows(campaign: Campaign, upload: Import | None = None) -> dict[str, object]:
     """Return what a page shows of the rows that are left out, of one list or of all."""
     found = excluded.listed(campaign, _SHOWN, None if upload is None else upload.id)
     return {"excluded": [_named(row) for row in found], "excluded_shown": _SHOWN}
@@ -49,7 +48,7 @@ def _named(row: excluded.LeftOut) -> Excluded:
     return Excluded(row.id, name, "後の行と置き換え" if row.replaced else "対象外にした")
 
 
-def actions(upload: Import, found: Sequence[imports.FoundRow]) -> dict[str, Any]:
+def actions(upload: Import, found: Sequence[imports.FoundRow]) -> dict[str, object]:
     """Return what can be done with the rows that are shown: which are to be corrected, which to be left out."""
     if upload.state != "done" or lifecycle.content_locked(upload.campaign):
         return {"to_correct": frozenset(), "to_exclude": {}, "contradicting": 0, "same_number": 0}

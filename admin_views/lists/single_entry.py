@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flask import request, url_for
 
@@ -55,7 +54,7 @@ class Words:
     unseen: frozenset[str] = frozenset()
 
 
-def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, Any]:
+def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, object]:
     """Return what the page of a recipient typed in shows. Raises imports.Refused."""
     words = Words(
         title="送信先を1件加える",
@@ -70,7 +69,7 @@ def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = 
 
 def corrected(
     upload: Import, sheet_row: int, typed: Mapping[str, str] | None = None, faults: Iterable[Fault] | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the page of a row that was kept out shows: its cells as they were read. Raises imports.Refused."""
     kept = correction.kept(upload.id, sheet_row)
     words = Words(
@@ -92,7 +91,7 @@ def amended(
     back: str,
     typed: Mapping[str, str] | None = None,
     faults: Iterable[Fault] = (),
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the page of a row that was taken shows, but for number and answers. Raises imports.Refused."""
     kept = amending.kept(campaign, recipient_id)
     words = Words(
@@ -109,7 +108,7 @@ def amended(
 
 def _page(
     campaign: Campaign, form: single_entry.Form, words: Words, typed: Mapping[str, str], faults: tuple[Fault, ...]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     hints = _hints(campaign, form)
     hints |= {name: f"変えるときだけ入力します。{hints.get(name, '')}" for name in words.unseen}
     problems: dict[str, list[str]] = {}

@@ -1,7 +1,5 @@
 """取込: every list that was uploaded. Read-only; what is to be done with one is on its campaign's page."""
 
-from typing import Any
-
 from flask import url_for
 from markupsafe import Markup
 
@@ -21,20 +19,20 @@ STATES = {
 }
 
 
-def _file(_view: Any, _context: Any, upload: Any, _name: str) -> Markup:
+def _file(_view: object, _context: object, upload: Import, _name: str) -> Markup:
     address = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
     return Markup('<a href="{}">{}</a>').format(address, upload.filename)
 
 
-def _state(_view: Any, _context: Any, upload: Any, _name: str) -> Markup:
+def _state(_view: object, _context: object, upload: Import, _name: str) -> Markup:
     return display.badge(upload.state, STATES[upload.state])
 
 
-def _count(_view: Any, _context: Any, upload: Any, name: str) -> str:
+def _count(_view: object, _context: object, upload: Import, name: str) -> str:
     return f"{getattr(upload, name):,}"
 
 
-class ImportView(SecureModelView):
+class ImportView(SecureModelView[Import]):
     """取込."""
 
     column_list = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from flask import Response, request, url_for
 from sqlalchemy import func, select
@@ -41,7 +41,7 @@ _IGNORED_READ, _RUNS_SHOWN = 1_000, 10
 _FORM_BYTES = 100_000
 
 
-def overview(campaign: Campaign) -> dict[str, Any]:
+def overview(campaign: Campaign) -> dict[str, object]:
     """Return what the page of all uploads shows."""
     uploads = db.session.scalars(
         select(Import).where(Import.campaign_id == campaign.id).order_by(Import.id.desc()).limit(50)
@@ -92,7 +92,7 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
 # --- progress ---
 
 
-def progress(row: Import) -> dict[str, Any]:
+def progress(row: Import) -> dict[str, object]:
     """Return what the page of a running import shows."""
     return {"words": _progress_words(row), "percent": _percent(row), "live_url": _live_url(row)}
 
@@ -118,7 +118,7 @@ def _progress_words(row: Import) -> str:
     return f"{row.rows_read:,}行まで読み取りました（{_percent(row)}%）。" if row.rows_read else "読み取りを始めました。"
 
 
-def live(row: Import) -> dict[str, Any]:
+def live(row: Import) -> dict[str, object]:
     """Return the answer to the page that asks again and again."""
     return {
         "done": not is_busy(row),
@@ -153,7 +153,7 @@ class Spot:
     message: str
 
 
-def outcome(row: Import) -> dict[str, Any]:
+def outcome(row: Import) -> dict[str, object]:
     """Return what the page of a finished import shows."""
     rows = imports.found_rows(row.id, _ROWS_SHOWN)
     findings = _findings(row.id)

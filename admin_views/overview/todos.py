@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import url_for
 from sqlalchemy import and_, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Query, aliased
 
 from admin_views.accounts import payment_waits, sms_waits
 from admin_views.campaigns import live, preview
@@ -57,8 +57,8 @@ class Todo:
     url: str
 
 
-def _count(query: object) -> int:
-    limited = query.limit(COUNTED_TO).subquery()  # type: ignore[attr-defined]
+def _count(query: Query[Any]) -> int:
+    limited = query.limit(COUNTED_TO).subquery()
     return db.session.scalar(select(func.count()).select_from(limited)) or 0
 
 
@@ -130,7 +130,7 @@ def _payments_to_look_at() -> Iterator[Todo]:
         yield Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", _where(others, count))
 
 
-def _where(found: Any, count: int) -> str:
+def _where(found: Query[Payment], count: int) -> str:
     """Return the address of the one person it is about, else that of the list."""
     if count == 1 and (first := found.first()):
         return url_for("recipient.details_view", id=first.recipient_id)
@@ -166,7 +166,7 @@ def _payments_without_answer() -> Iterator[Todo]:
             yield Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", "")
 
 
-def _without_page() -> Any:
+def _without_page() -> Query[Payment]:
     """Find who pressed pay today and never got a payment page: a wrong key or setting, or a site that is away."""
     now = datetime.now(UTC)
     got_one = aliased(Payment)
@@ -289,7 +289,7 @@ def _waits(campaign: Campaign) -> bool:
     )
 
 
-def _of_drafts(state: str) -> Any:
+def _of_drafts(state: str) -> Query[Import]:
     """Return the lists in a state, of campaigns that are still being prepared: elsewhere none can be taken any more."""
     return (
         rows(Import)
@@ -332,7 +332,7 @@ def _sms_accounts() -> list[Todo]:
     return todos
 
 
-def _waiting_accounts() -> Any:
+def _waiting_accounts() -> Query[SmsAccount]:
     """Find accounts that rest, whose service wished for a pause that isn't over, or refuses to tell of messages."""
     now = datetime.now(UTC)
     waits = or_(

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from flask import abort, flash, redirect, request, url_for
 from flask_admin.helpers import get_form_data
 from werkzeug.wrappers import Response as BaseResponse
-from wtforms import BooleanField, PasswordField, RadioField
+from wtforms import BooleanField, Field, PasswordField, RadioField, TextAreaField
 from wtforms.validators import StopValidation, ValidationError
 
 from admin_views.framework import display
@@ -43,7 +42,7 @@ class SureForm(Form):
         render_kw={"autocomplete": "current-password"},
     )
 
-    def validate_password(self, given: Any) -> None:
+    def validate_password(self, given: Field) -> None:
         """Refuse who isn't the user."""
         try:
             confirm(staff(), given.data)
@@ -51,14 +50,14 @@ class SureForm(Form):
             raise ValidationError(reauthentication.REFUSED) from None
 
 
-def _readable(_form: Any, given: Any) -> None:
+def _readable(_form: object, given: Field) -> None:
     try:
         to_yen(given.data)
     except BadInput as fault:
         raise StopValidation(fault.message_ja) from None
 
 
-def _reason(help: str) -> Any:  # noqa: A002 - what it is
+def _reason(help: str) -> TextAreaField:  # noqa: A002 - what it is
     return text(
         "理由",
         required("理由を入力してください。"),
@@ -214,7 +213,7 @@ class PaymentActs(SecureView):
         form = SettleForm(get_form_data())
 
         def do() -> str:
-            money = Money(form.method.data, to_yen(form.amount.data), form.reason.data)
+            money = Money(form.method.data, to_yen(form.amount.data or ""), form.reason.data or "")
             still_open = manual_payments.settle(
                 recipient_id, money, actor=staff().actor, despite_open=form.despite_open.data
             )
@@ -234,7 +233,7 @@ class PaymentActs(SecureView):
         form = TakeBackForm(get_form_data())
 
         def do() -> str:
-            state = manual_payments.take_back(payment_id, form.reason.data, actor=staff().actor)
+            state = manual_payments.take_back(payment_id, form.reason.data or "", actor=staff().actor)
             waits = unpaid_after_all(payment.recipient_id, actor=staff().actor)
             more = "支払済のため送らなかったSMSは、これから送られます。" if waits else ""
             return f"消込を取り消しました。いまの状態は「{PAYMENT.words[state]}」です。{more}"
@@ -263,7 +262,7 @@ class PaymentActs(SecureView):
         back = url_for("payment_difference.index_view")
         return self._ask(_Act("支払いの差異", words, "対応済みにする", back, facts), SureForm, do)
 
-    def _ask(self, act: _Act, form: Any, do: Callable[[], str]) -> BaseResponse | str:
+    def _ask(self, act: _Act, form: SureForm | type[SureForm], do: Callable[[], str]) -> BaseResponse | str:
         """Ask, and do it once the password is right."""
         filled = form(get_form_data()) if isinstance(form, type) else form
         refused = ""
@@ -280,8 +279,7 @@ class PaymentActs(SecureView):
 
 
 def _payment(payment_id: int) -> Payment:
-    found: Payment = rows(Payment).filter(Payment.id == payment_id).one_or_none() or abort(404)
-    return found
+    return rows(Payment).filter(Payment.id == payment_id).one_or_none() or abort(404)
 
 
 def _person(payment: Payment) -> str:

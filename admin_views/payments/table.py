@@ -1,12 +1,11 @@
 """支払い: every attempt to pay, what is to be looked at, and the differences that the nights found."""
 
-from typing import Any
-
 from flask import url_for
 from markupsafe import Markup
 
 from admin_views.framework import display
 from admin_views.framework.filters import Choice, Days, RowChoice, states_of
+from admin_views.framework.keyset import Condition, column_of
 from admin_views.framework.model_view import SecureModelView
 from admin_views.recipients import person_page
 from admin_views.recipients.table import campaign_name, latest_campaigns
@@ -18,13 +17,15 @@ _LOOK = "1"
 
 
 class _ToLookAt(Choice):
-    def check(self, entity: Any, _value: str) -> Any:
-        return entity.problem != ""
+    def check(self, entity: object, value: str) -> Condition:
+        del value
+        return column_of(entity, Payment.problem.key) != ""
 
 
 class _Open(Choice):
-    def check(self, entity: Any, _value: str) -> Any:
-        return entity.settled_at.is_(None)
+    def check(self, entity: object, value: str) -> Condition:
+        del value
+        return column_of(entity, PaymentDifference.settled_at.key).is_(None)
 
 
 def _person(recipient_id: int | None, words: object) -> Markup | str:
@@ -34,7 +35,7 @@ def _person(recipient_id: int | None, words: object) -> Markup | str:
     return Markup('<a class="text-nowrap" href="{}">{}</a>').format(address, words)
 
 
-class PaymentView(SecureModelView):
+class PaymentView(SecureModelView[Payment]):
     """支払い."""
 
     column_list = (
@@ -82,7 +83,7 @@ class PaymentView(SecureModelView):
         super().__init__(Payment, "支払い", endpoint="payment")
 
 
-class PaymentDifferenceView(SecureModelView):
+class PaymentDifferenceView(SecureModelView[PaymentDifference]):
     """支払いの差異."""
 
     # what to do, and its button, in sight on a narrow screen too

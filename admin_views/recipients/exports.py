@@ -7,7 +7,7 @@ from typing import Any
 from flask import abort, flash, redirect, request, url_for
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from wtforms import SelectField
+from wtforms import Field, SelectField
 from wtforms.validators import ValidationError
 
 from admin_views.campaigns import status
@@ -15,9 +15,9 @@ from admin_views.campaigns.live import FILTERS
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, text
-from admin_views.framework.filters import Choice
+from admin_views.framework.filters import Choice, Filter
 from admin_views.framework.listing import at
-from admin_views.framework.model_view import Form, Page, SecureModelView, expose
+from admin_views.framework.model_view import Form, Page, SecureModelView, Sent, expose
 from admin_views.framework.scoping import as_id, rows
 from admin_views.recipients.table import RecipientView, campaign_name, search_people
 from admin_views.staff.reauthentication import sure, sure_file
@@ -60,21 +60,21 @@ def asked() -> tuple[Selection, list[tuple[str, str]]]:
     return selection, told + ([("検索", search)] if search else [])
 
 
-def _said(item: Any, value: Any) -> str:
+def _said(item: Filter[Any], value: Any) -> str:
     if isinstance(item, Choice):
         return dict(item.choices()).get(value, "")
     first, last = value
     return f"{first}から{last}まで" if first and last else f"{first}から" if first else f"{last}まで"
 
 
-def _state(_view: Any, _context: Any, row: Export, _name: str) -> Markup:
+def _state(_view: object, _context: object, row: Export, _name: str) -> Markup:
     badge = display.badge(row.state, STATES[row.state])
     if row.state == "running" and row.rows_total:
         return badge + Markup(" {}%").format(100 * row.rows_done // row.rows_total)
     return badge
 
 
-def _act(_view: Any, _context: Any, row: Export, _name: str) -> Markup | str:
+def _act(_view: object, _context: object, row: Export, _name: str) -> Markup | str:
     give = _press("export.file", row, "ダウンロード", "btn-primary")
     stop = _press("export.cancel", row, "消す" if row.state == "done" else "取り消す", "btn-outline-secondary")
     return {"queued": stop, "running": stop, "done": give + stop}.get(row.state, display.NOTHING)
@@ -88,7 +88,7 @@ def _press(endpoint: str, row: Export | ExportLayout, words: str, look: str, con
     ).format(url_for(endpoint, export_id=row.id), asks, generate_csrf(), look, words, row)
 
 
-def _note(_view: Any, _context: Any, row: Export, _name: str) -> str:
+def _note(_view: object, _context: object, row: Export, _name: str) -> str:
     if row.state == "done" and row.replaced:
         replaced = f"Shift_JISで書けない{row.replaced:,}文字を〓にしました。"
         return f"{replaced}元の文字が必要なときはUTF-8かExcelブックを選んでください。"
@@ -99,7 +99,7 @@ def _note(_view: Any, _context: Any, row: Export, _name: str) -> str:
     )
 
 
-class ExportView(SecureModelView):
+class ExportView(SecureModelView[Export]):
     """ファイル."""
 
     column_list = ("created_at", "filename", "daily", "state", "rows_done", "note", "act")
@@ -251,14 +251,14 @@ class LayoutForm(Form):
         render_kw={"rows": 20},
     )
 
-    def __init__(self, formdata: Any, obj: ExportLayout | None) -> None:
+    def __init__(self, formdata: Sent | None, obj: ExportLayout | None) -> None:
         super().__init__(formdata, obj)
         self._obj = obj
         if formdata is None:
             keys = obj.columns if obj else columns.USUAL
             self.words.data = "\n".join(columns.word_of(key) for key in keys)
 
-    def validate_name(self, field: Any) -> None:
+    def validate_name(self, field: Field) -> None:
         """Refuse a name that another layout has."""
         found = rows(ExportLayout).filter(ExportLayout.name == field.data)
         if self._obj is not None:
@@ -266,7 +266,7 @@ class LayoutForm(Form):
         if found.first():
             raise ValidationError("この名前のレイアウトはすでにあります。別の名前にしてください。")
 
-    def validate_words(self, field: Any) -> None:
+    def validate_words(self, field: Field) -> None:
         """Refuse doubles, and more than a sheet is read for."""
         words = self.listed(field.data)
         doubles = sorted({word for word in words if words.count(word) > 1})
@@ -276,7 +276,7 @@ class LayoutForm(Form):
             raise ValidationError(f"列は{_MOST_COLUMNS}個までにしてください。")
 
     @staticmethod
-    def listed(written: str) -> list[str]:
+    def listed(written: str | None) -> list[str]:
         """Return the words, a line each."""
         return [word for line_ in (written or "").splitlines() if (word := line_.strip())]
 
@@ -286,7 +286,7 @@ class LayoutForm(Form):
         obj.columns = [columns.key_of(word) for word in self.listed(self.words.data)]
 
 
-class LayoutView(SecureModelView):
+class LayoutView(SecureModelView[ExportLayout]):
     """レイアウト."""
 
     form = LayoutForm
@@ -318,15 +318,15 @@ class LayoutView(SecureModelView):
     def __init__(self) -> None:
         super().__init__(ExportLayout, "レイアウト", endpoint="export_layout", url="export-layout")
 
-    def create_form(self, obj: Any = None) -> LayoutForm:
+    def create_form(self, obj: ExportLayout | None = None) -> LayoutForm:
         """Make an empty form."""
         return LayoutForm(request.form if request.method == "POST" else None, obj)
 
-    def edit_form(self, obj: Any = None) -> LayoutForm:
+    def edit_form(self, obj: ExportLayout | None = None) -> LayoutForm:
         """Make the form of a layout."""
         return LayoutForm(request.form if request.method == "POST" else None, obj)
 
-    def after_model_change(self, form: Any, model: Any, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
+    def after_model_change(self, form: LayoutForm, model: ExportLayout, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Warn of columns that no list has brought: a name written wrongly would be an empty column, without a word."""
         super().after_model_change(form, model, is_created)
         latest = rows(Import).order_by(Import.id.desc()).limit(_LISTS_LOOKED_AT).with_entities(Import.header)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from markupsafe import Markup
 
@@ -207,7 +206,7 @@ def _moment(event: Event) -> Moment:
     return Moment(display.jst_exact(event.at), track.label if track else event.track, what, actor_name(event.actor))
 
 
-def attempts(person: Recipient) -> list[dict[str, Any]]:
+def attempts(person: Recipient) -> list[dict[str, object]]:
     """Return every attempt to send to this person."""
     found = rows(SendLog).filter(SendLog.recipient_id == person.id).order_by(SendLog.attempt.desc())
     return [
@@ -268,7 +267,7 @@ def _amount(payment: Payment) -> str:
     return f"{display.yen(payment.amount_yen)}{f'（うち{display.yen(payment.refunded_yen)}を返金）' if part else ''}"
 
 
-def payments(person: Recipient) -> list[dict[str, Any]]:
+def payments(person: Recipient) -> list[dict[str, object]]:
     """Return every attempt of this person to pay."""
     found = rows(Payment).filter(Payment.recipient_id == person.id).order_by(Payment.attempt.desc())
     return [

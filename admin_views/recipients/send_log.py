@@ -1,7 +1,5 @@
 """送信ログ: every attempt to send, as it went. Read-only."""
 
-from typing import Any
-
 from flask import url_for
 from markupsafe import Markup
 
@@ -15,12 +13,12 @@ from app.states import result_codes
 from app.states.vocabulary import CARRIERS, SMS
 
 
-def _person(_view: Any, _context: Any, attempt: Any, _name: str) -> Markup:
+def _person(_view: object, _context: object, attempt: SendLog, _name: str) -> Markup:
     address = url_for("recipient.details_view", id=attempt.recipient_id)
     return Markup('<a class="text-nowrap" href="{}">{}</a>').format(address, attempt.recipient)
 
 
-class SendLogView(SecureModelView):
+class SendLogView(SecureModelView[SendLog]):
     """送信ログ."""
 
     column_list = ("started_at", "campaign", "recipient", "attempt", "state", "code", "carrier", "units", "settled_at")

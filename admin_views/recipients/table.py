@@ -4,7 +4,6 @@ import re
 import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
@@ -94,13 +93,13 @@ def search_people(search: str) -> list[int]:
     return sorted(found)
 
 
-def _link(_view: Any, _context: Any, person: Recipient, _name: str) -> Markup:
+def _link(_view: object, _context: object, person: Recipient, _name: str) -> Markup:
     return Markup('<a class="text-nowrap" href="{}">{}</a>').format(
         url_for("recipient.details_view", id=person.id), person
     )
 
 
-class RecipientView(SecureModelView):
+class RecipientView(SecureModelView[Recipient]):
     """送信先."""
 
     can_view_details = True

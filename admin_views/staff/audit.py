@@ -1,9 +1,10 @@
 """証跡: who did what, when. Read-only; operators see the platform's own, managers their company's."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from flask import g, url_for
 from markupsafe import Markup
+from sqlalchemy.orm import Query
 
 from admin_views.framework import display
 from admin_views.framework.filters import Choice, Days
@@ -88,7 +89,10 @@ _TARGETS = {
     "export_layout": "レイアウト",
 }
 # where a target is to be seen: its number stands on no other screen
-_PLACES = {"campaign": ("flow.overview", "campaign_id"), "recipient": ("recipient.details_view", "id")}
+_PLACES: Mapping[str, Callable[[str], str]] = {
+    "campaign": lambda number: url_for("flow.overview", campaign_id=number),
+    "recipient": lambda number: url_for("recipient.details_view", id=number),
+}
 _FIELDS = {
     "name": "名前",
     "email": "メールアドレス",
@@ -151,18 +155,17 @@ def actor_name(actor: str) -> str:
     return names[number]
 
 
-def _target(_view: Any, _context: Any, entry: Any, _name: str) -> Markup | str:
+def _target(_view: object, _context: object, entry: AuditEntry, _name: str) -> Markup | str:
     kind, _, number = entry.target.partition(":")
     if kind not in _TARGETS:
         return display.NOTHING
     said = f"{_TARGETS[kind]} {number}"
     if kind not in _PLACES or entry.tenant_id is None:
         return said
-    endpoint, argument = _PLACES[kind]
-    return Markup('<a href="{}">{}</a>').format(url_for(endpoint, **{argument: number}), said)
+    return Markup('<a href="{}">{}</a>').format(_PLACES[kind](number), said)
 
 
-def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
+def _detail(_view: object, _context: object, entry: AuditEntry, _name: str) -> str:
     detail = entry.detail or {}
     parts = []
     if "people" in detail:
@@ -181,7 +184,7 @@ def _detail(_view: Any, _context: Any, entry: Any, _name: str) -> str:
     return "、".join(parts) or display.NOTHING
 
 
-class AuditView(SecureModelView):
+class AuditView(SecureModelView[AuditEntry]):
     """証跡."""
 
     column_list = ("at", "actor", "act", "target", "detail")
@@ -204,7 +207,7 @@ class AuditView(SecureModelView):
     def __init__(self) -> None:
         super().__init__(AuditEntry, "証跡", endpoint="audit")
 
-    def get_query(self) -> Any:
+    def get_query(self) -> Query[AuditEntry]:
         """Return the company's entries; to operators, those of the platform itself."""
         tenant_id = tenancy.current().tenant_id
         mine = AuditEntry.tenant_id.is_(None) if tenant_id is None else AuditEntry.tenant_id == tenant_id

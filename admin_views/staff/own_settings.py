@@ -1,7 +1,5 @@
 """自分の設定: everybody's own second factor and the browsers they are signed in with; for managers, everybody's."""
 
-from typing import Any
-
 import segno
 from flask import abort, flash, redirect, request, url_for
 from markupsafe import Markup
@@ -48,7 +46,7 @@ class MyselfView(SecureView):
     def __init__(self) -> None:
         super().__init__("自分の設定", endpoint="myself")
 
-    def render(self, template: str, **kwargs: Any) -> str:
+    def render(self, template: str, **kwargs: object) -> str:
         """Render a page."""
         return super().render(template, device_word=device_word, jst=display.jst, **kwargs)
 

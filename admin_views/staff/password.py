@@ -1,16 +1,14 @@
 """パスワードの変更: everybody's own."""
 
-from typing import Any
-
 from flask import flash, redirect, request, url_for
 from flask_admin.helpers import get_form_data
 from werkzeug.wrappers import Response as BaseResponse
-from wtforms import PasswordField
+from wtforms import Field, PasswordField
 from wtforms.validators import ValidationError
 
 from admin_views.framework.access import staff
 from admin_views.framework.fields import required
-from admin_views.framework.model_view import Form, SecureView, expose
+from admin_views.framework.model_view import Form, SecureView, Sent, expose
 from app import audit
 from app.auth import passwords
 from app.auth.sign_in import SignInRefused, confirm, set_password
@@ -29,24 +27,24 @@ class PasswordForm(Form):
     )
     again = PasswordField("新しいパスワード（もう一度）", [required("もう一度入力してください。")])
 
-    def __init__(self, formdata: Any, user: User) -> None:
+    def __init__(self, formdata: Sent | None, user: User) -> None:
         super().__init__(formdata)
         self.user = user
 
-    def validate_old(self, field: Any) -> None:
+    def validate_old(self, field: Field) -> None:
         """Refuse who isn't the user."""
         try:
             confirm(staff(), field.data)
         except SignInRefused:
             raise ValidationError("いまのパスワードが違います。続けて間違えると15分間確認できなくなります。") from None
 
-    def validate_new(self, field: Any) -> None:
+    def validate_new(self, field: Field) -> None:
         """Refuse a weak password."""
         code = self.user.tenant.code if self.user.tenant else ""
         if found := passwords.problems(field.data, self.user.email, self.user.name, code):
             raise ValidationError(found[0])
 
-    def validate_again(self, field: Any) -> None:
+    def validate_again(self, field: Field) -> None:
         """Refuse a slip of the fingers."""
         if field.data != self.new.data:
             raise ValidationError("上の新しいパスワードと違います。")

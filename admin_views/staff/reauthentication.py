@@ -7,9 +7,10 @@ within the last quarter of an hour. What can't happen here: what was typed or ch
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from flask import request
+from flask_admin import BaseView
 
 from admin_views.framework.access import staff
 from app.auth.sign_in import SignInRefused, confirm
@@ -22,10 +23,13 @@ REFUSED = (
 
 _FIELD = "again_password"
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
+_View = TypeVar("_View", bound=BaseView)
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
+_Method = Callable[Concatenate[_View, _Given], _Answer]
 
 
-def ask(view: Any, *, file: bool = False) -> str | None:
+def ask(view: BaseView, *, file: bool = False) -> str | None:
     """Return the page that asks for the password; None when there is nothing to ask, or the answer is right.
 
     `file`: what follows is a download, after which the browser still shows this page.
@@ -41,23 +45,23 @@ def ask(view: Any, *, file: bool = False) -> str | None:
         else:
             return None
     sent = [pair for pair in request.form.items(multi=True) if pair[0] not in {_FIELD, "csrf_token"}]
-    return str(view.render("office/again.html", sent=sent, problem=problem, field=_FIELD, file=file))
+    return view.render("office/again.html", sent=sent, problem=problem, field=_FIELD, file=file)
 
 
-def sure(act: _Method) -> _Method:
+def sure(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
     """Let a view's method act upon a POST only for who has just proved who he is. Place it below `expose`."""
     return _guarded(act, file=False)
 
 
-def sure_file(act: _Method) -> _Method:
+def sure_file(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
     """Do as `sure` does, where the answer is a file."""
     return _guarded(act, file=True)
 
 
-def _guarded(act: _Method, *, file: bool) -> _Method:
+def _guarded(act: _Method[_View, _Given, _Answer], *, file: bool) -> _Method[_View, _Given, _Answer | str]:
     @wraps(act)
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def guarded(self: _View, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Answer | str:
         question = ask(self, file=file) if request.method == "POST" else None
         return act(self, *args, **kwargs) if question is None else question
 
-    return guarded  # type: ignore[return-value]
+    return guarded

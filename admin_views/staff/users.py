@@ -1,18 +1,19 @@
 """利用者: the people who sign in. Operators keep everybody's, managers their own company's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import request
 from flask_admin.helpers import get_form_data
 from sqlalchemy import func
-from wtforms import BooleanField, PasswordField, SelectField
+from wtforms import BooleanField, Field, PasswordField, SelectField
 from wtforms.validators import ValidationError
 
 from admin_views.framework import display, fields
 from admin_views.framework.access import staff
 from admin_views.framework.fields import RowField, line, required, select_options
 from admin_views.framework.filters import Choice
-from admin_views.framework.model_view import Form, SecureModelView
+from admin_views.framework.model_view import Form, SecureModelView, Sent
 from admin_views.framework.scoping import as_id, rows
 from app import tenancy
 from app.auth import passwords, second_factor, sessions
@@ -49,8 +50,10 @@ class UserForm(Form):
         description="スマートフォンも回復コードもなくした人のために使います。本人であることを確かめてから解除してください。",
     )
 
-    def __init__(self, formdata: Any = None, obj: User | None = None, **kwargs: Any) -> None:
-        super().__init__(formdata, obj=obj, **kwargs)
+    def __init__(
+        self, formdata: Sent | None = None, obj: User | None = None, start: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(formdata, obj=obj, data=start)
         scope = tenancy.current().tenant_id
         self.owner = obj.tenant_id if obj else scope or self.tenant_id.data
         roles = tuple(Role) if obj is None and scope is None else _COMPANY_ROLES if self.owner else (Role.OPERATOR,)
@@ -66,7 +69,7 @@ class UserForm(Form):
         if not self._may_forget:
             del self.forget_factor
 
-    def validate_email(self, field: Any) -> None:
+    def validate_email(self, field: Field) -> None:
         """Refuse an address that the same company has already."""
         found = db.session.query(User.id).filter(
             func.lower(User.email) == field.data.lower(), User.tenant_id.is_not_distinct_from(self.owner)
@@ -76,21 +79,21 @@ class UserForm(Form):
         if found.first():
             raise ValidationError("このメールアドレスの利用者はすでに登録されています。")
 
-    def validate_role(self, field: Any) -> None:
+    def validate_role(self, field: Field) -> None:
         """Refuse a role that doesn't fit the company, and a step down by oneself."""
         if (field.data == Role.OPERATOR) != (self.owner is None):
             raise ValidationError("運営担当者は企業を選ばず、管理者と担当者は企業を選んでください。")
         if self._is_self() and field.data != self._obj.role:
             raise ValidationError("自分の役割は変えられません。ほかの管理者に依頼してください。")
 
-    def validate_password(self, field: Any) -> None:
+    def validate_password(self, field: Field) -> None:
         """Refuse a weak password; blank keeps the old one."""
         if not field.data and self._obj is None:
             raise ValidationError("パスワードを入力してください。")
         if field.data and (found := passwords.problems(field.data, self.email.data or "", self.name.data or "")):
             raise ValidationError(found[0])
 
-    def validate_active(self, field: Any) -> None:
+    def validate_active(self, field: Field) -> None:
         """Refuse to shut oneself out."""
         if self._is_self() and not field.data:
             raise ValidationError("自分を無効にすることはできません。ほかの管理者に依頼してください。")
@@ -101,7 +104,7 @@ class UserForm(Form):
     def populate_obj(self, obj: Any) -> None:
         """Write the form into the user; what decides who may do what ends the sessions there are."""
         decides = obj.role, obj.email, obj.active
-        if obj.id is None:
+        if self._obj is None:
             obj.tenant_id = self.owner
         obj.name, obj.email = self.name.data, self.email.data
         obj.role, obj.active = self.role.data, self.active.data
@@ -114,7 +117,7 @@ class UserForm(Form):
             sessions.end_all(obj.id)
 
 
-class UserView(SecureModelView):
+class UserView(SecureModelView[User]):
     """利用者."""
 
     form = UserForm
@@ -150,8 +153,8 @@ class UserView(SecureModelView):
     def __init__(self) -> None:
         super().__init__(User, "利用者", endpoint="user")
 
-    def create_form(self, obj: Any = None) -> UserForm:
+    def create_form(self, obj: User | None = None) -> UserForm:
         """Make the form of a new user; to operators, of the company's first manager where the address names one."""
         company = as_id(request.args.get("company", "")) if staff().tenant_id is None else None
-        start = {} if company is None else {"tenant_id": company, "role": str(Role.MANAGER)}
-        return UserForm(get_form_data(), obj, **start)
+        start: dict[str, object] = {} if company is None else {"tenant_id": company, "role": str(Role.MANAGER)}
+        return UserForm(get_form_data(), obj, start)

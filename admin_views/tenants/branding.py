@@ -3,18 +3,17 @@
 import base64
 import re
 import unicodedata
-from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, request, url_for
 from flask_admin import Admin
 from flask_admin.helpers import get_form_data
 from werkzeug.wrappers import Response as BaseResponse
-from wtforms import BooleanField, ColorField, FileField
+from wtforms import BooleanField, ColorField, Field, FileField
 from wtforms.validators import ValidationError
 
 from admin_views.framework.access import staff
 from admin_views.framework.fields import text
-from admin_views.framework.model_view import Form, Page, SecureView, expose
+from admin_views.framework.model_view import Form, Page, SecureView, Sent, expose
 from admin_views.framework.scoping import rows
 from app import audit
 from app.extensions import db, limiter
@@ -60,7 +59,7 @@ class LookForm(Form):
     )
     without_logo = BooleanField("いまのロゴを外す")
 
-    def __init__(self, formdata: Any, tenant: Tenant) -> None:
+    def __init__(self, formdata: Sent | None, tenant: Tenant) -> None:
         colour = tenant.colour or STANDARD
         super().__init__(formdata, about=tenant.about, own_colour=bool(tenant.colour), colour=colour)
         self.picture = tenant.logo
@@ -72,7 +71,7 @@ class LookForm(Form):
         """The colour to be kept; empty for the standard one."""
         return str(self.colour.data) if self.own_colour.data else ""
 
-    def validate_colour(self, field: Any) -> None:
+    def validate_colour(self, field: Field) -> None:
         """Refuse what is no colour, and one in which letters can't be read."""
         if not self.own_colour.data:
             return
@@ -83,7 +82,7 @@ class LookForm(Form):
         except BadInput as bad:
             raise ValidationError(bad.message_ja) from None
 
-    def validate_logo(self, field: Any) -> None:
+    def validate_logo(self, field: Field) -> None:
         """Make our own small picture of it, or refuse it."""
         if field.data and getattr(field.data, "filename", ""):
             try:
@@ -161,7 +160,7 @@ def _sample(tenant: Tenant, form: LookForm) -> branding_preview.Sample:
     )
 
 
-def _allow_picture(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+def _allow_picture(_endpoint: str | None, _values: dict[str, object] | None) -> None:
     request.max_content_length = branding.LOGO_UPLOAD_BYTES + _FORM_BYTES
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from flask import url_for
 from markupsafe import Markup
-from wtforms import BooleanField, SelectField
+from wtforms import BooleanField, Field, SelectField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views.campaigns.send_windows_form import hours_field, hours_typed
 from admin_views.framework import display
 from admin_views.framework.fields import WholeField, line, phone_line, required, select_options, text
 from admin_views.framework.filters import Choice, states_of
-from admin_views.framework.model_view import Form, SecureModelView
+from admin_views.framework.model_view import Form, SecureModelView, Sent
 from app.extensions import db
 from app.models import Tenant
 from app.states.vocabulary import TENANT, TenantState
@@ -21,7 +21,7 @@ _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{2,29}")
 _FIRST = (TenantState.REVIEW, TenantState.TRIAL, TenantState.ACTIVE)
 
 
-def _look_link(_view: Any, _context: Any, tenant: Tenant, _name: str) -> Markup:
+def _look_link(_view: object, _context: object, tenant: Tenant, _name: str) -> Markup:
     address = url_for("page_look.one", tenant_id=tenant.id)
     return Markup('<a href="{}" aria-label="{}の受信者の画面">色・ロゴ</a>').format(address, tenant.name)
 
@@ -76,8 +76,8 @@ class TenantForm(Form):
         description="利用者は、次にサインインしたときに設定します。設定が終わるまで、ほかの画面は開けません。",
     )
 
-    def __init__(self, formdata: Any = None, obj: Tenant | None = None, **kwargs: Any) -> None:
-        super().__init__(formdata, obj=obj, hours=hours_typed(obj.send_window if obj else None), **kwargs)
+    def __init__(self, formdata: Sent | None = None, obj: Tenant | None = None) -> None:
+        super().__init__(formdata, obj=obj, hours=hours_typed(obj.send_window if obj else None))
         allowed = _FIRST if obj is None else (TenantState(obj.state), *sorted(TENANT.moves[TenantState(obj.state)]))
         self.state.choices = select_options((state, TENANT.words[state]) for state in allowed)
         if obj is not None:
@@ -91,7 +91,7 @@ class TenantForm(Form):
         window = self.hours.form.window()
         obj.send_window = None if window is None else window.to_json()
 
-    def validate_code(self, field: Any) -> None:
+    def validate_code(self, field: Field) -> None:
         """Refuse what can't be typed the same way on every keyboard, and what another company has."""
         if not _CODE.fullmatch(field.data):
             raise ValidationError("半角の英小文字・数字・-・_ で、3〜30文字にしてください。")
@@ -99,7 +99,7 @@ class TenantForm(Form):
             raise ValidationError("この企業コードはすでに使われています。別のコードにしてください。")
 
 
-class TenantView(SecureModelView):
+class TenantView(SecureModelView[Tenant]):
     """企業."""
 
     form = TenantForm
