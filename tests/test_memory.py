@@ -3,16 +3,23 @@
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
+import pytest
+from flask import Flask
 
-from tests.public.served import Visitor
-from tests.public.test_served import port
-
-__all__ = ["port"]
+from tests.public.served import Visitor, web
 
 _AT_ONCE = 24
+
+
+@pytest.fixture(scope="module")
+def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A web server of its own: what others asked of it would show in its memory."""
+    del product  # the database is migrated
+    with web(environment, tmp_path_factory.mktemp("web")) as chosen:
+        yield chosen
 
 
 def held_mb(port: int) -> int:

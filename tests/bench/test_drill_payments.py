@@ -1,6 +1,5 @@
 """The payment drill's judge: it sees what is lost, charged or told twice, and what differs by a yen."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,18 +11,9 @@ from app.config import Settings
 from bench import drill_notices, drill_payments
 from bench.drill_payments import Shop, holds
 from bench.harness import Ground
-from sandbox.harness import Sandbox, running_sandbox
+from sandbox.harness import Sandbox
 from tests.payments.stand import Stand, make_stand
-from tests.payments.test_conformance import listener, shops
 from tests.providers.rawserver import RawServer
-
-__all__ = ["listener", "shops"]
-
-
-@pytest.fixture(scope="module")
-def running_site() -> Iterator[Sandbox]:
-    with running_sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from app.providers.sms.base import UnclearAnswer
 from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.launched import Job
-from tests.outcomes.test_provider_queries import answering
-from tests.outcomes.test_unknown import make_due, settled
-from tests.providers.rawserver import RawServer
+from tests.outcomes.proving_absence import make_due, settled
+from tests.providers.rawserver import RawServer, answering
 
 Launched = Callable[..., Job]
 REFUSED, GONE, FINE = b"403 Forbidden", b"404 Not Found", b"200 OK"

@@ -14,7 +14,7 @@ from app.models import Campaign
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.delivery.test_retry_schedule import received, time_passes, told
+from tests.delivery.retries import received, time_passes, told
 from tests.launched import Job
 
 Launched = Callable[..., Job]

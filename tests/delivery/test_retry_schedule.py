@@ -4,39 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
-from app import queues, tenancy
-from app.delivery.send_log import Told
-from app.outcomes import apply_reports
-from app.providers.sms.base import Report, ReportState
+from app import queues
+from app.providers.sms.base import ReportState
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
+from tests.delivery.retries import received, time_passes, told
 from tests.launched import Job
 
 Launched = Callable[..., Job]
-
-
-def told(job: Job, code: str, attempt: int = 1, state: ReportState = ReportState.UNDELIVERED) -> None:
-    """Let the provider say what became of everybody's attempt."""
-    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        rows = connection.execute(
-            text("SELECT recipient_id, provider_id FROM send_log WHERE attempt = :attempt ORDER BY 1"),
-            {"attempt": attempt},
-        ).all()
-        told_of = [
-            Told(row.recipient_id, attempt, Report(row.provider_id, state, code=code), datetime.now(UTC))
-            for row in rows
-        ]
-        apply_reports.apply(connection, told_of)
-
-
-def time_passes(job: Job) -> None:
-    job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
-
-
-def received(sandbox: Sandbox) -> int:
-    return len(sandbox.messages())
 
 
 def test_who_was_switched_off_is_tried_again_after_the_wait(launched: Launched, sandbox: Sandbox) -> None:

@@ -14,13 +14,10 @@ from app.auth.staff import Role
 from app.values.answers import QuestionKind
 from jobs.intake import count_hidden_rows
 from tests import factories
-from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
-from tests.admin_views.lists.test_reading import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
 from tests.admin_views.uploads import upload
-from tests.e2e.test_office_views import Enter, enter, served
-
-__all__ = ["enter", "served"]
+from tests.admin_views.workbooks import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
+from tests.e2e.office import Enter
 
 pytestmark = pytest.mark.e2e
 
@@ -62,7 +59,7 @@ def _book() -> bytes:
 def test_every_sample_cell_shows_its_whole_value(
     app: Flask,
     enter: Enter,
-    browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
+    browser_of: Callable[[int], Any],
     width: int,
 ) -> None:
     estate, visitor = enter(empty, Role.CLERK)
@@ -96,7 +93,7 @@ def test_every_sample_cell_shows_its_whole_value(
 def test_the_page_where_sheet_and_headline_are_chosen_is_fit_for_everybody(
     app: Flask,
     enter: Enter,
-    browser_of: Callable[[int], Any],  # noqa: F811 - a fixture
+    browser_of: Callable[[int], Any],
 ) -> None:
     estate, visitor = enter(empty, Role.CLERK)
     with app.app_context():

@@ -23,10 +23,10 @@ from werkzeug.datastructures import Headers
 from dev.process import wait_until
 from dev.servers import plain_url
 from dev.stack import QUEUES, Stack, answers, remove
+from tests.e2e.clerk import Office, ask, put, wait_for
 from tests.e2e.conftest import QUICK
-from tests.e2e.test_whole_way import Office, ask, put, wait_for
+from tests.public.page_headers import check_headers
 from tests.public.served import Visitor
-from tests.public.test_doors import check_headers
 
 pytestmark = pytest.mark.e2e
 

@@ -11,11 +11,8 @@ from app.auth.staff import Role
 from jobs.campaigns import preflight
 from jobs.intake import run_import
 from tests import factories
-from tests.admin_views.conftest import browser_of, operator  # noqa: F401 - fixtures
 from tests.admin_views.estate import empty
-from tests.e2e.test_office_views import Enter, Visitor, enter, served
-
-__all__ = ["enter", "served"]
+from tests.e2e.office import Enter, Visitor
 
 pytestmark = pytest.mark.e2e
 

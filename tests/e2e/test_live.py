@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 from app.extensions import redis_client
 from tests.admin_views.conftest import Browser as Client
 from tests.admin_views.conftest import House, browser_of, ours  # noqa: F401 - fixtures
-from tests.e2e.test_office_views import Visitor, served  # noqa: F401 - a fixture
+from tests.e2e.office import Visitor
 from tests.factories import launch
 
 pytestmark = pytest.mark.e2e
@@ -93,7 +93,7 @@ def watcher(
     browser_of: Callable[[int], Client],  # noqa: F811 - a fixture
     ours: House,  # noqa: F811 - a fixture
     browser: Browser,
-    served: str,  # noqa: F811 - a fixture
+    served: str,
     app: Flask,
 ) -> Iterator[Watcher]:
     """The status of a campaign whose three SMS the carrier has taken, and a browser that heard no error at the end."""

@@ -14,23 +14,15 @@ from werkzeug.serving import make_server
 
 from app.providers.payments import PROVIDERS
 from dev.browser import PHONE
-from sandbox.harness import Sandbox, running_sandbox
+from sandbox.harness import Sandbox
 from tests.payments.stand import TRAITS, Stand, make_stand
-from tests.payments.test_conformance import listener, shops
 from tests.providers.rawserver import RawServer
 
 pytestmark = pytest.mark.e2e
-__all__ = ["listener", "shops"]
 
 _WAIT_MS = 20_000
 TEST = "テスト決済：お金は動きません。"
 StandAt = Callable[[str], Stand]
-
-
-@pytest.fixture(scope="module")
-def running_site() -> Iterator[Sandbox]:
-    with running_sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ from app.models import Campaign, Import, ImportFault, Recipient
 from app.values.answers import Kana, QuestionKind, forms, normalise
 from app.values.kanji_variants import usual_forms, variants_in
 from tests import factories
-from tests.intake.test_imports import LIST, author, campaign, counts, upload
-from tests.intake.test_ties import stored, taken
-
-__all__ = ["campaign"]
+from tests.intake.lists import LIST, author, counts, stored, taken, upload
 
 
 def cells(row: Import, mapping=None) -> dict[str, first_look.SeenCell]:

@@ -27,47 +27,10 @@ from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
 from jobs import due
 from tests import factories
+from tests.intake.lists import LIST, author, counts, upload
 from tests.plans import explained, touched
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
-
-LIST = (
-    "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁\r\n"
-    "K1,090-1234-5678,山田 太郎,1000,2026-12-26,1978/09/02,0489\r\n"
-    "K2,080-1234-5678,佐藤 花子,2000,2026-12-26,昭和53年9月2日,0490\r\n"
-    "K3,03-1234-5678,鈴木 一,3000,2026-12-26,1978/09/02,0491\r\n"
-)
-
-
-@pytest.fixture
-def campaign(app: Flask) -> Iterator[Campaign]:
-    with app.app_context():
-        tenant_id = factories.tenant()
-        user_id = factories.user(tenant_id)
-        campaign_id = factories.campaign(
-            tenant_id, payment_account_id=factories.payment_account(tenant_id), created_by=user_id
-        )
-        with tenancy.tenant(tenant_id):
-            yield db.session.get_one(Campaign, campaign_id)
-
-
-def author(campaign: Campaign) -> int:
-    assert campaign.created_by is not None
-    return campaign.created_by
-
-
-def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Import:
-    import_id = imports.store(campaign.id, name, io.BytesIO(content), user_id=author(campaign))
-    imports.count_hidden_rows(import_id)
-    row = db.session.get_one(Import, import_id)
-    imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    import_run.run(import_id)
-    db.session.expire_all()
-    return row
-
-
-def counts(row: Import) -> tuple[str, int, int, int, int]:
-    return row.state, row.rows_added, row.rows_known, row.rows_rejected, row.rows_ignored
 
 
 CARD = "４１１１－１１１１－１１１１－１１１１"

@@ -12,7 +12,7 @@ from app.extensions import db
 from app.intake import longest_sms
 from app.intake.checks import CheckedRow
 from app.models import Campaign, Recipient
-from tests.intake.test_imports import campaign, counts, upload  # noqa: F401 - a fixture
+from tests.intake.lists import counts, upload
 
 TEXT = "{氏名}様へ{会社名}より{ ＩＤ}と{氏名}について {リンク}"
 OTHER_WORDS = "至急{会社名}。{氏名}様、{氏名}様。番号{ID}{リンク}"
@@ -52,14 +52,14 @@ LIST = (
 )
 
 
-def test_an_import_tells_what_the_check_finds(campaign: Campaign) -> None:  # noqa: F811 - a fixture
+def test_an_import_tells_what_the_check_finds(campaign: Campaign) -> None:
     row = upload(campaign, LIST.encode())
     assert row.longest is not None
     assert (row.longest["sheet_row"], row.longest["merged"]) == (3, {"氏名": 1})
     assert preflight.rehearse(campaign.id).longest_recipient_id == row.longest["recipient_id"]
 
 
-def test_rows_that_stand_there_count_and_rows_that_contradict_do_not(campaign: Campaign) -> None:  # noqa: F811
+def test_rows_that_stand_there_count_and_rows_that_contradict_do_not(campaign: Campaign) -> None:
     first = upload(campaign, LIST.encode())
     longer = LIST.replace("山田 太郎", "この内容は先の名簿と食い違うので長くてよい")
     second = upload(campaign, longer.encode())
@@ -70,6 +70,6 @@ def test_rows_that_stand_there_count_and_rows_that_contradict_do_not(campaign: C
     assert (known.import_id, known.reference) == (first.id, "K2")
 
 
-def test_a_list_of_which_nothing_is_taken_has_none(campaign: Campaign) -> None:  # noqa: F811 - a fixture
+def test_a_list_of_which_nothing_is_taken_has_none(campaign: Campaign) -> None:
     head, *_, bad = LIST.splitlines(keepends=True)
     assert upload(campaign, (head + bad).encode()).longest is None

@@ -15,9 +15,7 @@ from app.intake import imports, single_entry
 from app.intake.imports import Refused
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient
-from tests.intake.test_imports import LIST, author, campaign
-
-__all__ = ["campaign"]
+from tests.intake.lists import LIST, author
 
 TYPED = {
     "管理番号": "K1", "電話番号": "090-1234-5678", "氏名": "山田 太郎", "請求金額": "1000", "支払期限": "2026-12-26",

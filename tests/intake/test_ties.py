@@ -1,6 +1,5 @@
 """A merge field takes its value from a column of another name; what the list calls it stays in its exports."""
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -10,25 +9,11 @@ from app.campaigns import preflight
 from app.campaigns.rendering import open_fields, own_columns, page_texts, sms_text
 from app.exports import status_file
 from app.extensions import db
-from app.intake import import_run, imports, proposals, single_entry
+from app.intake import imports, proposals, single_entry
 from app.intake.mapping import ColumnMapping, Question, propose
-from app.models import Campaign, Import, Recipient
+from app.models import Campaign, Recipient
 from app.values.answers import QuestionKind
-from tests.intake.test_imports import LIST, author, campaign, counts, upload
-
-__all__ = ["campaign"]
-
-
-def stored(campaign: Campaign, content: str, name: str = "名簿.csv") -> Import:
-    import_id = imports.store(campaign.id, name, io.BytesIO(content.encode()), user_id=author(campaign))
-    return db.session.get_one(Import, import_id)
-
-
-def taken(row: Import, mapping: ColumnMapping) -> Import:
-    imports.start(row.id, mapping)
-    import_run.run(row.id)
-    db.session.expire_all()
-    return row
+from tests.intake.lists import LIST, author, counts, stored, taken, upload
 
 
 def person(reference: str = "K1") -> Recipient:

@@ -15,7 +15,7 @@ from app.providers.sms.base import Report, ReportState
 from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.launched import Job, give_witness_phone, received, to_own_number
-from tests.outcomes.test_unknown import make_due, proven_absent, settled, witnessed
+from tests.outcomes.proving_absence import make_due, proven_absent, settled, witnessed
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]

@@ -17,7 +17,7 @@ from app.providers.sms.base import Page, UnclearAnswer
 from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests.launched import Job, give_witness_phone, received
-from tests.outcomes.test_unknown import make_due, witnessed
+from tests.outcomes.proving_absence import make_due, witnessed
 
 Launched = Callable[..., Job]
 

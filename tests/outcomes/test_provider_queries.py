@@ -1,7 +1,6 @@
 """Asking about many attempts at once: a provider that gives no answer, or wishes for fewer questions, gets few."""
 
 import time
-from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -11,7 +10,7 @@ from app.outcomes.provider_queries import ask, ask_account, rest_s
 from app.providers.http import Request, Response
 from app.providers.sms.base import UnclearAnswer
 from tests import factories
-from tests.providers.rawserver import Peer, RawServer
+from tests.providers.rawserver import Peer, RawServer, answering
 
 MANY = 60
 
@@ -54,16 +53,6 @@ def test_one_answer_among_many_that_fail_keeps_it_asking() -> None:
         asked = ask(requests(server, 5), read)
     assert len(asked.found) == MANY - 10
     assert not asked.silent
-
-
-def answering(status: bytes, *lines: bytes) -> Callable[[Peer], None]:
-    answer = b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"Content-Length: 0", b"", b""])
-
-    def serve(peer: Peer) -> None:
-        while peer.read():
-            peer.sock.sendall(answer)
-
-    return serve
 
 
 def ok_only(_number: int, response: Response) -> bytes:

@@ -1,6 +1,6 @@
 """The sandbox as the payment provider of made-up companies."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,14 +11,11 @@ from flask import Flask
 from app import config
 from app.config import Settings
 from app.payments import bulkhead, checkout
-from sandbox.harness import Sandbox, running_sandbox
+from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, make_buyer
+from tests.payments.stand_ins import listener, running_site, shops
 
-
-@pytest.fixture(scope="session")
-def running_site() -> Iterator[Sandbox]:
-    with running_sandbox() as sandbox:
-        yield sandbox
+__all__ = ["listener", "running_site", "shops"]
 
 
 @pytest.fixture

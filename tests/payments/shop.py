@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from app.payments.checkout import Outcome
 from sandbox.harness import Sandbox
 from tests import factories
 
+MANAGER = "user:1"
 RETURN, BACK = "http://localhost/p/return", "http://localhost/p/return?back=1"
 
 
@@ -124,3 +126,12 @@ def make_buyer(
     made = Buyer(app, database, site, tenant_id, account_id, campaign_id, person)
     made.set("page_state = 'viewed', link_expires_at = %s", datetime.now(UTC) + timedelta(days=1))
     return made
+
+
+def act(buyer: Buyer, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
+        return function(*args, actor=MANAGER, **named)
+
+
+def audited(buyer: Buyer) -> list[tuple[str, str]]:
+    return buyer.database.execute("SELECT act, target FROM audit_entry ORDER BY id").fetchall()

@@ -3,10 +3,8 @@
 `make contract` prints these as a table, provider by case. A provider that doesn't offer a case says so by skipping it.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -14,9 +12,6 @@ import psycopg
 import pytest
 from flask import Flask
 
-from app import config
-from app.config import Settings
-from app.payments import bulkhead, checkout, operations
 from app.payments.checkout import Outcome
 from app.payments.gateway import NoAnswer, ask
 from app.providers.http import Request
@@ -28,7 +23,7 @@ from tests.payments.cases_after import AFTER
 from tests.payments.sdks import paypay_client
 from tests.payments.shop import BACK, RETURN
 from tests.payments.stand import TRAITS, Stand, make_stand
-from tests.providers.rawserver import Peer, RawServer
+from tests.providers.rawserver import RawServer
 
 AMOUNT = 12_000
 JAPAN = ZoneInfo("Asia/Tokyo")
@@ -286,32 +281,6 @@ CASES: dict[str, Callable[[Stand], None]] = {
     "listed by day": listed_by_day,
     **AFTER,
 }
-
-
-@pytest.fixture
-def listener() -> Iterator[RawServer]:
-    with RawServer(*[_take] * 30) as server:
-        yield server
-
-
-def _take(peer: Peer) -> None:
-    peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-
-@pytest.fixture
-def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """All payment providers, with nothing in their books; the application speaks to them and waits less than usual."""
-    del app
-    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(operations, "_REFUND_PAUSE_S", 0.02)
-    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
-    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
-    running_site.reset()
-    bulkhead.forget()
-    bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}
-    config.install(replace(settings, **bases, send_timeout_s=5))
-    yield running_site
-    running_site.addresses(**{f"{name}_webhooks": {} for name in PROVIDERS})
 
 
 @pytest.mark.parametrize("case", CASES)

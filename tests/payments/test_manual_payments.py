@@ -12,8 +12,7 @@ from app.payments import asking, attempts, checkout, manual_payments, operations
 from app.payments.manual_payments import Money
 from app.problems import Refused
 from app.states.vocabulary import PaymentState
-from tests.payments.shop import Buyer
-from tests.payments.test_operations import MANAGER, act, audited
+from tests.payments.shop import MANAGER, Buyer, act, audited
 
 
 def settle(

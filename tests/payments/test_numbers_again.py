@@ -1,8 +1,8 @@
 """Row numbers that come again, as after a restored backup: nobody pays on a page that was made for somebody else."""
 
 from app.payments.checkout import Outcome
+from tests.payments.nights import found, night
 from tests.payments.shop import Buyer, make_buyer
-from tests.payments.test_reconciliation import found, night
 
 
 def again(buyer: Buyer) -> Buyer:

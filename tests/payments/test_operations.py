@@ -1,7 +1,6 @@
 """What staff do about a payment: money back, an end to what is under way, a problem closed."""
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,14 +14,7 @@ from app.payments.operations import Given
 from app.problems import Refused
 from app.providers.payments.base import RefundStatus
 from app.states.vocabulary import PaymentState
-from tests.payments.shop import Buyer
-
-MANAGER = "user:1"
-
-
-def act(buyer: Buyer, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        return function(*args, actor=MANAGER, **named)
+from tests.payments.shop import Buyer, act, audited
 
 
 def newest(buyer: Buyer) -> int:
@@ -38,10 +30,6 @@ def paid(buyer: Buyer) -> int:
 
 def refunds(buyer: Buyer) -> list[int]:
     return [made.amount for made in buyer.stripe().v1.refunds.list().data]
-
-
-def audited(buyer: Buyer) -> list[tuple[str, str]]:
-    return buyer.database.execute("SELECT act, target FROM audit_entry ORDER BY id").fetchall()
 
 
 # --- refund ---

@@ -22,10 +22,7 @@ from app.providers.payments.base import ChargeStatus
 from sandbox.harness import Sandbox
 from tests.payments.shop import choose
 from tests.payments.stand import Stand, make_stand
-from tests.payments.test_conformance import shops
 from tests.providers.rawserver import Peer, RawServer
-
-__all__ = ["shops"]
 
 THREADS, ACTS_EACH = 4, 7
 # what an act may come to beside being done: refused with words, no answer, a page that is over

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -20,6 +19,7 @@ from app.values.japan_time import TOKYO
 from jobs import due
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
+from tests.payments.nights import found, night
 from tests.payments.shop import Buyer, choose, make_buyer
 
 
@@ -27,18 +27,6 @@ from tests.payments.shop import Buyer, choose, make_buyer
 def app_scope(buyer: Buyer) -> Iterator[None]:
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         yield
-
-
-def night(buyer: Buyer, days: int = 1) -> None:
-    """Compare as the job does so many nights after today."""
-    with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        reconciliation.compare(buyer.tenant_id, datetime.now(UTC) + timedelta(days=days))
-
-
-def found(buyer: Buyer) -> list[tuple[Any, ...]]:
-    return buyer.database.execute(
-        "SELECT kind, ours_yen, theirs_yen, settled_by FROM payment_difference ORDER BY id"
-    ).fetchall()
 
 
 def test_books_that_agree_leave_nothing(buyer: Buyer) -> None:

@@ -113,3 +113,13 @@ class RawServer:
             thread.join(5)
         for sock in self._socks:
             sock.close()
+
+
+def answering(status: bytes, *lines: bytes) -> Callable[[Peer], None]:
+    answer = b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"Content-Length: 0", b"", b""])
+
+    def serve(peer: Peer) -> None:
+        while peer.read():
+            peer.sock.sendall(answer)
+
+    return serve

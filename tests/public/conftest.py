@@ -1,6 +1,6 @@
 """Companies whose SMS have gone out, and people with browsers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from flask import Flask
 
 from tests import factories
 from tests.public.browser import Browser
+from tests.public.served import Visitor, web
 
 ANSWERS = {"q1_calendar": "西暦", "q1_year": "1980", "q1_month": "1", "q1_day": "2", "q2": "0123"}
 WRONG = ANSWERS | {"q2": "9999"}
@@ -81,3 +82,25 @@ def events(database: psycopg.Connection) -> Callable[[Sent], list[tuple[str, str
         ).fetchall()
 
     return read
+
+
+@pytest.fixture(scope="module")
+def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Where the web server listens."""
+    del product  # the database is migrated
+    with web(environment, tmp_path_factory.mktemp("web")) as chosen:
+        yield chosen
+
+
+@pytest.fixture
+def visit(port: int) -> Iterator[Callable[[], Visitor]]:
+    """Make visitors."""
+    made: list[Visitor] = []
+
+    def visitor() -> Visitor:
+        made.append(Visitor(port))
+        return made[-1]
+
+    yield visitor
+    for one in made:
+        one.close()

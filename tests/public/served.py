@@ -2,10 +2,17 @@
 
 import http.client
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
+from dev.process import free_port, spawn, stop, wait_until
+from dev.stack import answers, serve
+
+ROOT = Path(__file__).parents[2]
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -69,3 +76,17 @@ class Visitor:
         page = self.ask("GET", path)
         assert page.status == 200, page
         return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+
+
+@contextmanager
+def web(environment: dict[str, str], folder: Path) -> Iterator[int]:
+    """Run the web server; give its port."""
+    chosen = free_port()
+    log = folder / "web.log"
+    process = spawn(serve("wsgi:app", chosen), log=log, env=environment, cwd=ROOT)
+    ready = partial(answers, f"http://127.0.0.1:{chosen}/healthz")
+    try:
+        wait_until(ready, process, name="the web server", log=log, limit_s=60)
+        yield chosen
+    finally:
+        stop(process)

@@ -17,20 +17,10 @@ from app import config, create_app, extensions, links
 from app.config import Settings
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
+from tests.public.page_headers import check_headers
 
 ROOT = Path(__file__).parents[2]
 ADDRESSES = ["/p", "/p/pay", "/p/return", "/p/answers", "/abcdefghijkmnpqr", "/nothing", "/static/page/none.css"]
-
-
-def check_headers(headers) -> None:
-    assert headers["Content-Security-Policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'"
-    )
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert "noindex" in headers["X-Robots-Tag"]
-    assert headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

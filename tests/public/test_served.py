@@ -6,61 +6,20 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from flask import Flask
 from psycopg import sql
 from werkzeug.datastructures import Headers
 
-from dev.process import free_port, spawn, stop, wait_until
-from dev.stack import answers, serve
 from tests.public.agents import AGENTS
 from tests.public.conftest import ANSWERS, WRONG, Sent
-from tests.public.served import Answer, Visitor
-from tests.public.test_doors import check_headers
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def web(environment: dict[str, str], folder: Path) -> Iterator[int]:
-    """Run the web server; give its port."""
-    chosen = free_port()
-    log = folder / "web.log"
-    process = spawn(serve("wsgi:app", chosen), log=log, env=environment, cwd=ROOT)
-    ready = partial(answers, f"http://127.0.0.1:{chosen}/healthz")
-    try:
-        wait_until(ready, process, name="the web server", log=log, limit_s=60)
-        yield chosen
-    finally:
-        stop(process)
-
-
-@pytest.fixture(scope="module")
-def port(product: Flask, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where the web server listens."""
-    del product  # the database is migrated
-    with web(environment, tmp_path_factory.mktemp("web")) as chosen:
-        yield chosen
-
-
-@pytest.fixture
-def visit(port: int) -> Iterator[Callable[[], Visitor]]:
-    """Make visitors."""
-    made: list[Visitor] = []
-
-    def visitor() -> Visitor:
-        made.append(Visitor(port))
-        return made[-1]
-
-    yield visitor
-    for one in made:
-        one.close()
+from tests.public.page_headers import check_headers
+from tests.public.served import Answer, Visitor, web
 
 
 def at_once(acts: list[Callable[[], Answer]]) -> list[Answer]:

@@ -9,9 +9,6 @@ from contextlib import contextmanager
 
 from tests.public.conftest import ANSWERS, Sent
 from tests.public.served import Visitor
-from tests.public.test_served import port, visit
-
-__all__ = ["port", "visit"]
 
 _HEAD = b"POST /p/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 _HALF_BODY = _HEAD + b"Content-Length: 100\r\n\r\nq1=1"

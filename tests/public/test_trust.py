@@ -16,7 +16,7 @@ from app.tenants import branding
 from tests import factories
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
-from tests.public.test_doors import check_headers
+from tests.public.page_headers import check_headers
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """KOMOJU's stand-in. There is no Python SDK: its answers hold the fields that KOMOJU's TypeScript SDK names."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -13,8 +12,8 @@ import pytest
 from sandbox.harness import Sandbox
 from tests.payments.shop import choose
 from tests.sandbox.conftest import Listener
+from tests.sandbox.komoju_shop import KEY, SECRET, WANTED, call, opened
 
-KEY, SECRET = "sk_test_shop", "komoju-secret"
 # komoju-typescript-sdk 1.0.0-beta.1, docs/Models: what always stands in an answer
 SESSION = (
     *("id", "resource", "mode", "amount", "currency", "session_url", "return_url", "default_locale"),
@@ -33,49 +32,6 @@ EVENT = ("id", "type", "resource", "created_at", "reason", "data")
 def told(sandbox: Sandbox, listener: Listener) -> Listener:
     sandbox.addresses(komoju_webhooks={KEY: {"url": listener.url, "secret": SECRET}})
     return listener
-
-
-def call(
-    sandbox: Sandbox,
-    method: str,
-    path: str,
-    body: object = None,
-    *,
-    key: str = KEY,
-    headers: dict[str, str] | None = None,
-) -> tuple[int, Any]:
-    login = base64.b64encode(f"{key}:".encode()).decode()
-    request = urllib.request.Request(
-        f"{sandbox.komoju_base}/{path}",
-        None if body is None else json.dumps(body).encode(),
-        {"Authorization": f"Basic {login}", "Content-Type": "application/json"} | (headers or {}),
-        method=method,
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-WANTED: dict[str, Any] = {
-    "amount": 12_300,
-    "currency": "JPY",
-    "return_url": "http://127.0.0.1:9/back?a=1",
-    "default_locale": "ja",
-    "expires_in_seconds": 3_600,
-    "payment_types": ["credit_card", "konbini", "bank_transfer"],
-    "payment_data": {"external_order_num": "ref-1", "capture": "auto"},
-    "metadata": {"reference": "ref-1"},
-}
-
-
-def opened(sandbox: Sandbox, **changes: Any) -> dict[str, Any]:
-    status, session = call(sandbox, "POST", "sessions", WANTED | changes)
-    assert status == 200
-    made: dict[str, Any] = session
-    return made
 
 
 def read(sandbox: Sandbox, session: dict[str, Any]) -> dict[str, Any]:

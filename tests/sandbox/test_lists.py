@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.harness import Sandbox
 from tests.sandbox.conftest import TENANT, until
-from tests.sandbox.test_switches import fates, post
+from tests.sandbox.karaden_sender import fates, post
 
 
 def listed(sandbox: Sandbox, tag: str = "") -> list[dict[str, Any]]:

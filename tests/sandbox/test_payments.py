@@ -12,7 +12,7 @@ from sandbox.harness import Sandbox, SandboxError
 from sandbox.schemas import fault
 from tests.payments.shop import choose
 from tests.sandbox.conftest import Listener
-from tests.sandbox.test_komoju import KEY, SECRET, call, opened
+from tests.sandbox.komoju_shop import KEY, SECRET, call, opened
 
 SHAPE = {
     "name*": str,

@@ -11,27 +11,7 @@ import pytest
 from sandbox.faults import AMOUNTS, FAULTS, FLAGS
 from sandbox.harness import Sandbox, SandboxError
 from tests.sandbox.conftest import TENANT, Listener, until
-
-FORM = {"service_id": "1", "to": "09012345678", "body": "本文", "tags[]": "ref"}
-
-
-def post(sandbox: Sandbox, timeout: float = 5, **form: str) -> int:
-    request = urllib.request.Request(
-        f"{sandbox.karaden_base}/{TENANT}/messages",
-        data=urlencode(FORM | form).encode(),
-        headers={"Authorization": "Bearer token"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            response.read()
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-
-
-def fates(sandbox: Sandbox) -> list[tuple[str, int | None, bool]]:
-    return [(row["fate"], row["status"], row["accepted"] is not None) for row in sandbox.ledger()]
+from tests.sandbox.karaden_sender import FORM, fates, post
 
 
 @pytest.mark.parametrize(

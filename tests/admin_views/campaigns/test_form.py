@@ -12,40 +12,7 @@ from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign
 from tests import factories
-
-TEXT = "【みどり信販】{氏名}様 {リンク}"
-
-
-def _no_question(place):
-    return {f"questions-{place}-{name}": "" for name in ("label", "column_name", "choices")} | {
-        f"questions-{place}-kind": "text"
-    }
-
-
-def _form(**values):
-    return {
-        "name": "12月度のご案内",
-        "sms_text": TEXT,
-        "page_title": "お支払いのご案内",
-        "page_text": "{氏名}様\r\n本文です。\r\n",
-        "page_language": "ja",
-        "max_failures": "5",
-        "validity": "period",
-        "link_amount": "14",
-        "link_unit": "days",
-        "until": "",
-        "questions-0-label": "生年月日",
-        "questions-0-kind": "date",
-        "questions-0-column_name": "",
-        "questions-1-label": "ご契約のプラン",
-        "questions-1-kind": "choice",
-        "questions-1-column_name": "プラン",
-        "questions-1-choices": "松\r\n 竹 \r\n\r\n梅",
-        "questions-0-choices": "",
-        **_no_question(2),
-        **_no_question(3),
-        **values,
-    }
+from tests.admin_views.campaign_pages import TEXT, campaign_form, no_question
 
 
 def _stored(app, house):
@@ -70,7 +37,7 @@ def _words(answer):
 
 def test_a_campaign_is_written_and_leads_on_to_its_page(app, browser_of, ours):
     browser = browser_of(ours.clerk)
-    answer = browser.post("/admin/campaign/new/", _form(sms_account_id=str(ours.sms_account)))
+    answer = browser.post("/admin/campaign/new/", campaign_form(sms_account_id=str(ours.sms_account)))
     row = _stored(app, ours)
     assert answer.headers["Location"] == f"/admin/campaign/{row.id}/"
     assert (row.tenant_id, row.state, row.sms_account_id, row.created_by) == (
@@ -87,7 +54,7 @@ def test_a_campaign_is_written_and_leads_on_to_its_page(app, browser_of, ours):
 
 def test_the_form_comes_back_as_it_was_written(browser_of, app, ours):
     browser = browser_of(ours.clerk)
-    browser.post("/admin/campaign/new/", _form(link_amount="36", link_unit="hours", max_failures="7"))
+    browser.post("/admin/campaign/new/", campaign_form(link_amount="36", link_unit="hours", max_failures="7"))
     row = _stored(app, ours)
     page = browser.get(f"/admin/campaign/edit/?id={row.id}").get_data(as_text=True)
     assert TEXT in page
@@ -100,17 +67,17 @@ def test_the_form_comes_back_as_it_was_written(browser_of, app, ours):
 
 def test_questions_change_places_and_go(app, browser_of, ours):
     browser = browser_of(ours.clerk)
-    browser.post("/admin/campaign/new/", _form())
+    browser.post("/admin/campaign/new/", campaign_form())
     row = _stored(app, ours)
     first_id = row.questions[0].id
-    data = _form(revision=_revision(browser, row.id))
+    data = campaign_form(revision=_revision(browser, row.id))
     data |= {"questions-0-label": "", "questions-2-label": "契約番号下4桁", "questions-2-kind": "last4"}
     assert browser.post(f"/admin/campaign/edit/?id={row.id}", data).status_code == 302
     after = _stored(app, ours)
     assert [(q.position, q.label) for q in after.questions] == [(1, "ご契約のプラン"), (2, "契約番号下4桁")]
     assert after.questions[0].id == first_id
-    data = _form(revision=_revision(browser, row.id))
-    data |= _no_question(0) | _no_question(1)
+    data = campaign_form(revision=_revision(browser, row.id))
+    data |= no_question(0) | no_question(1)
     answer = browser.post(f"/admin/campaign/edit/?id={row.id}", data)
     assert answer.status_code == 302, _words(answer)
     assert _stored(app, ours).questions == []
@@ -151,7 +118,7 @@ def test_questions_change_places_and_go(app, browser_of, ours):
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_typed_is_lost(app, browser_of, ours, changes, says):
-    answer = browser_of(ours.clerk).post("/admin/campaign/new/", _form(**changes))
+    answer = browser_of(ours.clerk).post("/admin/campaign/new/", campaign_form(**changes))
     assert answer.status_code == 200
     assert says in _words(answer)
     page = answer.get_data(as_text=True)
@@ -162,14 +129,14 @@ def test_what_cannot_be_is_refused_and_nothing_typed_is_lost(app, browser_of, ou
 
 
 def test_a_draft_may_wait_for_its_texts(app, browser_of, ours):
-    empty = _form(sms_text="", page_title="", page_text="") | _no_question(0) | _no_question(1)
+    empty = campaign_form(sms_text="", page_title="", page_text="") | no_question(0) | no_question(1)
     assert browser_of(ours.clerk).post("/admin/campaign/new/", empty).status_code == 302
     assert _stored(app, ours).questions == []
 
 
 def test_there_is_no_fifth_question(app, browser_of, ours):
     five = {f"questions-{n}-{name}": value for n in range(5) for name, value in (("label", f"問{n}"), ("kind", "text"))}
-    browser_of(ours.clerk).post("/admin/campaign/new/", _form(**five))
+    browser_of(ours.clerk).post("/admin/campaign/new/", campaign_form(**five))
     with app.app_context(), tenancy.tenant(ours.tenant):
         found = db.session.query(Campaign).order_by(Campaign.id.desc()).first()
         assert found is not None
@@ -181,7 +148,7 @@ def test_the_longest_text_that_can_reach_anybody(browser_of, ours, spare, fits):
     """Fields empty, the link at its length, an emoji two: 70 units pass, 71 don't."""
     filler = "あ" * (70 - links.length() - len("みどり信販") - 2 + spare)
     answer = browser_of(ours.clerk).post(
-        "/admin/campaign/new/", _form(sms_text=f"{{会社名}}{{氏名}}😀{filler}{{リンク}}")
+        "/admin/campaign/new/", campaign_form(sms_text=f"{{会社名}}{{氏名}}😀{filler}{{リンク}}")
     )
     assert (answer.status_code == 302) is fits
     if not fits:
@@ -198,7 +165,9 @@ def test_the_page_tells_the_counting_script_what_the_server_counts_with(browser_
 
 def test_a_fixed_time_is_japans(app, browser_of, ours):
     moment = (datetime.now(UTC) + timedelta(days=10)).replace(second=0, microsecond=0, tzinfo=None)
-    answer = browser_of(ours.clerk).post("/admin/campaign/new/", _form(validity="until", until=moment.isoformat()))
+    answer = browser_of(ours.clerk).post(
+        "/admin/campaign/new/", campaign_form(validity="until", until=moment.isoformat())
+    )
     assert answer.status_code == 302
     row = _stored(app, ours)
     assert (row.link_minutes, row.link_until) == (None, from_jst(moment))
@@ -209,16 +178,16 @@ def test_a_fixed_time_is_japans(app, browser_of, ours):
 def test_a_change_makes_the_check_void(app, browser_of, ours):
     browser = browser_of(ours.clerk)
     revision = _revision(browser, ours.campaign)
-    browser.post(f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=revision))
+    browser.post(f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=revision))
     assert _revision(browser, ours.campaign) == str(int(revision) + 1)
 
 
 def test_two_clerks_do_not_write_over_each_other(app, browser_of, ours):
     browser = browser_of(ours.clerk)
     revision = _revision(browser, ours.campaign)
-    browser.post(f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=revision, page_title="先に書いた"))
+    browser.post(f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=revision, page_title="先に書いた"))
     late = browser.post(
-        f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=revision, page_title="あとで書いた")
+        f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=revision, page_title="あとで書いた")
     )
     assert "ほかの人が先に" in _words(late)
     assert "あとで書いた" in late.get_data(as_text=True)
@@ -232,7 +201,7 @@ def test_questions_stand_once_there_are_people(app, browser_of, ours):
     assert "名簿を取り込んだあとは変えられません" in page
     assert 'name="questions-0-label"' not in page
     answer = browser.post(
-        f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=_revision(browser, ours.campaign))
+        f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=_revision(browser, ours.campaign))
     )
     assert answer.status_code == 302
     assert [(q.id, q.label) for q in _stored(app, ours).questions] == before
@@ -245,7 +214,7 @@ def test_nothing_changes_after_the_launch(app, browser_of, ours):
         factories.launch(ours.tenant, ours.campaign)
     for answer in (
         browser.get(f"/admin/campaign/edit/?id={ours.campaign}"),
-        browser.post(f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=revision, name="あとから")),
+        browser.post(f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=revision, name="あとから")),
     ):
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/admin/campaign/{ours.campaign}/")
     assert _stored(app, ours).name == "みどり信販の配信"
@@ -269,7 +238,9 @@ def test_a_launch_between_reading_and_saving_wins(app, browser_of, ours, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "content_locked", look_then_launch)
-        answer = browser.post(f"/admin/campaign/edit/?id={ours.campaign}", _form(revision=revision, name="あとから"))
+        answer = browser.post(
+            f"/admin/campaign/edit/?id={ours.campaign}", campaign_form(revision=revision, name="あとから")
+        )
     assert "ほかの人が先に" in _words(answer)
     assert _stored(app, ours).name == "みどり信販の配信"
 
@@ -293,7 +264,7 @@ def test_a_list_that_arrives_between_reading_and_saving_keeps_its_questions(app,
 
     with monkeypatch.context() as patch:
         patch.setattr(lifecycle, "questions_locked", look_then_arrive)
-        answer = browser.post(f"/admin/campaign/edit/?id={draft}", _form(revision=revision) | _no_question(0))
+        answer = browser.post(f"/admin/campaign/edit/?id={draft}", campaign_form(revision=revision) | no_question(0))
     assert "名簿の取り込みが始まったため" in _words(answer)
     assert [q.label for q in _stored(app, ours).questions] == ["生年月日", "契約番号下4桁"]
 
@@ -306,7 +277,7 @@ def test_the_words_can_change_after_the_list_came(app, browser_of, ours):
     fields = set(re.findall(r'<(?:input|select|textarea)[^>]*name="([^"]+)"', page))
     before = _stored(app, ours)
     typed = {"revision": str(before.revision), "retry_times": "3", "retry_after_minutes": "60", "profile": "normal"}
-    wanted = {name: value for name, value in _form(name="短くしました", **typed).items() if name in fields}
+    wanted = {name: value for name, value in campaign_form(name="短くしました", **typed).items() if name in fields}
     assert not [name for name in wanted if name.startswith("questions")]
     answer = browser.post(f"/admin/campaign/edit/?id={ours.campaign}", wanted)
     assert answer.status_code == 302, _words(answer)
@@ -328,11 +299,11 @@ def test_an_empty_list_says_what_to_do(app, browser_of):
 
 def test_a_name_in_kana_is_asked_as_set(app, browser_of, ours):
     names = {"questions-0-label": "お名前（カナ）", "questions-0-kind": "text", "questions-0-kana": "kana"}
-    saved = browser_of(ours.clerk).post("/admin/campaign/new/", _form(**names) | {"questions-1-kana": "kana"})
+    saved = browser_of(ours.clerk).post("/admin/campaign/new/", campaign_form(**names) | {"questions-1-kana": "kana"})
     assert saved.status_code == 302
     assert [question.kana for question in _stored(app, ours).questions] == ["kana", "kana"]
     # a kind that has no letters has no such setting
-    browser_of(ours.clerk).post("/admin/campaign/new/", _form(**names) | {"questions-0-kind": "date"})
+    browser_of(ours.clerk).post("/admin/campaign/new/", campaign_form(**names) | {"questions-0-kind": "date"})
     assert [question.kana for question in _stored(app, ours).questions] == ["as_written", "as_written"]
 
 
@@ -346,12 +317,12 @@ def test_a_name_in_kana_is_asked_as_set(app, browser_of, ours):
     ],
 )
 def test_choices_that_nobody_could_tell_apart_are_refused(browser_of, ours, typed, advice):
-    assert advice in _words(browser_of(ours.clerk).post("/admin/campaign/new/", _form(**typed)))
+    assert advice in _words(browser_of(ours.clerk).post("/admin/campaign/new/", campaign_form(**typed)))
 
 
 def test_a_weak_set_is_warned_about_when_it_is_written(browser_of, ours):
     clerk = browser_of(ours.clerk)
-    alone = _form(**{"questions-0-label": "契約番号下4桁", "questions-0-kind": "last4"}) | _no_question(1)
+    alone = campaign_form(**{"questions-0-label": "契約番号下4桁", "questions-0-kind": "last4"}) | no_question(1)
     saved = clerk.post("/admin/campaign/new/", alone, follow_redirects=True)
     assert "約2,000人に1人の割合でページが開きます" in _words(saved)
-    assert "推測されやすい" not in _words(clerk.post("/admin/campaign/new/", _form(), follow_redirects=True))
+    assert "推測されやすい" not in _words(clerk.post("/admin/campaign/new/", campaign_form(), follow_redirects=True))

@@ -14,7 +14,7 @@ from app.campaigns.send_windows import DAYS
 from app.extensions import db
 from app.models import Campaign, SmsAccount, Tenant, TrialMessage
 from app.values.japan_time import TOKYO
-from tests.admin_views.campaigns.test_form import _form
+from tests.admin_views.campaign_pages import campaign_form
 from tests.admin_views.conftest import Browser, House, plain, words
 
 WORKDAYS = {f"hours-{day}_{end}": time for day in DAYS[:5] for end, time in (("from", "09:00"), ("to", "18:00"))}
@@ -49,7 +49,7 @@ def test_hours_start_deadline_and_retries_are_written_and_come_back(app: Flask, 
         "retry_times": "1",
         "retry_after_minutes": "15",
     }
-    assert clerk.post("/admin/campaign/new/", _form(**typed)).status_code == 302
+    assert clerk.post("/admin/campaign/new/", campaign_form(**typed)).status_code == 302
     row = newest(app, ours)
     assert row.send_window == {
         "days": {"mon": ["09:30", "18:00"], **{day: ["09:00", "18:00"] for day in DAYS[1:5]}},
@@ -66,7 +66,7 @@ def test_hours_start_deadline_and_retries_are_written_and_come_back(app: Flask, 
 
 
 def test_without_a_word_the_companys_hours_count(app: Flask, clerk: Browser, ours: House) -> None:
-    clerk.post("/admin/campaign/new/", _form())
+    clerk.post("/admin/campaign/new/", campaign_form())
     row = newest(app, ours)
     assert (row.send_window, row.profile, row.starts_at, row.deadline_at) == (None, "normal", None, None)
     assert (row.retry_times, row.retry_after_minutes) == (3, 60)
@@ -93,7 +93,7 @@ def test_without_a_word_the_companys_hours_count(app: Flask, clerk: Browser, our
 def test_what_makes_no_sense_is_refused_and_nothing_typed_is_lost(
     clerk: Browser, ask: Callable[[Any], list[Any]], changes: dict[str, str], said: str
 ) -> None:
-    answer = clerk.post("/admin/campaign/new/", _form(**{**HOURS, "hours-fri_to": "17:45", **changes}))
+    answer = clerk.post("/admin/campaign/new/", campaign_form(**{**HOURS, "hours-fri_to": "17:45", **changes}))
     page = answer.get_data(as_text=True)
     assert answer.status_code == 200
     assert said in plain(page)
@@ -104,7 +104,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_typed_is_lost(
 
 def test_the_deadline_comes_after_the_start(clerk: Browser) -> None:
     at = local(datetime.now(UTC) + timedelta(days=1))
-    page = clerk.post("/admin/campaign/new/", _form(starts=at, deadline=at)).get_data(as_text=True)
+    page = clerk.post("/admin/campaign/new/", campaign_form(starts=at, deadline=at)).get_data(as_text=True)
     assert "送信を始める日時より後に" in page
 
 

@@ -24,6 +24,7 @@ from app.models import AuditEntry, Campaign, Recipient, Slice
 from app.values.japan_time import TOKYO
 from jobs.campaigns import preflight
 from tests import factories
+from tests.admin_views.campaign_pages import check, digest_on, page_of, send
 from tests.admin_views.conftest import Browser, House
 
 
@@ -34,31 +35,6 @@ def campaign(app: Flask, ours: House) -> int:
         made = factories.campaign(ours.tenant, sms_account_id=ours.sms_account, name="訪問/日時のご連絡")
         factories.people(ours.tenant, made, 3)
         return made
-
-
-def page_of(browser: Browser, url: str) -> str:
-    answer = browser.get(url)
-    assert answer.status_code == 200, url
-    return answer.get_data(as_text=True)
-
-
-def check(browser: Browser, campaign: int) -> str:
-    answer = browser.post(f"/admin/campaign/{campaign}/check/")
-    assert answer.status_code == 303
-    return page_of(browser, answer.location)
-
-
-def digest_on(browser: Browser, campaign: int) -> str:
-    found = re.search(r'name="digest" value="(\w+)"', page_of(browser, f"/admin/campaign/{campaign}/send/"))
-    assert found
-    return found[1]
-
-
-def send(browser: Browser, campaign: int) -> str:
-    check(browser, campaign)
-    answer = browser.post(f"/admin/campaign/{campaign}/send/", {"digest": digest_on(browser, campaign)})
-    assert (answer.status_code, answer.location) == (303, f"/admin/campaign/{campaign}/status/")
-    return page_of(browser, answer.location)
 
 
 def sms_states(campaign: int) -> Any:

@@ -10,7 +10,7 @@ from app.campaigns.sms_length import LIMIT, units
 from app.extensions import db
 from app.models import AuditEntry, Campaign
 from tests import factories
-from tests.admin_views.campaigns.test_send import page_of, send
+from tests.admin_views.campaign_pages import page_of, send
 from tests.admin_views.conftest import House
 from tests.admin_views.uploads import HEAD, imported
 

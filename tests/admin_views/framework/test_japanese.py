@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -13,51 +12,10 @@ from admin_views.recipients.person_page import _KINDS
 from admin_views.staff.audit import ACTS
 from admin_views.staff.reauthentication import FRESH
 from app.auth.staff import Role
+from tests.admin_views.english import english_in
 from tests.admin_views.estate import empty, furnish_all
-from tests.admin_views.staff.test_second_factor import Door, set_up
+from tests.admin_views.signing_in import Door, set_up
 from tests.admin_views.tour import ONLY_LEAD_ON, ROLES, posts, rules, tour
-
-# Names, units and what people type; nothing that is said to them.
-ALLOWED = {
-    "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
-    "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
-    "Google", "Microsoft", "Authenticator", "QR", "IP", "Chrome", "Windows",
-    "whsec", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
-}  # fmt: skip
-_SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")
-_DATA = re.compile(
-    r"https?://\S+|\{[^}]*\}|[\w.+-]+@[\w.-]+|K\d+|\w+\.csv|karaden-token|sk_test_\d+|midori\d+|[0-9a-f]{8}-[0-9a-f-]+|\bcode-\d+"
-)
-
-
-class _Reader(HTMLParser):
-    """Collects what a person sees or a screen reader says; not what somebody typed into a field."""
-
-    def __init__(self):
-        super().__init__()
-        self.silent = 0
-        self.said: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.silent += tag in {"script", "style", "textarea", "code"}
-        self.said += [value for name, value in attrs if name in _SPOKEN and value]
-        typed = dict(attrs)
-        if tag == "input" and typed.get("type") in {"submit", "button"}:
-            self.said.append(typed.get("value") or "")
-
-    def handle_endtag(self, tag):
-        self.silent -= tag in {"script", "style", "textarea", "code"}
-
-    def handle_data(self, data):
-        if not self.silent:
-            self.said.append(data)
-
-
-def english_in(page: str) -> list[str]:
-    reader = _Reader()
-    reader.feed(page)
-    text = _DATA.sub(" ", " ".join(reader.said))
-    return [word for word in re.findall(r"[A-Za-z]{2,}", text) if word not in ALLOWED]
 
 
 def test_the_reader_reads():

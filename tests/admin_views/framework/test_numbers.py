@@ -6,7 +6,7 @@ from wtforms import Form
 from wtforms.validators import NumberRange, Optional
 
 from admin_views.framework.fields import AmountField, WholeField
-from tests.admin_views.campaigns.test_form import _form
+from tests.admin_views.campaign_pages import campaign_form
 
 ODD = ["9" * 400, "-" + "9" * 790, "1e400", "sNaN", "NaN", "-Infinity", "1_000", "٣", "１" * 400, "0x10", "1" * 101]
 
@@ -34,6 +34,6 @@ def test_numbers_as_people_type_them_are_read() -> None:
 
 def test_a_campaigns_form_says_so_and_goes_on(clerk, ours) -> None:
     del ours
-    page = clerk.post("/admin/campaign/new/", data=_form(retry_after_minutes="9" * 400))
+    page = clerk.post("/admin/campaign/new/", data=campaign_form(retry_after_minutes="9" * 400))
     assert page.status_code == 200
     assert "9" * 400 in page.get_data(as_text=True)

@@ -7,7 +7,7 @@ import pytest
 
 from admin_views.campaigns.preview import one_preview
 from app.models import Campaign
-from tests.admin_views.campaigns.test_form import _form
+from tests.admin_views.campaign_pages import campaign_form
 from tests.admin_views.conftest import only
 
 KINDS = ["1", "１", "\u0315\u0300", "\u200b", "（", "ー", "\ufdfa"]
@@ -29,7 +29,7 @@ def test_a_campaigns_form_refuses_each_field_by_length(app, clerk, ours, ask, fi
     for sign in KINDS:
         typed = (sign * 12_000)[:12_000]
         began = time.process_time()
-        page = clerk.post("/admin/campaign/new/", data=_form(**{field: typed}))
+        page = clerk.post("/admin/campaign/new/", data=campaign_form(**{field: typed}))
         took = time.process_time() - began
         assert page.status_code in {200, 422}
         text = page.get_data(as_text=True)

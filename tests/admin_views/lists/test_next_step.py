@@ -10,7 +10,7 @@ from app import queues
 from app.models import Campaign
 from jobs.intake import run_import
 from tests import factories
-from tests.admin_views.campaigns.test_send import digest_on, page_of
+from tests.admin_views.campaign_pages import digest_on, page_of
 from tests.admin_views.conftest import House
 from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, imported, one, upload, work
 

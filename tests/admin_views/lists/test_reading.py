@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Sequence
 
 import openpyxl
 import pytest
@@ -14,16 +13,9 @@ from jobs.intake import count_hidden_rows, run_import
 from tests import factories
 from tests.admin_views.conftest import House
 from tests.admin_views.uploads import chosen, people_of, upload
+from tests.admin_views.workbooks import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
 
-COVER: tuple[list[object], ...] = ([None, "契約管理部 御中"], [None, "2026年11月30日 出力"], [], [None, "取扱注意"])
-OWN_NAMES = ["№", "保険契約者様（漢字）", "お手元の番号（ハイフン不要）", "お生まれ", "証券№"]
-PEOPLE = (
-    [1, "佐藤　花子", "090-1234-5678", "S55.1.2", "K1"],
-    [2, "鈴木　一郎", "08012345678", "1980/1/2", "K2"],
-)
 TITLES = (["未入金者リスト（取扱注意）"], [None, None, "作成日：令和8年11月30日"], ["※赤字は要確認"])
-# two cells of a title, the first of which is empty, look like a headline that has an empty cell
-BROAD_TITLES = ([None, "未入金者リスト", "作成日：11月30日"], ["※赤字は要確認"])
 
 
 @pytest.fixture
@@ -36,18 +28,6 @@ def campaign(app: Flask, ours: House) -> int:
             page_text="ご案内",
             questions=[],
         )
-
-
-def book(**sheets: Sequence[Sequence[object]]) -> bytes:
-    made = openpyxl.Workbook()
-    made.remove(made.worksheets[0])
-    for name, rows in sheets.items():
-        sheet = made.create_sheet(name)
-        for row in rows:
-            sheet.append(list(row))
-    stream = io.BytesIO()
-    made.save(stream)
-    return stream.getvalue()
 
 
 def page_of(app, clerk, ours, url: str) -> str:

@@ -14,7 +14,7 @@ from app.extensions import db
 from app.intake import imports
 from app.models import Campaign, ImportFault, Question, Recipient
 from tests import factories
-from tests.admin_views.campaigns.test_send import page_of
+from tests.admin_views.campaign_pages import page_of
 from tests.admin_views.conftest import Browser, House
 from tests.admin_views.uploads import take, upload
 

@@ -13,7 +13,7 @@ from app.states import result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
 from tests import factories
-from tests.admin_views.framework.test_japanese import english_in
+from tests.admin_views.english import english_in
 
 
 def _row(app, model, row_id):

@@ -24,6 +24,7 @@ from app.providers.payments.base import (
     WebhookEvent,
 )
 from app.providers.payments.payjp import payjp
+from tests.providers.payments.payjp_answers import flow, session
 
 CONTRACT = Path(__file__).parents[3].parent / "shared" / "contracts" / "payjp" / "schemas-from-sdk-1.3.0.json"
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -40,37 +41,6 @@ ORDER = Order(
 def account(**settings: str) -> PaymentAccount:
     credentials = {"secret_key": "sk_test_secret", "webhook_token": "whook_token"}
     return PaymentAccount("https://api.pay.jp/", settings, credentials)
-
-
-def session(**changes: object) -> dict[str, Any]:
-    return {
-        "object": "checkout.session",
-        "id": "cs_test_1",
-        "mode": "payment",
-        "status": "open",
-        "amount_total": 12_300,
-        "currency": "jpy",
-        "payment_flow_id": None,
-        "payment_method_types": ["card"],
-        "expires_at": "2026-11-23T02:00:00Z",
-        "url": "https://checkout.pay.jp/cs_test_1",
-        "metadata": {"reference": "abc.12.p1"},
-    } | changes
-
-
-def flow(**changes: object) -> dict[str, Any]:
-    return {
-        "object": "payment_flow",
-        "id": "pfw_1",
-        "status": "succeeded",
-        "amount": 12_300,
-        "amount_received": 12_300,
-        "currency": "jpy",
-        "payment_method_types": ["card"],
-        "metadata": {"reference": "abc.12.p1"},
-        "created_at": "2026-11-23T01:00:00Z",
-        "updated_at": "2026-11-23T01:02:03Z",
-    } | changes
 
 
 def refunds(*given_back: tuple[int, str]) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Every payment provider's stand-in, as fixtures. A folder's conftest takes them over by importing them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import config
+from app.config import Settings
+from app.payments import bulkhead, checkout, operations
+from app.providers.payments import PROVIDERS
+from sandbox.harness import Sandbox, running_sandbox
+from tests.providers.rawserver import Peer, RawServer
+
+
+@pytest.fixture(scope="session")
+def running_site() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def listener() -> Iterator[RawServer]:
+    with RawServer(*[_take] * 30) as server:
+        yield server
+
+
+def _take(peer: Peer) -> None:
+    peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """All payment providers, with nothing in their books; the application speaks to them and waits less than usual."""
+    del app
+    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(operations, "_REFUND_PAUSE_S", 0.02)
+    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
+    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
+    running_site.reset()
+    bulkhead.forget()
+    bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}
+    config.install(replace(settings, **bases, send_timeout_s=5))
+    yield running_site
+    running_site.addresses(**{f"{name}_webhooks": {} for name in PROVIDERS})
