@@ -22,11 +22,11 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.intake import excel, excel_child, reader
+from app.intake import excel_child, excel_reader, reader
 from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected
 from app.intake.encodings import BadFile
-from app.intake.excel import Sheet
 from app.intake.excel_process import Bounds
+from app.intake.excel_reader import Sheet
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.reader import Table, read_table
 from app.intake.rules import make_rules
@@ -75,7 +75,7 @@ class _Here:
         self._reader = excel_child.Reader(stream, longest_cell, excel_child.Clock(0))
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
-        """Open a sheet, as `BookProcess` does."""
+        """Open a sheet, as `WorkbookProcess` does."""
         told = self._reader.open(wanted, hidden=hidden)
         hidden_columns: list[int] = []
         return Sheet(
@@ -101,7 +101,7 @@ def judge(made: List, tally: Tally, *, in_child: bool = False) -> None:
         if in_child:
             outcomes = _outcomes(file.data, made, tally)
         else:
-            with mock.patch.object(reader, "BookProcess", _Here):
+            with mock.patch.object(reader, "WorkbookProcess", _Here):
                 outcomes = _outcomes(file.data, made, tally)
     except BadFile as bad:
         tally.told += len(seen)
@@ -133,7 +133,7 @@ def _checked(table: Table, mapping: ColumnMapping, *, paid: bool) -> Iterator[Ou
 
 
 def _count_hidden(data: bytes, table: Table, made: List, tally: Tally) -> None:
-    counted = excel.count_hidden_rows(io.BytesIO(data), table.sheet)
+    counted = excel_reader.count_hidden_rows(io.BytesIO(data), table.sheet)
     hidden = sum(line.hidden and any(cell.text or cell.kind for cell in line.cells) for line in made.lines)
     if counted != hidden:
         tally.is_silent(f"{counted} hidden rows told of {hidden}: {made.manner}")

@@ -51,7 +51,7 @@ class Children:
         for name in {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()} - self._known:
             self._known.add(name)
             with contextlib.suppress(OSError):
-                if b"book_child.py" in Path(f"/proc/{name}/cmdline").read_bytes():
+                if b"excel_child.py" in Path(f"/proc/{name}/cmdline").read_bytes():
                     self.cpu_s[int(name)] = self.peak_mb[int(name)] = 0.0
         for pid in self.cpu_s:
             with contextlib.suppress(OSError, IndexError, ValueError):

@@ -1,1 +1,1 @@
-"""The database's history; `migrations.rights` holds the one form of row level security."""
+"""The database's history; `migrations.row_level_security` holds the one form of row level security."""

@@ -8,7 +8,7 @@ a page that a cache or a search engine keeps, a link that leaks by a referrer.
 from flask import Flask
 
 from app.web.headers import wrap
-from public import errors, headers, routes, sample, trust
+from public import errors, routes, sample, security_headers, trust
 
 
 def register(app: Flask) -> None:
@@ -22,4 +22,4 @@ def register(app: Flask) -> None:
     app.register_blueprint(trust.bp)
     app.register_blueprint(sample.bp)
     errors.register(app)
-    app.wsgi_app = wrap(app.wsgi_app, headers.choose)  # type: ignore[method-assign,assignment]
+    app.wsgi_app = wrap(app.wsgi_app, security_headers.choose)  # type: ignore[method-assign,assignment]

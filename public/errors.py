@@ -5,8 +5,8 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from app.web import bare_pages
-from public.headers import of_another_door
 from public.pages import notice
+from public.security_headers import of_another_door
 
 _NAMES = {404: "not_found", 405: "not_found", 429: "busy", 503: "held_up"}
 _FIRST_OF_OURS = 500

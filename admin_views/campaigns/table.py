@@ -14,7 +14,7 @@ from admin_views.campaigns.form import CampaignForm, least_units
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.filters import Choice, Days, states_of
-from admin_views.framework.keyset import COUNTED_TO
+from admin_views.framework.keyset_pagination import COUNTED_TO
 from admin_views.framework.model_view import SecureModelView, expose
 from app import links
 from app.campaigns import lifecycle, preflight, schedule

@@ -1,7 +1,7 @@
 """Filters of lists, in an address that says what they filter (`?campaign=12&sms=undelivered&from=2026-11-01`).
 
-A filter checks each row; one that an index serves may lead the walk instead (`keyset.Way`), or bound the ids that it
-passes.
+A filter checks each row; one that an index serves may lead the walk instead (`keyset_pagination.Way`), or bound the ids
+that it passes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import InstrumentedAttribute, Query
 
 from admin_views.framework.display import from_jst
-from admin_views.framework.keyset import Condition, Key, Way, column_of
+from admin_views.framework.keyset_pagination import Condition, Key, Way, column_of
 from admin_views.framework.scoping import M, as_id, rows
 from app.models import Slice
 from app.states.vocabulary import SmsState, Track

@@ -14,7 +14,18 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_views.framework.access import staff
 from admin_views.framework.filters import Filter, V
-from admin_views.framework.keyset import BadCursor, Check, Condition, Key, Listing, Place, Reading, Way, column_of, read
+from admin_views.framework.keyset_pagination import (
+    BadCursor,
+    Check,
+    Condition,
+    Key,
+    Listing,
+    Place,
+    Reading,
+    Way,
+    column_of,
+    read,
+)
 from admin_views.framework.scoping import M
 from app.extensions import db
 from app.models import User

@@ -27,7 +27,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
-from admin_views.framework import display, errors, fields, keyset, listing, scoping
+from admin_views.framework import display, errors, fields, keyset_pagination, listing, scoping
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.filters import Filter
 from admin_views.framework.scoping import M
@@ -171,7 +171,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
     search_hint = ""  # how to search, for whom a search found nothing
     number_columns: Sequence[str] = ()
     # columns that are shown only to who asks for them
-    walked_to = keyset.WALKED_TO
+    walked_to = keyset_pagination.WALKED_TO
     columns_on_request: Sequence[str] = ()
     # related rows that the columns shown need
     read_beside: Sequence[str] = ()
@@ -230,32 +230,32 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
         asked = [(offered[index], value) for index, _label, value in filters or []]
         order = None
         if sort_column is not None:
-            order = keyset.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
+            order = keyset_pagination.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
         search = search if self._search_supported else None
         ids = self.search_ids(search) if search else None
         way, checks = listing.plan(self.model.id, ids, order, self.usual_way(), asked)
         if search and ids is None:
             checks.append(listing.containing(self._search_fields_of_model(), search))
         beside = [pair[0] for pair in self._list_columns if pair[0] in inspect(self.model).relationships]
-        reading = keyset.Reading(self.get_query(), self.model, way, checks, [*beside, *self.read_beside])
-        found = listing.show(reading, page_size or keyset.COUNTED_TO)
+        reading = keyset_pagination.Reading(self.get_query(), self.model, way, checks, [*beside, *self.read_beside])
+        found = listing.show(reading, page_size or keyset_pagination.COUNTED_TO)
         return found.count, found.rows
 
-    def usual_way(self) -> keyset.Way:
+    def usual_way(self) -> keyset_pagination.Way:
         """Return the order in which a list stands when nothing else is asked for: the newest rows first."""
-        return keyset.Way((self.model.id,))
+        return keyset_pagination.Way((self.model.id,))
 
     def search_ids(self, search: str) -> list[int] | None:
         """Return the rows that an index finds by a text, None where the columns themselves are to be looked through."""
         del search
         return None
 
-    def _search_fields_of_model(self) -> list[keyset.Key]:
-        return [keyset.column_of(self.model, name) for name in self.column_searchable_list or ()]
+    def _search_fields_of_model(self) -> list[keyset_pagination.Key]:
+        return [keyset_pagination.column_of(self.model, name) for name in self.column_searchable_list or ()]
 
-    def listing(self) -> keyset.Listing[M]:
+    def listing(self) -> keyset_pagination.Listing[M]:
         """Return the page that is being shown."""
-        shown: keyset.Listing[M] = g.listing
+        shown: keyset_pagination.Listing[M] = g.listing
         return shown
 
     def asked_for(self, search: str | None, filters: Mapping[str, str]) -> dict[str, str]:
@@ -316,7 +316,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
 
     def _get_list_extra_args(self) -> ViewArgs:
         view_args = super()._get_list_extra_args()
-        view_args.page = 0  # pages begin at a row, not at a number (`keyset`)
+        view_args.page = 0  # pages begin at a row, not at a number (`keyset_pagination`)
         view_args.search = self._search_of(view_args.search or "")
         column = self._get_column_by_idx(view_args.sort)
         if column is None or column[0] not in self._sortable_columns:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Query, aliased
 from admin_views.accounts import payment_waits, sms_waits
 from admin_views.campaigns import live, preview
 from admin_views.framework.access import may_open, staff
-from admin_views.framework.keyset import COUNTED_TO
+from admin_views.framework.keyset_pagination import COUNTED_TO
 from admin_views.framework.scoping import rows
 from app.auth.staff import Role
 from app.campaigns import schedule

@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from admin_views.framework import display
 from admin_views.framework.filters import Choice, Days, RowChoice, states_of
-from admin_views.framework.keyset import Condition, column_of
+from admin_views.framework.keyset_pagination import Condition, column_of
 from admin_views.framework.model_view import SecureModelView
 from admin_views.recipients import person_page
 from admin_views.recipients.table import campaign_name, latest_campaigns

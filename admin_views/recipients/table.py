@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views.framework import display
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.filters import Choice, Days, RowChoice, SmsChoice, states_of
-from admin_views.framework.keyset import Way
+from admin_views.framework.keyset_pagination import Way
 from admin_views.framework.model_view import SecureModelView, expose
 from admin_views.framework.scoping import as_id, managers, rows
 from admin_views.recipients import held_words, person_page

@@ -53,7 +53,7 @@ def offered(user: User) -> Offer | None:
 
 def switch_on(user: User, typed: str) -> list[str] | None:
     """Take the factor into use if the code is right, and give the recovery codes; else None. The caller commits."""
-    if user.totp_since is not None or user.totp_sealed is None or not _takes_code(user, _read(typed)):
+    if user.totp_since is not None or user.totp_sealed is None or not _takes_totp_code(user, _read(typed)):
         return None
     user.totp_since = datetime.now(UTC)
     return renew_codes(user)
@@ -78,12 +78,12 @@ def check(user: User, typed: str) -> str:
     if user.totp_since is None:
         return ""
     read = _read(typed)
-    if _takes_code(user, read):
+    if _takes_totp_code(user, read):
         return "code"
     return "recovery" if _takes_recovery(user, read) else ""
 
 
-def _takes_code(user: User, read: str) -> bool:
+def _takes_totp_code(user: User, read: str) -> bool:
     assert user.totp_sealed is not None  # noqa: S101 - the callers looked
     if len(read) != 6 or not read.isdecimal():  # noqa: PLR2004 - digits of a code
         return False

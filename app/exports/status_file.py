@@ -21,7 +21,7 @@ from app.exports.columns import Column
 from app.exports.selection import Selection
 from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
-from app.values.csv_cells import neutralise
+from app.values.csv_injection import neutralise
 from app.values.xlsx_writer import workbook
 
 # the first is offered first: Excel makes dates and numbers of what stands in a CSV (0012, 3/4, 12E3)

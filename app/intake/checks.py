@@ -30,7 +30,7 @@ from app.values.carrier_text import (
     warnings,
 )
 from app.values.cell_text import MAY_HIDE, cleaned
-from app.values.csv_cells import UNWRITABLE, UNWRITABLE_SIGNS, restore
+from app.values.csv_injection import UNWRITABLE, UNWRITABLE_SIGNS, restore
 from app.values.kanji_variants import has_variants
 
 _LAST_DIGITS = 4
@@ -274,7 +274,7 @@ def _misshapen(row: Row, rules: Rules) -> Rejected:
 
 
 def _unwritable(row: Row, rules: Rules) -> Rejected:
-    """Refuse cells that hold NUL or half of a letter, which a book may write as _x0000_ or _xD800_."""
+    """Refuse cells that hold NUL or half of a letter, which a workbook may write as _x0000_ or _xD800_."""
     sheet_row, cells = row
     message = "表示できない文字（制御文字か、こわれた文字）が入っています。このセルを入力し直してください。"
     faults = [

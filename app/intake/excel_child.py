@@ -109,9 +109,9 @@ class Reader:
     """One workbook, opened again for each sheet that is looked at."""
 
     def __init__(self, stream: BinaryIO, cell: int, clock: Clock) -> None:
-        from app.intake import encodings, excel, reader  # noqa: PLC0415 - without the product
+        from app.intake import encodings, excel_reader, reader  # noqa: PLC0415 - without the product
 
-        self._books, self._refuse, self._bad_file = excel, reader.refuse_long_cells, encodings.BadFile
+        self._excel, self._refuse, self._bad_file = excel_reader, reader.refuse_long_cells, encodings.BadFile
         self._stream = stream
         self._cell = cell
         self._clock = clock
@@ -121,7 +121,7 @@ class Reader:
     def open(self, wanted: str, *, hidden: bool) -> dict[str, Any]:
         """Open a sheet."""
         self._clock.begin()
-        self._sheet = self._books.open_book(self._stream, wanted, hidden=hidden, earn=self._clock.earn)
+        self._sheet = self._excel.open_workbook(self._stream, wanted, hidden=hidden, earn=self._clock.earn)
         self._rows = self._sheet.rows
         return {"sheet": self._sheet.name, "names": self._sheet.names}
 
@@ -148,7 +148,7 @@ class Reader:
     def hidden(self, wanted: str) -> dict[str, Any]:
         """Count the rows that a sheet hides."""
         self._clock.begin()
-        return {"count": self._books.count_hidden_rows(self._stream, wanted, self._clock.earn)}
+        return {"count": self._excel.count_hidden_rows(self._stream, wanted, self._clock.earn)}
 
 
 def main() -> None:

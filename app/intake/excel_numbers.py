@@ -1,4 +1,4 @@
-"""A number in a cell of an Excel book becomes the text that a person sees there.
+"""A number in a cell of an Excel workbook becomes the text that a person sees there.
 
 In: what the XML holds, and the cell's format. Out: the text as the same list saved as CSV would hold it. What can't
 happen here: a zero in front that is lost, a digit that Excel would not show, a date read as another day.
@@ -37,7 +37,7 @@ Show = Callable[[str], str]
 def show(number: int, code: str | None, epoch: datetime) -> Show | None:
     """Return how a format shows numbers, None where they are plain.
 
-    `number` is the format's own, `code` what the book says of it; `epoch` is the day that dates are counted from.
+    `number` is the format's own, `code` what the workbook says of it; `epoch` is the day that dates are counted from.
     """
     if code is None and number in _JAPANESE_TIMES:
         return lambda text: _date(text, epoch, time_only=True)

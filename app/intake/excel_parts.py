@@ -1,4 +1,4 @@
-"""The parts of an Excel book: found by their relations, parsed piece by piece, the small ones read whole.
+"""The parts of an Excel workbook: found by their relations, parsed piece by piece, the small ones read whole.
 
 In: a ZIP with Office Open XML (ECMA-376). Out: what a part's elements say, as they come; sheets, formats and relations.
 What can't happen here: an entity that is expanded, a part without a bound.
@@ -106,14 +106,14 @@ class Handler:
         return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
-def parse(book: Parts, part: str, handler: Handler) -> None:
+def parse(parts: Parts, part: str, handler: Handler) -> None:
     """Read a small part to its end. Raises BadFile."""
-    for size in fed(book, part, handler):
+    for size in fed(parts, part, handler):
         if size > _MOST_PART:
             raise BadFile("too_large", "Excelブックの書式が大きすぎます。" + SAVE_AS_CSV)
 
 
-def fed(book: Parts, part: str, handler: Handler) -> Iterator[int]:
+def fed(parts: Parts, part: str, handler: Handler) -> Iterator[int]:
     """Parse a part piece by piece; give after each how many bytes were read. Raises BadFile: broken_book."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -130,7 +130,7 @@ def fed(book: Parts, part: str, handler: Handler) -> Iterator[int]:
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = handler.characters
-    parser.StartDoctypeDeclHandler = refuse  # no book has one; entities could be expanded without end
+    parser.StartDoctypeDeclHandler = refuse  # no workbook has one; entities could be expanded without end
     comments = size = 0
 
     def comment(text: str) -> None:
@@ -141,7 +141,7 @@ def fed(book: Parts, part: str, handler: Handler) -> Iterator[int]:
 
     parser.CommentHandler = comment
     try:
-        with book.open(part) as file:
+        with parts.open(part) as file:
             while piece := file.read(_PIECE):
                 size += len(piece)
                 parser.Parse(piece, False)  # noqa: FBT003 - expat takes it by place
@@ -201,7 +201,7 @@ class _Relations(Handler):
 
 
 class Found(NamedTuple):
-    """A book's visible sheets by name and part, what their cells share, and how much all sheets hold, unpacked.
+    """A workbook's visible sheets by name and part, what their cells share, and how much all sheets hold, unpacked.
 
     `epoch` is the day that dates count from; `stale` says that no formula's result counts until it is computed anew.
     """
@@ -214,17 +214,17 @@ class Found(NamedTuple):
     size: int
 
 
-def find_sheets(book: Parts, main: str) -> Found:
+def find_sheets(parts: Parts, main: str) -> Found:
     """Read the workbook's own part and its relations. Raises BadFile."""
     folder, base = posixpath.split(main)
     workbook, relations = _Workbook(), _Relations(folder)
-    parse(book, main, workbook)
-    parse(book, f"{folder}/_rels/{base}.rels", relations)
+    parse(parts, main, workbook)
+    parse(parts, f"{folder}/_rels/{base}.rels", relations)
     found = [(name, relations.targets[key]) for name, key in workbook.sheets if key in relations.targets]
     # old writers leave these two out of the relations
     texts = relations.of_kind("/sharedStrings") or f"{folder}/sharedStrings.xml"
     styles = relations.of_kind("/styles") or f"{folder}/styles.xml"
-    size = sum(book.size(part) for part in {*relations.targets.values()} - {texts} if book.has(part))
+    size = sum(parts.size(part) for part in {*relations.targets.values()} - {texts} if parts.has(part))
     return Found(found, workbook.epoch, workbook.stale, texts, styles, size)
 
 

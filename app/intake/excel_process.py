@@ -1,7 +1,7 @@
 """A workbook opened in a child process, under limits of memory and time.
 
-In: a seekable stream of a workbook. Out: a sheet's rows, as `books.open_book` gives them. What can't happen here: a
-file that unpacks to more than it seems, or that takes for ever, costing this process anything but the wait; a child
+In: a seekable stream of a workbook. Out: a sheet's rows, as `excel_reader.open_workbook` gives them. Can't happen here:
+a file that unpacks to more than it seems, or that takes for ever, costing this process anything but the wait; a child
 that outlives whoever asked for it.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from app.intake.encodings import BadFile
-from app.intake.excel import Sheet
+from app.intake.excel_reader import Sheet
 
 _CHILD = Path(__file__).with_name("excel_child.py")
 _LONGEST_MESSAGE = 16_000_000  # a thousand rows, each letter written as \uXXXX
@@ -33,7 +33,7 @@ _TOO_SLOW = "Excelブックを開くのに時間がかかりすぎるため、�
 class Bounds(NamedTuple):
     """What a child may take: bytes of memory, seconds of a processor, seconds of waiting for one answer.
 
-    Of a processor it has four seconds, and more only as rows and texts come out (`books.Earn`).
+    Of a processor it has four seconds, and more only as rows and texts come out (`excel_reader.Earn`).
     """
 
     memory: int
@@ -47,7 +47,7 @@ PREVIEW = Bounds(200_000_000, 10, 20.0)
 WHOLE = Bounds(300_000_000, 1_800, 120.0)
 
 
-class BookProcess:
+class WorkbookProcess:
     """One workbook in a child of its own. Ends with the last reference to it, and to the rows it gave."""
 
     def __init__(self, stream: BinaryIO, bounds: Bounds, longest_cell: int = 2_000) -> None:
@@ -68,7 +68,7 @@ class BookProcess:
         self._asked_ahead = False
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
-        """Open a sheet, as `books.open_book` does; an earlier one can't be read any more. Raises BadFile."""
+        """Open a sheet, as `excel_reader.open_workbook` does; an earlier one can't be read any more. Raises BadFile."""
         told = self._ask(order="open", wanted=wanted, hidden=hidden)
         read = [0.0]
         hidden_columns: list[int] = []

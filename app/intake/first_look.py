@@ -26,7 +26,7 @@ from app.values.answers import QuestionKind
 from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
 from app.values.cell_text import cleaned
-from app.values.csv_cells import UNWRITABLE, restore
+from app.values.csv_injection import UNWRITABLE, restore
 from app.values.japan_time import TOKYO
 from app.values.kanji_variants import variants_in
 from app.values.phones import national

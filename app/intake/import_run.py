@@ -29,7 +29,7 @@ from app.intake.reader import Row
 from app.intake.rules import make_rules
 from app.models import Import
 from app.values.bad_input import BadInput
-from app.values.csv_cells import restore
+from app.values.csv_injection import restore
 from app.values.japan_time import TOKYO
 
 _BATCH_ROWS = 2_500

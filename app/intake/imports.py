@@ -18,7 +18,7 @@ from app.intake import load, upload_chunks
 from app.intake.campaign_needs import questions_of
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
-from app.intake.excel_process import WHOLE, BookProcess
+from app.intake.excel_process import WHOLE, WorkbookProcess
 from app.intake.mapping import ColumnMapping
 from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
@@ -28,7 +28,7 @@ from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
-from app.values.csv_cells import UNWRITABLE
+from app.values.csv_injection import UNWRITABLE
 
 
 class Refused(Exception):  # noqa: N818 - it says what was done
@@ -121,7 +121,8 @@ def count_hidden_rows(import_id: int) -> None:
     tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
     db.session.rollback()
     try:
-        hidden = BookProcess(upload_chunks.open_file(tenant_id, import_id, byte_count), WHOLE).count_hidden_rows(sheet)
+        file = upload_chunks.open_file(tenant_id, import_id, byte_count)
+        hidden = WorkbookProcess(file, WHOLE).count_hidden_rows(sheet)
     except BadInput as bad:
         hidden, problem = 0, bad.message_ja
     else:

@@ -1,6 +1,6 @@
 """The bytes of a list become a header and rows, in one stream, with the row numbers people see in Excel.
 
-In: a seekable stream of CSV, TSV or an Excel book. Out: a `Table`. A sheet row is what Excel shows as one row: the
+In: a seekable stream of CSV, TSV or an Excel workbook. Out: a `Table`. A sheet row is what Excel shows as one row: the
 first is 1, a line break inside quotes adds none, an empty line is a row. The headline is the first row, or the one
 below it that looks like one where titles stand above.
 """
@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from app.intake import excel
+from app.intake import excel_reader
 from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
-from app.intake.excel_process import PREVIEW, WHOLE, BookProcess
+from app.intake.excel_process import PREVIEW, WHOLE, WorkbookProcess
 from app.limits import COLUMN_NAME
 from app.values.bad_input import BadInput
 from app.values.card_numbers import holds_card_number
 from app.values.cell_text import END_OF_FILE, HIDDEN_ROW, clean, without_marks
 from app.values.column_names import canonical, names_phone
-from app.values.csv_cells import UNWRITABLE, restore
+from app.values.csv_injection import UNWRITABLE, restore
 from app.values.phones import to_e164
 
 Row = tuple[int, list[str]]
@@ -117,12 +117,12 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
 
     Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
     cell_too_long, open_quote, stray_quote, too_many_rows. Raises Misread: no_header, blank_header, header_too_long,
-    header_unwritable, duplicate_header, too_many_columns, card_number, no_rows; and any of a book's one sheet.
+    header_unwritable, duplicate_header, too_many_columns, card_number, no_rows; and any of a workbook's one sheet.
     """
     stream.seek(0)
     choice = choice or Choice()
-    if stream.read(len(excel.SIGNATURE)) == excel.SIGNATURE:
-        source = _book_source(stream, limits, choice)
+    if stream.read(len(excel_reader.SIGNATURE)) == excel_reader.SIGNATURE:
+        source = _workbook_source(stream, limits, choice)
     else:
         source = _text_source(stream, limits, choice)
     try:
@@ -180,13 +180,13 @@ def _text_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
     return _Source(records, encoding, delimiter, lambda: stream.tell() / max(1, size))
 
 
-def _book_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
+def _workbook_source(stream: BinaryIO, limits: Limits, choice: Choice) -> _Source:
     if stream.seek(0, io.SEEK_END) > limits.bytes:
         raise too_large(limits.bytes)
-    book = BookProcess(stream, PREVIEW if limits.preview else WHOLE, limits.cell)
-    sheet = book.open(choice.sheet, hidden=choice.hidden_rows)
+    workbook = WorkbookProcess(stream, PREVIEW if limits.preview else WHOLE, limits.cell)
+    sheet = workbook.open(choice.sheet, hidden=choice.hidden_rows)
     if not choice.sheet and len(sheet.names) > 1:
-        sheet = book.open(_list_among(book, sheet.names, limits), hidden=choice.hidden_rows)
+        sheet = workbook.open(_list_among(workbook, sheet.names, limits), hidden=choice.hidden_rows)
     rows = _rows_of(sheet.name, _short_cells(sheet.rows, limits))
     return _Source(rows, "xlsx", "", sheet.read, sheet.name, sheet.names, sheet.hidden_columns)
 
@@ -203,7 +203,7 @@ def _in_sheet(bad: BadFile, sheet: str) -> BadFile:
     return BadFile(bad.code, f"シート「{sheet}」：{bad.message_ja}") if sheet else bad
 
 
-def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
+def _list_among(workbook: WorkbookProcess, names: Sequence[str], limits: Limits) -> str:
     """Return the sheet that looks like the list: a cover or a summary often stands in front.
 
     The first that names a phone's column; else the one with the most mobile numbers under what could be a headline;
@@ -212,7 +212,7 @@ def _list_among(book: BookProcess, names: Sequence[str], limits: Limits) -> str:
     best, likely = names[0], (0, False)
     for name in names[:_SHEETS_LOOKED_AT]:
         try:
-            rows = _short_cells(book.open(name).rows, limits)
+            rows = _short_cells(workbook.open(name).rows, limits)
             head = list(itertools.islice(rows, _HEADLINE_WITHIN))
         except BadFile as bad:
             if bad.code in _OF_ONE_SHEET:
@@ -294,7 +294,7 @@ def _headline(head: Sequence[Row], limits: Limits) -> int:
 
 
 def _short_cells(rows: Iterator[Row], limits: Limits) -> Iterator[Row]:
-    """Refuse long cells, and fill up rows of a book: it doesn't hold the empty cells at their end."""
+    """Refuse long cells, and fill up rows of a workbook: it doesn't hold the empty cells at their end."""
     width = 0
     for sheet_row, cells in rows:
         if is_hidden(cells):

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from app.intake.checks import Rejected
 from app.intake.mapping import OUR_COLUMNS, REASON_COLUMN, ROW_COLUMN
-from app.values.csv_cells import neutralise
+from app.values.csv_injection import neutralise
 from app.values.xlsx_writer import workbook
 
 _PAGE_ROWS = 500

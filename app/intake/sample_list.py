@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from app.intake.mapping import Question
 from app.values.answers import QuestionKind
 from app.values.column_names import canonical, names_phone
-from app.values.csv_cells import neutralise
+from app.values.csv_injection import neutralise
 from app.values.xlsx_writer import workbook
 
 FORMS = {"xlsx": "Excel用（.xlsx）", "csv": "CSV（UTF-8）"}

@@ -11,7 +11,7 @@ from app.models import ImportChunk
 from app.vault import Place
 
 CHUNK_BYTES = 1 << 20
-# a book is read at two places in turn
+# a workbook is read at two places in turn
 _KEPT = 3
 
 

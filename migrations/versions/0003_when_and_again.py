@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
 from app.config import settings
-from migrations.rights import protect
+from migrations.row_level_security import protect
 
 revision = "0003"
 down_revision = "0002"

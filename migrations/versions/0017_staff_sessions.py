@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from alembic import op
 from app.config import settings
-from migrations.rights import protect
+from migrations.row_level_security import protect
 
 revision = "0017"
 down_revision = "0016"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from alembic import op
-from migrations.rights import protect
+from migrations.row_level_security import protect
 
 revision = "0028"
 down_revision = "0027"

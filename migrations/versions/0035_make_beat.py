@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
 from app.config import settings
-from migrations.rights import open_to_all, protect
+from migrations.row_level_security import open_to_all, protect
 
 revision = "0035"
 down_revision = "0034"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from alembic import op
 from app.config import settings
-from migrations.rights import protect
+from migrations.row_level_security import protect
 
 revision = "0036"
 down_revision = "0035"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from migrations.rights import protect
+from migrations.row_level_security import protect
 
 revision = "0044"
 down_revision = "0043"

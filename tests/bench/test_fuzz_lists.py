@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.intake import checks, excel, reader
+from app.intake import checks, excel_reader, reader
 from app.values.cell_text import clean
 from bench.fuzz_lists import Tally, chances, judge
 from bench.list_files import write
@@ -77,7 +77,7 @@ def test_a_row_that_comes_twice_is_silent(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_hidden_row_that_is_taken_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excel, "is_on", lambda _: False)
+    monkeypatch.setattr(excel_reader, "is_on", lambda _: False)
     hiding = [one for one in lists(60, hidden_by_default=False) if any(line.hidden for line in one.lines)]
     assert tally_of(hiding).silent >= 10
 

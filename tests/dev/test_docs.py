@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
 _PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.py)(?:::([\w.]+))?`")
+# a row of docs/where.md: the term, with what it is of in brackets, and its places
+_ROW = re.compile(r"^\| (?!\*|-|looked for)([^|(]+?)(?: \([^|)]+\))? \| (.+?) \|$", re.MULTILINE)
 
 
 @cache
@@ -55,3 +57,20 @@ def test_the_walkthrough_leads_through_every_door_to_the_status_file() -> None:
     assert {name.split("/")[0] for name in places} >= {"admin_views", "app", "callbacks", "jobs", "public"}
     rooms = ("intake", "campaigns", "delivery", "states", "outcomes", "identity", "payments", "exports")
     assert [room for room in rooms if not any(name.startswith(f"app/{room}/") for name in places)] == []
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def test_what_a_newcomer_looks_for_is_found_by_its_usual_name() -> None:
+    rows = _ROW.findall((ROOT / "docs" / "where.md").read_text("utf-8"))
+    must = {"rate limit", "circuit breaker", "retry schedule", "webhook signature", "link expiry", "reauthentication"}
+    must |= {"Excel reader", "refund", "CSV injection", "row level security"}
+    assert must <= {term for term, _ in rows}
+    nameless = [
+        term
+        for term, where in rows
+        if not any(_letters(term) in f"{_letters(name)}/{_letters(to)}" for name, to in _PLACE.findall(where))
+    ]
+    assert nameless == []

@@ -9,7 +9,7 @@ from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.rules import make_rules
 from app.values import carrier_text, cell_text
 from app.values.answers import QuestionKind
-from app.values.csv_cells import UNWRITABLE, restore
+from app.values.csv_injection import UNWRITABLE, restore
 
 HEADER = ("管理番号", "電話番号", "氏名", "請求金額", "支払期限", "生年月日", "契約番号下4桁", "備考")
 QUESTIONS = (Question("生年月日", QuestionKind.DATE), Question("契約番号下4桁", QuestionKind.LAST4))

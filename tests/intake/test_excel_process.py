@@ -9,9 +9,9 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from app.intake import excel, excel_child
+from app.intake import excel_child, excel_reader
 from app.intake.encodings import BadFile
-from app.intake.excel_process import WHOLE, BookProcess, Bounds
+from app.intake.excel_process import WHOLE, Bounds, WorkbookProcess
 from app.intake.reader import Limits, read_table
 
 _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -53,7 +53,7 @@ def test_rows_come_as_they_are_through_many_messages() -> None:
 
 
 def test_a_sheet_can_be_left_for_another_at_any_time() -> None:
-    book = BookProcess(workbook(rows_of(*(row(n, str(n)) for n in range(2, 4_000)))), WHOLE)
+    book = WorkbookProcess(workbook(rows_of(*(row(n, str(n)) for n in range(2, 4_000)))), WHOLE)
     for _ in range(3):
         rows = book.open("名簿").rows
         assert [cells for _, cells in (next(rows), next(rows))] == [["電話番号"], ["2"]]
@@ -107,10 +107,10 @@ def test_odd_parts_are_refused_soon(sheet: str) -> None:
 def test_a_child_that_takes_too_long_is_ended_and_told() -> None:
     # as many rows as a sheet may have
     endless = workbook(b"<worksheet><sheetData>" + b"<row><c/><c/><c/><c/></row>" * 1_000_000)
-    book = BookProcess(endless, Bounds(400_000_000, 1, 60.0))
+    book = WorkbookProcess(endless, Bounds(400_000_000, 1, 60.0))
     with pytest.raises(BadFile, match="too_slow"):
         list(book.open().rows)
-    slow = BookProcess(endless, Bounds(400_000_000, 60, 0.5))
+    slow = WorkbookProcess(endless, Bounds(400_000_000, 60, 0.5))
     began = time.monotonic()
     with pytest.raises(BadFile, match="too_slow") as caught:
         list(slow.open().rows)
@@ -120,7 +120,7 @@ def test_a_child_that_takes_too_long_is_ended_and_told() -> None:
 
 def test_no_child_outlives_its_reader() -> None:
     def children() -> int:
-        return sum("book_child.py" in " ".join(child.cmdline()) for child in psutil.Process().children())
+        return sum("excel_child.py" in " ".join(child.cmdline()) for child in psutil.Process().children())
 
     table = read_table(workbook(rows_of(*(row(n, str(n)) for n in range(2, 5_000)))))
     assert children() == 1
@@ -130,7 +130,7 @@ def test_no_child_outlives_its_reader() -> None:
 
 
 def test_a_child_sees_nothing_of_ours() -> None:
-    book = BookProcess(workbook(rows_of(row(2, "1"))), WHOLE)
+    book = WorkbookProcess(workbook(rows_of(row(2, "1"))), WHOLE)
     book.open()
     child = psutil.Process(book._process.pid)
     assert child.environ() == {} or set(child.environ()) <= {"LC_CTYPE"}
@@ -170,11 +170,12 @@ def test_time_is_given_as_rows_and_texts_come(monkeypatch: pytest.MonkeyPatch) -
 def test_a_list_may_take_longer_than_what_gives_no_rows() -> None:
     """Forty thousand rows are worth forty seconds; as many bytes of nothing are worth none."""
     earned: list[float] = []
-    from_rows = excel.open_book(workbook(rows_of(*(row(n, str(n)) for n in range(2, 40_002)))), earn=earned.append)
+    file = workbook(rows_of(*(row(n, str(n)) for n in range(2, 40_002))))
+    from_rows = excel_reader.open_workbook(file, earn=earned.append)
     assert sum(1 for _ in from_rows.rows) == 40_001
     assert 39 < max(earned) < 41
     earned.clear()
-    assert list(excel.open_book(workbook(rows_of("<row></row>" * 40_000)), earn=earned.append).rows) == [
+    assert list(excel_reader.open_workbook(workbook(rows_of("<row></row>" * 40_000)), earn=earned.append).rows) == [
         (1, ["電話番号"])
     ]
     assert max(earned) < 0.1

@@ -14,7 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.encodings import BadFile
-from app.intake.excel import count_hidden_rows
+from app.intake.excel_reader import count_hidden_rows
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules

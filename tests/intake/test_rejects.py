@@ -13,7 +13,7 @@ from app.intake.reader import read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.intake.rules import make_rules
 from app.values.answers import QuestionKind
-from app.values.csv_cells import restore
+from app.values.csv_injection import restore
 
 ROOT = Path(__file__).parents[2]
 LIST = (

@@ -122,12 +122,11 @@ class _Komoju:
         return _of_session(_read(answers[0], "session"))
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Verify and read a webhook: `X-Komoju-Signature` is the hex HMAC-SHA256 of the body; it bears no time."""
+        """Verify and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
         del now
-        secret = account.credentials.get("webhook_secret", "")
-        expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        if not secret or not same(expected, headers.get("x-komoju-signature", "")):
-            raise BadSignature("signature")
+        _verify_webhook_signature(
+            headers.get("x-komoju-signature", ""), account.credentials.get("webhook_secret", ""), body
+        )
         event = content(body)
         # the ping that a new webhook begins with has no id of its own
         event_id = identifier(event, "id") or headers.get("x-komoju-id") or hashlib.sha256(body).hexdigest()
@@ -210,6 +209,13 @@ def _post(account: PaymentAccount, path: str, wanted: Mapping[str, object], idem
 
 def _url(account: PaymentAccount, path: str) -> str:
     return f"{account.base_url.rstrip('/')}/{path}"
+
+
+def _verify_webhook_signature(signature: str, secret: str, body: bytes) -> None:
+    """Check `X-Komoju-Signature`, the hex HMAC-SHA256 of the body; it bears no time. Raises BadSignature."""
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    if not secret or not same(expected, signature):
+        raise BadSignature("signature")
 
 
 def _headers(account: PaymentAccount) -> dict[str, str]:

@@ -152,7 +152,8 @@ class _StripeCheckout:
 
     def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook. Raises BadSignature; UnclearCharge when it is Stripe's but can't be read."""
-        _verify(headers.get("stripe-signature", ""), account.credentials.get("webhook_secret", ""), body, now)
+        secret = account.credentials.get("webhook_secret", "")
+        _verify_webhook_signature(headers.get("stripe-signature", ""), secret, body, now)
         event = content(body)
         event_id, kind = identifier(event, "id"), word(event, "type")
         if event.get("object") != "event" or event_id is None or kind is None:
@@ -358,7 +359,7 @@ def _error(response: Response, found: Json) -> UnclearCharge:
     return refusal(response, code, over=response.headers.get("idempotent-replayed") == "true")
 
 
-def _verify(header: str, secret: str, body: bytes, now: datetime) -> None:
+def _verify_webhook_signature(header: str, secret: str, body: bytes, now: datetime) -> None:
     """Check `Stripe-Signature: t=<epoch seconds>,v1=<hex HMAC-SHA256 of "t.body">[,v1=…]`. Raises BadSignature."""
     pairs = [part.partition("=")[::2] for part in header.split(",")]
     times = [value for name, value in pairs if name.strip() == "t"]

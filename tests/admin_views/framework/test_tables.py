@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_views.framework import keyset
+from admin_views.framework import keyset_pagination
 from app import tenancy
 from app.extensions import db, vault
 from app.models import SendLog
@@ -129,7 +129,7 @@ def test_a_cursor_that_no_page_gave_is_no_error(browser_of, ours, view):
 
 def test_counts_stop_where_they_would_cost(clerk, crowd, database, monkeypatch):
     assert "50件</p>" in open_(clerk, "/admin/recipient/")
-    monkeypatch.setattr(keyset, "COUNTED_TO", 30)
+    monkeypatch.setattr(keyset_pagination, "COUNTED_TO", 30)
     assert "30件以上</p>" in open_(clerk, "/admin/recipient/")
     database.execute("UPDATE recipient SET carrier = 'au' WHERE reference = %s", [crowd[44]])
     # not among the first thirty, but on the page
@@ -137,7 +137,7 @@ def test_counts_stop_where_they_would_cost(clerk, crowd, database, monkeypatch):
 
 
 def test_a_rare_row_is_found_page_after_page_when_no_index_leads_to_it(clerk, ours, crowd, database, monkeypatch):
-    monkeypatch.setattr(keyset, "WALKED_TO", 15)
+    monkeypatch.setattr(keyset_pagination, "WALKED_TO", 15)
     for wanted in (crowd[17], crowd[44]):
         database.execute("UPDATE recipient SET carrier = 'au' WHERE reference = %s", [wanted])
     page, found, pages = open_(clerk, "/admin/recipient/?carrier=au"), [], 1

@@ -1,10 +1,10 @@
-"""An Excel book (.xlsx) becomes rows of text, in one stream, as the same list saved as CSV would give them.
+"""An Excel workbook (.xlsx) becomes rows of text, in one stream, as the same list saved as CSV would give them.
 
 In: a seekable stream of a ZIP with Office Open XML (ECMA-376). Out: the first visible sheet's rows. The libraries hold
-a book's texts as objects (openpyxl) or its whole sheet (calamine): a million rows would take several times our memory.
-Here the texts that cells share lie packed in one buffer, and the sheet is parsed as it is unpacked. What can't happen
-here: an entity that is expanded, memory that grows with what a small file unpacks to, a reading aid (フリガナ) taken
-for a part of the name.
+a workbook's texts as objects (openpyxl) or its whole sheet (calamine): a million rows would take several times our
+memory. Here the texts that cells share lie packed in one buffer, and the sheet is parsed as it is unpacked. Can't
+happen here: an entity that is expanded, memory that grows with what a small file unpacks to, a reading aid (フリガナ)
+taken for a part of the name.
 """
 
 from array import array
@@ -53,12 +53,12 @@ def _nothing(_seconds: float) -> None:
     """Hear what reading is worth, where nobody asks."""
 
 
-def open_book(stream: BinaryIO, wanted: str = "", *, hidden: bool = False, earn: Earn = _nothing) -> Sheet:
+def open_workbook(stream: BinaryIO, wanted: str = "", *, hidden: bool = False, earn: Earn = _nothing) -> Sheet:
     """Open a visible sheet: the one `wanted`, or the first. With `hidden`, its hidden rows are read too.
 
     Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow, those
     that are hidden hold HIDDEN_ROW alone.
-    Raises BadFile, here or while the rows are read: binary (no book of this kind), broken_book, too_large.
+    Raises BadFile, here or while the rows are read: binary (no workbook of this kind), broken_book, too_large.
     """
     return _open(stream, wanted, earn, hidden=hidden)[0]
 
@@ -72,23 +72,23 @@ def count_hidden_rows(stream: BinaryIO, wanted: str, earn: Earn = _nothing) -> i
 
 
 def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool) -> "tuple[Sheet, _SheetRows]":
-    book = Parts(stream)
-    found = find_sheets(book, book.main())
+    parts = Parts(stream)
+    found = find_sheets(parts, parts.main())
     if not found.sheets:
         raise BadFile("broken_book", "表示されているシートがありません。名簿のシートを表示して保存し直してください。")
     name, part = next((sheet for sheet in found.sheets if sheet[0] == wanted), found.sheets[0])
-    if not book.has(part):
+    if not parts.has(part):
         raise BadFile("broken_book", BROKEN)
     texts = _Texts(max(_FEW_TEXTS, found.size // _CELL_BYTES))
-    if book.has(found.texts):
-        texts.more = fed(book, found.texts, _SharedTexts(texts))
+    if parts.has(found.texts):
+        texts.more = fed(parts, found.texts, _SharedTexts(texts))
     texts.earn = earn
-    shows = _shows(book, found.styles, found.epoch) if book.has(found.styles) else []
-    size = book.size(part)
+    shows = _shows(parts, found.styles, found.epoch) if parts.has(found.styles) else []
+    size = parts.size(part)
     at = [0]
     cells = _SheetRows(texts, shows, hidden=hidden, stale=found.stale)
     names = tuple(name for name, _ in found.sheets)
-    rows = _rows(book, part, cells, at, earn)
+    rows = _rows(parts, part, cells, at, earn)
     return Sheet(name, names, rows, lambda: at[0] / max(1, size), lambda: sorted(cells.hidden_columns)), cells
 
 
@@ -106,7 +106,7 @@ class _Texts:
         self._ends = array("I", [0])
 
     def add(self, text: str) -> None:
-        self._data += text.encode(errors="surrogatepass")  # _xD800_: refused at its cell, not with the whole book
+        self._data += text.encode(errors="surrogatepass")  # _xD800_: refused at its cell, not with the whole workbook
         if len(self._data) > _MOST_TEXT or len(self._ends) > self._most:
             raise BadFile("too_large", "Excelブックの文字が多すぎます。" + SAVE_AS_CSV)
         self._ends.append(len(self._data))
@@ -253,9 +253,9 @@ class _SheetRows(Handler):
         return words(text) if words and kind in _TEXT_KINDS else text
 
 
-def _rows(book: Parts, part: str, found: _SheetRows, at: list[int], earn: Earn) -> Iterator[tuple[int, list[str]]]:
+def _rows(parts: Parts, part: str, found: _SheetRows, at: list[int], earn: Earn) -> Iterator[tuple[int, list[str]]]:
     expected = 1
-    for size in fed(book, part, found):
+    for size in fed(parts, part, found):
         at[0] = size
         earn(found.filled * _ROW_S)
         for number, cells in found.rows:
@@ -268,10 +268,10 @@ def _rows(book: Parts, part: str, found: _SheetRows, at: list[int], earn: Earn) 
         found.rows.clear()
 
 
-def _shows(book: Parts, part: str, epoch: datetime) -> list[tuple[Show | None, Show | None]]:
+def _shows(parts: Parts, part: str, epoch: datetime) -> list[tuple[Show | None, Show | None]]:
     """Return for each style of cells how its numbers and its texts are shown, None where they are plain."""
     styles = Styles()
-    parse(book, part, styles)
+    parse(parts, part, styles)
     return [
         (show(number, styles.codes.get(number), epoch), show_text(styles.codes.get(number)))
         for number in styles.formats

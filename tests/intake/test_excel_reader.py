@@ -9,7 +9,7 @@ import pytest
 from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from app.intake import excel
+from app.intake import excel_reader
 from app.intake.encodings import BadFile
 from app.intake.reader import Choice, Limits, read_table
 from app.values.cell_text import HIDDEN_ROW
@@ -150,7 +150,7 @@ def test_a_hidden_row_is_left_out_and_counted(sheet_format, row, seen):
     stream = _by_hand(f"<worksheet>{sheet_format}<sheetData>{rows}</sheetData></worksheet>")
     assert [cells for _, cells in _rows_of(stream) if any(cells)] == [["K1"] if seen else [HIDDEN_ROW], ["K2"]]
     assert [cells for _, cells in read_table(stream, choice=Choice(hidden_rows=True)).rows] == [["K1"], ["K2"]]
-    assert excel.count_hidden_rows(stream, "名簿") == (0 if seen else 1)
+    assert excel_reader.count_hidden_rows(stream, "名簿") == (0 if seen else 1)
 
 
 def test_hidden_columns_are_named():
@@ -258,8 +258,8 @@ def _shared(rows: int) -> io.BytesIO:
 
 
 def test_the_first_rows_need_the_first_texts_alone(monkeypatch):
-    monkeypatch.setattr(excel, "_MOST_TEXT", 60_000)
-    sheet = excel.open_book(_shared(30_000))
+    monkeypatch.setattr(excel_reader, "_MOST_TEXT", 60_000)
+    sheet = excel_reader.open_workbook(_shared(30_000))
     assert next(sheet.rows) == (1, ["名前0"])
     assert 0 < sheet.read() < 0.5
     with pytest.raises(BadFile, match="too_large"):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.values.csv_cells import neutralise, restore
+from app.values.csv_injection import neutralise, restore
 
 SPREADSHEETS_RUN = "=+-@\t\r\n\0＝＋－＠"
 
