@@ -34,6 +34,7 @@ _REST_S = 2.0
 _LEAST_S = 5.0
 _PATIENCE_S = 120.0
 _LOOKED_S = 0.02
+_FEW_LOOKS = 20
 _FLASH = re.compile(r'class="flash[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 
@@ -44,12 +45,15 @@ class Children:
 
     cpu_s: dict[int, float] = field(default_factory=dict)
     peak_mb: dict[int, float] = field(default_factory=dict)
-    _known: set[str] = field(default_factory=set)
+    _looks: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
         """Look once."""
-        for name in {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()} - self._known:
-            self._known.add(name)
+        for name in [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
+            # between fork and exec a child bears its parent's name: it is looked at a few times more
+            looks = self._looks[name] = self._looks.get(name, 0) + 1
+            if looks > _FEW_LOOKS or int(name) in self.cpu_s:
+                continue
             with contextlib.suppress(OSError):
                 if b"excel_child.py" in Path(f"/proc/{name}/cmdline").read_bytes():
                     self.cpu_s[int(name)] = self.peak_mb[int(name)] = 0.0

@@ -1,4 +1,4 @@
-"""配信: the list of campaigns, and the form in which one is written. Its way from there is `campaign_flow`."""
+"""配信: the list of campaigns, and the form in which one is written. Its pages from there are in `flow`."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""名簿: an upload taken as a stream, how far it is, its outcome told. Its columns: `flow_columns`."""
+"""名簿: an upload taken as a stream, how far it is, its outcome told. Its columns: `columns`."""
 
 import re
 from collections.abc import Sequence
