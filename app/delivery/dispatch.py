@@ -16,9 +16,9 @@ from app.setback import doubt
 _SHIFT_S = 30.0
 
 
-def serve() -> None:
+def serve(*, shift_s: float = _SHIFT_S) -> None:
     """Serve one turn after the other until nothing is due, the shift is over, or the process is asked to end."""
-    ends = time.monotonic() + _SHIFT_S
+    ends = time.monotonic() + shift_s
     if not _clear():
         return
 

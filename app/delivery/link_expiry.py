@@ -17,7 +17,8 @@ from app.delivery.leases import LINKS_S, Range
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, PageState
 
-_CHUNK = 1_000
+# people moved in one transaction
+_STEP_ROWS = 1_000
 # A job ends after so long, seconds, and the next sweep goes on: others' receipts wait on the same queue.
 _SHIFT_S = 30.0
 # how soon to look again at who keeps an ended link for now
@@ -30,15 +31,15 @@ _LINKS = """
 _KEPT = "(r.sms_state IN ('draft', 'queued', 'sending') OR r.payment_state IN ('started', 'pending'))"
 
 
-def expire_links(tenant_id: int) -> None:
+def expire_links(tenant_id: int, *, step_rows: int = _STEP_ROWS, shift_s: float = _SHIFT_S) -> None:
     """Let the tenant's people stand as expired whose link is over. Commits step by step."""
-    ends = time.monotonic() + _SHIFT_S
+    ends = time.monotonic() + shift_s
     for part in _due(tenant_id):
         after_id: int | None = part.first_id - 1
         while after_id is not None:
             if shutdown.asked.is_set() or time.monotonic() >= ends:
                 return
-            after_id = _step(part, after_id)
+            after_id = _step(part, after_id, step_rows)
         _rearm(part)
 
 
@@ -63,7 +64,7 @@ def _values(part: Range) -> dict[str, object]:
     }
 
 
-def _step(part: Range, after_id: int) -> int | None:
+def _step(part: Range, after_id: int, limit: int) -> int | None:
     """Move the next people; give the last one's id, None when there are no more.
 
     Their rows are locked while one looks: nobody is given a new link, or begins to pay, between the look and the move.
@@ -76,7 +77,7 @@ def _step(part: Range, after_id: int) -> int | None:
                 AND r.id > :after_id AND r.link_expires_at <= now() AND NOT {_KEPT}
                 ORDER BY r.id LIMIT :limit FOR NO KEY UPDATE OF r SKIP LOCKED
             """),
-            {**_values(part), "after_id": after_id, "limit": _CHUNK},
+            {**_values(part), "after_id": after_id, "limit": limit},
         ).all()
         steps = [Step(row.id, row.link_expires_at) for row in rows]
         move(connection, PAGE, PageState.EXPIRED, steps, actor="system")

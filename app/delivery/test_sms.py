@@ -40,7 +40,7 @@ BUSY = "busy"
 CLOSED = "closed"
 
 # how long a clerk may wait for an account that sends at its rate, seconds
-_PATIENCE_S = 10.0
+_RATE_WAIT_S = 10.0
 _SHOWN = 5
 _STATES = {
     OutcomeKind.ACCEPTED: "accepted",
@@ -59,10 +59,11 @@ class Trial:
     state: str
 
 
-def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
+def send_trial(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _RATE_WAIT_S) -> str:
     """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request.
 
-    BUSY: the account's rate left no room for it, and nothing was sent. CLOSED: nor was it, as the hours ended.
+    BUSY: the account's rate left no room for it within `wait_s`, and nothing was sent. CLOSED: nor was it, as the hours
+    ended.
     """
     try:
         to = to_e164(phone)
@@ -85,7 +86,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int) -> str:
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     account_id, rate = account.id, account.rate_per_s
     _commit()
-    if rate_limit.may_leave(account_id, rate, _PATIENCE_S):
+    if rate_limit.may_leave(account_id, rate, wait_s):
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
             provider.send(opened, message),

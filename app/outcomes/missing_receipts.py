@@ -41,7 +41,8 @@ _PATIENCE = timedelta(hours=24)
 _ASKED_AGAIN = timedelta(hours=1)
 _DAILY = timedelta(hours=24)
 _ASKED_FOR = timedelta(days=17)
-_CHUNK = 500
+# people of a slice who are asked about before other slices have their turn
+_BATCH_ROWS = 500
 # how long an account may be asked in one go, and longer than that takes: how long a slice is held; seconds
 _ASKING_S = 20.0
 _LEASE_S = 120
@@ -94,9 +95,9 @@ class _Answers:
     wait_s: float = 0.0
 
 
-def poll(tenant_id: int) -> None:
+def poll(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = _SHIFT_S) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
-    ends = time.monotonic() + _SHIFT_S
+    ends = time.monotonic() + shift_s
     while not shutdown.asked.is_set():
         if time.monotonic() >= ends:
             queues.enqueue("jobs.outcomes.poll", tenant_id, once=True)
@@ -104,7 +105,7 @@ def poll(tenant_id: int) -> None:
         part = _take()
         if part is None:
             return
-        batch = _next(part)
+        batch = _next(part, batch_rows)
         if batch:
             answers = _ask(batch)
             _settle(batch, answers)
@@ -163,7 +164,7 @@ def _values(part: _Part, now: datetime) -> dict[str, object]:
     }
 
 
-def _next(part: _Part) -> Sequence[_Silent]:
+def _next(part: _Part, limit: int) -> Sequence[_Silent]:
     now = datetime.now(UTC)
     before = now - AFTER if part.ask_before is None else max(now - AFTER, part.ask_before)
     with tenancy.transaction() as connection:
@@ -177,7 +178,7 @@ def _next(part: _Part) -> Sequence[_Silent]:
                 **_values(part, now),
                 "after_id": part.first_id - 1 if part.asked_to is None else part.asked_to,
                 "before": before,
-                "limit": _CHUNK,
+                "limit": limit,
             },
         )
         return [_silent(row) for row in rows]

@@ -30,7 +30,8 @@ from app.vault import CannotOpen, Place
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
 
 _JOB = "jobs.outcomes.apply_receipts"
-_BATCH = 200
+# new receipts that are claimed and asked about together
+_BATCH_ROWS = 200
 # Such as were tried before are fewer than it takes to call a provider silent (`app.outcomes.provider_queries`), and
 # each may take the account's own time limit; whoever is new has an answer soon or is tried again as one of those.
 _RETRIED = 12
@@ -99,12 +100,12 @@ def keep(account_id: int, key: str, body: bytes) -> bool:
     return True
 
 
-def apply_waiting(tenant_id: int) -> None:
+def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = _SHIFT_S) -> None:
     """Apply the tenant's receipts that are due, account by account; what can't be settled now is due later.
 
     After a shift another job goes on: of a large campaign receipts come for hours, and others wait for this worker.
     """
-    ends = time.monotonic() + _SHIFT_S
+    ends = time.monotonic() + shift_s
     while found := receipt_queue.accounts():
         worked = False
         for account_id in found:
@@ -112,7 +113,7 @@ def apply_waiting(tenant_id: int) -> None:
             for tried in (False, True) if account else ():
                 if shutdown.asked.is_set():
                     return
-                batch = receipt_queue.claim(account_id, tried=tried, limit=_RETRIED if tried else _BATCH)
+                batch = receipt_queue.claim(account_id, tried=tried, limit=_RETRIED if tried else batch_rows)
                 if account and batch:
                     _work(tenant_id, account, batch, tried=tried)
                     worked = True

@@ -45,9 +45,9 @@ _EARLIER = f"{send_log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.co
 _log = structlog.get_logger()
 
 
-def reconcile() -> None:
+def reconcile(*, shift_s: float = _SHIFT_S) -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
-    ends = time.monotonic() + _SHIFT_S
+    ends = time.monotonic() + shift_s
     retry_due.wake()
     _revive_stalled()
     while not shutdown.asked.is_set() and (part := leases.to_check()):

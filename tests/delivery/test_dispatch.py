@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable
 
-import pytest
-
 from app import queues
-from app.delivery import dispatch, slice_run
+from app.delivery import dispatch
 from jobs import delivery
 from sandbox.harness import Sandbox
 from tests import factories
@@ -64,21 +62,20 @@ def test_companies_take_turns(launched: Launched) -> None:
 
 
 def test_a_turn_ends_though_its_slice_does_not(
-    launched: Launched, sandbox: Sandbox, tuned: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    launched: Launched, sandbox: Sandbox, tuned: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(slice_run, "_TURN_S", 0.5)
+    """The carrier takes 100 messages a second: a turn of two seconds sends some 200, on a busy machine fewer."""
     tuned(send_connections=5, batch_rows=20)
     big = launched(1000)
     small = launched(10)
     big.change("UPDATE tenant SET served_at = now() WHERE id = %s", small.tenant_id)
     sandbox.faults(latency_ms=50)
-    began = time.monotonic()
     dispatch.take()
     dispatch.take()
-    assert time.monotonic() - began < 5
     assert small.states() == {"accepted": 10}
     states = big.states()
     assert set(states) == {"accepted", "queued"}
+    assert states["accepted"] < 400
     assert sum(big.attempts().values()) == states["accepted"], "whom the turn claimed it sent to"
 
 
@@ -97,9 +94,9 @@ def test_one_worker_sends_a_small_campaign_behind_a_big_one_within_10_s(launched
     assert queues.waiting(SEND) == {()}, "another worker was told that there is more"
 
 
-def test_a_shift_ends_and_another_begins(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_SHIFT_S", 0.0)
+def test_a_shift_ends_and_another_begins(launched: Launched) -> None:
     job = launched(30, slice_rows=10)
-    delivery.send()
+    queues.begun(SEND)
+    dispatch.serve(shift_s=0)
     assert fence(job) == [1, 0, 0]
     assert queues.waiting(SEND) == {()}

@@ -43,11 +43,12 @@ def sent(launched: Launched) -> Launched:
     return make
 
 
-def look(job: Job) -> None:
-    """Let the sweep find what is due, and the worker do it."""
+def look(job: Job, **limits: Any) -> None:
+    """Let the sweep find what is due, and the worker do it within `limits`."""
     sweep.sweep()
     for (tenant_id,) in queues.waiting(JOB):
-        delivery.expire_links(tenant_id)
+        with tenancy.tenant(tenant_id):
+            link_expiry.expire_links(tenant_id, **limits)
     queues.queue(queues.TRACKING).empty()
 
 
@@ -235,7 +236,6 @@ def test_a_reminder_that_is_tried_again_after_the_end_still_leaves(sent: Launche
 def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
     job = sent(5)
     end_links(job)
-    monkeypatch.setattr(link_expiry, "_CHUNK", 2)
     calls: list[set[int]] = []
 
     def dies(*args: Any, **named: Any) -> set[int]:
@@ -247,7 +247,7 @@ def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: 
 
     monkeypatch.setattr(link_expiry, "move", dies)
     with pytest.raises(KeyboardInterrupt):
-        look(job)
+        look(job, step_rows=2)
     assert pages(job) == ["expired"] * 2 + ["unopened"] * 3
     queues.queue(queues.TRACKING).empty()
     look(job)
@@ -255,18 +255,17 @@ def test_a_step_that_dies_leaves_nothing_half_done(sent: Launched, monkeypatch: 
     assert [len(page_events(job, person.id)) for person in job.people] == [1] * 5
 
 
-def test_two_at_once_move_everybody_once(sent: Launched, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_at_once_move_everybody_once(sent: Launched, app: Flask) -> None:
     job = sent(40)
     end_links(job)
-    monkeypatch.setattr(link_expiry, "_CHUNK", 3)
     both = threading.Barrier(2)
     faults: list[BaseException] = []
 
     def work() -> None:
         try:
-            with app.app_context():
+            with app.app_context(), tenancy.tenant(job.tenant_id):
                 both.wait(30)
-                delivery.expire_links(job.tenant_id)
+                link_expiry.expire_links(job.tenant_id, step_rows=3)
         except BaseException as fault:  # noqa: BLE001 - told below
             faults.append(fault)
 
@@ -324,16 +323,13 @@ def test_the_look_reads_the_slices_own_people_and_no_others(sent: Launched, data
 
 
 @pytest.mark.parametrize("why", ["asked to end", "shift over"])
-def test_a_job_ends_in_time_and_the_next_sweep_goes_on(
-    sent: Launched, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
+def test_a_job_ends_in_time_and_the_next_sweep_goes_on(sent: Launched, why: str) -> None:
     job = sent(3)
     end_links(job)
-    with monkeypatch.context() as patch:
-        if why == "shift over":
-            patch.setattr(link_expiry, "_SHIFT_S", -1.0)
-        else:
-            shutdown.asked.set()
+    if why == "shift over":
+        look(job, shift_s=0)
+    else:
+        shutdown.asked.set()
         look(job)
     shutdown.asked.clear()
     assert pages(job) == ["unopened"] * 3

@@ -37,10 +37,10 @@ def draft(tuned: Tuned) -> tuple[int, int, int]:
     return tenant_id, user_id, campaign_id
 
 
-def send(draft: tuple[int, int, int], phone: str = "090-8888-1234") -> str:
+def send(draft: tuple[int, int, int], phone: str = "090-8888-1234", **limits: float) -> str:
     tenant_id, user_id, campaign_id = draft
     with tenancy.tenant(tenant_id):
-        return test_sms.send_trial(campaign_id, phone, user_id=user_id)
+        return test_sms.send_trial(campaign_id, phone, user_id=user_id, **limits)
 
 
 def change(draft: tuple[int, int, int], **values: object) -> None:
@@ -141,21 +141,18 @@ def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyP
         send(draft)
 
 
-def test_a_trial_counts_toward_the_accounts_rate(
-    draft: tuple[int, int, int], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_counts_toward_the_accounts_rate(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
     with tenancy.tenant(draft[0]):
         account = db.session.scalars(select(SmsAccount)).one()
         account.rate_per_s = 1
         db.session.commit()
         account_id = account.id
     assert send(draft) == "accepted"
-    monkeypatch.setattr(test_sms, "_PATIENCE_S", 0.3)
     taken = Pace(account_id, 1)
     while (permit := taken.take()) is None:
         time.sleep(0.05)
     assert taken.leaves(permit)
-    assert send(draft) == test_sms.BUSY
+    assert send(draft, wait_s=0.3) == test_sms.BUSY
     assert len(sandbox.messages()) == 1
     with tenancy.tenant(draft[0]):
         states = db.session.scalars(select(TrialMessage.state).order_by(TrialMessage.id)).all()

@@ -61,6 +61,13 @@ def poll(job: Job) -> None:
     queues.queue("tracking").empty()
 
 
+def poll_for(job: Job, **limits: Any) -> None:
+    """Do one poll within `limits`."""
+    queues.begun("jobs.outcomes.poll", job.tenant_id)
+    with tenancy.tenant(job.tenant_id):
+        missing_receipts.poll(job.tenant_id, **limits)
+
+
 def asked(sandbox: Sandbox) -> int:
     return sum(1 for row in sandbox.ledger("karaden") if row["call"] in {"detail", "list"})
 
@@ -219,13 +226,12 @@ def test_an_answer_about_another_message_counts_for_nobody(quiet: Quiet, sandbox
     assert job.states() == {"accepted": 3}, "404 for an id says nothing clear"
 
 
-def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missing_receipts, "_SHIFT_S", -1.0)
+def test_a_long_poll_lets_others_have_their_turn(quiet: Quiet) -> None:
     job = quiet()
     hours_pass(job, 72)
     sweep.sweep()
     queues.queue("tracking").empty()
-    outcomes.poll(job.tenant_id)
+    poll_for(job, shift_s=0)
     assert queues.waiting("jobs.outcomes.poll") == {(job.tenant_id,)}
     assert job.states() == {"accepted": 3}
 
@@ -257,53 +263,44 @@ def many(launched: Launched) -> Quiet:
     return make
 
 
-def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(
-    many: Quiet, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slice_that_takes_longer_than_a_shift_is_asked_about_to_its_end(many: Quiet, sandbox: Sandbox) -> None:
     """Each shift goes on where the last one stopped, and each is asked about once."""
     job = many(20)
-    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
-    monkeypatch.setattr(missing_receipts, "_SHIFT_S", 0.3)
     sandbox.faults(latency_ms={"value": 100, "on": "karaden.detail"})
     for shift in range(1, 21):
-        outcomes.poll(job.tenant_id)
+        poll_for(job, batch_rows=2, shift_s=0.3)
         assert shift > 1 or 2 <= asked(sandbox) < 20, "one shift is not enough"
         if job.states() == {"delivered": 20}:
             break
-    outcomes.poll(job.tenant_id)
+    poll_for(job, batch_rows=2)
     assert (job.states(), asked(sandbox)) == ({"delivered": 20}, 20)
     assert job.rows("SELECT 1 FROM slice WHERE campaign_id = %s AND asked_to IS NOT NULL") == []
 
 
-def test_a_slow_slice_gives_way_to_the_others(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_slice_gives_way_to_the_others(many: Quiet, sandbox: Sandbox) -> None:
     job = many(30)
-    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
-    taken: list[int] = []
-    real = missing_receipts._take
-
-    def take() -> Any:
-        part = real()
-        taken.append(part.slice_id if part else 0)
-        return part
-
-    monkeypatch.setattr(missing_receipts, "_take", take)
-    outcomes.poll(job.tenant_id)
-    assert taken[:6] == job.slices * 2
+    poll_for(job, batch_rows=2)
+    slice_of = {
+        row["provider_id"]: row["slice_id"]
+        for row in job.rows("""
+            SELECT l.provider_id, s.id AS slice_id FROM send_log l
+            JOIN slice s ON l.recipient_id BETWEEN s.first_id AND s.last_id WHERE l.campaign_id = %s
+        """)
+    }
+    asked_about = [row["target"].rpartition("/")[2] for row in sandbox.ledger("karaden") if row["call"] == "detail"]
+    assert [slice_of[provider_id] for provider_id in asked_about[:12:2]] == job.slices * 2
     assert job.states() == {"delivered": 30}
 
 
-def test_two_workers_never_ask_twice(
-    many: Quiet, sandbox: Sandbox, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_workers_never_ask_twice(many: Quiet, sandbox: Sandbox, app: Flask) -> None:
     job = many(40)
-    monkeypatch.setattr(missing_receipts, "_CHUNK", 3)
     sandbox.faults(latency_ms={"value": 30, "on": "karaden.detail"})
     together = threading.Barrier(3)
 
     def work() -> None:
         with app.app_context():
-            together.wait(10)
-            outcomes.poll(job.tenant_id)
+            together.wait(30)
+            poll_for(job, batch_rows=3)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
@@ -392,14 +389,13 @@ def test_a_receipt_that_could_not_be_kept_is_asked_about_within_minutes(
     assert job.slice()["receipts_due_at"] - datetime.now(UTC) <= timedelta(seconds=60)
 
 
-def test_an_outage_in_the_middle_of_a_round_begins_it_anew(many: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_in_the_middle_of_a_round_begins_it_anew(many: Quiet) -> None:
     job = many(10)
     beat(job)
-    monkeypatch.setattr(missing_receipts, "_CHUNK", 2)
     with tenancy.tenant(job.tenant_id):
         part = missing_receipts._take()
         assert part is not None
-        batch = missing_receipts._next(part)
+        batch = missing_receipts._next(part, 2)
         answers = missing_receipts._ask(batch)
         missing_receipts._settle(batch, answers)
     beat(job, spoil="beat_at = now() - interval '1 minute'")

@@ -83,6 +83,13 @@ def apply(job: Job) -> None:
     outcomes.apply_receipts(job.tenant_id)
 
 
+def apply_in_batches(job: Job, rows: int, **limits: float) -> None:
+    """Apply what waits, so many receipts together."""
+    queues.begun("jobs.outcomes.apply_receipts", job.tenant_id)
+    with tenancy.tenant(job.tenant_id):
+        receipts.apply_waiting(job.tenant_id, batch_rows=rows, **limits)
+
+
 def time_passes(job: Job) -> None:
     """Let the back-off of every receipt be over."""
     job.change("UPDATE receipt SET try_at = now(), leased_until = NULL WHERE applied_at IS NULL")
@@ -138,15 +145,11 @@ def test_doubled_and_reversed_receipts_change_nothing_more(
     assert waiting(job) == 0
 
 
-def test_receipts_without_end_leave_the_worker_to_others(
-    pushed: Callable[..., Job], door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_receipts_without_end_leave_the_worker_to_others(pushed: Callable[..., Job], door: Door) -> None:
     job = pushed(5)
     job.send()
     door.wait(5)
-    monkeypatch.setattr(receipts, "_BATCH", 2)
-    monkeypatch.setattr(receipts, "_SHIFT_S", 0.0)
-    outcomes.apply_receipts(job.tenant_id)
+    apply_in_batches(job, 2, shift_s=0)
     assert waiting(job) == 3
     assert queues.waiting("jobs.outcomes.apply_receipts") == {(job.tenant_id,)}
     for _ in range(3):
@@ -340,20 +343,19 @@ def asked(sandbox: Sandbox) -> int:
 
 
 def test_two_workers_share_the_receipts_of_a_company(
-    pushed: Callable[..., Job], sandbox: Sandbox, door: Door, app: Flask, monkeypatch: pytest.MonkeyPatch
+    pushed: Callable[..., Job], sandbox: Sandbox, door: Door, app: Flask
 ) -> None:
     """Each message is asked about once, by whoever claimed it; a claim is committed before anybody is asked."""
     job = pushed(40)
     job.send()
     door.wait(40)
-    monkeypatch.setattr(receipts, "_BATCH", 5)
     sandbox.faults(latency_ms={"value": 50, "on": "karaden.detail"})
     together = threading.Barrier(3)
 
     def work() -> None:
         with app.app_context():
-            together.wait(10)
-            apply(job)
+            together.wait(30)
+            apply_in_batches(job, 5)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
@@ -390,21 +392,18 @@ def test_no_transaction_is_open_while_the_carrier_is_asked(
     assert seen == [0]
 
 
-def test_receipts_that_cannot_be_answered_delay_no_other_of_their_account(
-    launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_receipts_that_cannot_be_answered_delay_no_other_of_their_account(launched: Launched, sandbox: Sandbox) -> None:
     """Two batches of messages of which the carrier knows nothing, before one that it knows."""
     job = launched(1)
     job.send()
     for _ in range(60):
         keep(job, str(uuid.uuid4()))
     keep(job, sandbox.messages()[0]["id"])
-    monkeypatch.setattr(receipts, "_BATCH", 30)
-    apply(job)
+    apply_in_batches(job, 30)
     assert job.states() == {"delivered": 1}
     assert waiting(job) == 60
     before = asked(sandbox)
-    apply(job)
+    apply_in_batches(job, 30)
     assert asked(sandbox) == before == 61, "each of them has its own back-off"
 
 

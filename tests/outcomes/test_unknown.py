@@ -382,9 +382,7 @@ def test_an_account_that_cannot_be_opened_leaves_them_unknown(launched: Launched
     assert job.states() == {"unknown": 4}
 
 
-def test_a_job_leaves_what_is_left_to_the_next_one(
-    launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_leaves_what_is_left_to_the_next_one(launched: Launched, sandbox: Sandbox) -> None:
     """Others' receipts and payments wait on the same queue, behind a carrier that hangs perhaps."""
     job = launched(6, slice_rows=2)
     sandbox.faults(reset_after_body=True)
@@ -392,9 +390,9 @@ def test_a_job_leaves_what_is_left_to_the_next_one(
     sandbox.faults()
     make_due(job)
     queues.queue("tracking").empty()
-    monkeypatch.setattr(unknown, "_SHIFT_S", 0)
     queues.begun("jobs.outcomes.reconcile", job.tenant_id)
-    outcomes.reconcile(job.tenant_id)
+    with tenancy.tenant(job.tenant_id):
+        unknown.reconcile(shift_s=0)
     assert lookups(sandbox) == 2
     assert queues.waiting("jobs.outcomes.reconcile") == {(job.tenant_id,)}
 
