@@ -40,7 +40,7 @@ def enqueue(tenant_id: int, campaign_id: int) -> None:
     queues.enqueue("jobs.campaigns.preflight", tenant_id, campaign_id)
 
 
-def run(campaign_id: int) -> None:
+def run(campaign_id: int, *, page_rows: int = preflight.PAGE_ROWS) -> None:
     """Do a check that is due; nothing where none is. Commits."""
     until = _move_on(campaign_id, "check_due_at <= now()")
     if until is None:
@@ -53,7 +53,7 @@ def run(campaign_id: int) -> None:
             raise _Superseded
 
     try:
-        preflight.rehearse(campaign_id, go_on)
+        preflight.rehearse(campaign_id, go_on, page_rows=page_rows)
     except _Superseded:
         return
     _due_again(campaign_id, until)

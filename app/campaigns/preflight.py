@@ -30,7 +30,8 @@ from app.setback import account_holds, missed_numbers
 from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 
-_PAGE_ROWS = 5_000
+# people read together; after them a long check gives a sign of life
+PAGE_ROWS = 5_000
 _NAMED = 5
 _ROWS_NAMED = 30
 _CHARACTERS = 10
@@ -137,10 +138,10 @@ def company(campaign: Campaign) -> str:
     return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
 
 
-def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Rehearsal:
+def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_rows: int = PAGE_ROWS) -> Rehearsal:
     """Render every row of a draft, store what was found with the campaign, and return it. Commits.
 
-    `go_on` is called now and then; what it raises ends the check.
+    `go_on` is called after each `page_rows` people; what it raises ends the check.
 
     Texts, questions and the list's revision are read under the campaign's lock, before the rows and after them; it
     isn't held meanwhile. Where something changed in between, or the campaign left, nothing is stored and the result
@@ -154,7 +155,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None) -> Re
         result.problems = [_LAUNCHED]
         return result
     found = _Found(ShortForms(campaign.sms_text), payable=_payable(campaign))
-    for recipient in _rows(db.session, campaign_id, go_on):
+    for recipient in _rows(db.session, campaign_id, go_on, page_rows):
         _rehearse_one(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.short_forms = found.short_forms.offers()
@@ -189,7 +190,7 @@ def _locked(campaign_id: int) -> Campaign:
     return db.session.get_one(Campaign, campaign_id, with_for_update=lock, populate_existing=True)
 
 
-def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object]) -> Iterator[Any]:
+def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object], page_rows: int) -> Iterator[Any]:
     """Read by pages of ids: memory doesn't grow with the list, and no cursor is held open."""
     columns = (
         Recipient.id,
@@ -204,7 +205,7 @@ def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object]) -> 
         select(*columns)
         .where(Recipient.campaign_id == campaign_id, Recipient.id > after)
         .order_by(Recipient.id)
-        .limit(_PAGE_ROWS)
+        .limit(page_rows)
     ).all():
         yield from page
         after = page[-1].id

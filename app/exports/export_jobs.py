@@ -28,6 +28,7 @@ LARGE = 100_000
 
 _JOB = "jobs.exports.make_export"
 _PIECE_BYTES = 1 << 18
+# how often the row is told how far the file is, seconds
 _TELL_EVERY_S = 1.0
 # The maker gives a sign of life with every piece or second: one silent for so long is dead or frozen, seconds.
 _LEASE_S = 60.0
@@ -70,14 +71,14 @@ def order(
     return export_id
 
 
-def make(export_id: int) -> None:
+def make(export_id: int, *, piece_bytes: int = _PIECE_BYTES, tell_every_s: float = _TELL_EVERY_S) -> None:
     """Make a file that was ordered. Called again after a crash it begins anew; commits as it goes."""
     with leases.held(f"export:{export_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
-            _make(export_id, lease)
+            _make(export_id, lease, piece_bytes, tell_every_s)
 
 
-def _make(export_id: int, lease: leases.Lease) -> None:
+def _make(export_id: int, lease: leases.Lease, piece_bytes: int, tell_every_s: float) -> None:
     row = db.session.get_one(Export, export_id, populate_existing=True)
     if row.state not in {"queued", "running"}:
         return
@@ -90,7 +91,7 @@ def _make(export_id: int, lease: leases.Lease) -> None:
     row.rows_total = status_file.count(selection)
     db.session.commit()
     told: Counter[str] = Counter()
-    pen = _Pen(export_id, lease, told)
+    pen = _Pen(export_id, lease, told, piece_bytes, tell_every_s)
     try:
         size = pen.write(status_file.status_file(selection, form, keys, told=told))
     except _Stopped:
@@ -113,17 +114,19 @@ class _Pen:
     export_id: int
     lease: leases.Lease
     told: Counter[str]
+    piece_bytes: int
+    tell_every_s: float
 
     def write(self, pieces: Iterator[bytes]) -> int:
         """Keep the pieces, all of one size but the last; return their size. Raises _Stopped."""
         waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
         for piece in pieces:
             waiting += piece
-            while len(waiting) >= _PIECE_BYTES:
-                self._keep(position, bytes(waiting[:_PIECE_BYTES]))
-                del waiting[:_PIECE_BYTES]
-                position, size = position + 1, size + _PIECE_BYTES
-            if time.monotonic() - said > _TELL_EVERY_S:
+            while len(waiting) >= self.piece_bytes:
+                self._keep(position, bytes(waiting[: self.piece_bytes]))
+                del waiting[: self.piece_bytes]
+                position, size = position + 1, size + self.piece_bytes
+            if time.monotonic() - said > self.tell_every_s:
                 said = time.monotonic()
                 self._tell()
         if waiting:

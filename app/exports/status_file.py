@@ -51,17 +51,19 @@ def status_file(
     keys: Sequence[str] | None = None,
     *,
     told: Counter[str] | None = None,
+    page_rows: int = _PAGE_ROWS,
 ) -> Iterator[bytes]:
     """Return the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
 
     CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓. `keys` names the columns
     (`app.exports.columns`). `told` counts the rows given so far, and the characters replaced.
+    `page_rows` people are read in one transaction.
     """
     counted = told if told is not None else Counter[str]()
     own = own_columns(selection.campaign_id) if selection.campaign_id is not None else []
     usual = columns.USUAL if selection.campaign_id is not None else columns.USUAL_OF_ALL
     wanted = columns.resolve(usual if keys is None else keys, own)
-    pages = _pages(selection, wanted, counted)
+    pages = _pages(selection, wanted, counted, page_rows)
     header = [column.word for column in wanted]
     if form == "xlsx":
         return workbook("状況", header, pages, numbers={column.word for column in wanted if column.number})
@@ -125,13 +127,13 @@ def tenant_id() -> int:
     return mine
 
 
-def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str]) -> Pages:
+def _pages(selection: Selection, wanted: Sequence[Column], told: Counter[str], page_rows: int) -> Pages:
     condition, values = selection.condition(tenant_id())
     asked = ", ".join(column.sql for column in wanted)
     statement = text(
         "SELECT r.id, r.tenant_id, r.phone_sealed, r.fields_sealed"  # noqa: S608 - names and conditions are ours
         f"{', ' if asked else ''}{asked} FROM recipient r"
-        f" WHERE {condition} AND r.id > :after ORDER BY r.id LIMIT {_PAGE_ROWS}"
+        f" WHERE {condition} AND r.id > :after ORDER BY r.id LIMIT {page_rows}"
     )
     phones = [place for place, column in enumerate(wanted) if column.key == columns.PHONE]
     own = [

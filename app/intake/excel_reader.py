@@ -53,25 +53,32 @@ def _nothing(_seconds: float) -> None:
     """Hear what reading is worth, where nobody asks."""
 
 
-def open_workbook(stream: BinaryIO, wanted: str = "", *, hidden: bool = False, earn: Earn = _nothing) -> Sheet:
+def open_workbook(
+    stream: BinaryIO,
+    wanted: str = "",
+    *,
+    hidden: bool = False,
+    earn: Earn = _nothing,
+    most_text: int = _MOST_TEXT,
+) -> Sheet:
     """Open a visible sheet: the one `wanted`, or the first. With `hidden`, its hidden rows are read too.
 
     Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow, those
     that are hidden hold HIDDEN_ROW alone.
     Raises BadFile, here or while the rows are read: binary (no workbook of this kind), broken_book, too_large.
     """
-    return _open(stream, wanted, earn, hidden=hidden)[0]
+    return _open(stream, wanted, earn, hidden=hidden, most_text=most_text)[0]
 
 
 def count_hidden_rows(stream: BinaryIO, wanted: str, earn: Earn = _nothing) -> int:
     """Return how many rows with something in them a sheet hides, by a filter or by hand. Raises BadFile."""
-    sheet, found = _open(stream, wanted, earn, hidden=False)
+    sheet, found = _open(stream, wanted, earn, hidden=False, most_text=_MOST_TEXT)
     for _ in sheet.rows:
         pass
     return found.left_out
 
 
-def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool) -> "tuple[Sheet, _SheetRows]":
+def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool, most_text: int) -> "tuple[Sheet, _SheetRows]":
     parts = Parts(stream)
     found = find_sheets(parts, parts.main())
     if not found.sheets:
@@ -79,7 +86,7 @@ def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool) -> "tuple[
     name, part = next((sheet for sheet in found.sheets if sheet[0] == wanted), found.sheets[0])
     if not parts.has(part):
         raise BadFile("broken_book", BROKEN)
-    texts = _Texts(max(_FEW_TEXTS, found.size // _CELL_BYTES))
+    texts = _Texts(max(_FEW_TEXTS, found.size // _CELL_BYTES), most_text)
     if parts.has(found.texts):
         texts.more = fed(parts, found.texts, _SharedTexts(texts))
     texts.earn = earn
@@ -98,16 +105,16 @@ class _Texts:
     They are read as they are asked for: the first rows need the first texts alone.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_bytes: int) -> None:
         self.more: Iterator[int] = iter(())
         self.earn: Earn = _nothing
-        self._most = most
+        self._most, self._most_bytes = most, most_bytes
         self._data = bytearray()
         self._ends = array("I", [0])
 
     def add(self, text: str) -> None:
         self._data += text.encode(errors="surrogatepass")  # _xD800_: refused at its cell, not with the whole workbook
-        if len(self._data) > _MOST_TEXT or len(self._ends) > self._most:
+        if len(self._data) > self._most_bytes or len(self._ends) > self._most:
             raise BadFile("too_large", "Excelブックの文字が多すぎます。" + SAVE_AS_CSV)
         self._ends.append(len(self._data))
 

@@ -33,6 +33,7 @@ from app.values.csv_injection import restore
 from app.values.japan_time import TOKYO
 
 _BATCH_ROWS = 2_500
+# how often the row is told how far the run is, seconds
 _TELL_EVERY_S = 1.0
 # objects more than before, a few batches of them
 _COLLECT_EVERY = 200_000
@@ -44,14 +45,14 @@ class _Cancelled(Exception):  # noqa: N818 - it says what happened
     """Somebody cancelled the import while it ran."""
 
 
-def run(import_id: int) -> None:
+def run(import_id: int, *, tell_every_s: float = _TELL_EVERY_S) -> None:
     """Check every row and add what is new; commits as a whole. Called again after a crash it begins anew."""
     with leases.held(f"import:{import_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
-            _run(import_id, lease)
+            _run(import_id, lease, tell_every_s)
 
 
-def _run(import_id: int, lease: leases.Lease) -> None:
+def _run(import_id: int, lease: leases.Lease, tell_every_s: float) -> None:
     row = db.session.get_one(Import, import_id)
     if row.state not in {"queued", "running"}:
         return
@@ -61,7 +62,7 @@ def _run(import_id: int, lease: leases.Lease) -> None:
     done = False
     with db.engine.connect() as connection, connection.begin() as transaction:
         try:
-            _Run(connection, row, lease).run()
+            _Run(connection, row, lease, tell_every_s).run()
             done = True
         except (_Cancelled, upload_chunks.Removed):
             transaction.rollback()
@@ -106,7 +107,7 @@ class _Run:
     checked and sealed.
     """
 
-    def __init__(self, connection: Connection, row: Import, lease: leases.Lease) -> None:
+    def __init__(self, connection: Connection, row: Import, lease: leases.Lease, tell_every_s: float) -> None:
         campaign = row.campaign
         self._lease = lease
         self._connection = connection
@@ -114,7 +115,7 @@ class _Run:
         self._counts = dict.fromkeys(
             ("rows_read", "rows_added", "rows_known", "rows_rejected", "rows_ignored", "warnings"), 0
         )
-        self._told = time.monotonic()
+        self._told, self._tell_every_s = time.monotonic(), tell_every_s
         questions = campaign_needs.questions_of(campaign)
         mapping = ColumnMapping.from_json(row.mapping or {})
         self._table = imports.table_of(row, whole=True)
@@ -147,7 +148,7 @@ class _Run:
                 # here and not on the thread: each of its many writes would have to win the interpreter from us
                 load.copy(self._connection, self._target, sealed)
                 landing = loader.submit(self._land, batch, outcomes, load.ids_of(sealed))
-                if time.monotonic() - self._told > _TELL_EVERY_S:
+                if time.monotonic() - self._told > self._tell_every_s:
                     self._tell()
             if landing is not None:
                 landing.result()

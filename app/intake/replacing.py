@@ -16,6 +16,7 @@ from app.intake import correction, entry, excluded, imports, load
 from app.intake.checks import CheckedRow
 from app.models import Import, ImportFault
 
+# rows that take others' places in one transaction
 _BATCH_ROWS = 2_500
 
 
@@ -34,12 +35,12 @@ def count_contradicting(import_id: int) -> int:
     return found
 
 
-def replace(import_id: int, by: By, *, user_id: int) -> int:
+def replace(import_id: int, by: By, *, user_id: int, batch_rows: int = _BATCH_ROWS) -> int:
     """Put the list's rows in the place of earlier ones; return how many. Raises imports.Refused. Commits."""
     if by == By.NUMBER:
         return _by_number(import_id, user_id)
     replaced = after = 0
-    while rows := _contradicting(import_id, after):
+    while rows := _contradicting(import_id, after, batch_rows):
         replaced += _by_reference(import_id, rows, user_id)
         after = rows[-1]
     if replaced:
@@ -51,12 +52,12 @@ def replace(import_id: int, by: By, *, user_id: int) -> int:
     return replaced
 
 
-def _contradicting(import_id: int, after: int) -> list[int]:
+def _contradicting(import_id: int, after: int, limit: int) -> list[int]:
     rows = db.session.scalars(
         select(ImportFault.sheet_row)
         .where(ImportFault.import_id == import_id, ImportFault.code == "contradicts", ImportFault.sheet_row > after)
         .order_by(ImportFault.sheet_row)
-        .limit(_BATCH_ROWS)
+        .limit(limit)
     )
     return list(rows)
 

@@ -57,11 +57,16 @@ class _Pipe(io.RawIOBase):
 
 
 def workbook(
-    title: str, header: Sequence[str], pages: Iterator[list[list[str]]], *, numbers: Collection[str] = ()
+    title: str,
+    header: Sequence[str],
+    pages: Iterator[list[list[str]]],
+    *,
+    numbers: Collection[str] = (),
+    sheet_rows: int = _SHEET_ROWS,
 ) -> Iterator[bytes]:
     """Return the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty.
 
-    Cells beyond the header are text.
+    Cells beyond the header are text. After `sheet_rows` rows another sheet follows.
     """
     pipe = _Pipe()
     styles = [_NUMBER if name in numbers else _TEXT for name in header]
@@ -69,7 +74,7 @@ def workbook(
         sheets, waiting = 0, True
         held: list[list[str]] = []
         while waiting:
-            sheets, waiting, room = sheets + 1, False, _SHEET_ROWS - len(held)
+            sheets, waiting, room = sheets + 1, False, sheet_rows - len(held)
             with package.open(_entry(f"xl/worksheets/sheet{sheets}.xml"), "w", force_zip64=True) as sheet:
                 sheet.write((_opening(header, styles) + _rows(held, styles)).encode())
                 yield pipe.take()

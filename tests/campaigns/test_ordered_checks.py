@@ -52,6 +52,12 @@ def during(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     monkeypatch.setattr(rendering, "sms_text", look_and_act)
 
 
+def check_row_by_row(draft: tuple[int, int]) -> None:
+    """Do the check, and ask after each row whether to go on."""
+    with tenancy.tenant(draft[0]):
+        ordered_checks.run(draft[1], page_rows=1)
+
+
 def test_it_is_done_once(draft, database):
     campaign_jobs.preflight(*draft)
     found = checked(database, draft[1])
@@ -116,9 +122,8 @@ def test_a_dead_workers_check_is_due_again(draft, database, monkeypatch):
 
 
 def test_a_list_that_comes_meanwhile_stops_it_and_has_its_own(draft, database, monkeypatch):
-    monkeypatch.setattr(preflight, "_PAGE_ROWS", 1)
     during(monkeypatch, lambda: database.execute("UPDATE campaign SET check_due_at = now(), revision = revision + 1"))
-    campaign_jobs.preflight(*draft)
+    check_row_by_row(draft)
     people_checked, _, due = checked(database, draft[1])
     assert people_checked is None
     assert due is not None
@@ -139,11 +144,9 @@ def test_words_that_change_meanwhile_have_it_done_once_more(draft, database, mon
 
 
 def test_who_presses_the_button_meanwhile_is_served(draft, database, monkeypatch):
-    monkeypatch.setattr(preflight, "_PAGE_ROWS", 1)
-
     def press() -> None:
         database.execute('UPDATE campaign SET check_due_at = NULL, rehearsal = \'{"people": 3, "at": "now"}\'')
 
     during(monkeypatch, press)
-    campaign_jobs.preflight(*draft)
+    check_row_by_row(draft)
     assert checked(database, draft[1]) == (3, "now", None)

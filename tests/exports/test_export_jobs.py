@@ -56,13 +56,13 @@ def content_of(tenant: int, export_id: int) -> bytes:
 
 
 def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
-    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    tenant: int, campaign: int, user: int, database: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr(export_jobs, "_PIECE_BYTES", 100)
     export_id = ordered(tenant, campaign, user)
     assert row_of(tenant, export_id).state == "queued"
     assert content_of(tenant, export_id) == b""
-    exports.make_export(tenant, export_id)
+    with tenancy.tenant(tenant):
+        export_jobs.make(export_id, piece_bytes=100)
     row = row_of(tenant, export_id)
     assert (row.state, row.rows_done, row.rows_total) == ("done", 3, 3)
     with tenancy.tenant(tenant):
@@ -149,9 +149,9 @@ def test_a_file_cancelled_while_it_is_made_stops(
         yield b"y"
         pytest.fail("it went on")
 
-    monkeypatch.setattr(export_jobs, "_TELL_EVERY_S", 0)
     monkeypatch.setattr(status_file, "status_file", slow)
-    exports.make_export(tenant, export_id)
+    with tenancy.tenant(tenant):
+        export_jobs.make(export_id, tell_every_s=0)
     assert row_of(tenant, export_id).state == "cancelled"
     assert database.execute("SELECT count(*) FROM export_piece").fetchone() == (0,)
 

@@ -170,16 +170,15 @@ def test_the_excel_file_says_the_same(launched: tuple[int, list[factories.Person
     assert people[0].fields["氏名"] in rows[1]
 
 
-def test_the_work_of_a_file_grows_with_its_people_and_no_faster(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_of_a_file_grows_with_its_people_and_no_faster(app: Flask) -> None:
     """A list just taken in has no statistics, and a planner may sort all that is left for each page of it."""
     people = 2000
-    monkeypatch.setattr(status_file, "_PAGE_ROWS", 100)
     with app.app_context():
         tenant_id = factories.tenant()
         campaign_id = factories.campaign(tenant_id)
         factories.people(tenant_id, campaign_id, people)
         with tenancy.tenant(tenant_id), explained(instead=False) as plans:
-            content = b"".join(status_file.status_file(Selection(campaign_id), "cp932"))
+            content = b"".join(status_file.status_file(Selection(campaign_id), "cp932", page_rows=100))
     assert content.count(b"\r\n") == people + 1
     assert people < sum(map(touched, plans)) < 6 * people
 

@@ -257,9 +257,8 @@ def _shared(rows: int) -> io.BytesIO:
     return _by_hand(f"<worksheet><sheetData>{cells}</sheetData></worksheet>", f"<sst>{texts}</sst>")
 
 
-def test_the_first_rows_need_the_first_texts_alone(monkeypatch):
-    monkeypatch.setattr(excel_reader, "_MOST_TEXT", 60_000)
-    sheet = excel_reader.open_workbook(_shared(30_000))
+def test_the_first_rows_need_the_first_texts_alone():
+    sheet = excel_reader.open_workbook(_shared(30_000), most_text=60_000)
     assert next(sheet.rows) == (1, ["名前0"])
     assert 0 < sheet.read() < 0.5
     with pytest.raises(BadFile, match="too_large"):

@@ -201,7 +201,6 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
 ) -> None:
     tenant_id = campaign.tenant_id
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(import_run, "_TELL_EVERY_S", 0.0)
     rows = "".join(f"K{n},0901{n:07d},山田,1000,2026-12-26,1978/09/02,0489\r\n" for n in range(30_000))
     content = (LIST.splitlines(keepends=True)[0] + rows).encode("cp932")
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
@@ -218,7 +217,7 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
         return landed[-1]
 
     monkeypatch.setattr(load, "land", land_and_cancel)
-    import_run.run(import_id)
+    import_run.run(import_id, tell_every_s=0)
     db.session.expire_all()
     assert 2 <= len(landed) <= 4
     assert sum(item.added for item in landed) >= 5_000

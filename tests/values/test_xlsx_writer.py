@@ -5,7 +5,6 @@ import zipfile
 from collections.abc import Iterator
 
 import openpyxl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.escape import unescape
@@ -41,10 +40,9 @@ def test_numbers_are_numbers_and_nothing_is_a_formula() -> None:
     ]  # fmt: skip
 
 
-def test_a_full_sheet_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx_writer, "_SHEET_ROWS", 4)
+def test_a_full_sheet_is_followed_by_another() -> None:
     pages = iter([[[f"{page}{row}"] for row in "ab"] for page in range(5)])
-    sheets = read(b"".join(xlsx_writer.workbook("状況", ["名"], pages)))
+    sheets = read(b"".join(xlsx_writer.workbook("状況", ["名"], pages, sheet_rows=4)))
     assert [[row[0] for row in sheet] for sheet in sheets] == [
         ["名", "0a", "0b", "1a", "1b"],
         ["名", "2a", "2b", "3a", "3b"],
