@@ -160,6 +160,11 @@ class Settings:
 
     upload_max_bytes: int = _setting(_whole(1_000, 500_000_000), "200000000", "largest upload, bytes")
     import_max_rows: int = _setting(_whole(1, 5_000_000), "1000000", "most rows in one list")
+    at_once_people: int = _setting(
+        _whole(0, 100_000),
+        "5000",
+        "people in a campaign up to whom a press of a button is done while one waits; for more a worker does it",
+    )
 
     slice_rows: int = _setting(_whole(1, 100_000), "5000", "recipients in one slice")
     batch_rows: int = _setting(_whole(1, 10_000), "500", "recipients claimed and recorded together")
@@ -167,6 +172,11 @@ class Settings:
         _whole(1, 500), "256", "connections to a provider, and so requests under way, in a worker"
     )
     send_timeout_s: int = _setting(_whole(1, 60), "20", "limit of one request to a provider, seconds")
+    rate_jitter_ms: int = _setting(
+        _whole(0, 10_000),
+        "200",
+        "how much closer together messages may reach a provider than they left, milliseconds; its rate holds even so",
+    )
     lease_s: int = _setting(_whole(5, 600), "30", "how long a slice is held without a sign of life, seconds")
     unknown_settle_s: int = _setting(
         _whole(1, 3600), "40", "how long a message may be under way whose request the provider answered oddly, seconds"
@@ -186,6 +196,9 @@ class Settings:
         _folder,
         "",
         "folder by which a database that was set back is noticed; needed in production",
+    )
+    listing_s: int = _setting(
+        _whole(1, 86_400), "900", "how long an SMS service's list of what was sent may be read after a restore, seconds"
     )
     standstill_s: int = _setting(
         _whole(10, 86_400), "600", "after how long without a sign of life the SMS services are asked first, seconds"

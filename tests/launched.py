@@ -3,8 +3,10 @@
 A folder's conftest takes them over by importing them.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +83,26 @@ def give_witness_phone(job: "Job") -> None:
     with tenancy.tenant(job.tenant_id):
         seal_witness_phone(db.session.get_one(SmsAccount, job.account_id), OWN)
         db.session.commit()
+
+
+@contextmanager
+def meanwhile(action: Callable[[], Any], *, when: Callable[[], bool]) -> Iterator[None]:
+    """Do something in another thread as soon as `when` is true."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            if when():
+                action()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)

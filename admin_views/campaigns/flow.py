@@ -21,6 +21,7 @@ from admin_views.lists import single_entry as single_entry_page
 from admin_views.staff.reauthentication import sure, sure_file
 from app.campaigns import lifecycle, ordered_checks, preflight, shortening
 from app.campaigns.lifecycle import NotReady
+from app.config import settings
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import csrf, db
@@ -31,7 +32,6 @@ from app.models import Campaign, Import
 from app.states.vocabulary import CAMPAIGN, CampaignState
 
 # a check of so many people takes about a second: longer ones are a job
-_CHECK_AT_ONCE = 5_000
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
 
 
@@ -222,7 +222,7 @@ class CampaignFlow(FlowView):
 
     def _check(self, campaign: Campaign) -> Page:
         campaign_id = campaign.id
-        if lifecycle.people_count(campaign_id) <= _CHECK_AT_ONCE:
+        if lifecycle.people_count(campaign_id) <= settings().at_once_people:
             checked = preflight.rehearse(campaign_id)
             if preflight.current(one_campaign(campaign_id)) is None:
                 flash("".join(checked.problems), "warning")

@@ -13,12 +13,12 @@ from admin_views.framework.model_view import expose
 from admin_views.lists import row_actions, single_entry
 from app import queues
 from app.campaigns import lifecycle
+from app.config import settings
 from app.extensions import db
 from app.intake import amending, correction, entry, excluded, imports, replacing
 
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
 # so many people are looked through at once; more are a job
-_AT_ONCE = 5_000
 
 
 class CampaignRows(FlowView):
@@ -107,7 +107,7 @@ class CampaignRows(FlowView):
         if request.method == "GET":
             return self.confirm(campaign, "list", row_actions.replace_question(upload, replacing.By(by)))
         result = url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id)
-        if lifecycle.people_count(campaign_id) > _AT_ONCE:
+        if lifecycle.people_count(campaign_id) > settings().at_once_people:
             self._replace_later(campaign.tenant_id, import_id, replacing.By(by))
             return redirect(result, 303)
         db.session.rollback()

@@ -23,11 +23,6 @@ from app.states.reached import REACHED
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 
-# so many are moved where the act is decided: in a second or less
-AT_ONCE = 5_000
-
-_CANCELLED_AT_ONCE = 5_000
-
 # Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment provider, or holds a slip for the
 # convenience store, is left in peace. An expired page is no reason: who has one is chosen no more (CONDITIONS), and who
 # waits already gets a link that lives.
@@ -109,7 +104,7 @@ def begin(
 
 def go(tenant_id: int, campaign_id: int, total: int) -> None:
     """Move a few people at once, more by a job."""
-    if total <= AT_ONCE:
+    if total <= settings().at_once_people:
         run(campaign_id)
     else:
         queues.enqueue("jobs.campaigns.run_bulk_operation", tenant_id, campaign_id)
@@ -185,9 +180,8 @@ def _step(campaign_id: int) -> bool:
 
 
 def _next_people(connection: Connection, wave: Row[Any]) -> tuple[int, int] | None:
-    """Return the first and last id of the people who are next; at a launch they are a slice."""
-    rows = _CANCELLED_AT_ONCE if wave.kind == "cancel" else settings().slice_rows
-    values = {"campaign_id": wave.campaign_id, "after": wave.after_id, "rows": rows}
+    """Return the first and last id of the people who are next, as many as a slice has; at a launch they are one."""
+    values = {"campaign_id": wave.campaign_id, "after": wave.after_id, "rows": settings().slice_rows}
     first, last = connection.execute(
         text(f"""
             SELECT min(id), max(id) FROM (

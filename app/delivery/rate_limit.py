@@ -16,11 +16,9 @@ from secrets import token_hex
 import structlog
 from redis.exceptions import RedisError
 
+from app.config import settings
 from app.extensions import redis_client
 
-# A rate is kept on arrival at the provider: what leaves within a second may arrive somewhat closer together, seconds.
-_NETWORK_S = 0.2
-_WINDOW_S = 1.0 + _NETWORK_S
 # how long a message may take from its permit to its first byte: the time to connect, seconds
 _VALID_S = 2.0
 _KEEP_S = 3600
@@ -136,7 +134,9 @@ class Pace:
         corrections = [
             part for name, left in told for part in (name, "" if left is None else int((asked - left) * 1_000_000))
         ]
-        arguments = [self.rate, wanted, int(_WINDOW_S * 1e6), int(_VALID_S * 1e6), bunch, len(told), *corrections]
+        # a rate is kept on arrival: what leaves within a second may arrive somewhat closer together
+        window_us = 1_000_000 + settings().rate_jitter_ms * 1_000
+        arguments = [self.rate, wanted, window_us, int(_VALID_S * 1e6), bunch, len(told), *corrections]
         key = f"todoke:pace:{self.account_id}"
         try:
             granted, wait_us = redis_client.connection.eval(

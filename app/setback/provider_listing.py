@@ -28,8 +28,6 @@ from app.vault import CannotOpen
 
 # a list that goes on for so long is not read to its end: a person looks into it
 _MOST_PAGES = 20_000
-# one that takes longer than this for a reading holds up nobody else's after-restore, seconds
-_LONGEST_S = 900.0
 _TRIES = 3
 # A service's clock may be changed, or in another zone: so much more of its list is read on either side, and more where
 # no message of ours tells how far it is from ours.
@@ -158,7 +156,7 @@ def on_record(
 def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:
     """Read a list to its end, by the service's clock."""
     found: dict[str, Left] = {}
-    ends = time.monotonic() + _LONGEST_S
+    ends = time.monotonic() + settings().listing_s
     for number in range(1, _MOST_PAGES + 1):
         if time.monotonic() >= ends:
             raise Unasked("too_slow")

@@ -27,11 +27,9 @@ PEOPLE = 10
 
 
 @pytest.fixture
-def campaign(app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
+def campaign(app: Flask, settings: Settings) -> Iterator[Campaign]:
     """A draft of ten people that was checked, in slices of three; every act upon it is left to the job."""
-    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)
-    monkeypatch.setattr(bulk_operations, "_CANCELLED_AT_ONCE", 3)
-    config.install(replace(settings, slice_rows=3))
+    config.install(replace(settings, slice_rows=3, at_once_people=0))
     with app.app_context():
         tenant_id = factories.tenant()
         user_id = factories.user(tenant_id)

@@ -1,15 +1,14 @@
 """From the check over every row to launch, pause, cancel and completion, on the real database."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
 
-from app import queues, tenancy
+from app import config, queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
 from app.campaigns.lifecycle import NotReady
 from app.extensions import db
@@ -98,8 +97,8 @@ def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
     assert "{担当者}" in preflight.rehearse(campaign.id).problems[0]
 
 
-def test_launch_queues_everyone_in_slices(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.campaigns.bulk_operations.settings", lambda: SimpleNamespace(slice_rows=3))
+def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
+    config.install(replace(config.settings(), slice_rows=3))
     preflight.rehearse(campaign.id)
     launch(campaign)
     assert states() == ["queued"] * 7
@@ -211,9 +210,9 @@ def test_a_late_check_does_not_rename_the_sender_of_a_campaign_under_way(
 
 @pytest.mark.parametrize("change", ["launch", "text", "question", "list"])
 def test_what_changes_during_a_check_is_not_blessed_by_it(
-    campaign: Campaign, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, change: str
+    campaign: Campaign, database: psycopg.Connection, change: str
 ) -> None:
-    """The change is committed by somebody else between the first row and the last."""
+    """The change is committed by somebody else once the rows were read."""
     changes = {
         "launch": "UPDATE campaign SET state = 'sending' WHERE id = %s",
         "text": "UPDATE campaign SET sms_text = sms_text || '。', revision = revision + 1 WHERE id = %s",
@@ -222,14 +221,7 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
     }
     newer = '{"digest": "newer", "problems": []}'
     database.execute("UPDATE campaign SET rehearsal = %s WHERE id = %s", [newer, campaign.id])
-    rows = preflight._rows
-
-    def slowly(*args: Any) -> Iterator[Any]:
-        yield from rows(*args)
-        database.execute(changes[change], [campaign.id])
-
-    monkeypatch.setattr(preflight, "_rows", slowly)
-    found = preflight.rehearse(campaign.id)
+    found = preflight.rehearse(campaign.id, lambda: database.execute(changes[change], [campaign.id]))
     db.session.expire_all()
     assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
     assert preflight.current(campaign) is None

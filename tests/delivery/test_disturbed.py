@@ -3,8 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
@@ -19,7 +18,7 @@ from app.campaigns import lifecycle
 from app.delivery import leases, shutdown
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.launched import Job, received, requests
+from tests.launched import Job, meanwhile, received, requests
 
 MOST_TURNS = 20
 
@@ -33,26 +32,6 @@ def send_all(job: Job) -> None:
     while "queued" in job.states() and turns < MOST_TURNS:
         job.send()
         turns += 1
-
-
-@contextmanager
-def meanwhile(action: Callable[[], Any], *, when: Callable[[], bool]) -> Iterator[None]:
-    """Do something in another thread as soon as `when` is true."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            if when():
-                action()
-                return
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(

@@ -17,7 +17,6 @@ from flask import Flask
 from hypothesis.stateful import run_state_machine_as_test
 
 from app import config, tenancy
-from app.campaigns import bulk_operations
 from app.config import Settings
 from app.delivery import dispatch, leases, link_expiry, shutdown, slice_run, worker
 from app.outcomes import missing_receipts, provider_queries, witness
@@ -36,7 +35,8 @@ def ground(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Ground]:
     """The product with its outside exchanged."""
-    config.install(replace(settings, batch_rows=2))
+    # each act's people are moved by a job, which may die
+    config.install(replace(settings, batch_rows=2, at_once_people=0))
     shutdown.asked.clear()
     real = tenancy.transaction
     monkeypatch.setattr(tenancy, "transaction", partial(outside.mortal_transaction, real))
@@ -48,7 +48,6 @@ def ground(
     for module in (slice_run, dispatch, missing_receipts, link_expiry):
         monkeypatch.setattr(module, "time", own)
     monkeypatch.setattr(leases, "clock", time.time)
-    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)  # each act's people are moved by a job, which may die
     with app.app_context(), standing_clock(database, settings, START) as clock:
         yield Ground(app, database, redis, clock)
     config.install(settings)

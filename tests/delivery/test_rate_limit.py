@@ -10,11 +10,11 @@ import redis as redis_package
 from flask import Flask, current_app
 
 from app import tenancy
-from app.delivery import dispatch, leases, rate_limit, send_context, slice_run
+from app.delivery import dispatch, leases, send_context, shutdown, slice_run
 from app.delivery.rate_limit import Pace, Permit
 from app.extensions import redis_client
 from sandbox.harness import Sandbox
-from tests.launched import Job
+from tests.launched import Job, meanwhile
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -44,20 +44,18 @@ def work(app: Flask, until: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "latency_ms", "network_s"), [(20, 0, 0.7), pytest.param(40, 100, 0.2, marks=pytest.mark.slow)]
+    ("rate", "latency_ms", "jitter_ms"), [(20, 0, 700), pytest.param(40, 100, 200, marks=pytest.mark.slow)]
 )
 def test_four_workers_never_exceed_the_rate(
     launched: Launched,
     sandbox: Sandbox,
     tuned: Tuned,
-    monkeypatch: pytest.MonkeyPatch,
     rate: int,
     latency_ms: int,
-    network_s: float,
+    jitter_ms: int,
 ) -> None:
-    """`network_s`: how much closer together they may come; a busy machine heaps up more than a network does."""
-    monkeypatch.setattr(rate_limit, "_WINDOW_S", 1 + network_s)
-    tuned(send_connections=8)
+    """`jitter_ms`: how much closer together they may come; a busy machine heaps up more than a network does."""
+    tuned(send_connections=8, rate_jitter_ms=jitter_ms)
     job = launched(400, slice_rows=25)
     job.change("UPDATE sms_account SET rate_per_s = %s WHERE id = %s", rate, job.account_id)
     warm(job.account_id)
@@ -144,12 +142,13 @@ def test_an_emptied_redis_does_not_open_the_gates(app: Flask, redis: redis_packa
     assert Pace(7, 5).take() is not None
 
 
-def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slice_run, "_PATIENCE_S", -1.5)
+def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     redis_client.bind("redis://127.0.0.1:9/0")
-    dispatch.take()
+    with meanwhile(shutdown.asked.set, when=lambda: job.states() == {"sending": 5}):
+        dispatch.take()
+    shutdown.asked.clear()
     assert sandbox.ledger("karaden") == []
     assert job.states() == {"queued": 5}
     assert job.slice()["leased_until"] is None

@@ -1,11 +1,10 @@
 """A real worker, killed while it moves a campaign's people: the next one goes on where it stopped."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-import pytest
-
-from app import queues, tenancy
-from app.campaigns import bulk_operations, lifecycle, preflight
+from app import config, queues, tenancy
+from app.campaigns import lifecycle, preflight
 from app.extensions import db
 from app.models import Campaign
 from jobs import sweep
@@ -20,7 +19,6 @@ def test_a_killed_worker_loses_and_doubles_nobody(
     launched: Callable[..., Job],
     start: Callable[..., Program],
     until: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = launched(PEOPLE)
     job.change("DELETE FROM event")
@@ -28,7 +26,7 @@ def test_a_killed_worker_loses_and_doubles_nobody(
     job.change("UPDATE recipient SET sms_state = 'draft'")
     job.change("UPDATE campaign SET state = 'draft', launched_at = NULL")
     user_id = factories.user(job.tenant_id)
-    monkeypatch.setattr(bulk_operations, "AT_ONCE", 0)
+    config.install(replace(config.settings(), at_once_people=0))
     with tenancy.tenant(job.tenant_id):
         digest = preflight.rehearse(job.campaign_id).digest
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=digest)

@@ -1,19 +1,20 @@
 """`flask after-restore`: what left since the backup is written down, and the campaign goes on to its end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis as redis_package
 
-from app import tenancy
+from app import config, tenancy
 from app.campaigns import preflight
 from app.delivery import dispatch
 from app.reports.campaign_totals import figures
 from app.restore import after, missed_recipients
 from app.restore.after import NotLifted, Restored
-from app.setback import beat, doubt, provider_listing
+from app.setback import beat, doubt
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -118,18 +119,18 @@ def test_an_operator_may_say_that_nothing_left(
 
 
 def test_a_list_that_takes_too_long_holds_its_account_and_not_the_others(
-    launched: Launched, sandbox: Sandbox, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    launched: Launched, sandbox: Sandbox, database: psycopg.Connection
 ) -> None:
     job = launched(15, slice_rows=5)
     set_back(job, database)
     job.send()
-    monkeypatch.setattr(provider_listing, "_LONGEST_S", 0.0)
+    config.install(replace(config.settings(), listing_s=0))
     [unasked] = restored().unasked
     assert unasked.endswith("(too_slow)")
     job.make_due()
     job.send()
     assert set(received(sandbox).values()) == {1}
-    monkeypatch.undo()
+    config.install(replace(config.settings(), listing_s=900))
     assert restored().attempts == 5
 
 

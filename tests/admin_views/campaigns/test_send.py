@@ -5,6 +5,7 @@ import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -15,8 +16,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from admin_views.campaigns import flow
-from app import tenancy
+from app import config, tenancy
 from app.campaigns.rendering import fields_place
 from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
@@ -126,8 +126,8 @@ def test_what_is_too_long_is_told_and_not_sent(clerk, campaign, ask, change):
     assert ask(sms_states(campaign)) == [("draft",)] * 3
 
 
-def test_a_long_check_is_a_job(monkeypatch, app, clerk, ours, campaign):
-    monkeypatch.setattr(flow, "_CHECK_AT_ONCE", 2)
+def test_a_long_check_is_a_job(app, clerk, ours, campaign):
+    config.install(replace(config.settings(), at_once_people=2))
     waiting = check(clerk, campaign)
     assert "3件の文面を確かめています" in waiting
     assert clerk.get(f"/admin/campaign/{campaign}/check.json").get_json() == {"done": False}

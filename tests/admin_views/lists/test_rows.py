@@ -1,15 +1,17 @@
 """名簿の1行ずつ: what was kept out is corrected, what was taken left out and taken back, earlier rows are replaced."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import audit, tenancy
+from app import audit, config, tenancy
 from app.campaigns.rendering import open_fields, open_phone
 from app.extensions import db, vault
+from app.intake import replacing
 from app.models import AuditEntry, Campaign, ExcludedRecipient, Import, ImportFault, Question, Recipient
 from jobs.intake import replace_rows
 from tests import factories
@@ -293,15 +295,24 @@ def test_one_row_takes_the_place_of_another_by_itself(app, clerk, ours, campaign
     assert len(ask(select(ExcludedRecipient.id))) == 2
 
 
-def test_a_large_list_is_replaced_by_a_worker(app, clerk, ours, campaign, ask, monkeypatch):
-    monkeypatch.setattr("admin_views.lists.rows._AT_ONCE", 1)
-    monkeypatch.setattr("app.intake.replacing._BATCH_ROWS", 1)
+def test_a_large_list_is_replaced_by_a_worker(app, clerk, ours, campaign, ask):
+    config.install(replace(config.settings(), at_once_people=1))
     listed(app, clerk, ours, campaign, HEAD + GOOD)
     url, _ = listed(app, clerk, ours, campaign, HEAD + GOOD.replace("子", "代").replace("一郎", "二郎"))
     assert "置き換えを始めました" in said(clerk, f"{url}replace/reference")
     assert people(app, ours, campaign)["K1"]["name"] == "佐藤 花子"
     with app.app_context():
         replace_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]), ours.clerk, 0)
+    assert {person["name"] for person in people(app, ours, campaign).values()} == {"佐藤 花代", "鈴木 二郎"}
+    assert ask(people_of(campaign)) == [(2,)]
+
+
+def test_rows_take_others_places_batch_by_batch(app, clerk, ours, campaign, ask):
+    listed(app, clerk, ours, campaign, HEAD + GOOD)
+    url, _ = listed(app, clerk, ours, campaign, HEAD + GOOD.replace("子", "代").replace("一郎", "二郎"))
+    import_id = int(url.rstrip("/").rsplit("/", 1)[1])
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        assert replacing.replace(import_id, replacing.By.REFERENCE, user_id=ours.clerk, batch_rows=1) == 2
     assert {person["name"] for person in people(app, ours, campaign).values()} == {"佐藤 花代", "鈴木 二郎"}
     assert ask(people_of(campaign)) == [(2,)]
 
