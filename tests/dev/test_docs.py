@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT
+
 ROOT = Path(__file__).parents[2]
 DOCS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
@@ -74,3 +76,9 @@ def test_what_a_newcomer_looks_for_is_found_by_its_usual_name() -> None:
         if not any(_letters(term) in f"{_letters(name)}/{_letters(to)}" for name, to in _PLACE.findall(where))
     ]
     assert nameless == []
+
+
+def test_the_glossary_speaks_the_words_of_the_states() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    for track in (SMS, PAGE, PAYMENT, CAMPAIGN, TENANT):
+        assert f"| `{track.name}` | {', '.join(f'`{state}` {word}' for state, word in track.words.items())} |" in text
