@@ -1,14 +1,8 @@
 """Decide whether an account may be used at the moment: one breaker for all workers and slices, on the account's row.
 
-It opens when so many messages in a row, of whichever workers, met neither a clear yes nor a clear no. While it is open
-nobody leases a slice of the account and running turns stop at their next renewal. When its time is over it is half
-open: each turn tries a single message, and only its clear answer lets the others go; without one the account rests
-again, longer. It stands in the database, beside what it protects: nothing of it is lost with Redis or with a worker. In
-good times nothing is written.
-
-What seems to be the account's refusal may be one message's: a firewall that doesn't like a number. So the account is
-doubted first, half open at once, and another message is tried. That one refused too, the account rests. That one taken,
-all others go on, and the first is tried again a minute later: refused again, it is this message's own refusal.
+Too many messages in a row without a clear yes or no open it; then each turn tries a single one, and only its clear
+answer lets the others go. A refusal that looks like the account's may be one message's, so another message is tried
+before the account rests. Why and how: docs/adr/0004-circuit-breaker.md.
 """
 
 import threading

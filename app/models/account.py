@@ -25,22 +25,7 @@ from app.models.tenant import Tenant
 
 
 class SmsAccount(TenantOwned, Model):
-    """A contract with an SMS service. `credentials_sealed` is a JSON object.
-
-    `rate_per_s` is how many messages may leave in any second, from all workers together; null for no limit.
-    `price_yen` is what one SMS costs by the contract, for estimates; it may have two decimals. `failures`, `trips`,
-    `resting_until` and `resting_code` are its breaker's (`app.delivery.circuit_breaker`): answers in a row that were
-    neither a yes nor a no, how often in a row it opened, until when nothing is sent, and the last such answer.
-    `witness_phone_sealed` is the company's own number (確認用番号): an SMS to it may prove the carrier's list fresh
-    (`app.outcomes.witness`).
-    `doubted_at` is when a message was refused as if for the account's sake and no other had shown yet whose fault that
-    was; `proved_at` is since when the last message had left that got through then.
-    Before `ask_after` nothing is asked about its messages (`app.outcomes.provider_queries`). `send_wish_until` and
-    `ask_wish_until` are until when the service wished for no more messages, for no more questions; screens tell of it.
-    `ask_refused_at` is since when it refuses to tell what became of messages: what was asked, and its code.
-    While `restore_hold`, a code, isn't empty, it could not be asked what left between `restore_since` and
-    `restore_until`, which a restored database forgot (`app.setback.account_holds`).
-    """
+    """A contract with an SMS service."""
 
     __tablename__ = "sms_account"
     __table_args__ = owned(
@@ -52,26 +37,40 @@ class SmsAccount(TenantOwned, Model):
     name: Mapped[str] = mapped_column(Text)
     provider: Mapped[str] = mapped_column(Text)
     sender: Mapped[str] = mapped_column(Text, server_default="")
+    # how many messages may leave in any second, from all workers together; null for no limit
     rate_per_s: Mapped[int | None]
+    # what one SMS costs by the contract, for estimates
     price_yen: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    # a JSON object
     credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # the company's own number (確認用番号): an SMS to it may prove the carrier's list up to date
     witness_phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     # drawn for the address of its receipts, so that a row number that comes again after a restore is nobody's address
     receipt_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=lambda: os.urandom(16))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    # the breaker's (`app.delivery.circuit_breaker`): answers in a row that were neither a yes nor a no
     failures: Mapped[int] = mapped_column(server_default="0")
+    # how often in a row it opened
     trips: Mapped[int] = mapped_column(server_default="0")
+    # until when nothing is sent, and the answer that caused it
     resting_until: Mapped[Time | None]
     resting_code: Mapped[str] = mapped_column(Text, server_default="")
+    # when a message was refused as if for the account's sake, until another shows whose fault it was
     doubted_at: Mapped[Time | None]
+    # since when the last message had left that got through then
     proved_at: Mapped[Time | None]
+    # before this nothing is asked about its messages (`app.outcomes.provider_queries`)
     ask_after: Mapped[Time | None]
+    # until when the service wished for no more messages, for no more questions; screens tell of it
     send_wish_until: Mapped[Time | None]
     ask_wish_until: Mapped[Time | None]
+    # since when the service refuses to tell what became of messages: what was asked, and its code
     ask_refused_at: Mapped[Time | None]
     ask_refused_what: Mapped[str] = mapped_column(Text, server_default="")
     ask_refused_code: Mapped[str] = mapped_column(Text, server_default="")
+    # not empty: the account could not be asked what left between `restore_since` and `restore_until`, which a
+    # restored database forgot (`app.setback.account_holds`)
     restore_hold: Mapped[str] = mapped_column(Text, server_default="")
     restore_since: Mapped[Time | None]
     restore_until: Mapped[Time | None]

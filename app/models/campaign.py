@@ -14,25 +14,7 @@ from app.models.user import User
 
 
 class Campaign(TenantOwned, Model):
-    """配信. `key` is random; it begins the references of people whose link has no secret.
-
-    `revision` rises with each change of content.
-
-    `rehearsal` is the last check over every row, bound to the content by its digest. While `check_due_at` stands one is
-    due, or at work: then it is due again at that time, should its worker die (`app.campaigns.ordered_checks`).
-
-    What a second person must approve has `asked_digest`; `returned_reason` says why it was sent back.
-
-    While `checks_stopped_at` stands nobody's answers are taken: far too many were wrong (`app.identity.guard`). Those
-    given before `checks_watched_from` no longer count.
-
-    `send_window` narrows the company's, `profile` 'collection' (督促) keeps to 8:00-21:00 whatever both say
-    (`app.campaigns.send_windows`). Who isn't written to by `deadline_at` won't be. An SMS that didn't arrive for a
-    passing cause is tried `retry_times` times more, `retry_after_minutes` or longer after. `served_at` is when a worker
-    last took a slice of it: of one company's campaigns, whichever waited longest comes next. While `restore_hold` isn't
-    empty nothing of it is sent: after a restore accounts could not be asked what had left
-    (`app.setback.account_holds`).
-    """
+    """配信: one text with its questions, sent to the people of its lists."""
 
     __tablename__ = "campaign"
     __table_args__ = owned(
@@ -55,6 +37,7 @@ class Campaign(TenantOwned, Model):
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    # random; begins the references of people whose link has no secret
     key: Mapped[str] = mapped_column(Text, unique=True)
     name: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="draft")
@@ -64,33 +47,46 @@ class Campaign(TenantOwned, Model):
     page_title: Mapped[str] = mapped_column(Text, server_default="")
     page_text: Mapped[str] = mapped_column(Text, server_default="")
     page_language: Mapped[str] = mapped_column(Text, server_default="ja")
+    # while set nobody's answers are taken: far too many were wrong (`app.identity.guard`)
     checks_stopped_at: Mapped[Time | None]
+    # wrong answers before this moment no longer count
     checks_watched_from: Mapped[Time | None]
     payment_required: Mapped[bool] = mapped_column(server_default=text("false"))
     link_minutes: Mapped[int | None] = mapped_column(server_default="20160")
     link_until: Mapped[Time | None]
     max_failures: Mapped[int] = mapped_column(server_default="5")
+    # narrows the company's (`app.campaigns.send_windows`)
     send_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # 'collection' (督促) keeps to 8:00-21:00, whatever the windows say
     profile: Mapped[str] = mapped_column(Text, server_default="normal")
     starts_at: Mapped[Time | None]
+    # nothing is sent from this moment on
     deadline_at: Mapped[Time | None]
+    # how often an SMS that failed for a passing cause is tried again, and how long after at least
     retry_times: Mapped[int] = mapped_column(server_default="3")
     retry_after_minutes: Mapped[int] = mapped_column(server_default="60")
+    # rises with each change of content
     revision: Mapped[int] = mapped_column(server_default="0")
+    # the last check over every row, bound to the content by its digest
     rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    # a check is due, or under way: due again then if its worker dies (`app.campaigns.ordered_checks`)
     check_due_at: Mapped[Time | None]
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     created_at: Mapped[CreatedAt]
     asked_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     asked_at: Mapped[Time | None]
+    # the digest that a second person is asked to approve
     asked_digest: Mapped[str] = mapped_column(Text, server_default="")
     approved_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     returned_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
+    # why the request was sent back
     returned_reason: Mapped[str] = mapped_column(Text, server_default="")
     launched_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))
     launched_at: Mapped[Time | None]
     completed_at: Mapped[Time | None]
+    # when a worker last took a slice of it: of a company's campaigns, the one that waited longest is next
     served_at: Mapped[Time | None]
+    # not empty: nothing is sent, an account could not be asked after a restore (`app.setback.account_holds`)
     restore_hold: Mapped[str] = mapped_column(Text, server_default="")
 
     tenant: Mapped[Tenant] = relationship(viewonly=True)

@@ -14,15 +14,7 @@ from app.models.recipient import Recipient
 class Payment(TenantOwned, Model):
     """One attempt of one person to pay; the row is committed before the payment provider is asked.
 
-    `state` is the payment vocabulary's word. `problem` is not empty when the provider's word and ours disagree
-    (要確認). Without an account it is money that came another way, recorded by hand (消込); `method` says which,
-    `reason` what staff gave for it and, cancelled, for taking it back. While `refund_asked_at` stands and the state is
-    paid, a refund is under way, the `refund_attempt`-th. `answered_at` is when the answer on record was asked for.
-
-    At `ask_at` the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`;
-    `told_at` is when an event told of something new since, `unanswered` how many questions in a row got no answer,
-    since `unanswered_since`. `provider_payment_id`, `refunded_yen` and `dispute` are what the provider told of the
-    money: its id there, what of it was given back, how a chargeback stands (`app.providers.payments.base.Dispute`).
+    Without an account it is money that came another way, recorded by hand (消込).
     """
 
     __tablename__ = "payment"
@@ -83,27 +75,38 @@ class Payment(TenantOwned, Model):
     attempt: Mapped[int]
     reference: Mapped[str] = mapped_column(Text, unique=True)
     provider_id: Mapped[str | None] = mapped_column(Text)
+    # the payment vocabulary's word
     state: Mapped[str] = mapped_column(Text, server_default="started")
     amount_yen: Mapped[int] = mapped_column(BigInteger)
+    # how it was paid, in the provider's word, or in staff's for a 消込
     method: Mapped[str] = mapped_column(Text, server_default="")
     url_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # not empty when the provider's word and ours disagree (要確認)
     problem: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[Time | None]
     pay_by: Mapped[Time | None]
     paid_at: Mapped[Time | None]
     checked_at: Mapped[Time | None]
+    # when the answer on record was asked for
     answered_at: Mapped[Time | None]
+    # while set and the state is paid, a refund is under way, the `refund_attempt`-th
     refund_asked_at: Mapped[Time | None]
     refund_attempt: Mapped[int] = mapped_column(server_default="0")
+    # what staff gave for a 消込 and, cancelled, for taking it back
     reason: Mapped[str] = mapped_column(Text, server_default="")
+    # when the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`
     ask_at: Mapped[Time | None] = mapped_column(server_default=text("now() + interval '5 minutes'"))
     asking_until: Mapped[Time | None]
+    # when an event told of something new since
     told_at: Mapped[Time | None]
+    # how many questions in a row got no answer, since `unanswered_since`
     unanswered: Mapped[int] = mapped_column(server_default="0")
     unanswered_since: Mapped[Time | None]
+    # the provider's id of the money
     provider_payment_id: Mapped[str | None] = mapped_column(Text)
     refunded_yen: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # how a chargeback stands (`app.providers.payments.base.Dispute`)
     dispute: Mapped[str] = mapped_column(Text, server_default="")
 
     recipient: Mapped[Recipient] = relationship(

@@ -14,15 +14,7 @@ from app.models.campaign import Campaign
 class Recipient(TenantOwned, Model):
     """送信先. Three states with the time of each step; `app.states.transitions` alone writes them.
 
-    `fields_sealed` is a JSON object of the list's cells by column name; answers stand only as digests, in the order
-    of the questions. `identity_key` makes the same row of a list the same person when it is uploaded again,
-    `row_digest` tells whether it says the same. `link_secret` are the 16 random bytes that the link's token and the
-    references given to providers are made with, drawn anew with each `link_generation`; null in rows of before. `fence`
-    and `sms_attempt` belong to delivery: a write that carries an old fence changes nothing. `reminder_id` is the last
-    reminder this person is due or was sent: its text is theirs then, not the campaign's. `opened_generation` is that of
-    the link last used to open the page. `retry_at` says when someone undelivered is due another try by itself. What
-    changes while an SMS goes out and arrives stands in no index and the page leaves room, so that those updates stay on
-    the page (HOT).
+    Columns that change while an SMS goes out and arrives are in no index, and pages have room: updates stay HOT.
     """
 
     __tablename__ = "recipient"
@@ -67,32 +59,41 @@ class Recipient(TenantOwned, Model):
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     import_id: Mapped[int | None] = mapped_column(BigInteger)
     sheet_row: Mapped[int | None]
+    # makes the same row of a list the same person when it is uploaded again
     identity_key: Mapped[bytes] = mapped_column(LargeBinary)
+    # tells whether that row says the same
     row_digest: Mapped[bytes] = mapped_column(LargeBinary)
     reference: Mapped[str] = mapped_column(Text, server_default="")
     phone_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     phone_last4_index: Mapped[bytes] = mapped_column(LargeBinary)
+    # a JSON object of the list's cells by column name
     fields_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    # the answers, kept as digests alone, in the order of the questions
     answer_digests: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
     amount_yen: Mapped[int | None] = mapped_column(BigInteger)
     due_date: Mapped[date | None]
 
     link_generation: Mapped[int] = mapped_column(server_default="1")
+    # 16 random bytes, drawn anew with each `link_generation`: token and references are made of them; null in old rows
     link_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     link_expires_at: Mapped[Time | None]
+    # the generation of the link that last opened the page
     opened_generation: Mapped[int | None]
     failed_attempts: Mapped[int] = mapped_column(server_default="0")
 
     sms_state: Mapped[str] = mapped_column(Text, server_default="draft")
     page_state: Mapped[str] = mapped_column(Text, server_default="unopened")
     payment_state: Mapped[str] = mapped_column(Text, server_default="none")
+    # a write that carries an older fence changes nothing
     fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
     sms_attempt: Mapped[int] = mapped_column(server_default="0")
     sms_code: Mapped[str] = mapped_column(Text, server_default="")
     carrier: Mapped[str] = mapped_column(Text, server_default="")
+    # the last reminder that is due or was sent: its text replaces the campaign's
     reminder_id: Mapped[int | None] = mapped_column(BigInteger)
+    # when somebody undelivered is due another try by itself
     retry_at: Mapped[Time | None]
     capped_at: Mapped[Time | None]
 

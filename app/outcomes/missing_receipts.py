@@ -1,14 +1,8 @@
-"""Whom the provider accepted and never told of again: asked about after 72 hours, then held for a person.
+"""Ask about SMS that were accepted and never reported again: after 72 hours, then a manager decides.
 
-A slice says when to look at it (`receipts_due_at`, set with each lease). The provider's answer about a message counts
-as a receipt would. Where even that gives no end, the person's SMS is unknown with the code `no_receipt`. It was
-accepted once: never is it sent again for being absent at the provider, but a person may decide
-(`app.outcomes.manual_review`). It is asked about once a day for two weeks more, and a late receipt still settles it.
-Who opened the link got it and is not held.
-
-A slice is taken by one worker at a time, for some hundreds of its people, and remembers how far it got (`asked_to`):
-the next to take it goes on there, after other slices had their turn. After an outage in which receipts may have been
-refused (`app.outcomes.refused_receipts`) all who were accepted before it are asked about (`ask_before`), once.
+A slice says when to look at it (`receipts_due_at`), how far it was asked about (`asked_to`), and which SMS an outage
+made due early (`ask_before`). An SMS that was accepted once is never sent again for being absent at the provider. Why:
+docs/adr/0005-missing-receipts.md.
 """
 
 import time

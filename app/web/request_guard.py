@@ -1,14 +1,12 @@
-"""What stands between the server and the product: lengths, bodies that come in time, whose turn it is.
+"""Guard the product against slow and long requests: lengths, bodies that come in time, turns.
 
 In: a WSGI request whose head the server has read. Out: the product's answer, or a refusal in words: 413, 414, 431 for
 what is too long, 408 for a body that doesn't come, 503 while too many come at once. What can't happen here: a body read
 on one of the product's turns, so that a connection that says nothing keeps nobody waiting; a body that takes the room
 of a quicker one, as the latest gives way when room is short; a body that is parsed before its length is known.
 
-The server gives each request a thread (`--blocking-threads`), and there are many more of those than of turns: they wait
-here, for bodies and for turns. One whose body doesn't come is answered in time all the same, with `Connection: close`:
-the server then closes the connection, and that ends the read. Until then the request must not return: granian 2.8 waits
-for the body at a request's end, and Python with it.
+A request whose body doesn't come is answered, but returns only once its connection is closed. Why:
+docs/adr/0008-requests-before-the-product.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator

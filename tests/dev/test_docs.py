@@ -82,3 +82,14 @@ def test_the_glossary_speaks_the_words_of_the_states() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
     for track in (SMS, PAGE, PAYMENT, CAMPAIGN, TENANT):
         assert f"| `{track.name}` | {', '.join(f'`{state}` {word}' for state, word in track.words.items())} |" in text
+
+
+def test_a_decision_takes_a_page_at_most_and_is_linked() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    named = [(path.name, path.read_text("utf-8")) for path in decisions]
+    assert [int(name[:4]) for name, _ in named] == list(range(1, len(named) + 1))
+    parts = ("## Context", "## Decision", "## Consequences")
+    assert [name for name, text in named if not all(part in text for part in parts)] == []
+    assert [name for name, text in named if len(text.splitlines()) > 60] == []
+    said = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("architecture.md", "install.md"))
+    assert [name for name, _ in named if f"adr/{name}" not in said] == []
