@@ -1,8 +1,8 @@
 """An append-only record of sensitive acts: revealing a number, unlocking a person, sending, exporting, changing keys.
 
-In: who did what to which row. Out: a chain per tenant that shows any change made behind its back. What can't happen
-here: an act recorded in another transaction than the one that did it; an entry changed or removed by the app's role,
-which holds no such right.
+In: who did what to which row. Out: a chain per tenant that shows any change made behind its back. Can't happen here: an
+act recorded in another transaction than the one that did it; an entry changed or removed by the app's role, which holds
+no such right.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""What `make demo` begins with: two companies, their people, contracts with the sandbox, a campaign ready to send."""
+"""Seed data for `make demo`: two companies, their people, contracts with the sandbox, a campaign ready to send."""
 
 import io
 import json

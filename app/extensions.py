@@ -36,7 +36,7 @@ class Base(DeclarativeBase):
     )
 
 
-# What these leave out is asked by each extension at each request, and took longer than a link's look-up.
+# These skip checks that each extension makes at each request; they took longer than a link's look-up.
 
 
 class QuickLimiter(Limiter):

@@ -1,6 +1,6 @@
 """Work that only one process may do at a time: a row with a holder and a time, by the database's clock.
 
-In: the name of the work. Out: a lease, renewed by each sign of life. What can't happen here: a frozen process or a lost
+In: the name of the work. Out: a lease, renewed by each sign of life. Can't happen here: a frozen process or a lost
 machine that keeps the work (its lease ends by itself), one that wakes and goes on (its next sign of life raises `Lost`,
 and so does each write that `hold` guards), or a lock that dies with a pooled connection. A slice has a lease of its own
 (`app.delivery.leases`): it is renewed with everything that is written for it.

@@ -1,8 +1,8 @@
 """How long anything may be that comes from outside: the one table, asked before any work is done.
 
-In: what a person, a browser or a provider sent. Out: the same, or a refusal in words. What can't happen here: a text
-that is normalised, searched or compared before its length is known; one that is cut, as half a number is somebody
-else's. Only what goes into a log is cut.
+In: what a person, a browser or a provider sent. Out: the same, or a refusal in words. Can't happen here: a text that is
+normalised, searched or compared before its length is known; one that is cut, as half a number is somebody else's. Only
+what goes into a log is cut.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The link in the SMS: its secret, its token, its address, its end.
 
 In: a recipient's id, generation and secret. Out: the address that stands in the SMS; `app.identity.visit` finds the way
-back. What can't happen here: a token in the database (only its keyed digest), an old link that lives on after a new
+back. Can't happen here: a token in the database (only its keyed digest), an old link that lives on after a new
 generation, a link that leads to somebody else once row numbers come again.
 """
 

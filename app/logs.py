@@ -1,8 +1,8 @@
 """Logs: one JSON object a line, with nothing in it that belongs to a person.
 
-In: what the code says, and what libraries say through `logging`. Out: lines on standard error. What can't happen
-here: a token, an answer, a phone number or a credential that reaches a line, whether named by its key or found in a
-text or a traceback; a log that grows with every request that somebody has refused.
+In: what the code says, and what libraries say through `logging`. Out: lines on standard error. Can't happen here: a
+token, an answer, a phone number or a credential that reaches a line, whether named by its key or found in a text or a
+traceback; a log that grows with every request that somebody has refused.
 """
 
 import logging
@@ -40,8 +40,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
 )
 
-# What a stranger can have written as often as they send: each once a minute, then how often it came. The names are
-# those of the facts that make it another kind.
+# Lines that a stranger can cause as often as they send: each once a minute, then how often it came. The names are those
+# of the facts that make it another kind.
 _OFTEN: Mapping[str, tuple[str, ...]] = {
     "request refused": ("status",),
     "webhook refused": ("account_id", "reason"),
@@ -130,8 +130,8 @@ def configure(
 ) -> None:
     """Send structlog and `logging` through the same processors to standard error.
 
-    `of_request` gives what each line says of the request under way; asked only when something is written. What comes
-    often is written once in `window_s`, with how often it came.
+    `of_request` gives what each line says of the request under way; asked only when something is written. A frequent
+    line is written once in `window_s`, with how often it came.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

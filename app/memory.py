@@ -1,7 +1,7 @@
 """How the process gives memory back to the machine.
 
-In: nothing. Out: an allocator that keeps little of what was freed. What can't happen here: a process that keeps, for
-each of its many threads, the largest piece that thread ever held.
+In: nothing. Out: an allocator that keeps little of what was freed. Can't happen here: a process that keeps, for each of
+its many threads, the largest piece that thread ever held.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """Refusals as values: why an act was not done, as a code with facts for programs and as Japanese for screens.
 
 In: a kind, declared once in the room that refuses, and the facts of one case. Out: a `Problem`, which rooms return or
-raise as `Refused`. What can't happen here: two kinds with one code; a sentence that tells other facts than its problem.
+raise as `Refused`. Can't happen here: two kinds with one code; a sentence that tells other facts than its problem.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
 """Redis with little patience: a server that says nothing is left alone for a while by the whole process.
 
-In: an address. Out: connections that give up after `wait_s`. What can't happen here: request after request that waits
-for a Redis that is frozen or cut off. The first one waits, the others are told at once that it is away (a RedisError),
-and every `REST_S` seconds one tries again. One that refuses costs nobody any time and is always asked. What is
-done without Redis is the caller's: jobs are found by the sweep, limits are counted in the process's memory.
+In: an address. Out: connections that give up after `wait_s`. Can't happen here: request after request that waits for a
+Redis that is frozen or cut off. The first one waits, the others are told at once that it is away (a RedisError), and
+every `REST_S` seconds one tries again. One that refuses costs nobody any time and is always asked. The caller decides
+what to do without Redis: jobs are found by the sweep, limits are counted in the process's memory.
 """
 
 import threading
@@ -50,7 +50,7 @@ class Silence:
 
 
 class _Watched:
-    """What a connection of any kind notes of its server."""
+    """The notes of a connection, of any kind, on its server."""
 
     silence: Silence
 

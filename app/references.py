@@ -2,7 +2,7 @@
 
 In: a person's mark, their row's number, the attempt. Out: `<mark>.<recipient id>.<attempt>` for an SMS, `.p<attempt>`
 for a payment, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a test SMS, `<mark>.w` for one to the
-company's own number; at most 30 characters with row numbers of 13 digits. What can't happen here: one reference for two
+company's own number; at most 30 characters with row numbers of 13 digits. Can't happen here: one reference for two
 people, though a restored backup gives their row numbers again (the mark is random, drawn anew with each generation of
 the link); two that differ by case alone, as a carrier may write them; a personal detail. Before there were marks the
 campaign's key stood in their place: those still read.

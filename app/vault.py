@@ -1,8 +1,8 @@
-"""What keeps personal details unreadable in the database: encryption, blind index, keyed digests.
+"""Keep personal details unreadable in the database: encryption, blind index, keyed digests.
 
-In: plain text with the place where it will stand, or a value to be found again. Out: bytes for a column. What can't
-happen here: a ciphertext moved to another row or tenant that still opens; a digest that can be recomputed without the
-keys, which come from the environment and never touch the database.
+In: plain text with the place where it will stand, or a value to be found again. Out: bytes for a column. Can't happen
+here: a ciphertext moved to another row or tenant that still opens; a digest that can be recomputed without the keys,
+which come from the environment and never touch the database.
 
 Fields: AES-256-GCM, random 96-bit nonce, the place as associated data, the key's id in front:
     0x01 | length of key id | key id | nonce (12) | ciphertext and tag

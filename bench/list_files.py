@@ -1,7 +1,7 @@
 """A made-up list (`bench.seen_lists`) becomes the bytes of a file: text of any encoding, or a workbook.
 
-In: a `List`. Out: bytes, and for each sheet row the line that a person sees there. What can't happen here: a row number
-that Excel would count otherwise.
+In: a `List`. Out: bytes, and for each sheet row the line that a person sees there. Can't happen here: a row number that
+Excel would count otherwise.
 """
 
 import datetime as dt

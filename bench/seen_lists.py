@@ -1,7 +1,7 @@
 """Lists as people make them, and what a person sees in each row: the generator of `make fuzz-lists`.
 
 In: a source of chance, which hypothesis may steer. Out: a `List`: its form, its lines, and for each line whom a person
-reads there, or that nobody can be read. What can't happen here: an answer taken from the product, whose parts it knows
+reads there, or that nobody can be read. Can't happen here: an answer taken from the product, whose parts it knows
 nothing of.
 """
 

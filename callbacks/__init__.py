@@ -1,7 +1,7 @@
 """Door: what providers tell us unasked: receipts and payment webhooks.
 
-In: a provider's POST. Out: a row kept as it came, and a job that makes something of it. What can't happen here: a state
-that changes on a pusher's word, or a push that is answered before it is kept.
+In: a provider's POST. Out: a row kept as it came, and a job that makes something of it. Can't happen here: a state that
+changes on a pusher's word, or a push that is answered before it is kept.
 """
 
 from flask import Flask

@@ -1,8 +1,8 @@
 """`make contract`: every provider against its contract, and the table of what was tried, provider by case.
 
 In: the tests named `test_conformance[provider-case]`, and those that hold adapters and sandbox to the official SDKs and
-specifications. Out: one line for each case, printed and, when all of it passed, written into docs/. What can't happen
-here: a table in docs/ that a failing run made.
+specifications. Out: one line for each case, printed and, when all of it passed, written into docs/. Can't happen here:
+a table in docs/ that a failing run made.
 """
 
 import re

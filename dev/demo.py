@@ -1,8 +1,8 @@
 """`make demo`: the whole product on this machine, watched over until Ctrl-C.
 
 In: DEMO_PORT, SANDBOX_PORT, DEMO_PG_PORT, DEMO_REDIS_PORT, and DATABASE_URL and REDIS_URL where servers are named. Out:
-a banner that says where to go, and an exit status: 0 stopped by the user, 1 it failed, 2 something to mend first.
-What can't happen here: two demos on one folder, data lost between runs, a program left running.
+a banner that says where to go, and an exit status: 0 stopped by the user, 1 it failed, 2 something to mend first. Can't
+happen here: two demos on one folder, data lost between runs, a program left running.
 """
 
 import contextlib

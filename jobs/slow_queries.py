@@ -1,8 +1,8 @@
 """Questions to a company's services, aside: where they take long, the worker goes on with other companies' jobs.
 
 In: a job and its company. Out: what it does is done, or goes on in a thread of its own, one for a job and company and
-few altogether. What can't happen here: a company whose service is slow that holds up another's receipts; work asked
-for meanwhile that is forgotten (the job is put on its queue again at the end).
+few altogether. Can't happen here: a company whose service is slow that holds up another's receipts; work asked for
+meanwhile that is forgotten (the job is put on its queue again at the end).
 """
 
 import threading

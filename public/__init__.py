@@ -1,8 +1,8 @@
 """Door: the recipient's pages. Plain HTML that works without script, cookie banner or third party.
 
 In: a person who tapped the link in an SMS. Out: pages that name the company, ask, show the message and lead to payment
-and back. What can't happen here: a state changed by GET or HEAD of a link (previews and scanners fetch, people press),
-a page that a cache or a search engine keeps, a link that leaks by a referrer.
+and back. Can't happen here: a state changed by GET or HEAD of a link (previews and scanners fetch, people press), a
+page that a cache or a search engine keeps, a link that leaks by a referrer.
 """
 
 from flask import Flask

@@ -1,8 +1,8 @@
 """The payment provider behind Stripe's door: sessions, payments, refunds, and the events that tell of them.
 
-In: checked API calls, and what a person does on the payment page. Out: Stripe's objects in their new state, and
-signed events to the account's address. What can't happen here: a session paid twice, or paid after it expired.
-Accounts are digests of their secret keys, so that no key is kept.
+In: checked API calls, and what a person does on the payment page. Out: Stripe's objects in their new state, and signed
+events to the account's address. Can't happen here: a session paid twice, or paid after it expired. Accounts are digests
+of their secret keys, so that no key is kept.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """What every API request passes: the switches before it, the ledger behind it.
 
-In: a request and the function that answers it. Out: the provider's answer, or what the switches make of it. What
-can't happen here: a whole request that leaves no row in the ledger.
+In: a request and the function that answers it. Out: the provider's answer, or what the switches make of it. Can't
+happen here: a whole request that leaves no row in the ledger.
 """
 
 import asyncio

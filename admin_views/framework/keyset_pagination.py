@@ -1,7 +1,7 @@
 """How a list of any length is read: along one index, from a row on or back to one, never by counting rows off.
 
 In: a scope's query, the way to walk it, what else its rows must be, and where to begin. Out: a page of rows, the places
-where the pages beside it begin, and a count that stops where it would cost. What can't happen here: a page that slips
+where the pages beside it begin, and a count that stops where it would cost. Can't happen here: a page that slips
 because rows were added or moved meanwhile, a walk past more than `WALKED_TO` rows, a cursor that ends in an error.
 """
 

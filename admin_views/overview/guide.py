@@ -1,7 +1,7 @@
 """ヘルプ: the clerks' guide, docs/ja/guide.md, as the product itself shows it, and each screen's way into it.
 
-In: the guide of this very version. Out: one page, its pictures, and an address for every screen. What can't happen
-here: another file than the guide's own pictures, markup that the guide's text brings along.
+In: the guide of this very version. Out: one page, its pictures, and an address for every screen. Can't happen here:
+another file than the guide's own pictures, markup that the guide's text brings along.
 """
 
 import re

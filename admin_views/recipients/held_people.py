@@ -1,7 +1,7 @@
 """判断待ち: a campaign's held people, reason by reason, and a manager's word about many of them at once.
 
 In: whom a manager ticks, or all of a reason. Out: a question that says how many, why, what leaves and when; then one
-call of the domain. What can't happen here: a word about people whom the question didn't count (it holds its time).
+call of the domain. Can't happen here: a word about people whom the question didn't count (it holds its time).
 """
 
 from dataclasses import dataclass

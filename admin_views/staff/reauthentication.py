@@ -1,7 +1,7 @@
 """The password again before what matters: who sits at the screen is who signed in.
 
 In: a view that sends, exports, reveals or changes who may do so. Out: the same view, once its user has proved who he is
-within the last quarter of an hour. What can't happen here: what was typed or chosen before being lost on the way.
+within the last quarter of an hour. Can't happen here: what was typed or chosen before being lost on the way.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Sign-in and sign-out, and the scope that every request of the back office runs in.
 
-In: a signed cookie that holds a session's key. Out: the request with its user and an open scope: the user's company,
-or the platform for operators. What can't happen here: a request of a user in another scope than the user's own, a page
-for who has passed only the first of two steps.
+In: a signed cookie that holds a session's key. Out: the request with its user and an open scope: the user's company, or
+the platform for operators. Can't happen here: a request of a user in another scope than the user's own, a page for who
+has passed only the first of two steps.
 """
 
 from contextlib import AbstractContextManager, ExitStack

@@ -1,6 +1,6 @@
 """A tenant's contracts with SMS services and payment providers, opened for use.
 
-In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. What can't happen here:
+In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. Can't happen here:
 credentials in a column as text, or an address that a tenant chose.
 """
 

@@ -24,7 +24,7 @@ _RUNS = (
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
 )
 
-# What remains of the leaked lists' most frequent words when digits and signs around them are taken off.
+# The leaked lists' most frequent words, without the digits and signs around them.
 _COMMON_WORDS = """
 password passwordpassword passw0rd p@ssw0rd pa55word administrator admin adminadmin administrador letmein
 letmeinplease welcome welcometo changeme changemenow changeit iloveyou iloveyouforever qwerty qwertyqwerty

@@ -1,6 +1,6 @@
 """The second factor: a code of six digits that changes every 30 seconds (TOTP, RFC 6238), and codes for its loss.
 
-In: a user and what he typed. Out: whether it is right. What can't happen here: a code or a recovery code that is taken
+In: a user and what he typed. Out: whether it is right. Can't happen here: a code or a recovery code that is taken
 twice, a secret that can be read from the database, a factor in use that its user hasn't proved to have.
 """
 
@@ -29,7 +29,7 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an authenticator app takes in: the secret in base32, and the same as an `otpauth:` address."""
+    """The secret for an authenticator app: in base32, and as an `otpauth:` address."""
 
     secret: str
     address: str
@@ -114,7 +114,7 @@ def _takes_recovery(user: User, read: str) -> bool:
 def _read(typed: str) -> str:
     """Read what was typed on any keyboard, with or without the spaces and hyphens it is shown with.
 
-    What is longer than any code is none.
+    Text longer than any code counts as none.
     """
     if len(typed) > limits.TYPED:
         return ""

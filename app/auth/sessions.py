@@ -1,6 +1,6 @@
 """Sessions of staff, kept here and not in the browser: each can be seen and ended, by its user or by a manager.
 
-In: the key that a browser brings. Out: the `Staff` it belongs to. What can't happen here: a session that goes on after
+In: the key that a browser brings. Out: the `Staff` it belongs to. Can't happen here: a session that goes on after
 `staff_idle_minutes` without a click, after `LONGEST`, or after it was ended; a key that can be read from the database;
 one that opens anything while a second factor is waited for.
 """

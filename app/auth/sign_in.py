@@ -1,8 +1,8 @@
 """How staff sign in: a password, then the second factor of who has one, and the password again before what matters.
 
-In: a company's code, a mail address and a password, or what comes after them. Out: a session's key. What can't happen
-here: a refusal that tells which part was wrong, more than `TRIES` guesses at one user's password and codes together
-before they rest for `REST`.
+In: a company's code, a mail address and a password, or what comes after them. Out: a session's key. Can't happen here:
+a refusal that tells which part was wrong, more than `TRIES` guesses at one user's password and codes together before
+they rest for `REST`.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""Who is signed in, as plain values."""
+"""The signed-in user, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from app.models import StaffSession, Tenant, User
 
 
 class Role(StrEnum):
-    """What a user is."""
+    """The roles of users."""
 
     OPERATOR = "operator"
     MANAGER = "manager"

@@ -1,7 +1,7 @@
 """承認: above a company's limit a second person looks at exactly what was checked, and lets it go or sends it back.
 
-What is approved is bound to the digest of the check: whatever changes meanwhile makes the request void. What can't
-happen here: somebody approves what they asked for or uploaded, two approvals, something else sent than was approved.
+An approval is bound to the digest of the check: whatever changes meanwhile makes the request void. Can't happen here:
+somebody approves what they asked for or uploaded, two approvals, something else sent than was approved.
 """
 
 from datetime import UTC, datetime

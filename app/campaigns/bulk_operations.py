@@ -1,9 +1,9 @@
-"""What moves a campaign's people by the hundred thousand: launch, sending again, reminders, giving up.
+"""Move a campaign's people by the hundred thousand: launch, resend, reminders, cancellation.
 
 In: one act, put down as a wave in the transaction that decides it. Out: its people moved, step by step, each step a
-transaction of its own under the campaign's lock, by a job; a few people at once, where the act is decided. What can't
-happen here: someone moved twice or passed over when a job dies (a step is whole or not at all, the wave says where to
-go on, the sweep brings the job back), two waves of one campaign at once, a lock held for longer than a step.
+transaction of its own under the campaign's lock, by a job; a few people at once, where the act is decided. Can't happen
+here: someone moved twice or passed over when a job dies (a step is whole or not at all, the wave says where to go on,
+the sweep brings the job back), two waves of one campaign at once, a lock held for longer than a step.
 """
 
 import time
@@ -23,9 +23,9 @@ from app.states.reached import REACHED
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 
-# Whom a reminder is for, when it is ordered and when it leaves. Who is at the payment provider, or holds a slip for the
-# convenience store, is left in peace. An expired page is no reason: who has one is chosen no more (CONDITIONS), and who
-# waits already gets a link that lives.
+# The people a reminder is for, when it is ordered and when it leaves. Somebody at the payment provider, or with a slip
+# for the convenience store, is left in peace. An expired page is no reason: its person is chosen no more (CONDITIONS),
+# and one who waits already gets a link that lives.
 REMINDED = {
     "unopened": "(page_state = 'unopened' OR (page_state = 'expired' AND opened_at IS NULL))",
     "unpaid": """

@@ -1,4 +1,4 @@
-"""Who would be written to twice: one number in several rows, people of other campaigns under way, the same file again.
+"""Find who would be written to twice: one number in several rows, other campaigns under way, the same file again.
 
 In: a campaign's list. Out: warnings in Japanese for the check before sending. Nothing here stops a launch: two notices
 to one person may be right, and only a person can tell.

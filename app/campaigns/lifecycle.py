@@ -41,7 +41,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a step (write, list, check) still lacks, in Japanese."""
+    """The gaps of a step (write, list, check), in Japanese."""
 
     step: str
     message: str
@@ -264,7 +264,7 @@ def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: s
 def start(campaign_id: int) -> bool:
     """Begin a scheduled campaign whose time has come; say whether it was begun now. Commits.
 
-    What would no longer go out as it was checked goes back to the clerk as a draft, with an event that says so.
+    A campaign that would no longer go out as it was checked goes back to the clerk as a draft, with an event.
     """
     campaign = locked(campaign_id)
     now = datetime.now(UTC)

@@ -1,8 +1,8 @@
 """Checks that begin by themselves: ordered where a list changed, done by a worker.
 
 In: a campaign's id. Out: its check, stored. The order stands with the campaign (`check_due_at`), in the transaction
-that changed the list: a lost job is put back by the sweep. What can't happen here: two workers at the same check for
-long (whoever begins moves the time on, and a newer order stops the older work).
+that changed the list: a lost job is put back by the sweep. Can't happen here: two workers at the same check for long
+(whoever begins moves the time on, and a newer order stops the older work).
 """
 
 from datetime import datetime

@@ -43,7 +43,7 @@ _LAUNCHED = "この配信は下書きではないため、確認の結果は保�
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What the check found. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
+    """The findings of the check. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
     are the different phone numbers of its `people`. `rows` name the first people of whom something is told, those

@@ -1,7 +1,7 @@
 """Campaigns to start from: whole texts, questions and terms for what is sent most, to be made one's own.
 
-An SMS names the company and no matter: it is read on a screen that others see. What it is about, and money above all,
-stands on the page, behind the questions.
+An SMS names the company and no matter: it is read on a screen that others see. Its matter, and money above all, stands
+on the page, behind the questions.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What hours, start, deadline and rate come to: when a campaign begins, when it is done, what stands in the way."""
+"""Plan a campaign from hours, start, deadline and rate: when it begins, when it is done, what stands in the way."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -155,7 +155,7 @@ def expected_finish(
 ) -> datetime | None:
     """Return when `people` SMS, from `start` at `rate` a second, will have left; None when not all will.
 
-    With `daily_cap`, no more than so many on one day of Japan's calendar. What takes longer than the horizon is None.
+    With `daily_cap`, no more than so many on one day of Japan's calendar. None also beyond the horizon.
     """
     at = policy.next_opening(start)
     horizon = start + timedelta(days=_HORIZON_DAYS)

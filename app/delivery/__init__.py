@@ -1,8 +1,8 @@
 """The way of an SMS to the provider and of its fate back: lease a slice, send, record, ask about what is unclear.
 
 In: slices of people who wait, and what providers answer and push. Out: each person's SMS state with its events, and a
-send log row for every attempt. What can't happen here: a request that leaves before its attempt is committed; a second
-SMS while the fate of the first is unknown; a write by a worker whose lease is over; a transaction held open during a
+send log row for every attempt. Can't happen here: a request that leaves before its attempt is committed; a second SMS
+while the fate of the first is unknown; a write by a worker whose lease is over; a transaction held open during a
 request; a person who waits without a slice that will be looked at again.
 
 Locks are taken in one order: slice, recipients by id, send log. The slice's row is locked by every transaction that

@@ -1,8 +1,8 @@
 """Which message leaves next: requests under way are shared out by account.
 
-In: turns, each with a lane of people it claimed. Out: one call after the other. What can't happen here: a slow account
-that takes every connection. An account gets at most half of those that the others leave free, so that with any number
-of slow ones each has the same share and one more account still finds some.
+In: turns, each with a lane of people it claimed. Out: one call after the other. Can't happen here: a slow account that
+takes every connection. An account gets at most half of those that the others leave free, so that with any number of
+slow ones each has the same share and one more account still finds some.
 """
 
 import time

@@ -226,7 +226,7 @@ def others_wait(connection: Connection, account_id: int) -> bool:
 def close(account: SmsAccount) -> None:
     """Let an account be used again at once: somebody has mended it. The caller commits.
 
-    What its rest put off is due now; what waits for its hours is put off again by whoever looks.
+    Slices put off by its rest are due now; those that wait for their hours are put off again by the next lease.
     """
     db.session.execute(
         text("""

@@ -1,4 +1,4 @@
-"""What a worker writes: messages claimed before their requests leave, outcomes after their answers came, in bulk."""
+"""Write for a worker: messages claimed before their requests leave, outcomes after their answers came, in bulk."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of a claim. `outcome` is None when its request never left: a suspect is one still (`Claim`)."""
+    """The result of a claim. `outcome` is None when its request never left: a suspect is one still (`Claim`)."""
 
     recipient_id: int
     attempt: int
@@ -72,8 +72,8 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
-    for the slice's next lease. Who paid while they waited, or needs no reminder any more, is let go. A page that had
-    expired is unopened again: its link lives anew.
+    for the slice's next lease. People who paid while they waited, or need no reminder any more, are let go. A page that
+    had expired is unopened again: its link lives anew.
 
     A `trial` takes whoever was not refused as if for the account's sake first, then whoever was so longest ago; without
     `suspects` nobody who was.

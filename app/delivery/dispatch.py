@@ -1,4 +1,4 @@
-"""Whose turn it is: a worker serves one slice for a bounded turn, then whoever waited longest, as long as any is due.
+"""Take turns: a worker serves one slice for a bounded time, then the one that waited longest, while any is due.
 
 So a campaign of ten people waits for one turn of a campaign of a million, not for its end. One job wakes one worker;
 a worker that finds more than it can do wakes another.

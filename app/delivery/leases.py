@@ -1,4 +1,4 @@
-"""Who works on which slice: turns in a fair order, leases with a fence, by the database's clock.
+"""Lease slices to workers: turns in a fair order, leases with a fence, by the database's clock.
 
 A worker holds a slice for `lease_s` seconds and renews that with everything it writes. Each lease raises the slice's
 fence; a write under an older fence changes nothing. Whoever leases a slice after a worker that died moves that worker's
@@ -23,8 +23,8 @@ from app.states import release, result_codes
 from app.states.transitions import Only, Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
 
-# What a launch made due by another machine's clock is due here too, seconds. Not what waits for a time, such as 8:00:
-# that would be leased and given back again and again until then.
+# A slice made due by a launch on another machine's clock is due here too, seconds. Not one that waits for a time, such
+# as 8:00: it would be leased and given back again and again until then.
 _CLOCK_SKEW_S = 2
 # how long a provider may take to tell what became of what it accepted before it is asked; seconds
 _RECEIPTS_S = 72 * 3600
@@ -213,7 +213,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
 def put_off(campaign_id: int, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
     """Put off all of a campaign's slices that nobody holds, in one statement: none of them may be sent earlier either.
 
-    What somebody is changing right now keeps its time and is put off by its own turn.
+    A slice that somebody is changing right now keeps its time and is put off by its own turn.
     """
     with tenancy.transaction() as connection:
         connection.execute(
@@ -239,7 +239,7 @@ def complete(campaign_id: int) -> None:
 def to_check() -> Range | None:
     """Take a slice of the tenant's that is due to be looked at; None when there is none.
 
-    Nobody else gets it for as long as a lease lasts. What a worker left open whose lease is over becomes unknown.
+    Nobody else gets it for as long as a lease lasts. Messages left open by a worker whose lease is over become unknown.
     """
     with tenancy.transaction() as connection:
         row = connection.execute(

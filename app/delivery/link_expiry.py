@@ -1,8 +1,8 @@
-"""Whose link has ended stands as 失効 from the moment at which it ended, not from when somebody looked.
+"""Mark recipients whose link has expired as 失効, dated at the expiry and not at the look.
 
 In: slices whose `links_end_at` has come. Out: their people whose link is over, moved in short steps, and the time at
 which to look again. A lease has the slice looked at within minutes, for its claims give new links; from then on it is
-looked at when the next link of its people ends. What can't happen here: a link ended that lives; one taken from whoever
+looked at when the next link of its people ends. Can't happen here: a link ended that lives; one taken from whoever
 waits for an SMS (it brings a new one) or is at the payment provider.
 """
 
@@ -68,7 +68,7 @@ def _step(part: Range, after_id: int, limit: int) -> int | None:
     """Move the next people; give the last one's id, None when there are no more.
 
     Their rows are locked while one looks: nobody is given a new link, or begins to pay, between the look and the move.
-    Whom somebody else is changing right now is left for the next look.
+    People whom somebody else is changing right now are left for the next look.
     """
     with tenancy.transaction() as connection:
         rows = connection.execute(

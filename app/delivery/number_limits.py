@@ -1,7 +1,7 @@
 """Limit how many first SMS one phone number gets: in a campaign, and from a company on a day of Japan's calendar.
 
 In: people who wait for their first SMS, under a worker's claim. Out: those beyond the limits, held for a manager, who
-lets them be sent to all the same or not. What can't happen here: two workers, or two campaigns at once, that send more
+lets them be sent to all the same or not. Can't happen here: two workers, or two campaigns at once, that send more
 together than one may; a retry, a reminder or 送り直し counted.
 """
 

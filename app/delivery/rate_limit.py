@@ -2,9 +2,9 @@
 
 The count stands in Redis, by Redis's own clock. A worker reserves permits in small bunches just before it needs them; a
 permit counts as used at the end of its validity until the worker tells when its message really left, and is given back
-when it didn't. So a worker that dies, or a connection that takes long, can make sending slower but never faster. What
-may leave within a second is spread over it.
-Without Redis nothing is sent; and an account whose count is missing (new, or Redis was emptied) waits one window first.
+when it didn't. So a worker that dies, or a connection that takes long, can make sending slower but never faster.
+Messages that may leave within a second are spread over it. Without Redis nothing is sent; and an account whose count is
+missing (new, or Redis was emptied) waits one window first.
 """
 
 import time

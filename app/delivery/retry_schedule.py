@@ -1,4 +1,4 @@
-"""Whose SMS failed for a cause that passes: tried again without a click, as often and as late as the campaign says.
+"""Retry SMS that failed for a passing cause, without a click, as often and as late as the campaign says.
 
 A failure plans the next try in the transaction that records it (`recipient.retry_at`); when its time has come the
 person waits in their slice again (`app.delivery.retry_due`), and hours, deadline and pace hold as for everybody. A

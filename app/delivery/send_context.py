@@ -1,4 +1,4 @@
-"""What the messages of one campaign share: texts, link, account, and the provider's adapter."""
+"""The context that a campaign's messages share: texts, link, account, and the provider's adapter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -26,7 +26,7 @@ ARRIVED_BEFORE = f"EXISTS (SELECT {EARLIER} AND e.state IN ('accepted', 'deliver
 
 
 class Ended(NamedTuple):
-    """What an attempt came to as far as we saw. `state` is the attempt's, CANCELLED when it provably never got in."""
+    """The end of an attempt as far as we saw. `state` is the attempt's, CANCELLED when it provably never got in."""
 
     recipient_id: int
     attempt: int
@@ -38,7 +38,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the provider says of an attempt. `at` is when it happened, aware and not in the future."""
+    """The provider's word on an attempt. `at` is when it happened, aware and not in the future."""
 
     recipient_id: int
     attempt: int
@@ -107,7 +107,7 @@ def begin(
 
 
 def end(connection: Connection, rows: Sequence[Ended]) -> None:
-    """Complete attempts by our own knowledge. What a report said before stays; only what was open is filled in."""
+    """Complete attempts by our own knowledge. An earlier report's word stays; only open columns are filled in."""
     if not rows:
         return
     table, values = bulk_values.table(

@@ -233,7 +233,7 @@ class Turn:
     def close(self, *, failed: bool = False) -> None:
         """Record the last results and give the lease back. Raises LeaseLost.
 
-        What has no result, because something `failed`, may have left or it did not.
+        A message without a result, because something `failed`, may have left or not.
         """
         now = datetime.now(UTC)
         for recipient_id, claim in self._open.items():
@@ -264,7 +264,7 @@ class Turn:
             return daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
-        """Claim people, unless the database was set back. What can't be told outside doesn't leave."""
+        """Claim people, unless the database was set back. Nothing leaves that can't be told outside."""
         taken: list[Claim] = []
         try:
             with beat.rising(leases.holding(self.held)) as connection:

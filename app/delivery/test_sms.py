@@ -2,8 +2,8 @@
 
 In: a draft that passed the check, and a number the clerk types. Out: one SMS, at hours at which the campaign may be
 sent, with a row and an audit entry of its own. It is the longest message of the list with each letter and figure of the
-merge fields put as ○, so that a mistyped number learns nothing; its link leads to a page that says it is a trial. What
-can't happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
+merge fields put as ○, so that a mistyped number learns nothing; its link leads to a page that says it is a trial. Can't
+happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
 """
 
 from collections.abc import Sequence

@@ -6,8 +6,8 @@ last answers of this one are in, so that the provider always has something to do
 the leases. No transaction is open while an answer is awaited, connections are kept alive from turn to turn, and memory
 holds a few batches however long a campaign is.
 
-What goes wrong in one turn is that turn's alone: where PostgreSQL ended its transaction (a deadlock, a limit of time)
-it is done once more, and after that the slice is given back and the others go on.
+A fault in one turn is that turn's alone: where PostgreSQL ended its transaction (a deadlock, a limit of time) it is
+done once more, and after that the slice is given back and the others go on.
 """
 
 import math

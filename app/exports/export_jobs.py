@@ -1,8 +1,8 @@
 """Files that take a while: ordered by a person or the day, made by a job, kept sealed, fetched, forgotten.
 
-In: whom a file is about, its columns and form. Out: a row that tells how far it is, and the file piece by piece. What
-can't happen here: a plain file that lies around (pieces are sealed, in the database, and go after `KEPT`), two workers
-upon one file, a file that says it is whole and isn't.
+In: whom a file is about, its columns and form. Out: a row that tells how far it is, and the file piece by piece. Can't
+happen here: a plain file that lies around (pieces are sealed, in the database, and go after `KEPT`), two workers upon
+one file, a file that says it is whole and isn't.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Whom a file is about: the filters of the list of people, as a value that a job can keep.
+"""Select the people of a file: the filters of the list of people, as a value that a job can keep.
 
 In: states, carrier, days, found people, a campaign or none. Out: a condition on `recipient` with its values. Nothing of
 it is text from outside that becomes SQL.

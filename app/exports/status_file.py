@@ -1,7 +1,7 @@
 """The status of people as a file: three states, the time of every step, their lists' own columns.
 
-In: whom it is about, the columns, a form. Out: pieces of a CSV or xlsx file. What can't happen here: memory that grows
-with the list, a transaction that stays open while somebody downloads slowly, a cell that a spreadsheet runs, an answer.
+In: whom it is about, the columns, a form. Out: pieces of a CSV or xlsx file. Can't happen here: memory that grows with
+the list, a transaction that stays open while somebody downloads slowly, a cell that a spreadsheet runs, an answer.
 """
 
 import codecs

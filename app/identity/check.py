@@ -1,6 +1,6 @@
 """The identity check: what a person typed against the digests of their list's row.
 
-In: the typed answers. Out: a `Verdict`. What can't happen here: more evaluations of one link than its campaign allows,
+In: the typed answers. Out: a `Verdict`. Can't happen here: more evaluations of one link than its campaign allows,
 however many arrive at once; a verdict that tells which answer was wrong; an attempt spent on an answer that is empty or
 can't be read. An attempt is counted on the locked row before it is evaluated, and committed with its outcome.
 """
@@ -29,8 +29,8 @@ ERAS = ("昭和", "平成", "令和", "大正")
 _YEAR_SIGNS = 40  # as typed: an era, spaces and signs that can't be seen among them
 _YEAR_DIGITS = 4  # as many make a year of the western calendar, whatever era is chosen beside it
 
-# Who errs as often as this may be one of many: the first wrong answer is mostly a slip. Of first ones the guard looks
-# at one in so many, for whoever guesses once at each of many links.
+# Somebody who errs as often as this may be one of many: the first wrong answer is mostly a slip. Of first ones the
+# guard looks at one in so many, for whoever guesses once at each of many links.
 _SUSPECT = 2
 _LOOKED_AT = 8
 
@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 
 
 class VerdictKind(StrEnum):
-    """What a submission came to."""
+    """The outcome of a submission."""
 
     RIGHT = "right"
     WRONG = "wrong"

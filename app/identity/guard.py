@@ -1,8 +1,8 @@
 """Breaks a campaign's checks off when far more answers are wrong than people mistype.
 
 In: a campaign in which answers were wrong. Out: nothing, or a campaign that takes no answers, sends nothing more and
-says so to its company, until staff resume it. What can't happen here: guessing that goes on over many links unseen (a
-stolen list of links), a whole list locked out because its answers stand in the wrong column.
+says so to its company, until staff resume it. Can't happen here: guessing that goes on over many links unseen (a stolen
+list of links), a whole list locked out because its answers stand in the wrong column.
 """
 
 from datetime import UTC, datetime

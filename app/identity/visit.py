@@ -1,8 +1,8 @@
 """A person's visit to their page: whom the link is for, where they stand, what they may see.
 
 In: a token, or the recipient and the token's digest that a page session holds. Out: a `Standing`, or None for a link
-that is unknown, over or revoked: one answer for the three. What can't happen here: a state changed by looking; a
-message given out for a link that has ended; a session that opens another link's page once row numbers come again.
+that is unknown, over or revoked: one answer for the three. Can't happen here: a state changed by looking; a message
+given out for a link that has ended; a session that opens another link's page once row numbers come again.
 """
 
 import time
@@ -57,7 +57,7 @@ _COMMON_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a company shows to everybody it writes to; `look` is the digest of its colour and logo, or empty."""
+    """A company's face to everybody it writes to; `look` is the digest of its colour and logo, or empty."""
 
     company: str
     contact_phone: str
@@ -69,7 +69,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What all people of a campaign have in common.
+    """Facts that all people of a campaign share.
 
     `asks` says whether questions come before the message, `stopped` whether nobody's answers are taken for now, `test`
     whether payments are made with a test contract, where no money moves.
@@ -84,7 +84,7 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Whom a link that lives is for, and where their page stands.
+    """The person of a link that lives, and where their page stands.
 
     `digest` is the token's: a page session keeps it, so that it opens what the link opened and nothing else.
     """
@@ -112,7 +112,7 @@ class Standing(Link):
 def by_token(token: str) -> Link | None:
     """Find whom a token is for: one look-up on the digest's index. No scope needs to be open.
 
-    What belongs to the campaign may be some seconds old: the press that follows asks anew.
+    Facts of the campaign may be some seconds old: the press that follows asks anew.
     """
     row = lookup.first(_BY_TOKEN, vault.token_digest(token))
     if row is None:

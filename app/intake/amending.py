@@ -1,8 +1,8 @@
 """A row that was taken, corrected by hand before the launch: who it is stays, what is kept of them changes.
 
 In: what a clerk typed into the row's columns; the phone number and the answers, which no screen shows, only where they
-are to change. Out: the same recipient, through the same checks as a row of a list. What can't happen here: a change
-after the launch, an answer or a number shown, an answer kept that was digested for another question.
+are to change. Out: the same recipient, through the same checks as a row of a list. Can't happen here: a change after
+the launch, an answer or a number shown, an answer kept that was digested for another question.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a campaign asks of its lists: the questions to answer and the fields that its texts merge."""
+"""Collect a campaign's needs of its lists: the questions to answer and the fields that its texts merge."""
 
 from collections.abc import Sequence
 

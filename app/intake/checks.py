@@ -2,8 +2,8 @@
 
 In: a row as the reader gives it and the campaign's `Rules`. Out: `CheckedRow`, `Rejected` or `Skipped`, each with its
 faults. `check_row` is pure and looks at one row; `Checker` adds what only the whole file shows: numbers and references
-that come twice. What can't happen here: a row without an outcome, a fault that names the value, an answer among the
-fields that are stored readable.
+that come twice. Can't happen here: a row without an outcome, a fault that names the value, an answer among the fields
+that are stored readable.
 """
 
 import datetime as dt
@@ -157,7 +157,7 @@ class Checker:
                 yield Fault(sheet_row, column, Level.WARNING, "odd_length", message)
 
 
-# What Excel does to a cell of numbers, told here alone: the same refusal on the person's page knows no Excel.
+# Excel's effects on cells of numbers, told here alone: the same refusal on the person's page knows no Excel.
 _FILE_HINTS = {
     "too_few_digits": "Excelで先頭の0が消えている場合は、列の表示形式を「文字列」にして入れ直してください。",
     "digits_only": "Excelで日付が数値になっている場合は、列の表示形式を「日付」にして保存し直してください。",

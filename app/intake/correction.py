@@ -1,6 +1,6 @@
 """A row that was kept out of a list, corrected by hand: its cells as they were read, and the same checks once more.
 
-In: what a clerk typed into the row's columns. Out: a recipient of that very list, and the row's faults gone. What can't
+In: what a clerk typed into the row's columns. Out: a recipient of that very list, and the row's faults gone. Can't
 happen here: the row added twice by two clerks, a change after the launch.
 """
 

@@ -1,7 +1,7 @@
 """A few rows become recipients outside a list's run: typed in, corrected, or in the place of earlier ones.
 
 In: cells by column, and what the campaign asks of them. Out: the same checks, digests and refusals as a list's rows
-have. What can't happen here: a row checked by other questions than those asked when it comes in.
+have. Can't happen here: a row checked by other questions than those asked when it comes in.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _KNOWN = "同じ内容の送信先が、すでにこの配信にあります。"
 
 
 class BadRow(Exception):  # noqa: N818 - it says what was typed
-    """What was typed can't be taken; `faults` say why, column by column."""
+    """The typed row can't be taken; `faults` say why, column by column."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(", ".join(fault.code for fault in faults))
@@ -32,7 +32,7 @@ class BadRow(Exception):  # noqa: N818 - it says what was typed
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What rows are checked by and where they go, as the campaign stood when this was made."""
+    """The rules for rows and their target, as the campaign stood when this was made."""
 
     tenant_id: int
     campaign_id: int

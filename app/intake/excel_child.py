@@ -1,8 +1,8 @@
 """The child that opens a workbook: nothing of it is unpacked or parsed in a process that serves or sends.
 
 In: commands on standard input, and the file's bytes as they are asked for. Out: rows on standard output. Both are
-messages of four bytes of length and JSON, or bytes; no pickle. What can't happen here: more memory or processor time
-than the parent allows, whatever the file unpacks to; a file written, a secret known: the environment is empty.
+messages of four bytes of length and JSON, or bytes; no pickle. Can't happen here: more memory or processor time than
+the parent allows, whatever the file unpacks to; a file written, a secret known: the environment is empty.
 
 The parent is `app.intake.excel_process`. This file is run by its path.
 """

@@ -1,7 +1,7 @@
 """A number in a cell of an Excel workbook becomes the text that a person sees there.
 
-In: what the XML holds, and the cell's format. Out: the text as the same list saved as CSV would hold it. What can't
-happen here: a zero in front that is lost, a digit that Excel would not show, a date read as another day.
+In: what the XML holds, and the cell's format. Out: the text as the same list saved as CSV would hold it. Can't happen
+here: a zero in front that is lost, a digit that Excel would not show, a date read as another day.
 """
 
 import re

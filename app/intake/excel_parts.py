@@ -1,7 +1,7 @@
 """The parts of an Excel workbook: found by their relations, parsed piece by piece, the small ones read whole.
 
 In: a ZIP with Office Open XML (ECMA-376). Out: what a part's elements say, as they come; sheets, formats and relations.
-What can't happen here: an entity that is expanded, a part without a bound.
+Can't happen here: an entity that is expanded, a part without a bound.
 """
 
 import posixpath
@@ -76,7 +76,7 @@ def _part_name(name: str) -> str:
 
 
 class Handler:
-    """What is told of a part's elements: `start` and `end` with names without prefix; text while `wanted`."""
+    """A listener to a part's elements: `start` and `end` with names without prefix; text while `wanted`."""
 
     wanted = False
 

@@ -31,7 +31,7 @@ _TOO_SLOW = "Excelブックを開くのに時間がかかりすぎるため、�
 
 
 class Bounds(NamedTuple):
-    """What a child may take: bytes of memory, seconds of a processor, seconds of waiting for one answer.
+    """The limits of a child: bytes of memory, seconds of a processor, seconds of waiting for one answer.
 
     Of a processor it has four seconds, and more only as rows and texts come out (`excel_reader.Earn`).
     """

@@ -1,7 +1,7 @@
 """Rows of a list that are left out (対象外) and taken back, one by one, before the launch.
 
 In: a recipient of a draft. Out: the row moved aside as it stands, sealed, so that nothing that reads recipients sees
-it, and moved back. What can't happen here: a row lost or brought back by a list that holds it again, a change after the
+it, and moved back. Can't happen here: a row lost or brought back by a list that holds it again, a change after the
 launch.
 """
 

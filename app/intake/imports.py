@@ -234,7 +234,7 @@ def start(
 
 
 def _keep_variants(campaign: Campaign, alike: Container[int]) -> None:
-    """Keep with each question whether variants are alike. What lists were digested by isn't taken back."""
+    """Keep with each question whether variants are alike. A choice that lists were digested by isn't taken back."""
     locked = lifecycle.questions_locked(campaign)
     for place, question in enumerate(campaign.questions):
         if question.kind == QuestionKind.TEXT:

@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(slots=True)
 class Loaded:
-    """What became of a batch: rows added, rows that stand there already, rows that contradict one that stands there.
+    """The outcome of a batch: rows added, rows that stand there already, rows that contradict one that stands there.
 
     `excluded` are those that a clerk left out before, or replaced, and has not taken back.
     """

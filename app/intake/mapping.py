@@ -34,7 +34,7 @@ OF_LIST = "（名簿）"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What intake needs of a campaign's question. `column` is the name its column bears where that isn't the label."""
+    """A campaign's question as intake needs it. `column` is the name its column bears where that isn't the label."""
 
     label: str
     kind: QuestionKind

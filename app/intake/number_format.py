@@ -2,8 +2,8 @@
 
 In: a format's code (ECMA-376 part 1, 18.8.31), as Excel and LibreOffice write it: sections, conditions, colours,
 literals in quotes, behind a backslash or bare, `0`, `#`, `?`, grouping, decimals, `_` and `*`, and `@` for texts. Out:
-the text in the cell. What can't happen here: a text that leaves out digits that the cell holds (thousands as units,
-percent, fractions, kanji numerals): such a format is `Unknown`, and the row is told.
+the text in the cell. Can't happen here: a text that leaves out digits that the cell holds (thousands as units, percent,
+fractions, kanji numerals): such a format is `Unknown`, and the row is told.
 """
 
 import re

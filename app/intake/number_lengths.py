@@ -1,7 +1,7 @@
 """Numbers of a column that are longer or shorter than nearly all others: a zero in front was lost, or a digit.
 
 In: the answers of one column, row by row. Out: the usual length and the rows that differ, once enough rows were seen.
-What can't happen here: memory that grows with the list.
+Can't happen here: memory that grows with the list.
 """
 
 _FEWEST = 10

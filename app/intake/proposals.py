@@ -64,8 +64,8 @@ def asked(questions: Sequence[Question]) -> tuple[str, ...]:
 def _chosen_before(row: Import) -> _Before | None:
     """Return what somebody chose for an earlier file of the same columns.
 
-    A corrected file must not fall back to a guess. This campaign's files go before those of others, of which only
-    those that were taken count. What doesn't fit, as other questions are asked, is nobody's choice.
+    A corrected file must not fall back to a guess. This campaign's files go before those of others, of which only those
+    that were taken count. A choice that doesn't fit, as other questions are asked, doesn't count.
     """
     columns = set(row.header) - OUR_COLUMNS
     own = and_(

@@ -1,7 +1,7 @@
 """Rejected rows as a file to correct and upload again.
 
-In: the upload's header and its rejected rows. Out: the bytes of a CSV file whose first column tells what is wrong. What
-can't happen here: a cell that Excel runs, a letter the file's encoding can't hold, a row that comes back changed.
+In: the upload's header and its rejected rows. Out: the bytes of a CSV file whose first column tells what is wrong.
+Can't happen here: a cell that Excel runs, a letter the file's encoding can't hold, a row that comes back changed.
 """
 
 import csv

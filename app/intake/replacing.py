@@ -1,8 +1,8 @@
 """Rows of a list take the place of earlier ones (置き換える), all at once, once a clerk has chosen so.
 
 In: a list that was taken, of which some rows contradict people of before, or have the number of people of before. Out:
-the earlier rows left out, to be taken back one by one, and one row for each. What can't happen here: an earlier row
-removed for a row that can't be taken, a change after the launch.
+the earlier rows left out, to be taken back one by one, and one row for each. Can't happen here: an earlier row removed
+for a row that can't be taken, a change after the launch.
 """
 
 from enum import StrEnum
@@ -21,7 +21,7 @@ _BATCH_ROWS = 2_500
 
 
 class By(StrEnum):
-    """What two rows have in common: the reference, with another content, or only the phone number."""
+    """The link between two rows: the reference, with another content, or only the phone number."""
 
     REFERENCE = "reference"
     NUMBER = "number"

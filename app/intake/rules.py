@@ -1,4 +1,4 @@
-"""What a campaign's rows are checked by: header, mapping and questions, compiled once per file."""
+"""Compile the rules for a campaign's rows: header, mapping and questions, compiled once per file."""
 
 import datetime as dt
 import functools

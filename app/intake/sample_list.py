@@ -1,8 +1,7 @@
 """A sample list of the very columns that a campaign's texts and questions need, to be filled in and uploaded.
 
-In: what is asked of a list. Out: a headline and two people who don't exist, as a workbook or CSV. What can't happen
-here: an SMS to somebody, should the sample be uploaded as it is (no number in Japan begins with 090-0: intake refuses
-it).
+In: what is asked of a list. Out: a headline and two people who don't exist, as a workbook or CSV. Can't happen here: an
+SMS to somebody, should the sample be uploaded as it is (no number in Japan begins with 090-0: intake refuses it).
 """
 
 import codecs
@@ -23,7 +22,7 @@ FORMS = {"xlsx": "Excel用（.xlsx）", "csv": "CSV（UTF-8）"}
 _PHONE, _REFERENCE, _AMOUNT, _DUE_DATE = "電話番号", "管理番号", "請求金額", "支払期限"
 _DUE_DAYS = 30
 
-# What a column's name holds, and what two people have there; the first that fits.
+# Words in a column's name, and what two people have there; the first that fits counts.
 _EXAMPLES = (
     (("カナ", "フリガナ", "ふりがな"), ("ミホン ハナコ", "ミホン タロウ")),
     (("氏名", "名前", "宛名", "宛先", "お客様名"), ("見本 花子", "見本 太郎")),
@@ -41,7 +40,7 @@ _EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of a list: the questions, the fields that the texts merge, and whether people pay."""
+    """The needs of a list: the questions, the fields that the texts merge, and whether people pay."""
 
     questions: Sequence[Question]
     merge_names: Sequence[str]

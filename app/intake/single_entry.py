@@ -29,7 +29,7 @@ _ROW = 2  # as if it were a list's first
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What is asked for: columns and their roles. `needed` are those that can't stay empty."""
+    """The form's fields: columns and their roles. `needed` are those that can't stay empty."""
 
     header: tuple[str, ...]
     mapping: ColumnMapping

@@ -83,7 +83,7 @@ class SmsAccount(TenantOwned, Model):
 
 
 class SmsContract(TenantOwned, Model):
-    """What an account was when messages left by it: kept, for absence counts only where they left.
+    """An account as it was when messages left by it: kept, for absence counts only where they left.
 
     `identity` is a digest of `content`: the service, its base address and the settings that tell contracts apart.
     Where `credentials_digest` alone differs, a token was renewed. Each attempt refers to its row.

@@ -1,4 +1,4 @@
-"""What is sent, and the questions that prove who reads it."""
+"""Campaigns, and the questions that prove who reads them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What happened: append-only; the app's role can insert and read, nothing else."""
+"""Events: append-only; the app's role can insert and read, nothing else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who does what only one may do at a time, for as long as it gives a sign of life."""
+"""Leases: work that only one process may do at a time, for as long as it gives a sign of life."""
 
 from sqlalchemy import BigInteger, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column

@@ -1,4 +1,4 @@
-"""What tells that the database was set back, and what left meanwhile."""
+"""Signs that the database was set back, and messages that left meanwhile."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who is signed in to the back office, where and since when."""
+"""Sessions of the back office: who is signed in, where and since when."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship

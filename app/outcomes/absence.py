@@ -1,4 +1,4 @@
-"""What an empty look-up is worth: the rules by which a message counts as never taken by the carrier.
+"""Judge an empty look-up: the rules by which a message counts as never taken by the carrier.
 
 A carrier's list lags, flaps, or shows another contract, so an empty list alone proves nothing. A message is absent when
 - the settle time of that kind of outcome is over: a gateway's message comes in minutes late;
@@ -45,7 +45,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the witnesses tell of the list: `until` when it is whole (None: unknown), and whether it flaps."""
+    """The list as the witnesses show it: `until` when it is whole (None: unknown), and whether it flaps."""
 
     until: datetime | None = None
     flaps: bool = False

@@ -1,4 +1,4 @@
-"""What a provider says of attempts becomes states: by rank, under a lock, once.
+"""Turn a provider's reports into states: by rank, under a lock, once.
 
 "Delivered" outranks "undelivered" and "cancelled", and all outrank "accepted", whatever comes first, late or twice:
 that order is the vocabulary's own (`app.states.vocabulary`), for `move` leaves a state only where it allows.

@@ -1,8 +1,8 @@
 """SMS that left twice, as their provider has them: nobody can take one back, so a manager is told.
 
 In: what a provider says of attempts. Out: a row for each attempt that it has as several messages, an event on the
-person, and once a manager has asked the provider and told the person, the end of it. What can't happen here: the same
-one told of twice, or forgotten because a later report stands in its place.
+person, and once a manager has asked the provider and told the person, the end of it. Can't happen here: the same one
+told of twice, or forgotten because a later report stands in its place.
 """
 
 from collections import defaultdict

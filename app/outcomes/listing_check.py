@@ -3,8 +3,8 @@
 A carrier may never list a message under its reference, though it took it. So those that two look-ups showed absent are
 looked for once more in the list of the time in which they can have been accepted. In: such messages. Out: those that
 are there after all, those to whose number something stands there that is nobody else's (it may be theirs, its reference
-lost: a manager decides), and those of which the whole list shows nothing. What can't happen here: a part of the list
-taken for the whole, a list of before for today's, one that lacks what the carrier is known to have taken.
+lost: a manager decides), and those of which the whole list shows nothing. Can't happen here: a part of the list taken
+for the whole, a list of before for today's, one that lacks what the carrier is known to have taken.
 
 One list serves all messages of a slice and an account. A message that its carrier lists nowhere can't be seen.
 """
@@ -66,7 +66,7 @@ class _Pages:
 
 @dataclass(slots=True)
 class _Read:
-    """What was read of the list: which `spans` are whole, up to when it has caught up, and what may be somebody's.
+    """The list as read: which `spans` are whole, up to when it has caught up, and what may be somebody's.
 
     The carrier's clock is between `behind` and `ahead` from ours.
     """

@@ -1,8 +1,8 @@
 """Decide about held people, one or many at once: a manager's word, under the locks that a worker takes.
 
 In: whom the manager saw held, and when. Out: each counted as sent, sent to or not, on record, a few hundred in one
-transaction. What can't happen here: a word about an attempt, or about people, that the manager didn't see; a second SMS
-by a second press or by another manager (who decides second finds nobody held).
+transaction. Can't happen here: a word about an attempt, or about people, that the manager didn't see; a second SMS by a
+second press or by another manager (who decides second finds nobody held).
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _CHUNK = 500
 
 
 class Verdict(StrEnum):
-    """What a manager may decide: the first three of an SMS of unknown fate, the others of a number at its limit."""
+    """A manager's decisions: the first three of an SMS of unknown fate, the others of a number at its limit."""
 
     SENT = "sent"  # it counts as sent
     AGAIN = "again"  # it is sent again, whatever that may double
@@ -120,7 +120,7 @@ def _decide(campaign_id: int, verdict: Verdict, chosen: Chosen, ids: Sequence[in
 
 
 def _settle(verdict: Verdict, attempts: dict[int, int], actor: str) -> None:
-    """Move locked people whose SMS has no known fate. What became of the attempt stays unknown, unless it was sent."""
+    """Move locked people whose SMS has no known fate. The attempt's own outcome stays unknown, unless it was sent."""
     now, code = datetime.now(UTC), _CODES[verdict]
     to = {Verdict.SENT: SmsState.ACCEPTED, Verdict.AGAIN: SmsState.QUEUED, Verdict.NEVER: SmsState.CANCELLED}[verdict]
     steps = [

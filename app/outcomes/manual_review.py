@@ -3,7 +3,7 @@
 Nothing is guessed. A message is held where no look-up proved anything for `HELD_AFTER_S`, and once it has settled where
 none can: it was sent again by itself already, the account is another contract now, the provider has no look-up. One
 that was accepted and never told of again is held too (`app.outcomes.missing_receipts`). The machine goes on asking
-meanwhile, and a receipt still settles it. Who opened the link since got the SMS and is not held.
+meanwhile, and a receipt still settles it. Somebody who opened the link since got the SMS and is not held.
 """
 
 from collections import defaultdict

@@ -79,7 +79,7 @@ class _Silent:
 
 @dataclass(slots=True)
 class _Answers:
-    """What the provider says: a report, None for "I have no such message"; who got no clear answer is missing.
+    """The provider's answers: a report, None for "I have no such message"; unclear ones are missing.
 
     `unasked` are those about whom nobody was asked, for their account is to be left alone, for `wait_s` seconds.
     """

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Asked(NamedTuple, Generic[K, T]):
-    """What was read, by what was asked.
+    """The answers that could be read, by what was asked.
 
     `silent`: the provider gave no answer any more, and the rest was not asked. `wait_s`: the account must not be asked
     again for so many seconds; 0 for an account that answers. Nothing is known of the `skipped`: they were not asked,

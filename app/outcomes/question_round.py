@@ -1,7 +1,7 @@
 """One round of questions about messages without a known outcome, and what its answers prove.
 
-Witnesses are asked for before and after (`app.outcomes.absence`), all with the same kind of request. What was absent in
-an earlier round is asked for twice in this one. No transaction is open meanwhile.
+Witnesses are asked for before and after (`app.outcomes.absence`), all with the same kind of request. A message absent
+in an earlier round is asked for twice in this one. No transaction is open meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class Open:
 
 @dataclass(slots=True)
 class Looked:
-    """What a round told: reports by message and attempt; messages with an `empty` answer, and those provably `absent`.
+    """A round's results: reports by message and attempt; messages with an `empty` answer, and those provably `absent`.
 
     `unproven` have an empty answer and no witness. Of those absent twice, something stands in the list by time that may
     be the message (`near`), or that list shows nothing for sure (`unlisted`): see `app.outcomes.listing_check`.

@@ -1,8 +1,8 @@
 """Receipts that wait: claimed in small numbers by whoever has time, each with a back-off of its own.
 
-In: an account. Out: receipts that nobody else works on until `LEASE_S` is over, or what became of them. What can't
-happen here: two workers that ask about one message at the same time, or a receipt that keeps another waiting: what
-can't be settled now is due later, behind all that is due now. A claim is committed before anybody is asked.
+In: an account. Out: receipts that nobody else works on until `LEASE_S` is over, or what became of them. Can't happen
+here: two workers that ask about one message at the same time, or a receipt that keeps another waiting: what can't be
+settled now is due later, behind all that is due now. A claim is committed before anybody is asked.
 """
 
 import random
@@ -84,7 +84,7 @@ def claim(account_id: int, *, tried: bool, limit: int) -> Sequence[Waiting]:
 def settle(connection: Connection, account_id: int, outcomes: Mapping[Waiting, str]) -> None:
     """Put receipts away with what came of them, and with each those that named its message before it was asked about.
 
-    What came later waits: the answer may be older than it.
+    A later receipt waits: the answer may be older than it.
     """
     done = {item.id: outcome for item, outcome in outcomes.items()}
     for follower, leader in _followers(connection, account_id, list(outcomes)).items():

@@ -1,8 +1,8 @@
-"""What providers push unasked: kept raw before anything is made of it, then believed or asked about, then applied.
+"""Take receipts that providers push: kept raw first, then believed or asked about, then applied.
 
-A receipt that isn't signed only says "look again": its message is fetched from the provider, and that answer counts.
-What names no attempt of ours, or can't be read at all, is kept with a word that says so. A receipt that can't be
-answered now, or that is ahead of what the provider itself says, is tried again (`app.outcomes.receipt_queue`).
+A receipt that isn't signed only says "look again": its message is fetched from the provider, and that answer counts. A
+receipt that names no attempt of ours, or can't be read at all, is kept with a word that says so. A receipt that can't
+be answered now, or that is ahead of what the provider itself says, is tried again (`app.outcomes.receipt_queue`).
 """
 
 import time
@@ -73,7 +73,7 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Verdict:
-    """What comes of a claim: reports to be applied, receipts that are done with, tried again, or not asked about."""
+    """The verdict on a claim: reports to be applied, receipts that are done with, tried again, or not asked about."""
 
     believed: dict[Waiting, Sequence[Report]] = field(default_factory=dict)
     outcomes: dict[Waiting, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What was pushed while nobody could keep it is asked about within minutes.
+"""Ask within minutes about receipts that were pushed while nobody could keep them.
 
 A provider whose receipt was refused may not push it again, and its people would stand as accepted for 72 hours. So the
 scheduler leaves a sign of life in the database (`Pulse`): where the last one is old, or PostgreSQL was started anew

@@ -152,7 +152,7 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: floa
 def _claim(chunk: Sequence[Open]) -> tuple[list[Open], datetime]:
     """Take the messages nobody else asked about since they were read; return them, and the database's time.
 
-    What somebody writes about at this moment is asked about another time: their order of locks isn't this one.
+    A message that somebody writes about at this moment is left for another time: their order of locks isn't this one.
     """
     with tenancy.transaction() as connection:
         rows = connection.execute(

@@ -1,8 +1,8 @@
 """The SMS to an account's 確認用番号: a message of ours that proves the carrier's list fresh where no other left.
 
 In: messages that no look-up proves absent, for nothing later was accepted. Out: one SMS to the company's own number,
-written down before it leaves, at hours, rate and cap of the campaign. What can't happen here: a second one soon after
-the first, one without a number, a guess at what became of it (it is asked for like any other).
+written down before it leaves, at hours, rate and cap of the campaign. Can't happen here: a second one soon after the
+first, one without a number, a guess at what became of it (it is asked for like any other).
 """
 
 from collections.abc import Sequence

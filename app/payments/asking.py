@@ -1,6 +1,6 @@
 """Questions about payments, one by one: about those a provider told of, and about those under way from time to time.
 
-In: payments whose time to be asked about has come (`attempts.DUE`). Out: `confirm`. What can't happen here: two workers
+In: payments whose time to be asked about has come (`attempts.DUE`). Out: `confirm`. Can't happen here: two workers
 asking about one payment at once; a payment that can't be answered delaying another one of its account, company or
 provider; a transaction open while a provider is asked; an account asked on whose provider wishes to be left alone.
 """

@@ -1,4 +1,4 @@
-"""What is on record of one person's payment: the attempt that counts, and the address of the one under way."""
+"""Read the record of one person's payment: the attempt that counts, and the address of the one under way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from app.vault import Place
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a person has of one payment that came."""
+    """A person's receipt for one payment that came."""
 
     reference: str
     amount_yen: int

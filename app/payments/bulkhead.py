@@ -1,10 +1,10 @@
 """How long, and how many, people wait for a payment provider that gives no answer.
 
-In: a request to a provider. Out: its answer, or a failure: `SILENT` where nobody was asked. What can't happen here: a
+In: a request to a provider. Out: its answer, or a failure: `SILENT` where nobody was asked. Can't happen here: a
 provider that hangs keeping all of the web server's few threads, and with them every company's pages.
 
-Only who waits at a screen (`person_waits`) is hurried; jobs have the account's own time limit. What is known of a
-provider is known to this process alone: another one finds out as soon.
+Only who waits at a screen (`person_waits`) is hurried; jobs have the account's own time limit. Knowledge of a provider
+stays in this process: another one finds out as soon.
 """
 
 import threading
@@ -38,7 +38,7 @@ _hurried: ContextVar[bool] = ContextVar("todoke_person_waits", default=False)
 
 @dataclass(slots=True)
 class _Line:
-    """Who waits for one provider: since when, by time.monotonic()."""
+    """The people who wait for one provider: since when, by time.monotonic()."""
 
     waiting: list[float] = field(default_factory=list)
     in_vain: int = 0

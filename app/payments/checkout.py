@@ -1,9 +1,9 @@
 """A person presses pay: one attempt, one payment page, however often and from wherever it is pressed.
 
 In: a recipient and where the browser shall come back to. Out: a payment page that stands ready (`attempts.open_url`),
-or why there is none. What can't happen here: two attempts under way for one person; a page opened for another amount
-than the one on record; an attempt begun after the link ended. The attempt is committed before the provider is asked,
-and its reference is the idempotency key: after a lost answer the same question gives the same page.
+or why there is none. Can't happen here: two attempts under way for one person; a page opened for another amount than
+the one on record; an attempt begun after the link ended. The attempt is committed before the provider is asked, and its
+reference is the idempotency key: after a lost answer the same question gives the same page.
 """
 
 import random
@@ -52,7 +52,7 @@ _log = structlog.get_logger()
 
 
 class Outcome(StrEnum):
-    """What pressing pay came to."""
+    """The outcome of pressing pay."""
 
     READY = "ready"  # a page stands open
     CLOSED = "closed"  # nothing to pay, or not now: the message page says why

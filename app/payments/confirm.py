@@ -1,9 +1,9 @@
-"""What is true about money: the provider is asked, its answer compared with ours, and only then a state changes.
+"""Confirm payments: the provider is asked, its answer compared with ours, and only then a state changes.
 
 In: a payment's id; a browser's return, a webhook and the poll all end here. Out: the payment's and the person's state,
-moved together, or the payment put aside (要確認). What can't happen here: "paid" on anybody's word but the provider's
-own answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money
-received; a payment page left open beside money received, where the provider can end it.
+moved together, or the payment put aside (要確認). Can't happen here: "paid" on anybody's word but the provider's own
+answer to our own question; another amount, currency or order taken for ours; a later answer that undoes money received;
+a payment page left open beside money received, where the provider can end it.
 """
 
 from collections.abc import Sequence

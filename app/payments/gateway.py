@@ -1,7 +1,7 @@
 """A payment provider, asked one thing: the account opened, the requests done, the answers read as a charge.
 
-In: an account's id and what to ask. Out: a `Charge`, or `NoAnswer`. What can't happen here: a transaction open while
-the provider is asked; an account asked anything, by any process, while its provider wishes to be left alone (429,
+In: an account's id and what to ask. Out: a `Charge`, or `NoAnswer`. Can't happen here: a transaction open while the
+provider is asked; an account asked anything, by any process, while its provider wishes to be left alone (429,
 Retry-After).
 """
 

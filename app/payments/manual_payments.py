@@ -1,8 +1,8 @@
 """Money that came another way, unknown to any payment provider: recorded in full (消込), taken back if wrong.
 
 In: a person or a payment, what came and why, and who acts. Out: the person's state, the record, the act with its reason
-(証跡). What can't happen here: a part of an amount taken for the whole; a payment that a provider told of undone; a
-state after a taking back other than what the person's attempts at the provider say.
+(証跡). Can't happen here: a part of an amount taken for the whole; a payment that a provider told of undone; a state
+after a taking back other than what the person's attempts at the provider say.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What came, as staff tell it: by which of BY_HAND, how many yen, and why it is recorded."""
+    """Money that came, as staff tell it: by which of BY_HAND, how many yen, and why it is recorded."""
 
     method: str
     yen: int

@@ -1,7 +1,7 @@
-"""What staff do about one payment at its payment provider: give money back, cancel what is under way, close a problem.
+"""Act on one payment at its provider, for staff: give money back, cancel what is under way, close a problem.
 
 In: a payment and who acts. Out: the act on record (証跡), and the state as the payment provider tells it afterwards.
-What can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt` makes the
+Can't happen here: money given back twice by pressing twice, or after a lost answer (`refund_attempt` makes the
 provider's idempotency key); a state changed by our wish alone.
 """
 
@@ -90,7 +90,7 @@ _log = structlog.get_logger()
 
 
 class Given(StrEnum):
-    """What a refund came to."""
+    """The outcome of a refund."""
 
     DONE = "done"
     PENDING = "pending"  # the provider took it on: the poll finds out when it is done

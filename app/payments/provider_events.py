@@ -1,6 +1,6 @@
 """Events that a provider pushes (webhooks): each is kept; one about a payment of ours has it asked about at once.
 
-In: a webhook that its adapter has verified or read. Out: a row, and a payment that is due (`asking`). What can't happen
+In: a webhook that its adapter has verified or read. Out: a row, and a payment that is due (`asking`). Can't happen
 here: a state changed by a webhook's content; one lost because the provider could not be asked at that moment; one about
 another system's payment, of the same contract, that anything of ours waits for.
 """

@@ -1,10 +1,9 @@
 """The payment providers' books beside ours, each night: what a lost webhook would have left wrong is found and mended.
 
 In: a provider's list of a day's charges (`PaymentProvider.day`), and our payments of that day. Out: payments confirmed
-anew where the two differ, and what still differs then, as rows of `payment_difference` for a person. What can't happen
-here: a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's
-taken for ours; one that another account here with the same keys has on record taken for nobody's; a difference told
-twice.
+anew where the two differ, and what still differs then, as rows of `payment_difference` for a person. Can't happen here:
+a state changed by a list, which only says where to ask; a charge of the contract's owner that isn't Todoke's taken for
+ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
 """
 
 import math
@@ -61,7 +60,7 @@ _log = structlog.get_logger()
 
 
 class Kind(StrEnum):
-    """What differs."""
+    """The kinds of difference."""
 
     UNKNOWN = "unknown"  # the provider has money for one of our references that we have no payment for
     STATE = "state"  # the provider has the money, our payment says otherwise

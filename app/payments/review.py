@@ -1,8 +1,8 @@
 """要確認: what a person has to look at in a payment, and how that is put on record and closed.
 
 In: what the provider's own answer told of money that came. Out: `payment.problem`, all problems that stand, and an
-event for each. What can't happen here: a second problem lost behind a first one; one that somebody closed told again
-without anything new.
+event for each. Can't happen here: a second problem lost behind a first one; one that somebody closed told again without
+anything new.
 """
 
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class Problem(StrEnum):
-    """What is to be looked at; beside these there is `mismatch: …`, which names what differs from the order."""
+    """A reason to look at a payment; beside these there is `mismatch: …`, which names what differs from the order."""
 
     PAID_TWICE = "paid twice"
     PENDING_BESIDE = "pending beside another attempt"

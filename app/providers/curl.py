@@ -1,13 +1,13 @@
 """The one place where HTTP leaves this house: libcurl, one request at a time (`perform`) or many at once (`Engine`).
 
-In: `Request`s. Out: exactly one `Answer` for each that left. What can't happen here: a request sent twice, a redirect
+In: `Request`s. Out: exactly one `Answer` for each that left. Can't happen here: a request sent twice, a redirect
 followed, a certificate unchecked, an answer of more than `BODY_LIMIT` bytes kept.
 
 Left to itself libcurl repeats a request, POST too, when a kept-alive connection dies before the first byte of an answer
 (Curl_retry_request in its lib/transfer.c): for an SMS that is a second SMS. It asks CURLOPT_PREREQFUNCTION each time a
 connection stands and the request is about to be written, for a repetition as well (multistate_do in lib/multi.c). That
-callback is the gate here: it opens once per request. What it knows is also the only honest line between "never left"
-and "unknown": before the gate no byte was written, after it the other side may have acted, whatever the error says.
+callback is the gate here: it opens once per request. It also draws the only honest line between "never left" and
+"unknown": before the gate no byte was written, after it the other side may have acted, whatever the error says.
 """
 
 import os
@@ -254,7 +254,7 @@ class Engine(Generic[K]):
         self.close()
 
     def close(self) -> None:
-        """Close every connection. What was under way is over without an answer."""
+        """Close every connection. Requests under way end without an answer."""
         self._drop_all()
         for exchange in self._idle:
             exchange.curl.close()
@@ -359,7 +359,7 @@ class Engine(Generic[K]):
 
 
 class _End:
-    """What `next` gives when a source is over; None means something else there."""
+    """The value that `next` gives when a source is over; None means something else there."""
 
 
 _END: Final = _End()

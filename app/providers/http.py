@@ -1,8 +1,8 @@
-"""What leaves this house over HTTP, as plain values.
+"""Requests and answers over HTTP, as plain values.
 
 In: a `Request` that a provider's adapter made. Out: a `Response`, or a `Failure` that says whether the request can have
-reached the other side. What can't happen here: a request sent twice. The types stand here, alone, so that adapters stay
-free of I/O; `app.providers.curl` does the I/O.
+reached the other side. Can't happen here: a request sent twice. The types stand here, alone, so that adapters stay free
+of I/O; `app.providers.curl` does the I/O.
 """
 
 import re

@@ -13,7 +13,7 @@ from app.values.japan_time import TOKYO
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What happened since a day began: attempts that the provider took, of which so many arrived or didn't; payments.
+    """Totals since a day began: attempts that the provider took, of which so many arrived or didn't; payments.
 
     `paid_yen` is what stayed: without parts given back and lost disputes. `since` is an ISO day of Japan's calendar.
     """

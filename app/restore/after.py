@@ -31,7 +31,7 @@ class NotLifted(Exception):  # noqa: N818 - it says what became of the hold
 
 @dataclass(slots=True)
 class Restored:
-    """What was found and done. Of `unasked` accounts campaigns stay held, for a manager to release."""
+    """The findings and acts of a restore. Of `unasked` accounts campaigns stay held, for a manager to release."""
 
     since: str = ""
     accounts: int = 0

@@ -1,8 +1,8 @@
-"""What left by one SMS account since the backup, written down as if its worker had lived.
+"""Record what left by one SMS account since the backup, as if its worker had lived.
 
 In: an account and since when attempts may be missing. Out: a row of the send log and the person's state for each
-attempt of ours, with its receipt; the numbers of people whom the database doesn't know. What can't happen here: a part
-of a list taken for the whole (two readings must agree); an attempt given to somebody else whose row has the number now.
+attempt of ours, with its receipt; the numbers of people whom the database doesn't know. Can't happen here: a part of a
+list taken for the whole (two readings must agree); an attempt given to somebody else whose row has the number now.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""What was paid since the backup: each payment provider's list of those days, and the attempts that the database lacks.
+"""Record payments since the backup: each provider's list of those days, and the attempts that the database lacks.
 
 In: an account and since when. Out: a payment for each attempt of somebody whom the database knows, confirmed by the
-provider itself; what is left is told by the nightly comparison (`app.payments.reconciliation`). What can't happen here:
+provider itself; what is left is told by the nightly comparison (`app.payments.reconciliation`). Can't happen here:
 money counted on a list's word alone.
 """
 

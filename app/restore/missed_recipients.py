@@ -1,6 +1,6 @@
 """People to whom an SMS left that a restored database forgot: held until a manager says otherwise.
 
-In: a campaign and who releases it. Out: its people wait again, on record. What can't happen here: a release that nobody
+In: a campaign and who releases it. Out: its people wait again, on record. Can't happen here: a release that nobody
 answers for.
 """
 

@@ -1,7 +1,7 @@
 """SMS accounts that are registered after a restore: asked what left since the backup, before anything leaves by them.
 
 In: an account that is being saved and has sent nothing on record. Out: what left by its contract, written down, or the
-hold upon its campaigns with a code that says why it couldn't be asked. What can't happen here: an account that was
+hold upon its campaigns with a code that says why it couldn't be asked. Can't happen here: an account that was
 registered since the backup, forgotten with it and registered again, by which a list leaves a second time unasked.
 """
 

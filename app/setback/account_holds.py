@@ -1,9 +1,9 @@
 """Accounts that could not be asked what left or was paid since the backup, and the campaigns that wait for them.
 
-In: an account that `flask after-restore` could not ask, and what a manager says after a look at the provider's
-screens. Out: `campaign.restore_hold`, the holds upon a campaign, read by claims and payments. What can't happen here: a
-list that was uploaded and sent since the backup, forgotten, uploaded again and sent again, by whichever account of its
-company; a campaign launched while its account is being held that nobody holds.
+In: an account that `flask after-restore` could not ask, and what a manager says after a look at the provider's screens.
+Out: `campaign.restore_hold`, the holds upon a campaign, read by claims and payments. Can't happen here: a list that was
+uploaded and sent since the backup, forgotten, uploaded again and sent again, by whichever account of its company; a
+campaign launched while its account is being held that nobody holds.
 """
 
 import re
@@ -45,7 +45,7 @@ _NUMBER = re.compile("[0-9]{9}")
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What a campaign waits for: an account (`kind` is SMS or PAYMENT), and a code that says why it wasn't asked.
+    """A reason why a campaign waits: an account (`kind` is SMS or PAYMENT), and a code that says why it wasn't asked.
 
     One of before holds named their account has no kind.
     """
@@ -56,7 +56,7 @@ class Hold:
 
     @property
     def prefix(self) -> str:
-        """What begins the hold as it is written, whatever its code."""
+        """The beginning of the hold as it is written, whatever its code."""
         return f"{self.kind}:{self.account_id}:"
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """The beat: a transaction that lets something leave raises it, and tells the outside once it is committed.
 
-In: a transaction about to be opened. Out: the same one, with a slot of `beat` raised in it, or `Held`. What can't
-happen here: two workers that wait for each other's commit (each raises a slot that is free); a count told before its
-commit; something that leaves before its count is told.
+In: a transaction about to be opened. Out: the same one, with a slot of `beat` raised in it, or `Held`. Can't happen
+here: two workers that wait for each other's commit (each raises a slot that is free); a count told before its commit;
+something that leaves before its count is told.
 """
 
 import os
@@ -93,7 +93,7 @@ class InDoubt(Held):
 
 @dataclass(slots=True)
 class _Process:
-    """What this process knows and where it keeps copies."""
+    """This process's knowledge, and where it keeps copies."""
 
     known: Known
     folder: Folder | None

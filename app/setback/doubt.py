@@ -1,7 +1,7 @@
 """Where it is in doubt whether the database was set back, the SMS services are asked before anything leaves.
 
 In: whoever is about to send, the scheduler's watch. Out: whether sending may go on; else the hold, in `installation`.
-What can't happen here: a hold that nothing but this process knows of; a transaction open while a service is asked.
+Can't happen here: a hold that nothing but this process knows of; a transaction open while a service is asked.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What screens say while everything that sends or charges is held: why, and what to do."""
+"""Explain on screens that everything that sends or charges is held: why, and what to do."""
 
 from app.problems import Kind
 from app.setback.known import OUTSIDE, Why

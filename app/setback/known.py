@@ -1,4 +1,4 @@
-"""What is known of the database from outside it, and whether the database falls short of that. No I/O."""
+"""Compare what is known outside the database with it: the database falls short of that. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

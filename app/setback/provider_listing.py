@@ -1,8 +1,8 @@
-"""What left by an SMS account in a time, as its service lists it, and which of it the database doesn't know.
+"""List what left by an SMS account in a time, as its service tells, and which of it the database doesn't know.
 
-In: an account and a time, by our clock. Out: every message of it as the service lists it. What can't happen here: a
-part of a list taken for the whole, or another time's list for this one (the service's clock may be hours from ours); a
-list that lacks what the database itself knows to be there; a transaction open while a service is asked.
+In: an account and a time, by our clock. Out: every message of it as the service lists it. Can't happen here: a part of
+a list taken for the whole, or another time's list for this one (the service's clock may be hours from ours); a list
+that lacks what the database itself knows to be there; a transaction open while a service is asked.
 """
 
 import time

@@ -1,8 +1,8 @@
 """Spare people the same SMS again who used its link: they have got it.
 
-In: recipients whose message may be sent once more (a retry, 送り直し, an unknown outcome, a manager's decision).
-Out: one condition, `REACHED`, and the people it is true of moved to 到達 with a code that says why. What can't happen
-here: somebody spared who used an older or newer link; a reminder judged by what its person did before it.
+In: recipients whose message may be sent once more (a retry, 送り直し, an unknown outcome, a manager's decision). Out:
+one condition, `REACHED`, and the people it is true of moved to 到達 with a code that says why. Can't happen here:
+somebody spared who used an older or newer link; a reminder judged by what its person did before it.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def spare(
 ) -> set[int]:
     """Move to 到達 whoever of `condition` (on `recipient`) was reached and would be sent to again; give their ids.
 
-    What the provider said of the attempt stays as it is; an attempt of unknown fate has arrived.
+    The provider's word on the attempt stays as it is; an attempt of unknown fate has arrived.
     """
     rows = executor.execute(
         text(f"""

@@ -1,7 +1,7 @@
-"""Whom no further SMS leaves to stands where their last one left them; who never got one is cancelled, or too late.
+"""Restore recipients who get no further SMS to the state of their last one; without any they are cancelled or late.
 
 In: people who wait, for a first SMS, a retry or a reminder, and why none of it leaves any more. Out: their states with
-that reason. What can't happen here: a person whose SMS arrived told of as cancelled.
+that reason. Can't happen here: a person whose SMS arrived told of as cancelled.
 """
 
 from dataclasses import replace

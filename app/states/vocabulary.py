@@ -227,7 +227,7 @@ TENANT = Track(
     ),
 )
 
-# What providers tell of a person's network, and its name on screens and in files.
+# Networks as providers name them, and their names on screens and in files.
 CARRIERS: Mapping[str, str] = {"docomo": "ドコモ", "au": "au", "softbank": "ソフトバンク", "rakuten": "楽天モバイル"}
 
 TRACKS: Mapping[str, Track] = {track.name: track for track in (SMS, PAGE, PAYMENT, CAMPAIGN, TENANT)}

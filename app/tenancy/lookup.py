@@ -1,9 +1,9 @@
 """Single statements across companies, on connections of their own: what a link's address or a receipt costs is this.
 
-In: a statement with its values. Out: its first row. What can't happen here: a write by `first` (its sessions are
-read-only), or another part's transaction in the platform's scope (the connections are shared with nobody). One round
-trip, no BEGIN and no COMMIT; a connection that died with the database is replaced and the statement done again, so
-`write` is for what may be done twice.
+In: a statement with its values. Out: its first row. Can't happen here: a write by `first` (its sessions are read-only),
+or another part's transaction in the platform's scope (the connections are shared with nobody). One round trip, no BEGIN
+and no COMMIT; a connection that died with the database is replaced and the statement done again, so `write` is for what
+may be done twice.
 """
 
 from collections import deque

@@ -1,7 +1,7 @@
 """How long PostgreSQL waits for whoever holds something: limits by kind of work, told at each BEGIN.
 
 In: the kind of work that a transaction is part of. Out: a transaction that PostgreSQL itself ends, with its locks, when
-its holder falls silent, waits or computes for too long. What can't happen here: a frozen process or a lost machine that
+its holder falls silent, waits or computes for too long. Can't happen here: a frozen process or a lost machine that
 holds others up for longer than `idle_s` of its kind. A limit is told within the transaction (SET LOCAL), never at the
 start of a connection: a pooler between us and PostgreSQL drops start-up options.
 """

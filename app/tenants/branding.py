@@ -1,8 +1,8 @@
 """How a company looks to the people it writes to: one colour and a small logo.
 
 In: a colour and a picture as staff give them. Out: shades that can be read on our backgrounds, light and dark, and a
-small PNG of our own making. What can't happen here: letters that can't be read for a company's colour, or an uploaded
-file that reaches a recipient as it came.
+small PNG of our own making. Can't happen here: letters that can't be read for a company's colour, or an uploaded file
+that reaches a recipient as it came.
 """
 
 import io

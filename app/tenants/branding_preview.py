@@ -1,6 +1,6 @@
 """A look that is tried on before it is saved: kept for a quarter of an hour, seen by whoever holds its key.
 
-In: what a form would save. Out: a random key, and by the key what was kept. What can't happen here: a company found by
+In: what a form would save. Out: a random key, and by the key what was kept. Can't happen here: a company found by
 guessing, or anything kept that recipients would not see anyway.
 """
 
@@ -20,7 +20,7 @@ _PREFIX = "todoke:sample:"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a company's pages would show; `colour` and `logo` as in its row."""
+    """A company's pages as they would look; `colour` and `logo` as in its row."""
 
     company: str
     contact_phone: str

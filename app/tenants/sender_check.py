@@ -1,7 +1,7 @@
 """Whether an SMS came from the company it names: asked by anyone, of companies that agreed to it.
 
-In: a company's name or code and a number, as people type them. Out: the company, or None. What can't happen here: a
-company that did not agree named, or numbers listed: who asks must know both.
+In: a company's name or code and a number, as people type them. Out: the company, or None. Can't happen here: a company
+that did not agree named, or numbers listed: who asks must know both.
 """
 
 import re

@@ -17,7 +17,7 @@ _MAX_ANSWER = 100  # characters: longer than any name or contract number, short 
 
 
 class QuestionKind(StrEnum):
-    """What a question asks for. The kind decides which differences in writing don't matter."""
+    """The kinds of answer. The kind decides which differences in writing don't matter."""
 
     TEXT = "text"
     DIGITS = "digits"
@@ -54,7 +54,8 @@ class BadAnswer(BadInput):
     """An answer that can't be read as its kind."""
 
 
-# What people put between digits: spaces and, from whatever keyboard, anything that looks like a hyphen. After NFKC.
+# Signs that people put between digits: spaces and, from whatever keyboard, anything that looks like a hyphen. After
+# NFKC.
 _HYPHENS = "-‐‑‒–—―−⁻⁃─━"
 _LONG_VOWEL = "ー"
 BETWEEN_DIGITS = " \t\r\n\u00a0\u200b\ufeff" + _HYPHENS + _LONG_VOWEL

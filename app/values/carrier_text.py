@@ -1,4 +1,4 @@
-"""What a text cell may do to those who see it later: run in Excel, break a line, show as a blank box on a phone.
+"""Guard against what a text cell may do later: run in Excel, break a line, show as a blank box on a phone.
 
 In: a cell that is stored as it stands. Out: warnings; the text itself is kept. Nothing here changes a letter.
 """
@@ -29,7 +29,8 @@ CARRIER_CHARACTERS = (
 )
 
 
-# What programs write for a letter they do not have: ?, 〓 (geta), U+FFFD. A question mark behind a whole word is one.
+# Signs that programs write for a letter they do not have: ?, 〓 (geta), U+FFFD. A question mark behind a whole word is
+# one.
 MAY_BE_LOST = "?？〓\ufffd"
 _MAY_BE_LOST = re.compile(f"[{MAY_BE_LOST}]")
 _JAPANESE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"

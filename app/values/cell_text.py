@@ -1,9 +1,9 @@
-"""What a cell says once all that cannot be seen is taken off, before anything is compared.
+"""Clean a cell of all that cannot be seen, before anything is compared.
 
 In: a cell or a column's name as a file holds it. Out: its text without signs of direction and width, byte order marks
 and the control signs that old programs put at a file's end, and without the `="…"` by which people keep Excel from
-changing a number. What can't happen here: a letter that a person sees being changed, or a variation selector (葛󠄀)
-or an emoji's joiner being lost.
+changing a number. Can't happen here: a letter that a person sees being changed, or a variation selector (葛󠄀) or an
+emoji's joiner being lost.
 """
 
 import re

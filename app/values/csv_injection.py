@@ -1,7 +1,7 @@
 """Cells that a spreadsheet would run: made harmless on the way out, restored on the way in, without loss.
 
-In: a cell's text. Out: the cell as it stands in our CSV files, and back. What can't happen here: a cell of ours that
-Excel runs as a formula, or one that comes back changed. OWASP's list of first characters, and their full-width forms.
+In: a cell's text. Out: the cell as it stands in our CSV files, and back. Can't happen here: a cell of ours that Excel
+runs as a formula, or one that comes back changed. OWASP's list of first characters, and their full-width forms.
 """
 
 import re

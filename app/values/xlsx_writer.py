@@ -1,8 +1,8 @@
 """A table as an xlsx file, written out while its rows are read.
 
 In: a header and pages of rows of text. Out: pieces of a workbook that Excel and LibreOffice open (ECMA-376, Office Open
-XML: inline strings, one sheet or, past a sheet's bound, several). What can't happen here: memory or a temporary file
-that grows with the rows, a cell that is run as a formula (all cells are text or plain numbers).
+XML: inline strings, one sheet or, past a sheet's bound, several). Can't happen here: memory or a temporary file that
+grows with the rows, a cell that is run as a formula (all cells are text or plain numbers).
 """
 
 import io
@@ -38,7 +38,7 @@ _LOOKS_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
 
 class _Pipe(io.RawIOBase):
-    """What a zip file is written to: taken away piece by piece, never sought in."""
+    """The target that a zip file is written to: taken away piece by piece, never sought in."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

@@ -1,7 +1,7 @@
-"""What is said in the place of a page where no door can make one: a bare page, with what to do next.
+"""Answer where no door can make a page: a bare one, with what to do next.
 
-In: a status. Out: HTML without a style, in Japanese, and in English too but for the back office. What can't happen
-here: a word of what was sent.
+In: a status. Out: HTML without a style, in Japanese, and in English too but for the back office. Can't happen here: a
+word of what was sent.
 """
 
 _WORDS = {

@@ -1,7 +1,7 @@
 """Whether this process can work: asked for by supervisors and load balancers, answered within two seconds.
 
-In: a check that asks the database. Out: its answer, or None where none came in time. What can't happen here: a request
-that waits for a database that is frozen, or a second check while the first one waits.
+In: a check that asks the database. Out: its answer, or None where none came in time. Can't happen here: a request that
+waits for a database that is frozen, or a second check while the first one waits.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """Bodies of requests on their way: how many at once, how long each may take, and which gives way to which.
 
-In: a stream of the server's, and how much of it is wanted. Out: the body, whole, in memory or in a file; or nothing,
-in time. What can't happen here: a body that takes the room of a quicker one, as the one furthest behind gives way when
-room is short; a thread of somebody else's that waits for a body.
+In: a stream of the server's, and how much of it is wanted. Out: the body, whole, in memory or in a file; or nothing, in
+time. Can't happen here: a body that takes the room of a quicker one, as the one furthest behind gives way when room is
+short; a thread of somebody else's that waits for a body.
 
 A body is read by a thread of our own, as no read of the server's can be given up: it ends with the connection.
 """

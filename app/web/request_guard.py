@@ -1,9 +1,9 @@
 """Guard the product against slow and long requests: lengths, bodies that come in time, turns.
 
 In: a WSGI request whose head the server has read. Out: the product's answer, or a refusal in words: 413, 414, 431 for
-what is too long, 408 for a body that doesn't come, 503 while too many come at once. What can't happen here: a body read
-on one of the product's turns, so that a connection that says nothing keeps nobody waiting; a body that takes the room
-of a quicker one, as the latest gives way when room is short; a body that is parsed before its length is known.
+what is too long, 408 for a body that doesn't come, 503 while too many come at once. Can't happen here: a body read on
+one of the product's turns, so that a connection that says nothing keeps nobody waiting; a body that takes the room of a
+quicker one, as the latest gives way when room is short; a body that is parsed before its length is known.
 
 A request whose body doesn't come is answered, but returns only once its connection is closed. Why:
 docs/adr/0008-requests-before-the-product.md.

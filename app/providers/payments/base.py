@@ -36,7 +36,7 @@ class PaymentAccount:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be paid. Money is whole yen; `reference` is ours and unique for the attempt; times are aware.
+    """An amount to be paid. Money is whole yen; `reference` is ours and unique for the attempt; times are aware.
 
     An order is sent again only as it was, to the letter: providers refuse a known reference with another content. So
     `expires_at` comes from `session_end` once, and is kept.
@@ -77,7 +77,7 @@ class Dispute(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """What became of a wish to give money back."""
+    """The state of a refund."""
 
     DONE = "done"
     PENDING = "pending"  # accepted; `fetch` tells when it is done
@@ -236,6 +236,6 @@ class PaymentProvider(Protocol):
     def listed(self, day: date, response: Response) -> Page:
         """Read the answer to `day`. Raises UnclearCharge.
 
-        `reference` tells which charge is which: an id may be another one than `fetch` takes. What can't be read, such
-        as what the contract's owner sells elsewhere, is left out.
+        `reference` tells which charge is which: an id may be another one than `fetch` takes. Unreadable charges, such
+        as what the contract's owner sells elsewhere, are left out.
         """

@@ -1,6 +1,6 @@
-"""What adapters read JSON answers with: every value is checked, and what is no such value is None or empty.
+"""Read JSON answers for adapters: every value is checked, and what is no such value is None or empty.
 
-In: an answer's bytes. Out: plain values. What can't happen here: an exception because a provider answered nonsense; a
+In: an answer's bytes. Out: plain values. Can't happen here: an exception because a provider answered nonsense; a
 provider's free text in an exception.
 """
 

@@ -2,10 +2,10 @@
 
 Sources: KOMOJU's own TypeScript SDK komoju-typescript-sdk (models, version header), its WooCommerce plugin (signature,
 amount check) and doc.komoju.com (idempotent-requests, webhooks, sessions). The API counts in the currency's smallest
-unit, for JPY in yen. What the person pays may hold a fee of the means of payment on top: `total` less
-`payment_method_fee` is what was ordered. The browser comes back to one address, with or without having paid, and
-`session_id` is added to it. A session's life counts in seconds from its making, and repeating an order must repeat its
-body: so every page lives an hour. A chargeback is a refund that is marked as one, told once the money is gone.
+unit, for JPY in yen. The amount paid may hold a fee of the means of payment on top: `total` less `payment_method_fee`
+is what was ordered. The browser comes back to one address, with or without having paid, and `session_id` is added to
+it. A session's life counts in seconds from its making, and repeating an order must repeat its body: so every page lives
+an hour. A chargeback is a refund that is marked as one, told once the money is gone.
 """
 
 import base64

@@ -204,7 +204,7 @@ class _Payjp:
         return _get(account, f"{_FLOWS}?{urlencode(query)}")
 
     def listed(self, day: date, response: Response) -> Page:
-        """Pick a day's flows from a page, and go on until they are older. What was refunded is not told here."""
+        """Pick a day's flows from a page, and go on until they are older. Refunds are not told here."""
         page = _read(response, "list")
         begin, end = day_bounds(day)
         charges = []

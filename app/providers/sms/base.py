@@ -35,7 +35,7 @@ class SmsMessage:
 
 
 class OutcomeKind(StrEnum):
-    """What an attempt to send came to."""
+    """The outcomes of an attempt to send."""
 
     ACCEPTED = "accepted"  # the provider has it
     REFUSED = "refused"  # the provider said no for good: the same message will never pass
@@ -70,7 +70,7 @@ class ReportState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a provider says of one message. Times are aware UTC; `units` is how many SMS it was charged as.
+    """A provider's word on one message. Times are aware UTC; `units` is how many SMS it was charged as.
 
     `copies` is how many messages it has under the same reference: more than one where its `code` is `duplicate`.
     """
