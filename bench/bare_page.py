@@ -1,4 +1,4 @@
-"""What a page costs at least: Flask, one Jinja page, one SELECT by primary key; a connection for each thread."""
+"""Serve the cheapest page: Flask, one Jinja page, one SELECT by primary key; a connection for each thread."""
 
 import os
 import threading

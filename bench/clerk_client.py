@@ -1,4 +1,4 @@
-"""What a clerk does beside a bench, in a process of its own: `python -m bench.clerk_client ACT …`.
+"""Act as a clerk beside a bench, in a process of its own: `python -m bench.clerk_client ACT …`.
 
 The acts: draft -; prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN.
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.

@@ -43,7 +43,7 @@ _lock = threading.Lock()
 
 
 class _Fate:
-    """What happens at which pass of which point."""
+    """The fault, at which pass of which point."""
 
     def __init__(self, act: Callable[[], None], point: str, passes: int) -> None:
         self._act = act

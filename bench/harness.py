@@ -1,4 +1,4 @@
-"""What the cells of a drill stand on: the whole product as in production, the sandbox beside it, and a campaign.
+"""Carry the cells of a drill: the whole product as in production, the sandbox beside it, and a campaign.
 
 A cell prepares, breaks something in the middle, and waits for the end. The judge is the sandbox's own ledger: what it
 accepted, by the reference of each message and by the number it went to.

@@ -41,7 +41,7 @@ _TAG = re.compile(r"<[^>]+>")
 
 @dataclass(slots=True)
 class Children:
-    """What each child that opens a workbook took, looked at again and again while it lives."""
+    """The resources of each child that opens a workbook, looked at again and again while it lives."""
 
     cpu_s: dict[int, float] = field(default_factory=dict)
     peak_mb: dict[int, float] = field(default_factory=dict)

@@ -90,7 +90,7 @@ def _merged(made: List, lines: list[Line]) -> list[Line]:
 
 
 class _Book:
-    """What a workbook's cells share: texts and formats."""
+    """Parts that a workbook's cells share: texts and formats."""
 
     def __init__(self, made: List) -> None:
         self.made = made

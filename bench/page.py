@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn of wrk saw."""
+    """The figures of one turn of wrk."""
 
     rps: float
     p99_ms: float

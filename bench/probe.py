@@ -5,8 +5,8 @@ pages), the names of uploaded files, headers, paths, queries and providers' call
 million letters of the dearest kinds; then hundreds of connections say nothing, half a head or half a body.
 `/healthz` is asked all the while. Fields are found in the pages' HTML: a new form is probed without an edit here.
 
-`seconds` is the slowest answer, and for the slow connections the 99th percentile of a press beside them. What is over
-the limit is asked twice more, a moment later, and the quickest counts: others may use this machine.
+`seconds` is the slowest answer, and for the slow connections the 99th percentile of a press beside them. A request over
+the limit is repeated twice, a moment later, and the quickest counts: others may use this machine.
 """
 
 import contextlib

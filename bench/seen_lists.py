@@ -54,7 +54,7 @@ EMPTY = Cell("")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a person reads in a row: each value in its one form."""
+    """A row as a person reads it: each value in its one form."""
 
     reference: str
     phone: str

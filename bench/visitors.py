@@ -22,7 +22,7 @@ _LINK = re.compile(re.escape(LINK_BASE_URL) + r"/([A-Za-z0-9_-]+)")
 
 @dataclass(slots=True)
 class Seen:
-    """What visitors saw: the seconds of each answer, and how many were no page."""
+    """The visitors' view: the seconds of each answer, and how many were no page."""
 
     seconds: list[float] = field(default_factory=list)
     errors: int = 0

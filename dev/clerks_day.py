@@ -29,7 +29,7 @@ Show = Callable[[Page, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What came of it."""
+    """The result."""
 
     campaign_id: int
     status_file: bytes

@@ -26,7 +26,7 @@ _WORDS = {"passed": "passes", "failed": "FAILS"}
 
 
 class Results:
-    """What became of each case, as pytest tells it: case -> provider -> passed, failed, or why it is not offered."""
+    """The result of each case, as pytest tells it: case -> provider -> passed, failed, or why it is not offered."""
 
     def __init__(self) -> None:
         self.cases: dict[str, dict[str, str]] = {}

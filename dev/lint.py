@@ -1,4 +1,4 @@
-"""What no linter knows of `make lint`: locks without addresses, files without own paths, migrations that match."""
+"""Check what no linter knows: locks without addresses, files without own paths, migrations that match."""
 
 import re
 import subprocess

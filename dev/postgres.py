@@ -208,7 +208,7 @@ def _home(folder: Path, user: User | None) -> Path:
 
 
 def _make_cluster(binaries: Path, home: Path, user: User | None, password: str, *, durable: bool) -> None:
-    # What an interrupted first run left; a finished one is renamed into place.
+    # An interrupted first run left this; a finished one is renamed into place.
     shutil.rmtree(home / "new", ignore_errors=True)
     secret = home / "password"
     write_secret(secret, password)

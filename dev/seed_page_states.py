@@ -41,7 +41,7 @@ _KINDS = "自動車保険\n火災保険\n医療保険"
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a clerk writes in one language; `questions` are (label, kind, column)."""
+    """A clerk's words in one language; `questions` are (label, kind, column)."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""What the database says is due, for the sweep that rebuilds the queues: every job with the arguments it wants.
+"""List what the database says is due, for the sweep that rebuilds the queues: every job with the arguments it wants.
 
 The platform's scope must be open. Each statement reads a partial index or a table that stays small.
 """
@@ -18,7 +18,7 @@ _SILENT_IMPORT_S = 120
 # how long a wave may stand still before its job counts as lost, seconds
 _SILENT_WAVE_S = 30
 
-# What the watch looks for too, every few seconds. A slice is to be looked at when its worker's lease is over, and when
+# The watch looks for these too, every few seconds. A slice is to be looked at when its worker's lease is over, and when
 # the settle time of a message is.
 _CHECKS = "SELECT DISTINCT tenant_id FROM slice WHERE check_at <= now()"
 

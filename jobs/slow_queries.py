@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class _Aside:
-    """What goes on aside in this process."""
+    """The work that goes on aside in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

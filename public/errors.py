@@ -1,4 +1,4 @@
-"""What is shown when a request can't be served, in the style of the other pages and never with a cause's details."""
+"""Answer a request that can't be served, in the style of the other pages and never with a cause's details."""
 
 from flask import Flask, Response, request
 from flask_wtf.csrf import CSRFError

@@ -39,13 +39,13 @@ _VERIFIED = {PageState.VERIFIED, PageState.VIEWED}
 
 
 class TokenConverter(BaseConverter):
-    """What can be a link's token: the vault's alphabet, of any length a setting may choose."""
+    """A link's token: the vault's alphabet, of any length a setting may choose."""
 
     regex = "[1-9A-HJ-NP-Za-km-z]{12,32}"
 
 
 class TailConverter(BaseConverter):
-    """What can't belong to the token before it."""
+    """A tail that can't belong to the token before it."""
 
     # a line break and what stands below it too
     regex = r"[^0-9A-Za-z][\s\S]*"
@@ -57,7 +57,7 @@ _TRIAL_REST = re.compile(rf"0*({TailConverter.regex})?\Z")
 
 
 class LookConverter(BaseConverter):
-    """What can be the digest of a company's look."""
+    """The digest of a company's look."""
 
     regex = "[0-9a-f]{20}"
 

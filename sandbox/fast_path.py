@@ -25,7 +25,7 @@ _HEAD_END = b"\r\n\r\n"
 
 
 class Head(NamedTuple):
-    """What a send request's head says."""
+    """The head of a send request."""
 
     target: str
     tenant: str

@@ -1,4 +1,4 @@
-"""What goes wrong, on demand.
+"""Faults on demand.
 
 In: a JSON object, switch -> setting, which replaces all switches. Out: for each request the one fault it meets, and
 for each receipt or webhook what becomes of it. A setting is a plain value (always), `{"value": v, "next": n}` (the

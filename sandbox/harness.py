@@ -34,27 +34,27 @@ class Sandbox:
 
     @property
     def karaden_base(self) -> str:
-        """What the Karaden SDK's `Config.api_base` takes."""
+        """The value for the Karaden SDK's `Config.api_base`."""
         return f"{self.url}/karaden/api"
 
     @property
     def stripe_base(self) -> str:
-        """What `StripeClient(base_addresses={"api": …})` takes; paths go on with /v1."""
+        """The value for `StripeClient(base_addresses={"api": …})`; paths go on with /v1."""
         return f"{self.url}/stripe"
 
     @property
     def payjp_base(self) -> str:
-        """What `payjpv2.Configuration(host=…)` takes; paths go on with /v2."""
+        """The value for `payjpv2.Configuration(host=…)`; paths go on with /v2."""
         return f"{self.url}/payjp"
 
     @property
     def komoju_base(self) -> str:
-        """What KOMOJU's SDK takes as `basePath`; paths go on with /sessions."""
+        """The value for `basePath` of KOMOJU's SDK; paths go on with /sessions."""
         return f"{self.url}/komoju/api/v1"
 
     @property
     def paypay_base(self) -> str:
-        """What `paypayopa.Client(base_url=…)` takes; paths go on with /v2."""
+        """The value for `paypayopa.Client(base_url=…)`; paths go on with /v2."""
         return f"{self.url}/paypay"
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""What the doors of PAY.JP, KOMOJU and PayPay have in common: JSON in and out, one way to refuse, keys used once."""
+"""The common part of the doors of PAY.JP, KOMOJU and PayPay: JSON in and out, one way to refuse, keys used once."""
 
 import json
 import time

@@ -240,7 +240,7 @@ def _read_times(form: Mapping[str, str], errors: dict[str, list[str]]) -> tuple[
 
 
 class _Wanted:
-    """What a list request asks for, checked."""
+    """A list request, checked."""
 
     def __init__(self, query: Mapping[str, str], errors: dict[str, list[str]]) -> None:
         self.to = query.get("to")

@@ -1,7 +1,7 @@
 """The carrier behind Karaden's door: messages, what becomes of them, and the inbox of every number.
 
 In: checked send requests. Out: messages in Karaden's vocabulary (specification 2024-03-01), and receipts to the
-service's address. What becomes of a message is decided by its number alone, so that every run tells the same story:
+service's address. A message's fate is decided by its number alone, so that every run tells the same story:
 
 | number ends in | end | receipt |
 |---|---|---|

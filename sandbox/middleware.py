@@ -1,4 +1,4 @@
-"""What every API request passes: the switches before it, the ledger behind it.
+"""Every API request passes here: the switches before it, the ledger behind it.
 
 In: a request and the function that answers it. Out: the provider's answer, or what the switches make of it. Can't
 happen here: a whole request that leaves no row in the ledger.

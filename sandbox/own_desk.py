@@ -1,12 +1,12 @@
-"""What befalls a payment at the provider's own desk, or at a person's bank: nothing of it passes the API.
+"""Acts on a payment at the provider's own desk, or at a person's bank: nothing of it passes the API.
 
 | request | does |
 |---|---|
 | `POST /_sandbox/payments/{id}` | `{"act": …}`: refund (also an `amount`), refund_fails, dispute, dispute_lost, … |
 | `POST /_sandbox/foreign` | `{"site": …, "key": …, "count": N}` tells of another system's payments |
 
-`id` is a payment's of `GET /_sandbox/payments`. What a provider doesn't know, or not at this moment, is answered 409:
-KOMOJU tells of a chargeback once the money is gone; PayPay knows none, and tries a failed refund again by itself.
+`id` is a payment's of `GET /_sandbox/payments`. An act that a provider doesn't know, or not at this moment, is answered
+409: KOMOJU tells of a chargeback once the money is gone; PayPay knows none, and tries a failed refund again by itself.
 Foreign payments are of the same contract.
 """
 

@@ -1,4 +1,4 @@
-"""What a JSON request must look like, told as plain values.
+"""The shape of JSON requests, told as plain values.
 
 A shape is a type, a set of allowed texts, a list of one shape, a function that says yes or no, or an object's fields:
 `{"name*": str, "note": str}`, where a star marks what must be there. A field outside of the shape is a fault: a client

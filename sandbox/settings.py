@@ -1,4 +1,4 @@
-"""What the sandbox is told when it starts: one environment variable each, read once, refused with name and reason.
+"""The sandbox's settings: one environment variable each, read once, refused with name and reason.
 
 | variable | default | meaning |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""What is due later: one heap and one timer, so that a million waiting messages cost a million small tuples."""
+"""Timers: one heap and one timer, so that a million waiting messages cost a million small tuples."""
 
 import asyncio
 import heapq

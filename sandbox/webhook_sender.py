@@ -1,4 +1,4 @@
-"""What the sandbox sends on its own: receipts and webhooks, with bounded concurrency and retries.
+"""Send on the sandbox's own account: receipts and webhooks, with bounded concurrency and retries.
 
 In: a parcel (address, body, signing secret). Out: an HTTP POST, tried again after the pauses of `RETRY_PAUSES_S` until
 a 2xx answer comes. Can't happen here: an API request waiting for someone else's server.

@@ -8,7 +8,7 @@ _CLAIMS = ("send_log", "event", "recipient", "slice", "campaign", "beat", "insta
 
 
 class Backup:
-    """What a backup would bring back of the tables that sending changes, whole."""
+    """The rows that a backup would bring back of the tables that sending changes, whole."""
 
     def __init__(self, database: psycopg.Connection) -> None:
         self._database = database

@@ -1,7 +1,7 @@
 """Real servers for the tests: PostgreSQL and Valkey, started once, emptied after each test that used them.
 
 Ask for `app` or `client` to test the product, `database` or `redis` for what lies below, `environment` to start its
-programs. Commits are real: workers and other connections see them. What a test leaves open fails that test.
+programs. Commits are real: workers and other connections see them. A test that leaves something open fails.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What was freed goes back to the machine, whatever was sent: on the real server with its many threads."""
+"""Freed memory goes back to the machine, whatever was sent: on the real server with its many threads."""
 
 import os
 import re

@@ -148,7 +148,7 @@ def silenced(
 
 
 def test_pages_and_receipts_do_not_wait_for_redis_and_limits_count_on(silenced: Flask, frozen: Frozen) -> None:
-    """Who guesses passwords meets the limit all the same; a receipt is kept, its job is the sweep's."""
+    """Somebody who guesses passwords meets the limit all the same; a receipt is kept, its job is the sweep's."""
     with silenced.app_context():
         address = factories.receipt_path(factories.sms_account(factories.tenant()))
     client = silenced.test_client()

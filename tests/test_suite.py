@@ -1,4 +1,4 @@
-"""What the tests themselves keep to."""
+"""Rules that the tests themselves keep to."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the forms of SMS and payment accounts share: fields that the adapter names, secrets that never come back."""
+"""Share between the forms of SMS and payment accounts: fields that the adapter names, secrets that never come back."""
 
 import unicodedata
 from collections.abc import Mapping

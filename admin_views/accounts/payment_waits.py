@@ -1,4 +1,4 @@
-"""What to say of a payment account that waits at its provider's wish: one wording for all screens."""
+"""Describe a payment account that waits at its provider's wish: one wording for all screens."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What is said of what waits after a restore: which account couldn't be asked and why, and what a manager compares."""
+"""Describe campaigns that wait after a restore: which account couldn't be asked, why, and what a manager compares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

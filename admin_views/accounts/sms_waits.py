@@ -1,4 +1,4 @@
-"""What to say of an SMS account that waits at its service's wish, or is refused when it asks: one wording for all."""
+"""Describe an SMS account that waits at its service's wish, or is refused when it asks: one wording for all."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What may be done with a campaign beyond its straight way: withdraw it, try it, send again, remind.
+"""Act on a campaign beyond its straight way: withdraw, test, resend, remind.
 
 In: clicks of the tenant's managers and clerks. Out: one call of the domain each. Each act that sends shows first to how
 many, with which words and when; what a second press would do twice is refused by the domain.

@@ -1,8 +1,8 @@
 """The page of a campaign through its life: 文面 → 名簿 → 確認 → 送信 → 状況 → 結果.
 
 In: clicks and files of the tenant's managers and clerks. Out: one call of the domain each, and the page that says what
-to do next. Works without JavaScript; live figures and file checks are on top. What a POST changes, it changes once: a
-second press finds it done.
+to do next. Works without JavaScript; live figures and file checks are on top. A POST changes things once: a second
+press finds them done.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What all pages of a campaign share: the frame with its steps, and the way to the user's own campaign."""
+"""Frame all pages of a campaign: the frame with its steps, and the way to the user's own campaign."""
 
 from flask import abort, url_for
 from sqlalchemy import select

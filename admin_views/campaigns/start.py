@@ -1,4 +1,4 @@
-"""What a new campaign begins with: a starter, an old campaign, or nothing. Nothing is stored before it is saved."""
+"""Begin a new campaign: from a starter, an old campaign, or nothing. Nothing is stored before it is saved."""
 
 from datetime import UTC, datetime
 

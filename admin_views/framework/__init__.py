@@ -1,1 +1,1 @@
-"""What all views of the back office share: tables, forms, lists, filters, words, and who may open what."""
+"""The frame of the back office's views: tables, forms, lists, filters, words, and who may open what."""

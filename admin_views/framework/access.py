@@ -1,4 +1,4 @@
-"""Who may open which view: the one table that decides, tested view by view and role by role."""
+"""Decide who may open which view: the one table that decides, tested view by view and role by role."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ _MANAGER = frozenset({Role.MANAGER})
 _COMPANY = frozenset({Role.MANAGER, Role.CLERK})
 _ALL = frozenset(Role)
 
-# A view's endpoint -> who may open it. What doesn't stand here opens for nobody.
+# A view's endpoint -> who may open it. A view that doesn't stand here opens for nobody.
 ACCESS: Mapping[str, frozenset[Role]] = {
     "admin": _ALL,
     "password": _ALL,

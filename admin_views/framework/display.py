@@ -11,7 +11,7 @@ from app.values.japan_time import TOKYO
 
 NOTHING = "―"
 
-# What a state means for whoever looks at it: the badge's colour, always beside the word.
+# A state's meaning for whoever looks at it: the badge's colour, always beside the word.
 _TONES: Mapping[str, str] = {
     **dict.fromkeys(("delivered", "viewed", "paid", "completed", "active", "done"), "badge-green"),
     **dict.fromkeys(("undelivered", "failed", "locked", "suspended", "cancelled"), "badge-red"),

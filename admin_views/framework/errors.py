@@ -1,4 +1,4 @@
-"""What the back office says when it can't do what was asked: what happened, and what to do next."""
+"""Answer when the back office can't do what was asked: what happened, and what to do next."""
 
 from flask import Response, make_response, render_template
 from flask_login import current_user

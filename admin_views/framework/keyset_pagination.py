@@ -93,7 +93,7 @@ class Listing(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[M]):
-    """What is read: the scope's query of a table, the way, what else must be true, which related rows are shown."""
+    """One reading: the scope's query of a table, the way, what else must be true, which related rows are shown."""
 
     query: Query[M]
     model: type[M]

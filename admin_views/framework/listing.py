@@ -1,4 +1,4 @@
-"""What a list of the back office asks of the database: the way to walk and what is checked on it; and its columns.
+"""Ask the database for a list of the back office: the way to walk and what is checked on it; and its columns.
 
 Precedence of ways: the rows that a search found, the order that was asked for, the filter that an index narrows most
 by, the newest rows first. All other filters are checked along the way, within the ids that they can have.

@@ -1,7 +1,7 @@
 """The view that shows all tables of the back office: Flask-Admin's, with every door to another company's rows shut.
 
 Flask-Admin scopes nothing by itself (`get_query` and the count alone leave 16 of 24 ways open), answers bad addresses
-with a server error, and tells statements with their values when a write fails. What is switched off here stays off: its
+with a server error, and tells statements with their values when a write fails. Features switched off here stay off: its
 own filters (their options are made once, for everybody), its exports, its bulk delete.
 """
 
@@ -97,7 +97,7 @@ def restore_hold() -> tuple[str, str, str] | None:
 
 
 class SecureView(BaseView):
-    """What all views share, tables or not: who may open them, and what is said when something fails."""
+    """The part that all views share, tables or not: who may open them, and what is said when something fails."""
 
     def create_blueprint(self, admin: Admin) -> Blueprint:
         """Make the view's blueprint, with the back office's error pages."""

@@ -1,4 +1,4 @@
-"""What to do next after an import: how its campaign stands now, in one badge, and one step."""
+"""Name the next step after an import: how its campaign stands now, in one badge, and one step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

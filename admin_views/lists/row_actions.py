@@ -1,4 +1,4 @@
-"""What a list's single rows can be done with, in words: left out, taken back, put in the place of earlier ones."""
+"""Act on single rows of a list, in words: left out, taken back, put in the place of earlier ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a form of one recipient is called and leads to; `surplus` are cells that belong to no column.
+    """A form of one recipient: its title and where it leads; `surplus` are cells that belong to no column.
 
     `unseen` are the columns that stay as they are where nothing is typed.
     """

@@ -1,4 +1,4 @@
-"""What needs doing now, per role: each says why, and leads to where it is done."""
+"""List what needs doing now, per role: each says why, and leads to where it is done."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -113,7 +113,7 @@ _AFTER_MONEY = (
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """What the page asks: its words, its button, and where it leads."""
+    """A page's question: its words, its button, and where it leads."""
 
     title: str
     words: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is said of held people: what happened, what to look up at the SMS service, what each button will do."""
+"""Describe held people: what happened, what to look up at the SMS service, what each button will do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the page of one person tells: the three states with their times, every event, every attempt."""
+"""Show one person: the three states with their times, every event, every attempt."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -21,7 +21,7 @@ _WRONG_CODE = (
     "何度も違うときは、スマートフォンの時刻が自動設定になっているか確かめてください。"
 )
 
-# What a browser says of itself, the telling words first: Edge and Chrome call themselves Safari too.
+# Browsers by their own names, the telling words first: Edge and Chrome call themselves Safari too.
 _BROWSERS = (("Edg", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (
     ("iPhone", "iPhone"),

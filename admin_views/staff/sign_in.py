@@ -40,7 +40,7 @@ SET_UP = "二段階認証の設定が必要です。設定が終わると、ほ�
 
 # These are reached without a session, and without a scope of one.
 _OPEN = frozenset({"auth.sign_in_page", "auth.code_page", "look.static", "admin.static"})
-# What is open to who has to set up a second factor first.
+# Pages open to a user who has to set up a second factor first.
 _SETTING_UP = frozenset({
     "myself.index", "myself.begin_factor", "myself.factor", "auth.logout", "guide.index", "guide.picture",
 })  # fmt: skip

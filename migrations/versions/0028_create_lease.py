@@ -10,8 +10,8 @@ down_revision = "0027"
 branch_labels = None
 depends_on = None
 
-# For sessions that tell no limits of their own. The product's transactions tell shorter ones (app/tenancy/time_limits.py).
-# What a server sends to a machine that is gone, and whether one still lives, is asked by TCP.
+# For sessions that tell no limits of their own. The product's transactions tell shorter ones
+# (app/tenancy/time_limits.py). TCP asks whether the machine at the other end still lives.
 _DEFAULTS = {
     "idle_in_transaction_session_timeout": "'60s'",
     "tcp_keepalives_idle": "30",

@@ -47,7 +47,7 @@ class Browser:
 
 @dataclass
 class House:
-    """What one company has; ids."""
+    """One company's things, by their ids."""
 
     tenant: int
     manager: int

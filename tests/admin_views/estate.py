@@ -63,7 +63,7 @@ class Estate(House):
 
 
 def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
-    """Make the company. What only time or other people bring about is written by the database's owner."""
+    """Make the company. States that only time or other people bring about are written by the database's owner."""
     with app.app_context():
         estate = Estate(**vars(furnish("みどり信販", people=_PEOPLE)))
         estate.campaigns = _campaigns(estate)

@@ -1,4 +1,4 @@
-"""What moves people by the hundred thousand: step by step, whoever dies and whoever comes twice."""
+"""Bulk operations: step by step, whoever dies and whoever comes twice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -233,7 +233,7 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
 def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
     campaign: Campaign, database: psycopg.Connection
 ) -> None:
-    """What the session read before is old by then, questions too."""
+    """The session's earlier reading is old by then, questions too."""
     assert [question.label for question in campaign.questions] == ["生年月日", "契約番号下4桁"]
     database.execute(
         "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s", [campaign.id]

@@ -1,4 +1,4 @@
-"""What is offered to start from can be sent as it stands."""
+"""Each preset can be sent as it stands."""
 
 import pytest
 

@@ -65,7 +65,7 @@ MEETINGS = st.lists(st.sampled_from(BEHAVIOURS), min_size=3, max_size=8)
 
 
 class Ground:
-    """What every example plays on, emptied in between."""
+    """The stage of every example, emptied in between."""
 
     def __init__(self, app: Flask, owner: psycopg.Connection, redis: redis_package.Redis, clock: Clock) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What stands around delivery in the state machine: a carrier in this process, and workers that die or fall asleep.
+"""The world around delivery in the state machine: a carrier in this process, and workers that die or fall asleep.
 
 The carrier speaks Karaden's API through the real adapter's requests and answers; it keeps the one ledger that counts.
 `FakeEngine` takes the place of libcurl's, with the same gate: asked once before a connection, once before a message
@@ -32,7 +32,7 @@ BEHAVIOURS = (
 
 
 class Killed(BaseException):
-    """What a killed process does: nothing more."""
+    """A killed process: it does nothing more."""
 
 
 @dataclass(frozen=True, slots=True)

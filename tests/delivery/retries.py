@@ -1,4 +1,4 @@
-"""What brings a planned retry about: a provider's word, and time."""
+"""The causes of a planned retry: a provider's word, and time."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What an account waits for is told while it is so: its service's wish, and that it refuses to tell of messages."""
+"""Screens tell why an account waits, while it does: its service's wish, and that it refuses to tell of messages."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta

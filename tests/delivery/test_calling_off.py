@@ -1,4 +1,4 @@
-"""What leaves by itself after a campaign is completed can be held back and called off, and is told of on screens."""
+"""Retries after a campaign's completion can be held back and called off, and are told of on screens."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Whose turn it is: nobody small waits for somebody big, between companies and within one."""
+"""Fair turns: nobody small waits for somebody big, between companies and within one."""
 
 import time
 from collections.abc import Callable

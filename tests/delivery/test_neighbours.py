@@ -1,4 +1,4 @@
-"""What one company's sending must not cost another: its slow carrier, its closed hours, its locks in the database."""
+"""One company's sending must not cost another: its slow carrier, its closed hours, its locks in the database."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What seems the account's refusal may be one message's: another one shows which, and nobody waits behind it."""
+"""A refusal that seems the account's may be one message's: another one shows which, and nobody waits behind it."""
 
 import time
 from collections.abc import Callable

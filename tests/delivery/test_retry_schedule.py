@@ -1,4 +1,4 @@
-"""Who wasn't reached for a passing cause is tried again as the campaign says, and nobody else."""
+"""People who weren't reached for a passing cause are tried again as the campaign says, and nobody else."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -58,7 +58,7 @@ def test_a_backup_by_the_documented_role_restores_whole(server: Postgres, tmp_pa
 
 
 def test_the_owner_cannot_make_a_backup(server: Postgres, tmp_path: Path) -> None:
-    """What this house's documentation once said: with row security on it ends with 0 and holds nothing."""
+    """This house's documentation once said: with row security on it ends with 0 and holds nothing."""
     done = subprocess.run(
         [client("pg_dump"), "--enable-row-security", f"--dbname={server.url(database='kept')}"],
         capture_output=True,

@@ -1,6 +1,6 @@
 """A hundred known tokens, numbers and answers through the whole product, and all goes wrong that can: in no log.
 
-All programs are real: web server, workers, scheduler, PostgreSQL, Valkey. What they wrote, and what Valkey holds, is
+All programs are real: web server, workers, scheduler, PostgreSQL, Valkey. Their output, and Valkey's content, is
 searched at the end. The sandbox is the outside world and may know.
 """
 

@@ -39,7 +39,7 @@ def test_every_view_is_fit_for_everybody(app: Flask, enter: Enter, role: Role, c
 
 
 def test_a_visitor_would_see_it(browser: Browser) -> None:
-    """What the test above rests on: bad pages are told as bad."""
+    """The test above rests on this: bad pages are told as bad."""
     visitor = Visitor(browser, "http://127.0.0.1", {})
     visitor.page.set_content("<main><h1>名簿</h1><input><p class=wide>x</p></main>")
     visitor.page.evaluate("document.querySelector('.wide').style.width = '3000px'; console.error('no')")

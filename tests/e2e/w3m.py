@@ -35,7 +35,7 @@ class W3m:
 
     @property
     def screen(self) -> str:
-        """What is to be read; w3m's last line tells the page's title and is part of it."""
+        """The text to be read; w3m's last line tells the page's title and is part of it."""
         lines = self._tmux("capture-pane", "-p", "-J").splitlines()
         return "\n".join(line.rstrip() for line in lines).rstrip()
 

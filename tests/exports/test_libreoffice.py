@@ -1,4 +1,4 @@
-"""What an office program makes of our files: opened by LibreOffice, said again as UTF-8."""
+"""Our files in an office program: opened by LibreOffice, said again as UTF-8."""
 
 import csv
 import io

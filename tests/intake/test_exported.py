@@ -1,4 +1,4 @@
-"""What we export can be uploaded again: the same people, numbers and own columns come out of the file."""
+"""Our exports can be uploaded again: the same people, numbers and own columns come out of the file."""
 
 import io
 from collections.abc import Iterator

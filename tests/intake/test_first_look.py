@@ -1,4 +1,4 @@
-"""What the columns page shows is what is taken; a form of columns known from before is taken without asking."""
+"""The columns page shows exactly what is taken; a form of columns known from before is taken without asking."""
 
 import io
 import threading

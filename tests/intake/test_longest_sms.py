@@ -1,4 +1,4 @@
-"""Whose SMS of a list is the longest: told without a look at every SMS, and yet right."""
+"""The longest SMS of a list: told without a look at every SMS, and yet right."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What stands in a cell: the number formats that Excel and LibreOffice write, against what both show."""
+"""Cells as people see them: the number formats that Excel and LibreOffice write, against what both show."""
 
 from decimal import Decimal
 

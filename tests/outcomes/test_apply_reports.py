@@ -1,4 +1,4 @@
-"""What is reported of an attempt, in whatever order, leaves the one right state and one event per step."""
+"""Reports of an attempt, in whatever order, leave the one right state and one event per step."""
 
 import threading
 from collections.abc import Callable
@@ -156,7 +156,7 @@ def test_a_message_called_off_before_our_own_answer_stays_so_unless_it_arrives(
 
 @pytest.mark.parametrize("state", ["cancelled", "expired"])
 def test_who_got_the_sms_after_all_is_not_told_of_as_without(launched: Launched, state: str) -> None:
-    """Whom we gave up while their first SMS was on its way all the same."""
+    """People whom we gave up while their first SMS was on its way all the same."""
     job = launched(1)
     job.send()
     job.change("UPDATE recipient SET sms_state = %s", state)

@@ -1,4 +1,4 @@
-"""Whom nobody can tell of: counted whenever a home page is opened, so never by a look at the whole campaign."""
+"""People of unknown fate: counted whenever a home page is opened, so never by a look at the whole campaign."""
 
 import psycopg
 from flask import Flask

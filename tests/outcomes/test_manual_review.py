@@ -1,4 +1,4 @@
-"""What no provider can tell is held until a manager decides; nothing is sent again by itself."""
+"""An SMS of which no provider can tell is held until a manager decides; nothing is sent again by itself."""
 
 from collections.abc import Callable
 

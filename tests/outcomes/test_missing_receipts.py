@@ -1,4 +1,4 @@
-"""What was accepted and never told of again is asked about after 72 hours, then a person is told; nobody is lost."""
+"""An SMS accepted and never told of again is asked about after 72 hours, then a person is told; nobody is lost."""
 
 import threading
 import uuid

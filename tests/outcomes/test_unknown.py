@@ -1,4 +1,4 @@
-"""What is unknown is asked about, and sent again only when the carrier provably does not have it."""
+"""An unknown SMS is asked about, and sent again only when the carrier provably does not have it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

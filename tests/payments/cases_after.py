@@ -1,4 +1,4 @@
-"""What every payment provider must do after the first press: staff's acts, nights, pages out of time, two phones."""
+"""Cases for every payment provider after the first press: staff's acts, nights, pages out of time, two phones."""
 
 import threading
 from collections.abc import Callable

@@ -32,7 +32,7 @@ Webhook = tuple[Headers, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a site is told, what its page's buttons are, and how its webhook is forged."""
+    """The traits of a provider: its settings, its page's buttons, and how its webhook is forged."""
 
     settings: Mapping[str, str]
     credentials: Callable[[int], dict[str, str]]
@@ -166,13 +166,13 @@ class Stand:
             confirm.confirm(self.payment()["id"])
 
     def come_back(self) -> None:
-        """What the return page does."""
+        """Do as the return page does."""
         self.database.execute("UPDATE payment SET checked_at = NULL")
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
             confirm.confirm_for_page(self.payment()["id"])
 
     def poll(self) -> None:
-        """What the clock does, a while later."""
+        """Do as the clock does, a while later."""
         self.database.execute(
             "UPDATE payment SET checked_at = NULL, ask_at = now(), created_at = created_at - interval '10 minutes'"
         )
@@ -202,7 +202,7 @@ class Stand:
         return answers
 
     def apply(self) -> None:
-        """What the job does with the webhooks kept."""
+        """Do as the job does with the webhooks kept."""
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
             asking.ask_due(self.tenant_id)
 
@@ -229,7 +229,7 @@ class Stand:
         return [state for (state,) in rows]
 
     def at_site(self) -> list[dict[str, Any]]:
-        """What the site's own books say."""
+        """Return what the provider's own books say."""
         return self.sandbox.payments()
 
 

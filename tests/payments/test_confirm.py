@@ -1,4 +1,4 @@
-"""What the payment provider says, compared with what was ordered, and what becomes of it."""
+"""The payment provider's word, compared with what was ordered, and what becomes of it."""
 
 import threading
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What every payment provider must do, case by case, on the real database and against its site's stand-in.
+"""Cases for every payment provider, on the real database and against its stand-in.
 
 `make contract` prints these as a table, provider by case. A provider that doesn't offer a case says so by skipping it.
 """

@@ -1,4 +1,4 @@
-"""What staff do about a payment: money back, an end to what is under way, a problem closed."""
+"""Staff's acts on a payment: money back, an end to what is under way, a problem closed."""
 
 import threading
 from contextlib import suppress

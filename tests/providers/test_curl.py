@@ -1,4 +1,4 @@
-"""What becomes of one request when the network misbehaves: sent once or not at all, and told as it is."""
+"""One request when the network misbehaves: sent once or not at all, and told as it is."""
 
 import os
 import socket

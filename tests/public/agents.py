@@ -1,4 +1,4 @@
-"""What fetches links without a person: previews of messengers and mail, search engines, security scanners, monitors."""
+"""Programs that fetch links by themselves: previews of messengers and mail, search engines, scanners, monitors."""
 
 _WEBKIT = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _CHROME = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0"

@@ -1,4 +1,4 @@
-"""What holds for every page: headers, cookies, forms, errors, limits."""
+"""Rules for every page: headers, cookies, forms, errors, limits."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What makes a page believable: whose it is, its looks, whom to ask, and a check of the sender."""
+"""A believable page: whose it is, its looks, whom to ask, and a check of the sender."""
 
 import html
 import io

@@ -1,4 +1,4 @@
-"""What a stranger may type or send on the recipients' side, and links as phones really send them."""
+"""Strangers' input on the recipients' side, and links as phones really send them."""
 
 import re
 

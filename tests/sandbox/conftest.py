@@ -24,7 +24,7 @@ LINKS = {"https://todoke.example": "http://127.0.0.1:8000"}
 
 @dataclass
 class Listener:
-    """What came to `url`: headers and body of each POST. `answers` are the statuses to give, the last one for good."""
+    """The POSTs to `url`: headers and body of each. `answers` are the statuses to give, the last one for good."""
 
     url: str = ""
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
@@ -89,7 +89,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def options(sandbox: Sandbox) -> karaden.RequestOptions:
-    """What the Karaden SDK needs to find the sandbox."""
+    """The Karaden SDK's settings to find the sandbox."""
     return (
         karaden.RequestOptions.new_builder()
         .with_api_base(sandbox.karaden_base)

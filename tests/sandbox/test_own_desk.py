@@ -1,4 +1,4 @@
-"""What befalls payments at the providers' own desks, and faults that meet single payments alone."""
+"""Acts on payments at the providers' own desks, and faults that meet single payments alone."""
 
 import time
 

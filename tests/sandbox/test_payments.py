@@ -1,4 +1,4 @@
-"""What the payment providers have in common: their books, their pages, and what goes wrong on demand."""
+"""The common part of the payment providers: their books, their pages, and what goes wrong on demand."""
 
 import json
 import time

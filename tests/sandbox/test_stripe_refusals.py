@@ -1,4 +1,4 @@
-"""What Stripe would refuse the stand-in refuses, in the same words."""
+"""The stand-in refuses what Stripe would refuse, in the same words."""
 
 import base64
 import time

@@ -1,4 +1,4 @@
-"""What is known outside, held against what a database says of itself."""
+"""Knowledge from outside, held against what a database says of itself."""
 
 from datetime import UTC, datetime, timedelta
 

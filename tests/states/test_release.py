@@ -1,4 +1,4 @@
-"""Whom no further SMS leaves to stands as the last one left them: nobody whose SMS arrived is told of as cancelled."""
+"""Recipients who get no further SMS stand as the last one left them: nobody who got one is told of as cancelled."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

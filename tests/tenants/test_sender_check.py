@@ -1,4 +1,4 @@
-"""Whose number an SMS came from: told to who knows both, of companies that agreed, and of nobody else."""
+"""The sender of an SMS: told to whoever knows company and number, of companies that agreed, and of nobody else."""
 
 import psycopg
 import pytest

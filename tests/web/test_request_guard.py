@@ -1,4 +1,4 @@
-"""What a stranger's hand can hold up: long heads and bodies, bodies that come slowly or never, fields without end."""
+"""Strangers who try to hold the product up: long heads, bodies that come slowly or never, fields without end."""
 
 import ast
 import io
@@ -296,7 +296,7 @@ def test_health_is_told_by_whatever_address(app: Flask) -> None:
 
 
 def test_no_header_is_read_that_has_no_limit() -> None:
-    """What the product asks a request for stands in the table."""
+    """Everything that the product asks a request for stands in the table."""
     root = Path(__file__).parents[2]
     for folder in ("app", "admin_views", "public", "callbacks"):
         for path in (root / folder).rglob("*.py"):

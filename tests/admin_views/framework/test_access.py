@@ -5,7 +5,7 @@ import pytest
 from admin_views.framework.access import ACCESS
 from app.auth.staff import Role
 
-# What each role may open; written out again, so that a slip in the table shows.
+# The views that each role may open; written out again, so that a slip in the table shows.
 OPENS = {
     "operator": {"/admin/", "/admin/tenant/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/",
                  "/admin/audit/", "/admin/password/"},

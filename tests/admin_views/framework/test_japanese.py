@@ -135,7 +135,7 @@ def test_the_sign_in_speaks_japanese(client):
 
 
 def test_every_act_on_record_has_words(app):
-    """What the code records, the audit can name."""
+    """The audit can name every act that the code records."""
     root = Path(__file__).parents[3]
     texts = [
         path.read_text("utf-8") for folder in ("app", "admin_views", "jobs") for path in (root / folder).rglob("*.py")

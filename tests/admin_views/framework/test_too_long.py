@@ -1,4 +1,4 @@
-"""What is too long is refused in words, shown as it was typed, and saved nowhere; nothing of it is cut."""
+"""Input that is too long is refused in words, shown as it was typed, and saved nowhere; nothing of it is cut."""
 
 import io
 import time

@@ -103,7 +103,7 @@ def test_a_manager_takes_a_wrong_one_back(app, browser_of, ours, theirs):
 
 
 def test_it_is_said_what_becomes_of_an_sms_that_waits(app, browser_of, ours):
-    """Who paid gets none; when that is taken back, it leaves after all."""
+    """Somebody who paid gets none; when that is taken back, it leaves after all."""
     person = ours.people[0].id
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)

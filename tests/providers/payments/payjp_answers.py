@@ -1,4 +1,4 @@
-"""What PAY.JP answers, as dictionaries to change."""
+"""PAY.JP's answers, as dictionaries to change."""
 
 from typing import Any
 

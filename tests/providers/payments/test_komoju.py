@@ -1,4 +1,4 @@
-"""What is sent to KOMOJU, what its sessions and payments come to, and which webhooks are its own."""
+"""Requests to KOMOJU, what its sessions and payments come to, and which webhooks are its own."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What is sent to PAY.JP, what its sessions, flows and refunds come to, and which webhooks are its own."""
+"""Requests to PAY.JP, what its sessions, flows and refunds come to, and which webhooks are its own."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is sent to PayPay and how it is signed, what its answers come to, and what its unsigned webhooks are worth."""
+"""Requests to PayPay and how they are signed, what its answers come to, and what its unsigned webhooks are worth."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What is sent to Stripe, and what its sessions come to."""
+"""Requests to Stripe, and what its sessions come to."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is sent to 空電プッシュ, and what each of its answers comes to."""
+"""Requests to 空電プッシュ, and what each of its answers comes to."""
 
 import json
 from contextlib import suppress
