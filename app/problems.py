@@ -6,6 +6,7 @@ raise as `Refused`. Can't happen here: two kinds with one code; a sentence that 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 Fact = int | str
 
@@ -26,6 +27,15 @@ class Problem:
     def __str__(self) -> str:
         """Return the Japanese: a page that prints a problem never prints its code."""
         return self.message_ja
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as it is stored."""
+        return {"code": self.code, "message_ja": self.message_ja, "facts": dict(self.facts)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Problem":
+        """Return it as it was stored: its sentence is the one that was shown then."""
+        return cls(stored["code"], stored["message_ja"], stored["facts"])
 
     def within(self, heading: str, **facts: Fact) -> "Problem":
         """Return the same problem with a heading before its sentence, such as the name of a text or a sheet."""

@@ -23,6 +23,7 @@ from app.intake import imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient, SmsAccount
 from app.outcomes import manual_review
+from app.problems import messages_ja
 from bench.imports import import_list
 from bench.lists import company, draft
 
@@ -33,7 +34,7 @@ def prepare(path: Path) -> int:
     with create_app().app_context(), _scope():
         found = preflight.rehearse(campaign_id)
         if found.problems:
-            raise RuntimeError("; ".join(found.problems))
+            raise RuntimeError("; ".join(messages_ja(found.problems)))
     return campaign_id
 
 

@@ -21,6 +21,7 @@ from app.extensions import db
 from app.intake import imports
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
+from app.problems import messages_ja
 from app.tenants import branding
 
 # visits that one play gets in one language
@@ -185,7 +186,7 @@ def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:
     _upload(campaign.id, author.id, people)
     checked = preflight.rehearse(campaign.id)
     if checked.problems:
-        raise SystemExit("\n".join(checked.problems))
+        raise SystemExit("\n".join(messages_ja(checked.problems)))
     lifecycle.launch(campaign.id, user_id=author.id, digest=checked.digest)
     return people
 

@@ -16,11 +16,11 @@ from admin_views.framework.model_view import expose
 from admin_views.staff.reauthentication import sure
 from app.auth.staff import Role
 from app.campaigns import approval, lifecycle
-from app.campaigns.lifecycle import NotReady
 from app.delivery import resend, test_sms
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
+from app.problems import Refused, messages_ja
 from app.restore import missed_recipients
 from app.setback import account_holds, missed_numbers
 from app.states.vocabulary import CampaignState
@@ -58,8 +58,8 @@ class CampaignLife(FlowView):
         digest = fields.typed("digest")
         try:
             approval.approve(campaign_id, user_id=staff().id, role=staff().role, digest=digest)
-        except NotReady as not_ready:
-            return self._approval_refused(campaign_id, not_ready.problems)
+        except Refused as refused:
+            return self._approval_refused(campaign_id, refused.messages_ja)
         flash(f"承認しました。{preview.launched_words(one_campaign(campaign_id))}", "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
@@ -70,8 +70,8 @@ class CampaignLife(FlowView):
         reason = fields.typed("reason", 20 * approval.MOST_REASON)
         try:
             approval.send_back(campaign_id, user_id=staff().id, role=staff().role, reason=reason)
-        except NotReady as not_ready:
-            return self._approval_refused(campaign_id, not_ready.problems, reason)
+        except Refused as refused:
+            return self._approval_refused(campaign_id, refused.messages_ja, reason)
         flash("差し戻しました。依頼した人の画面に理由が表示されます。", "success")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
 
@@ -81,8 +81,8 @@ class CampaignLife(FlowView):
         ours(campaign_id)
         try:
             approval.take_back(campaign_id, user_id=staff().id)
-        except NotReady as not_ready:
-            return self._approval_refused(campaign_id, not_ready.problems)
+        except Refused as refused:
+            return self._approval_refused(campaign_id, refused.messages_ja)
         flash("承認の依頼を取り下げ、下書きに戻しました。", "success")
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
 
@@ -142,9 +142,9 @@ class CampaignLife(FlowView):
         typed = fields.typed("phone").strip()
         try:
             state = test_sms.send_trial(campaign_id, typed, user_id=staff().id)
-        except NotReady as not_ready:
+        except Refused as refused:
             campaign = one_campaign(campaign_id)
-            context = preview.check_page(campaign, trial_typed=typed, trial_problems=not_ready.problems)
+            context = preview.check_page(campaign, trial_typed=typed, trial_problems=refused.messages_ja)
             return self.page("flow/check.html", campaign, "check", **context), 422
         flash(*resend_page.TRIAL_FLASHES[state])
         return redirect(f"{url_for('flow.check', campaign_id=campaign_id)}#trial", 303)
@@ -155,7 +155,7 @@ class CampaignLife(FlowView):
         """Send again to those it didn't reach, once confirmed."""
         if request.method == "GET":
             campaign = one_campaign(campaign_id)
-            problems = resend.problems(campaign)
+            problems = messages_ja(resend.problems(campaign))
             question = None if problems else resend_page.resend_question(campaign, resend.to_resend(campaign))
             if question is None:
                 return self._nobody(campaign, problems)
@@ -163,8 +163,8 @@ class CampaignLife(FlowView):
         ours(campaign_id)
         try:
             count = resend.resend(campaign_id, user_id=staff().id)
-        except NotReady as not_ready:
-            return self._nobody(one_campaign(campaign_id), not_ready.problems)
+        except Refused as refused:
+            return self._nobody(one_campaign(campaign_id), refused.messages_ja)
         flash(f"{count:,}件の再送を始めました。", "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
@@ -172,7 +172,7 @@ class CampaignLife(FlowView):
     def remind(self, campaign_id: int, which: str) -> Page:
         """Show to how many a reminder goes, and with which words."""
         campaign = _asked(campaign_id, which)
-        return self._remind_page(campaign, which, campaign.sms_text, resend.problems(campaign))
+        return self._remind_page(campaign, which, campaign.sms_text, messages_ja(resend.problems(campaign)))
 
     @expose(_WHICH, methods=["POST"])
     @sure
@@ -194,8 +194,8 @@ class CampaignLife(FlowView):
                 sms_text=typed,
                 manager=staff().role == Role.MANAGER,
             )
-        except NotReady as not_ready:
-            return self._remind_page(one_campaign(campaign_id), which, typed, not_ready.problems), 422
+        except Refused as refused:
+            return self._remind_page(one_campaign(campaign_id), which, typed, refused.messages_ja), 422
         flash(f"{count:,}件のリマインドの送信を始めました。", "success")
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 

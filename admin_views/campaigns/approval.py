@@ -9,6 +9,7 @@ from app.auth.staff import Role
 from app.campaigns import approval, preflight
 from app.extensions import db
 from app.models import Campaign, User
+from app.problems import messages_ja
 
 
 def page(campaign: Campaign, typed: str = "") -> dict[str, object]:
@@ -23,7 +24,7 @@ def page(campaign: Campaign, typed: str = "") -> dict[str, object]:
         "when": when,
         "when_terms": [(name, words.replace("送信のボタンを押した", "承認した")) for name, words in when.terms],
         "asked": f"{name_of(campaign.asked_by)}（{display.jst(campaign.asked_at)}）",
-        "refusals": refusals,
+        "refusals": messages_ja(refusals),
         "mine": campaign.asked_by == staff().id,
         "may_send_back": staff().role == Role.MANAGER,
         "most_reason": approval.MOST_REASON,

@@ -20,7 +20,6 @@ from admin_views.lists import columns, uploads
 from admin_views.lists import single_entry as single_entry_page
 from admin_views.staff.reauthentication import sure, sure_file
 from app.campaigns import lifecycle, ordered_checks, preflight, shortening
-from app.campaigns.lifecycle import NotReady
 from app.config import settings
 from app.exports import status_file
 from app.exports.selection import Selection
@@ -29,6 +28,7 @@ from app.intake import entry, imports, single_entry
 from app.intake.reader import Choice
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Import
+from app.problems import Refused, messages_ja
 from app.states.vocabulary import CAMPAIGN, CampaignState
 
 # a check of so many people takes about a second: longer ones are a job
@@ -225,7 +225,7 @@ class CampaignFlow(FlowView):
         if lifecycle.people_count(campaign_id) <= settings().at_once_people:
             checked = preflight.rehearse(campaign_id)
             if preflight.current(one_campaign(campaign_id)) is None:
-                flash("".join(checked.problems), "warning")
+                flash("".join(messages_ja(checked.problems)), "warning")
         else:
             tenant_id = campaign.tenant_id
             ordered_checks.order(db.session, campaign_id)
@@ -239,8 +239,8 @@ class CampaignFlow(FlowView):
         ours(campaign_id)
         try:
             shortening.shorten(campaign_id, fields.typed("name", 300), user_id=staff().id)
-        except NotReady as not_ready:
-            flash("".join(not_ready.problems), "warning")
+        except Refused as refused:
+            flash("".join(refused.messages_ja), "warning")
             return redirect(url_for("flow.check", campaign_id=campaign_id), 303)
         flash("SMS本文に短い言い方を加えました。", "success")
         return self._check(one_campaign(campaign_id))
@@ -263,7 +263,7 @@ class CampaignFlow(FlowView):
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
         checked = preflight.current(campaign)
-        problems = problems or [item.message for item in lifecycle.missing(campaign)]
+        problems = problems or [item.problem.message_ja for item in lifecycle.missing(campaign)]
         page = self.page(
             "flow/send.html",
             campaign,
@@ -284,11 +284,11 @@ class CampaignFlow(FlowView):
         ours(campaign_id)
         try:
             lifecycle.launch(campaign_id, user_id=staff().id, digest=fields.typed("digest"))
-        except NotReady as not_ready:
+        except Refused as refused:
             campaign = one_campaign(campaign_id)
             if not lifecycle.content_locked(campaign):
-                return self._send_page(campaign, not_ready.problems)
-            for words in not_ready.problems:
+                return self._send_page(campaign, refused.messages_ja)
+            for words in refused.messages_ja:
                 flash(words, "warning")
         else:
             campaign = one_campaign(campaign_id)

@@ -175,7 +175,7 @@ class CampaignForm(Form):
         if not field.data:
             return
         if found := template.problems(field.data, needs_link=True):
-            raise ValidationError(found[0])
+            raise ValidationError(found[0].message_ja)
         if (least := least_units(field.data, self.company)) > LIMIT:
             raise ValidationError(
                 f"差込項目を除いても{least}文字あります。SMSは{LIMIT}文字までです（リンクは{links.length()}文字）。短くしてください。"
@@ -259,7 +259,7 @@ def _in_time(typed: datetime | None, otherwise: str) -> None:
 
 def _braces(field: Field) -> None:
     if field.data and (found := template.problems(field.data, needs_link=False)):
-        raise ValidationError(found[0])
+        raise ValidationError(found[0].message_ja)
 
 
 def _lines(typed: str) -> list[str]:

@@ -51,7 +51,7 @@ class FlowView(SecureView):
             restore_people=missed_numbers.count(campaign),
             managers=managers(),
             can_cancel=lifecycle.can_cancel(campaign),
-            locked=lifecycle.why_locked(campaign.state) if lifecycle.content_locked(campaign) else "",
+            locked=lifecycle.why_locked(campaign.state).message_ja if lifecycle.content_locked(campaign) else "",
             terms=preview.terms(campaign),
             nav_url=url_for("campaign.index_view"),
             **context,

@@ -65,7 +65,7 @@ def _standing(
     if campaign.state == CampaignState.CANCELLED and not launched(campaign):
         return "later", "取消", ()
     if key in {"write", "list", "check"}:
-        lacks = tuple(item.message for item in missing if item.step == key)
+        lacks = tuple(item.problem.message_ja for item in missing if item.step == key)
         if not lacks:
             return "done", f"{people:,}件" if key == "list" else "できています", ()
         earlier = list(_NAMES)[: list(_NAMES).index(key)]

@@ -134,7 +134,7 @@ class CampaignView(SecureModelView[Campaign]):
     def edit_form(self, obj: Any = None) -> CampaignForm:
         """Make the form of a draft; what is sent already can only be looked at."""
         if lifecycle.content_locked(obj):
-            flash(lifecycle.why_locked(obj.state), "warning")
+            flash(lifecycle.why_locked(obj.state).message_ja, "warning")
             abort(redirect(url_for("flow.overview", campaign_id=obj.id), 303))
         return CampaignForm(get_form_data(), obj, _company())
 

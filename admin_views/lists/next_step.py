@@ -7,6 +7,7 @@ from admin_views.campaigns import preview
 from admin_views.campaigns.steps import next_action, page_url, steps_of
 from app.campaigns import lifecycle, preflight
 from app.models import Campaign, Import
+from app.problems import messages_ja
 
 _TO_CHECK = "確認へ進む"
 
@@ -67,7 +68,8 @@ def _checked(campaign: Campaign, people: int) -> Next:
             "mapping", "確認がまだです", "全員分の文面を確認してください", words=words, button=_TO_CHECK, url=url
         )
     if checked["problems"]:
-        title, problems = "直すことがあります（このままでは送れません）", tuple(checked["problems"])
+        title = "直すことがあります（このままでは送れません）"
+        problems = tuple(messages_ja(preflight.problems_of(checked)))
         return Next("mapping", "直すことがあります", title, problems=problems, button=_TO_CHECK, url=url)
     words = f"{people:,}件すべてのSMSと専用ページを組み立てて調べました。{_look_at(checked['warnings'])}"
     return Next("done", "完了", "送信できます", words=words, button=_TO_CHECK, url=url)

@@ -31,7 +31,7 @@ class CampaignRows(FlowView):
         result = url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id)
         try:
             if lifecycle.content_locked(campaign):
-                raise imports.Refused(lifecycle.why_locked(campaign.state))
+                raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
             if request.method == "GET":
                 return self.page("flow/list_one.html", campaign, "list", **single_entry.corrected(upload, sheet_row))
             typed = single_entry.read(correction.kept(import_id, sheet_row).form, request.form)
@@ -79,7 +79,7 @@ class CampaignRows(FlowView):
         back = row_actions.back_url(campaign_id, request.values)
         try:
             if lifecycle.content_locked(campaign):
-                raise imports.Refused(lifecycle.why_locked(campaign.state))
+                raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
             if request.method == "GET":
                 return self.page("flow/list_one.html", campaign, "list", **single_entry.amended(campaign, row_id, back))
             typed = single_entry.read(amending.kept(campaign, row_id).form, request.form)

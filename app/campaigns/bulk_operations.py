@@ -18,10 +18,16 @@ from app.config import settings
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, Wave
+from app.problems import Kind, Problem
 from app.states import release, result_codes
 from app.states.reached import REACHED
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
+
+_UNDER_WAY = Kind(
+    "bulk_operation_running",
+    "前の操作で送信の準備を進めているところです。終わってから、もう一度お試しください。",
+)
 
 # The people a reminder is for, when it is ordered and when it leaves. Somebody at the payment provider, or with a slip
 # for the convenience store, is left in peace. An expired page is no reason: its person is chosen no more (CONDITIONS),
@@ -116,11 +122,11 @@ def progress(campaign_id: int) -> Progress | None:
     return None if wave is None else Progress(wave.kind, wave.people, wave.total)
 
 
-def problems(campaign_id: int) -> list[str]:
-    """Explain in Japanese that another act is under way."""
+def problems(campaign_id: int) -> list[Problem]:
+    """Return that another act is under way."""
     if progress(campaign_id) is None:
         return []
-    return ["前の操作で送信の準備を進めているところです。終わってから、もう一度お試しください。"]
+    return [_UNDER_WAY()]
 
 
 def run(campaign_id: int, *, for_s: float | None = None) -> bool:

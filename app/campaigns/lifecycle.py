@@ -14,6 +14,7 @@ from app.campaigns import bulk_operations, preflight, schedule
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
+from app.problems import Kind, Problem, Refused
 from app.setback import account_holds
 from app.states.transitions import move_campaign
 from app.states.vocabulary import CAMPAIGN, CampaignState, TenantState
@@ -23,12 +24,38 @@ _log = structlog.get_logger()
 _KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-class NotReady(Exception):  # noqa: N818 - it says what the campaign is
-    """The campaign can't go on; `problems` say why and what to do, in Japanese."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+_NO_SMS_ACCOUNT = Kind("sms_account_not_chosen", "SMSの送信元アカウントが選ばれていません。")
+_NO_SMS_ACCOUNT_YET = Kind(
+    "sms_account_not_registered",
+    "SMSの送信元アカウントがまだ登録されていません。自社の管理者が、「設定」の「SMSアカウント」で登録します。",
+)
+_SMS_ACCOUNT_STOPPED = Kind(
+    "sms_account_stopped", "選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。"
+)
+_SMS_ACCOUNT_UNUSABLE = Kind(
+    "sms_account_without_credentials",
+    "選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。",
+)
+_NO_PAYMENT_ACCOUNT = Kind("payment_account_not_chosen", "支払いを受け取る決済アカウントが選ばれていません。")
+_NO_PAYMENT_ACCOUNT_YET = Kind(
+    "payment_account_not_registered",
+    "支払いを受け取る決済アカウントがまだ登録されていません。自社の管理者が、「設定」の「決済アカウント」で登録します。",
+)
+_PAYMENT_ACCOUNT_STOPPED = Kind(
+    "payment_account_stopped", "選ばれている決済アカウントは停止中です。別のアカウントを選んでください。"
+)
+_PAYMENT_ACCOUNT_UNUSABLE = Kind(
+    "payment_account_without_credentials",
+    "選ばれている決済アカウントに認証情報がありません。管理者に設定を依頼してください。",
+)
+_NO_CONTRACT = Kind(
+    "contract_not_active", "ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"
+)
+_NO_LIST = Kind("list_missing", "名簿がまだ取り込まれていません。")
+_LIST_ON_ITS_WAY = Kind("list_import_running", "名簿を取り込んでいます。終わるまでお待ちください。")
+_NOT_CHECKED = Kind("check_missing", "送信前の確認がまだです。")
+_CHECK_VOID = Kind("check_void", "送信前の確認のあとで内容か名簿が変わりました。もう一度確認してください。")
+_OTHER_CHECK = Kind("check_outdated", "確認した内容が変わっています。もう一度確認してから送信してください。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +68,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The gaps of a step (write, list, check), in Japanese."""
+    """The gaps of a step (write, list, check)."""
 
     step: str
-    message: str
+    problem: Problem
 
 
 def new_key() -> str:
@@ -79,21 +106,28 @@ def content_locked(campaign: Campaign) -> bool:
     return campaign.state != CampaignState.DRAFT
 
 
+_LOCKED_LAUNCHED = Kind(
+    "locked_launched", "送信を開始した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。"
+)
 _LOCKED = {
-    CampaignState.APPROVAL: (
-        "承認を待っている間は、内容と名簿を変えられません。直すときは、依頼した人が取り下げるか、管理者が差し戻してください。"
+    CampaignState.APPROVAL: Kind(
+        "locked_waiting_for_approval",
+        "承認を待っている間は、内容と名簿を変えられません。直すときは、依頼した人が取り下げるか、管理者が差し戻してください。",
     ),
-    CampaignState.SCHEDULED: (
-        "送信を予約している間は、内容と名簿を変えられません。直すときは、先に予約を取りやめてください。"
+    CampaignState.SCHEDULED: Kind(
+        "locked_scheduled",
+        "送信を予約している間は、内容と名簿を変えられません。直すときは、先に予約を取りやめてください。",
     ),
-    CampaignState.CANCELLED: "取り消した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。",
+    CampaignState.CANCELLED: Kind(
+        "locked_cancelled",
+        "取り消した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。",
+    ),
 }
 
 
-def why_locked(state: str) -> str:
-    """Explain in Japanese why a campaign in this state can't change any more, and what to do instead."""
-    begun = "送信を開始した配信の内容と名簿は変えられません。コピーして新しい配信をつくってください。"
-    return _LOCKED.get(CampaignState(state), begun)
+def why_locked(state: str) -> Problem:
+    """Return why a campaign in this state can't change any more, and what to do instead."""
+    return _LOCKED.get(CampaignState(state), _LOCKED_LAUNCHED)()
 
 
 def questions_locked(campaign: Campaign) -> bool:
@@ -122,66 +156,64 @@ def waiting_upload(campaign_id: int) -> Import | None:
 
 def missing(campaign: Campaign) -> list[Missing]:
     """List what keeps the campaign from being launched, step by step."""
-    found = [Missing("write", message) for message in _missing_in_writing(campaign)]
+    found = [Missing("write", problem) for problem in _missing_in_writing(campaign)]
     if not has_people(campaign.id):
-        found.append(Missing("list", "名簿がまだ取り込まれていません。"))
+        found.append(Missing("list", _NO_LIST()))
     elif import_running(campaign.id):
-        found.append(Missing("list", "名簿を取り込んでいます。終わるまでお待ちください。"))
+        found.append(Missing("list", _LIST_ON_ITS_WAY()))
     checked = preflight.current(campaign)
     if checked is None:
         # a check that was made is void once anything it looked at has changed
-        again = "送信前の確認のあとで内容か名簿が変わりました。もう一度確認してください。"
-        found.append(Missing("check", again if campaign.rehearsal else "送信前の確認がまだです。"))
+        found.append(Missing("check", _CHECK_VOID() if campaign.rehearsal else _NOT_CHECKED()))
     else:
-        found += [Missing("check", message) for message in checked["problems"]]
+        found += [Missing("check", problem) for problem in preflight.problems_of(checked)]
     return found
 
 
-def _missing_in_writing(campaign: Campaign) -> list[str]:
+def _missing_in_writing(campaign: Campaign) -> list[Problem]:
     found = preflight.text_problems(campaign) + missing_to_send(campaign)
     if campaign.payment_required:
         found += _missing_for_payment(campaign)
     return found + schedule.problems(campaign, datetime.now(UTC))
 
 
-def missing_to_send(campaign: Campaign) -> list[str]:
-    """Explain in Japanese what the campaign's SMS account lacks."""
+def missing_to_send(campaign: Campaign) -> list[Problem]:
+    """Return what the campaign's SMS account lacks."""
     account = campaign.sms_account
     if account is None:
-        return [_not_chosen(campaign, SmsAccount, "SMSの送信元アカウント", "SMSアカウント")]
+        return [_NO_SMS_ACCOUNT() if _has_any(campaign, SmsAccount) else _NO_SMS_ACCOUNT_YET()]
     if not account.active:
-        return ["選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。"]
+        return [_SMS_ACCOUNT_STOPPED()]
     try:
         for_sms(account)
     except Unusable:
-        return ["選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。"]
+        return [_SMS_ACCOUNT_UNUSABLE()]
     return []
 
 
-def _not_chosen(campaign: Campaign, kind: type[SmsAccount | PaymentAccount], words: str, screen: str) -> str:
-    """Return in Japanese that no account is chosen; where there is none to choose, who adds one and where."""
-    if db.session.scalar(select(select(kind.id).where(kind.tenant_id == campaign.tenant_id, kind.active).exists())):
-        return f"{words}が選ばれていません。"
-    return f"{words}がまだ登録されていません。自社の管理者が、「設定」の「{screen}」で登録します。"
+def _has_any(campaign: Campaign, kind: type[SmsAccount | PaymentAccount]) -> bool:
+    """Return whether the company has an account that could be chosen."""
+    mine = select(kind.id).where(kind.tenant_id == campaign.tenant_id, kind.active)
+    return db.session.scalar(select(mine.exists())) or False
 
 
-def missing_contract(campaign: Campaign) -> list[str]:
-    """Explain in Japanese what the company's contract lacks."""
+def missing_contract(campaign: Campaign) -> list[Problem]:
+    """Return what the company's contract lacks."""
     if campaign.tenant.state in {TenantState.TRIAL, TenantState.ACTIVE}:
         return []
-    return ["ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"]
+    return [_NO_CONTRACT()]
 
 
-def _missing_for_payment(campaign: Campaign) -> list[str]:
+def _missing_for_payment(campaign: Campaign) -> list[Problem]:
     account = campaign.payment_account
     if account is None:
-        return [_not_chosen(campaign, PaymentAccount, "支払いを受け取る決済アカウント", "決済アカウント")]
+        return [_NO_PAYMENT_ACCOUNT() if _has_any(campaign, PaymentAccount) else _NO_PAYMENT_ACCOUNT_YET()]
     if not account.active:
-        return ["選ばれている決済アカウントは停止中です。別のアカウントを選んでください。"]
+        return [_PAYMENT_ACCOUNT_STOPPED()]
     try:
         for_payment(account)
     except Unusable:
-        return ["選ばれている決済アカウントに認証情報がありません。管理者に設定を依頼してください。"]
+        return [_PAYMENT_ACCOUNT_UNUSABLE()]
     return []
 
 
@@ -191,33 +223,40 @@ def import_running(campaign_id: int) -> bool:
     return db.session.scalar(select(running.exists())) or False
 
 
-_BEGUN = "この配信はすでに送信を開始しています。二重には送信されません。"
+_BEGUN = Kind("already_launched", "この配信はすでに送信を開始しています。二重には送信されません。")
 # what somebody is told who presses again, or in another tab
 _ALREADY = {
-    CampaignState.APPROVAL: "この配信は、すでに承認を依頼してあります。管理者が承認するまで、送信されません。",
-    CampaignState.SCHEDULED: "この配信は、すでに送信を予約してあります。二重には送信されません。",
-    CampaignState.COMPLETED: "この配信は、すでに送信が終わっています。二重には送信されません。",
-    CampaignState.CANCELLED: "この配信は、取り消されています。送信されません。",
+    CampaignState.APPROVAL: Kind(
+        "already_asked_for_approval",
+        "この配信は、すでに承認を依頼してあります。管理者が承認するまで、送信されません。",
+    ),
+    CampaignState.SCHEDULED: Kind(
+        "already_scheduled", "この配信は、すでに送信を予約してあります。二重には送信されません。"
+    ),
+    CampaignState.COMPLETED: Kind(
+        "already_completed", "この配信は、すでに送信が終わっています。二重には送信されません。"
+    ),
+    CampaignState.CANCELLED: Kind("already_cancelled", "この配信は、取り消されています。送信されません。"),
 }
 
 
 def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     """Send exactly what was checked under `digest`, now or at its start, or ask for its approval. Commits.
 
-    Raises NotReady; a second press finds it launched.
+    Raises Refused; a second press finds it launched.
     """
     campaign = locked(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
-        raise NotReady([_ALREADY.get(CampaignState(campaign.state), _BEGUN)])
-    problems = [item.message for item in missing(campaign)]
+        raise Refused(_ALREADY.get(CampaignState(campaign.state), _BEGUN)())
+    problems = [item.problem for item in missing(campaign)]
     checked = preflight.current(campaign)
     if checked is not None and checked["digest"] != digest:
-        problems.append("確認した内容が変わっています。もう一度確認してから送信してください。")
+        problems.append(_OTHER_CHECK())
     problems += missing_contract(campaign)
     if problems:
         db.session.rollback()
-        raise NotReady(problems)
+        raise Refused(*problems)
     actor = f"user:{user_id}"
     campaign.launched_by = user_id
     campaign.returned_reason, campaign.returned_by = "", None

@@ -6,7 +6,7 @@ can be launched.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,6 +24,7 @@ from app.campaigns.template import BUILT_IN, MissingField
 from app.db import Executor
 from app.extensions import db
 from app.models import Campaign, Recipient, SmsAccount
+from app.problems import Kind, Problem
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
 from app.setback import account_holds, missed_numbers
@@ -37,8 +38,41 @@ _ROWS_NAMED = 30
 _CHARACTERS = 10
 
 
-_CHANGED = "確認している間に、内容か名簿が変わりました。もう一度「確認する」を押してください。"
-_LAUNCHED = "この配信は下書きではないため、確認の結果は保存していません。"
+_CHANGED = Kind(
+    "check_content_changed",
+    "確認している間に、内容か名簿が変わりました。もう一度「確認する」を押してください。",
+)
+_LAUNCHED = Kind("check_not_draft", "この配信は下書きではないため、確認の結果は保存していません。")
+_NOT_IN_LIST = Kind("reminder_field_missing", "差込項目 {{{field}}} は名簿にありません。名簿の列名を使ってください。")
+_REMINDER_TOO_LONG = Kind(
+    "reminder_too_long",
+    "最も長い値を差し込むと{length}文字になります"
+    "（SMSは{limit}文字まで、うちリンクは{link_length}文字です）。短くしてください。",
+)
+_LONG_WORDS = (
+    "SMSが{limit}文字を超える送信先が{people:,}件あります（最長{longest}文字）：{named}。"
+    "SMS本文を短くするか、名簿の文字を短くして取り込み直してください。"
+)
+_TOO_LONG = Kind("sms_too_long", _LONG_WORDS)
+_TOO_LONG_BUT_SHORTENED = Kind(
+    "sms_too_long_but_shortened",
+    _LONG_WORDS + "長い名前だけを短い言い方にする方法は、「確認」の画面にあります。",
+)
+_FIELD_MISSING = Kind(
+    "merge_field_missing",
+    "差込項目 {{{field}}} が名簿にない送信先が{people:,}件あります。名簿の列名と本文の差込項目を合わせてください。",
+)
+_NO_AMOUNT = Kind(
+    "amount_missing_in_list",
+    "請求金額のない送信先が{people:,}件あります。金額の列を指定して取り込み直してください。",
+)
+_NOT_PAYABLE = Kind(
+    "amount_not_payable",
+    "決済アカウントで支払えるのは{least:,}円から{most:,}円までです。請求金額がその外の送信先が"
+    "{people:,}件あります：{named}。"
+    "名簿から除くか、別の支払方法の決済アカウントを選んでください。",
+)
+_NOBODY = Kind("list_empty", "送信先がありません。名簿を取り込んでください。")
 
 
 @dataclass(slots=True)
@@ -64,7 +98,7 @@ class Rehearsal:
     short_forms: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, int] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -133,6 +167,11 @@ def current(campaign: Campaign) -> dict[str, Any] | None:
     return stored if stored and stored["digest"] == digest(campaign) else None
 
 
+def problems_of(checked: Mapping[str, Any]) -> list[Problem]:
+    """Return what a stored check found that stops the launch."""
+    return [Problem.from_json(stored) for stored in checked["problems"]]
+
+
 def company(campaign: Campaign) -> str:
     """Return the company's name as a launched campaign's SMS bear it: the one that was checked."""
     return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
@@ -152,7 +191,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     fits = campaign.state == CampaignState.DRAFT
     db.session.rollback()
     if not fits:
-        result.problems = [_LAUNCHED]
+        result.problems = [_LAUNCHED()]
         return result
     found = _Found(ShortForms(campaign.sms_text), payable=_payable(campaign))
     for recipient in _rows(db.session, campaign_id, go_on, page_rows):
@@ -174,13 +213,17 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     result.at = datetime.now(UTC).isoformat()
     campaign = _locked(campaign_id)
     if campaign.state != CampaignState.DRAFT or digest(campaign) != result.digest:
-        changed = _LAUNCHED if campaign.state != CampaignState.DRAFT else _CHANGED
+        changed = _LAUNCHED() if campaign.state != CampaignState.DRAFT else _CHANGED()
         db.session.rollback()
         result.problems = [changed]
         return result
-    campaign.rehearsal, campaign.check_due_at = asdict(result), None
+    campaign.rehearsal, campaign.check_due_at = _stored(result), None
     db.session.commit()
     return result
+
+
+def _stored(result: Rehearsal) -> dict[str, Any]:
+    return {**asdict(result), "problems": [problem.to_json() for problem in result.problems]}
 
 
 def _locked(campaign_id: int) -> Campaign:
@@ -283,8 +326,8 @@ def _where(row: Row[Any]) -> str:
     return f"{row.reference}（{at}）" if row.reference and at else row.reference or at or f"#{row.id}"
 
 
-def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
-    """Describe what keeps `sms_text` from being sent to people whose list was checked with other words.
+def reminder_problems(campaign: Campaign, sms_text: str) -> list[Problem]:
+    """Return what keeps `sms_text` from being sent to people whose list was checked with other words.
 
     It is measured as if one person had the longest cell of every column: what passes fits everybody.
     """
@@ -296,48 +339,38 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[str]:
     try:
         length = template.widest(sms_text, longest)
     except MissingField as missing:
-        return [f"差込項目 {{{missing.name}}} は名簿にありません。名簿の列名を使ってください。"]
+        return [_NOT_IN_LIST(field=missing.name)]
     if length <= LIMIT:
         return []
-    limits = f"SMSは{LIMIT}文字まで、うちリンクは{links.length()}文字です"
-    return [f"最も長い値を差し込むと{length}文字になります（{limits}）。短くしてください。"]
+    return [_REMINDER_TOO_LONG(length=length, limit=LIMIT, link_length=links.length())]
 
 
-def text_problems(campaign: Campaign) -> list[str]:
-    """Describe what is wrong with the texts as such, before any list is there."""
-    found = [f"SMS本文：{problem}" for problem in template.problems(campaign.sms_text, needs_link=True)]
-    found += [f"ページの題名：{problem}" for problem in template.problems(campaign.page_title, needs_link=False)]
-    found += [f"ページの本文：{problem}" for problem in template.problems(campaign.page_text, needs_link=False)]
-    return found
+def text_problems(campaign: Campaign) -> list[Problem]:
+    """Return what is wrong with the texts as such, before any list is there."""
+    texts = (
+        ("SMS本文：", "sms_text", template.problems(campaign.sms_text, needs_link=True)),
+        ("ページの題名：", "page_title", template.problems(campaign.page_title, needs_link=False)),
+        ("ページの本文：", "page_text", template.problems(campaign.page_text, needs_link=False)),
+    )
+    return [problem.within(heading, text=name) for heading, name, found in texts for problem in found]
 
 
-def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
+def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[Problem]:
     problems = []
     if result.too_long:
         more = "など" if result.too_long > len(found.too_long) else ""
-        problems.append(
-            f"SMSが{LIMIT}文字を超える送信先が{result.too_long:,}件あります（最長{result.longest_units}文字）："
-            f"{'、'.join(found.too_long)}{more}。SMS本文を短くするか、名簿の文字を短くして取り込み直してください。"
-            f"{'長い名前だけを短い言い方にする方法は、「確認」の画面にあります。' if result.short_forms else ''}"
-        )
-    for name, count in found.missing.items():
-        problems.append(
-            f"差込項目 {{{name}}} が名簿にない送信先が{count:,}件あります。"
-            "名簿の列名と本文の差込項目を合わせてください。"
-        )
+        kind = _TOO_LONG_BUT_SHORTENED if result.short_forms else _TOO_LONG
+        named = "、".join(found.too_long) + more
+        problems.append(kind(limit=LIMIT, people=result.too_long, longest=result.longest_units, named=named))
+    problems += [_FIELD_MISSING(field=name, people=count) for name, count in found.missing.items()]
     if campaign.payment_required and found.without_amount:
-        problems.append(
-            f"請求金額のない送信先が{found.without_amount:,}件あります。金額の列を指定して取り込み直してください。"
-        )
+        problems.append(_NO_AMOUNT(people=found.without_amount))
     if found.not_payable:
         least, most = found.payable
-        problems.append(
-            f"決済アカウントで支払えるのは{least:,}円から{most:,}円までです。請求金額がその外の送信先が"
-            f"{found.not_payable:,}件あります：{'、'.join(found.not_payable_named)}。"
-            "名簿から除くか、別の支払方法の決済アカウントを選んでください。"
-        )
+        named = "、".join(found.not_payable_named)
+        problems.append(_NOT_PAYABLE(least=least, most=most, people=found.not_payable, named=named))
     if not result.people:
-        problems.append("送信先がありません。名簿を取り込んでください。")
+        problems.append(_NOBODY())
     return problems
 
 

@@ -5,12 +5,27 @@ from datetime import datetime
 
 from app.campaigns.send_windows import Policy, at_night, expected_finish, policy_of
 from app.models import Campaign
+from app.problems import Kind, Problem
 from app.values.japan_time import japan_minutes
 
 # SMS a second that are counted on where an account has no limit of its own
 _USUAL_RATE = 200
 
 NIGHT = "夜間・早朝（21:00〜8:00）"
+
+_LINK_ENDED = Kind("link_ended", "リンクの有効期限が過ぎています。新しい日時にしてください。")
+_LINK_ENDS_BEFORE = Kind(
+    "link_ends_before_sending",
+    "送信が始まる{begins_at}には、リンクの有効期限が過ぎています。有効期限か開始日時を見直してください。",
+)
+_NO_HOURS = Kind(
+    "send_window_empty", "送信できる時間帯がありません。会社の送信時間帯と重なるように、送信時間帯を変えてください。"
+)
+_DEADLINE_OVER = Kind("deadline_over", "送信の締切が過ぎています。新しい日時にしてください。")
+_NO_HOURS_BEFORE_DEADLINE = Kind(
+    "deadline_before_send_window",
+    "締切の{deadline_at}までに送信できる時間帯がありません。開始日時・締切・送信時間帯を見直してください。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +62,21 @@ def leaves_at_night(campaign: Campaign, now: datetime) -> bool:
     return at_night(policy_of(campaign, campaign.tenant), now, now)
 
 
-def problems(campaign: Campaign, now: datetime) -> list[str]:
-    """Explain in Japanese what keeps a campaign launched now from ever being sent."""
+def problems(campaign: Campaign, now: datetime) -> list[Problem]:
+    """Return what keeps a campaign launched now from ever being sent."""
     policy = policy_of(campaign, campaign.tenant)
     begins = policy.next_opening(max(now, campaign.starts_at or now))
     if campaign.link_until is not None and campaign.link_until <= now:
-        return ["リンクの有効期限が過ぎています。新しい日時にしてください。"]
+        return [_LINK_ENDED()]
     if campaign.link_until is not None and begins is not None and campaign.link_until <= begins:
-        when = japan_minutes(begins)
-        return [f"送信が始まる{when}には、リンクの有効期限が過ぎています。有効期限か開始日時を見直してください。"]
+        return [_LINK_ENDS_BEFORE(begins_at=japan_minutes(begins))]
     if begins is not None:
         return []
     if campaign.deadline_at is None:
-        return ["送信できる時間帯がありません。会社の送信時間帯と重なるように、送信時間帯を変えてください。"]
+        return [_NO_HOURS()]
     if campaign.deadline_at <= now:
-        return ["送信の締切が過ぎています。新しい日時にしてください。"]
-    when = japan_minutes(campaign.deadline_at)
-    return [f"締切の{when}までに送信できる時間帯がありません。開始日時・締切・送信時間帯を見直してください。"]
+        return [_DEADLINE_OVER()]
+    return [_NO_HOURS_BEFORE_DEADLINE(deadline_at=japan_minutes(campaign.deadline_at))]
 
 
 def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:

@@ -2,19 +2,24 @@
 
 from app import audit
 from app.campaigns import lifecycle, ordered_checks, preflight, short_forms, template
-from app.campaigns.lifecycle import NotReady
 from app.extensions import db
+from app.problems import Kind, Refused
+
+_NOT_OFFERED = Kind(
+    "short_form_not_offered",
+    "文面か名簿が変わったため、短い言い方にしていません。確認の結果を見直してください。",
+)
 
 
 def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
-    """Write the short form that the check offers for a name into the SMS. Raises NotReady. Commits."""
+    """Write the short form that the check offers for a name into the SMS. Raises Refused. Commits."""
     campaign = lifecycle.locked(campaign_id)
     checked = preflight.current(campaign) if not lifecycle.content_locked(campaign) else None
     offers = checked.get("short_forms", []) if checked else []
     offer = next((offer for offer in offers if offer["name"] == name), None)
     if offer is None:
         db.session.rollback()
-        raise NotReady(["文面か名簿が変わったため、短い言い方にしていません。確認の結果を見直してください。"])
+        raise Refused(_NOT_OFFERED())
     campaign.sms_text = template.shorten(campaign.sms_text, name, offer["most"], short_forms.WORDS)
     lifecycle.touch(campaign)
     tenant_id = campaign.tenant_id

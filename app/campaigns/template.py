@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.campaigns.sms_length import units
+from app.problems import Kind, Problem
 
 LINK = "リンク"
 COMPANY = "会社名"
@@ -21,6 +22,27 @@ _SHORT = re.compile(r"([^|｜]+)[|｜]\s*([0-9０-９]{1,2})\s*[|｜]\s*([^|｜\
 _LIKE_SHORT = re.compile(r"[^|｜]+[|｜]\s*[0-9０-９].*")
 _POLITE = "様"
 _SOON_POLITE = re.compile(f"[ \u3000]?{_POLITE}")
+
+_EMPTY = Kind("text_empty", "本文が入力されていません。")
+_BRACES = Kind(
+    "text_braces_unpaired",
+    "差込項目の {{ と }} の組み合わせが正しくありません。{{氏名}} のように半角の波かっこで囲んでください。",
+)
+_SHORT_FORM = Kind(
+    "text_short_form_malformed",
+    "差込項目の「|」の書き方が正しくありません。{{氏名|10|お客様}} のように、"
+    "項目・文字数・代わりの言葉の順に書いてください。",
+)
+_NO_LINK = Kind(
+    "text_link_missing",
+    "SMS本文に {{リンク}} がありません。専用ページのURLが入る位置に {{リンク}} と書いてください。",
+)
+_TWO_LINKS = Kind("text_link_twice", "SMS本文の {{リンク}} は1か所だけにしてください。")
+_LINK_TOUCHED = Kind(
+    "text_link_touched",
+    "SMS本文の {{リンク}} に、英数字か差込項目がすぐ続いています。リンクが開けなくなることがあるため、"
+    "{{リンク}} の後に半角の空白か改行を入れてください。",
+)
 
 
 class MissingField(Exception):  # noqa: N818 - it names what is missing
@@ -127,28 +149,20 @@ def widest(text: str, longest: Mapping[str, int]) -> int:
     return found
 
 
-def problems(text: str, *, needs_link: bool) -> list[str]:
-    """Explain in Japanese what is wrong with a text as such, before any list is there."""
+def problems(text: str, *, needs_link: bool) -> list[Problem]:
+    """Return what is wrong with a text as such, before any list is there."""
     found = []
     if not text.strip():
-        return ["本文が入力されていません。"]
+        return [_EMPTY()]
     rest = _FIELD.sub("", text)
     if "{" in rest or "}" in rest:
-        found.append(
-            "差込項目の { と } の組み合わせが正しくありません。{氏名} のように半角の波かっこで囲んでください。"
-        )
+        found.append(_BRACES())
     if any(_LIKE_SHORT.fullmatch(inner) and not _SHORT.fullmatch(inner.strip()) for inner in _FIELD.findall(text)):
-        found.append(
-            "差込項目の「|」の書き方が正しくありません。{氏名|10|お客様} のように、"
-            "項目・文字数・代わりの言葉の順に書いてください。"
-        )
+        found.append(_SHORT_FORM())
     if needs_link and LINK not in fields_in(text):
-        found.append("SMS本文に {リンク} がありません。専用ページのURLが入る位置に {リンク} と書いてください。")
+        found.append(_NO_LINK())
     if needs_link and fields_in(text).count(LINK) and len(re.findall(r"\{\s*リンク\s*\}", text)) > 1:
-        found.append("SMS本文の {リンク} は1か所だけにしてください。")
+        found.append(_TWO_LINKS())
     elif needs_link and _TOUCHED.search(text):
-        found.append(
-            "SMS本文の {リンク} に、英数字か差込項目がすぐ続いています。リンクが開けなくなることがあるため、"
-            "{リンク} の後に半角の空白か改行を入れてください。"
-        )
+        found.append(_LINK_TOUCHED())
     return found

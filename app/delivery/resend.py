@@ -14,10 +14,10 @@ from sqlalchemy import func, select, text
 
 from app import audit, queues
 from app.campaigns import bulk_operations, lifecycle, preflight, schedule
-from app.campaigns.lifecycle import NotReady
 from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
+from app.problems import Kind, Problem, Refused
 from app.providers.sms import PROVIDERS
 from app.states import result_codes
 from app.states.transitions import Step, move, move_campaign
@@ -25,7 +25,21 @@ from app.states.vocabulary import SMS, CampaignState, SmsState
 
 WHICH: Mapping[str, str] = {"unopened": "まだ開いていない人", "unpaid": "まだ支払っていない人"}
 
-_NOBODY = "いま送り直す相手はいません。"
+_NOBODY = Kind("resend_nobody", "いま送り直す相手はいません。")
+_PAUSED = Kind("resend_paused", "送信を一時停止しています。先に送信を再開してください。")
+_NOT_LAUNCHED = Kind("resend_not_launched", "この配信は送信を始めていないか、取り消されているため、送り直せません。")
+_CHECKS_STOPPED = Kind(
+    "resend_checks_stopped",
+    "質問への回答の受け付けが止まっています。名簿の正解などを確かめ、先に受け付けを再開してください。",
+)
+_REMINDED = Kind(
+    "reminder_already_sent",
+    "ほかの人がリマインドを送ったか、ボタンが2回押されました。いまの状況を確かめてください。",
+)
+_NEEDS_MANAGER = Kind(
+    "reminder_needs_manager",
+    "{above:,}件を超えるリマインドは、管理者が送ります。自社の管理者に依頼してください。",
+)
 _RECENTLY = timedelta(hours=24)
 
 
@@ -37,14 +51,14 @@ class Count:
     recently: int
 
 
-def problems(campaign: Campaign) -> list[str]:
-    """Explain in Japanese what keeps a launched campaign's people from being written to again."""
+def problems(campaign: Campaign) -> list[Problem]:
+    """Return what keeps a launched campaign's people from being written to again."""
     if campaign.state == CampaignState.PAUSED:
-        return ["送信を一時停止しています。先に送信を再開してください。"]
+        return [_PAUSED()]
     if campaign.state not in {CampaignState.SENDING, CampaignState.COMPLETED}:
-        return ["この配信は送信を始めていないか、取り消されているため、送り直せません。"]
+        return [_NOT_LAUNCHED()]
     if campaign.checks_stopped_at is not None:
-        return ["質問への回答の受け付けが止まっています。名簿の正解などを確かめ、先に受け付けを再開してください。"]
+        return [_CHECKS_STOPPED()]
     now = datetime.now(UTC)
     return (
         bulk_operations.problems(campaign.id)
@@ -81,7 +95,7 @@ def next_number(campaign_id: int) -> int:
 def resend(campaign_id: int, *, user_id: int) -> int:
     """Let those wait again whom no SMS reached, but for those the provider refused for good; give their number.
 
-    Raises NotReady. Commits.
+    Raises Refused. Commits.
     """
     campaign = _locked(campaign_id)
     given = _passing(campaign)
@@ -96,22 +110,18 @@ def remind(
 
     `number` is what `next_number` said when this was offered: a second press, or another clerk's, is refused.
     `sms_text` is this reminder's own text, the campaign's where it is empty. To more people than the company lets go
-    without approval only a `manager` sends one. Raises NotReady. Commits.
+    without approval only a `manager` sends one. Raises Refused. Commits.
     """
     campaign = _locked(campaign_id)
     if number != next_number(campaign_id):
-        _refuse(["ほかの人がリマインドを送ったか、ボタンが2回押されました。いまの状況を確かめてください。"])
+        _refuse([_REMINDED()])
     count = to_remind(campaign, which).people
     if not manager and lifecycle.is_above_approval(campaign, count):
-        _refuse(
-            [
-                f"{campaign.tenant.approval_above:,}件を超えるリマインドは、管理者が送ります。自社の管理者に依頼してください。"
-            ]
-        )
+        _refuse([_NEEDS_MANAGER(above=campaign.tenant.approval_above or 0)])
     words = sms_text.strip() or campaign.sms_text
     if words != campaign.sms_text:
         _refuse(preflight.reminder_problems(campaign, words))
-    _refuse([] if count else [_NOBODY])
+    _refuse([] if count else [_NOBODY()])
     reminder = Reminder(
         tenant_id=campaign.tenant_id,
         campaign_id=campaign_id,
@@ -167,7 +177,7 @@ def _send(
     given: dict[str, Any] | None = None,
     reminder_id: int | None = None,
 ) -> int:
-    _refuse([] if count else [_NOBODY])
+    _refuse([] if count else [_NOBODY()])
     actor = f"user:{user_id}"
     tenant_id, campaign_id = campaign.tenant_id, campaign.id
     bulk_operations.begin(
@@ -205,7 +215,7 @@ def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) 
     return Count(row.people, row.recently)
 
 
-def _refuse(found: list[str]) -> None:
+def _refuse(found: list[Problem]) -> None:
     if found:
         db.session.rollback()
-        raise NotReady(found)
+        raise Refused(*found)

@@ -15,12 +15,12 @@ from sqlalchemy import func, select, text
 from app import audit, links, references
 from app.accounts import for_sms
 from app.campaigns import lifecycle, preflight, rendering
-from app.campaigns.lifecycle import NotReady
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.sms_length import LIMIT, units
 from app.delivery import rate_limit, send_context
 from app.extensions import db, vault
 from app.models import Campaign, Recipient, SmsAccount, TrialMessage
+from app.problems import Kind, Problem, Refused
 from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
@@ -42,6 +42,24 @@ CLOSED = "closed"
 # how long a clerk may wait for an account that sends at its rate, seconds
 _RATE_WAIT_S = 10.0
 _SHOWN = 5
+
+_TOO_LONG = Kind("test_sms_too_long", "SMSが{limit}文字を超えるため、テスト送信できません。SMS本文を短くしてください。")
+_LAUNCHED = Kind("test_sms_after_launch", "送信を始めた配信では、テスト送信はできません。")
+_UNCHECKED = Kind(
+    "test_sms_before_check",
+    "先に「確認する」を押して、全件の文面を確かめてください。テスト送信はそのあとにできます。",
+)
+_CHECK_FAILED = Kind("test_sms_check_failed", "確認で見つかった問題を直してから、テスト送信をしてください。")
+_OUTSIDE_HOURS = Kind(
+    "test_sms_outside_hours", "いまは送信できる時間帯ではありません（{hours}）。{opens_at}から送れます。"
+)
+_NO_HOURS = Kind(
+    "test_sms_no_hours", "いまは送信できる時間帯ではありません（{hours}）。送信時間帯と締切を見直してください。"
+)
+_TOO_MANY = Kind(
+    "test_sms_too_many",
+    "テスト送信は1つの配信につき24時間に{most}通までです。時間をおいてお試しください。",
+)
 _STATES = {
     OutcomeKind.ACCEPTED: "accepted",
     OutcomeKind.REFUSED: "undelivered",
@@ -60,7 +78,7 @@ class Trial:
 
 
 def send_trial(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _RATE_WAIT_S) -> str:
-    """Send one SMS to a number as typed; give the state it came to. Raises NotReady. Commits before the request.
+    """Send one SMS to a number as typed; give the state it came to. Raises Refused. Commits before the request.
 
     BUSY: the account's rate left no room for it within `wait_s`, and nothing was sent. CLOSED: nor was it, as the hours
     ended.
@@ -68,18 +86,18 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _R
     try:
         to = to_e164(phone)
     except BadInput as bad:
-        raise NotReady([bad.message_ja]) from None
+        raise Refused(Problem(f"phone_{bad.code}", bad.message_ja)) from None
     campaign = lifecycle.locked(campaign_id)
     found = _problems(campaign)
     if found:
         db.session.rollback()
-        raise NotReady(found)
+        raise Refused(*found)
     account = campaign.sms_account
     assert account is not None  # noqa: S101 - else there were a problem
     body = _body(campaign)
     if units(body) > LIMIT:
         db.session.rollback()
-        raise NotReady([f"SMSが{LIMIT}文字を超えるため、テスト送信できません。SMS本文を短くしてください。"])
+        raise Refused(_TOO_LONG(limit=LIMIT))
     row_id, reference = _write_down(campaign, account, to, user_id)
     policy = policy_of(campaign, campaign.tenant)
     message = SmsMessage(to, body, reference, send_context.ends_at(policy, datetime.now(UTC)))
@@ -106,7 +124,7 @@ def send_trial(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _R
 
 
 def _commit() -> None:
-    """Commit what lets the SMS leave. Raises NotReady where the database was set back."""
+    """Commit what lets the SMS leave. Raises Refused where the database was set back."""
     try:
         known = beat.listen()
         raised = beat.rise(db.session, known)
@@ -115,10 +133,10 @@ def _commit() -> None:
     except Held as held:
         db.session.rollback()
         doubt.told(held)
-        raise NotReady([hold_reasons.REFUSED().message_ja]) from None
+        raise Refused(hold_reasons.REFUSED()) from None
     except OutsideAway:
         db.session.rollback()
-        raise NotReady([hold_reasons.REFUSED().message_ja]) from None
+        raise Refused(hold_reasons.REFUSED()) from None
 
 
 def latest(campaign: Campaign) -> Sequence[Trial]:
@@ -132,30 +150,29 @@ def latest(campaign: Campaign) -> Sequence[Trial]:
     return [Trial(row.created_at, mask(vault.open_text(row.phone_sealed, _place(row))), row.state) for row in rows]
 
 
-def _problems(campaign: Campaign) -> list[str]:
+def _problems(campaign: Campaign) -> list[Problem]:
     if campaign.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED}:
-        return ["送信を始めた配信では、テスト送信はできません。"]
+        return [_LAUNCHED()]
     checked = preflight.current(campaign)
     if checked is None:
-        return ["先に「確認する」を押して、全件の文面を確かめてください。テスト送信はそのあとにできます。"]
+        return [_UNCHECKED()]
     if checked["problems"]:
         # what may not be sent to anybody isn't sent to the clerk
-        return ["確認で見つかった問題を直してから、テスト送信をしてください。", *checked["problems"]]
+        return [_CHECK_FAILED(), *preflight.problems_of(checked)]
     found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
     now = datetime.now(UTC)
     # a number typed wrong is somebody's who sleeps at night
     policy = policy_of(campaign, campaign.tenant)
     if not policy.open_at(now):
-        opens = policy.next_opening(now)
-        when = f"{japan_minutes(opens)}から送れます。" if opens else "送信時間帯と締切を見直してください。"
-        found.append(f"いまは送信できる時間帯ではありません（{describe(policy)}）。{when}")
+        opens, hours = policy.next_opening(now), describe(policy)
+        found.append(_OUTSIDE_HOURS(hours=hours, opens_at=japan_minutes(opens)) if opens else _NO_HOURS(hours=hours))
     sent = db.session.scalar(
         select(func.count()).where(
             TrialMessage.campaign_id == campaign.id, TrialMessage.created_at > now - timedelta(days=1)
         )
     )
     if (sent or 0) >= MOST_A_DAY:
-        found.append(f"テスト送信は1つの配信につき24時間に{MOST_A_DAY}通までです。時間をおいてお試しください。")
+        found.append(_TOO_MANY(most=MOST_A_DAY))
     return found
 
 

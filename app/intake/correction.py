@@ -58,7 +58,7 @@ def correct(
     row = db.session.get_one(Import, import_id)
     campaign = row.campaign
     if lifecycle.content_locked(campaign):
-        raise imports.Refused(lifecycle.why_locked(campaign.state))
+        raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
     way = way_of(row)
     cells = ["" if name in OUR_COLUMNS else typed.get(name, "").replace("\0", "") for name in row.header]
     db.session.rollback()

@@ -345,12 +345,12 @@ def lock_open(connection: Connection, campaign_id: int) -> None:
         text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id}
     ).scalar_one()
     if state != CampaignState.DRAFT:
-        raise Refused(lifecycle.why_locked(state))
+        raise Refused(lifecycle.why_locked(state).message_ja)
 
 
 def _check_open(campaign: Campaign) -> None:
     if lifecycle.content_locked(campaign):
-        raise Refused(lifecycle.why_locked(campaign.state))
+        raise Refused(lifecycle.why_locked(campaign.state).message_ja)
 
 
 def table_of(row: Import, *, whole: bool = False, choice: Choice | None = None) -> Table:

@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from app import config, queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
-from app.campaigns.lifecycle import NotReady
 from app.config import Settings
 from app.delivery import resend
 from app.extensions import db
 from app.models import Campaign, Event, Recipient, Reminder, Slice, Wave
+from app.problems import Refused
 from app.states.transitions import move_all
 from jobs import due
 from jobs.campaigns import run_bulk_operation
@@ -178,9 +178,9 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
     remind: Callable[..., int] = resend.remind
     assert remind(campaign.id, "unopened", user_id=user_of(campaign), number=1) == 7
     assert states() == {"delivered": PEOPLE}
-    with pytest.raises(NotReady, match="準備を進めている"):
+    with pytest.raises(Refused, match="準備を進めている"):
         remind(campaign.id, "unopened", user_id=user_of(campaign), number=2)
-    with pytest.raises(NotReady, match="準備を進めている"):
+    with pytest.raises(Refused, match="準備を進めている"):
         resend.resend(campaign.id, user_id=user_of(campaign))
     bulk_operations.run(campaign.id)
     assert states() == {"queued": 7, "delivered": 3}

@@ -102,4 +102,4 @@ def test_the_check_before_sending_tells_it(tenant_id: int) -> None:
     with tenancy.tenant(tenant_id):
         found = preflight.rehearse(mine)
     assert [warning for warning in found.warnings if "別の督促" in warning]
-    assert not [problem for problem in found.problems if "別の督促" in problem]
+    assert not [problem for problem in found.problems if "別の督促" in problem.message_ja]

@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 
 from app import config, queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
-from app.campaigns.lifecycle import NotReady
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice, Tenant
+from app.problems import Refused
 from tests import factories
 
 
@@ -51,8 +51,9 @@ def test_one_row_too_long_stops_the_launch(campaign: Campaign) -> None:
     db.session.commit()
     found = preflight.rehearse(campaign.id)
     assert found.too_long == 7
-    assert "70文字を超える" in found.problems[0]
-    with pytest.raises(NotReady, match="70文字を超える"):
+    assert found.problems[0].code == "sms_too_long"
+    assert "70文字を超える" in found.problems[0].message_ja
+    with pytest.raises(Refused, match="70文字を超える"):
         launch(campaign)
     assert states() == ["draft"] * 7
 
@@ -85,16 +86,18 @@ def test_an_amount_that_the_payment_site_refuses_stops_the_launch(
             problems = preflight.rehearse(made).problems
         assert len(problems) == bool(says)
         if says:
-            assert says in problems[0]
-            assert "1件あります" in problems[0]
-            assert f"（{amount:,}円）" in problems[0]
+            assert says in problems[0].message_ja
+            assert "1件あります" in problems[0].message_ja
+            assert f"（{amount:,}円）" in problems[0].message_ja
 
 
 def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
     campaign.page_text = "{担当者}より"
     lifecycle.touch(campaign)
     db.session.commit()
-    assert "{担当者}" in preflight.rehearse(campaign.id).problems[0]
+    (problem,) = preflight.rehearse(campaign.id).problems
+    assert (problem.code, problem.facts) == ("merge_field_missing", {"field": "担当者", "people": 7})
+    assert "差込項目 {担当者} が名簿にない" in problem.message_ja
 
 
 def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
@@ -118,21 +121,21 @@ def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
 def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
     preflight.rehearse(campaign.id)
     launch(campaign)
-    with pytest.raises(NotReady, match="すでに送信を開始"):
+    with pytest.raises(Refused, match="すでに送信を開始"):
         launch(campaign)
     assert len(db.session.scalars(select(Slice)).all()) == 1
 
 
 def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
-    with pytest.raises(NotReady, match="確認がまだ"):
+    with pytest.raises(Refused, match="確認がまだ"):
         launch(campaign)
     digest = preflight.rehearse(campaign.id).digest
     campaign.page_text = "変更しました"
     db.session.commit()
-    with pytest.raises(NotReady, match="確認のあとで"):
+    with pytest.raises(Refused, match="確認のあとで"):
         launch(campaign, digest)
     preflight.rehearse(campaign.id)
-    with pytest.raises(NotReady, match="確認した内容が変わっています"):
+    with pytest.raises(Refused, match="確認した内容が変わっています"):
         launch(campaign, digest)
     launch(campaign)
 
@@ -148,7 +151,7 @@ def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
     preflight.rehearse(campaign.id)
     db.session.get_one(Tenant, campaign.tenant_id).state = "suspended"
     db.session.commit()
-    with pytest.raises(NotReady, match="利用中ではない"):
+    with pytest.raises(Refused, match="利用中ではない"):
         launch(campaign)
 
 
@@ -158,10 +161,9 @@ def test_what_is_missing_is_told_step_by_step(app: Flask) -> None:
         made = factories.campaign(tenant_id, sms_text="", payment_required=True)
         with tenancy.tenant(tenant_id):
             found = lifecycle.missing(db.session.get_one(Campaign, made))
-    said = [(item.step, item.message) for item in found]
+    said = [(item.step, item.problem.code) for item in found]
     assert {step for step, _ in said} == {"write", "list", "check"}
-    assert any("決済アカウント" in message for _, message in said)
-    assert any("SMSの送信元アカウント" in message for _, message in said)
+    assert {"payment_account_not_registered", "sms_account_not_registered"} <= {code for _, code in said}
 
 
 def test_pause_resume_and_cancel(campaign: Campaign) -> None:
@@ -226,7 +228,7 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
     assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
     assert preflight.current(campaign) is None
     assert found.problems
-    with pytest.raises(NotReady):
+    with pytest.raises(Refused):
         launch(campaign)
 
 

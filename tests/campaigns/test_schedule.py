@@ -9,10 +9,10 @@ from sqlalchemy import select, text
 
 from app import queues, tenancy
 from app.campaigns import lifecycle, preflight, schedule
-from app.campaigns.lifecycle import NotReady
 from app.campaigns.send_windows import ALWAYS, DAYTIME, Window
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, SmsAccount, Tenant
+from app.problems import Refused
 from app.values.japan_time import TOKYO
 from jobs import campaigns as jobs
 from jobs import sweep
@@ -234,8 +234,8 @@ def test_what_would_never_be_sent_is_said_before_the_launch(
         setattr(campaign, name, value)
     problems = schedule.problems(campaign, NOON)
     assert len(problems) == 1
-    with pytest.raises(NotReady, match=said):
-        raise NotReady(problems)
+    with pytest.raises(Refused, match=said):
+        raise Refused(*problems)
     db.session.rollback()
 
 
@@ -243,6 +243,6 @@ def test_a_launch_that_could_never_be_sent_is_refused(campaign: Campaign) -> Non
     campaign.starts_at = None
     campaign.deadline_at = datetime.now(UTC) - timedelta(minutes=1)
     db.session.commit()
-    with pytest.raises(NotReady, match="締切が過ぎて"):
+    with pytest.raises(Refused, match="締切が過ぎて"):
         book(campaign)
     assert states() == ["draft"] * 5

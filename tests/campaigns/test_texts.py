@@ -35,7 +35,7 @@ def test_a_missing_field_is_named() -> None:
     ],
 )
 def test_problems_of_an_sms_are_told(text: str, part: str) -> None:
-    assert any(part in problem for problem in template.problems(text, needs_link=True))
+    assert any(part in problem.message_ja for problem in template.problems(text, needs_link=True))
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,9 @@ def test_texts_with_other_short_forms_merge_otherwise() -> None:
 
 @pytest.mark.parametrize("text", ["{氏名|8}様 {リンク}", "{氏名|8|}様 {リンク}", "{氏名|8|客|様}様 {リンク}"])
 def test_a_short_form_that_is_none_is_told(text: str) -> None:
-    assert any("「|」の書き方" in problem for problem in template.problems(text, needs_link=True))
+    assert any("「|」の書き方" in problem.message_ja for problem in template.problems(text, needs_link=True))
 
 
 def test_a_link_has_no_short_form() -> None:
-    assert any("{リンク} がありません" in told for told in template.problems("{リンク|8|ここ}", needs_link=True))
+    found = template.problems("{リンク|8|ここ}", needs_link=True)
+    assert "text_link_missing" in {problem.code for problem in found}

@@ -28,12 +28,12 @@ from hypothesis.stateful import (
 from app import config, tenancy
 from app.accounts import seal_witness_phone
 from app.campaigns import lifecycle
-from app.campaigns.lifecycle import NotReady
 from app.campaigns.send_windows import DAYTIME
 from app.delivery import dispatch, resend
 from app.extensions import db
 from app.models import Recipient, SmsAccount
 from app.outcomes import manual_review
+from app.problems import Refused
 from app.setback import beat
 from jobs import campaigns, delivery, due, outcomes
 from tests import decided, factories
@@ -188,7 +188,7 @@ class Delivery(RuleBasedStateMachine):
     )
     def somebody_acts(self, *, act: str, number: int, sure: bool) -> None:
         """Let a clerk or a manager do something to the campaign, or decide about somebody who is held."""
-        with tenancy.tenant(self.tenant_id), contextlib.suppress(NotReady):
+        with tenancy.tenant(self.tenant_id), contextlib.suppress(Refused):
             if act in {"pause", "resume"}:
                 getattr(lifecycle, act)(self.campaign_id, user_id=self.user_id)
             elif act == "decide":

@@ -25,6 +25,7 @@ from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.outcomes import apply_reports, manual_decisions
 from app.outcomes.manual_decisions import Verdict
+from app.problems import Refused
 from app.providers.sms.base import Report, ReportState
 from jobs import campaigns, delivery, outcomes
 from sandbox.harness import Sandbox
@@ -69,7 +70,7 @@ class Crowd:
         with tenancy.tenant(self._job.tenant_id):
             lifecycle.pause(self._job.campaign_id, user_id=self._user_id)
             lifecycle.resume(self._job.campaign_id, user_id=self._user_id)
-            with contextlib.suppress(lifecycle.NotReady):
+            with contextlib.suppress(Refused):
                 resend.resend(self._job.campaign_id, user_id=self._user_id)
 
     def decisions(self) -> None:

@@ -12,12 +12,12 @@ from sqlalchemy import select, text
 
 from app import queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
-from app.campaigns.lifecycle import NotReady
 from app.delivery import resend
 from app.delivery.send_log import Told
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Reminder
 from app.outcomes import apply_reports
+from app.problems import Refused
 from app.providers.sms.base import Report, ReportState
 from sandbox.harness import Sandbox
 from tests import factories
@@ -102,7 +102,7 @@ def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
     job = sent(3)
     undelivered(job, ["unconnected"])
     assert send_again(job) == 1
-    with pytest.raises(NotReady, match="送り直す相手はいません"):
+    with pytest.raises(Refused, match="送り直す相手はいません"):
         send_again(job)
     with tenancy.tenant(job.tenant_id):
         acts = db.session.scalars(select(AuditEntry)).all()
@@ -127,7 +127,7 @@ def test_what_stands_in_the_way_is_said(sent: Callable[..., Job], spoil: str, sa
     undelivered(job, ["unconnected"])
     job.change(spoil)
     for act in (send_again, remind):
-        with pytest.raises(NotReady, match=said):
+        with pytest.raises(Refused, match=said):
             act(job)
     assert job.states() == {"delivered": 1, "undelivered": 1}
     assert job.rows("SELECT 1 FROM reminder WHERE campaign_id = %s") == []
@@ -175,7 +175,7 @@ def test_who_has_not_paid_is_reminded_of_that_even_after_opening(
     if reminded:
         assert remind(job, "unpaid") == 1
     else:
-        with pytest.raises(NotReady, match="送り直す相手はいません"):
+        with pytest.raises(Refused, match="送り直す相手はいません"):
             remind(job, "unpaid")
 
 
@@ -210,7 +210,7 @@ def test_a_reminder_has_its_own_words_and_a_resend_after_it_keeps_them(
 def test_words_that_do_not_fit_everybody_are_refused(sent: Callable[..., Job], words: str, said: str) -> None:
     job = sent(2)
     job.check()
-    with pytest.raises(NotReady, match=said):
+    with pytest.raises(Refused, match=said):
         remind(job, sms_text=words)
     assert job.states() == {"delivered": 2}
 
@@ -223,7 +223,7 @@ def test_a_reminders_words_are_measured_with_everybodys_longest_cells(sent: Call
         longest = max(len(person.fields["氏名"]) for person in job.people)
         room = 70 - longest - len("https://todoke.example/") - 16
         assert preflight.reminder_problems(row, "あ" * room + "{氏名}{リンク}") == []
-        assert "71文字" in preflight.reminder_problems(row, "あ" * (room + 1) + "{氏名}{リンク}")[0]
+        assert "71文字" in preflight.reminder_problems(row, "あ" * (room + 1) + "{氏名}{リンク}")[0].message_ja
 
 
 def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: Sandbox) -> None:
@@ -231,7 +231,7 @@ def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: 
     remind(job)
     send(job)  # so fast that all of them stand as accepted again
     assert job.states() == {"accepted": 3}
-    with pytest.raises(NotReady, match="ほかの人が"):
+    with pytest.raises(Refused, match="ほかの人が"):
         remind(job)
     assert len(sandbox.messages()) == 6
     assert remind(job, number=2) == 3
@@ -286,7 +286,7 @@ def test_two_presses_at_the_same_moment_remind_once(app: Flask, sent: Callable[.
         with app.app_context(), tenancy.tenant(job.tenant_id):
             try:
                 return resend.remind(job.campaign_id, "unopened", user_id=user_id, number=1)
-            except NotReady:
+            except Refused:
                 return 0
 
     with ThreadPoolExecutor(3) as pool:

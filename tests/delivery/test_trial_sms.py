@@ -12,12 +12,12 @@ from sqlalchemy import select
 
 from app import links, references, tenancy
 from app.campaigns import lifecycle, preflight
-from app.campaigns.lifecycle import NotReady
 from app.campaigns.send_windows import DAYS
 from app.delivery import rate_limit, test_sms
 from app.delivery.rate_limit import Pace
 from app.extensions import db
 from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
+from app.problems import Refused
 from sandbox.harness import Sandbox
 from tests import factories
 
@@ -108,7 +108,7 @@ def test_what_it_came_to_is_told_and_never_tried_again(
 
 @pytest.mark.parametrize("phone", ["", "03-1234-5678", "+1 212 555 0123", "090-1234"])
 def test_a_number_no_sms_can_reach_is_refused(draft: tuple[int, int, int], sandbox: Sandbox, phone: str) -> None:
-    with pytest.raises(NotReady, match=r"電話番号|固定電話|海外"):
+    with pytest.raises(Refused, match=r"電話番号|固定電話|海外"):
         send(draft, phone)
     assert sandbox.messages() == []
 
@@ -116,20 +116,20 @@ def test_a_number_no_sms_can_reach_is_refused(draft: tuple[int, int, int], sandb
 def test_at_night_not_even_a_trial_leaves(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
     day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[(datetime.now(UTC).weekday() + 3) % 7]
     change(draft, send_window={"days": {day: ["09:00", "18:00"]}, "holidays": True})
-    with pytest.raises(NotReady, match="送信できる時間帯ではありません"):
+    with pytest.raises(Refused, match="送信できる時間帯ではありません"):
         send(draft)
     assert sandbox.messages() == []
 
 
 def test_what_was_not_checked_is_not_tried(draft: tuple[int, int, int]) -> None:
     change(draft, page_text="変更しました")
-    with pytest.raises(NotReady, match="先に「確認する」"):
+    with pytest.raises(Refused, match="先に「確認する」"):
         send(draft)
 
 
 def test_a_launched_campaign_is_not_tried(draft: tuple[int, int, int]) -> None:
     change(draft, state="sending")
-    with pytest.raises(NotReady, match="送信を始めた配信"):
+    with pytest.raises(Refused, match="送信を始めた配信"):
         send(draft)
 
 
@@ -137,7 +137,7 @@ def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(test_sms, "MOST_A_DAY", 2)
     send(draft)
     send(draft)
-    with pytest.raises(NotReady, match="24時間に2通まで"):
+    with pytest.raises(Refused, match="24時間に2通まで"):
         send(draft)
 
 
@@ -195,9 +195,9 @@ def test_a_list_that_did_not_pass_is_sent_to_nobody(tuned: Tuned, sandbox: Sandb
     user_id = factories.user(tenant_id)
     with tenancy.tenant(tenant_id):
         assert preflight.rehearse(campaign_id).problems
-    with pytest.raises(NotReady, match=says) as refused:
+    with pytest.raises(Refused, match=says) as refused:
         send((tenant_id, user_id, campaign_id))
-    assert "直してから" in refused.value.problems[0]
+    assert refused.value.problems[0].code == "test_sms_check_failed"
     assert not sandbox.messages()
 
 
@@ -210,6 +210,6 @@ def test_one_too_long_for_one_sms_is_not_sent_whatever_the_check_said(
         db.session.flush()
         row.rehearsal = {**(row.rehearsal or {}), "digest": preflight.digest(row)}
         db.session.commit()
-    with pytest.raises(NotReady, match="70文字を超える"):
+    with pytest.raises(Refused, match="70文字を超える"):
         send(draft)
     assert not sandbox.messages()

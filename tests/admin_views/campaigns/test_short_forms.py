@@ -95,7 +95,7 @@ def test_a_reminder_is_measured_with_its_short_forms(app, clerk, ours, campaign)
     with app.app_context(), tenancy.tenant(ours.tenant):
         row = db.session.get_one(Campaign, campaign)
         assert preflight.reminder_problems(row, row.sms_text) == []
-        assert "70" in preflight.reminder_problems(row, TEXT)[0]
+        assert "70" in preflight.reminder_problems(row, TEXT)[0].message_ja
         for name in ("佐藤 花子", LONG, "𠮷" * 12):
             sms = rendering.sms_text(row.sms_text, "みどり信販", {"氏名": name}, links.trial_address())
             assert units(sms) <= LIMIT
