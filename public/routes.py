@@ -20,7 +20,7 @@ from app.payments import attempts, checkout
 from app.payments.confirm import confirm_for_page
 from app.payments.review import Problem, split
 from app.setback import doubt
-from app.states.vocabulary import PageState, PaymentState
+from app.states.vocabulary import PageState, PaymentAttemptState, PaymentState
 from app.values.answers import QuestionKind
 from public import look, pages
 from public.pages import notice, page
@@ -361,4 +361,4 @@ def _more_than_paid(standing: Standing, attempt: attempts.Attempt) -> str:
         return "twice"
     if Problem.REFUND_FAILED in split(attempt.problem):
         return "refund_review"
-    return "charged_back" if attempt.is_charged_back and attempt.state is PaymentState.PAID else ""
+    return "charged_back" if attempt.is_charged_back and attempt.state is PaymentAttemptState.PAID else ""

@@ -29,7 +29,7 @@ from app.intake.reader import Choice
 from app.intake.sample_list import FORMS
 from app.models import Campaign, Import
 from app.problems import Refused, messages_ja
-from app.states.vocabulary import CAMPAIGN, CampaignState
+from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState
 
 # a check of so many people takes about a second: longer ones are a job
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
@@ -110,7 +110,7 @@ class CampaignFlow(FlowView):
         campaign, row = one_import(campaign_id, import_id)
         if uploads.is_busy(row):
             return self.page("flow/list_progress.html", campaign, "list", upload=row, **uploads.progress(row))
-        if row.state == "mapping":
+        if row.state == ImportState.MAPPING:
             return self._mapping_page(campaign, row)
         return self.page("flow/list_result.html", campaign, "list", upload=row, **uploads.outcome(row))
 
@@ -124,7 +124,7 @@ class CampaignFlow(FlowView):
     def start(self, campaign_id: int, import_id: int) -> Page:
         """Start an import with the columns as mapped, or show once more how they would be used."""
         campaign, row = one_import(campaign_id, import_id)
-        if row.state == "mapping":
+        if row.state == ImportState.MAPPING:
             try:
                 mapping = columns.read_mapping(campaign, row, request.form)
                 if "look" in request.form:

@@ -13,6 +13,7 @@ from app.extensions import db
 from app.intake import excluded, imports, replacing
 from app.intake.checks import Level
 from app.models import Campaign, Import, Recipient
+from app.states.vocabulary import ImportState
 
 _SHOWN = 50
 
@@ -50,7 +51,7 @@ def _named(row: excluded.LeftOut) -> Excluded:
 
 def actions(upload: Import, found: Sequence[imports.FoundRow]) -> dict[str, object]:
     """Return what can be done with the rows that are shown: which are to be corrected, which to be left out."""
-    if upload.state != "done" or lifecycle.content_locked(upload.campaign):
+    if upload.state != ImportState.DONE or lifecycle.content_locked(upload.campaign):
         return {"to_correct": frozenset(), "to_exclude": {}, "contradicting": 0, "same_number": 0}
     ids = [row.recipient_id for row in found if row.recipient_id]
     there = set(

@@ -4,28 +4,16 @@ from flask import url_for
 from markupsafe import Markup
 
 from admin_views.framework import display
-from admin_views.framework.filters import Choice, RowChoice
+from admin_views.framework.filters import Choice, RowChoice, states_of
 from admin_views.framework.model_view import SecureModelView
 from admin_views.recipients.table import campaign_name, latest_campaigns
 from app.models import Import
-
-STATES = {
-    "mapping": "列の確認待ち",
-    "queued": "取込待ち",
-    "running": "取込中",
-    "done": "完了",
-    "failed": "失敗",
-    "cancelled": "取消",
-}
+from app.states.vocabulary import IMPORT
 
 
 def _file(_view: object, _context: object, upload: Import, _name: str) -> Markup:
     address = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
     return Markup('<a href="{}">{}</a>').format(address, upload.filename)
-
-
-def _state(_view: object, _context: object, upload: Import, _name: str) -> Markup:
-    return display.badge(upload.state, STATES[upload.state])
 
 
 def _count(_view: object, _context: object, upload: Import, name: str) -> str:
@@ -41,7 +29,7 @@ class ImportView(SecureModelView[Import]):
     )  # fmt: skip
     column_filters = [
         RowChoice(Import.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=2),
-        Choice(Import.state, "状態", "state", lambda: list(STATES.items())),
+        Choice(Import.state, "状態", "state", states_of(IMPORT)),
     ]
     column_labels = {
         "created_at": "日時",
@@ -56,7 +44,7 @@ class ImportView(SecureModelView[Import]):
     }
     column_formatters = {
         "filename": _file,
-        "state": _state,
+        "state": display.state_of(IMPORT),
         **dict.fromkeys(("rows_read", "rows_added", "rows_known", "rows_rejected"), _count),
         "problem": lambda _v, _c, upload, _n: upload.problem or display.NOTHING,
     }

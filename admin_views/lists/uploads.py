@@ -23,16 +23,9 @@ from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.reader import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
+from app.states.vocabulary import IMPORT, ImportState
 from app.values.japan_time import TOKYO
 
-STATE_WORDS = {
-    "mapping": "列の確認待ち",
-    "queued": "取込待ち",
-    "running": "取込中",
-    "done": "完了",
-    "failed": "失敗",
-    "cancelled": "取消",
-}
 _ROWS_SHOWN = 50
 _KINDS_SHOWN = 20
 # of the rows that were passed over
@@ -48,7 +41,7 @@ def overview(campaign: Campaign) -> dict[str, object]:
     ).all()
     return {
         "uploads": uploads,
-        "state_words": STATE_WORDS,
+        "state_words": IMPORT.words,
         "most_bytes": settings().upload_max_bytes,
         "most_rows": settings().import_max_rows,
         "columns": wanted_columns(asked_of(campaign)),
@@ -107,13 +100,15 @@ def _percent(row: Import) -> int:
 
 def is_busy(row: Import) -> bool:
     """Return whether a worker is at an upload: reading it through, or taking it in."""
-    return row.state in {"queued", "running"} or (row.state == "mapping" and row.hidden_rows is None)
+    return row.state in {ImportState.QUEUED, ImportState.RUNNING} or (
+        row.state == ImportState.MAPPING and row.hidden_rows is None
+    )
 
 
 def _progress_words(row: Import) -> str:
-    if row.state == "mapping":
+    if row.state == ImportState.MAPPING:
         return "ファイル全体を調べています（非表示の行など）。まだ何も取り込んでいません。"
-    if row.state == "queued":
+    if row.state == ImportState.QUEUED:
         return "順番を待っています。"
     return f"{row.rows_read:,}行まで読み取りました（{_percent(row)}%）。" if row.rows_read else "読み取りを始めました。"
 
@@ -166,11 +161,11 @@ def outcome(row: Import) -> dict[str, object]:
         "level_words": {str(level): word for level, word in LEVEL_LABELS.items()},
         "encodings": status_file.FORMATS,
         "most_bytes": settings().upload_max_bytes,
-        "state_words": STATE_WORDS,
-        "next": next_step.after(row.campaign, row) if row.state == "done" else None,
-        "notices": [*duplicates.same_files(row.campaign), *row.notices] if row.state == "done" else [],
-        "longest": preview.longest_of(row.campaign, row) if row.state == "done" else None,
-        "can_discard": row.state == "done" and not lifecycle.content_locked(row.campaign),
+        "state_words": IMPORT.words,
+        "next": next_step.after(row.campaign, row) if row.state == ImportState.DONE else None,
+        "notices": [*duplicates.same_files(row.campaign), *row.notices] if row.state == ImportState.DONE else [],
+        "longest": preview.longest_of(row.campaign, row) if row.state == ImportState.DONE else None,
+        "can_discard": row.state == ImportState.DONE and not lifecycle.content_locked(row.campaign),
         "ignored": _ignored(row.id),
         **row_actions.actions(row, rows),
         **row_actions.excluded_rows(row.campaign, row),

@@ -36,7 +36,15 @@ from app.outcomes import manual_review
 from app.payments.review import Problem
 from app.reports.progress import progress, rate_per_s
 from app.setback import account_holds
-from app.states.vocabulary import SMS, CampaignState, PaymentState, SmsState, TenantState
+from app.states.vocabulary import (
+    SMS,
+    CampaignState,
+    ExportState,
+    ImportState,
+    PaymentAttemptState,
+    SmsState,
+    TenantState,
+)
 
 _NAMED = 3
 _DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named
@@ -178,7 +186,7 @@ def _without_page() -> Query[Payment]:
             # an open one without an address: the provider named another host, and nobody is led there
             or_(
                 Payment.provider_id.is_(None),
-                and_(Payment.state == PaymentState.STARTED, Payment.url_sealed.is_(None)),
+                and_(Payment.state == PaymentAttemptState.STARTED, Payment.url_sealed.is_(None)),
             ),
         )
         .filter(
@@ -303,17 +311,17 @@ def _unmapped() -> Iterator[Todo]:
     forgotten = (
         select(later.id)
         .where(later.campaign_id == Import.campaign_id, later.id > Import.id)
-        .where(later.state.not_in(("cancelled", "failed")))
+        .where(later.state.not_in((ImportState.CANCELLED, ImportState.FAILED)))
         .exists()
     )
-    for upload in _of_drafts("mapping").filter(~forgotten).order_by(Import.id.desc()).limit(_NAMED):
+    for upload in _of_drafts(ImportState.MAPPING).filter(~forgotten).order_by(Import.id.desc()).limit(_NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
         yield Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認して取り込む", url)
 
 
 def _failed_imports() -> Iterator[Todo]:
     """Name lists that couldn't be read."""
-    failed = _of_drafts("failed")
+    failed = _of_drafts(ImportState.FAILED)
     latest = select(func.max(Import.id)).where(Import.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery()
     for upload in failed.filter(Import.id == latest).order_by(Import.id.desc()).limit(_NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
@@ -373,9 +381,9 @@ def _files() -> Iterator[Todo]:
     """List files that were ordered: those that wait to be fetched, and those being made."""
     url = url_for("export.index_view")
     mine = rows(Export).filter(Export.created_by == staff().id, Export.taken_at.is_(None)).order_by(Export.id.desc())
-    for row in mine.filter(Export.state == "done").limit(_NAMED):
+    for row in mine.filter(Export.state == ExportState.DONE).limit(_NAMED):
         yield Todo(f"ファイル「{row.filename}」ができました。", "受け取る", url)
-    for row in mine.filter(Export.state.in_(("queued", "running"))).limit(_NAMED):
+    for row in mine.filter(Export.state.in_((ExportState.QUEUED, ExportState.RUNNING))).limit(_NAMED):
         share = f"{100 * row.rows_done // row.rows_total}%" if row.rows_total else "待っています"
         yield Todo(f"ファイル「{row.filename}」を作っています（{share}）。", "進み具合を見る", url)
 

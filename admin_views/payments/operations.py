@@ -24,7 +24,7 @@ from app.payments import manual_payments, operations, reconciliation
 from app.payments.manual_payments import BY_HAND, Money
 from app.payments.operations import Given
 from app.problems import Refused
-from app.states.vocabulary import PAYMENT, PaymentState, SmsState
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, SmsState
 from app.values.amounts import to_yen
 from app.values.bad_input import BadInput
 
@@ -169,7 +169,7 @@ class PaymentActs(SecureView):
 
         def do() -> str:
             state = operations.cancel(payment_id, actor=staff().actor)
-            if state is PaymentState.PAID:
+            if state is PaymentAttemptState.PAID:
                 return "取り消す前に支払われていたため、支払済になりました。"
             return "支払いの手続きを終了しました。"
 
@@ -182,9 +182,10 @@ class PaymentActs(SecureView):
     def looked_at(self, payment_id: int) -> BaseResponse | str:
         """Close what was to be looked at."""
         payment = _payment(payment_id)
+        has_money = payment.state in {PaymentAttemptState.PAID, PaymentAttemptState.REFUNDED}
         words = (
             problem_words(payment.problem) or "この支払いには、確認の必要なことがありません。",
-            *(_AFTER_MONEY if payment.state in {PaymentState.PAID, PaymentState.REFUNDED} else _BEFORE_MONEY),
+            *(_AFTER_MONEY if has_money else _BEFORE_MONEY),
         )
 
         def do() -> str:
@@ -200,7 +201,8 @@ class PaymentActs(SecureView):
         person = rows(Recipient).filter(Recipient.id == recipient_id).one_or_none() or abort(404)
         back = url_for("recipient.details_view", id=recipient_id)
         under_way = rows(Payment).filter(
-            Payment.recipient_id == recipient_id, Payment.state.in_([PaymentState.STARTED, PaymentState.PENDING])
+            Payment.recipient_id == recipient_id,
+            Payment.state.in_([PaymentAttemptState.STARTED, PaymentAttemptState.PENDING]),
         )
         words: tuple[str, ...] = (
             "決済サイトを通さずに入金されたことを記録します。受信者のページは「支払済」になります。",

@@ -11,7 +11,7 @@ from admin_views.recipients import person_page
 from admin_views.recipients.table import campaign_name, latest_campaigns
 from app.models import Payment, PaymentDifference
 from app.payments.reconciliation import WORDS
-from app.states.vocabulary import PAYMENT
+from app.states.vocabulary import PAYMENT_ATTEMPT
 
 _LOOK = "1"
 
@@ -51,7 +51,7 @@ class PaymentView(SecureModelView[Payment]):
     )
     column_filters = [
         RowChoice(Payment.campaign_id, "配信", "campaign", latest_campaigns, campaign_name, rank=4),
-        Choice(Payment.state, "状態", "state", states_of(PAYMENT), rank=3),
+        Choice(Payment.state, "状態", "state", states_of(PAYMENT_ATTEMPT), rank=3),
         _ToLookAt(Payment.problem, "要確認", "look", lambda: [(_LOOK, "要確認のみ")], rank=2),
         Days(Payment.created_at, "手続の開始"),
     ]

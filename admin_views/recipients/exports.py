@@ -15,7 +15,7 @@ from admin_views.campaigns.live import FILTERS
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, text
-from admin_views.framework.filters import Choice, Filter
+from admin_views.framework.filters import Choice, Filter, states_of
 from admin_views.framework.listing import at
 from admin_views.framework.model_view import Form, Page, SecureModelView, Sent, expose
 from admin_views.framework.scoping import as_id, rows
@@ -26,15 +26,8 @@ from app.exports import columns, export_jobs, status_file
 from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export, ExportLayout, Import
+from app.states.vocabulary import EXPORT, ExportState
 
-STATES = {
-    "queued": "作成待ち",
-    "running": "作成中",
-    "done": "完成",
-    "failed": "失敗",
-    "cancelled": "取消",
-    "expired": "期限切れ",
-}
 _ONE = "/<int(max=9223372036854775807):export_id>"
 _MOST_COLUMNS = 300
 _LISTS_LOOKED_AT = 200
@@ -68,16 +61,19 @@ def _said(item: Filter[Any], value: Any) -> str:
 
 
 def _state(_view: object, _context: object, row: Export, _name: str) -> Markup:
-    badge = display.badge(row.state, STATES[row.state])
-    if row.state == "running" and row.rows_total:
+    badge = display.badge(row.state, display.word(EXPORT, row.state))
+    if row.state == ExportState.RUNNING and row.rows_total:
         return badge + Markup(" {}%").format(100 * row.rows_done // row.rows_total)
     return badge
 
 
 def _act(_view: object, _context: object, row: Export, _name: str) -> Markup | str:
     give = _press("export.file", row, "ダウンロード", "btn-primary")
-    stop = _press("export.cancel", row, "消す" if row.state == "done" else "取り消す", "btn-outline-secondary")
-    return {"queued": stop, "running": stop, "done": give + stop}.get(row.state, display.NOTHING)
+    stop = _press(
+        "export.cancel", row, "消す" if row.state == ExportState.DONE else "取り消す", "btn-outline-secondary"
+    )
+    acts: dict[str, Markup] = {ExportState.QUEUED: stop, ExportState.RUNNING: stop, ExportState.DONE: give + stop}
+    return acts.get(row.state, display.NOTHING)
 
 
 def _press(endpoint: str, row: Export | ExportLayout, words: str, look: str, confirm: str = "") -> Markup:
@@ -89,14 +85,16 @@ def _press(endpoint: str, row: Export | ExportLayout, words: str, look: str, con
 
 
 def _note(_view: object, _context: object, row: Export, _name: str) -> str:
-    if row.state == "done" and row.replaced:
+    if row.state == ExportState.DONE and row.replaced:
         replaced = f"Shift_JISで書けない{row.replaced:,}文字を〓にしました。"
         return f"{replaced}元の文字が必要なときはUTF-8かExcelブックを選んでください。"
-    if row.state == "done" and row.finished_at:
+    if row.state == ExportState.DONE and row.finished_at:
         return f"{display.jst(row.finished_at + export_jobs.KEPT)}まで受け取れます。"
-    return {"failed": "作成できませんでした。もう一度作成してください。", "expired": "保管の期限が過ぎました。"}.get(
-        row.state, display.NOTHING
-    )
+    why: dict[str, str] = {
+        ExportState.FAILED: "作成できませんでした。もう一度作成してください。",
+        ExportState.EXPIRED: "保管の期限が過ぎました。",
+    }
+    return why.get(row.state, display.NOTHING)
 
 
 class ExportView(SecureModelView[Export]):
@@ -119,7 +117,7 @@ class ExportView(SecureModelView[Export]):
         "note": _note,
         "act": _act,
     }
-    column_filters = [Choice(Export.state, "状態", "state", lambda: list(STATES.items()))]
+    column_filters = [Choice(Export.state, "状態", "state", states_of(EXPORT))]
     number_columns = ("rows_done",)
     intro = (
         "時間のかかるファイルをここで作り、できあがったら受け取ります。"
@@ -201,7 +199,7 @@ class ExportView(SecureModelView[Export]):
     def file(self, export_id: int) -> Page:
         """Hand over a file that is there."""
         row = self.get_one(export_id)
-        if row.state != "done":
+        if row.state != ExportState.DONE:
             flash("このファイルはまだできていないか、期限が過ぎています。", "warning")
             return redirect(url_for("export.index_view"), 303)
         name, ending = row.filename, export_jobs.ending(row.form)

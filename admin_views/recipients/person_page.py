@@ -21,10 +21,12 @@ from app.states.vocabulary import (
     CARRIERS,
     PAGE,
     PAYMENT,
+    PAYMENT_ATTEMPT,
     SMS,
     TRACKS,
     CampaignState,
     PageState,
+    PaymentAttemptState,
     PaymentState,
     SmsState,
     Track,
@@ -228,9 +230,9 @@ _DISPUTES = {Dispute.OPEN: "チャージバックの結果待ち", Dispute.LOST:
 def state_of(payment: Payment) -> Markup:
     """Show where a payment stands, and what is to be known of its money beside that."""
     remarks = [word for dispute, word in _DISPUTES.items() if payment.dispute == dispute]
-    if payment.state == PaymentState.PAID and payment.refunded_yen:
+    if payment.state == PaymentAttemptState.PAID and payment.refunded_yen:
         remarks.append("一部返金")
-    shown = display.badge(payment.state, display.word(PAYMENT, payment.state))
+    shown = display.badge(payment.state, display.word(PAYMENT_ATTEMPT, payment.state))
     return Markup("{}<br>{}").format(shown, "・".join(remarks)) if remarks else shown
 
 
@@ -263,7 +265,7 @@ def account_of(payment: Payment) -> str:
 
 def _amount(payment: Payment) -> str:
     """Write the amount, and how much of it was given back where that isn't all or nothing."""
-    part = payment.state == PaymentState.PAID and payment.refunded_yen
+    part = payment.state == PaymentAttemptState.PAID and payment.refunded_yen
     return f"{display.yen(payment.amount_yen)}{f'（うち{display.yen(payment.refunded_yen)}を返金）' if part else ''}"
 
 
@@ -279,7 +281,7 @@ def payments(person: Recipient) -> list[dict[str, object]]:
             "id": row.id,
             "method": f"{method_of(row)}／理由：{row.reason}" if row.reason else method_of(row),
             "by_hand": row.account is None,
-            "refunding": row.state == PaymentState.PAID and row.refund_asked_at is not None,
+            "refunding": row.state == PaymentAttemptState.PAID and row.refund_asked_at is not None,
             "account": account_of(row),
             "plain_state": row.state,
             "reference": row.reference,

@@ -15,7 +15,7 @@ from app.extensions import db
 from app.models import Campaign, Import
 from app.problems import Kind, Problem, Refused
 from app.states.transitions import move_campaign
-from app.states.vocabulary import CampaignState
+from app.states.vocabulary import CampaignState, ImportState
 
 MOST_REASON = 500  # characters
 
@@ -49,7 +49,7 @@ def refusals(campaign: Campaign, user_id: int, role: str) -> list[Problem]:
     if user_id == campaign.asked_by:
         return [_OWN_REQUEST()]
     uploaded = select(Import.id).where(
-        Import.campaign_id == campaign.id, Import.state == "done", Import.created_by == user_id
+        Import.campaign_id == campaign.id, Import.state == ImportState.DONE, Import.created_by == user_id
     )
     if db.session.scalar(uploaded.limit(1)) is not None:
         return [_OWN_LIST()]

@@ -17,7 +17,7 @@ from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Reci
 from app.problems import Kind, Problem, Refused
 from app.setback import account_holds
 from app.states.transitions import move_campaign
-from app.states.vocabulary import CAMPAIGN, CampaignState, TenantState
+from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState, TenantState
 
 _log = structlog.get_logger()
 
@@ -147,11 +147,11 @@ def waiting_upload(campaign_id: int) -> Import | None:
     """Return the campaign's latest list where that waits for its columns: one that came before is forgotten."""
     latest = db.session.scalar(
         select(Import)
-        .where(Import.campaign_id == campaign_id, Import.state.not_in(("cancelled", "failed")))
+        .where(Import.campaign_id == campaign_id, Import.state.not_in((ImportState.CANCELLED, ImportState.FAILED)))
         .order_by(Import.id.desc())
         .limit(1)
     )
-    return latest if latest is not None and latest.state == "mapping" else None
+    return latest if latest is not None and latest.state == ImportState.MAPPING else None
 
 
 def missing(campaign: Campaign) -> list[Missing]:
@@ -219,7 +219,9 @@ def _missing_for_payment(campaign: Campaign) -> list[Problem]:
 
 def import_running(campaign_id: int) -> bool:
     """Return whether a list of the campaign is on its way in."""
-    running = select(Import.id).where(Import.campaign_id == campaign_id, Import.state.in_(("queued", "running")))
+    running = select(Import.id).where(
+        Import.campaign_id == campaign_id, Import.state.in_((ImportState.QUEUED, ImportState.RUNNING))
+    )
     return db.session.scalar(select(running.exists())) or False
 
 

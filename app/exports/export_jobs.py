@@ -19,6 +19,8 @@ from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import db, vault
 from app.models import Campaign, Export, ExportPlan
+from app.states.transitions import move_export
+from app.states.vocabulary import EXPORT, ExportState
 from app.values.japan_time import TOKYO
 from app.vault import Place
 
@@ -80,31 +82,33 @@ def make(export_id: int, *, piece_bytes: int = _PIECE_BYTES, tell_every_s: float
 
 def _make(export_id: int, lease: leases.Lease, piece_bytes: int, tell_every_s: float) -> None:
     row = db.session.get_one(Export, export_id, populate_existing=True)
-    if row.state not in {"queued", "running"}:
+    if str(row.state) not in EXPORT.sources(ExportState.RUNNING):
         return
     selection = Selection.from_json(row.selection)
     form, keys = row.form, row.columns
     leases.hold(db.session.connection(), lease)
     db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
-    row.state, row.started_at, row.rows_done, row.byte_count = "running", datetime.now(UTC), 0, 0
-    row.beat_at = row.started_at
-    row.rows_total = status_file.count(selection)
+    now = datetime.now(UTC)
+    columns = {"beat_at": now, "rows_done": 0, "byte_count": 0, "rows_total": status_file.count(selection)}
+    begun = move_export(db.session, export_id, ExportState.RUNNING, at=now, columns=columns)
     db.session.commit()
+    if not begun:  # it was cancelled meanwhile
+        return
     told: Counter[str] = Counter()
     pen = _Pen(export_id, lease, told, piece_bytes, tell_every_s)
     try:
         size = pen.write(status_file.status_file(selection, form, keys, told=told))
     except _Stopped:
-        pen.end("cancelled", 0)
+        pen.end(ExportState.CANCELLED, 0)
     except leases.Lost:
         raise
     except Exception as fault:
         db.session.rollback()
         if not (isinstance(fault, OperationalError) or tenancy.gave_way(fault)):
-            pen.end("failed", 0)
+            pen.end(ExportState.FAILED, 0)
         raise  # where PostgreSQL went away, or ended what was silent, the sweep brings the job back
     else:
-        pen.end("done", size)
+        pen.end(ExportState.DONE, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,43 +166,32 @@ class _Pen:
                 text("UPDATE export SET rows_done = :rows, beat_at = now() WHERE id = :id RETURNING state"),
                 {"rows": self.told["rows"], "id": self.export_id},
             ).scalar_one()
-        if state != "running":
+        if state != ExportState.RUNNING:
             raise _Stopped
 
-    def end(self, state: str, size: int) -> None:
+    def end(self, state: ExportState, size: int) -> None:
         """Move the file to its last state; what isn't whole leaves no piece behind."""
         with tenancy.transaction() as connection:
             leases.hold(connection, self.lease)
-            ended = connection.execute(
-                text("""
-                    UPDATE export SET state = :state, rows_done = :rows, replaced = :replaced, byte_count = :size,
-                        finished_at = now()
-                    WHERE id = :id AND state = 'running'
-                """),
-                {
-                    "state": state,
-                    "rows": self.told["rows"],
-                    "replaced": self.told["replaced"],
-                    "size": size,
-                    "id": self.export_id,
-                },
-            ).rowcount
-            if state != "done" or not ended:
+            columns = {"rows_done": self.told["rows"], "replaced": self.told["replaced"], "byte_count": size}
+            ended = move_export(
+                connection,
+                self.export_id,
+                state,
+                at=datetime.now(UTC),
+                sources=[ExportState.RUNNING],
+                columns=columns,
+            )
+            if state is not ExportState.DONE or not ended:
                 connection.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": self.export_id})
 
 
 def cancel(export_id: int) -> bool:
     """Abandon a file that isn't there yet, or throw one away; say whether there was one. Commits."""
-    done = db.session.execute(
-        text("""
-            UPDATE export SET state = 'cancelled', finished_at = coalesce(finished_at, now())
-            WHERE id = :id AND state IN ('queued', 'running', 'done')
-        """),
-        {"id": export_id},
-    ).rowcount  # type: ignore[attr-defined]
+    done = move_export(db.session, export_id, ExportState.CANCELLED, at=datetime.now(UTC))
     db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
     db.session.commit()
-    return bool(done)
+    return done
 
 
 def pieces(export_id: int) -> Iterator[bytes]:
@@ -235,14 +228,14 @@ def taken(row: Export, *, user_id: int) -> None:
 def expire() -> None:
     """Throw away files whose time is over. Needs the platform's scope; commits."""
     with tenancy.transaction() as connection:
-        over = connection.scalars(
-            text("""
-                UPDATE export SET state = 'expired' WHERE state = 'done' AND finished_at < :before RETURNING id
-            """),
-            {"before": datetime.now(UTC) - KEPT},
+        now = datetime.now(UTC)
+        old = connection.scalars(
+            text("SELECT id FROM export WHERE state = 'done' AND finished_at < :before ORDER BY id"),
+            {"before": now - KEPT},
         ).all()
+        over = [export_id for export_id in old if move_export(connection, export_id, ExportState.EXPIRED, at=now)]
         if over:
-            connection.execute(text("DELETE FROM export_piece WHERE export_id = ANY(:ids)"), {"ids": list(over)})
+            connection.execute(text("DELETE FROM export_piece WHERE export_id = ANY(:ids)"), {"ids": over})
 
 
 # --- each day ---

@@ -21,6 +21,7 @@ from app.exports.columns import Column
 from app.exports.selection import Selection
 from app.intake.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
+from app.states.vocabulary import ImportState
 from app.values.csv_injection import neutralise
 from app.values.xlsx_writer import workbook
 
@@ -179,7 +180,7 @@ def own_columns(campaign_id: int) -> list[str]:
     with tenancy.transaction() as connection:
         uploads = connection.execute(
             select(Import.header, Import.mapping)
-            .where(Import.campaign_id == campaign_id, Import.state == "done")
+            .where(Import.campaign_id == campaign_id, Import.state == ImportState.DONE)
             .order_by(Import.id)
         ).all()
         first = connection.execute(

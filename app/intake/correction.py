@@ -17,6 +17,7 @@ from app.intake.checks import Fault, Level
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.single_entry import Form
 from app.models import Import
+from app.states.vocabulary import ImportState
 
 _DONE = "この行は、すでに直して加えてあるか、取り込みが取り消されています。名簿の結果を開き直して確かめてください。"
 _ASKED = "取り込んだあとに設問が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。"
@@ -36,7 +37,7 @@ def kept(import_id: int, sheet_row: int) -> Kept:
     """Return a row that was kept out, to be corrected. Raises imports.Refused."""
     row = db.session.get_one(Import, import_id)
     found = next(iter(imports.kept_out(import_id, [sheet_row])), None)
-    if row.state != "done" or found is None:
+    if row.state != ImportState.DONE or found is None:
         raise imports.Refused(_DONE)
     way = way_of(row)
     header = tuple(name for name in row.header if name not in OUR_COLUMNS)

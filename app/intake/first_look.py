@@ -22,6 +22,7 @@ from app.intake.mapping import ColumnMapping, Question
 from app.intake.reader import Row, Table, is_hidden
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
+from app.states.vocabulary import ImportState
 from app.values.answers import QuestionKind
 from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
@@ -213,7 +214,7 @@ def twin(row: Import) -> Import | None:
             Import.campaign_id == row.campaign_id,
             Import.id != row.id,
             Import.content_digest == row.content_digest,
-            Import.state == "done",
+            Import.state == ImportState.DONE,
         )
         .order_by(Import.id.desc())
         .limit(1)
@@ -227,7 +228,12 @@ def start_if_known(import_id: int) -> bool:
     already, a refusal among the first rows, variants of letters that nobody has decided about.
     """
     row = db.session.get_one(Import, import_id)
-    if row.state != "mapping" or not row.header or row.hidden_rows != 0 or (mapping := proposals.known(row)) is None:
+    if (
+        row.state != ImportState.MAPPING
+        or not row.header
+        or row.hidden_rows != 0
+        or (mapping := proposals.known(row)) is None
+    ):
         return False
     if twin(row) is not None or duplicates.same_files(row.campaign):
         return False

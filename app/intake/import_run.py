@@ -28,6 +28,8 @@ from app.intake.mapping import ColumnMapping
 from app.intake.reader import Row
 from app.intake.rules import make_rules
 from app.models import Import
+from app.states.transitions import move_import
+from app.states.vocabulary import ImportState
 from app.values.bad_input import BadInput
 from app.values.csv_injection import restore
 from app.values.japan_time import TOKYO
@@ -54,11 +56,11 @@ def run(import_id: int, *, tell_every_s: float = _TELL_EVERY_S) -> None:
 
 def _run(import_id: int, lease: leases.Lease, tell_every_s: float) -> None:
     row = db.session.get_one(Import, import_id)
-    if row.state not in {"queued", "running"}:
-        return
-    row.state, row.started_at = "running", datetime.now(UTC)
     target_of = row.tenant_id, row.campaign_id
+    begun = move_import(db.session, import_id, ImportState.RUNNING, at=datetime.now(UTC))
     db.session.commit()
+    if not begun:  # it was cancelled, or is done
+        return
     done = False
     with db.engine.connect() as connection, connection.begin() as transaction:
         try:
@@ -201,7 +203,7 @@ class _Run:
                 {"rows": self._counts["rows_read"], "read": self._table.read(), "id": self._import_id},
             ).scalar_one()
             leases.hold(beside, self._lease)
-        if state == "cancelled":
+        if state == ImportState.CANCELLED:
             raise _Cancelled
 
     def _finish(self) -> None:
@@ -215,28 +217,19 @@ class _Run:
         notices = duplicates.other_campaigns(self._connection, self._tenant_id, self._campaign_id)
         longest = self._longest.told(self._connection, self._target)
         same_number = duplicates.count_same_number(self._connection, self._campaign_id, self._import_id)
-        sets = ", ".join(f"{name} = :{name}" for name in self._counts)
-        done = self._connection.execute(
-            text(
-                f"UPDATE import SET state = 'done', finished_at = now(), notices = :notices,"  # noqa: S608 - names from above
-                f" longest = :longest, same_number = :same_number, {sets}"
-                " WHERE id = :id AND state = 'running'"
-            ),
-            {
-                **self._counts,
-                "notices": Jsonb(notices),
-                "longest": longest and Jsonb(longest),
-                "same_number": same_number,
-                "id": self._import_id,
-            },
-        ).rowcount
-        if not done:
+        columns = {
+            **self._counts,
+            "notices": Jsonb(notices),
+            "longest": longest and Jsonb(longest),
+            "same_number": same_number,
+        }
+        done = ImportState.DONE
+        if not move_import(self._connection, self._import_id, done, at=datetime.now(UTC), columns=columns):
             raise _Cancelled
 
 
 def _fail(import_id: int, message_ja: str) -> None:
-    row = db.session.get_one(Import, import_id, populate_existing=True)
-    if row.state == "running":
-        row.state, row.problem, row.finished_at = "failed", message_ja, datetime.now(UTC)
+    running, columns = [ImportState.RUNNING], {"problem": message_ja}
+    move_import(db.session, import_id, ImportState.FAILED, at=datetime.now(UTC), sources=running, columns=columns)
     upload_chunks.remove(import_id)
     db.session.commit()

@@ -24,7 +24,8 @@ from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
-from app.states.vocabulary import CampaignState
+from app.states.transitions import move_import
+from app.states.vocabulary import CampaignState, ImportState
 from app.values.answers import QuestionKind
 from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
@@ -116,7 +117,7 @@ def _count_hidden_rows(tenant_id: int, import_id: int) -> None:
 def count_hidden_rows(import_id: int) -> None:
     """Count the rows that an upload's sheet hides, to be told before anything is taken. Commits."""
     row = db.session.get_one(Import, import_id)
-    if row.state != "mapping" or row.hidden_rows is not None:
+    if row.state != ImportState.MAPPING or row.hidden_rows is not None:
         return
     tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
     db.session.rollback()
@@ -127,11 +128,10 @@ def count_hidden_rows(import_id: int) -> None:
         hidden, problem = 0, bad.message_ja
     else:
         problem = ""
-    changes: dict[str, object] = {"hidden_rows": hidden}
-    if problem:
-        changes |= {"state": "failed", "problem": problem, "finished_at": datetime.now(UTC)}
-    same = (Import.id == import_id, Import.state == "mapping", Import.sheet == sheet)
-    db.session.execute(update(Import).where(*same).values(changes))
+    same = (Import.id == import_id, Import.state == ImportState.MAPPING, Import.sheet == sheet)
+    counted = db.session.scalar(update(Import).where(*same).values(hidden_rows=hidden).returning(Import.id))
+    if counted is not None and problem:
+        move_import(db.session, import_id, ImportState.FAILED, at=datetime.now(UTC), columns={"problem": problem})
     db.session.commit()
 
 
@@ -148,14 +148,14 @@ def choose_reading(import_id: int, choice: Choice) -> None:
     choice = replace(choice, sheet=choice.sheet or row.sheet, encoding=choice.encoding or row.encoding)
     unread: Misread | None = None
     try:
-        table = table_of(row, choice=choice) if row.state == "mapping" and _is_possible(row, choice) else None
+        table = table_of(row, choice=choice) if row.state == ImportState.MAPPING and _is_possible(row, choice) else None
     except BadInput as bad:
         row = db.session.get_one(Import, import_id)
         table, unread = None, bad if isinstance(bad, Misread) else None
         if unread is None or (row.header and choice.sheet == row.sheet):
             raise Refused(f"選んだ読み方では取り込めません。{bad.message_ja}読み方は元のままです。") from None
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row.state != "mapping" or (table is None and unread is None):
+    if row.state != ImportState.MAPPING or (table is None and unread is None):
         raise Refused("この読み方はできません。画面を開き直して、見出しの行やシートを選び直してください。")
     if unread is not None:
         _keep_unread(row, unread)
@@ -211,7 +211,7 @@ def start(
     campaign = lifecycle.locked(db.session.get_one(Import, import_id).campaign_id)
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     _check_open(campaign)
-    if row.state != "mapping":
+    if row.state != ImportState.MAPPING:
         raise Refused("この名簿の取り込みはすでに始まっています。")
     if not row.header:
         raise Refused(f"{row.problem}「読み方を変える」で、シートか見出しの行を選び直してください。")
@@ -227,8 +227,8 @@ def start(
         _keep_variants(campaign, variants_alike)
     row.mapping = replace(mapping, asked=asked(questions_of(campaign))).to_json()
     row.take_hidden = take_hidden
-    row.state = "queued"
     tenant_id = row.tenant_id
+    move_import(db.session, import_id, ImportState.QUEUED, at=datetime.now(UTC))
     db.session.commit()
     queues.enqueue("jobs.intake.run_import", tenant_id, import_id)
 
@@ -243,16 +243,11 @@ def _keep_variants(campaign: Campaign, alike: Container[int]) -> None:
 
 def cancel(import_id: int) -> bool:
     """Abandon an import that is not over: a running one stops within seconds and leaves nothing. Commits."""
-    stopped = db.session.execute(
-        text(
-            "UPDATE import SET state = 'cancelled', finished_at = now()"
-            " WHERE id = :id AND state IN ('mapping', 'queued', 'running')"
-        ),
-        {"id": import_id},
-    ).rowcount  # type: ignore[attr-defined]
+    not_over = [ImportState.MAPPING, ImportState.QUEUED, ImportState.RUNNING]
+    stopped = move_import(db.session, import_id, ImportState.CANCELLED, at=datetime.now(UTC), sources=not_over)
     upload_chunks.remove(import_id)
     db.session.commit()
-    return bool(stopped)
+    return stopped
 
 
 def discard(import_id: int, *, user_id: int) -> int:
@@ -260,7 +255,7 @@ def discard(import_id: int, *, user_id: int) -> int:
     row = db.session.get_one(Import, import_id)
     campaign = lifecycle.locked(row.campaign_id)
     _check_open(campaign)
-    if row.state != "done":
+    if row.state != ImportState.DONE:
         db.session.rollback()
         raise Refused("取り込みが完了した名簿だけを取り消せます。")
     removed: int = db.session.execute(
@@ -269,8 +264,7 @@ def discard(import_id: int, *, user_id: int) -> int:
     ).rowcount  # type: ignore[attr-defined]
     for table in ("import_fault", "excluded_recipient"):
         db.session.execute(text(f"DELETE FROM {table} WHERE import_id = :id"), {"id": import_id})  # noqa: S608 - above
-    row.state = "cancelled"
-    db.session.flush()
+    move_import(db.session, import_id, ImportState.CANCELLED, at=datetime.now(UTC), sources=[ImportState.DONE])
     duplicates.recount_same_number(db.session, campaign.id)
     lifecycle.touch(campaign)
     audit.record(

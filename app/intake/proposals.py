@@ -14,6 +14,7 @@ from app.extensions import db
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, propose
 from app.models import Campaign, Import
+from app.states.vocabulary import ImportState
 
 _LOOKED_BACK = 20  # earlier files of the same columns
 
@@ -40,7 +41,7 @@ def guess(row: Import) -> ColumnMapping:
 def known(row: Import) -> ColumnMapping | None:
     """Return the mapping of an upload whose form is known: a list of it was taken, for the same questions."""
     before = _chosen_before(row)
-    if before is None or before.upload.state != "done" or not before.upload.rows_added:
+    if before is None or before.upload.state != ImportState.DONE or not before.upload.rows_added:
         return None
     return before.mapping
 
@@ -70,13 +71,16 @@ def _chosen_before(row: Import) -> _Before | None:
     columns = set(row.header) - OUR_COLUMNS
     own = and_(
         Import.campaign_id == row.campaign_id,
-        or_(Import.state.in_(("queued", "running", "done")), Import.started_at.is_not(None)),
+        or_(
+            Import.state.in_((ImportState.QUEUED, ImportState.RUNNING, ImportState.DONE)),
+            Import.started_at.is_not(None),
+        ),
     )
     earlier = db.session.scalars(
         select(Import)
         .where(Import.tenant_id == row.tenant_id, Import.id != row.id, Import.byte_count > 0)
         .where(Import.mapping.is_not(None), Import.header.contains(sorted(columns)))
-        .where(or_(own, and_(Import.state == "done", Import.rows_added > 0)))
+        .where(or_(own, and_(Import.state == ImportState.DONE, Import.rows_added > 0)))
         .order_by((Import.campaign_id == row.campaign_id).desc(), Import.id.desc())
         .limit(_LOOKED_BACK)
     )

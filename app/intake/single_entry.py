@@ -21,6 +21,7 @@ from app.intake.longest_sms import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
+from app.states.vocabulary import ImportState
 from app.values.japan_time import TOKYO
 
 _FILENAME = "画面から入力"
@@ -48,7 +49,7 @@ def form_of(campaign: Campaign) -> Form:
     """Return what a campaign needs of one recipient. Raises imports.Refused where only a file will do."""
     last = db.session.scalar(
         select(Import)
-        .where(Import.campaign_id == campaign.id, Import.state == "done", Import.rows_added > 0)
+        .where(Import.campaign_id == campaign.id, Import.state == ImportState.DONE, Import.rows_added > 0)
         .order_by((Import.byte_count > 0).desc(), Import.id.desc())  # a file's columns before those of a form
         .limit(1)
     )
@@ -113,7 +114,7 @@ def _put_down(connection: Connection, way: entry.Way, form: Form, warnings: int,
     row = {
         "tenant_id": way.tenant_id,
         "campaign_id": way.campaign_id,
-        "state": "done",
+        "state": str(ImportState.DONE),
         "filename": _FILENAME,
         # no file can be the same again
         "content_digest": vault.content_digest(way.tenant_id, os.urandom(16)),

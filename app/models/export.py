@@ -14,7 +14,7 @@ from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 class Export(TenantOwned, Model):
     """書き出し: one file, made by a job from the people that `selection` names.
 
-    queued 作成待ち → running 作成中 → done 完成 | failed 失敗 | cancelled 取消; done → expired 期限切れ.
+    `state` is a word of EXPORT (`app.states.vocabulary`); a trigger refuses other moves than its.
 
     `columns` null stands for all of them. `replaced` counts the characters that the encoding could not hold.
     """

@@ -14,7 +14,7 @@ from app.models.campaign import Campaign
 class Import(TenantOwned, Model):
     """取込: one uploaded file.
 
-    mapping 列の確認 → queued 取込待ち → running 取込中 → done 完了 | failed 失敗 | cancelled 取消.
+    `state` is a word of IMPORT (`app.states.vocabulary`); a trigger refuses other moves than its.
 
     `notices` say in Japanese who of a taken list is written to by other campaigns too. `longest` tells whose SMS of a
     taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).

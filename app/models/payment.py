@@ -75,7 +75,7 @@ class Payment(TenantOwned, Model):
     attempt: Mapped[int]
     reference: Mapped[str] = mapped_column(Text, unique=True)
     provider_id: Mapped[str | None] = mapped_column(Text)
-    # the payment vocabulary's word
+    # a word of PAYMENT_ATTEMPT or, without an account, of PAYMENT_BY_HAND; triggers refuse other moves than theirs
     state: Mapped[str] = mapped_column(Text, server_default="started")
     amount_yen: Mapped[int] = mapped_column(BigInteger)
     # how it was paid, in the provider's word, or in staff's for a 消込

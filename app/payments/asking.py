@@ -22,6 +22,8 @@ from app.accounts import Unusable
 from app.payments.attempts import DUE, PATIENCE, UNDER_WAY, put_off
 from app.payments.confirm import confirm
 from app.payments.gateway import LEFT_ALONE, NoAnswer
+from app.states.transitions import move_attempt
+from app.states.vocabulary import PaymentAttemptState
 from app.vault import CannotOpen
 
 # a job begins questions for so long, seconds, then another goes on: others wait for this worker too
@@ -138,7 +140,7 @@ def _ask(claim: _Claim) -> bool:
     """Ask about one payment; return whether there was an answer."""
     probing = claim.is_account_silent and claim.unanswered == 0
     try:
-        confirm(claim.payment_id, timeout_s=_PROBE_S if probing else None)
+        charge = confirm(claim.payment_id, timeout_s=_PROBE_S if probing else None)
     except (NoAnswer, Unusable, CannotOpen) as fault:
         _log.warning("payment not confirmed", payment_id=claim.payment_id, reason=str(fault))
         _not_answered(claim, fault)
@@ -148,20 +150,21 @@ def _ask(claim: _Claim) -> bool:
         with suppress(SQLAlchemyError):  # else its claim lapses
             _not_answered(claim, NoAnswer("fault", final=True))
         return False
-    _answered(claim)
+    _answered(claim, has_page=charge is not None)
     return True
 
 
-def _answered(claim: _Claim) -> None:
+def _answered(claim: _Claim, *, has_page: bool) -> None:
     """Plan the next question, and put away what is done: an event that came since the claim stays as it is."""
     with tenancy.transaction() as connection:
+        if not has_page:  # it ends with its time
+            lapsed = "provider_id IS NULL AND expires_at < now()"
+            expired, started = PaymentAttemptState.EXPIRED, [PaymentAttemptState.STARTED]
+            move_attempt(connection, claim.payment_id, expired, sources=started, only=lapsed)
         connection.execute(
             text(f"""
                 UPDATE payment p SET asking_until = NULL, unanswered = 0, unanswered_since = NULL,
                     told_at = CASE WHEN p.told_at > :at THEN p.told_at END,
-                    -- one that never got a page ends with its time
-                    state = CASE WHEN p.state = 'started' AND p.provider_id IS NULL AND p.expires_at < now()
-                        THEN 'expired' ELSE p.state END,
                     ask_at = CASE
                         WHEN p.told_at > :at THEN p.ask_at
                         WHEN {UNDER_WAY} THEN now() + least(

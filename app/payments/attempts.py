@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app import tenancy
 from app.extensions import vault
-from app.states.vocabulary import PaymentState
+from app.states.vocabulary import PaymentAttemptState
 from app.vault import Place
 
 
@@ -35,7 +35,7 @@ class Attempt:
     id: int
     attempt: int
     reference: str
-    state: PaymentState
+    state: PaymentAttemptState
     amount_yen: int
     method: str
     problem: str
@@ -114,10 +114,10 @@ def that_counts(recipient_id: int) -> Attempt | None:
         receipts = _receipts(connection, recipient_id) if row is not None and row.twice else ()
     if row is None:
         return None
-    told = row._asdict() | {"state": PaymentState(row.state), "receipts": receipts}
+    told = row._asdict() | {"state": PaymentAttemptState(row.state), "receipts": receipts}
     del told["twice"]
     tenant_id, sealed = told.pop("tenant_id"), told.pop("url_sealed")
-    if row.state == PaymentState.PENDING and sealed is not None:
+    if row.state == PaymentAttemptState.PENDING and sealed is not None:
         told["slip_url"] = vault.open_text(sealed, url_place(tenant_id, row.id))
     return Attempt(**told)
 

@@ -21,15 +21,15 @@ from app.accounts import Unusable
 from app.extensions import vault
 from app.payments import bulkhead, gateway
 from app.payments.attempts import url_place
-from app.payments.confirm import confirm, end, record
+from app.payments.confirm import confirm, drop_without_page, end, record
 from app.payments.gateway import NoAnswer
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.states.transitions import Step, move, note
-from app.states.vocabulary import PAYMENT, PaymentState
+from app.states.transitions import Step, move, move_attempt, note
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
 _PAGE_LIFE = timedelta(hours=1)
 # a page with less time left than this is not shown any more
@@ -223,7 +223,7 @@ def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Be
         if going_on is not None:
             return going_on
         attempt = last.newest + 1
-        _abandon(connection, last)
+        drop_without_page(connection, last.id)
     if not person.active:
         return Outcome.REFUSED
     return _new_attempt(connection, person, attempt, provider, now)
@@ -231,9 +231,9 @@ def _begin_in(connection: Connection, recipient_id: int, generation: int) -> _Be
 
 def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: datetime) -> _Begun | Outcome | None:
     """Return what the last attempt allows; None when it is over and the next may begin."""
-    if last.looked_at or last.state == PaymentState.PENDING:
+    if last.looked_at or last.state == PaymentAttemptState.PENDING:
         return Outcome.CLOSED
-    if last.state != PaymentState.STARTED:
+    if last.state != PaymentAttemptState.STARTED:
         return None
     if last.provider_id is not None:
         # an end that the provider could not be asked about is not ours to guess
@@ -248,13 +248,6 @@ def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: dat
 
 def _least_left(provider: PaymentProvider) -> timedelta:
     return _LEAST_LEFT if provider.tells_end else _LEAST_LEFT_UNENDED
-
-
-def _abandon(connection: Connection, last: Row[Any]) -> None:
-    connection.execute(
-        text("UPDATE payment SET state = 'cancelled' WHERE id = :id AND state = 'started' AND provider_id IS NULL"),
-        {"id": last.id},
-    )
 
 
 def _new_attempt(
@@ -360,15 +353,12 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
 def _give_up(payment_id: int, code: str) -> None:
     """End an attempt that the provider refuses for good; no page was opened for it."""
     with tenancy.transaction() as connection:
-        row = connection.execute(
-            text("""
-                UPDATE payment SET state = 'failed' WHERE id = :id AND state = 'started' AND provider_id IS NULL
-                RETURNING tenant_id, campaign_id, recipient_id, attempt
-            """),
-            {"id": payment_id},
-        ).first()
-        if row is None:
+        failed, started = PaymentAttemptState.FAILED, [PaymentAttemptState.STARTED]
+        if not move_attempt(connection, payment_id, failed, sources=started, only="provider_id IS NULL"):
             return
+        row = connection.execute(
+            text("SELECT tenant_id, campaign_id, recipient_id, attempt FROM payment WHERE id = :id"), {"id": payment_id}
+        ).one()
         note(
             connection,
             PAYMENT.name,

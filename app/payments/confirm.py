@@ -23,18 +23,18 @@ from app.payments.attempts import put_off, url_place
 from app.payments.gateway import NoAnswer
 from app.payments.review import Problem
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
-from app.states.transitions import Step, move
-from app.states.vocabulary import PAYMENT, PaymentState
+from app.states.transitions import Step, move, move_attempt
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
 CURRENCY = "jpy"
 
 _STATES = {
-    ChargeStatus.PENDING: PaymentState.PENDING,
-    ChargeStatus.PAID: PaymentState.PAID,
-    ChargeStatus.FAILED: PaymentState.FAILED,
-    ChargeStatus.EXPIRED: PaymentState.EXPIRED,
-    ChargeStatus.CANCELLED: PaymentState.CANCELLED,
-    ChargeStatus.REFUNDED: PaymentState.REFUNDED,
+    ChargeStatus.PENDING: PaymentAttemptState.PENDING,
+    ChargeStatus.PAID: PaymentAttemptState.PAID,
+    ChargeStatus.FAILED: PaymentAttemptState.FAILED,
+    ChargeStatus.EXPIRED: PaymentAttemptState.EXPIRED,
+    ChargeStatus.CANCELLED: PaymentAttemptState.CANCELLED,
+    ChargeStatus.REFUNDED: PaymentAttemptState.REFUNDED,
 }
 # an answer of these kinds says that money moves: it must name what it is for
 _ABOUT_MONEY = {ChargeStatus.PENDING, ChargeStatus.PAID, ChargeStatus.REFUNDED}
@@ -61,7 +61,7 @@ class _Payment:
     attempt: int
     reference: str
     provider_id: str
-    state: PaymentState
+    state: PaymentAttemptState
     amount_yen: int
     problem: str
     created_at: datetime
@@ -100,10 +100,7 @@ def end(payment_id: int) -> Charge | None:
     still come, its page is nobody's. Gives what the provider said, None without a page. Raises NoAnswer, Unusable.
     """
     with tenancy.transaction() as connection:
-        connection.execute(
-            text("UPDATE payment SET state = 'cancelled' WHERE id = :id AND state = 'started' AND provider_id IS NULL"),
-            {"id": payment_id},
-        )
+        drop_without_page(connection, payment_id)
         row = connection.execute(
             text("SELECT payment_account_id, provider_id, expires_at FROM payment WHERE id = :id"), {"id": payment_id}
         ).one()
@@ -120,6 +117,12 @@ def end(payment_id: int) -> Charge | None:
         charge = _ask(payment_id, *gateway.open_account(row.payment_account_id), row)
     record(payment_id, charge, asked_at)
     return charge
+
+
+def drop_without_page(connection: Connection, payment_id: int) -> None:
+    """Cancel an attempt that never got a page; one that has a page stands as it is."""
+    cancelled, started = PaymentAttemptState.CANCELLED, [PaymentAttemptState.STARTED]
+    move_attempt(connection, payment_id, cancelled, sources=started, only="provider_id IS NULL")
 
 
 def brings_money(payment_id: int, charge: Charge | None) -> bool:
@@ -199,7 +202,7 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
-        if payment.problem and payment.state not in {PaymentState.PAID, PaymentState.REFUNDED}:
+        if payment.problem and payment.state not in {PaymentAttemptState.PAID, PaymentAttemptState.REFUNDED}:
             return
         overtaken = payment.answered_at is not None and asked_at < payment.answered_at
         if overtaken and charge.status not in {ChargeStatus.PAID, ChargeStatus.REFUNDED}:
@@ -224,8 +227,8 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
                 )
             return
         to = _STATES[charge.status]
-        if to is PaymentState.REFUNDED and payment.state is not PaymentState.PAID:
-            _enter(connection, payment, PaymentState.PAID, charge, now)
+        if to is PaymentAttemptState.REFUNDED and payment.state is not PaymentAttemptState.PAID:
+            _enter(connection, payment, PaymentAttemptState.PAID, charge, now)
         _enter(connection, payment, to, charge, now)
         if not overtaken:
             review.look_at_money(connection, payment.id, charge, now)
@@ -245,7 +248,7 @@ def _locked(connection: Connection, payment_id: int) -> _Payment:
         """),
         {"id": payment_id},
     ).one()
-    return _Payment(**row._asdict() | {"state": PaymentState(row.state)})
+    return _Payment(**row._asdict() | {"state": PaymentAttemptState(row.state)})
 
 
 def _differences(payment: _Payment, charge: Charge) -> list[str]:
@@ -261,46 +264,38 @@ def _differences(payment: _Payment, charge: Charge) -> list[str]:
     return [name for name, theirs, ours in pairs if theirs != ours and (required or theirs is not None)]
 
 
-def _enter(connection: Connection, payment: _Payment, to: PaymentState, charge: Charge, now: datetime) -> None:
-    if to is PaymentState.PENDING and _another(connection, payment, "state IN ('started', 'pending')"):
+def _enter(connection: Connection, payment: _Payment, to: PaymentAttemptState, charge: Charge, now: datetime) -> None:
+    if to is PaymentAttemptState.PENDING and _another(connection, payment, "state IN ('started', 'pending')"):
         review.put_aside(connection, payment.id, Problem.PENDING_BESIDE, now)
         return
-    at = paid_at(charge, payment.created_at, now) if to is PaymentState.PAID else now
+    at = paid_at(charge, payment.created_at, now) if to is PaymentAttemptState.PAID else now
+    columns: dict[str, object] = {}
+    if charge.method is not None:
+        columns["method"] = charge.method
+    if charge.pay_by is not None:
+        columns["pay_by"] = charge.pay_by
+    if to is PaymentAttemptState.PENDING:
+        columns["url_sealed"] = _slip(payment, charge)
+    if to is PaymentAttemptState.PAID:
+        columns["paid_at"] = at
     # a person may pay after a refund, by another attempt; the attempt given back never counts as paid again
-    sources = [state for state in PAYMENT.sources(to) if state != PaymentState.REFUNDED]
-    entered = connection.execute(
-        text("""
-            UPDATE payment SET state = :to, method = coalesce(:method, method), pay_by = coalesce(:pay_by, pay_by),
-                   url_sealed = CASE WHEN :to = 'pending' THEN CAST(:url AS bytea) ELSE url_sealed END,
-                   paid_at = CASE WHEN :to = 'paid' THEN CAST(:at AS timestamptz) ELSE paid_at END
-            WHERE id = :id AND state = ANY(:sources) RETURNING id
-        """),
-        {
-            "id": payment.id,
-            "to": str(to),
-            "sources": sources,
-            "method": charge.method,
-            "pay_by": charge.pay_by,
-            "url": _slip(payment, charge) if to is PaymentState.PENDING else None,
-            "at": at,
-        },
-    ).first()
-    if entered is None:
+    sources = [state for state in PaymentAttemptState if state is not PaymentAttemptState.REFUNDED]
+    if not move_attempt(connection, payment.id, to, sources=sources, columns=columns):
         return
-    if to is PaymentState.REFUNDED:
+    if to is PaymentAttemptState.REFUNDED:
         review.drop(connection, payment.id, Problem.PAID_TWICE)
         review.resolve_twice(connection, payment.recipient_id)
-    if to is PaymentState.PAID and _another(connection, payment, "state = 'paid'"):
+    if to is PaymentAttemptState.PAID and _another(connection, payment, "state = 'paid'"):
         review.put_aside(connection, payment.id, Problem.PAID_TWICE, now)
         return
     # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
     # payments given back leaves the other
     later = "attempt > :attempt AND payment_account_id IS NOT NULL"
-    others = {PaymentState.PAID: "false", PaymentState.REFUNDED: "state = 'paid'"}.get(to, later)
+    others = {PaymentAttemptState.PAID: "false", PaymentAttemptState.REFUNDED: "state = 'paid'"}.get(to, later)
     if _another(connection, payment, others):
         return
     detail = {"payment_id": payment.id, "attempt": payment.attempt, "method": charge.method or ""}
-    move(connection, PAYMENT, to, [Step(payment.recipient_id, at, detail)], actor="provider")
+    move(connection, PAYMENT, PaymentState(to), [Step(payment.recipient_id, at, detail)], actor="provider")
 
 
 def paid_at(charge: Charge, began_at: datetime, now: datetime) -> datetime:
@@ -329,5 +324,5 @@ def set_aside(payment_id: int, problem: str) -> None:
     """Put an attempt under way aside for a person to look at."""
     with tenancy.transaction() as connection:
         payment = _locked(connection, payment_id)
-        if payment.state in {PaymentState.STARTED, PaymentState.PENDING}:
+        if payment.state in {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}:
             review.put_aside(connection, payment.id, problem, datetime.now(UTC))

@@ -18,8 +18,8 @@ from app.payments.confirm import end
 from app.payments.gateway import NoAnswer
 from app.payments.review import resolve_twice
 from app.problems import Kind, Refused
-from app.states.transitions import Step, move
-from app.states.vocabulary import PAYMENT, PaymentState
+from app.states.transitions import Step, cancel_by_hand, move
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
 # how money came: kept as the payment's method
 BY_HAND = {
@@ -109,7 +109,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
             text("""
                 INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
                                      method, reason, paid_at)
-                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, 'paid', :amount_yen,
+                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, :paid, :amount_yen,
                         :method, :reason, :now)
                 RETURNING id
             """),
@@ -121,6 +121,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
                 "reference": references.by_hand(
                     references.mark(person.link_secret, person.key), recipient_id, person.attempt
                 ),
+                "paid": str(PaymentAttemptState.PAID),
                 "amount_yen": money.yen,
                 "method": money.method,
                 "reason": money.reason,
@@ -159,17 +160,15 @@ def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
             text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
             {"id": payment_id},
         )
+        if not cancel_by_hand(connection, payment_id):
+            raise Refused(_NOT_SETTLED())
         row = connection.execute(
             text("""
-                UPDATE payment SET state = 'cancelled', problem = '',
-                       reason = reason || '（取り消した理由：' || :reason || '）'
-                WHERE id = :id AND state = 'paid' AND payment_account_id IS NULL
-                RETURNING recipient_id, attempt, amount_yen
+                UPDATE payment SET problem = '', reason = reason || '（取り消した理由：' || :reason || '）'
+                WHERE id = :id RETURNING recipient_id, attempt, amount_yen
             """),
             {"id": payment_id, "reason": reason},
-        ).first()
-        if row is None:
-            raise Refused(_NOT_SETTLED())
+        ).one()
         detail = {"payment_id": payment_id, "attempt": row.attempt, "by_hand": True}
         audit.record(
             connection,
@@ -193,7 +192,7 @@ def _stand_as_before(
         """),
         {"id": recipient_id},
     ).first()
-    if left is not None and left.state == PaymentState.PAID:
+    if left is not None and left.state == PaymentAttemptState.PAID:
         connection.execute(
             text("UPDATE recipient SET paid_at = :at WHERE id = :id"), {"id": recipient_id, "at": left.paid_at}
         )
@@ -205,7 +204,11 @@ def _stand_as_before(
         [Step(recipient_id, now, detail, {"paid_at": None})],
         actor=actor,
     )
-    steps = {None: [], "started": [PaymentState.STARTED], "pending": [PaymentState.STARTED, PaymentState.PENDING]}
+    steps = {
+        None: [],
+        PaymentAttemptState.STARTED: [PaymentState.STARTED],
+        PaymentAttemptState.PENDING: [PaymentState.STARTED, PaymentState.PENDING],
+    }
     state = PaymentState.UNPAID
     for state in steps[left.state if left is not None else None]:
         move(connection, PAYMENT, state, [Step(recipient_id, now, detail)], actor=actor)

@@ -35,8 +35,8 @@ from app.providers.payments.base import (
 from app.setback import beat, doubt, hold_reasons
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
-from app.states.transitions import Step, move, note
-from app.states.vocabulary import PAYMENT, PaymentState
+from app.states.transitions import Step, move, move_attempt, note
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
 _AWAY = Kind(
     "payment_site_away",
@@ -83,6 +83,9 @@ _NOW_TO_LOOK_AT = Kind(
     "送信先の画面の説明に沿って確かめてください。",
 )
 
+_UNDER_WAY = {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}
+_HAS_MONEY = {PaymentAttemptState.PAID, PaymentAttemptState.REFUNDED}
+
 _REFUND_TRIES = 2
 _REFUND_PAUSE_S = 1.0
 
@@ -120,14 +123,14 @@ def refund(payment_id: int, *, actor: str) -> Given:
     if charge.status is ChargeStatus.PAID and request is not None:
         status = _give_back(provider, account, request, payment_id)
         if status is RefundStatus.FAILED:
-            if _state_now(payment_id) is PaymentState.REFUNDED:
+            if _state_now(payment_id) is PaymentAttemptState.REFUNDED:
                 return Given.DONE
             if asked_before:
                 raise Refused(_ASKED_BEFORE())
             _unwant(payment_id, at)
             raise Refused(_SITE_REFUSES())
         taken = status is not None
-    if _state_now(payment_id) is PaymentState.REFUNDED:
+    if _state_now(payment_id) is PaymentAttemptState.REFUNDED:
         return Given.DONE
     return Given.PENDING if taken else Given.UNKNOWN
 
@@ -181,7 +184,7 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
         ).one()
         if row.payment_account_id is None:
             raise Refused(_NO_SITE())
-        if row.state != PaymentState.PAID:
+        if row.state != PaymentAttemptState.PAID:
             raise Refused(_NOT_PAID())
         asked_before = row.refund_asked_at is not None
         number = row.refund_attempt + (0 if asked_before else 1)
@@ -231,7 +234,7 @@ def _yen(charge: Charge) -> str:
     return f"（{charge.amount:,}円）" if is_yen else ""
 
 
-def _state_now(payment_id: int) -> PaymentState:
+def _state_now(payment_id: int) -> PaymentAttemptState:
     """Return the state once the provider was asked; without its answer, as it was."""
     try:
         confirm(payment_id)
@@ -240,10 +243,10 @@ def _state_now(payment_id: int) -> PaymentState:
     return _state(payment_id)
 
 
-def _state(payment_id: int) -> PaymentState:
+def _state(payment_id: int) -> PaymentAttemptState:
     with tenancy.transaction() as connection:
         found = connection.execute(text("SELECT state FROM payment WHERE id = :id"), {"id": payment_id}).scalar_one()
-    return PaymentState(found)
+    return PaymentAttemptState(found)
 
 
 def _problem(payment_id: int) -> str:
@@ -253,13 +256,13 @@ def _problem(payment_id: int) -> str:
 
 
 @bulkhead.person_waits()
-def cancel(payment_id: int, *, actor: str) -> PaymentState:
+def cancel(payment_id: int, *, actor: str) -> PaymentAttemptState:
     """End an attempt under way at the payment provider; give where it stands then. Commits. Raises Refused."""
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("SELECT recipient_id, state FROM payment WHERE id = :id FOR UPDATE"), {"id": payment_id}
         ).one()
-        if row.state not in {PaymentState.STARTED, PaymentState.PENDING}:
+        if row.state not in _UNDER_WAY:
             raise Refused(_NOT_OPEN())
         audit.record(
             connection,
@@ -276,7 +279,7 @@ def cancel(payment_id: int, *, actor: str) -> PaymentState:
     state = _state(payment_id)
     if _problem(payment_id):
         raise Refused(_NOW_TO_LOOK_AT())
-    if state in {PaymentState.STARTED, PaymentState.PENDING}:
+    if state in _UNDER_WAY:
         raise Refused(_NOT_CANCELLABLE())
     return state
 
@@ -314,19 +317,14 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         ).one()
         if not row.problem:
             raise Refused(_NOTHING_TO_REVIEW())
-        may_pay_anew = PaymentState.PAID not in {row.state, person.payment_state} and row.state != PaymentState.REFUNDED
+        may_pay_anew = person.payment_state != PaymentState.PAID and row.state not in _HAS_MONEY
         if may_pay_anew and away:
             raise Refused(_AWAY())
         if may_pay_anew and not paid and charge is not None and charge.status is ChargeStatus.PAID:
             raise Refused(_MISFIT(money=_yen(charge)))
         detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": row.problem}
         connection.execute(
-            text("""
-                UPDATE payment SET problem = '', refund_asked_at = NULL,
-                       state = CASE WHEN state IN ('started', 'pending') AND NOT :paid THEN 'cancelled' ELSE state END
-                WHERE id = :id
-            """),
-            {"id": payment_id, "paid": paid},
+            text("UPDATE payment SET problem = '', refund_asked_at = NULL WHERE id = :id"), {"id": payment_id}
         )
         note(
             connection,
@@ -339,7 +337,8 @@ def looked_at(payment_id: int, *, actor: str) -> None:
             actor=actor,
             detail=detail,
         )
-        if row.state in {PaymentState.STARTED, PaymentState.PENDING} and not paid:
+        if row.state in _UNDER_WAY and not paid:
+            move_attempt(connection, payment_id, PaymentAttemptState.CANCELLED)
             sources = [PaymentState.STARTED, PaymentState.PENDING]
             steps = [Step(row.recipient_id, now, detail)]
             move(connection, PAYMENT, PaymentState.CANCELLED, steps, actor=actor, sources=sources)

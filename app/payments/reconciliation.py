@@ -32,7 +32,7 @@ from app.providers.payments.base import (
     day_bounds,
 )
 from app.setback import doubt
-from app.states.vocabulary import PaymentState
+from app.states.vocabulary import PaymentAttemptState
 from app.tenancy import lookup
 from app.values.japan_time import TOKYO
 
@@ -54,7 +54,7 @@ _SETTLED = timedelta(hours=1)
 _ANYBODYS = "SELECT true FROM payment WHERE reference = %s"
 
 _MONEY = {ChargeStatus.PAID, ChargeStatus.REFUNDED}
-_HAVE_MONEY = {PaymentState.PAID, PaymentState.REFUNDED}
+_HAVE_MONEY = {PaymentAttemptState.PAID, PaymentAttemptState.REFUNDED}
 
 _log = structlog.get_logger()
 
@@ -191,15 +191,15 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
             in_vain = 0
             if told is not None and told.status in _MONEY and told.reference == row.reference:
                 _compare(tenant_id, account_id, day, told)
-            elif told is not None and row.state == PaymentState.PAID:
+            elif told is not None and row.state == PaymentAttemptState.PAID:
                 _tell_missing(tenant_id, account_id, day, row)
         except (NoAnswer, Unusable) as fault:
             if not (isinstance(fault, NoAnswer) and fault.final):
                 in_vain += 1
                 continue
-            if row.state in {PaymentState.STARTED, PaymentState.PENDING}:
+            if row.state in {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}:
                 set_aside(row.id, Problem.UNKNOWN)
-            elif row.state == PaymentState.PAID:
+            elif row.state == PaymentAttemptState.PAID:
                 _tell_missing(tenant_id, account_id, day, row)
 
 
@@ -265,7 +265,7 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
         else:
             _agreed(account_id, charge.reference, [str(Kind.UNKNOWN)])
         return
-    told_as = PaymentState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentState.PAID
+    told_as = PaymentAttemptState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentAttemptState.PAID
     # what was given back or contested since is not told here: it becomes 要確認 by the provider's own answer
     agrees = row.state == told_as and charge.amount_refunded == row.refunded_yen and not _is_contested_anew(charge, row)
     if not agrees and row.provider_id is not None:

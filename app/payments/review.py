@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app.providers.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
-from app.states.transitions import Step, move, note
-from app.states.vocabulary import PAYMENT, PaymentState
+from app.states.transitions import Step, move, move_attempt, note
+from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
 SEPARATOR = "; "
 
@@ -99,10 +99,10 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
         """),
         {"id": payment_id},
     ).one()
-    if row.state not in {PaymentState.PAID, PaymentState.REFUNDED}:
+    if row.state not in {PaymentAttemptState.PAID, PaymentAttemptState.REFUNDED}:
         return
     back = row.refunded_yen if charge.amount_refunded is None else charge.amount_refunded
-    if charge.status is ChargeStatus.PAID and row.state == PaymentState.REFUNDED:
+    if charge.status is ChargeStatus.PAID and row.state == PaymentAttemptState.REFUNDED:
         # what had gone back came back to the company
         if back < row.refunded_yen:
             _come_back(connection, payment_id, now)
@@ -127,12 +127,14 @@ def _come_back(connection: Connection, payment_id: int, now: datetime) -> None:
 
     Raises the alarm each time. Beside another payment of the person's it is one too many.
     """
+    paid, refunded = PaymentAttemptState.PAID, [PaymentAttemptState.REFUNDED]
+    move_attempt(connection, payment_id, paid, sources=refunded, columns={"refund_asked_at": None})
     row = connection.execute(
         text("""
-            UPDATE payment p SET state = 'paid', refund_asked_at = NULL WHERE id = :id
-            RETURNING recipient_id, attempt, paid_at, EXISTS (
+            SELECT recipient_id, attempt, EXISTS (
                 SELECT FROM payment o WHERE o.recipient_id = p.recipient_id AND o.id <> p.id AND o.state = 'paid'
             ) AS is_one_too_many
+            FROM payment p WHERE id = :id
         """),
         {"id": payment_id},
     ).one()

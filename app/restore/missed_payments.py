@@ -18,6 +18,7 @@ from app.payments.confirm import confirm
 from app.payments.gateway import NoAnswer
 from app.providers.payments.base import Charge, ChargeStatus, day_bounds
 from app.setback.provider_listing import Unasked
+from app.states.vocabulary import PaymentAttemptState
 from app.values.japan_time import TOKYO
 
 _REFERENCE = re.compile(r"([0-9A-Za-z_-]{1,20})\.([0-9]{1,18})\.p([0-9]{1,9})", re.ASCII)
@@ -100,7 +101,7 @@ def _begin(tenant_id: int, account_id: int, charge: Charge, began_at: datetime) 
                 "provider_id": charge.provider_id,
                 "amount_yen": person.amount_yen or charge.amount,
                 # one attempt at a time: beside another that is open it stands as over, until it brings money
-                "state": "expired" if person.open else "started",
+                "state": str(PaymentAttemptState.EXPIRED if person.open else PaymentAttemptState.STARTED),
                 "expires_at": charge.expires_at,
                 "began_at": began_at,
             },

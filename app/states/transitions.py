@@ -1,4 +1,7 @@
-"""The one way in which a state changes: the state, the time of the step and its event in one statement."""
+"""The one way in which a state changes: the state, the time of the step and its event in one statement.
+
+Attempts to pay, imports and exports have no events of their own: theirs are a person's, or entries of the audit.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +15,22 @@ from sqlalchemy import text
 
 from app.db import Executor
 from app.states import bulk_values
-from app.states.vocabulary import CAMPAIGN, SMS, CampaignState, PageState, PaymentState, SmsState, Track
+from app.states.vocabulary import (
+    CAMPAIGN,
+    EXPORT,
+    IMPORT,
+    PAYMENT_ATTEMPT,
+    PAYMENT_BY_HAND,
+    SMS,
+    CampaignState,
+    ExportState,
+    ImportState,
+    PageState,
+    PaymentAttemptState,
+    PaymentState,
+    SmsState,
+    Track,
+)
 
 # The column that keeps a step's time. The page and payment tracks keep the first time, SMS the latest.
 STEP_TIMES: Mapping[tuple[str, str], str] = {
@@ -31,6 +49,14 @@ STEP_TIMES: Mapping[tuple[str, str], str] = {
     ("payment", PaymentState.PAID): "paid_at",
 }
 _LATEST = {"sms"}
+# The same of imports and exports: the latest beginning, the first end.
+_FINISHED = "finished_at = coalesce(finished_at, :at)"
+_ROW_TIMES: Mapping[str, str] = {
+    "running": "started_at = :at",
+    "done": _FINISHED,
+    "failed": _FINISHED,
+    "cancelled": _FINISHED,
+}
 
 # Other columns of a recipient that may be set with a move, with their types.
 _COLUMNS = {
@@ -90,9 +116,6 @@ def move(
     """
     if not steps:
         return set()
-    allowed = track.sources(to)
-    if sources is not None:
-        allowed = [state for state in allowed if state in {str(source) for source in sources}]
     names = list(steps[0].columns)
     sets = [f"{track.name}_state = :to"]
     if timed and (time_column := STEP_TIMES.get((track.name, to))):
@@ -122,7 +145,7 @@ def move(
         SELECT tenant_id, campaign_id, id, :track, :to, at, :actor, detail FROM moved
         RETURNING recipient_id
     """  # noqa: S608
-    values |= {"sources": allowed, "to": str(to), "track": track.name, "actor": actor}
+    values |= {"sources": _allowed(track, to, sources), "to": str(to), "track": track.name, "actor": actor}
     if fence is not None:
         values["fence"] = fence
     return set(executor.execute(text(statement), values).scalars())
@@ -142,7 +165,6 @@ def move_campaign(
 
     `source` is the one state to leave from, where the vocabulary allows more.
     """
-    allowed = CAMPAIGN.sources(to)
     times = {CampaignState.SENDING: "launched_at", CampaignState.COMPLETED: "completed_at"}
     kept = {CampaignState.SENDING: "coalesce(launched_at, :at)", CampaignState.COMPLETED: ":at"}
     more = f", {times[to]} = {kept[to]}" if to in times else ""
@@ -159,7 +181,7 @@ def move_campaign(
         "at": at,
         "actor": actor,
         "detail": Jsonb(detail) if detail is not None else None,
-        "sources": allowed if source is None else [state for state in allowed if state == source],
+        "sources": _allowed(CAMPAIGN, to, None if source is None else [source]),
     }
     return executor.execute(text(statement), values).first() is not None
 
@@ -242,3 +264,88 @@ def move_all(
         values["reminder_id"] = chosen.reminder_id
     executor.execute(text(lock), values)
     return int(executor.execute(text(statement), values).scalar_one())
+
+
+def move_attempt(
+    executor: Executor,
+    payment_id: int,
+    to: PaymentAttemptState,
+    *,
+    sources: Sequence[PaymentAttemptState] | None = None,
+    only: str = "true",
+    columns: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Move an attempt to pay, one that has an account, to `to`; return whether it moved.
+
+    `sources` narrows the states to leave from, `only` (a condition on the payment, of our own words) the payments.
+    `columns` are set with the state. Where its person stands is a track of theirs, moved by `move`.
+    """
+    which = f"payment_account_id IS NOT NULL AND {only}"
+    return _move_row(executor, "payment", PAYMENT_ATTEMPT, payment_id, to, sources=sources, only=which, columns=columns)
+
+
+def cancel_by_hand(executor: Executor, payment_id: int) -> bool:
+    """Take back money that was recorded by hand; return whether it stood as paid."""
+    cancelled = PaymentAttemptState.CANCELLED
+    which = "payment_account_id IS NULL"
+    return _move_row(executor, "payment", PAYMENT_BY_HAND, payment_id, cancelled, only=which)
+
+
+def move_import(
+    executor: Executor,
+    import_id: int,
+    to: ImportState,
+    *,
+    at: datetime,
+    sources: Sequence[ImportState] | None = None,
+    columns: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Move an import to `to`, with the time of its beginning or end; return whether it moved.
+
+    `sources` narrows the states to leave from; `columns` are set with the state.
+    """
+    return _move_row(executor, "import", IMPORT, import_id, to, sources=sources, columns=columns, at=at)
+
+
+def move_export(
+    executor: Executor,
+    export_id: int,
+    to: ExportState,
+    *,
+    at: datetime,
+    sources: Sequence[ExportState] | None = None,
+    columns: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Move an export as `move_import` moves an import."""
+    return _move_row(executor, "export", EXPORT, export_id, to, sources=sources, columns=columns, at=at)
+
+
+def _move_row(  # noqa: PLR0913 - what a move is
+    executor: Executor,
+    table: str,
+    track: Track,
+    row_id: int,
+    to: StrEnum,
+    *,
+    sources: Sequence[StrEnum] | None = None,
+    only: str = "true",
+    columns: Mapping[str, Any] = MappingProxyType({}),
+    at: datetime | None = None,
+) -> bool:
+    """Move one row of a table whose `state` is the track's, where the vocabulary allows it."""
+    sets = ["state = :to", *(f"{name} = :set_{name}" for name in columns)]
+    if at is not None and to in _ROW_TIMES:
+        sets.append(_ROW_TIMES[to])
+    # the names are our own words
+    statement = f"""
+        UPDATE {table} SET {", ".join(sets)} WHERE id = :id AND state = ANY(:sources) AND {only} RETURNING id
+    """  # noqa: S608
+    values = {f"set_{name}": value for name, value in columns.items()}
+    values |= {"id": row_id, "to": str(to), "at": at, "sources": _allowed(track, to, sources)}
+    return executor.execute(text(statement), values).first() is not None
+
+
+def _allowed(track: Track, to: StrEnum, sources: Sequence[StrEnum] | None) -> list[str]:
+    """Name the states to leave from: the vocabulary's, narrowed by `sources` and never widened."""
+    allowed = track.sources(to)
+    return allowed if sources is None else [state for state in allowed if state in {str(source) for source in sources}]

@@ -50,7 +50,7 @@ def test_both_books_alike_hold(stand: Stand, verdict: Any) -> None:
     ("damage", "seen"),
     [
         ("UPDATE recipient SET payment_state = 'started'", (1, 1, 0, 12_000, False)),
-        ("UPDATE payment SET state = 'expired'", (1, 1, 0, 12_000, False)),
+        ("UPDATE payment SET state = 'refunded'", (1, 1, 0, 12_000, False)),
         ("UPDATE payment SET problem = 'paid twice'", (1, 1, 0, 12_000, False)),
         ("UPDATE payment SET amount_yen = 11999", (1, 1, 0, 12_000, False)),
         (
@@ -71,7 +71,7 @@ def test_what_is_wrong_here_is_seen(stand: Stand, verdict: Any, damage: str, see
 def test_a_second_charge_at_the_site_is_seen(stand: Stand, verdict: Any) -> None:
     stand.confirm()
     # as if the database had forgotten: the person is led to another page, and pays there
-    stand.database.execute("UPDATE payment SET state = 'expired', reference = reference || '.x'")
+    stand.database.execute("UPDATE payment SET state = 'refunded', reference = reference || '.x'")
     stand.database.execute("UPDATE recipient SET payment_state = 'expired'")
     stand.press()
     stand.choose("credit_card")

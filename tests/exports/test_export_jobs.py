@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask, current_app
+from sqlalchemy.exc import OperationalError
 
 from app import tenancy
 from app.exports import columns, export_jobs, status_file
@@ -75,18 +76,29 @@ def test_a_file_is_what_a_download_gives_and_lies_around_sealed(
 
 
 def test_a_second_call_changes_nothing_and_one_after_a_crash_begins_anew(
-    tenant: int, campaign: int, user: int, database: psycopg.Connection
+    tenant: int, campaign: int, user: int, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_id = ordered(tenant, campaign, user)
     exports.make_export(tenant, export_id)
     whole = content_of(tenant, export_id)
     exports.make_export(tenant, export_id)
     assert content_of(tenant, export_id) == whole
-    # a worker died: the row says running, half of the pieces are there
-    database.execute("UPDATE export SET state = 'running', rows_done = 1 WHERE id = %s", [export_id])
-    assert content_of(tenant, export_id) == b""
-    exports.make_export(tenant, export_id)
-    assert content_of(tenant, export_id) == whole
+    again_id = ordered(tenant, campaign, user)
+
+    def died(*_args: object, **_rest: object) -> Iterator[bytes]:
+        yield b"x" * (1 << 20)
+        raise OperationalError("", None, Exception("PostgreSQL went away"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(status_file, "status_file", died)
+        with pytest.raises(OperationalError):
+            exports.make_export(tenant, again_id)
+    # the row says running, half of the pieces are there
+    assert row_of(tenant, again_id).state == "running"
+    assert content_of_now(database, again_id) > 0
+    assert content_of(tenant, again_id) == b""
+    exports.make_export(tenant, again_id)
+    assert content_of(tenant, again_id) == whole
 
 
 def test_a_file_taken_over_from_a_frozen_worker_is_written_once(

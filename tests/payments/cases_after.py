@@ -372,8 +372,7 @@ def time_of_payment(stand: Stand) -> None:
     stand.press()
     stand.choose(stand.traits.at_once)
     for switch, off_s in (("paid_ahead_s", 86_400), ("paid_behind_s", 86_400)):
-        stand.database.execute("UPDATE payment SET state = 'started', paid_at = NULL")
-        stand.database.execute("UPDATE recipient SET payment_state = 'started', paid_at = NULL")
+        stand.begin_anew()
         stand.sandbox.faults(**{switch: {"value": off_s, "on": stand.name}})
         told = stand.charge().paid_at
         assert told is not None

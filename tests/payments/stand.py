@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from flask import Flask
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from app import tenancy
@@ -164,6 +165,17 @@ class Stand:
     def confirm(self) -> None:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
             confirm.confirm(self.payment()["id"])
+
+    def begin_anew(self) -> None:
+        """Forget what became of the attempt: it is written anew, for no move leads back to its beginning."""
+        row = self.payment() | {"state": "started", "paid_at": None}
+        names = sql.SQL(", ").join(map(sql.Identifier, row))
+        places = sql.SQL(", ").join(map(sql.Placeholder, row))
+        self.database.execute("DELETE FROM payment WHERE id = %s", [row["id"]])
+        self.database.execute(
+            sql.SQL("INSERT INTO payment ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(names, places), row
+        )
+        self.database.execute("UPDATE recipient SET payment_state = 'started', paid_at = NULL")
 
     def come_back(self) -> None:
         """Do as the return page does."""

@@ -15,7 +15,7 @@ from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import attempts, bulkhead, checkout
 from app.payments.checkout import Outcome
-from app.states.vocabulary import PaymentState
+from app.states.vocabulary import PaymentAttemptState
 from tests.payments.shop import Buyer
 from tests.providers.rawserver import RawServer
 
@@ -208,22 +208,23 @@ def test_a_reset_of_state_cannot_open_two(buyer: Buyer) -> None:
 def test_the_attempt_that_counts(new_buyer: Callable[[], Buyer], app: Flask) -> None:
     buyer = new_buyer()
 
-    def counts() -> tuple[int, PaymentState] | None:
+    def counts() -> tuple[int, PaymentAttemptState] | None:
         with app.app_context(), tenancy.tenant(buyer.tenant_id):
             found = attempts.that_counts(buyer.person.id)
         return None if found is None else (found.attempt, found.state)
 
     assert counts() is None
     buyer.press()
-    assert counts() == (1, PaymentState.STARTED)
+    assert counts() == (1, PaymentAttemptState.STARTED)
     buyer.stripe().v1.checkout.sessions.expire(buyer.sessions()[0].id)
     buyer.press()
-    assert counts() == (2, PaymentState.STARTED)
+    assert counts() == (2, PaymentAttemptState.STARTED)
     buyer.database.execute("UPDATE payment SET state = 'paid' WHERE attempt = 1")
-    assert counts() == (1, PaymentState.PAID)
+    assert counts() == (1, PaymentAttemptState.PAID)
     # of two payments the one that was not given back is the receipt
-    buyer.database.execute("UPDATE payment SET state = 'refunded' WHERE attempt = 2")
-    assert counts() == (1, PaymentState.PAID)
+    for state in ("paid", "refunded"):
+        buyer.database.execute("UPDATE payment SET state = %s WHERE attempt = 2", [state])
+    assert counts() == (1, PaymentAttemptState.PAID)
 
 
 def test_a_page_about_to_end_is_ended_and_gives_way(buyer: Buyer) -> None:

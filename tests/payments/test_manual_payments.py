@@ -11,7 +11,7 @@ from app import tenancy
 from app.payments import asking, attempts, checkout, manual_payments, operations
 from app.payments.manual_payments import Money
 from app.problems import Refused
-from app.states.vocabulary import PaymentState
+from app.states.vocabulary import PaymentAttemptState, PaymentState
 from tests.payments.shop import MANAGER, Buyer, act, audited
 
 
@@ -176,7 +176,7 @@ def test_taken_back_beside_a_slip_the_person_waits_for_it_again(buyer: Buyer) ->
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         counts = attempts.that_counts(buyer.person.id)
     assert counts is not None
-    assert (counts.attempt, counts.state, counts.pay_by is not None) == (1, PaymentState.PENDING, True)
+    assert (counts.attempt, counts.state, counts.pay_by is not None) == (1, PaymentAttemptState.PENDING, True)
     assert str(buyer.press()) == "closed"
     buyer.choose("lapsed", slip=True)
     buyer.confirm(0)

@@ -13,7 +13,7 @@ from app.payments.gateway import NoAnswer
 from app.payments.operations import Given
 from app.problems import Refused
 from app.providers.payments.base import RefundStatus
-from app.states.vocabulary import PaymentState
+from app.states.vocabulary import PaymentAttemptState
 from tests.payments.shop import Buyer, act, audited
 
 
@@ -146,7 +146,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
 
 def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
     buyer.press()
-    assert act(buyer, operations.cancel, newest(buyer)) is PaymentState.EXPIRED
+    assert act(buyer, operations.cancel, newest(buyer)) is PaymentAttemptState.EXPIRED
     assert (buyer.state(), buyer.sessions()[0].status) == ("expired", "expired")
     assert audited(buyer) == [("cancel_payment", f"recipient:{buyer.person.id}")]
 
@@ -154,7 +154,7 @@ def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
 def test_money_that_came_first_is_not_cancelled(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    assert act(buyer, operations.cancel, newest(buyer)) is PaymentState.PAID
+    assert act(buyer, operations.cancel, newest(buyer)) is PaymentAttemptState.PAID
     with pytest.raises(Refused, match="手続中か入金待ち"):
         act(buyer, operations.cancel, newest(buyer))
 
