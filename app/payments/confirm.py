@@ -235,7 +235,7 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
 
 
 def _locked(connection: Connection, payment_id: int) -> _Payment:
-    """Lock the person's row, then the payment's: the order in which `pay.start` takes them."""
+    """Lock the person's row, then the payment's: the order in which `checkout.start` takes them."""
     connection.execute(
         text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
         {"id": payment_id},

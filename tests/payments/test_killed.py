@@ -16,7 +16,7 @@ from tests.payments.shop import BACK, RETURN, Buyer
 
 _WAIT_S = 60
 _CONFIRM = "confirm.confirm({id})"
-_PRESS = f"pay.start({{person}}, 1, return_url='{RETURN}', back_url='{BACK}')"
+_PRESS = f"checkout.start({{person}}, 1, return_url='{RETURN}', back_url='{BACK}')"
 
 
 def _until(condition: Callable[[], object], what: str) -> None:
@@ -31,7 +31,7 @@ def child(buyer: Buyer, environment: dict[str, str], call: str) -> "Iterator[sub
     """Run one call of the domain in a process of its own; killed at the end."""
     code = (
         "from app import create_app, tenancy\n"
-        "from app.payments import confirm, pay\n"
+        "from app.payments import checkout, confirm\n"
         f"with create_app().app_context(), tenancy.tenant({buyer.tenant_id}):\n"
         f"    {call}\n"
     )
