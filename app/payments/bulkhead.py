@@ -9,7 +9,7 @@ stays in this process: another one finds out as soon.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from app.providers.curl import perform
 from app.providers.http import Answer, Failure, Reach, Request
 
 # a person waits for one answer so long, seconds; the providers' own take one or two
-_LONGEST_S = 8.0
+_ANSWER_WITHIN_S = 8.0
 # while somebody has waited so long, so many may wait at once: half of a web process's threads
 _SLOW_S = 2.0
 _MOST = 2
@@ -38,8 +38,9 @@ _hurried: ContextVar[bool] = ContextVar("todoke_person_waits", default=False)
 
 @dataclass(slots=True)
 class _Line:
-    """The people who wait for one provider: since when, by time.monotonic()."""
+    """The people who wait for one provider: since when, by the bulkhead's clock."""
 
+    slow_s: float
     waiting: list[float] = field(default_factory=list)
     in_vain: int = 0
     rests_until: float = 0.0
@@ -50,15 +51,11 @@ class _Line:
             return True
         if self.in_vain >= _IN_VAIN:
             return bool(self.waiting)
-        return len(self.waiting) >= _MOST and now - self.waiting[0] > _SLOW_S
+        return len(self.waiting) >= _MOST and now - self.waiting[0] > self.slow_s
 
     def is_place_free(self) -> bool:
         """Return whether one more may wait."""
         return len(self.waiting) < _PLACES
-
-
-_lock = threading.Condition()
-_lines: dict[str, _Line] = {}
 
 
 @contextmanager
@@ -71,32 +68,63 @@ def person_waits() -> Iterator[None]:
         _hurried.reset(token)
 
 
+class Bulkhead:
+    """The places of one process's threads, provider by provider. Times are seconds."""
+
+    def __init__(
+        self,
+        *,
+        answer_within_s: float = _ANSWER_WITHIN_S,
+        slow_s: float = _SLOW_S,
+        rest_s: float = _REST_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Know nothing of any provider yet."""
+        self._answer_within_s = answer_within_s
+        self._slow_s = slow_s
+        self._rest_s = rest_s
+        self._clock = clock
+        self._lock = threading.Condition()
+        self._lines: dict[str, _Line] = {}
+
+    def ask(self, request: Request) -> Answer:
+        """Do one request to a payment provider, unless a person waits for it and others wait in vain already."""
+        if not _hurried.get():
+            return perform(request)
+        since = self._clock()
+        with self._lock:
+            line = self._lines.setdefault(urlsplit(request.url).netloc, _Line(self._slow_s))
+            if line.full(since) or not self._lock.wait_for(line.is_place_free, _PLACE_S) or line.full(self._clock()):
+                return Failure(Reach.NEVER_LEFT, SILENT)
+            since = self._clock()
+            line.waiting.append(since)
+        in_vain = False
+        try:
+            answer = perform(replace(request, timeout_s=min(request.timeout_s, self._answer_within_s)))
+            in_vain = isinstance(answer, Failure) and answer.reason == "timeout"
+            return answer
+        finally:
+            with self._lock:
+                line.waiting.remove(since)
+                self._lock.notify_all()
+                line.in_vain = line.in_vain + 1 if in_vain else 0
+                if line.in_vain >= _IN_VAIN:
+                    line.rests_until = self._clock() + self._rest_s
+
+    def forget(self) -> None:
+        """Know nothing of any provider any more."""
+        with self._lock:
+            self._lines.clear()
+
+
+_of_process = Bulkhead()
+
+
 def ask(request: Request) -> Answer:
-    """Do one request to a payment provider, unless a person waits for it and others wait in vain already."""
-    if not _hurried.get():
-        return perform(request)
-    since = time.monotonic()
-    with _lock:
-        line = _lines.setdefault(urlsplit(request.url).netloc, _Line())
-        if line.full(since) or not _lock.wait_for(line.is_place_free, _PLACE_S) or line.full(time.monotonic()):
-            return Failure(Reach.NEVER_LEFT, SILENT)
-        since = time.monotonic()
-        line.waiting.append(since)
-    in_vain = False
-    try:
-        answer = perform(replace(request, timeout_s=min(request.timeout_s, _LONGEST_S)))
-        in_vain = isinstance(answer, Failure) and answer.reason == "timeout"
-        return answer
-    finally:
-        with _lock:
-            line.waiting.remove(since)
-            _lock.notify_all()
-            line.in_vain = line.in_vain + 1 if in_vain else 0
-            if line.in_vain >= _IN_VAIN:
-                line.rests_until = time.monotonic() + _REST_S
+    """Do one request to a payment provider from a place of this process; see `Bulkhead.ask`."""
+    return _of_process.ask(request)
 
 
 def forget() -> None:
-    """Know nothing of any provider any more."""
-    with _lock:
-        _lines.clear()
+    """Have this process know nothing of any provider any more."""
+    _of_process.forget()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.providers import curl as outbound
 from app.providers.curl import BODY_LIMIT, Engine, perform
 from app.providers.http import Answer, Failure, Reach, Request, Response
-from tests.providers.rawserver import OK, Peer, RawServer
+from tests.providers.rawserver import OK, Peer, RawServer, read_and_reset
 
 Send = Callable[[Request], Answer]
 
@@ -220,11 +220,6 @@ def read_and_hang(peer: Peer) -> None:
 
 def read_head_and_reset(peer: Peer) -> None:
     peer.sock.recv(20)
-    peer.reset()
-
-
-def read_and_reset(peer: Peer) -> None:
-    peer.read()
     peer.reset()
 
 
