@@ -60,7 +60,7 @@ class _Claim:
     is_account_silent: bool
 
 
-def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False, at_once: int = _AT_ONCE) -> bool:
     """Ask about every payment of the tenant that is due; return whether more are than there was time for.
 
     The tenant's scope must be open. Ends after a shift, or once `stopping` says so, with the answers under way.
@@ -68,9 +68,9 @@ def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False) -> 
     until = time.monotonic() + _SHIFT_S
     answered = 0
     busy: set[Future[bool]] = set()
-    with ThreadPoolExecutor(_AT_ONCE) as hands:
+    with ThreadPoolExecutor(at_once) as hands:
         while not stopping() and time.monotonic() < until:
-            claim = _claim(tenant_id) if len(busy) < _AT_ONCE else None
+            claim = _claim(tenant_id) if len(busy) < at_once else None
             if claim is not None:
                 busy.add(hands.submit(copy_context().run, _ask, claim))
             elif busy:

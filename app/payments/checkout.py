@@ -38,14 +38,9 @@ _LEAST_LEFT = timedelta(minutes=2)
 _LEAST_LEFT_UNENDED = timedelta(seconds=15)
 
 _TRIES = 3
-_PAUSE_S = 0.2
-# after this much waiting no further try is made: a person is waiting too
-_PATIENCE_S = 8.0
 # a person waits so long for a provider that wishes to be left alone, seconds
 _LONGEST_WAIT_S = 2.0
-# for so long an attempt without an answer is left to the press that made it: two phones, or a finger too quick
-_ANOTHERS_TURN = timedelta(seconds=2)
-# and for so long at least its order may still be placed
+# for so long at least an attempt's order may still be placed
 _ASKED_AGAIN = timedelta(seconds=30)
 
 _log = structlog.get_logger()
@@ -62,8 +57,23 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a press of the button waits, seconds: a person waits with it."""
+
+    pause_s: float = 0.2
+    """Between two tries, for each try so far."""
+    give_up_after_s: float = 8.0
+    """After so long no further try is made."""
+    others_turn_s: float = 2.0
+    """So long an attempt is left to the press that made it: two phones, or a finger too quick."""
+
+
+_USUAL_WAITS = Waits()
+
+
+@dataclass(frozen=True, slots=True)
 class _Begun:
-    """An attempt on record whose page has to be asked for; `fresh` if this call made it, `young` if one just did."""
+    """An attempt on record whose page has to be asked for, made at `begun_at`; `fresh` if this call made it."""
 
     payment_id: int
     payment_account_id: int
@@ -72,24 +82,28 @@ class _Begun:
     description: str
     locale: str
     expires_at: datetime
+    begun_at: datetime
     fresh: bool
-    young: bool
 
 
 @bulkhead.person_waits()
-def start(recipient_id: int, generation: int, *, return_url: str, back_url: str) -> Outcome:
+def start(
+    recipient_id: int, generation: int, *, return_url: str, back_url: str, waits: Waits = _USUAL_WAITS
+) -> Outcome:
     """Bring one payment page to stand open. The tenant's scope must be open; commits."""
-    patient_until = time.monotonic() + _PATIENCE_S
+    give_up_at = time.monotonic() + waits.give_up_after_s
+    others_turn = timedelta(seconds=waits.others_turn_s)
     asked: set[int] = set()
     tries = 0
-    while tries < _TRIES and time.monotonic() < patient_until:
-        _pause(tries)
+    while tries < _TRIES and time.monotonic() < give_up_at:
+        _pause(tries * waits.pause_s)
         _refresh(recipient_id)
         found = _begin(recipient_id, generation)
         if isinstance(found, Outcome):
             return found
-        if found.young and not found.fresh and found.payment_id not in asked:
-            _pause(1)
+        young = not found.fresh and found.begun_at > datetime.now(UTC) - others_turn
+        if young and found.payment_id not in asked:
+            _pause(waits.pause_s)
             continue
         asked.add(found.payment_id)
         tries += 1
@@ -144,8 +158,8 @@ def _without_page(payment_id: int) -> bool:
         return found.scalar_one() is None
 
 
-def _pause(times: int) -> None:
-    time.sleep(times * _PAUSE_S * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
+def _pause(seconds: float) -> None:
+    time.sleep(seconds * (0.5 + random.random()))  # noqa: S311 - spreads retries, no secret
 
 
 def _refresh(recipient_id: int) -> None:
@@ -242,8 +256,7 @@ def _go_on(person: Row[Any], last: Row[Any], provider: PaymentProvider, now: dat
     # its answer got lost, so nobody has its address: ask again while the same order may still be placed, else drop it
     if last.expires_at - now <= timedelta(seconds=provider.lifetime_s[0]) or last.amount_yen != person.amount_yen:
         return None
-    young = last.created_at > now - _ANOTHERS_TURN
-    return _order(person, last.id, last.reference, last.expires_at, young=young)
+    return _order(person, last.id, last.reference, last.expires_at, last.created_at)
 
 
 def _least_left(provider: PaymentProvider) -> timedelta:
@@ -277,7 +290,7 @@ def _new_attempt(
             "expires_at": expires_at,
         },
     ).scalar_one()
-    return _order(person, payment_id, reference, expires_at, fresh=True)
+    return _order(person, payment_id, reference, expires_at, now, fresh=True)
 
 
 def _order(
@@ -285,9 +298,9 @@ def _order(
     payment_id: int,
     reference: str,
     expires_at: datetime,
+    begun_at: datetime,
     *,
     fresh: bool = False,
-    young: bool = False,
 ) -> _Begun:
     english = person.page_language == "en"
     return _Begun(
@@ -299,8 +312,8 @@ def _order(
         description=f"Payment to {person.company}" if english else f"{person.company}へのお支払い",
         locale=person.page_language,
         expires_at=expires_at,
+        begun_at=begun_at,
         fresh=fresh,
-        young=young,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,7 +9,7 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.payments import bulkhead, checkout
+from app.payments import bulkhead
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer, make_buyer
 from tests.payments.stand_ins import listener, running_site, shops
@@ -19,12 +18,9 @@ __all__ = ["listener", "running_site", "shops"]
 
 
 @pytest.fixture
-def site(running_site: Sandbox, app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The payment provider, with nothing in its books; the application speaks to it, in more of a hurry than usual."""
+def site(running_site: Sandbox, app: Flask, settings: Settings) -> Sandbox:
+    """The payment provider, with nothing in its books; the application speaks to it."""
     del app
-    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
-    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     bulkhead.forget()
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))

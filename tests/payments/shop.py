@@ -16,7 +16,7 @@ from stripe import StripeClient
 
 from app import tenancy
 from app.payments import attempts, checkout, confirm
-from app.payments.checkout import Outcome
+from app.payments.checkout import Outcome, Waits
 from sandbox.harness import Sandbox
 from tests import factories
 
@@ -43,6 +43,10 @@ def choose(url: str, choice: str) -> None:
             raise
 
 
+# a press in more of a hurry than usual
+HURRY = Waits(pause_s=0.02, give_up_after_s=5, others_turn_s=0.3)
+
+
 @dataclass(frozen=True, slots=True)
 class Buyer:
     """One person who is to pay. Every call brings its own context, so that threads may."""
@@ -55,9 +59,9 @@ class Buyer:
     campaign_id: int
     person: factories.Person
 
-    def press(self) -> Outcome:
+    def press(self, waits: Waits = HURRY) -> Outcome:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
+            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK, waits=waits)
 
     def url(self) -> str | None:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):

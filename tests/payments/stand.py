@@ -24,7 +24,7 @@ from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.payments.shop import BACK, RETURN, choose
+from tests.payments.shop import BACK, HURRY, RETURN, choose
 from tests.providers.rawserver import RawServer
 
 Headers = dict[str, str]
@@ -130,7 +130,7 @@ class Stand:
 
     def press(self) -> Outcome:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
-            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK)
+            return checkout.start(self.person.id, 1, return_url=RETURN, back_url=BACK, waits=HURRY)
 
     def url(self) -> str:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):

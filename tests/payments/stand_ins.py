@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from flask import Flask
 
 from app import config
 from app.config import Settings
-from app.payments import bulkhead, checkout, operations
+from app.payments import bulkhead
 from app.providers.payments import PROVIDERS
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
@@ -33,13 +32,9 @@ def _take(peer: Peer) -> None:
 
 
 @pytest.fixture
-def shops(app: Flask, settings: Settings, running_site: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """All payment providers, with nothing in their books; the application speaks to them and waits less than usual."""
+def shops(app: Flask, settings: Settings, running_site: Sandbox) -> Iterator[Sandbox]:
+    """All payment providers, with nothing in their books; the application speaks to them."""
     del app
-    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
-    monkeypatch.setattr(operations, "_REFUND_PAUSE_S", 0.02)
-    monkeypatch.setattr(checkout, "_PATIENCE_S", 5.0)
-    monkeypatch.setattr(checkout, "_ANOTHERS_TURN", timedelta(seconds=0.3))
     running_site.reset()
     bulkhead.forget()
     bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}

@@ -289,14 +289,11 @@ def test_2000_events_about_another_system_delay_no_payer(
     assert found == [("confirmed", 1), ("none of our payments", 2000)]
 
 
-def test_a_shift_ends_and_says_that_more_is_due(
-    payers: Callable[[int], list[Buyer]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shift_ends_and_says_that_more_is_due(payers: Callable[[int], list[Buyer]]) -> None:
     buyers = payers(3)
-    monkeypatch.setattr(asking, "_AT_ONCE", 1)
     left = iter([False, True])
     with buyers[0].app.app_context(), tenancy.tenant(buyers[0].tenant_id):
-        assert asking.ask_due(buyers[0].tenant_id, stopping=lambda: next(left))
+        assert asking.ask_due(buyers[0].tenant_id, stopping=lambda: next(left), at_once=1)
     assert [buyer.state() for buyer in buyers].count("paid") == 1
     assert not ask(buyers[0])
     assert {buyer.state() for buyer in buyers} == {"paid"}

@@ -13,10 +13,10 @@ from app import config, tenancy
 from app.config import Settings
 from app.extensions import db
 from app.models import PaymentAccount
-from app.payments import attempts, bulkhead, checkout
+from app.payments import attempts, bulkhead
 from app.payments.checkout import Outcome
 from app.states.vocabulary import PaymentAttemptState
-from tests.payments.shop import Buyer
+from tests.payments.shop import HURRY, Buyer
 from tests.providers.rawserver import RawServer
 
 
@@ -88,14 +88,11 @@ def test_a_site_that_is_away_is_told_and_tried_again_later(buyer: Buyer) -> None
     assert len(buyer.sessions()) == len(buyer.payments()) == 1
 
 
-def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(
-    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkout, "_PATIENCE_S", 1.5)
+def test_a_site_that_does_not_answer_keeps_nobody_waiting_for_long(buyer: Buyer) -> None:
     config.install(replace(config.settings(), send_timeout_s=1))
     buyer.site.faults(hang={"value": True, "on": "stripe.session_create"})
     began = datetime.now(UTC)
-    assert buyer.press() is Outcome.UNAVAILABLE
+    assert buyer.press(replace(HURRY, give_up_after_s=1.5)) is Outcome.UNAVAILABLE
     assert datetime.now(UTC) - began < timedelta(seconds=8)
     buyer.site.faults()
     bulkhead.forget()  # its rest is over

@@ -12,7 +12,8 @@ from app.payments import asking, gateway, operations
 from app.payments.gateway import NoAnswer
 from app.payments.operations import Given
 from app.problems import Refused
-from app.providers.payments.base import RefundStatus
+from app.providers.http import Request, Response
+from app.providers.payments.base import PaymentAccount
 from app.states.vocabulary import PaymentAttemptState
 from tests.payments.shop import Buyer, act, audited
 
@@ -116,7 +117,12 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     """Two managers: the first one's question is lost while the second one's refund is taken on and waits."""
     payment_id = paid(buyer)
     asking, going_on = threading.Event(), threading.Event()
-    ask = gateway.ask
+    ask, exchange = gateway.ask, gateway.exchange
+
+    def take_refunds_on(account: PaymentAccount, request: Request) -> Response:
+        if request.method == "POST" and request.url.endswith("/refunds"):
+            return Response(200, {}, b'{"object": "refund", "id": "re_1", "amount": 12000, "status": "pending"}')
+        return exchange(account, request)
 
     def lose_the_first(*args: Any) -> Any:
         if threading.current_thread() is first:
@@ -130,7 +136,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
             act(buyer, operations.refund, payment_id)
 
     monkeypatch.setattr(gateway, "ask", lose_the_first)
-    monkeypatch.setattr(operations, "_give_back", lambda *_args: RefundStatus.PENDING)
+    monkeypatch.setattr(gateway, "exchange", take_refunds_on)
     first = threading.Thread(target=press)
     first.start()
     assert asking.wait(30)

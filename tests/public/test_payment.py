@@ -11,7 +11,6 @@ from stripe import StripeClient
 
 from app import config
 from app.config import Settings
-from app.payments import checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
 from tests.payments.shop import choose
@@ -63,7 +62,6 @@ def shop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Shop:
     running_site.reset()
-    monkeypatch.setattr(checkout, "_PAUSE_S", 0.02)
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
     sent = send()
     with app.app_context():
