@@ -153,9 +153,9 @@ class Shop:
             for column in ("created_at", "checked_at", "ask_at"):
                 connection.execute(f"UPDATE payment SET {column} = {column} - interval '1 day'")  # noqa: S608
 
-    def verdict(self, meanwhile: Callable[[], None] = lambda: None) -> Run:
+    def verdict(self, meanwhile: Callable[[], None] = lambda: None, *, limit_s: float = _LIMIT_S) -> Run:
         """Wait until everybody stands as paid, then compare both books person by person."""
-        deadline = time.monotonic() + _LIMIT_S
+        deadline = time.monotonic() + limit_s
         ids = [person["id"] for person in self.people]
         with database(self.ground.stack) as connection:
             while time.monotonic() < deadline:

@@ -14,10 +14,10 @@ def start(tenant_id: int, campaign_id: int) -> None:
         lifecycle.start(campaign_id)
 
 
-def run_bulk_operation(tenant_id: int, campaign_id: int) -> None:
-    """Go on with what moves a campaign's people."""
+def run_bulk_operation(tenant_id: int, campaign_id: int, *, for_s: float = _BULK_TURN_S) -> None:
+    """Go on for so many seconds with what moves a campaign's people."""
     with tenancy.tenant(tenant_id):
-        if not bulk_operations.run(campaign_id, for_s=_BULK_TURN_S):
+        if not bulk_operations.run(campaign_id, for_s=for_s):
             queues.enqueue("jobs.campaigns.run_bulk_operation", tenant_id, campaign_id)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -105,7 +106,7 @@ def test_a_silent_redis_is_tried_again_by_one_and_used_once_it_answers(
     silence.failed()
     assert not silence.may_try()
     later = time.monotonic() + redis_silence.REST_S + 1
-    monkeypatch.setattr(time, "monotonic", lambda: later)
+    monkeypatch.setattr(redis_silence, "time", SimpleNamespace(monotonic=lambda: later))
     assert [silence.may_try(), silence.may_try()] == [True, False], "one tries, the others don't wait for it"
     silence.answered()
     assert silence.may_try()
@@ -115,7 +116,8 @@ def test_a_silent_redis_is_tried_again_by_one_and_used_once_it_answers(
         pool.silence.failed()  # type: ignore[attr-defined]
         with pytest.raises(redis_package.ConnectionError):
             connection.ping()
-        pool.silence._try_at = 0.0  # type: ignore[attr-defined]
+        later = time.monotonic() + redis_silence.REST_S + 1
+        monkeypatch.setattr(redis_silence, "time", SimpleNamespace(monotonic=lambda: later))
         assert connection.ping()
         assert pool.silence.may_try()  # type: ignore[attr-defined]
 
@@ -135,8 +137,9 @@ def silenced(
 ) -> Iterator[Flask]:
     """The web server's application, whose Redis is frozen."""
     del app, database
-    for place in ("_storage", "_limiter"):  # given back at the end: other tests' limits are counted there
-        monkeypatch.setattr(limiter, place, getattr(limiter, place))
+    # given back at the end: other tests' limits are counted there
+    monkeypatch.setattr(limiter, "_storage", limiter._storage)
+    monkeypatch.setattr(limiter, "_limiter", limiter._limiter)
     made = create_app(replace(settings, redis_url=frozen.url))
     redis_client.hurry()
     made.testing = True

@@ -26,13 +26,12 @@ def stand(app: Flask, database: psycopg.Connection, shops: Sandbox, listener: Ra
 
 @pytest.fixture
 def verdict(stand: Stand, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(drill_payments, "_LIMIT_S", 0.0)
     monkeypatch.setattr(drill_payments, "PAYMENTS", 1)
     stack = SimpleNamespace(env={"DATABASE_OWNER_URL": settings.database_owner_url})
     ground = cast("Ground", SimpleNamespace(stack=stack, sandbox=stand.sandbox))
 
     def judge() -> tuple[int, int, int, int, bool]:
-        run = Shop(ground, [{"id": stand.person.id}]).verdict()
+        run = Shop(ground, [{"id": stand.person.id}]).verdict(limit_s=0)
         fields = ("payments", "lost", "duplicated", "yen_difference")
         payments, lost, duplicated, yen = (int(str(run[name])) for name in fields)
         return payments, lost, duplicated, yen, holds(run)

@@ -1,13 +1,19 @@
 """Some hundred made-up lists through the intake: nothing silent. And the judge itself sees what is lost or doubled."""
 
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.intake import checks, excel_reader, reader
+from app.intake import checks, excel_reader
+from app.intake.reader import Row, Table, read_table
 from app.values.cell_text import clean
+from bench import fuzz_lists
 from bench.fuzz_lists import Tally, chances, judge
 from bench.list_files import write
 from bench.seen_lists import List, make
@@ -63,15 +69,23 @@ def test_most_rows_are_taken_and_each_form_is_made() -> None:
     assert any(len(write(one).lines) > 150 for one in made)
 
 
+def reads(monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Iterator[Row]], Iterator[Row]]) -> None:
+    """Let lists be read with their rows spoilt."""
+
+    def read_spoilt(stream: BinaryIO) -> Table:
+        table = read_table(stream)
+        return replace(table, rows=spoilt(table.rows))
+
+    monkeypatch.setattr(fuzz_lists, "read_table", read_spoilt)
+
+
 def test_a_row_that_is_lost_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = reader._within
-    monkeypatch.setattr(reader, "_within", lambda *told: list(whole(*told))[1:])
+    reads(monkeypatch, lambda rows: itertools.islice(rows, 1, None))
     assert tally_of(lists(20)).silent >= 10
 
 
 def test_a_row_that_comes_twice_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = reader._within
-    monkeypatch.setattr(reader, "_within", lambda *told: [row for row in whole(*told) for _ in range(2)])
+    reads(monkeypatch, lambda rows: (row for row in rows for _ in range(2)))
     # where no number tells one row from another
     assert tally_of([one for one in lists(100) if "reference" not in one.columns]).silent >= 10
 
@@ -89,7 +103,7 @@ def test_somebody_else_in_a_row_is_silent(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_fault_of_ours_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_headline", lambda head, _limits: head[10**6])
+    reads(monkeypatch, lambda rows: iter([list(rows)[10**6]]))
     tally = tally_of(lists(3, eol="\n"))
     assert tally.silent >= 3
     assert "IndexError" in tally.silences[0]

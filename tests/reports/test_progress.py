@@ -12,6 +12,7 @@ from app.extensions import db, redis_client
 from app.models import Campaign
 from app.reports import progress as part
 from app.reports.cached_count import LASTS
+from app.reports.campaign_totals import figures
 from app.states.vocabulary import SmsState
 from tests import factories
 
@@ -29,16 +30,16 @@ def sending(app):
 @pytest.fixture
 def counted(monkeypatch):
     """Return how often people were counted; a count takes `takes[0]` seconds and waits for `free`."""
-    calls, takes, free, plain = [], [0.0], threading.Event(), part._count
+    calls, takes, free, plain = [], [0.0], threading.Event(), figures
     free.set()
 
-    def count(campaign):
-        calls.append(campaign.id)
+    def count(campaign_id):
+        calls.append(campaign_id)
         time.sleep(takes[0])
         assert free.wait(30)
-        return plain(campaign)
+        return plain(campaign_id)
 
-    monkeypatch.setattr(part, "_count", count)
+    monkeypatch.setattr(part, "figures", count)
     return calls, takes, free
 
 
