@@ -146,7 +146,7 @@ def _add_answers(app: Flask) -> None:
         if not (isinstance(fault, OperationalError | psycopg.OperationalError) or tenancy.gave_way(fault)):
             raise fault
         extensions.db.session.remove()
-        _log.warning("PostgreSQL gave no answer in time", error=type(getattr(fault, "orig", fault)).__name__)
+        _log.warning("database answer timed out", error=type(getattr(fault, "orig", fault)).__name__)
         return app.handle_http_exception(ServiceUnavailable(retry_after=_RETRY_AFTER_S))
 
     app.register_error_handler(DBAPIError, busy)

@@ -59,7 +59,7 @@ def held(name: str, seconds: float) -> Iterator[Lease | None]:
     try:
         yield lease
     except Lost:
-        _log.warning("work lost to another", work=name)
+        _log.warning("lease lost", work=name)
     finally:
         with suppress(DBAPIError):  # it ends by itself
             give_back(lease)

@@ -45,10 +45,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 _OFTEN: Mapping[str, tuple[str, ...]] = {
     "request refused": ("status",),
     "webhook refused": ("account_id", "reason"),
-    "counted without redis": (),
-    "a refused receipt was not remembered": (),
-    "job not enqueued, the sweep will": ("job",),
-    "PostgreSQL gave no answer in time": ("error",),
+    "count cache unavailable": (),
+    "refused receipt not recorded": (),
+    "job not enqueued": ("job",),
+    "database answer timed out": ("error",),
 }
 # the same of libraries, by the name of their logger
 _OFTEN_BY = {"flask-limiter", "flask_wtf.csrf"}

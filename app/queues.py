@@ -124,7 +124,7 @@ class _Offers:
                 try:
                     enqueue(job, *ids, once=True)
                 except Exception:  # noqa: BLE001 - the others' jobs and the next ones must not wait for it
-                    _log.exception("job not enqueued, the sweep will", job=job)
+                    _log.exception("job not enqueued", job=job)
             time.sleep(OFFER_S)
 
     def _take(self) -> set[tuple[str, tuple[int, ...]]]:
@@ -155,7 +155,7 @@ def enqueue(job: str, *ids: int, once: bool = False) -> bool:
             return False
         queue(name).enqueue(job, args=ids, job_timeout=limit, result_ttl=0, failure_ttl=86400)
     except RedisError as error:
-        _log.warning("job not enqueued, the sweep will", job=job, error=type(error).__name__)
+        _log.warning("job not enqueued", job=job, error=type(error).__name__)
         return False
     return True
 

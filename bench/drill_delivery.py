@@ -119,7 +119,7 @@ def _two_schedulers(ground: Ground) -> Run:
     ground.until(lambda: "scheduler leads" in leads.read_text("utf-8"), "the first scheduler leads")
     ground.start("flask", "--app", "wsgi", "scheduler", log="second")
     waits = ground.stack.log("second")
-    ground.until(lambda: "scheduler waits" in waits.read_text("utf-8"), "the second one waits")
+    ground.until(lambda: "scheduler stands by" in waits.read_text("utf-8"), "the second one waits")
     ground.sandbox.faults(latency_ms=ground.slowly())
     campaign = ground.campaign()
     campaign.launch()

@@ -116,7 +116,7 @@ def _scheduler_frozen(ground: Ground) -> Run:
     ground.until(lambda: "scheduler leads" in second.read_text("utf-8"), "the second one leads")
     taken_over_s = time.monotonic() - since
     ground.thaw("scheduler")
-    ground.until(lambda: "scheduler lost the lead" in leads.read_text("utf-8"), "the first one sees that it lost it")
+    ground.until(lambda: "scheduler lead lost" in leads.read_text("utf-8"), "the first one sees that it lost it")
     return {**campaign.verdict(since, broken=True), **_measured(taken_over_s=taken_over_s)}
 
 

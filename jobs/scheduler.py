@@ -54,16 +54,16 @@ def run() -> None:
                     return
                 if not waits:
                     waits = True
-                    _log.info("scheduler waits for another")
+                    _log.info("scheduler stands by")
             except leases.Lost:
                 lease = None
-                _log.warning("scheduler lost the lead to another")
+                _log.warning("scheduler lead lost")
             # psycopg's own: a session that ends as a transaction begins, before SQLAlchemy knows of it
             except (SQLAlchemyError, psycopg.Error) as error:
                 if isinstance(error, DBAPIError | psycopg.Error) and health.lacks_tables(error):
-                    _log.error(health.NO_TABLES)
+                    _log.error("database has no tables", advice=health.NO_TABLES)
                 else:
-                    _log.warning("PostgreSQL is away", error=type(error).__name__)
+                    _log.warning("database unavailable", error=type(error).__name__)
             if _stopped_within(_RETRY_S):
                 return
 
@@ -118,4 +118,4 @@ def _look(go_on: Callable[[], None], *, whole: bool) -> None:
         else:
             sweep.watch(go_on)
     except RedisError as error:
-        _log.warning("Redis is away", error=type(error).__name__)
+        _log.warning("redis unavailable", error=type(error).__name__)

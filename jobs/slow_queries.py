@@ -46,7 +46,7 @@ class _Aside:
             except Exception as fault:  # noqa: BLE001 - raised or logged below
                 faults.append(fault)
                 if left.is_set():
-                    _log.error("failed aside", job=job, tenant_id=tenant_id, error=type(fault).__name__)
+                    _log.error("slow query job failed", job=job, tenant_id=tenant_id, error=type(fault).__name__)
             finally:
                 self._ended(key)
 

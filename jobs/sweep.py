@@ -41,4 +41,4 @@ def _put_back(work: Iterable[tuple[str, list[tuple[int, ...]]]], go_on: Callable
         for ids in missing:
             queues.enqueue(job, *ids)
         if missing:
-            _log.info("sweep", job=job, put_back=len(missing))
+            _log.info("sweep put jobs back", job=job, put_back=len(missing))

@@ -56,7 +56,7 @@ class Worker(SimpleWorker):
         One that is not the product's fails, and nothing of it is imported.
         """
         if (fault := _fault(job)) is not None:
-            _log.error("job refused: it is none of the product's", queue=queue.name, reason=fault)
+            _log.error("foreign job refused", queue=queue.name, reason=fault)
             return super().perform_job(job, queue, execution)
         while _clock_is_wrong() and not shutdown.asked.wait(_CLOCK_WAIT_S):
             pass
@@ -88,7 +88,7 @@ def _clock_is_wrong() -> bool:
         return False  # the job itself will say that the database is away
     if abs(off_s) <= _CLOCKS_DIFFER_S:
         return False
-    _log.error("no work: the clocks of this machine and of the database differ", seconds=round(off_s))
+    _log.error("worker stopped: clock differs from database", seconds=round(off_s))
     return True
 
 
@@ -112,7 +112,7 @@ def run(queue_name: str) -> None:
             )
             worker.work(logging_level="WARNING")
         except RedisError as error:
-            _log.warning("Redis is away", error=type(error).__name__)
+            _log.warning("redis unavailable", error=type(error).__name__)
         if not shutdown.asked.is_set():
             time.sleep(_RECONNECT_S)
     slow_queries.finish()

@@ -24,7 +24,7 @@ def borrowed(source: str) -> Iterator[int]:
 def patched(source: str) -> Iterator[int]:
     """Yield the lines that change a private name of another module or object, or one that isn't written out.
 
-    What a test must change is a parameter, a setting, or a public value. Flask-Limiter is nobody's of ours and offers
+    A value that a test must change is a parameter, a setting, or public. Flask-Limiter is nobody's of ours and offers
     no other way.
     """
     for node in ast.walk(ast.parse(source)):

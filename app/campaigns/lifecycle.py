@@ -313,7 +313,7 @@ def start(campaign_id: int) -> bool:
         db.session.rollback()
         return False
     if preflight.current(campaign) is None:
-        _log.error("scheduled campaign not started: its content is not what was checked", campaign_id=campaign_id)
+        _log.error("scheduled campaign returned to draft", campaign_id=campaign_id)
         detail = {"reason": "changed"}
         move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)
         db.session.commit()

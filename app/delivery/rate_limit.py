@@ -144,7 +144,7 @@ class Pace:
             )
         except RedisError as error:
             # what was told may not have come: those permits then count for longer than they were used
-            _log.warning("Redis is away: an account with a rate waits", error=type(error).__name__)
+            _log.warning("rate limit unavailable", error=type(error).__name__)
             self._wait_until = asked + _REDIS_AWAY_S
             return False
         self._wait_until = asked + int(wait_us) / 1e6

@@ -138,7 +138,7 @@ class Turn:
             outcome = Outcome(OutcomeKind.REFUSED, str(fault))
         except CannotOpen as fault:
             # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
-            _log.error("recipient can't be opened", recipient_id=claim.recipient_id, reason=str(fault))
+            _log.error("recipient decryption failed", recipient_id=claim.recipient_id, reason=str(fault))
             outcome = None
             self._closed_people = True
         self._came_to(claim, outcome)
@@ -173,7 +173,7 @@ class Turn:
         outcome = self._way.account.provider.outcome(answer)
         if references.mismatch(claim.reference, outcome.references):
             # an answer to another request: whether this one got in is not known
-            _log.error("an answer names another message", recipient_id=claim.recipient_id)
+            _log.error("provider answered for another message", recipient_id=claim.recipient_id)
             outcome = Outcome(OutcomeKind.UNKNOWN, "mismatch")
         if self._breaker.is_own_fault(outcome, claim.suspect_since):
             outcome = Outcome(OutcomeKind.REFUSED, result_codes.MESSAGE + outcome.code)
@@ -247,7 +247,7 @@ class Turn:
         if self._breaker.open:
             say = _log.error if self._breaker.account_fault else _log.warning
             say(
-                "slice stopped: the provider takes nothing",
+                "slice paused: provider rejects all requests",
                 slice_id=self.held.slice_id,
                 sms_account_id=self._way.account.id,
                 account_fault=self._breaker.account_fault,
@@ -274,7 +274,7 @@ class Turn:
             self._held_back = True
             return []
         except OutsideAway as fault:
-            _log.error("nothing leaves: the folder of the beat can't be used", error=str(fault))
+            _log.error("outside folder unusable", held="sending", error=str(fault))
             self._held_back = self._outside_away = True
             now = datetime.now(UTC)
             self._results.extend(Result(item.recipient_id, item.attempt, None, now) for item in taken)
@@ -289,7 +289,7 @@ class Turn:
             limit = min(limit, daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap))
             if not limit:
                 self._after = daily_cap.tomorrow(datetime.now(UTC))
-                _log.warning("daily cap reached: the rest waits for tomorrow", daily_cap=self._way.daily_cap)
+                _log.warning("daily cap reached", daily_cap=self._way.daily_cap)
                 return []
         # to show whose fault a refusal was, another message goes, of another campaign if need be
         others = self._breaker.doubted and others_wait(connection, self._way.account.id)

@@ -39,7 +39,7 @@ _ASK_AGAIN_S = 1.0
 # For so long after its end a shift still serves other accounts than those whose last answers are awaited, seconds.
 _OVERTIME_S = 60.0
 
-_LOST = "slice lost to another worker"
+_LOST = "slice lease lost"
 
 _log = structlog.get_logger()
 
@@ -185,7 +185,7 @@ class _Shift:
         except DBAPIError as fault:
             if not tenancy.gave_way(fault) or fault.connection_invalidated:
                 raise
-            _log.warning("no turn begun: PostgreSQL ended it", error=type(fault.orig).__name__)
+            _log.warning("lease transaction ended by database", error=type(fault.orig).__name__)
             held = None
         if held is None:
             self._ask_at = time.monotonic() + _ASK_AGAIN_S
@@ -201,9 +201,7 @@ class _Shift:
                     give_back(held, way)
                     return
             except (Unusable, CannotOpen) as fault:
-                _log.error(
-                    "slice not sent: its account or its window can't be used", slice_id=held.slice_id, reason=str(fault)
-                )
+                _log.error("slice put off: account or send window unusable", slice_id=held.slice_id, reason=str(fault))
                 leases.finish(held, pause_s=FAULT_PAUSE_S)
                 leases.put_off(held.campaign_id, pause_s=FAULT_PAUSE_S)
                 return

@@ -134,7 +134,7 @@ def _evaluate(
     if row is None:
         return Verdict(VerdictKind.CLOSED), None
     if len(row.answer_digests) != len(digests):
-        _log.error("answers on file don't fit the questions", recipient_id=recipient_id)
+        _log.error("stored answers do not match questions", recipient_id=recipient_id)
     if _same(row.answer_digests, digests):
         _record_right(connection, tenant_id, row.campaign_id, recipient_id, now)
         return Verdict(VerdictKind.RIGHT), None

@@ -48,7 +48,7 @@ def watch(tenant_id: int, campaign_id: int) -> bool:
         detail = {"people": count.people, "failing": count.failing, "locked": count.locked}
         if not _stop(connection, tenant_id, campaign_id, now, detail):
             return False
-    _log.error("checks stopped: too many wrong answers", tenant_id=tenant_id, campaign_id=campaign_id, **detail)
+    _log.error("identity checks stopped", tenant_id=tenant_id, campaign_id=campaign_id, **detail)
     return True
 
 

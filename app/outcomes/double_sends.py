@@ -54,7 +54,7 @@ def keep(connection: Connection, told: Sequence[Told], attempts: Mapping[tuple[i
             },
         )
         if is_new:
-            _log.error("the provider has one reference more than once", recipient_id=item.recipient_id)
+            _log.error("duplicate message at provider", recipient_id=item.recipient_id)
             note(
                 connection,
                 SMS.name,

@@ -115,9 +115,7 @@ class Listing:
         if not self.wait_s:
             looked.unlisted = set(second) - found - looked.near - shown
         if looked.unlisted:
-            _log.warning(
-                "a list by time proves nothing", sms_account_id=self._account.id, messages=len(looked.unlisted)
-            )
+            _log.warning("provider list incomplete", sms_account_id=self._account.id, messages=len(looked.unlisted))
 
     # --- reading ---
 

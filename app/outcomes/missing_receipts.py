@@ -190,7 +190,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
         try:
             account = send_context.account(account_id)
         except (Unusable, CannotOpen) as fault:
-            _log.error("silent messages not asked about", sms_account_id=account_id, reason=str(fault))
+            _log.error("missing receipts not queried", sms_account_id=account_id, reason=str(fault))
             answers.unasked.update(mine)
             answers.wait_s = max(answers.wait_s, _ASKED_AGAIN.total_seconds())
             continue

@@ -29,7 +29,7 @@ def refused() -> None:
     try:
         redis_client.connection.set(_REFUSED, "1", ex=_KEPT_S)
     except RedisError as error:
-        _log.warning("a refused receipt was not remembered", error=type(error).__name__)
+        _log.warning("refused receipt not recorded", error=type(error).__name__)
 
 
 def watch() -> None:
@@ -63,4 +63,4 @@ def watch() -> None:
             """),
             {"grace_s": _GRACE_S},
         ).rowcount
-    _log.warning("receipts may have been refused: people are asked about early", slices=slices)
+    _log.warning("receipts possibly refused", slices=slices)

@@ -126,7 +126,7 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: floa
     try:
         account = send_context.account_with_contract(account_id)
     except (Unusable, CannotOpen) as fault:
-        _log.error("unknown messages not asked about", sms_account_id=account_id, reason=str(fault))
+        _log.error("unknown messages not queried", sms_account_id=account_id, reason=str(fault))
         return 0, 0.0
     listing = Listing(account, part.tenant_id, [item for item in due if question_round.is_second(item, at)])
     random.shuffle(due)
@@ -368,7 +368,7 @@ def _revive_stalled() -> None:
         with tenancy.transaction() as connection:
             if bulk_operations.complete_if_done(connection, campaign_id):
                 continue
-            _log.error("campaign had people to send to and no slice due", campaign_id=campaign_id)
+            _log.error("stalled campaign restarted", campaign_id=campaign_id)
             connection.execute(
                 text("""
                     UPDATE slice SET due_at = now(), check_at = now()

@@ -57,7 +57,7 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
         phone = witness_phone_of(db.session.get_one(SmsAccount, account_id))
         db.session.rollback()
     except (Unusable, CannotOpen) as fault:
-        _log.error("no witness sent", sms_account_id=account_id, reason=str(fault))
+        _log.error("witness not sent", sms_account_id=account_id, reason=str(fault))
         return
     closes = send_context.ends_at(way.policy, now)
     if phone is None or way.account.id != account_id or closes is None:
@@ -76,7 +76,7 @@ def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
     except Held as held:
         doubt.told(held)
     except OutsideAway as fault:
-        _log.error("no witness leaves: the folder of the beat can't be used", error=str(fault))
+        _log.error("outside folder unusable", held="witness", error=str(fault))
     return None
 
 

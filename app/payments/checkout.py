@@ -137,13 +137,13 @@ def start(
 
 def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
     """End an attempt that is refused for good; return an outcome where no other try is to be made."""
-    _log.warning("no payment page", payment_id=begun.payment_id, reason=fault.code, final=fault.final)
+    _log.warning("payment page not opened", payment_id=begun.payment_id, reason=fault.code, final=fault.final)
     if fault.final:
         _give_up(begun.payment_id, fault.code)
         return Outcome.REFUSED if begun.fresh else None
     if fault.is_key_refused:
         # only the company can mend it; the attempt goes on once it has
-        _log.error("payment provider refuses the key", payment_id=begun.payment_id, reason=fault.code)
+        _log.error("payment provider rejected credentials", payment_id=begun.payment_id, reason=fault.code)
         return Outcome.REFUSED
     # where nobody was asked, nobody is asked again now; a provider that wishes to be left alone shortly is
     if fault.code == bulkhead.SILENT or fault.wait_s > _LONGEST_WAIT_S:
@@ -181,7 +181,7 @@ def _refresh(recipient_id: int) -> None:
     try:
         (end if under_way.useless else confirm)(under_way.id)
     except (NoAnswer, Unusable) as fault:
-        _log.warning("payment under way not confirmed", payment_id=under_way.id, reason=str(fault))
+        _log.warning("payment not confirmed", payment_id=under_way.id, reason=str(fault))
 
 
 def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
@@ -192,7 +192,7 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
     except Held as held:
         doubt.told(held)
     except OutsideAway as fault:
-        _log.error("nobody can pay: the folder of the beat can't be used", error=str(fault))
+        _log.error("outside folder unusable", held="checkout", error=str(fault))
     return Outcome.HELD
 
 
@@ -356,7 +356,7 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
     # also compares what was opened with what was ordered, before anyone is led there
     record(begun.payment_id, charge, now)
     if not usable:
-        _log.error("payment provider gave no usable address", payment_id=begun.payment_id)
+        _log.error("payment page address unusable", payment_id=begun.payment_id)
     if usable:
         return Outcome.READY
     # an address that isn't the provider's is no better in a few minutes
@@ -383,4 +383,4 @@ def _give_up(payment_id: int, code: str) -> None:
             actor="provider",
             detail={"payment_id": payment_id, "attempt": row.attempt, "code": code},
         )
-    _log.error("payment provider refuses to open a page", payment_id=payment_id, reason=code)
+    _log.error("payment page refused by provider", payment_id=payment_id, reason=code)

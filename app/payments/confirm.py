@@ -172,7 +172,7 @@ def confirm_for_page(payment_id: int) -> None:
     try:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:
-        _log.warning("payment not confirmed, asked again later", payment_id=payment_id, reason=str(fault))
+        _log.warning("payment not confirmed", payment_id=payment_id, reason=str(fault))
 
 
 def _end_beside(payment_id: int) -> None:
@@ -191,7 +191,7 @@ def _end_beside(payment_id: int) -> None:
         try:
             end(other_id)
         except (NoAnswer, Unusable) as fault:
-            _log.warning("attempt beside a payment not ended", payment_id=other_id, reason=str(fault))
+            _log.warning("parallel attempt not ended", payment_id=other_id, reason=str(fault))
 
 
 def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:

@@ -82,7 +82,7 @@ def trusted(url: str, provider: PaymentProvider, account: PaymentAccount) -> boo
     known = any(host == domain or host.endswith(f".{domain}") for domain in domains)
     if ours and known and parts.scheme == "https" and port in {None, 443} and "@" not in parts.netloc:
         return True
-    _log.error("payment page is not the provider's", provider=provider.name, scheme=parts.scheme, host=host[:100])
+    _log.error("payment page on foreign host", provider=provider.name, scheme=parts.scheme, host=host[:100])
     return False
 
 

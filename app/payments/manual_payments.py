@@ -83,7 +83,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
             end(open_id)
         except (NoAnswer, Unusable) as fault:
             # the poll ends it later
-            _log.warning("attempt beside money by hand not ended", payment_id=open_id, reason=str(fault))
+            _log.warning("parallel attempt not ended", payment_id=open_id, reason=str(fault))
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         # first the lock, then the look: who pressed pay meanwhile has an attempt by now

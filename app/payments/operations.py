@@ -156,7 +156,7 @@ def _give_back(
         try:
             answer = gateway.exchange(account, request)
         except NoAnswer as fault:
-            _log.warning("refund without an answer", payment_id=payment_id, reason=fault.code)
+            _log.warning("refund unanswered", payment_id=payment_id, reason=fault.code)
             continue
         try:
             return provider.refunded(answer).status
@@ -216,7 +216,7 @@ def _charging() -> Iterator[Connection]:
         doubt.told(held)
         raise Refused(hold_reasons.REFUSED()) from None
     except OutsideAway as fault:
-        _log.error("no refund: the folder of the beat can't be used", error=str(fault))
+        _log.error("outside folder unusable", held="refund", error=str(fault))
         raise Refused(hold_reasons.REFUSED()) from None
 
 
@@ -239,7 +239,7 @@ def _state_now(payment_id: int) -> PaymentAttemptState:
     try:
         confirm(payment_id)
     except (NoAnswer, Unusable) as fault:
-        _log.warning("payment not confirmed, asked again later", payment_id=payment_id, reason=str(fault))
+        _log.warning("payment not confirmed", payment_id=payment_id, reason=str(fault))
     return _state(payment_id)
 
 

@@ -112,7 +112,7 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
         until = time.monotonic() + _LONGEST.total_seconds()
         for back in _DAYS_BACK:
             if time.monotonic() > until:
-                _log.error("night cut short", account_id=account_id, days_back=back)
+                _log.error("reconciliation cut short", account_id=account_id, days_back=back)
                 break
             compare_day(tenant_id, account_id, tonight - timedelta(days=back), until=until)
         _ask_again(account_id, until)
@@ -154,7 +154,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
     try:
         listed = _compare_list(tenant_id, account_id, day, until)
     except (NoAnswer, Unusable) as fault:
-        _log.warning("day not compared", account_id=account_id, day=str(day), reason=str(fault))
+        _log.warning("reconciliation day failed", account_id=account_id, day=str(day), reason=str(fault))
         return
     begin, end = day_bounds(day)
     with tenancy.transaction() as connection:
@@ -184,7 +184,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
     in_vain = 0
     for row in ours:
         if in_vain >= _IN_VAIN or time.monotonic() > until:
-            _log.warning("day cut short", account_id=account_id, day=str(day))
+            _log.warning("reconciliation day cut short", account_id=account_id, day=str(day))
             return
         try:
             told = confirm(row.id)
@@ -231,7 +231,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
                 # one that the provider lists and can't tell of keeps no other from being compared
                 if not fault.final:
                     raise
-                _log.warning("charge not compared", account_id=account_id, reason=fault.code)
+                _log.warning("charge not reconciled", account_id=account_id, reason=fault.code)
     return listed
 
 
@@ -329,7 +329,7 @@ def _tell(tenant_id: int, account_id: int, day: date, kind: Kind, found: dict[st
             },
         ).first()
     if fresh is not None:
-        _log.error("payment provider's books differ", account_id=account_id, difference_id=fresh.id, kind=str(kind))
+        _log.error("reconciliation difference found", account_id=account_id, difference_id=fresh.id, kind=str(kind))
 
 
 def _agreed(account_id: int, reference: str | None, kinds: list[str]) -> None:

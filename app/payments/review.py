@@ -61,7 +61,7 @@ def put_aside(connection: Connection, payment_id: int, problem: str, now: dateti
     if row is None:
         return False
     _note(connection, payment_id, "needs_review", problem, now)
-    _log.error("payment needs a person's look", payment_id=payment_id, problem=problem)
+    _log.error("payment needs review", payment_id=payment_id, problem=problem)
     return True
 
 

@@ -32,7 +32,7 @@ def shared(key: str, count: Callable[[], T], write: Callable[[T], Any], read: Ca
     try:
         return _shared(f"todoke:count:{key}", count, write, read)
     except redis.RedisError:
-        _log.warning("counted without redis", key=key)
+        _log.warning("count cache unavailable", key=key)
         return count()
 
 

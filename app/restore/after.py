@@ -162,7 +162,7 @@ def _hold(
                 {"settle_s": provider_listing.settle_s()},
             ).one()
     if row.wait_s > 0:
-        _log.warning("waiting until what left last has settled", seconds=round(row.wait_s))
+        _log.warning("waiting for last messages to settle", seconds=round(row.wait_s))
         say(f"waiting {row.wait_s:.0f} s until what left last has settled at the services")
         sleep(float(row.wait_s))
     with tenancy.platform(), tenancy.transaction() as connection:
@@ -189,7 +189,7 @@ def _payment_accounts() -> list[tuple[int, int, str]]:
 def _hold_account(done: Restored, kind: str, account_id: int, name: str, fault: Unasked, times: _Times) -> None:
     """Leave an account, and the campaigns that it matters to, to a manager."""
     code = str(fault)
-    _log.error("account not asked: its campaigns stay held", kind=kind, account_id=account_id, reason=code)
+    _log.error("account not queried, campaigns held", kind=kind, account_id=account_id, reason=code)
     done.unasked.append(f"{name} ({code})")
     held = account_holds.hold(kind, account_id, code, start=times[0], end=times[1])
     done.held_campaigns += held.campaigns

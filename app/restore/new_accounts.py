@@ -66,8 +66,8 @@ def ask(account_id: int, *, gap_s: float, sleep: Callable[[float], None] = time.
             found = missed_messages.whole(account, row.restore_since, row.restore_until, gap_s=gap_s, sleep=sleep)
             written, strangers = missed_messages.write_down(account, found)
         except Unasked as fault:
-            _log.error("new account not asked: its campaigns stay held", account_id=account_id, reason=str(fault))
+            _log.error("account not queried, campaigns held", account_id=account_id, reason=str(fault))
             account_holds.could_not_ask_new(account_id, str(fault))
             return
         account_holds.lift(account_holds.SMS, account_id, actor="system")
-    _log.info("new account asked since the restore", account_id=account_id, attempts=written, strangers=strangers)
+    _log.info("account queried after restore", account_id=account_id, attempts=written, strangers=strangers)

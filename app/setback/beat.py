@@ -146,7 +146,7 @@ def may_tell() -> bool:
                 mine.writable = True
             except OutsideAway as fault:
                 mine.writable = False
-                _log.error("the folder of the beat can't be written", error=str(fault))
+                _log.error("outside folder unusable", access="write", error=str(fault))
         return mine.writable
 
 
@@ -232,7 +232,7 @@ def _connected(raw: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's c
         raw.execute(HOLD, {"why": str(held.why), "facts": "{}"})
         raw.commit()
     except OutsideAway as fault:
-        _log.error("the folder of the beat can't be read", error=str(fault))
+        _log.error("outside folder unusable", access="read", error=str(fault))
     except psycopg.errors.UndefinedTable:
         pass  # before its migration
     finally:
@@ -266,7 +266,7 @@ def _judge(row: Any, known: Known, *, doubtless: bool = False) -> None:  # noqa:
     if why is None and (row.runs_on, row.runs_along) != (branch.system, branch.timeline):
         why = Why.TIMELINE
     if why is not None:
-        _log.error("the database was set back: everything that sends or charges is held", why=str(why))
+        _log.error("database set back, sending and charging held", why=str(why))
         raise Held(why)
     if doubtless:
         return

@@ -47,7 +47,7 @@ def clear() -> bool:
         hold(held)
         return False
     except OutsideAway as fault:
-        _log.error("nothing leaves: the folder of the beat can't be read", error=str(fault))
+        _log.error("outside folder unusable", held="sending", access="read", error=str(fault))
         return False
     return True
 
@@ -68,7 +68,7 @@ def watch(*, alive: bool) -> None:
     except Held as held:
         told(held)
     except OutsideAway as fault:
-        _log.error("nothing leaves: the folder of the beat can't be used", error=str(fault))
+        _log.error("outside folder unusable", held="sending", error=str(fault))
 
 
 def hold(held: Held, facts: dict[str, object] | None = None) -> None:
@@ -114,7 +114,7 @@ def may_charge() -> bool:
         told(held)
         return False
     except OutsideAway as fault:
-        _log.error("nobody can pay: the folder of the beat can't be read", error=str(fault))
+        _log.error("outside folder unusable", held="checkout", access="read", error=str(fault))
         return False
     return beat.may_tell()
 
@@ -151,7 +151,7 @@ def _ask(doubt: str) -> bool:
         ).first()
     if taken is None:
         return False  # another process asks
-    _log.warning("the SMS services are asked before anything leaves", doubt=doubt)
+    _log.warning("sending held until SMS services are queried", doubt=doubt)
     try:
         if not _know_no_more(taken.beaten_at, taken.now):
             return False
@@ -167,7 +167,7 @@ def _ask(doubt: str) -> bool:
         hold(held)
         return False
     except OutsideAway as fault:
-        _log.error("nothing leaves: the folder of the beat can't be written", error=str(fault))
+        _log.error("outside folder unusable", held="sending", access="write", error=str(fault))
         return False
     return True
 
@@ -178,7 +178,7 @@ def _know_no_more(beaten_at: datetime | None, now: datetime) -> bool:
         try:
             missing = _missing(account, beaten_at, now)
         except NotYet:
-            _log.warning("nothing leaves until the list of an account has caught up", sms_account_id=account.id)
+            _log.warning("sending held until provider list catches up", sms_account_id=account.id)
             return False  # asked again
         except Unasked as fault:
             hold(Held(Why.UNASKED), {"account": account.name, "code": str(fault)})

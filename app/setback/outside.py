@@ -171,7 +171,7 @@ class RedisCopy:
             self._rest(error)
 
     def _rest(self, error: RedisError) -> None:
-        _log.warning("the beat is not kept in Redis for a while", error=type(error).__name__)
+        _log.warning("beat not copied to Redis", error=type(error).__name__)
         self._rests_until = time.monotonic() + _REST_S
 
 

@@ -93,3 +93,35 @@ def test_a_decision_takes_a_page_at_most_and_is_linked() -> None:
     assert [name for name, text in named if len(text.splitlines()) > 60] == []
     said = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("architecture.md", "install.md"))
     assert [name for name, _ in named if f"adr/{name}" not in said] == []
+
+
+def _events() -> dict[str, set[str]]:
+    """Return the events that the product logs, each with its levels; `say` is chosen by the fault."""
+    found: dict[str, set[str]] = {}
+    for room in ("app", "admin_views", "public", "callbacks", "jobs"):
+        for path in (ROOT / room).rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not (isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)):
+                    continue
+                event = str(call.args[0].value)
+                match call.func:
+                    case ast.Attribute(value=ast.Name(id="_log"), attr=level):
+                        found.setdefault(event, set()).add("error" if level == "exception" else level)
+                    case ast.Name(id="say"):
+                        found.setdefault(event, set()).update({"error", "warning"})
+    return found
+
+
+def test_an_operator_can_alarm_on_each_error() -> None:
+    text = (ROOT / "docs" / "install.md").read_text("utf-8")
+    told = {
+        event: set(levels.split(" or "))
+        for event, levels in re.findall(r"^\| `(.+?)` \| ([a-z ]+) \|", text, re.MULTILINE)
+    }
+    events = _events()
+    assert {event: levels for event, levels in told.items() if levels != events.get(event)} == {}
+    assert {event for event, levels in events.items() if "error" in levels} <= set(told)
+
+
+def test_events_are_short_and_hold_no_values() -> None:
+    assert [event for event in _events() if not re.fullmatch(r"[A-Za-z][A-Za-z ,:]{4,50}", event)] == []

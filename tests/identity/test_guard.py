@@ -96,7 +96,7 @@ def test_answers_in_the_wrong_column_stop_the_checks_and_the_sending(crowd: Call
     people.open_and_answer(1, WRONG, times=2)
     assert people.state() == ("paused", True)
     assert people.events() == ["checks_stopped", "paused"]
-    assert "checks stopped" in caplog.text
+    assert "identity checks stopped" in caplog.text
     # nothing is evaluated any more, not even the right answers
     assert people.open_and_answer(1, RIGHT) == [VerdictKind.CLOSED]
 

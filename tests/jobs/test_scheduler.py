@@ -29,7 +29,7 @@ def test_one_leads_and_another_follows_when_it_is_killed(launched: Launched, sta
     until(lambda: queues.queue(queues.DELIVERY).count == 1)
     assert sum(map(leads, programs)) == 1
     leader, *others = sorted(programs, key=leads, reverse=True)
-    until(lambda: all("scheduler waits" in other.told() for other in others))
+    until(lambda: all("scheduler stands by" in other.told() for other in others))
     leader.kill()
     until(lambda: any(map(leads, others)))
     assert sum(map(leads, others)) == 1
@@ -64,7 +64,7 @@ def test_a_frozen_one_gives_way_and_does_nothing_more_when_it_wakes(
     first = start("scheduler")
     until(lambda: leads(first))
     second = start("scheduler")
-    until(lambda: "scheduler waits" in second.told())
+    until(lambda: "scheduler stands by" in second.told())
     signal_tree(first.process, signal.SIGSTOP)
     redis.flushall()
     frozen = time.monotonic()
@@ -72,7 +72,7 @@ def test_a_frozen_one_gives_way_and_does_nothing_more_when_it_wakes(
     assert time.monotonic() - frozen < scheduler.LEASE_S + 5
     until(lambda: queues.queue(queues.DELIVERY).count == 1)
     signal_tree(first.process, signal.SIGCONT)
-    until(lambda: "scheduler lost the lead" in first.told())
-    assert '"put_back"' not in first.told().partition("scheduler lost the lead")[2]
+    until(lambda: "scheduler lead lost" in first.told())
+    assert '"put_back"' not in first.told().partition("scheduler lead lost")[2]
     assert first.told().count("scheduler leads") == 1
     assert (first.end(), second.end()) == (0, 0)

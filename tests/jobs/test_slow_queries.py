@@ -74,4 +74,4 @@ def test_a_fault_is_the_jobs_own_or_is_logged(
         slow_queries.run(JOB, A, late)
         on.set()
         slow_queries.finish()
-    assert "failed aside" in caplog.text
+    assert "slow query job failed" in caplog.text

@@ -45,7 +45,7 @@ def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, un
     worker = start("worker", "delivery")
     until(done(job))
     assert worker.end() == 0
-    assert "it is none of the product's" in worker.told()
+    assert "foreign job refused" in worker.told()
     assert received(sandbox).total() == len(received(sandbox)) == 200
     until(lambda: job.state() == "completed")
 
@@ -104,7 +104,7 @@ def test_a_worker_whose_clock_is_wrong_begins_nothing_more(
     until(lambda: not redis.zcard("rq:wip:delivery"))  # the job under way may still serve what is due
     second.change("UPDATE slice SET due_at = now() WHERE campaign_id = %s", second.campaign_id)
     enqueue()
-    until(lambda: "no work: the clocks" in worker.told())
+    until(lambda: "worker stopped: clock differs" in worker.told())
     assert second.states() == {"queued": 10}
     assert len(received(sandbox)) == 10
     assert worker.end() == 0

@@ -334,7 +334,7 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
         again = send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
     outcomes.reconcile(job.tenant_id)
-    assert "the provider has one reference more than once" in caplog.text
+    assert "duplicate message at provider" in caplog.text
     assert "duplicate" in job.events(job.people[0].id)
     assert set(job.states()) <= {"accepted", "delivered"}
 

@@ -58,7 +58,7 @@ NEW_ROW = {
 
 
 class Made(NamedTuple):
-    """What rows refer to."""
+    """The rows that others refer to."""
 
     tenant: int
     campaign: int
