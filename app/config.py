@@ -231,6 +231,11 @@ class Settings:
         """Whether people reach this installation over https: cookies are Secure then, and HSTS is sent."""
         return self.public_base_url.startswith("https://")
 
+    def api_base(self, provider: str) -> str:
+        """Return the address of a provider's API, the setting `<provider>_api_base`."""
+        base: str = getattr(self, f"{provider}_api_base")
+        return base
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read and check everything. Raises BadSettings that names each wrong setting and why."""

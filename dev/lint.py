@@ -1,9 +1,12 @@
-"""Check what no linter knows: locks without addresses, files without own paths, migrations that match."""
+"""Check what no linter knows: addresses in locks, own paths in files, whole sentences, migrations that match."""
 
+import ast
+import io
 import re
 import subprocess
 import sys
 import tempfile
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
 
 _ADDRESS = re.compile(r"://|^\s*--(?:index-url|extra-index-url|find-links|trusted-host)", re.MULTILINE)
+# a sentence that begins so and is no question has no subject: "What stands between …"
+_HEADLESS = re.compile(r"(?:^|[.;:!?]\s+)((?:Who|Whom|Whose|What)\b[^.?]*)(?!\?)(?:[.]|$)")
 
 
 def main() -> int:
@@ -18,6 +23,7 @@ def main() -> int:
     faults = [
         *addresses_in_locks(sorted(ROOT.glob("requirements*.lock"))),
         *own_paths(ROOT, files(ROOT)),
+        *headless(ROOT, (path for path in files(ROOT) if path.suffix == ".py")),
         *migrations(),
     ]
     for fault in faults:
@@ -57,6 +63,33 @@ def own_paths(root: Path, paths: Iterable[Path]) -> list[str]:
         for number, line in enumerate(path.read_bytes().split(b"\n"), 1)
         if own.search(line)
     ]
+
+
+def headless(root: Path, paths: Iterable[Path]) -> list[str]:
+    """Name the sentences of docstrings and comments that begin with a bare Who, Whom, Whose or What."""
+    return [
+        f"{path.relative_to(root)}:{line}: a sentence without a subject: {found[1][:60]}"
+        for path in paths
+        for line, text in sorted(_prose(path.read_text("utf-8")).items())
+        for found in _HEADLESS.finditer(text)
+    ]
+
+
+def _prose(source: str) -> dict[int, str]:
+    """Return docstrings, and comments that stand on lines of their own, joined, by their first lines."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring is not None:
+                found[node.body[0].lineno] = " ".join(docstring.split())
+    begun = last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and token.line.lstrip().startswith("#"):
+            begun = begun if token.start[0] == last + 1 else token.start[0]
+            last = token.start[0]
+            found[begun] = f"{found.get(begun, '')} {token.string.lstrip('# ')}".strip()
+    return found
 
 
 def migrations() -> list[str]:

@@ -51,7 +51,10 @@ def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
 def for_sms(row: SmsAccount) -> sms.SmsAccount:
     """Open an SMS account for its adapter. Raises Unusable."""
     return sms.SmsAccount(
-        _sms_base(row), _texts(row.settings), _required(row), timeout_s=float(settings().send_timeout_s)
+        settings().api_base(row.provider),
+        _texts(row.settings),
+        _required(row),
+        timeout_s=float(settings().send_timeout_s),
     )
 
 
@@ -59,12 +62,7 @@ def sms_contract(row: SmsAccount) -> dict[str, str]:
     """Return what tells an SMS account's contract from another: its service, address and ids, no secret."""
     ids = {item.name for item in PROVIDERS[row.provider].fields if item.contract}
     named = {name: value for name, value in _texts(row.settings).items() if name in ids}
-    return {"service": row.provider, "address": _sms_base(row), **dict(sorted(named.items()))}
-
-
-def _sms_base(row: SmsAccount) -> str:
-    bases = {"karaden": settings().karaden_api_base}
-    return bases[row.provider]
+    return {"service": row.provider, "address": settings().api_base(row.provider), **dict(sorted(named.items()))}
 
 
 def witness_phone_of(row: SmsAccount) -> str | None:
@@ -85,14 +83,8 @@ def _witness_place(row: SmsAccount) -> Place:
 
 def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
     """Open a payment account for its adapter. Raises Unusable."""
-    bases = {
-        "stripe": settings().stripe_api_base,
-        "payjp": settings().payjp_api_base,
-        "komoju": settings().komoju_api_base,
-        "paypay": settings().paypay_api_base,
-    }
     return payments.PaymentAccount(
-        bases[row.provider],
+        settings().api_base(row.provider),
         _texts(row.settings),
         _required(row),
         timeout_s=min(float(settings().send_timeout_s), _PAYMENT_TIMEOUT_S),

@@ -48,7 +48,7 @@ def send(job: Job) -> None:
 
 
 def settle(job: Job) -> None:
-    """Ask for each message, as a receipt makes us do."""
+    """Write every accepted SMS down as delivered, without a receipt."""
     job.change("UPDATE recipient SET sms_state = 'delivered', delivered_at = now() WHERE sms_state = 'accepted'")
 
 

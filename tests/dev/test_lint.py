@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.lint import addresses_in_locks, files, own_paths
+from dev.lint import addresses_in_locks, files, headless, own_paths
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,3 +43,14 @@ def test_own_paths_are_found_in_what_may_be_committed_and_nothing_else(tmp_path)
         "kept/notes:2: holds this machine's path of the project",
     ]
     assert own_paths(Path("/app"), [root / "like"]) == []
+
+
+def test_a_sentence_without_a_subject_is_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        '"""What stands here. Who\n    knows that?"""\n# A list. Whom it\n# names is called.\nX = 1\n', encoding="utf-8"
+    )
+    assert headless(tmp_path, [wrong]) == [
+        "wrong.py:1: a sentence without a subject: What stands here",
+        "wrong.py:3: a sentence without a subject: Whom it names is called",
+    ]
