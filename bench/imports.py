@@ -28,6 +28,9 @@ FIELDS = ("rows", "seconds", "rows_per_s", "copy_rows_per_s", "ratio", "peak_rss
 ROWS = 1_000_000
 _PIECE = 1 << 18
 
+# how long a worker may take that took the import first, seconds
+_ANOTHERS_S = 120.0
+
 
 def main(rows: int = ROWS, form: str = "csv") -> None:
     """Measure one import, of a CSV file or an xlsx book, and one bare COPY."""
@@ -79,12 +82,22 @@ def import_list(path: Path) -> dict[str, float]:
             begun = time.perf_counter()
             import_run.run(import_id)
             seconds = time.perf_counter() - begun
-            db.session.refresh(row)
+            _wait_for(row)
             if row.state != "done":
                 raise RuntimeError(f"the import ended as {row.state}: {row.problem}")
             added = row.rows_added
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"campaign_id": campaign_id, "added": added, "seconds": seconds, "peak_rss_mb": peak}
+
+
+def _wait_for(row: Import) -> None:
+    """Wait for a worker of a running product that took the import first."""
+    ends = time.monotonic() + _ANOTHERS_S
+    db.session.refresh(row)
+    while row.state in {"queued", "running"} and time.monotonic() < ends:
+        time.sleep(0.1)
+        db.session.rollback()
+        db.session.refresh(row)
 
 
 def _bare_copy(owner_url: str, path: Path) -> tuple[int, float]:
