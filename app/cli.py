@@ -36,7 +36,9 @@ def register(app: Flask) -> None:
 @click.argument("queue", type=click.Choice(queues.NAMES))
 def worker(queue: str) -> None:
     """Run one worker on one queue: only then does RQ take a job without a moment in which a crash loses it."""
-    importlib.import_module("jobs.worker").run(queue)
+    module = importlib.import_module("jobs.worker")
+    module.yield_processor(queue)
+    module.run(queue)
 
 
 @click.command()

@@ -209,6 +209,11 @@ class Settings:
     number_daily_cap: int = _setting(
         _whole(1, 1000), "10", "first SMS that one phone number gets from a company on a day; more wait for a manager"
     )
+    worker_nice: int = _setting(
+        _whole(0, 19),
+        "10",
+        "by how much workers of lists and of sending leave the processor to pages and receipts, 0 not at all (nice)",
+    )
     sweep_s: int = _setting(_whole(1, 600), "60", "time between sweeps that rebuild the queues, seconds")
 
     page_minutes: int = _setting(_whole(5, 240), "30", "a recipient's page session, minutes")

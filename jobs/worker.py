@@ -8,7 +8,10 @@ When an SMS may leave is read off this machine's clock, so a worker whose clock 
 """
 
 import gc
+import os
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -20,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import queues, tenancy
+from app.config import settings
 from app.delivery import shutdown
 from app.extensions import redis_client
 from app.queues import NamedJob
@@ -37,6 +41,7 @@ _CLOCKS_DIFFER_S = 5.0
 _CLOCK_WAIT_S = 5.0
 # how many objects more than before there must be for a look for cycles among them
 _COLLECT_EVERY = 20_000
+_AUTOGROUP = Path("/proc/self/autogroup")
 
 _log = structlog.get_logger()
 
@@ -90,6 +95,21 @@ def _clock_is_wrong() -> bool:
         return False
     _log.error("worker stopped: clock differs from database", seconds=round(off_s))
     return True
+
+
+def yield_processor(queue_name: str) -> None:
+    """Let pages and receipts have the processor first, where this process takes lists in, makes files or sends.
+
+    Linux weighs whole sessions where it groups them (sched(7), "The autogroup feature"): there a process's own niceness
+    says nothing beside other programs, and the session's is set, if this process leads it.
+    """
+    by = settings().worker_nice
+    if queue_name == queues.TRACKING or not by:
+        return
+    os.nice(by)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            _AUTOGROUP.write_text(str(by), encoding="ascii")
 
 
 def run(queue_name: str) -> None:

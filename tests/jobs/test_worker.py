@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis as redis_package
 import time_machine
@@ -48,6 +49,15 @@ def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, un
     assert "foreign job refused" in worker.told()
     assert received(sandbox).total() == len(received(sandbox)) == 200
     until(lambda: job.state() == "completed")
+
+
+@pytest.mark.parametrize(("queue", "nice"), [("delivery", 10), ("intake", 10), ("tracking", 0)])
+def test_pages_and_receipts_have_the_processor_before_lists_and_sending(
+    start: Start, until: Until, queue: str, nice: int
+) -> None:
+    worker = psutil.Process(start("worker", queue).process.pid)
+    until(lambda: redis_client.connection.scard("rq:workers") > 0)
+    assert worker.nice() - psutil.Process().nice() == nice
 
 
 def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
