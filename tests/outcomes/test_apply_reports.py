@@ -202,7 +202,7 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
         done = move(*arguments, **more)
         if threading.current_thread().name == "record" and not first.is_set():
             first.set()
-            go.wait(10)
+            go.wait(60)
         return done
 
     monkeypatch.setattr(claims, "move", slow)
@@ -226,11 +226,11 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
 
     threads = [threading.Thread(target=run, args=(work,), name=work.__name__) for work in (record, receipt)]
     threads[0].start()
-    assert first.wait(10)
+    assert first.wait(60)
     threads[1].start()
     threading.Event().wait(0.5)
     go.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert faults == []
     assert job.states() == {"accepted": 1, "delivered": 2}

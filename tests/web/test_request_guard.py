@@ -88,13 +88,22 @@ class Sender:
 
         self._thread = threading.Thread(target=send)
         self._thread.start()
-        assert self._stream.asked.wait(5)
+        assert self._stream.asked.wait(60)
 
     def end(self) -> str:
         """End the connection, as the server does once it has answered; give the status."""
         self._stream.ended.set()
         self._thread.join()
         return self._got[0]
+
+
+def told(senders: Iterable[Sender], whom: list[bool]) -> bool:
+    """Return whether just those are told, once they are."""
+    senders = list(senders)
+    for sender, is_told in zip(senders, whom, strict=True):
+        if is_told:
+            assert sender.told.wait(60)
+    return [sender.told.wait(0.1) for sender in senders] == whom
 
 
 def test_every_path_has_its_own_largest_body_and_is_told_in_words(guarded: Callable[..., Any]) -> None:
@@ -162,13 +171,12 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def test_a_body_that_never_comes_keeps_no_turn_and_ends_in_time() -> None:
-    ask = guard(body_s=0.5)
+    ask = guard(body_s=2)
     senders = [Sender(ask, "192.0.2.1", [b"a=1"]) for _ in range(2 * request_guard.TURNS)]
-    began = time.monotonic()
     assert ask("/p")[0] == "200 OK"
     assert ask("/healthz", headers={"Host": "10.0.0.7"})[2]["X-Host"] == "ours.example"
-    assert time.monotonic() - began < 0.2
-    assert all(sender.told.wait(1) for sender in senders)
+    assert not any(sender.told.is_set() for sender in senders)
+    assert told(senders, [True] * len(senders))
     assert {sender.end() for sender in senders} == {"408 Request Timeout"}
 
 
@@ -178,7 +186,7 @@ def test_nobody_waits_behind_what_is_pushed_and_no_recipient_behind_staff() -> N
     def slow(environ: Any, start_response: Any) -> list[bytes]:
         if environ["PATH_INFO"] in HELD_UP:
             begun.release()
-            assert on.wait(10)
+            assert on.wait(60)
         start_response("200 OK", [])
         return [b""]
 
@@ -202,7 +210,7 @@ def test_nobody_waits_behind_what_is_pushed_and_no_recipient_behind_staff() -> N
     assert not on.is_set()
     on.set()
     for thread in (*pushes, *staff):
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -238,7 +246,7 @@ def test_slow_bodies_give_way_to_whoever_sends() -> None:
     assert sends(ask, "192.0.2.9") == "200 OK"
     # the first went; its room is free for the next
     assert sends(ask, "192.0.2.9") == "200 OK"
-    assert [sender.told.wait(0.2) for sender in slow] == [True, False, False, False]
+    assert told(slow, [True, False, False, False])
     assert slow[0].end() == "408 Request Timeout"
     for sender in slow[1:]:
         sender.end()
@@ -251,7 +259,7 @@ def test_an_upload_that_comes_on_does_not_give_way_to_what_is_slow() -> None:
     slow = [Sender(ask, "192.0.2.2") for _ in range(2)]
     time.sleep(1.1)
     slow += [Sender(ask, "192.0.2.3") for _ in range(2)]
-    assert [sender.told.wait(0.1) for sender in (upload, *slow)] == [False, True, True, False, False]
+    assert told((upload, *slow), [False, True, True, False, False])
     for sender in (upload, *slow):
         sender.end()
 
@@ -260,7 +268,7 @@ def test_a_flood_of_young_bodies_costs_its_own_addresses() -> None:
     ask = guard(room=Room(bodies=4, of_one=4))
     quiet = Sender(ask, "192.0.2.1")
     flood = [Sender(ask, "192.0.2.2") for _ in range(11)]
-    assert [sender.told.wait(0.1) for sender in flood] == [True] * 8 + [False] * 3
+    assert told(flood, [True] * 8 + [False] * 3)
     assert not quiet.told.is_set()
     for sender in (quiet, *flood):
         sender.end()
@@ -270,7 +278,7 @@ def test_one_address_takes_no_more_than_its_share() -> None:
     ask = guard(room=Room(bodies=9, of_one=2))
     slow = [Sender(ask, "192.0.2.1") for _ in range(2)]
     assert sends(ask, "192.0.2.1") == "200 OK"
-    assert [sender.told.wait(0.2) for sender in slow] == [True, False]
+    assert told(slow, [True, False])
     for sender in slow:
         sender.end()
 
@@ -281,7 +289,7 @@ def test_what_the_server_does_not_end_is_bounded_too() -> None:
     status, said, headers = ask(method="POST", data=b"a=1", environ_base={"REMOTE_ADDR": "192.0.2.9"})
     assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "60")
     assert "混み合っています" in said
-    assert [sender.told.wait(0.2) for sender in slow] == [True, True, False]
+    assert told(slow, [True, True, False])
     for sender in slow:
         sender.end()
     assert sends(ask, "192.0.2.9") == "200 OK"
