@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
 _PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.py)(?:::([\w.]+))?`")
+_FOLDER = re.compile(r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench)(?:/[a-z_]+)*/)`")
 # a row of docs/where.md: the term, with what it is of in brackets, and its places
 _ROW = re.compile(r"^\| (?!\*|-|looked for)([^|(]+?)(?: \([^|)]+\))? \| (.+?) \|$", re.MULTILINE)
 
@@ -44,7 +45,10 @@ def astray(text: str) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCS)
 def test_a_document_names_files_and_functions_that_are_there(document: str) -> None:
-    assert astray((ROOT / document).read_text("utf-8")) == []
+    text = (ROOT / document).read_text("utf-8")
+    assert astray(text) == []
+    assert [name for name in _FOLDER.findall(text) if not (ROOT / name).is_dir()] == []
+    assert re.findall(r"`[\w/]*\{[\w,]+\}\.py`", text) == [], "each file by its own name, so that search finds it"
 
 
 def test_a_place_that_is_gone_is_seen() -> None:
