@@ -1,11 +1,11 @@
-"""Our names at providers: of an SMS, a test SMS, a payment. This module alone writes and reads them.
+"""Our names at providers: of an SMS, a test SMS, a payment, a refund. This module alone writes and reads them.
 
 In: a person's mark, their row's number, the attempt. Out: `<mark>.<recipient id>.<attempt>` for an SMS, `.p<attempt>`
-for a payment, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a test SMS, `<mark>.w` for one to the
-company's own number; at most 30 characters with row numbers of 13 digits. Can't happen here: one reference for two
-people, though a restored backup gives their row numbers again (the mark is random, drawn anew with each generation of
-the link); two that differ by case alone, as a carrier may write them; a personal detail. Before there were marks the
-campaign's key stood in their place: those still read.
+for a payment, with `.r<number>` after it for a refund, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a
+test SMS, `<mark>.w` for one to the company's own number; an SMS's or a payment's has at most 30 characters with row
+numbers of 13 digits. Can't happen here: one reference for two people, though a restored backup gives their row numbers
+again (the mark is random, drawn anew with each generation of the link); two that differ by case alone, as a carrier may
+write them; a personal detail. Before there were marks the campaign's key stood in their place: those still read.
 """
 
 import re
@@ -19,15 +19,26 @@ _MARK_SHIFTS = (50, 40, 30, 20, 10, 0)
 # letters and figures that stay apart in capitals, two for each ten bits (RFC 4648's alphabet)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
-_DIGITS = 19  # of PostgreSQL's largest bigint
+_MARK = "([0-9A-Za-z_-]{1,20})"
+# of a row's number: every such number is a bigint of PostgreSQL's, with room to pass over some after it
+_ROW = "([0-9]{1,18})"
+_ATTEMPT = "([0-9]{1,9})"
 
-_SMS = re.compile(rf"([0-9A-Za-z_-]{{1,20}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})", re.ASCII)
-_PAYMENT = re.compile(rf"[0-9A-Za-z_-]{{1,20}}\.[0-9]{{1,{_DIGITS}}}\.p[0-9]{{1,9}}", re.ASCII)
-_MOST = 1 << 63
+_SMS = re.compile(rf"{_MARK}\.{_ROW}\.{_ATTEMPT}", re.ASCII)
+_PAYMENT = re.compile(rf"{_MARK}\.{_ROW}\.p{_ATTEMPT}", re.ASCII)
+_TEST_SMS = re.compile(rf"{_MARK}\.[tT]{_ROW}", re.ASCII)
 
 
 class Sms(NamedTuple):
     """An SMS's reference, read: the mark in lower case, whoever wrote it."""
+
+    mark: str
+    recipient_id: int
+    attempt: int
+
+
+class Payment(NamedTuple):
+    """A payment's reference, read: the mark in lower case, whoever wrote it."""
 
     mark: str
     recipient_id: int
@@ -52,6 +63,11 @@ def payment(mark: str, recipient_id: int, attempt: int) -> str:
     return f"{mark}.{recipient_id}.p{attempt}"
 
 
+def refund(payment_reference: str, number: int) -> str:
+    """Return the reference of a payment's so many-th refund."""
+    return f"{payment_reference}.r{number}"
+
+
 def by_hand(mark: str, recipient_id: int, attempt: int) -> str:
     """Return the reference of money that staff recorded."""
     return f"{mark}.{recipient_id}.h{attempt}"
@@ -72,20 +88,40 @@ def of_attempt(stored: str | None, campaign_key: str, recipient_id: int, attempt
     return sms(campaign_key, recipient_id, attempt) if stored is None else stored
 
 
+def of_test_sms(stored: str | None, campaign_key: str, row_id: int) -> str:
+    """Return the reference of a test SMS on record, as `of_attempt` does of an attempt."""
+    return f"{campaign_key}.t{row_id}" if stored is None else stored
+
+
+def compared(text: str) -> str:
+    """Return a reference as it is compared: a carrier may write it in another case, or with blanks."""
+    return text.strip().lower()
+
+
 def parse_sms(text: str) -> Sms | None:
     """Read an SMS's reference; None for one that can't be ours."""
     match = _SMS.fullmatch(text.strip())
-    if match is None or (recipient_id := int(match[2])) >= _MOST:
-        return None
-    return Sms(match[1].lower(), recipient_id, int(match[3]))
+    return None if match is None else Sms(match[1].lower(), int(match[2]), int(match[3]))
 
 
-def is_payment(text: str) -> bool:
-    """Return whether a reference has the form of our payments'."""
-    return _PAYMENT.fullmatch(text) is not None
+def parse_test_sms(text: str) -> int | None:
+    """Return the row's number that a test SMS's reference names; None for one that can't be ours."""
+    match = _TEST_SMS.fullmatch(text.strip())
+    return None if match is None else int(match[2])
+
+
+def parse_payment(text: str) -> Payment | None:
+    """Read a payment's reference, as it was given to the letter; None for one that can't be ours."""
+    match = _PAYMENT.fullmatch(text)
+    return None if match is None else Payment(match[1].lower(), int(match[2]), int(match[3]))
+
+
+def bears_mark(read: Sms | Payment, secret: bytes | None, campaign_key: str) -> bool:
+    """Return whether a reference that was read bears a person's mark: a row's number may be another's today."""
+    return read.mark == mark(secret, campaign_key).lower()
 
 
 def mismatch(ours: str, named: Iterable[str]) -> bool:
-    """Return whether an answer names references and ours is none of them; a carrier may write them in another case."""
-    lowered = {text.strip().lower() for text in named}
-    return bool(lowered) and ours.lower() not in lowered
+    """Return whether an answer names references and ours is none of them."""
+    others = set(map(compared, named))
+    return bool(others) and compared(ours) not in others

@@ -11,13 +11,13 @@ One list serves all messages of a slice and an account. A message that its carri
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, text
 
-from app import tenancy
+from app import references, tenancy
 from app.delivery.send_context import Account
 from app.extensions import vault
 from app.outcomes import absence
@@ -90,7 +90,9 @@ class Listing:
         self._items = frozenset(items)
         self._offered = account.provider.sent_between(account.opened, now, now, 1) is not None
         self._wanted = {
-            reference.casefold(): (item, attempt) for item in items for attempt, reference in item.references.items()
+            references.compared(reference): (item, attempt)
+            for item in items
+            for attempt, reference in item.references.items()
         }
         self._phones = {item.phone_index for item in items}
         self._sought: set[str] = set()
@@ -284,7 +286,7 @@ class Listing:
         return [Span(start + read.behind - _SKEW, end + read.ahead + _SKEW) for start, end in item.spans]
 
     def _named(self, message: Left) -> list[tuple[Open, int]]:
-        names = (reference.strip().casefold() for reference in message.report.references)
+        names = map(references.compared, message.report.references)
         return [self._wanted[name] for name in names if name in self._wanted]
 
     def _index(self, phone: str) -> bytes:
@@ -292,10 +294,10 @@ class Listing:
 
     def _of_others(self, connection: Connection, messages: Sequence[Left]) -> set[str]:
         """Return the ids of those that are on record as other messages of ours: by reference, or by the id itself."""
-        matched, _ = recognise.match(connection, self._asked, [_stripped(message) for message in messages])
+        matched, _ = recognise.match(connection, self._asked, messages)
         known = {item.report.provider_id for item in matched if item.known}
         names = {
-            reference.strip().lower(): message.report.provider_id
+            references.compared(reference): message.report.provider_id
             for message in messages
             for reference in message.report.references
         }
@@ -317,12 +319,6 @@ class Listing:
 def _at(report: Report) -> datetime:
     assert report.accepted_at is not None  # noqa: S101 - others were left out
     return report.accepted_at
-
-
-def _stripped(message: Left) -> Left:
-    """Return a message with its references as they were given, but for the case."""
-    references = tuple(reference.strip() for reference in message.report.references)
-    return replace(message, report=replace(message.report, references=references))
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:

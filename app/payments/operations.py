@@ -15,12 +15,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, text
 
-from app import audit, tenancy
+from app import audit, references, tenancy
 from app.accounts import Unusable
 from app.payments import bulkhead, gateway
 from app.payments.confirm import CURRENCY, brings_money, confirm, end
 from app.payments.gateway import NoAnswer
-from app.payments.review import refund_reference
 from app.problems import Kind, Problem, Refused
 from app.providers.http import Request
 from app.providers.payments.base import (
@@ -115,7 +114,7 @@ def refund(payment_id: int, *, actor: str) -> Given:
         if not asked_before:
             _unwant(payment_id, at)
         raise Refused(_AWAY()) from None
-    request = provider.refund(account, charge, row.amount_yen, refund_reference(row.reference, number))
+    request = provider.refund(account, charge, row.amount_yen, references.refund(row.reference, number))
     if (why := _why_not(charge, row.amount_yen, request)) is not None:
         _unwant(payment_id, at)
         raise Refused(why)

@@ -218,7 +218,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
     if provider.day(account, day) is None:
         return None
     for charge in charges(provider, account_id, account, day):
-        if charge.reference is None or not references.is_payment(charge.reference):
+        if charge.reference is None or references.parse_payment(charge.reference) is None:
             continue
         if time.monotonic() > until:
             raise NoAnswer("cut short")

@@ -11,6 +11,7 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection, text
 
+from app import references
 from app.providers.payments.base import Charge, ChargeStatus, Dispute, RefundStatus
 from app.states.transitions import Step, move, move_attempt, note
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
@@ -41,11 +42,6 @@ class Problem(StrEnum):
 def split(problem: str) -> list[str]:
     """Return the problems that stand."""
     return problem.split(SEPARATOR) if problem else []
-
-
-def refund_reference(reference: str, number: int) -> str:
-    """Return our reference of a payment's so many-th refund."""
-    return f"{reference}.r{number}"
 
 
 def put_aside(connection: Connection, payment_id: int, problem: str, now: datetime) -> bool:
@@ -110,7 +106,7 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
         if back > row.refunded_yen:
             put_aside(connection, payment_id, Problem.PART_REFUNDED, now)
         if row.refund_asked_at is not None:
-            told = charge.refunds.get(refund_reference(row.reference, row.refund_attempt))
+            told = charge.refunds.get(references.refund(row.reference, row.refund_attempt))
             _look_at_wish(connection, payment_id, told, row.refund_asked_at, now)
     elif charge.status is ChargeStatus.REFUNDED:
         drop(connection, payment_id, Problem.REFUND_NOT_DONE, Problem.REFUND_FAILED, Problem.PART_REFUNDED)

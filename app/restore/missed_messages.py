@@ -66,7 +66,7 @@ def write_down(account: Asked, messages: Sequence[Left]) -> tuple[int, int]:
 
 def numbers(messages: Sequence[Left]) -> list[int]:
     """Return the row numbers that the references of ours name."""
-    return [item.recipient_id for item in recognise.ours(messages) if item.recipient_id is not None]
+    return [item.sms.recipient_id for item in recognise.ours(messages) if item.sms is not None]
 
 
 def _order(item: Match) -> tuple[int, int, int]:
@@ -164,7 +164,7 @@ def _accept(connection: Connection, items: Sequence[Match], attempt: int, validi
 
 def _keep(connection: Connection, account: Asked, strangers: Sequence[recognise.Ours]) -> int:
     """Keep the numbers of people whom the database doesn't know, as blind indexes. Raises Unasked."""
-    people = [item for item in strangers if item.recipient_id is not None]
+    people = [item for item in strangers if item.sms is not None]
     if any(item.message.to is None for item in people):
         raise Unasked("unreadable number")
     for item in people:

@@ -5,7 +5,6 @@ provider itself; what is left is told by the nightly comparison (`app.payments.r
 money counted on a list's word alone.
 """
 
-import re
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -21,7 +20,6 @@ from app.setback.provider_listing import Unasked
 from app.states.vocabulary import PaymentAttemptState
 from app.values.japan_time import TOKYO
 
-_REFERENCE = re.compile(r"([0-9A-Za-z_-]{1,20})\.([0-9]{1,18})\.p([0-9]{1,9})", re.ASCII)
 # an attempt that nobody paid, and nobody can pay any more, tells nothing
 _OVER = {ChargeStatus.FAILED, ChargeStatus.EXPIRED, ChargeStatus.CANCELLED}
 
@@ -64,10 +62,9 @@ def _begin(tenant_id: int, account_id: int, charge: Charge, began_at: datetime) 
 
     It began at `began_at` or later.
     """
-    match = _REFERENCE.fullmatch(charge.reference or "")
-    if match is None:
+    named = references.parse_payment(charge.reference or "")
+    if named is None:
         return None
-    mark, recipient_id, attempt = match[1].lower(), int(match[2]), int(match[3])
     with tenancy.transaction() as connection:
         person = connection.execute(
             text("""
@@ -79,9 +76,9 @@ def _begin(tenant_id: int, account_id: int, charge: Charge, began_at: datetime) 
                 WHERE r.id = :id AND r.tenant_id = :tenant_id AND c.payment_account_id = :account_id
                 FOR UPDATE OF r
             """),
-            {"id": recipient_id, "tenant_id": tenant_id, "account_id": account_id},
+            {"id": named.recipient_id, "tenant_id": tenant_id, "account_id": account_id},
         ).first()
-        if person is None or references.mark(person.link_secret, person.key).lower() != mark:
+        if person is None or not references.bears_mark(named, person.link_secret, person.key):
             return None
         return connection.execute(
             text("""
@@ -96,7 +93,7 @@ def _begin(tenant_id: int, account_id: int, charge: Charge, began_at: datetime) 
                 "campaign_id": person.campaign_id,
                 "id": person.id,
                 "account_id": account_id,
-                "attempt": attempt,
+                "attempt": named.attempt,
                 "reference": charge.reference,
                 "provider_id": charge.provider_id,
                 "amount_yen": person.amount_yen or charge.amount,

@@ -1,6 +1,5 @@
 """Which messages at a service are ours by their form, whose they are, and which of these the database has on record."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,18 +9,13 @@ from app import references
 from app.providers.sms.base import Left, Report
 from app.setback.provider_listing import Asked
 
-_SMS = re.compile(r"([0-9a-z_-]{1,20})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
-_TEST = re.compile(r"[0-9a-z_-]{1,20}\.t([0-9]{1,18})", re.ASCII)
-
 
 class Ours(NamedTuple):
-    """A message of ours at a service. `recipient_id` and `attempt` are None for a test SMS."""
+    """A message of ours at a service. `sms` is None for a test SMS."""
 
     message: Left
     reference: str
-    mark: str
-    recipient_id: int | None
-    attempt: int | None
+    sms: references.Sms | None
 
 
 class Match(NamedTuple):
@@ -40,11 +34,10 @@ def ours(messages: Sequence[Left]) -> list[Ours]:
     """Return those of a service's messages whose reference has the form of ours; whatever case it writes them in."""
     found = []
     for message in messages:
-        for reference in (name.lower() for name in message.report.references):
-            if match := _SMS.fullmatch(reference):
-                found.append(Ours(message, reference, match[1], int(match[2]), int(match[3])))
-            elif _TEST.fullmatch(reference):
-                found.append(Ours(message, reference, reference.partition(".")[0], None, None))
+        for reference in map(references.compared, message.report.references):
+            sms = references.parse_sms(reference)
+            if sms is not None or references.parse_test_sms(reference) is not None:
+                found.append(Ours(message, reference, sms))
     return found
 
 
@@ -62,7 +55,7 @@ def match(connection: Connection, account: Asked, messages: Sequence[Left]) -> t
         """),
         {
             "tenant_id": account.tenant_id,
-            "ids": sorted({item.recipient_id for item in candidates if item.recipient_id is not None}),
+            "ids": sorted({item.sms.recipient_id for item in candidates if item.sms is not None}),
         },
     )
     people = {row.id: row for row in rows}
@@ -70,19 +63,20 @@ def match(connection: Connection, account: Asked, messages: Sequence[Left]) -> t
     matched: list[Match] = []
     strangers: list[Ours] = []
     for item in candidates:
-        person = people.get(item.recipient_id)
-        if person is None or item.attempt is None:
+        sms = item.sms
+        person = people.get(sms.recipient_id) if sms is not None else None
+        if person is None or sms is None:
             strangers.append(item)
             continue
-        known = stored.get((person.id, item.attempt)) == item.reference
-        if not known and references.mark(person.link_secret, person.key).lower() != item.mark:
+        known = stored.get((person.id, sms.attempt)) == item.reference
+        if not known and not references.bears_mark(sms, person.link_secret, person.key):
             strangers.append(item)
             continue
         matched.append(
             Match(
                 person.campaign_id,
                 person.id,
-                item.attempt,
+                sms.attempt,
                 person.link_generation,
                 item.reference,
                 item.message.report,
@@ -93,8 +87,8 @@ def match(connection: Connection, account: Asked, messages: Sequence[Left]) -> t
 
 
 def _stored(connection: Connection, candidates: Sequence[Ours]) -> dict[tuple[int, int], str]:
-    """Return the references on record, in lower case, by (recipient id, attempt)."""
-    wanted = [item for item in candidates if item.attempt is not None]
+    """Return the references on record, as they are compared, by (recipient id, attempt)."""
+    wanted = [item.sms for item in candidates if item.sms is not None]
     rows = connection.execute(
         text("""
             SELECT l.recipient_id, l.attempt, l.reference, c.key
@@ -102,12 +96,12 @@ def _stored(connection: Connection, candidates: Sequence[Ours]) -> dict[tuple[in
             JOIN send_log l ON l.recipient_id = u.id AND l.attempt = u.attempt
             JOIN campaign c ON c.id = l.campaign_id
         """),
-        {"ids": [item.recipient_id for item in wanted], "attempts": [item.attempt for item in wanted]},
+        {"ids": [sms.recipient_id for sms in wanted], "attempts": [sms.attempt for sms in wanted]},
     )
     return {
-        (row.recipient_id, row.attempt): references.of_attempt(
-            row.reference, row.key, row.recipient_id, row.attempt
-        ).lower()
+        (row.recipient_id, row.attempt): references.compared(
+            references.of_attempt(row.reference, row.key, row.recipient_id, row.attempt)
+        )
         for row in rows
     }
 
@@ -115,24 +109,28 @@ def _stored(connection: Connection, candidates: Sequence[Ours]) -> dict[tuple[in
 def unknown(connection: Connection, account: Asked, messages: Sequence[Left]) -> int:
     """Count the messages in the form of ours that are not on record."""
     matched, strangers = match(connection, account, messages)
-    people = sum(item.recipient_id is not None for item in strangers)
-    tests = {item.reference for item in strangers if item.recipient_id is None}
+    people = sum(item.sms is not None for item in strangers)
+    tests = {item.reference for item in strangers if item.sms is None}
     missing = len(tests - tests_on_record(connection, account.id, sorted(tests)))
     return sum(not item.known for item in matched) + people + missing
 
 
-def tests_on_record(connection: Connection, account_id: int, references: Sequence[str]) -> set[str]:
-    """Return which references, in lower case, are those of an account's test SMS and of SMS to its own number."""
-    rows = connection.execute(
+def tests_on_record(connection: Connection, account_id: int, named: Sequence[str]) -> set[str]:
+    """Return which references, as they are compared, are an account's test SMS and SMS to its own number."""
+    row_ids = {row_id for name in named if (row_id := references.parse_test_sms(name)) is not None}
+    tests = connection.execute(
         text("""
-            SELECT lower(coalesce(t.reference, c.key || '.t' || t.id)) AS reference
-            FROM trial_message t JOIN campaign c ON c.id = t.campaign_id
-            WHERE t.sms_account_id = :account_id
-            AND lower(coalesce(t.reference, c.key || '.t' || t.id)) = ANY(:references)
-            UNION ALL
-            SELECT lower(w.reference) FROM witness_message w
-            WHERE w.sms_account_id = :account_id AND lower(w.reference) = ANY(:references)
+            SELECT t.id, t.reference, c.key FROM trial_message t JOIN campaign c ON c.id = t.campaign_id
+            WHERE t.sms_account_id = :account_id AND t.id = ANY(:row_ids)
         """),
-        {"account_id": account_id, "references": list(references)},
+        {"account_id": account_id, "row_ids": sorted(row_ids)},
     )
-    return set(rows.scalars())
+    found = {references.compared(references.of_test_sms(row.reference, row.key, row.id)) for row in tests}
+    witnesses = connection.scalars(
+        text("""
+            SELECT lower(reference) FROM witness_message
+            WHERE sms_account_id = :account_id AND lower(reference) = ANY(:named)
+        """),
+        {"account_id": account_id, "named": list(named)},
+    )
+    return (found & set(named)) | set(witnesses)
