@@ -7,8 +7,9 @@ programs. Commits are real: workers and other connections see them. A test that 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import hypothesis
@@ -152,6 +153,17 @@ def app(product: Flask, settings: Settings, database: psycopg.Connection, redis:
     beat.forget()
     _count_in_redis()
     return product
+
+
+@pytest.fixture
+def take(app: Flask) -> Callable[..., None]:
+    """Take a step of `tests.steps` behind the pages' back: `take(steps.deliver, person_id)`."""
+
+    def take(step: Callable[..., None], *given: Any, **more: Any) -> None:
+        with app.app_context():
+            step(*given, **more)
+
+    return take
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from app.models import SmsAccount
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
 from tests.factories import Person
+from tests.raw_states import force, set_back
 
 OWN = "+819088887777"  # 確認用番号
 
@@ -129,10 +130,14 @@ class Job:
     def check(self) -> None:
         """Check the list, as it was checked before the launch."""
         state = self.state()
-        self.change("UPDATE campaign SET state = 'draft' WHERE id = %s", self.campaign_id)
+        set_back(self.database, "campaign", [self.campaign_id], state="draft")
         with tenancy.tenant(self.tenant_id):
             preflight.rehearse(self.campaign_id)
-        self.change("UPDATE campaign SET state = %s WHERE id = %s", state, self.campaign_id)
+        force(self.database, "campaign", [self.campaign_id], state=state)
+
+    def ids(self) -> list[int]:
+        """Return the people's ids."""
+        return [person.id for person in self.people]
 
     def states(self) -> dict[str, int]:
         """Count people by SMS state."""
@@ -187,9 +192,13 @@ def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Callab
     """Make and launch a campaign for so many people."""
     del tuned
 
-    def make(count: int, *, slice_rows: int = 5000, phones: list[str] | None = None, **columns: Any) -> Job:
+    def make(
+        count: int, *, slice_rows: int = 5000, phones: list[str] | None = None, payment: bool = False, **columns: Any
+    ) -> Job:
         tenant_id = factories.tenant()
         account_id = factories.sms_account(tenant_id)
+        if payment:
+            columns["payment_account_id"] = factories.payment_account(tenant_id)
         campaign_id = factories.campaign(tenant_id, sms_account_id=account_id, **columns)
         people = factories.people(tenant_id, campaign_id, count, phones=phones or [])
         slices = factories.launch(tenant_id, campaign_id, slice_rows=slice_rows)

@@ -13,7 +13,7 @@ from app.identity import guard
 from app.models import Campaign
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.delivery.retries import received, time_passes, told
 from tests.launched import Job
 
@@ -113,16 +113,13 @@ def test_answers_that_stop_hold_planned_retries_back_too(
     job.send()
     if planned:
         told(job, "unconnected")
+    steps.lock(*job.ids())
     job.change(
-        "UPDATE recipient SET page_state = 'locked', failed_attempts = 5 WHERE campaign_id = %s", job.campaign_id
+        "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)"
+        " SELECT tenant_id, campaign_id, id, 'page', 'wrong_answer', now(), 'person' FROM recipient"
+        " WHERE campaign_id = %s",
+        job.campaign_id,
     )
-    for state in ("opened", "wrong_answer", "locked"):
-        job.change(
-            "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor)"
-            " SELECT tenant_id, campaign_id, id, 'page', %s, now(), 'person' FROM recipient WHERE campaign_id = %s",
-            state,
-            job.campaign_id,
-        )
     with tenancy.tenant(job.tenant_id):
         assert guard.watch(job.tenant_id, job.campaign_id)
     assert job.state() == ("paused" if planned else "completed")

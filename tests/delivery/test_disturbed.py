@@ -17,7 +17,7 @@ from app import tenancy
 from app.campaigns import lifecycle
 from app.delivery import leases, shutdown
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job, meanwhile, received, requests
 
 MOST_TURNS = 20
@@ -75,8 +75,11 @@ def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sa
     job = launched(1000)
     sandbox.faults(latency_ms=20)
 
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
     def pause() -> None:
-        job.change("UPDATE campaign SET state = 'paused' WHERE id = %s", job.campaign_id)
+        with app.app_context():
+            steps.pause(job.campaign_id)
 
     with meanwhile(pause, when=lambda: requests(sandbox) > 60):
         job.send()
@@ -85,7 +88,7 @@ def test_a_pause_stops_what_has_not_left_and_loses_nobody(launched: Launched, sa
     assert job.states() == {"accepted": len(early), "queued": 1000 - len(early)}
     assert job.slice()["leased_until"] is None
     sandbox.faults()
-    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
+    steps.resume(job.campaign_id)
     send_all(job)
     assert job.states() == {"accepted": 1000}
     assert set(received(sandbox).values()) == {1}

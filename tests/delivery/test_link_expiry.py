@@ -17,11 +17,13 @@ from app.extensions import db, vault
 from app.identity import unlock, visit
 from app.reports.campaign_totals import figures, response_hours
 from app.states import transitions
+from app.states.vocabulary import PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 from jobs import delivery, sweep
-from tests import decided, factories
+from tests import decided, factories, steps
 from tests.clock import standing_clock
 from tests.launched import Job
 from tests.plans import explained, touched
+from tests.raw_states import force, set_back
 
 Launched = Callable[..., Job]
 
@@ -52,10 +54,11 @@ def look(job: Job, **limits: Any) -> None:
     queues.queue(queues.TRACKING).empty()
 
 
-def end_links(job: Job, columns: str = "", *ids: int) -> None:
+def end_links(job: Job, *ids: int) -> None:
     """Let the links of these people, or of all, have ended a minute ago; it is time to look."""
-    whom = "id = ANY(%s)" if ids else "%s::bigint[] IS NOT NULL"
-    job.change(f"UPDATE recipient SET link_expires_at = now() - interval '1 minute' {columns} WHERE {whom}", list(ids))  # noqa: S608
+    job.change(
+        "UPDATE recipient SET link_expires_at = now() - interval '1 minute' WHERE id = ANY(%s)", list(ids or job.ids())
+    )
     job.change("UPDATE slice SET links_end_at = now()")
 
 
@@ -92,13 +95,14 @@ def test_a_lease_brings_the_look_forward(launched: Launched) -> None:
 def test_a_link_ends_at_its_very_second_and_only_for_who_has_not_come_through(
     sent: Launched, database: psycopg.Connection, settings: Settings
 ) -> None:
-    states = ["unopened", "opened", "verified", "viewed", "locked", "revoked"]
+    states = [state for state in PageState if state is not PageState.EXPIRED]
     job = sent(len(states))
     end = datetime(2037, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
     job.change("UPDATE recipient SET link_expires_at = %s", end)
     job.change("UPDATE slice SET links_end_at = now()")
     for person, state in zip(job.people, states, strict=True):
-        job.change("UPDATE recipient SET page_state = %s WHERE id = %s", state, person.id)
+        steps.reach(PAGE, state, [person.id])
+    before = [page_events(job, person.id) for person in job.people]
     look(job)
     assert pages(job) == states
     digest = vault.token_digest(job.people[1].token)
@@ -112,7 +116,8 @@ def test_a_link_ends_at_its_very_second_and_only_for_who_has_not_come_through(
             assert visit.by_id(job.people[1].id, digest) is None, "the page says the same"
         delivery.expire_links(job.tenant_id)
     assert pages(job) == ["expired"] * 3 + states[3:]
-    assert [page_events(job, person.id) for person in job.people] == [[("expired", end, "system")]] * 3 + [[]] * 3
+    told = [page_events(job, person.id)[len(known) :] for person, known in zip(job.people, before, strict=True)]
+    assert told == [[("expired", end, "system")]] * 3 + [[]] * 3
     assert job.slice()["links_end_at"] is None, "nobody is left whose link may end"
 
 
@@ -126,14 +131,16 @@ def test_the_time_told_is_the_end_of_the_link_and_not_that_of_the_look(sent: Lau
 
 def test_who_waits_for_an_sms_keeps_the_page_and_is_looked_at_again(sent: Launched) -> None:
     job = sent(4)
+    draft, *others = job.ids()
+    set_back(job.database, "recipient", [draft], sms_state="draft")
+    for person_id, state in zip(others, [SmsState.QUEUED, SmsState.SENDING, SmsState.DELIVERED], strict=True):
+        steps.reach(SMS, state, [person_id])
     end_links(job)
-    for person, state in zip(job.people, ["draft", "queued", "sending", "delivered"], strict=True):
-        job.change("UPDATE recipient SET sms_state = %s WHERE id = %s", state, person.id)
     look(job)
     assert pages(job) == ["unopened"] * 3 + ["expired"]
     wait = job.slice()["links_end_at"] - datetime.now(UTC)
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
-    job.change("UPDATE recipient SET sms_state = 'cancelled'")
+    steps.call_off(*job.ids()[:3])
     job.change("UPDATE slice SET links_end_at = now()")
     look(job)
     assert pages(job) == ["expired"] * 4
@@ -156,15 +163,18 @@ def test_a_slice_that_a_worker_holds_is_looked_at_again_soon(launched: Launched)
     assert timedelta(minutes=4) < wait <= timedelta(minutes=5)
 
 
-@pytest.mark.parametrize("paying", ["started", "pending"])
-def test_nobody_who_is_paying_is_expired_until_that_is_over(sent: Launched, paying: str) -> None:
-    job = sent(2)
-    end_links(job, f", page_state = 'verified', payment_state = '{paying}'", job.people[0].id)
+@pytest.mark.parametrize("paying", [PaymentState.STARTED, PaymentState.PENDING])
+def test_nobody_who_is_paying_is_expired_until_that_is_over(sent: Launched, paying: PaymentState) -> None:
+    job = sent(2, payment=True)
+    payer = job.people[0].id
+    steps.verify(payer)
+    steps.reach(PAYMENT, paying, [payer])
+    end_links(job, payer)
     look(job)
     assert pages(job) == ["verified", "unopened"]
     wait = job.slice()["links_end_at"] - datetime.now(UTC)
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
-    job.change("UPDATE recipient SET payment_state = 'expired' WHERE id = %s", job.people[0].id)
+    steps.reach(PAYMENT, PaymentState.EXPIRED, [payer])
     job.change("UPDATE slice SET links_end_at = now()")
     look(job)
     assert pages(job) == ["expired", "unopened"]
@@ -172,17 +182,17 @@ def test_nobody_who_is_paying_is_expired_until_that_is_over(sent: Launched, payi
 
 def test_sent_again_a_person_has_a_link_that_lives(sent: Launched) -> None:
     job = sent(2, phones=PHONES)
-    job.change(
-        "UPDATE recipient SET sms_state = 'undelivered', sms_code = 'gave_up:busy' WHERE id = %s", job.people[1].id
-    )
-    end_links(job, ", failed_attempts = 2")  # nobody used the link: who did gets no second SMS
+    steps.fail(job.people[1].id, code="gave_up:busy")
+    # nobody used the link: who did gets no second SMS
+    job.change("UPDATE recipient SET failed_attempts = 2")
+    end_links(job)
     look(job)
     assert pages(job) == ["expired"] * 2
     token = job.people[1].token
     user_id = factories.user(job.tenant_id, "clerk")
     with tenancy.tenant(job.tenant_id):
         assert resend.resend(job.campaign_id, user_id=user_id) == 1
-    end_links(job, "", job.people[1].id)
+    end_links(job, job.people[1].id)
     look(job)
     assert pages(job) == ["expired"] * 2, "the new link comes with the SMS"
     assert visit.by_token(token) is None
@@ -199,7 +209,7 @@ def test_sent_again_a_person_has_a_link_that_lives(sent: Launched) -> None:
 
 def test_a_manager_who_has_one_sent_again_gives_a_link_that_lives(sent: Launched) -> None:
     job = sent(1)
-    job.change("UPDATE recipient SET sms_state = 'unknown', sms_code = 'no_receipt', unknown_at = now()")
+    steps.lose(*job.ids(), code="no_receipt")
     job.change("UPDATE send_log SET started_at = now() - interval '4 days', answered_at = now() - interval '4 days'")
     end_links(job)
     look(job)
@@ -220,13 +230,13 @@ def test_a_reminder_that_is_tried_again_after_the_end_still_leaves(sent: Launche
         assert resend.remind(job.campaign_id, "unopened", user_id=user_id, number=1) == 2
     job.send()
     # the carrier reached neither with it, and the link's time ended before the next try
-    job.change("UPDATE recipient SET sms_state = 'undelivered'")
-    job.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", job.people[1].id)
+    steps.fail(*job.ids())
+    steps.open_page(job.people[1].id)
     end_links(job)
     look(job)
     assert pages(job) == ["expired"] * 2
-    job.change("UPDATE recipient SET sms_state = 'queued'")
-    job.change("UPDATE campaign SET state = 'sending'")
+    steps.queue(*job.ids())
+    steps.resume(job.campaign_id)
     job.change("UPDATE slice SET due_at = now()")
     job.send()
     assert [job.person(person.id)["sms_attempt"] for person in job.people] == [3, 2]
@@ -282,13 +292,13 @@ def test_two_at_once_move_everybody_once(sent: Launched, app: Flask) -> None:
 
 
 @contextmanager
-def somebody_changing(settings: Settings, statement: str, *values: Any) -> Iterator[None]:
-    """Let another transaction have changed something; it commits when the block is over."""
+def somebody_paying(settings: Settings, payer: int) -> Iterator[None]:
+    """Let another transaction have somebody verified who begins to pay; it commits when the block is over."""
     with psycopg.connect(settings.database_owner_url.replace("+psycopg", "")) as other:
         # whoever waits for it would wait for ever: this thread holds both
         other.execute("SET idle_in_transaction_session_timeout = '20s'")
         other.execute("SELECT set_config('app.platform', 'on', false)")
-        other.execute(statement, values)
+        force(other, "recipient", [payer], page_state="verified", payment_state="started")
         yield
 
 
@@ -296,9 +306,7 @@ def test_who_is_being_changed_is_left_for_the_next_look(sent: Launched, settings
     """A payment begins at the link's last moment: it is seen once it stands, and not waited for."""
     job = sent(3)
     end_links(job)
-    payer = job.people[1].id
-    begins = "UPDATE recipient SET page_state = 'verified', payment_state = 'started' WHERE id = %s"
-    with somebody_changing(settings, begins, payer):
+    with somebody_paying(settings, job.people[1].id):
         look(job)
         assert pages(job) == ["expired", "unopened", "expired"]
         assert job.slice()["links_end_at"] <= datetime.now(UTC), "somebody is left"
@@ -339,8 +347,10 @@ def test_a_job_ends_in_time_and_the_next_sweep_goes_on(sent: Launched, why: str)
 
 def test_who_is_unlocked_after_the_end_stands_as_expired(sent: Launched) -> None:
     job = sent(2)
-    end_links(job, ", page_state = 'locked'", job.people[0].id)
-    job.change("UPDATE recipient SET page_state = 'viewed' WHERE id = %s", job.people[1].id)
+    locked, viewed = job.ids()
+    steps.lock(locked)
+    steps.view(viewed)
+    end_links(job, locked)
     look(job)
     assert pages(job) == ["locked", "viewed"]
     assert job.slice()["links_end_at"] is None
@@ -360,11 +370,8 @@ def test_another_companys_people_are_its_own(sent: Launched) -> None:
 
 def test_figures_still_tell_how_far_the_expired_came(sent: Launched) -> None:
     job = sent(3)
-    job.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", job.people[0].id)
-    job.change(
-        "UPDATE recipient SET page_state = 'verified', opened_at = now(), verified_at = now() WHERE id = %s",
-        job.people[1].id,
-    )
+    steps.open_page(job.people[0].id)
+    steps.verify(job.people[1].id)
     with tenancy.tenant(job.tenant_id):
         before, hours = figures(job.campaign_id), response_hours(job.campaign_id)
         db.session.rollback()

@@ -18,7 +18,7 @@ from app.outcomes import manual_decisions
 from app.outcomes.manual_decisions import Verdict
 from app.states import result_codes
 from sandbox.harness import Sandbox
-from tests import decided, factories
+from tests import decided, factories, steps
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -129,8 +129,9 @@ def test_a_retry_and_a_reminder_do_not_count(launched: Launched, sandbox: Sandbo
     job = launched(3, phones=[PHONE] * 3)
     drain()
     for _ in range(4):
-        job.change("UPDATE recipient SET sms_state = 'queued'")
-        job.change("UPDATE campaign SET state = 'sending'")
+        steps.fail(*job.ids())
+        steps.queue(*job.ids())
+        steps.resume(job.campaign_id)
         job.change("UPDATE slice SET due_at = now()")
         drain()
     assert received(sandbox)[NATIONAL] == 15
@@ -172,7 +173,7 @@ def test_a_manager_ends_the_holding(launched: Launched, sandbox: Sandbox) -> Non
 def test_of_a_cancelled_campaign_nobody_is_held(launched: Launched) -> None:
     job = launched(5, phones=[PHONE] * 5)
     drain()
-    job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
+    steps.cancel(job.campaign_id)
     assert held(job) == 0
     assert not decide(job, 4, send=True)
     with tenancy.tenant(job.tenant_id):

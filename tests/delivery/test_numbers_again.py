@@ -22,7 +22,7 @@ from app.providers.curl import perform
 from app.states.vocabulary import SmsState
 from jobs import outcomes
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.factories import Person
 from tests.launched import Job
 from tests.public.browser import Browser
@@ -92,7 +92,7 @@ def test_a_page_that_was_open_never_becomes_somebody_elses(
     (other,) = factories.people(job.tenant_id, campaign_id, 1)
     factories.launch(job.tenant_id, campaign_id)
     dispatch.take()
-    database.execute("UPDATE recipient SET page_state = 'viewed', opened_at = now() WHERE id = %s", [other.id])
+    steps.view(other.id)
     assert other.id == job.people[0].id
     for path in ("/p", "/p/return", "/p/pay"):
         page = with_cookie(app, cookie).get(path)

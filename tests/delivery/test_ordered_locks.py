@@ -27,7 +27,7 @@ from app.outcomes.question_round import Open
 from app.restore import missed_recipients
 from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -144,7 +144,7 @@ def test_letting_an_account_be_used_again(job: Job, in_order: Callable[..., None
 
 def test_releasing_what_was_held_since_a_restore(job: Job, in_order: Callable[..., None]) -> None:
     user_id = factories.user(job.tenant_id, "manager")
-    job.change("UPDATE recipient SET sms_state = 'cancelled', sms_code = 'restored'")
+    steps.call_off(*job.ids(), code="restored")
     job.change("UPDATE campaign SET restore_hold = 'sms:1:no_list'")
     job.change("UPDATE slice SET due_at = now() + interval '1 hour'")
     in_order(
@@ -160,7 +160,7 @@ def test_looking_after_stalled_campaigns_holds_one_at_a_time(job: Job, in_order:
     other = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
     factories.people(job.tenant_id, other, 3)
     factories.launch(job.tenant_id, other)
-    job.change("UPDATE campaign SET state = 'completed'")
+    steps.complete(job.campaign_id, other)
     act = within(job, unknown.reconcile)
     in_order("campaign", f"id = {job.campaign_id}", f"id = {other}", act)
     assert job.state() == "sending"

@@ -16,31 +16,41 @@ from app.providers.sms.base import Report, ReportState
 from app.states import result_codes
 from jobs import outcomes
 from sandbox.harness import Sandbox
-from tests import decided, factories
+from tests import decided, factories, steps
 from tests.launched import Job, received
+from tests.raw_states import force
 
 Launched = Callable[..., Job]
 
-# every way in which a person can have used the link, as the database has it
-USED = (
-    "page_state = 'opened', opened_at = now()",
-    "page_state = 'verified', opened_at = now(), verified_at = now()",
-    "page_state = 'viewed', opened_at = now()",
-    "page_state = 'locked', opened_at = now(), locked_at = now()",
-    "page_state = 'expired', opened_at = now() - interval '1 hour', link_expires_at = now()",
-    "page_state = 'viewed', opened_at = now(), payment_state = 'started', pay_started_at = now()",
-    "page_state = 'viewed', opened_at = now(), payment_state = 'paid', pay_started_at = now(), paid_at = now()",
-)
-NOT_USED = (
-    "page_state = 'unopened'",
-    "page_state = 'expired', link_expires_at = now() - interval '1 hour'",
-    # an earlier link was used, and the message carried a newer one
-    "page_state = 'unopened', opened_at = now(), opened_generation = link_generation - 1",
-)
+# every way in which a person can have used the link
+USED: dict[str, tuple[Callable[..., None], ...]] = {
+    "opened": (steps.open_page,),
+    "verified": (steps.verify,),
+    "viewed": (steps.view,),
+    "locked": (steps.lock,),
+    "expired": (steps.open_page, steps.end_link),
+    "paying": (steps.view, steps.start_paying),
+    "paid": (steps.view, steps.pay),
+}
 
 
 def use(job: Job, how: str, place: int = 0) -> None:
-    job.change(f"UPDATE recipient SET {how} WHERE id = %s", job.people[place].id)  # noqa: S608 - our own words
+    for step in USED[how]:
+        step(job.people[place].id)
+
+
+def leave_unused(job: Job) -> None:
+    """Leave the page as it is."""
+
+
+def let_lapse(job: Job) -> None:
+    """Let the link end unused."""
+    steps.end_link(*job.ids())
+
+
+def use_an_earlier_link(job: Job) -> None:
+    """Let an earlier link have been used, and the message have carried a newer one."""
+    job.change("UPDATE recipient SET opened_at = now(), opened_generation = link_generation - 1")
 
 
 def told(job: Job, state: ReportState, code: str, attempt: int = 1) -> None:
@@ -63,7 +73,7 @@ def settled(job: Job) -> None:
 
 @pytest.mark.parametrize("how", USED)
 def test_whoever_used_the_link_gets_no_retry(launched: Launched, sandbox: Sandbox, how: str) -> None:
-    job = launched(2, retry_times=2)
+    job = launched(2, retry_times=2, payment=True)
     job.send()
     told(job, ReportState.UNDELIVERED, "unconnected")
     use(job, how)
@@ -75,12 +85,14 @@ def test_whoever_used_the_link_gets_no_retry(launched: Launched, sandbox: Sandbo
     assert job.attempts()["undelivered", "unconnected"] == 2, "the provider's word stays in the log"
 
 
-@pytest.mark.parametrize("how", NOT_USED)
-def test_whoever_did_not_use_the_link_gets_the_retry(launched: Launched, sandbox: Sandbox, how: str) -> None:
+@pytest.mark.parametrize("how", [leave_unused, let_lapse, use_an_earlier_link])
+def test_whoever_did_not_use_the_link_gets_the_retry(
+    launched: Launched, sandbox: Sandbox, how: Callable[[Job], None]
+) -> None:
     job = launched(1, retry_times=2)
     job.send()
     told(job, ReportState.UNDELIVERED, "unconnected")
-    use(job, how)
+    how(job)
     retried(job)
     assert list(received(sandbox).values()) == [2]
 
@@ -88,7 +100,7 @@ def test_whoever_did_not_use_the_link_gets_the_retry(launched: Launched, sandbox
 def test_no_retry_is_planned_for_whoever_read_before_the_provider_spoke(launched: Launched) -> None:
     job = launched(1, retry_times=2)
     job.send()
-    use(job, USED[2])
+    use(job, "viewed")
     told(job, ReportState.UNDELIVERED, "unconnected")
     person = job.person(job.people[0].id)
     assert (person["sms_state"], person["retry_at"]) == ("delivered", None)
@@ -98,7 +110,7 @@ def test_no_retry_is_planned_for_whoever_read_before_the_provider_spoke(launched
 def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
     launched: Launched, sandbox: Sandbox, how: str
 ) -> None:
-    job = launched(1)
+    job = launched(1, payment=True)
     sandbox.faults(reset_before_body=True)
     job.send()
     sandbox.faults()
@@ -116,7 +128,7 @@ def test_whoever_used_the_link_gets_nothing_after_an_empty_look_up(
 def test_the_button_to_send_again_leaves_out_whoever_used_the_link(
     launched: Launched, sandbox: Sandbox, how: str
 ) -> None:
-    job = launched(2, retry_times=0)
+    job = launched(2, retry_times=0, payment=True)
     job.send()
     told(job, ReportState.UNDELIVERED, "unconnected")
     use(job, how)
@@ -131,7 +143,7 @@ def test_the_button_to_send_again_leaves_out_whoever_used_the_link(
 
 @pytest.mark.parametrize("how", USED)
 def test_between_decision_and_claim_the_link_still_counts(launched: Launched, sandbox: Sandbox, how: str) -> None:
-    job = launched(2, retry_times=2)
+    job = launched(2, retry_times=2, payment=True)
     job.send()
     told(job, ReportState.UNDELIVERED, "unconnected")
     job.change("UPDATE recipient SET retry_at = now() WHERE retry_at IS NOT NULL")
@@ -151,7 +163,7 @@ def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) 
     job.change(
         "UPDATE send_log SET started_at = now() - interval '25 hours', answered_at = now() - interval '25 hours'"
     )
-    use(job, USED[2])
+    use(job, "viewed")
     user_id = factories.user(job.tenant_id, "manager")
     with tenancy.tenant(job.tenant_id):
         assert manual_review.count(db.session.get_one(Campaign, job.campaign_id)) == 1
@@ -191,11 +203,11 @@ def test_a_press_on_the_link_says_at_once_that_the_sms_arrived(
 def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(1)
     job.send()
-    use(job, "page_state = 'viewed', opened_at = now(), opened_generation = 1")
+    use(job, "viewed")
     # what drawing a new link does: the page begins anew, and an SMS is due
-    use(job, "link_generation = 2, page_state = 'unopened', sms_state = 'queued'")
+    force(job.database, "recipient", job.ids(), link_generation=2, page_state="unopened", sms_state="queued")
     job.change("UPDATE slice SET due_at = now()")
-    job.change("UPDATE campaign SET state = 'sending'")
+    steps.resume(job.campaign_id)
     with tenancy.platform():
         taken = leases.lease()
     assert taken is not None

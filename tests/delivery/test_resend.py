@@ -19,9 +19,12 @@ from app.models import AuditEntry, Campaign, Reminder
 from app.outcomes import apply_reports
 from app.problems import Refused
 from app.providers.sms.base import Report, ReportState
+from app.states.transitions import move_all
+from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job, received
+from tests.raw_states import force, set_back
 
 Launched = Callable[..., Job]
 
@@ -48,8 +51,8 @@ def send(job: Job) -> None:
 
 
 def settle(job: Job) -> None:
-    """Write every accepted SMS down as delivered, without a receipt."""
-    job.change("UPDATE recipient SET sms_state = 'delivered', delivered_at = now() WHERE sms_state = 'accepted'")
+    """Let every accepted SMS arrive."""
+    steps.deliver(*steps.everybody(campaign_id=job.campaign_id, sms_state="accepted"))
 
 
 def user(job: Job) -> int:
@@ -73,11 +76,15 @@ def remind(job: Job, which: str = "unopened", number: int = 1, sms_text: str = "
 
 
 def undelivered(job: Job, codes: list[str]) -> None:
+    """Let the first people's SMS not have arrived after all, for these reasons, as if no receipt had said otherwise."""
     for person, code in zip(job.people, codes, strict=False):
-        job.change(
-            "UPDATE recipient SET sms_state = 'undelivered', sms_code = %s, undelivered_at = now() WHERE id = %s",
-            code,
-            person.id,
+        force(
+            job.database,
+            "recipient",
+            [person.id],
+            sms_state="undelivered",
+            sms_code=code,
+            undelivered_at=datetime.now(UTC),
         )
 
 
@@ -112,12 +119,12 @@ def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        ("UPDATE campaign SET state = 'paused'", "一時停止"),
-        ("UPDATE campaign SET state = 'cancelled'", "取り消されている"),
-        ("UPDATE campaign SET state = 'draft'", "送信を始めていない"),
+        ("paused", "一時停止"),
+        ("cancelled", "取り消されている"),
+        ("draft", "送信を始めていない"),
         ("UPDATE campaign SET deadline_at = now() - interval '1 minute'", "締切が過ぎて"),
         ("UPDATE campaign SET link_minutes = NULL, link_until = now() - interval '1 minute'", "有効期限が過ぎて"),
-        ("UPDATE tenant SET state = 'suspended'", "利用中ではない"),
+        ("suspended", "利用中ではない"),
         ("UPDATE campaign SET checks_stopped_at = now()", "回答の受け付けが止まって"),
         ("UPDATE sms_account SET active = false", "停止中"),
     ],
@@ -125,7 +132,12 @@ def test_a_second_press_finds_nobody(sent: Callable[..., Job]) -> None:
 def test_what_stands_in_the_way_is_said(sent: Callable[..., Job], spoil: str, said: str) -> None:
     job = sent(2)
     undelivered(job, ["unconnected"])
-    job.change(spoil)
+    if spoil == "suspended":
+        steps.suspend(job.tenant_id)
+    elif spoil.startswith("UPDATE"):
+        job.change(spoil)
+    else:
+        force(job.database, "campaign", [job.campaign_id], state=spoil)
     for act in (send_again, remind):
         with pytest.raises(Refused, match=said):
             act(job)
@@ -136,10 +148,10 @@ def test_what_stands_in_the_way_is_said(sent: Callable[..., Job], spoil: str, sa
 def test_those_who_have_not_opened_are_reminded_with_the_same_link(sent: Callable[..., Job], sandbox: Sandbox) -> None:
     job = sent(5)
     opened, locked, over, undelivered_one, waits = (person.id for person in job.people)
-    job.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", opened)
-    job.change("UPDATE recipient SET page_state = 'locked' WHERE id = %s", locked)
+    steps.open_page(opened)
+    steps.lock(locked)
     job.change("UPDATE recipient SET link_expires_at = now() WHERE id = %s", over)
-    job.change("UPDATE recipient SET sms_state = 'undelivered' WHERE id = %s", undelivered_one)
+    force(job.database, "recipient", [undelivered_one], sms_state="undelivered")
     before = job.person(waits)
     assert remind(job) == 1
     send(job)
@@ -170,8 +182,10 @@ def test_those_who_have_not_opened_are_reminded_with_the_same_link(sent: Callabl
 def test_who_has_not_paid_is_reminded_of_that_even_after_opening(
     sent: Callable[..., Job], state: str, *, reminded: bool
 ) -> None:
-    job = sent(1)
-    job.change("UPDATE recipient SET page_state = 'viewed', payment_state = %s", state)
+    job = sent(1, payment=state != "none")
+    steps.view(*job.ids())
+    if state != "none":
+        steps.reach(PAYMENT, PaymentState(state), job.ids())
     if reminded:
         assert remind(job, "unpaid") == 1
     else:
@@ -299,7 +313,7 @@ def test_two_presses_at_the_same_moment_remind_once(app: Flask, sent: Callable[.
 def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: Flask, sent: Callable[..., Job]) -> None:
     job = sent(2)
     undelivered(job, ["unconnected"])
-    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
+    steps.resume(job.campaign_id)
 
     def complete() -> bool:
         with app.app_context(), tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
@@ -308,7 +322,14 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
     with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
         # what `resend` does, held open in the middle
         lifecycle.locked(job.campaign_id)
-        db.session.execute(text("UPDATE recipient SET sms_state = 'queued' WHERE sms_state = 'undelivered'"))
+        move_all(
+            db.session,
+            SmsState.QUEUED,
+            campaign_id=job.campaign_id,
+            sources=[SmsState.UNDELIVERED],
+            at=datetime.now(UTC),
+            actor="user:1",
+        )
         db.session.execute(text("UPDATE slice SET due_at = now()"))
         completion = pool.submit(complete)
         with pytest.raises(TimeoutError):
@@ -321,21 +342,20 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
 @pytest.mark.parametrize(
     ("which", "meanwhile"),
     [
-        ("unpaid", "payment_state = 'paid', paid_at = now()"),
-        ("unpaid", "page_state = 'locked'"),
-        ("unopened", "page_state = 'opened', opened_at = now()"),
+        ("unpaid", steps.pay),
+        ("unpaid", steps.lock),
+        ("unopened", steps.open_page),
     ],
 )
 def test_who_paid_or_opened_while_they_waited_is_not_reminded(
-    sent: Callable[..., Job], sandbox: Sandbox, which: str, meanwhile: str
+    sent: Callable[..., Job], sandbox: Sandbox, which: str, meanwhile: Callable[..., None]
 ) -> None:
-    job = sent(4)
-    job.change("UPDATE recipient SET payment_state = 'unpaid'")
+    job = sent(4, payment=True)
     before = {person.id: job.person(person.id)["delivered_at"] for person in job.people}
     unheard, arrived, *due = (person.id for person in job.people)
-    job.change("UPDATE recipient SET sms_state = 'accepted', delivered_at = NULL WHERE id = %s", unheard)
+    set_back(job.database, "recipient", [unheard], sms_state="accepted", delivered_at=None)
     assert remind(job, which) == 4
-    job.change(f"UPDATE recipient SET {meanwhile} WHERE id IN (%s, %s)", unheard, arrived)  # noqa: S608 - our own words
+    meanwhile(unheard, arrived)
     send(job)
     assert len(sandbox.messages()) == 4 + len(due)
     assert job.person(unheard)["sms_state"] == "accepted"
@@ -349,7 +369,7 @@ def test_where_nobody_needs_the_reminder_any_more_the_campaign_is_done(
 ) -> None:
     job = sent(3)
     assert remind(job) == 3
-    job.change("UPDATE recipient SET page_state = 'opened'")
+    steps.open_page(*job.ids())
     send(job)
     assert len(sandbox.messages()) == 3
     assert (job.state(), job.states()) == ("completed", {"delivered": 3})

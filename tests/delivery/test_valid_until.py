@@ -15,6 +15,7 @@ from app.providers.http import Response
 from app.providers.sms.base import OutcomeKind
 from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox
+from tests import steps
 from tests.clock import Clock, japan, standing_clock
 from tests.launched import Job, requests
 
@@ -67,8 +68,9 @@ def test_a_reminder_and_a_retry_are_told_of_too(launched: Launched, clock: Clock
     job = launched(1, send_window=DAYTIME.to_json())
     dispatch.take()
     clock.to(f"{MONDAY}13:00:00")
-    job.change("UPDATE recipient SET sms_state = 'queued'")
-    job.change("UPDATE campaign SET state = 'sending'")
+    steps.fail(*job.ids())
+    steps.queue(*job.ids())
+    steps.resume(job.campaign_id)
     job.change("UPDATE slice SET due_at = %s", clock.now)
     dispatch.take()
     assert told(sandbox) == [japan(f"{MONDAY}21:00:00")] * 2

@@ -13,7 +13,9 @@ from app.campaigns import lifecycle
 from app.identity import guard
 from app.identity.revoke import revoke
 from sandbox.harness import Sandbox
+from tests import steps
 from tests.launched import Job, received, requests
+from tests.raw_states import force
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -59,7 +61,7 @@ def test_a_slice_sent_again_finds_nothing_to_do(launched: Launched, sandbox: San
 @pytest.mark.parametrize("state", ["draft", "paused", "cancelled", "completed"])
 def test_nothing_is_sent_unless_the_campaign_is_sending(launched: Launched, sandbox: Sandbox, state: str) -> None:
     job = launched(5)
-    job.change("UPDATE campaign SET state = %s WHERE id = %s", state, job.campaign_id)
+    force(job.database, "campaign", [job.campaign_id], state=state)
     job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 5}
@@ -67,7 +69,7 @@ def test_nothing_is_sent_unless_the_campaign_is_sending(launched: Launched, sand
 
 def test_nothing_is_sent_for_a_suspended_company(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(5)
-    job.change("UPDATE tenant SET state = 'suspended' WHERE id = %s", job.tenant_id)
+    steps.suspend(job.tenant_id)
     job.send()
     assert requests(sandbox) == 0
     assert job.states() == {"queued": 5}
@@ -231,7 +233,7 @@ def test_while_the_page_takes_no_answers_nobody_gets_a_link_to_it(launched: Laun
     job = launched(3)
     job.change("UPDATE campaign SET checks_stopped_at = now()")
     job.send()
-    job.change("UPDATE campaign SET state = 'paused'")
+    steps.pause(job.campaign_id)
     with tenancy.tenant(job.tenant_id):
         assert not lifecycle.resume(job.campaign_id, user_id=1)
     assert requests(sandbox) == 0
@@ -249,7 +251,7 @@ def test_a_link_that_was_ended_is_sent_to_nobody(launched: Launched, sandbox: Sa
     with tenancy.tenant(job.tenant_id):
         assert revoke(waits, actor="user:1", at=datetime.now(UTC))
     assert job.person(waits)["sms_state"] == "cancelled"
-    job.change("UPDATE recipient SET page_state = 'revoked' WHERE id = %s", returns)
+    steps.revoke(returns)
     job.send()
     assert job.states() == {"cancelled": 2, "accepted": 1}
     assert job.person(other)["sms_state"] == "accepted"

@@ -14,8 +14,10 @@ from app.outcomes.absence import ASKED, Sight, Witness, sight
 from app.providers.sms.base import Report, ReportState
 from jobs import outcomes
 from sandbox.harness import Sandbox
+from tests import steps
 from tests.launched import Job, give_witness_phone, received, to_own_number
 from tests.outcomes.proving_absence import make_due, proven_absent, settled, witnessed
+from tests.raw_states import force
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -158,8 +160,8 @@ def test_an_earlier_attempt_that_got_in_is_the_message(launched: Launched, sandb
     job = launched(1)
     sandbox.faults(error_after=True)
     job.send()
-    job.change("UPDATE send_log SET state = 'cancelled', code = 'http_429'")
-    job.change("UPDATE recipient SET sms_state = 'queued'")
+    force(job.database, "send_log", state="cancelled", code="http_429")
+    steps.queue(*job.ids())
     job.change("UPDATE slice SET due_at = now()")
     sandbox.faults(error_before={"on": "karaden.create"})
     job.make_due()
@@ -172,7 +174,7 @@ def test_an_earlier_attempt_that_got_in_is_the_message(launched: Launched, sandb
 
 
 def test_who_opened_the_link_is_not_sent_to_again(lost: Job, sandbox: Sandbox) -> None:
-    lost.change("UPDATE recipient SET page_state = 'viewed', opened_at = now() WHERE id = %s", lost.people[0].id)
+    steps.view(lost.people[0].id)
     proven_absent(lost)
     assert lost.states() == {"delivered": 1, "queued": 4}
 
@@ -221,8 +223,8 @@ def test_a_witness_that_never_got_in_proves_nothing(lost: Job, sandbox: Sandbox)
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE campaign SET state = 'paused'",
-        "UPDATE tenant SET state = 'suspended'",
+        lambda job: steps.pause(job.campaign_id),
+        lambda job: steps.suspend(job.tenant_id),
         """
         UPDATE tenant SET daily_cap = 1;
         INSERT INTO sending_day (tenant_id, day, messages)
@@ -234,10 +236,15 @@ def test_a_witness_that_never_got_in_proves_nothing(lost: Job, sandbox: Sandbox)
         "UPDATE slice SET due_at = now() + interval '1 millisecond'",
     ],
 )
-def test_a_witness_keeps_to_what_every_sms_keeps_to(lost: Job, sandbox: Sandbox, change: str) -> None:
+def test_a_witness_keeps_to_what_every_sms_keeps_to(
+    lost: Job, sandbox: Sandbox, change: str | Callable[[Job], None]
+) -> None:
     give_witness_phone(lost)
     settled(lost)
-    lost.change(change)
+    if isinstance(change, str):
+        lost.change(change)
+    else:
+        change(lost)
     outcomes.reconcile(lost.tenant_id)
     assert to_own_number(sandbox) == []
 

@@ -17,6 +17,7 @@ from app.outcomes import apply_reports
 from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState
 from app.states.transitions import move
 from tests.launched import Job
+from tests.raw_states import force
 
 Launched = Callable[..., Job]
 
@@ -58,8 +59,8 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
 def test_the_highest_rank_wins_in_any_order(launched: Launched, start: str, order: tuple[ReportState, ...]) -> None:
     job = launched(1)
     job.send()
-    job.change("UPDATE recipient SET sms_state = %s", start)
-    job.change("UPDATE send_log SET state = %s", start)
+    force(job.database, "recipient", sms_state=start)
+    force(job.database, "send_log", state=start)
     already = len(job.events(job.people[0].id))
     for _ in range(2):
         for state in order:
@@ -97,8 +98,8 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     job = launched(1)
     job.send()
     person = job.people[0].id
-    job.change("UPDATE send_log SET state = 'cancelled'")
-    job.change("UPDATE recipient SET sms_state = 'sending', sms_attempt = 2")
+    force(job.database, "send_log", state="cancelled")
+    force(job.database, "recipient", sms_state="sending", sms_attempt=2)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
         send_log.begin(
             connection,
@@ -159,8 +160,8 @@ def test_who_got_the_sms_after_all_is_not_told_of_as_without(launched: Launched,
     """People whom we gave up while their first SMS was on its way all the same."""
     job = launched(1)
     job.send()
-    job.change("UPDATE recipient SET sms_state = %s", state)
-    job.change("UPDATE send_log SET state = 'cancelled'")
+    force(job.database, "recipient", sms_state=state)
+    force(job.database, "send_log", state="cancelled")
     for report in (ReportState.PROCESSING, ReportState.UNDELIVERED):
         told(job, Report("id", report))
         assert job.states() == {state: 1}

@@ -8,7 +8,7 @@ from app.delivery import number_limits
 from app.extensions import db
 from app.models import Campaign
 from app.outcomes import manual_review
-from tests import factories
+from tests import factories, steps
 from tests.plans import explained, touched
 
 PEOPLE = 3_000
@@ -20,11 +20,10 @@ def test_they_are_counted_without_a_look_at_the_others(app: Flask, database: psy
         campaign_id = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id))
         people = factories.people(tenant_id, campaign_id, PEOPLE)
         factories.launch(tenant_id, campaign_id)
-        database.execute("UPDATE recipient SET sms_state = 'delivered', sms_attempt = 1")
-        for person, days in ((people[7], 2), (people[8], 0)):
-            database.execute(
-                "UPDATE recipient SET sms_state = 'unknown', unknown_at = now() WHERE id = %s", [person.id]
-            )
+        asked = (people[7], 2), (people[8], 0)
+        steps.lose(*(person.id for person, _ in asked))
+        steps.deliver(*steps.everybody(sms_state="queued"))
+        for person, days in asked:
             database.execute(
                 "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state,"
                 " started_at) SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1, 1, 'unknown',"

@@ -18,7 +18,7 @@ from app.outcomes import manual_decisions, manual_review
 from app.outcomes.manual_decisions import Decided, Verdict
 from app.states import result_codes
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job, received
 
 Launched = Callable[..., Job]
@@ -132,13 +132,13 @@ def test_whoever_fell_silent_since_is_left(unclear: Job) -> None:
 
 def test_whoever_used_the_link_meanwhile_is_left(unclear: Job) -> None:
     seen_at = datetime.now(UTC)
-    unclear.change("UPDATE recipient SET page_state = 'opened', opened_at = now() WHERE id = %s", unclear.people[0].id)
+    steps.open_page(unclear.people[0].id)
     assert decide(unclear, Verdict.AGAIN, at=seen_at, reason=manual_review.UNPROVEN_ALONE) == Decided(PEOPLE - 1)
 
 
 def test_of_a_cancelled_campaign_nobody_is_sent_to_and_all_can_be_ended(unclear: Job, sandbox: Sandbox) -> None:
     sent = received(sandbox).total()
-    unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
+    steps.cancel(unclear.campaign_id)
     assert decide(unclear, Verdict.AGAIN, reason=manual_review.UNPROVEN_ALONE) == Decided(0)
     assert decide(unclear, Verdict.NEVER, reason=manual_review.UNPROVEN_ALONE) == Decided(PEOPLE)
     drain()

@@ -12,8 +12,9 @@ from app.outcomes import manual_review
 from app.outcomes.manual_decisions import Verdict
 from app.providers.sms import PROVIDERS
 from sandbox.harness import Sandbox
-from tests import decided, factories
+from tests import decided, factories, steps
 from tests.launched import Job, received
+from tests.raw_states import force
 
 Launched = Callable[..., Job]
 
@@ -94,13 +95,14 @@ def test_why_it_is_held_is_said(unclear: Job, monkeypatch: pytest.MonkeyPatch) -
         FROM send_log
     """)
     assert reason(unclear) == manual_review.SENT_AGAIN
-    unclear.change("UPDATE send_log SET state = 'accepted', code = 'waiting' WHERE attempt = 1")
+    first = unclear.rows("SELECT id FROM send_log WHERE campaign_id = %s AND attempt = 1")
+    force(unclear.database, "send_log", [row["id"] for row in first], state="accepted", code="waiting")
     assert reason(unclear) == manual_review.ARRIVED_BEFORE
     assert set(manual_review.REASONS) >= {manual_review.SILENT, manual_review.UNPROVEN}
 
 
 def test_who_opened_the_link_needs_no_decision(unclear: Job) -> None:
-    unclear.change("UPDATE recipient SET page_state = 'opened', opened_at = now()")
+    steps.open_page(*unclear.ids())
     assert count(unclear) == 0
     assert reason(unclear) is None
 
@@ -136,7 +138,7 @@ def test_the_last_decision_completes_the_campaign(unclear: Job) -> None:
 
 
 def test_nobody_of_a_cancelled_campaign_is_written_to(unclear: Job) -> None:
-    unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
+    steps.cancel(unclear.campaign_id)
     assert not settle(unclear, 0, as_sent=False)
     assert settle(unclear, 0, as_sent=True)
     assert unclear.states() == {"accepted": 1, "unknown": 2}
@@ -155,7 +157,7 @@ def test_who_decided_is_on_record(unclear: Job) -> None:
 
 def test_a_manager_may_decide_that_no_more_is_sent(unclear: Job, sandbox: Sandbox) -> None:
     """Also where the campaign was cancelled: whoever got nothing must not stand as accepted."""
-    unclear.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", unclear.campaign_id)
+    steps.cancel(unclear.campaign_id)
     sent = received(sandbox).total()
     user_id = factories.user(unclear.tenant_id, "manager")
     with tenancy.tenant(unclear.tenant_id):

@@ -20,7 +20,7 @@ from app.outcomes import apply_reports, manual_review, missing_receipts, receipt
 from app.providers.sms.base import Report, ReportState
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
-from tests import decided, factories
+from tests import decided, factories, steps
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -166,15 +166,16 @@ def test_a_person_decides(quiet: Quiet, sandbox: Sandbox, *, as_sent: bool, stat
 @pytest.mark.parametrize(
     ("page", "state"),
     [
-        ("page_state = 'viewed'", "accepted"),
-        ("page_state = 'expired', opened_at = now()", "accepted"),
-        ("page_state = 'expired'", "unknown"),
+        ((steps.view,), "accepted"),
+        ((steps.open_page, steps.end_link), "accepted"),
+        ((steps.end_link,), "unknown"),
     ],
 )
-def test_who_opened_the_link_got_the_sms(quiet: Quiet, page: str, state: str) -> None:
+def test_who_opened_the_link_got_the_sms(quiet: Quiet, page: tuple[Callable[..., None], ...], state: str) -> None:
     """Also where the link has ended since."""
     job = quiet()
-    job.change(f"UPDATE recipient SET {page} WHERE id = %s", job.people[2].id)  # noqa: S608
+    for step in page:
+        step(job.people[2].id)
     hours_pass(job, 72)
     poll(job)
     assert states(job) == ["delivered", "undelivered", state]

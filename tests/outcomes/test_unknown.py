@@ -16,10 +16,13 @@ from app.outcomes.question_round import Looked, Open
 from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind
+from app.states.vocabulary import CampaignState
 from jobs import outcomes
 from sandbox.harness import Sandbox
+from tests import steps
 from tests.launched import Job, received
 from tests.outcomes.proving_absence import make_due, proven_absent, settled
+from tests.raw_states import set_back
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -206,18 +209,20 @@ def test_absent_in_a_cancelled_campaign_is_not_sent_again(launched: Launched, sa
     job = launched(5)
     sandbox.faults(error_before=True)
     job.send()
-    job.change("UPDATE campaign SET state = 'cancelled' WHERE id = %s", job.campaign_id)
+    steps.cancel(job.campaign_id)
     sandbox.faults()
     proven_absent(job)
     assert job.states() == {"cancelled": 5}
     assert job.slice()["due_at"] is None
 
 
-@pytest.mark.parametrize("state", ["sending", "paused", "cancelled"])
-def test_what_a_dead_worker_left_open_is_asked_about(launched: Launched, sandbox: Sandbox, state: str) -> None:
+@pytest.mark.parametrize("state", [CampaignState.SENDING, CampaignState.PAUSED, CampaignState.CANCELLED])
+def test_what_a_dead_worker_left_open_is_asked_about(
+    launched: Launched, sandbox: Sandbox, state: CampaignState
+) -> None:
     job = launched(30)
     claim(job)
-    job.change("UPDATE campaign SET state = %s WHERE id = %s", state, job.campaign_id)
+    steps.reach_campaign(state, job.campaign_id)
     outcomes.reconcile(job.tenant_id)
     assert job.states() == {"sending": 10, "queued": 20}, "the lease still holds"
     die(job)
@@ -287,7 +292,7 @@ def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -
     die(job)
     with tenancy.tenant(job.tenant_id):
         leases.to_check()
-        job.change("UPDATE recipient SET sms_state = 'sending' WHERE campaign_id = %s", job.campaign_id)
+        set_back(job.database, "recipient", job.ids(), sms_state="sending")
         late = [
             Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in taken
         ]
@@ -346,7 +351,7 @@ def test_a_campaign_with_people_but_no_slice_due_is_put_right(launched: Launched
     job.send()
     assert job.states() == {"accepted": 10}
     assert received(sandbox).total() == 10
-    job.change("UPDATE campaign SET state = 'sending' WHERE id = %s", job.campaign_id)
+    steps.resume(job.campaign_id)
     outcomes.reconcile(job.tenant_id)
     assert job.state() == "completed"
 

@@ -14,7 +14,7 @@ from app.models import Campaign
 from app.payments import manual_payments
 from app.payments.manual_payments import Money
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -83,15 +83,7 @@ def paid_by_hand(job: Job, place: int) -> int:
 @pytest.fixture
 def billed(launched: Launched) -> Job:
     """A campaign of three that asks for payment, before its opening hour."""
-    job = launched(3)
-    account_id = factories.payment_account(job.tenant_id)
-    job.change(
-        "UPDATE campaign SET payment_required = true, payment_account_id = %s WHERE id = %s",
-        account_id,
-        job.campaign_id,
-    )
-    job.change("UPDATE recipient SET payment_state = 'unpaid', amount_yen = 12000, due_date = '2099-01-01'")
-    return job
+    return launched(3, payment=True)
 
 
 def test_who_paid_while_they_waited_gets_no_sms(billed: Job, sandbox: Sandbox) -> None:
@@ -140,7 +132,7 @@ def test_who_paid_is_not_reminded(billed: Job, which: str) -> None:
 
 def test_who_paid_is_not_sent_to_again(billed: Job) -> None:
     billed.send()
-    billed.change("UPDATE recipient SET sms_state = 'undelivered', sms_code = 'unconnected', undelivered_at = now()")
+    steps.fail(*billed.ids())
     paid_by_hand(billed, 0)
     user_id = factories.user(billed.tenant_id)
     with tenancy.tenant(billed.tenant_id):
