@@ -38,6 +38,7 @@ from app.states.transitions import STEP_TIMES
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS
 from tests import factories
 from tests.admin_views.conftest import House, furnish
+from tests.raw_states import force
 
 LIST = """\
 管理番号,電話番号,氏名,生年月日,契約番号下4桁,請求金額,払込期限
@@ -228,12 +229,10 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
     for track in (SMS, PAGE, PAYMENT):
         words = list(track.words)
         for number, person in enumerate(estate.people):
-            state = words[number % len(words)]
-            times = [f"{column} = %(at)s" for (name, _), column in STEP_TIMES.items() if name == track.name]
-            owner.execute(
-                f"UPDATE recipient SET {track.name}_state = %(state)s, {', '.join(times)} WHERE id = %(id)s",  # noqa: S608
-                {"state": str(state), "at": at + timedelta(minutes=20 * number), "id": person.id},
-            )
+            reached = at + timedelta(minutes=20 * number)
+            times = {column: reached for (name, _), column in STEP_TIMES.items() if name == track.name}
+            state = str(words[number % len(words)])
+            force(owner, "recipient", [person.id], **{f"{track.name}_state": state}, **times)
         for kind in [*words, *(kind for name, kind in _KINDS if name == track.name)]:
             owner.execute(
                 "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)"
@@ -242,17 +241,16 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
                  Jsonb({"attempt": 1, "of": 5})],
             )  # fmt: skip
     owner.execute(
-        "UPDATE recipient SET sms_attempt = 1, sms_code = 'unconnected', link_expires_at = now() + interval '1 day',"
-        " page_state = CASE WHEN sms_state IN ('delivered', 'unknown') THEN 'unopened' ELSE page_state END"
+        "UPDATE recipient SET sms_attempt = 1, sms_code = 'unconnected', link_expires_at = now() + interval '1 day'"
         " WHERE campaign_id = %s",
         [estate.campaign],
     )
     # nobody of these used their link: they can be decided about, and sent to again
-    owner.execute(
-        "UPDATE recipient SET opened_at = NULL, opened_generation = NULL, pay_started_at = NULL,"
-        " page_state = 'unopened' WHERE campaign_id = %s AND sms_state IN ('delivered', 'undelivered', 'unknown')",
-        [estate.campaign],
-    )
+    came_to = {"delivered", "undelivered", "unknown"}
+    sms = list(SMS.words)
+    unused = [person.id for number, person in enumerate(estate.people) if sms[number % len(sms)] in came_to]
+    never: dict[str, object] = {"opened_at": None, "opened_generation": None, "pay_started_at": None}
+    force(owner, "recipient", unused, page_state="unopened", **never)
     # held, as their number had as many SMS as one may get
     owner.execute(
         "UPDATE recipient SET capped_at = now(), sms_code = %s WHERE campaign_id = %s AND sms_state = 'cancelled'",
@@ -265,11 +263,10 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
     )
     later = datetime.now(UTC) + timedelta(days=2)
     for state in CAMPAIGN.words:
-        launched = at if state in {"sending", "paused", "completed"} else None
-        owner.execute(
-            "UPDATE campaign SET state = %s, launched_at = coalesce(launched_at, %s), starts_at = %s WHERE id = %s",
-            [str(state), launched, later if state == "scheduled" else None, estate.campaigns[str(state)]],
-        )
+        columns: dict[str, object] = {"starts_at": later if state == "scheduled" else None}
+        if state in {"sending", "paused", "completed"}:
+            columns["launched_at"] = at
+        force(owner, "campaign", [estate.campaigns[str(state)]], state=str(state), **columns)
     owner.execute("UPDATE campaign SET checks_stopped_at = now() WHERE id = %s", [estate.campaigns["paused"]])
     # held since a restore, as its account couldn't be asked
     owner.execute("UPDATE campaign SET restore_hold = 'unknown' WHERE id = %s", [estate.campaigns["paused"]])

@@ -14,6 +14,7 @@ from bench.harness import Ground
 from sandbox.harness import Sandbox
 from tests.payments.stand import Stand, make_stand
 from tests.providers.rawserver import RawServer
+from tests.raw_states import force, set_back
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_both_books_alike_hold(stand: Stand, verdict: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "seen"),
     [
-        ("UPDATE recipient SET payment_state = 'started'", (1, 1, 0, 12_000, False)),
-        ("UPDATE payment SET state = 'refunded'", (1, 1, 0, 12_000, False)),
+        (("recipient", {"payment_state": "started"}), (1, 1, 0, 12_000, False)),
+        (("payment", {"state": "refunded"}), (1, 1, 0, 12_000, False)),
         ("UPDATE payment SET problem = 'paid twice'", (1, 1, 0, 12_000, False)),
         ("UPDATE payment SET amount_yen = 11999", (1, 1, 0, 12_000, False)),
         (
@@ -61,21 +62,28 @@ def test_both_books_alike_hold(stand: Stand, verdict: Any) -> None:
         ),
     ],
 )
-def test_what_is_wrong_here_is_seen(stand: Stand, verdict: Any, damage: str, seen: tuple[Any, ...]) -> None:
+def test_what_is_wrong_here_is_seen(
+    stand: Stand, verdict: Any, damage: str | tuple[str, dict[str, object]], seen: tuple[Any, ...]
+) -> None:
     stand.confirm()
-    stand.database.execute(damage)
+    if isinstance(damage, str):
+        stand.database.execute(damage)
+    else:
+        table, columns = damage
+        force(stand.database, table, **columns)
     assert verdict() == seen
 
 
 def test_a_second_charge_at_the_site_is_seen(stand: Stand, verdict: Any) -> None:
     stand.confirm()
     # as if the database had forgotten: the person is led to another page, and pays there
-    stand.database.execute("UPDATE payment SET state = 'refunded', reference = reference || '.x'")
-    stand.database.execute("UPDATE recipient SET payment_state = 'expired'")
+    stand.database.execute("UPDATE payment SET reference = reference || '.x'")
+    force(stand.database, "payment", state="refunded")
+    set_back(stand.database, "recipient", payment_state="expired")
     stand.press()
     stand.choose("credit_card")
-    stand.database.execute("UPDATE payment SET state = 'paid'")
-    stand.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    force(stand.database, "payment", state="paid")
+    force(stand.database, "recipient", payment_state="paid")
     assert verdict()[:3] == (1, 0, 1)
 
 

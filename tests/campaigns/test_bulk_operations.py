@@ -21,7 +21,7 @@ from app.problems import Refused
 from app.states.transitions import move_all
 from jobs import due
 from jobs.campaigns import run_bulk_operation
-from tests import factories
+from tests import factories, steps
 
 PEOPLE = 10
 
@@ -168,8 +168,9 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
     launch(campaign)
     bulk_operations.run(campaign.id)
     ids = db.session.scalars(select(Recipient.id).order_by(Recipient.id)).all()
-    database.execute("UPDATE recipient SET sms_state = 'delivered', link_expires_at = now() + interval '1 day'")
-    database.execute("UPDATE recipient SET page_state = 'viewed' WHERE id = ANY(%s)", [ids[3:6]])
+    db.session.rollback()
+    steps.deliver(*ids)
+    steps.view(*ids[3:6])
     database.execute("UPDATE slice SET due_at = NULL")
     database.execute("DELETE FROM event")
     db.session.rollback()

@@ -11,9 +11,9 @@ from sqlalchemy import select, text
 from app import config, queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, preflight
 from app.extensions import db
-from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice, Tenant
+from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice
 from app.problems import Refused
-from tests import factories
+from tests import factories, steps
 
 
 @pytest.fixture
@@ -149,8 +149,7 @@ def test_a_changed_list_voids_the_check(campaign: Campaign) -> None:
 
 def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
     preflight.rehearse(campaign.id)
-    db.session.get_one(Tenant, campaign.tenant_id).state = "suspended"
-    db.session.commit()
+    steps.suspend(campaign.tenant_id)
     with pytest.raises(Refused, match="利用中ではない"):
         launch(campaign)
 
@@ -186,7 +185,8 @@ def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
     assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE slice SET due_at = NULL"))
     assert not bulk_operations.complete_if_done(db.session, campaign.id)
-    db.session.execute(text("UPDATE recipient SET sms_state = 'accepted'"))
+    db.session.commit()
+    steps.accept(*steps.everybody())
     assert bulk_operations.complete_if_done(db.session, campaign.id)
     assert not bulk_operations.complete_if_done(db.session, campaign.id)
 
@@ -216,14 +216,21 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
 ) -> None:
     """The change is committed by somebody else once the rows were read."""
     changes = {
-        "launch": "UPDATE campaign SET state = 'sending' WHERE id = %s",
         "text": "UPDATE campaign SET sms_text = sms_text || '。', revision = revision + 1 WHERE id = %s",
         "question": "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s",
         "list": "UPDATE campaign SET revision = revision + 1 WHERE id = %s",
     }
     newer = '{"digest": "newer", "problems": []}'
     database.execute("UPDATE campaign SET rehearsal = %s WHERE id = %s", [newer, campaign.id])
-    found = preflight.rehearse(campaign.id, lambda: database.execute(changes[change], [campaign.id]))
+    campaign_id = campaign.id
+
+    def meanwhile() -> None:
+        if change == "launch":
+            steps.resume(campaign_id)
+        else:
+            database.execute(changes[change], [campaign_id])
+
+    found = preflight.rehearse(campaign_id, meanwhile)
     db.session.expire_all()
     assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
     assert preflight.current(campaign) is None

@@ -14,7 +14,7 @@ from app.extensions import db
 from app.models import Campaign
 from jobs import campaigns as campaign_jobs
 from jobs import sweep
-from tests import factories
+from tests import factories, steps
 
 JOB = "jobs.campaigns.preflight"
 
@@ -68,10 +68,13 @@ def test_it_is_done_once(draft, database):
 
 @pytest.mark.parametrize(
     "spoil",
-    ["UPDATE campaign SET state = 'cancelled'", "UPDATE campaign SET check_due_at = now() + interval '1 minute'"],
+    ["cancel", "UPDATE campaign SET check_due_at = now() + interval '1 minute'"],
 )
 def test_what_is_not_due_is_left(draft, database, spoil):
-    database.execute(spoil)
+    if spoil == "cancel":
+        steps.cancel(draft[1])
+    else:
+        database.execute(spoil)
     sweep.sweep()
     campaign_jobs.preflight(*draft)
     assert checked(database, draft[1])[0] is None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
@@ -17,6 +18,7 @@ from app.values.japan_time import TOKYO
 from jobs import campaigns as jobs
 from jobs import sweep
 from tests import factories
+from tests.raw_states import force
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=TOKYO).astimezone(UTC)
 EVENING = datetime(2026, 11, 25, 22, tzinfo=TOKYO).astimezone(UTC)
@@ -140,10 +142,9 @@ def test_neither_pause_nor_resume_touches_what_is_booked(campaign: Campaign) -> 
     assert campaign.state == "scheduled"
 
 
-def test_resume_wakes_neither_a_draft_nor_what_is_over(campaign: Campaign) -> None:
+def test_resume_wakes_neither_a_draft_nor_what_is_over(campaign: Campaign, database: psycopg.Connection) -> None:
     for state in ("draft", "completed", "cancelled"):
-        db.session.execute(text("UPDATE campaign SET state = :state"), {"state": state})
-        db.session.commit()
+        force(database, "campaign", [campaign.id], state=state)
         assert not lifecycle.resume(campaign.id, user_id=user_of(campaign))
 
 

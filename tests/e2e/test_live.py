@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, Request, expect
 
 from app.extensions import redis_client
+from tests import steps
 from tests.admin_views.conftest import Browser as Client
 from tests.admin_views.conftest import House, browser_of, ours  # noqa: F401 - fixtures
 from tests.e2e.office import Visitor
@@ -89,7 +89,6 @@ class Watcher:
 
 @pytest.fixture
 def watcher(
-    database: psycopg.Connection,
     browser_of: Callable[[int], Client],  # noqa: F811 - a fixture
     ours: House,  # noqa: F811 - a fixture
     browser: Browser,
@@ -99,7 +98,7 @@ def watcher(
     """The status of a campaign whose three SMS the carrier has taken, and a browser that heard no error at the end."""
     with app.app_context():
         launch(ours.tenant, ours.campaign)
-    database.execute("UPDATE recipient SET sms_state = 'accepted', sent_at = now(), link_expires_at = now() + '9 days'")
+        steps.accept(*steps.everybody())
     cookies = browser_of(ours.clerk).client._cookies or {}
     visitor = Visitor(browser, served, {cookie.key: cookie.value for cookie in cookies.values()})
     yield Watcher(visitor, ours.campaign)
@@ -107,53 +106,49 @@ def watcher(
     assert visitor.said == []
 
 
-def _arrive(database: psycopg.Connection, people: int) -> None:
-    database.execute(
-        "UPDATE recipient SET sms_state = 'delivered', delivered_at = now(), page_state = 'unopened' WHERE id IN"
-        " (SELECT id FROM recipient WHERE sms_state = 'accepted' ORDER BY id LIMIT %s)",
-        [people],
-    )
+def _arrive(people: int) -> None:
+    steps.deliver(*steps.everybody(sms_state="accepted")[:people])
     # a count is kept twenty times as long as it took
     for key in redis_client.connection.scan_iter("todoke:count:*"):
         redis_client.connection.delete(key)
 
 
-def test_figures_change_while_the_page_stays(watcher: Watcher, database: psycopg.Connection) -> None:
+def test_figures_change_while_the_page_stays(watcher: Watcher, take: Callable[..., None]) -> None:
     page = watcher.page
     arrived = page.locator("[data-live-text='box.delivered']")
     bar = page.locator("[data-live-value='funnel.1.width']").first
     expect(arrived).to_have_text("0")
     width = bar.get_attribute("width")
-    _arrive(database, 1)
+    take(_arrive, 1)
     assert watcher.waits(FIRST_MS) == FIRST_MS
     expect(arrived).to_have_text("1")
     expect(bar).not_to_have_attribute("width", width or "")
-    _arrive(database, 2)
+    take(_arrive, 2)
     assert watcher.waits(FIRST_MS) == FIRST_MS
     expect(arrived).to_have_text("3")
     assert watcher.plans() == [FIRST_MS, FIRST_MS], "the page was loaded anew"
 
 
 def test_it_asks_ever_more_seldom_while_nothing_changes_and_soon_again_once_something_does(
-    watcher: Watcher, database: psycopg.Connection
+    watcher: Watcher, take: Callable[..., None]
 ) -> None:
     wait = float(FIRST_MS)
     waited = [wait := watcher.waits(wait) for _ in range(9)]
     assert waited == [min(FIRST_MS * 1.5**n, LAST_MS) for n in range(9)]
     assert waited[-2:] == [LAST_MS, LAST_MS]
-    _arrive(database, 1)
+    take(_arrive, 1)
     assert watcher.waits(LAST_MS) == FIRST_MS
     expect(watcher.page.locator("[data-live-text='box.delivered']")).to_have_text("1")
 
 
 def test_it_asks_nothing_while_it_is_hidden_and_at_once_when_it_is_seen_again(
-    watcher: Watcher, database: psycopg.Connection
+    watcher: Watcher, take: Callable[..., None]
 ) -> None:
     wait = watcher.waits(FIRST_MS)
     assert watcher.waits(wait) > FIRST_MS
     watcher.hides(hidden=True)
     watcher.lets_pass(10 * 60_000)
-    _arrive(database, 3)
+    take(_arrive, 3)
     watcher.lets_pass(60_000)
     expect(watcher.page.locator("[data-live-text='box.delivered']")).to_have_text("0")
     assert watcher.is_answered(lambda: watcher.hides(hidden=False)) == FIRST_MS
@@ -190,11 +185,11 @@ def test_it_says_that_nothing_answers_and_goes_on_by_itself(watcher: Watcher) ->
 
 def test_a_page_that_shows_an_old_form_is_loaded_anew(
     watcher: Watcher,
-    database: psycopg.Connection,
+    take: Callable[..., None],
     ours: House,  # noqa: F811 - a fixture
 ) -> None:
     """A colleague has paused the campaign: the button to go on has to appear."""
-    database.execute("UPDATE campaign SET state = 'paused' WHERE id = %s", [ours.campaign])
+    take(steps.pause, ours.campaign)
     watcher.page.clock.run_for(FIRST_MS)
     expect(watcher.page.get_by_role("link", name="送信を再開する")).to_be_visible()
     assert watcher.page.evaluate("window.plans") is None

@@ -19,6 +19,7 @@ from app.extensions import db
 from app.models import Export
 from jobs import exports
 from tests import factories
+from tests.raw_states import force
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_file_cancelled_while_it_is_made_stops(
 
     def slow(*_args: object, **_rest: object) -> Iterator[bytes]:
         yield b"x" * (1 << 20)
-        database.execute("UPDATE export SET state = 'cancelled' WHERE id = %s", [export_id])
+        force(database, "export", [export_id], state="cancelled")
         yield b"y"
         pytest.fail("it went on")
 

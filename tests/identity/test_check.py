@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from app import tenancy
 from app.identity import check
 from app.identity.check import Verdict, VerdictKind
 from app.values.answers import QuestionKind
-from tests import factories
+from tests import factories, steps
 
 RIGHT = [("西暦", "1980", "1", "2"), ("0123",)]
 WRONG = [("西暦", "1980", "1", "2"), ("0124",)]
@@ -32,8 +33,9 @@ def person(app: Flask, database: psycopg.Connection, campaign_id: int) -> tuple[
     (tenant_id,) = database.execute("SELECT tenant_id FROM campaign WHERE id = %s", [campaign_id]).fetchone() or (0,)
     with app.app_context():
         recipient_id = factories.people(tenant_id, campaign_id, 1)[0].id
+        steps.open_page(recipient_id)
     database.execute(
-        "UPDATE recipient SET link_expires_at = %s, page_state = 'opened' WHERE id = %s",
+        "UPDATE recipient SET link_expires_at = %s WHERE id = %s",
         [datetime.now(UTC) + timedelta(hours=1), recipient_id],
     )
     return tenant_id, recipient_id
@@ -58,8 +60,10 @@ def standing(database: psycopg.Connection, person: tuple[int, int]) -> tuple[str
 
 
 def events(database: psycopg.Connection, person: tuple[int, int]) -> list[str]:
+    """Return what happened since the page was opened."""
     rows = database.execute("SELECT state FROM event WHERE recipient_id = %s ORDER BY id", [person[1]]).fetchall()
-    return [row[0] for row in rows]
+    assert rows[0] == ("opened",)
+    return [row[0] for row in rows[1:]]
 
 
 def at_once(count: int, act: Callable[[], Verdict]) -> list[Verdict]:
@@ -140,18 +144,24 @@ def test_the_right_answer_twice_at_once_is_one_step(
 @pytest.mark.parametrize(
     "ended",
     [
-        "page_state = 'unopened'",
-        "page_state = 'revoked'",
-        "page_state = 'locked'",
+        steps.renew_link,
+        steps.revoke,
+        partial(steps.lock, failures=0),
         "link_generation = 2",
         "link_expires_at = now() - interval '1 second'",
     ],
 )
 def test_where_the_link_has_ended_nothing_is_evaluated(
-    database: psycopg.Connection, person: tuple[int, int], answering: Answering, ended: str
+    database: psycopg.Connection,
+    person: tuple[int, int],
+    answering: Answering,
+    take: Callable[..., None],
+    ended: str | Callable[..., None],
 ) -> None:
-    statement = f"UPDATE recipient SET {ended} WHERE id = %s"  # noqa: S608 - one of those above
-    database.execute(statement, [person[1]])
+    if isinstance(ended, str):
+        database.execute(f"UPDATE recipient SET {ended} WHERE id = %s", [person[1]])  # noqa: S608 - one of those above
+    else:
+        take(ended, person[1])
     assert answering(RIGHT) == Verdict(VerdictKind.CLOSED)
     assert standing(database, person)[1] == 0
 

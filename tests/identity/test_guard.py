@@ -13,7 +13,7 @@ from app.identity import check, guard
 from app.identity.check import VerdictKind
 from app.identity.visit import Common, Face, Link, begin
 from app.states.vocabulary import PageState
-from tests import factories
+from tests import factories, steps
 
 RIGHT = [("西暦", "1980", "1", "2"), ("0123",)]
 WRONG = [("西暦", "1980", "1", "2"), ("0124",)]
@@ -74,8 +74,9 @@ def crowd(app: Flask, database: psycopg.Connection) -> Callable[[int], Crowd]:
             tenant_id = factories.tenant()
             campaign_id = factories.campaign(tenant_id, max_failures=3)
             ids = [person.id for person in factories.people(tenant_id, campaign_id, count)]
+            steps.resume(campaign_id)
+        database.execute("DELETE FROM event")
         database.execute("UPDATE recipient SET link_expires_at = %s", [datetime.now(UTC) + timedelta(hours=3)])
-        database.execute("UPDATE campaign SET state = 'sending' WHERE id = %s", [campaign_id])
         return Crowd(app, database, tenant_id, campaign_id, ids)
 
     return make

@@ -26,7 +26,7 @@ from app.intake.imports import Refused
 from app.intake.mapping import REASON_COLUMN, ColumnMapping
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
 from jobs import due
-from tests import factories
+from tests import factories, steps
 from tests.intake.lists import LIST, author, counts, upload
 from tests.plans import explained, touched
 
@@ -301,8 +301,8 @@ def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:
     row = upload(campaign, LIST.encode("cp932"))
     assert imports.discard(row.id, user_id=author(campaign)) == 2
     assert not lifecycle.has_people(campaign.id)
-    campaign.state = "sending"
-    db.session.commit()
+    steps.resume(campaign.id)
+    db.session.expire_all()
     with pytest.raises(Refused, match="送信を開始した"):
         imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
 

@@ -11,6 +11,7 @@ from jobs import sweep
 from tests import factories
 from tests.jobs.conftest import Program
 from tests.launched import Job
+from tests.raw_states import set_back
 
 PEOPLE = 3_000
 
@@ -23,8 +24,8 @@ def test_a_killed_worker_loses_and_doubles_nobody(
     job = launched(PEOPLE)
     job.change("DELETE FROM event")
     job.change("DELETE FROM slice")
-    job.change("UPDATE recipient SET sms_state = 'draft'")
-    job.change("UPDATE campaign SET state = 'draft', launched_at = NULL")
+    set_back(job.database, "recipient", sms_state="draft")
+    set_back(job.database, "campaign", state="draft", launched_at=None)
     user_id = factories.user(job.tenant_id)
     config.install(replace(config.settings(), at_once_people=0))
     with tenancy.tenant(job.tenant_id):

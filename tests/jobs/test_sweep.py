@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import queues
 from jobs import sweep
-from tests import factories
+from tests import factories, steps
 from tests.launched import Job
 
 Launched = Callable[..., Job]
@@ -34,13 +34,16 @@ def test_due_slices_are_put_back_once(launched: Launched) -> None:
     [
         "UPDATE slice SET due_at = now() + interval '1 hour'",
         "UPDATE slice SET leased_until = now() + interval '1 minute'",
-        "UPDATE campaign SET state = 'paused'",
-        "UPDATE tenant SET state = 'suspended'",
+        lambda job: steps.pause(job.campaign_id),
+        lambda job: steps.suspend(job.tenant_id),
     ],
 )
-def test_what_is_not_due_is_left_alone(launched: Launched, spoil: str) -> None:
+def test_what_is_not_due_is_left_alone(launched: Launched, spoil: str | Callable[[Job], None]) -> None:
     job = launched(10)
-    job.change(spoil)
+    if isinstance(spoil, str):
+        job.change(spoil)
+    else:
+        spoil(job)
     sweep.sweep()
     assert waiting() == {}
 
@@ -62,7 +65,7 @@ def test_a_campaign_that_stands_still_is_looked_at(launched: Launched) -> None:
 def test_receipts_imports_and_payments_are_found(app: Flask, launched: Launched, database: psycopg.Connection) -> None:
     job = launched(3)
     job.change("UPDATE slice SET due_at = NULL")
-    job.change("UPDATE campaign SET state = 'completed'")
+    steps.complete(job.campaign_id)
     payment_account = factories.payment_account(job.tenant_id)
     values = {"t": job.tenant_id, "c": job.campaign_id, "a": job.account_id, "p": payment_account}
     statements = [

@@ -14,6 +14,8 @@ from app.payments.checkout import Outcome
 from app.payments.manual_payments import Money
 from app.payments.operations import Given
 from app.problems import Refused
+from app.providers.payments.base import ChargeStatus
+from tests import steps
 from tests.payments.shop import choose
 from tests.payments.stand import Stand
 
@@ -211,8 +213,7 @@ def paid_after_its_end(stand: Stand) -> None:
     url = stand.url()
     stand.database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
     if stand.provider.tells_end:  # what it would have been told
-        stand.database.execute("UPDATE payment SET state = 'expired'")
-        stand.database.execute("UPDATE recipient SET payment_state = 'expired'")
+        stand.tell(ChargeStatus.EXPIRED)
     else:
         stand.confirm()
     assert stand.state() == "expired"
@@ -359,7 +360,8 @@ def refund_that_came_back_beside_another(stand: Stand) -> None:
         " paid_at) SELECT tenant_id, campaign_id, recipient_id, 2, 'by-hand', 'paid', amount_yen, 'cash', now()"
         " FROM payment"
     )
-    stand.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    with stand.app.app_context():
+        steps.pay(stand.person.id)
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
         confirm.confirm(payment_id)
@@ -450,8 +452,7 @@ def paid_here_alone(stand: Stand) -> None:
     """One answer said paid; since then the site says that nobody has: told by the night, and closed once it agrees."""
     stand.press()
     url = stand.url()
-    stand.database.execute("UPDATE payment SET state = 'paid', paid_at = now()")
-    stand.database.execute("UPDATE recipient SET payment_state = 'paid', paid_at = now()")
+    stand.tell(ChargeStatus.PAID)
     night(stand)
     assert (stand.state(), differences(stand)) == ("paid", [("missing", AMOUNT, None)])
     choose(url, stand.traits.at_once)

@@ -3,7 +3,7 @@
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -17,8 +17,9 @@ from stripe import StripeClient
 from app import tenancy
 from app.payments import attempts, checkout, confirm
 from app.payments.checkout import Outcome, Waits
+from app.providers.payments.base import Charge, ChargeStatus
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 
 MANAGER = "user:1"
 RETURN, BACK = "http://localhost/p/return", "http://localhost/p/return?back=1"
@@ -45,6 +46,12 @@ def choose(url: str, choice: str) -> None:
 
 # a press in more of a hurry than usual
 HURRY = Waits(pause_s=0.02, give_up_after_s=5, others_turn_s=0.3)
+
+
+def tell(payment: Mapping[str, Any], status: ChargeStatus) -> None:
+    """Record an answer about a payment, as asking the provider does. The tenant's scope is open."""
+    charge = Charge(payment["provider_id"], payment["reference"], status, payment["amount_yen"], "jpy")
+    confirm.record(payment["id"], charge, datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,11 @@ class Buyer:
         payment_id = self.payments()[number]["id"]
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
             confirm.confirm(payment_id)
+
+    def tell(self, status: ChargeStatus, number: int = -1) -> None:
+        """Record that the provider said so of a payment when it was asked, whatever its own books say."""
+        with self.app.app_context(), tenancy.tenant(self.tenant_id):
+            tell(self.payments()[number], status)
 
     def stripe(self) -> StripeClient:
         return StripeClient(f"sk_test_{self.account_id}", base_addresses={"api": self.site.stripe_base})
@@ -127,8 +139,9 @@ def make_buyer(
         account_id = account_id or factories.payment_account(tenant_id)
         campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)
         person = factories.people(tenant_id, campaign_id, 1)[0]
+        steps.view(person.id)
     made = Buyer(app, database, site, tenant_id, account_id, campaign_id, person)
-    made.set("page_state = 'viewed', link_expires_at = %s", datetime.now(UTC) + timedelta(days=1))
+    made.set("link_expires_at = %s", datetime.now(UTC) + timedelta(days=1))
     return made
 
 

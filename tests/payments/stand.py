@@ -21,11 +21,12 @@ from app.payments.checkout import Outcome
 from app.providers.curl import perform
 from app.providers.http import Request, Response
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from sandbox.harness import Sandbox
-from tests import factories
-from tests.payments.shop import BACK, HURRY, RETURN, choose
+from tests import factories, steps
+from tests.payments.shop import BACK, HURRY, RETURN, choose, tell
 from tests.providers.rawserver import RawServer
+from tests.raw_states import set_back
 
 Headers = dict[str, str]
 Webhook = tuple[Headers, bytes]
@@ -175,7 +176,12 @@ class Stand:
         self.database.execute(
             sql.SQL("INSERT INTO payment ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(names, places), row
         )
-        self.database.execute("UPDATE recipient SET payment_state = 'started', paid_at = NULL")
+        set_back(self.database, "recipient", payment_state="started", paid_at=None)
+
+    def tell(self, status: ChargeStatus) -> None:
+        """Record that the provider said so when it was asked, whatever its own books say."""
+        with self.app.app_context(), tenancy.tenant(self.tenant_id):
+            tell(self.payment(), status)
 
     def come_back(self) -> None:
         """Do as the return page does."""
@@ -260,9 +266,8 @@ def make_stand(name: str, app: Flask, database: psycopg.Connection, sandbox: San
             db.session.commit()
         campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)
         person = factories.people(tenant_id, campaign_id, 1)[0]
-    database.execute(
-        "UPDATE recipient SET page_state = 'viewed', link_expires_at = %s", [datetime.now(UTC) + timedelta(days=1)]
-    )
+        steps.view(person.id)
+    database.execute("UPDATE recipient SET link_expires_at = %s", [datetime.now(UTC) + timedelta(days=1)])
     key, secret = traits.keys(account_id)
     sandbox.addresses(**{f"{name}_webhooks": {key: {"url": listener.url, "secret": secret}}})
     return Stand(name, app, database, sandbox, listener, tenant_id, account_id, person)

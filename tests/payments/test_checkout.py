@@ -15,9 +15,12 @@ from app.extensions import db
 from app.models import PaymentAccount
 from app.payments import attempts, bulkhead
 from app.payments.checkout import Outcome
+from app.providers.payments.base import ChargeStatus
 from app.states.vocabulary import PaymentAttemptState
+from tests import steps
 from tests.payments.shop import HURRY, Buyer
 from tests.providers.rawserver import RawServer
+from tests.raw_states import force
 
 
 def test_a_press_opens_a_page_for_what_is_on_record(buyer: Buyer) -> None:
@@ -167,17 +170,25 @@ def test_without_the_sites_word_a_page_under_way_still_serves(buyer: Buyer) -> N
     [
         "link_expires_at = now()",
         "link_generation = 2",
-        "page_state = 'locked'",
-        "page_state = 'opened'",
-        "payment_state = 'none'",
-        "payment_state = 'paid'",
-        "payment_state = 'refunded'",
+        (steps.lock,),
+        (steps.lock, steps.unlock),
+        {"payment_state": "none"},
+        (steps.pay,),
+        (steps.pay, steps.refund),
         "amount_yen = NULL",
         "amount_yen = 0",
     ],
 )
-def test_no_payment_begins_where_none_may(buyer: Buyer, standing: str) -> None:
-    buyer.set(standing)
+def test_no_payment_begins_where_none_may(
+    buyer: Buyer, take: Callable[..., None], standing: str | tuple[Callable[..., None], ...] | dict[str, object]
+) -> None:
+    if isinstance(standing, str):
+        buyer.set(standing)
+    elif isinstance(standing, dict):
+        force(buyer.database, "recipient", **standing)
+    else:
+        for step in standing:
+            take(step, buyer.person.id)
     assert buyer.press() is Outcome.CLOSED
     assert (buyer.payments(), buyer.sessions()) == ([], [])
 
@@ -216,11 +227,10 @@ def test_the_attempt_that_counts(new_buyer: Callable[[], Buyer], app: Flask) -> 
     buyer.stripe().v1.checkout.sessions.expire(buyer.sessions()[0].id)
     buyer.press()
     assert counts() == (2, PaymentAttemptState.STARTED)
-    buyer.database.execute("UPDATE payment SET state = 'paid' WHERE attempt = 1")
+    buyer.tell(ChargeStatus.PAID, 0)
     assert counts() == (1, PaymentAttemptState.PAID)
     # of two payments the one that was not given back is the receipt
-    for state in ("paid", "refunded"):
-        buyer.database.execute("UPDATE payment SET state = %s WHERE attempt = 2", [state])
+    buyer.tell(ChargeStatus.REFUNDED, 1)
     assert counts() == (1, PaymentAttemptState.PAID)
 
 
@@ -251,11 +261,11 @@ def test_a_page_ends_with_the_link(buyer: Buyer) -> None:
 def test_no_page_while_an_older_attempt_is_looked_at(buyer: Buyer) -> None:
     """A tab that was open before, with its button: the money of the older attempt may be there."""
     buyer.press()
-    buyer.database.execute("UPDATE payment SET state = 'expired'")
+    buyer.tell(ChargeStatus.EXPIRED)
     assert buyer.press() is Outcome.READY
     buyer.database.execute("UPDATE payment SET problem = 'mismatch: amount' WHERE attempt = 1")
     assert (buyer.press(), buyer.url()) == (Outcome.CLOSED, None)
-    buyer.database.execute("UPDATE payment SET state = 'failed' WHERE attempt = 2")
+    buyer.tell(ChargeStatus.FAILED)
     assert buyer.press() is Outcome.CLOSED
     assert len(buyer.payments()) == 2
 

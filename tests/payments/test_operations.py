@@ -13,7 +13,7 @@ from app.payments.gateway import NoAnswer
 from app.payments.operations import Given
 from app.problems import Refused
 from app.providers.http import Request, Response
-from app.providers.payments.base import PaymentAccount
+from app.providers.payments.base import ChargeStatus, PaymentAccount
 from app.states.vocabulary import PaymentAttemptState
 from tests.payments.shop import Buyer, act, audited
 
@@ -215,8 +215,8 @@ def test_money_that_does_not_fit_and_comes_during_a_cancel_is_named(buyer: Buyer
 def test_money_that_does_not_fit_an_attempt_that_had_ended_invites_nobody_to_pay_again(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    buyer.database.execute("UPDATE payment SET amount_yen = 11000, state = 'expired'")
-    buyer.database.execute("UPDATE recipient SET payment_state = 'expired'")
+    buyer.tell(ChargeStatus.EXPIRED)
+    buyer.database.execute("UPDATE payment SET amount_yen = 11000")
     buyer.confirm()
     with pytest.raises(Refused, match="12,000円"):
         act(buyer, operations.looked_at, newest(buyer))

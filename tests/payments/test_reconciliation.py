@@ -15,12 +15,14 @@ from app.models import PaymentAccount
 from app.payments import operations, reconciliation
 from app.payments.checkout import Outcome
 from app.payments.gateway import NoAnswer
+from app.providers.payments.base import ChargeStatus
 from app.values.japan_time import TOKYO
 from jobs import due
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
 from tests.payments.nights import found, night
 from tests.payments.shop import Buyer, choose, make_buyer
+from tests.raw_states import force
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def test_what_else_the_contract_sells_is_not_ours(buyer: Buyer) -> None:
 def test_money_of_an_attempt_that_counted_as_over_is_told(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
-    buyer.database.execute("UPDATE payment SET provider_id = NULL, state = 'failed'")
+    force(buyer.database, "payment", provider_id=None, state="failed")
     night(buyer)
     assert found(buyer) == [("state", 12_000, 12_000, "")]
 
@@ -168,8 +170,8 @@ def test_a_refund_that_came_back_is_told(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
     buyer.confirm()
-    buyer.database.execute("UPDATE payment SET state = 'refunded', refunded_yen = amount_yen")
-    buyer.set("payment_state = 'refunded'")
+    buyer.tell(ChargeStatus.REFUNDED)
+    buyer.database.execute("UPDATE payment SET refunded_yen = amount_yen")
     night(buyer)
     assert buyer.payments()[0]["problem"] == "refund failed"
     buyer.database.execute("UPDATE payment SET problem = ''")

@@ -15,6 +15,7 @@ from app.setback.known import Why
 from app.values.japan_time import TOKYO
 from jobs import due
 from tests.payments.shop import Buyer
+from tests.raw_states import set_back
 
 
 def test_nobody_is_led_to_a_payment_page(buyer: Buyer) -> None:
@@ -61,7 +62,7 @@ def forgotten(buyer: Buyer) -> datetime:
     buyer.choose("card")
     for table in ("payment", "event"):
         buyer.database.execute(f"DELETE FROM {table}")  # noqa: S608 - our tables
-    buyer.database.execute("UPDATE recipient SET payment_state = 'unpaid'")
+    set_back(buyer.database, "recipient", payment_state="unpaid")
     return now - timedelta(seconds=behind_s)
 
 

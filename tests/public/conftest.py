@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from tests import factories
+from tests import factories, steps
 from tests.public.browser import Browser
 from tests.public.served import Visitor, web
 
@@ -34,13 +34,16 @@ class Sent:
 def send(app: Flask, database: psycopg.Connection) -> Callable[..., Sent]:
     """Make a campaign and one person on it, with a link that lives for a day."""
 
-    def make(**columns: Any) -> Sent:
+    def make(*, payment: bool = False, **columns: Any) -> Sent:
         with app.app_context():
             tenant_id = factories.tenant()
+            if payment:
+                columns["payment_account_id"] = factories.payment_account(tenant_id)
             campaign_id = factories.campaign(tenant_id, **columns)
             person = factories.people(tenant_id, campaign_id, 1)[0]
+            steps.deliver(person.id)
         database.execute(
-            "UPDATE recipient SET link_expires_at = %s, sms_state = 'delivered' WHERE id = %s",
+            "UPDATE recipient SET link_expires_at = %s WHERE id = %s",
             [datetime.now(UTC) + timedelta(days=1), person.id],
         )
         return Sent(tenant_id, campaign_id, person)
@@ -74,11 +77,12 @@ def state(database: psycopg.Connection) -> Callable[[Sent], tuple[str, int]]:
 
 @pytest.fixture
 def events(database: psycopg.Connection) -> Callable[[Sent], list[tuple[str, str, str]]]:
-    """List a person's events: track, state, actor."""
+    """List a person's events since the SMS: track, state, actor."""
 
     def read(sent: Sent) -> list[tuple[str, str, str]]:
         return database.execute(
-            "SELECT track, state, actor FROM event WHERE recipient_id = %s ORDER BY id", [sent.person.id]
+            "SELECT track, state, actor FROM event WHERE recipient_id = %s AND track <> 'sms' ORDER BY id",
+            [sent.person.id],
         ).fetchall()
 
     return read

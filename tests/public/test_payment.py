@@ -9,10 +9,12 @@ import pytest
 from flask import Flask
 from stripe import StripeClient
 
-from app import config
+from app import config, tenancy
 from app.config import Settings
+from app.payments import operations
+from app.states.vocabulary import PAYMENT, PaymentState
 from sandbox.harness import Sandbox, running_sandbox
-from tests import factories
+from tests import steps
 from tests.payments.shop import choose
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, Sent
@@ -63,11 +65,8 @@ def shop(
 ) -> Shop:
     running_site.reset()
     config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
-    sent = send()
-    with app.app_context():
-        account_id = factories.payment_account(sent.tenant_id)
-    database.execute("UPDATE campaign SET payment_account_id = %s, payment_required = true", [account_id])
-    database.execute("UPDATE recipient SET payment_state = 'unpaid', amount_yen = 12000, due_date = '2026-12-25'")
+    sent = send(payment=True)
+    (account_id,) = database.execute("SELECT id FROM payment_account").fetchone() or (0,)
     return Shop(sent, account_id, running_site, database)
 
 
@@ -272,13 +271,14 @@ def test_a_test_contract_says_so_on_every_page(shop: Shop, reader: Browser, app:
     assert words not in reader.open("/p").text
 
 
-def test_money_given_back_is_told(shop: Shop, reader: Browser) -> None:
+def test_money_given_back_is_told(shop: Shop, reader: Browser, app: Flask) -> None:
     reader.press()
     shop.choose("card")
     shop.later()
     reader.open("/p/return")
-    shop.database.execute("UPDATE recipient SET payment_state = 'refunded'")
-    shop.database.execute("UPDATE payment SET state = 'refunded'")
+    (payment_id,) = shop.database.execute("SELECT id FROM payment").fetchone() or (0,)
+    with app.app_context(), tenancy.tenant(shop.sent.tenant_id):
+        assert operations.refund(payment_id, actor="user:1") is operations.Given.DONE
     assert "ご返金しました" in reader.open("/p").text
 
 
@@ -339,7 +339,7 @@ def test_a_contract_that_is_not_used_any_more_is_not_to_be_tried_again(shop: Sho
     assert "数分たってから" not in reader.text
 
 
-def test_who_paid_twice_reads_so_and_whom_to_call(shop: Shop, reader: Browser) -> None:
+def test_who_paid_twice_reads_so_and_whom_to_call(shop: Shop, reader: Browser, take: Callable[..., None]) -> None:
     shop.database.execute("UPDATE tenant SET contact_phone = '0120-123-456'")
     person_id = shop.sent.person.id
     for attempt, problem in ((1, ""), (2, "paid twice")):
@@ -349,7 +349,7 @@ def test_who_paid_twice_reads_so_and_whom_to_call(shop: Shop, reader: Browser) -
             " FROM recipient WHERE id = %s",
             [shop.account_id, attempt, f"ref-{attempt}", problem, person_id],
         )
-    shop.database.execute("UPDATE recipient SET payment_state = 'paid', paid_at = now() WHERE id = %s", [person_id])
+    take(steps.pay, person_id)
     page = reader.open("/p").text
     assert "二重のお支払い" in page
     assert "0120-123-456）へお問い合わせください" in page
@@ -367,15 +367,17 @@ def test_who_paid_twice_reads_so_and_whom_to_call(shop: Shop, reader: Browser) -
 
 
 # refunded: as payments stood that failed before they were taken as paid again
-@pytest.mark.parametrize("state", ["refunded", "paid"])
-def test_a_refund_that_failed_is_not_told_as_given_back(shop: Shop, reader: Browser, state: str) -> None:
+@pytest.mark.parametrize("state", [PaymentState.REFUNDED, PaymentState.PAID])
+def test_a_refund_that_failed_is_not_told_as_given_back(
+    shop: Shop, reader: Browser, take: Callable[..., None], state: PaymentState
+) -> None:
     shop.database.execute(
         "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
         " amount_yen, paid_at, problem) SELECT tenant_id, campaign_id, id, %s, 1, 'ref-1', %s, 12000, now(),"
         " 'refund failed' FROM recipient WHERE id = %s",
         [shop.account_id, state, shop.sent.person.id],
     )
-    shop.database.execute("UPDATE recipient SET payment_state = %s", [state])
+    take(steps.reach, PAYMENT, state, [shop.sent.person.id])
     page = reader.open("/p").text
     assert "ご返金を確認しています" in page
     assert "ご返金しました" not in page
@@ -417,7 +419,9 @@ def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alo
     assert "お支払いが完了しました" in reader.text
 
 
-def test_who_got_their_money_back_by_their_card_company_is_told_so(shop: Shop, reader: Browser) -> None:
+def test_who_got_their_money_back_by_their_card_company_is_told_so(
+    shop: Shop, reader: Browser, take: Callable[..., None]
+) -> None:
     """Also once the company has looked into it: nothing stands at 要確認 any more."""
     shop.database.execute(
         "INSERT INTO payment (tenant_id, campaign_id, recipient_id, payment_account_id, attempt, reference, state,"
@@ -425,7 +429,7 @@ def test_who_got_their_money_back_by_their_card_company_is_told_so(shop: Shop, r
         " FROM recipient WHERE id = %s",
         [shop.account_id, shop.sent.person.id],
     )
-    shop.database.execute("UPDATE recipient SET payment_state = 'paid'")
+    take(steps.pay, shop.sent.person.id)
     page = reader.open("/p").text
     assert "お支払いが取り消されています" in page
     assert "お支払いが完了しました" not in page

@@ -16,6 +16,7 @@ import pytest
 from psycopg import sql
 from werkzeug.datastructures import Headers
 
+from tests import steps
 from tests.public.agents import AGENTS
 from tests.public.conftest import ANSWERS, WRONG, Sent
 from tests.public.page_headers import check_headers
@@ -104,18 +105,18 @@ def test_right_and_wrong_answers_take_the_same_time(
 
 
 @pytest.fixture
-def gone(send: Callable[..., Sent], database: psycopg.Connection) -> dict[str, str]:
+def gone(send: Callable[..., Sent], database: psycopg.Connection, take: Callable[..., None]) -> dict[str, str]:
     """Links that lead nowhere, by why."""
     made = {why: send() for why in ("expired", "revoked", "unsent", "older")}
     changes = {
         "expired": "link_expires_at = now() - interval '1 second'",
-        "revoked": "page_state = 'revoked'",
         "unsent": "link_expires_at = NULL",
         "older": "token_digest = decode(repeat('00', 32), 'hex'), link_generation = 2",
     }
     for why, change in changes.items():
         statement = f"UPDATE recipient SET {change} WHERE id = %s"  # noqa: S608 - one of those above
         database.execute(statement, [made[why].person.id])
+    take(steps.revoke, made["revoked"].person.id)
     return {why: sent.link for why, sent in made.items()} | {"never": "/abcdefghijkmnpqr", "longer": f"/{'z' * 32}"}
 
 

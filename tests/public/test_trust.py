@@ -13,7 +13,7 @@ from PIL import Image
 from app import config
 from app.config import Settings
 from app.tenants import branding
-from tests import factories
+from tests import factories, steps
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
 from tests.public.page_headers import check_headers
@@ -90,12 +90,13 @@ def test_a_look_that_nobody_has_is_not_found(app: Flask, digest: str) -> None:
 
 
 def test_checks_that_were_stopped_say_so_and_take_nothing(
-    sent: Sent, app: Flask, browser: Browser, database, state
+    sent: Sent, app: Flask, browser: Browser, database, take, state
 ) -> None:
     browser.open(sent.link).press()
     reader = Browser(app.test_client())
     reader.open(sent.link).press().press(**ANSWERS)
-    database.execute("UPDATE recipient SET page_state = 'opened' WHERE id = %s", [sent.person.id])
+    take(steps.lock, sent.person.id)
+    take(steps.unlock, sent.person.id)
     database.execute("UPDATE campaign SET checks_stopped_at = now()")
     browser.press(**ANSWERS)
     assert (browser.path, browser.title) == ("/p", "ただいま確認を受け付けていません | みどり信販")
@@ -103,7 +104,7 @@ def test_checks_that_were_stopped_say_so_and_take_nothing(
     assert "03-1234-5678" in browser.text
     assert "<form" not in browser.text
     assert state(sent) == ("opened", 0)
-    database.execute("UPDATE recipient SET page_state = 'viewed' WHERE id = %s", [sent.person.id])
+    take(steps.view, sent.person.id)
     assert reader.open("/p").title == "お支払いのご案内 | みどり信販"  # who proved it before goes on reading
 
 

@@ -12,6 +12,7 @@ from flask import Flask
 from app import tenancy
 from app.identity.revoke import revoke
 from app.values.answers import QuestionKind
+from tests import steps
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, WRONG, Sent
 
@@ -63,14 +64,14 @@ def test_another_site_cannot_press_for_the_person(sent: Sent, browser: Browser, 
 
 
 def test_links_that_are_over_unknown_or_revoked_look_the_same(
-    send: Callable[..., Sent], app: Flask, database: psycopg.Connection
+    send: Callable[..., Sent], app: Flask, database: psycopg.Connection, take: Callable[..., None]
 ) -> None:
     expired, revoked, unsent = send(), send(), send()
     database.execute(
         "UPDATE recipient SET link_expires_at = %s WHERE id = %s",
         [datetime.now(UTC) - timedelta(seconds=1), expired.person.id],
     )
-    database.execute("UPDATE recipient SET page_state = 'revoked' WHERE id = %s", [revoked.person.id])
+    take(steps.revoke, revoked.person.id)
     database.execute("UPDATE recipient SET link_expires_at = NULL WHERE id = %s", [unsent.person.id])
     links = [expired.link, revoked.link, unsent.link, "/abcdefghijkmnpqr", "/" + "z" * 32]
     for method in ("GET", "POST"):
@@ -184,9 +185,10 @@ def test_a_lock_closes_the_page_that_is_open_elsewhere(sent: Sent, app: Flask, b
     assert "佐藤" not in browser.text
 
 
-def test_after_an_unlock_the_questions_come_again(sent: Sent, browser: Browser, database, state) -> None:
+def test_after_an_unlock_the_questions_come_again(sent: Sent, browser: Browser, take, state) -> None:
     browser.open(sent.link).press().press(**ANSWERS)
-    database.execute("UPDATE recipient SET page_state = 'opened' WHERE id = %s", [sent.person.id])
+    take(steps.lock, sent.person.id)
+    take(steps.unlock, sent.person.id)
     browser.open("/p")
     assert browser.title == "ご本人の確認 | みどり信販"
 
@@ -206,13 +208,16 @@ def test_a_link_that_staff_ended_opens_nowhere_and_shows_nothing_more(sent: Sent
     )
 
 
-def test_a_form_that_was_open_while_the_link_lived_anew_is_taken(sent: Sent, browser: Browser, database, state) -> None:
+def test_a_form_that_was_open_while_the_link_lived_anew_is_taken(
+    sent: Sent, browser: Browser, database, take, state
+) -> None:
     """The link ended unread and another SMS gave it a new end: the tab of the first time still holds the questions."""
     browser.open(sent.link).press()
-    database.execute("UPDATE recipient SET page_state = 'unopened' WHERE id = %s", [sent.person.id])
+    take(steps.renew_link, sent.person.id)
     browser.press(**WRONG)
     assert (browser.page.status_code, state(sent)) == (422, ("opened", 1))
-    database.execute("UPDATE recipient SET page_state = 'unopened', failed_attempts = 0")
+    take(steps.renew_link, sent.person.id)
+    database.execute("UPDATE recipient SET failed_attempts = 0")
     browser.press(**ANSWERS)
     assert (browser.path, state(sent)) == ("/p", ("viewed", 0))
 

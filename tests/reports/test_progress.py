@@ -14,7 +14,7 @@ from app.reports import progress as part
 from app.reports.cached_count import LASTS
 from app.reports.campaign_totals import figures
 from app.states.vocabulary import SmsState
-from tests import factories
+from tests import factories, steps
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def test_a_count_lasts_as_many_times_as_long_as_it_took(app, sending, counted, k
 
 def test_what_is_cheap_is_fresh(app, sending, database):
     assert ask(app, sending).waiting == 4
-    database.execute("UPDATE recipient SET sms_state = 'delivered', opened_at = '2026-11-26 15:30+00'")
+    with app.app_context():
+        steps.deliver(*steps.everybody())
+    database.execute("UPDATE recipient SET opened_at = '2026-11-26 15:30+00'")
     deadline = time.monotonic() + 60
     while (found := ask(app, sending)).waiting:
         assert time.monotonic() < deadline
@@ -145,6 +147,7 @@ def test_the_rate_is_of_the_last_minute(app, sending, database):
         assert part.rate_per_s(row, now + timedelta(hours=1)) == 0
         # 30 people at 0.15 a second
         assert part.finishes_at(row, 30, 0.15, now) == now + timedelta(seconds=200)
-        row.state = "paused"
+        steps.pause(campaign)
+        db.session.refresh(row)
         assert part.finishes_at(row, 30, 0.15, now) is None
         db.session.rollback()

@@ -15,8 +15,9 @@ from app.reports.campaign_totals import figures
 from app.restore import after, missed_recipients
 from app.restore.after import NotLifted, Restored
 from app.setback import beat, doubt
+from app.states.vocabulary import SMS, SmsState
 from sandbox.harness import Sandbox
-from tests import factories
+from tests import factories, steps
 from tests.backups import Backup
 from tests.launched import Job, received
 
@@ -271,7 +272,6 @@ def test_a_carriers_clock_that_is_hours_off_hides_nothing(
 def test_whoever_got_an_sms_counts_as_sent_to(launched: Launched) -> None:
     """Where the outcome came by asking, an SMS goes on to delivered and nobody told when it was accepted."""
     job = launched(3)
-    delivered = "UPDATE recipient SET sms_state = 'delivered', delivered_at = now() WHERE campaign_id = %s"
-    job.change(delivered, job.campaign_id)
+    steps.reach(SMS, SmsState.DELIVERED, job.ids(), straight=True)
     with tenancy.tenant(job.tenant_id):
         assert figures(job.campaign_id).funnel[:2] == (("送信", 3), ("到達", 3))

@@ -5,7 +5,7 @@ import pytest
 from flask import Flask
 
 from app.tenants import sender_check
-from tests import factories
+from tests import factories, steps
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str)
     "change",
     [
         "UPDATE tenant SET verifiable = false",
-        "UPDATE tenant SET state = 'suspended'",
+        "suspend",
         "UPDATE sms_account SET active = false",
         "UPDATE sms_account SET sender = ''",
     ],
@@ -59,6 +59,9 @@ def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str)
 def test_who_did_not_agree_or_sends_no_more_is_not_told_of(
     app: Flask, midori: int, database: psycopg.Connection, change: str
 ) -> None:
-    database.execute(change)
+    if change != "suspend":
+        database.execute(change)
     with app.app_context():
+        if change == "suspend":
+            steps.suspend(midori)
         assert sender_check.find("みどり信販", "0120-000-101") is None

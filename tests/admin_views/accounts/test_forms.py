@@ -12,7 +12,7 @@ from app.extensions import db
 from app.models import PaymentAccount, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat
-from tests import factories
+from tests import factories, steps
 from tests.admin_views.conftest import only, plain, words
 
 KARADEN = {
@@ -247,10 +247,12 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
         ),
     ],
 )
-def test_what_an_account_waits_for_is_said_wherever_somebody_looks(app, browser_of, ours, database, change, key, says):
+def test_what_an_account_waits_for_is_said_wherever_somebody_looks(
+    app, browser_of, ours, database, take, change, key, says
+):
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)
-    database.execute("UPDATE recipient SET sms_state = 'accepted' WHERE id = %s", [ours.people[0].id])
+    take(steps.accept, ours.people[0].id)
     manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
     account, status = f"/admin/sms_account/edit/?id={ours.sms_account}", f"/admin/campaign/{ours.campaign}/status"
     [shown] = set(re.findall(r"shown=([^\"&]*)", manager.get(f"{status}/").get_data(as_text=True)))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
@@ -10,7 +11,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.models import Recipient, Reminder
-from tests import factories
+from app.states.vocabulary import SMS, SmsState
+from tests import factories, steps
 from tests.admin_views.conftest import Browser, House, plain, words
 
 # --- again ---
@@ -21,23 +23,17 @@ def sent(app: Flask, ours: House, campaign: int, change: Callable[..., None]) ->
     """A campaign that was sent: one opened, one did not, one could not be reached for a passing cause."""
     with app.app_context():
         factories.launch(ours.tenant, campaign)
+        unreached, *reached = steps.everybody(campaign_id=campaign)
+        steps.fail(unreached)
+        steps.deliver(*reached)
+        steps.open_page(reached[-1])
+        steps.complete(campaign)
     change("UPDATE slice SET due_at = NULL WHERE campaign_id = :id", id=campaign)
-    change("UPDATE campaign SET state = 'completed', completed_at = now() WHERE id = :id", id=campaign)
-    change(
-        "UPDATE recipient SET sms_state = 'delivered', sent_at = now(), link_expires_at = now() + interval '14 days'"
-        " WHERE campaign_id = :id",
-        id=campaign,
-    )
-    change(
-        "UPDATE recipient SET sms_state = 'undelivered', sms_code = 'unconnected'"
-        " WHERE id = (SELECT min(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
-    change(
-        "UPDATE recipient SET page_state = 'opened' WHERE id = (SELECT max(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
     return campaign
+
+
+def people(ask: Callable[[Any], list[Any]], campaign: int) -> list[int]:
+    return [row[0] for row in ask(select(Recipient.id).where(Recipient.campaign_id == campaign).order_by(Recipient.id))]
 
 
 def states(campaign: int) -> Any:
@@ -111,7 +107,7 @@ def test_who_has_not_opened_is_reminded_once(clerk: Browser, sent: int, ask: Cal
 
 
 def test_a_reminders_words_are_checked_and_not_lost(
-    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]
+    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], take: Callable[..., None]
 ) -> None:
     url = f"/admin/campaign/{sent}/remind/unopened"
     form = reminder_form(clerk, url)
@@ -122,7 +118,7 @@ def test_a_reminders_words_are_checked_and_not_lost(
     assert "お忘れではありませんか &lt;b&gt;" in page
     assert ask(select(Reminder.id)) == []
     assert clerk.post(url, {**form, "number": "１"}).status_code == 422
-    change("UPDATE recipient SET page_state = 'opened'")
+    take(steps.open_page, *people(ask, sent))
     assert "リマインドを送る相手がいません" in words(clerk, url)
 
 
@@ -141,13 +137,14 @@ def test_more_than_need_an_approval_are_reminded_by_a_manager(
 
 
 def test_a_cancelled_campaign_tells_whom_nothing_was_sent_to_and_promises_nothing(
-    clerk: Browser, sent: int, change: Callable[..., None]
+    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], take: Callable[..., None]
 ) -> None:
-    change("UPDATE recipient SET sms_state = 'cancelled' WHERE sms_state = 'undelivered'")
-    change("UPDATE recipient SET sms_state = 'unknown', unknown_at = now() WHERE page_state = 'opened'")
+    unreached, _, opened = people(ask, sent)
+    take(steps.call_off, unreached)
+    take(steps.lose, opened)
     status = f"/admin/campaign/{sent}/status/"
     assert "自動で送り直します" in words(clerk, status)
-    change("UPDATE campaign SET state = 'cancelled'")
+    take(steps.cancel, sent)
     page = words(clerk, status)
     assert "送らずに取消" in page
     assert "配信は取り消されているため、送られていないと確かめられても、送り直しません" in page
@@ -160,8 +157,8 @@ def test_only_campaigns_that_ask_for_payment_remind_of_it(clerk: Browser, sent: 
     assert clerk.get(f"/admin/campaign/{ours.campaign}/remind/unpaid").status_code == 200
 
 
-def test_a_paused_campaign_offers_nothing_of_it(clerk: Browser, sent: int, change: Callable[..., None]) -> None:
-    change("UPDATE campaign SET state = 'paused' WHERE id = :id", id=sent)
+def test_a_paused_campaign_offers_nothing_of_it(clerk: Browser, sent: int, take: Callable[..., None]) -> None:
+    take(steps.pause, sent)
     assert "もう一度送る" not in words(clerk, f"/admin/campaign/{sent}/status/")
     assert "先に送信を再開してください" in plain(
         clerk.get(f"/admin/campaign/{sent}/resend", follow_redirects=True).get_data(as_text=True)
@@ -172,21 +169,19 @@ def test_a_paused_campaign_offers_nothing_of_it(clerk: Browser, sent: int, chang
 
 
 @pytest.fixture
-def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]) -> int:
+def held_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None], take: Callable[..., None]) -> int:
     """Somebody whose SMS has had no known fate for two days."""
-    recipient_id = ask(select(Recipient.id).where(Recipient.campaign_id == sent).order_by(Recipient.id))[1][0]
-    change(
-        "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = :id",
-        id=recipient_id,
-    )
-    change("UPDATE campaign SET state = 'sending' WHERE id = :id", id=sent)
+    recipient_id = people(ask, sent)[1]
+    take(steps.lose, recipient_id)
+    take(steps.resume, sent)
     change(
         "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
-        " SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1, 1, 'unknown', now() - interval '2 days'"
+        " SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, r.sms_attempt, 1, 'unknown',"
+        " now() - interval '2 days'"
         " FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id",
         id=recipient_id,
     )
-    return int(recipient_id)
+    return recipient_id
 
 
 def seen(browser: Browser, url: str) -> dict[str, str]:
@@ -242,11 +237,13 @@ def test_another_companys_person_is_decided_by_nobody_else(
         assert method(f"/admin/recipient/{held_one}/settle/sent").status_code == 404
 
 
-def test_whom_the_hours_cut_off_is_told_of(clerk: Browser, sent: int, change: Callable[..., None]) -> None:
+def test_whom_the_hours_cut_off_is_told_of(
+    clerk: Browser, sent: int, ask: Callable[[Any], list[Any]], take: Callable[..., None]
+) -> None:
     url = f"/admin/campaign/{sent}/status/"
     told = "は、送信できる時間帯のうちに締切かリンクの有効期限が来たため、送信されませんでした。"
     assert told not in words(clerk, url)
-    change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id", id=sent)
+    take(steps.reach, SMS, SmsState.EXPIRED, people(ask, sent))
     assert f"件 {told}" in words(clerk, url)
 
 
@@ -300,12 +297,12 @@ def test_the_page_that_asks_again_goes_on_while_a_try_is_planned(
 
 
 def test_a_persons_page_says_when_they_are_tried_again(
-    clerk: Browser, planned: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]
+    clerk: Browser, planned: int, ask: Callable[[Any], list[Any]], take: Callable[..., None]
 ) -> None:
     [(person,)] = ask(select(Recipient.id).where(Recipient.retry_at.is_not(None)))
     page = words(clerk, f"/admin/recipient/details/?id={person}")
     assert re.search(r"次の自動再送.*12:00.*ごろ", page)
-    change("UPDATE campaign SET state = 'paused' WHERE id = :id", id=planned)
+    take(steps.pause, planned)
     assert "再開するまで送られません" in words(clerk, f"/admin/recipient/details/?id={person}")
 
 
@@ -319,15 +316,15 @@ def test_nothing_is_said_of_tries_where_none_is_planned(clerk: Browser, sent: in
 
 
 @pytest.fixture
-def capped_one(sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None]) -> int:
+def capped_one(
+    sent: int, ask: Callable[[Any], list[Any]], change: Callable[..., None], take: Callable[..., None]
+) -> int:
     """Somebody whose number had as many SMS of the campaign as one may get."""
-    recipient_id = ask(select(Recipient.id).where(Recipient.campaign_id == sent).order_by(Recipient.id))[1][0]
-    change(
-        "UPDATE recipient SET sms_state = 'cancelled', sms_code = 'number_cap:campaign', capped_at = now(),"
-        " sent_at = NULL WHERE id = :id",
-        id=recipient_id,
-    )
-    return int(recipient_id)
+    recipient_id = people(ask, sent)[1]
+    held = {"sms_code": "number_cap:campaign", "capped_at": datetime.now(UTC)}
+    take(steps.reach, SMS, SmsState.CANCELLED, [recipient_id], **held)
+    change("UPDATE recipient SET sent_at = NULL WHERE id = :id", id=recipient_id)
+    return recipient_id
 
 
 def test_a_manager_decides_about_a_number_that_had_enough(

@@ -21,11 +21,13 @@ from app.campaigns.rendering import fields_place
 from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
+from app.states.vocabulary import SMS, SmsState
 from app.values.japan_time import TOKYO
 from jobs.campaigns import preflight
-from tests import factories
+from tests import factories, steps
 from tests.admin_views.campaign_pages import check, digest_on, page_of, send
 from tests.admin_views.conftest import Browser, House
+from tests.raw_states import set_back
 
 
 @pytest.fixture
@@ -137,19 +139,13 @@ def test_a_long_check_is_a_job(app, clerk, ours, campaign):
     assert "送信できます" in page_of(clerk, f"/admin/campaign/{campaign}/check/?waiting=yes")
 
 
-def test_the_figures_tell_who_stands_where(clerk, campaign, change, redis):
+def test_the_figures_tell_who_stands_where(clerk, campaign, take, ask, database, redis):
     send(clerk, campaign)
     redis.flushdb()  # the count that the page after sending showed
-    change(
-        "UPDATE recipient SET sms_state = 'undelivered', undelivered_at = now()"
-        " WHERE campaign_id = :id AND id = (SELECT min(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
-    change(
-        "UPDATE recipient SET sms_state = 'delivered', accepted_at = now(), delivered_at = now()"
-        " WHERE campaign_id = :id AND id = (SELECT max(id) FROM recipient WHERE campaign_id = :id)",
-        id=campaign,
-    )
+    people = select(Recipient.id).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
+    (unreached,), (waits,), (reached,) = ask(people)
+    take(steps.refuse, unreached)
+    take(steps.deliver, reached)
     page = page_of(clerk, f"/admin/campaign/{campaign}/status/")
     assert re.search(r"1</span>件</strong>が届いていません", page)
     live = re.search(r'data-live="([^"]+)"', page)
@@ -162,19 +158,17 @@ def test_the_figures_tell_who_stands_where(clerk, campaign, change, redis):
     assert told["texts"]["box.waiting"] == "1"
     # whoever got an SMS has got one: the boxes say what the funnel says, also while a reminder waits
     assert [told["texts"][key] for key in ("box.handed", "box.delivered", "funnel.0", "funnel.1")] == ["1"] * 4
-    change("UPDATE recipient SET sms_state = 'queued' WHERE campaign_id = :id AND sms_state = 'delivered'", id=campaign)
+    take(steps.queue, reached)
     redis.flushdb()
     told = clerk.get(url).get_json()
     assert [told["texts"][key] for key in ("box.waiting", "box.handed", "box.delivered")] == ["2", "1", "1"]
     asked = page_of(clerk, f"/admin/campaign/{campaign}/cancel")
     assert "まだ送っていない2件は送られなくなります" in asked
     assert "すでに送信した1件のSMSは取り消せません" in asked
-    change(
-        "UPDATE recipient SET sms_state = 'delivered' WHERE campaign_id = :id AND accepted_at IS NOT NULL", id=campaign
-    )
-    change("UPDATE recipient SET sms_state = 'expired' WHERE campaign_id = :id AND sms_state = 'queued'", id=campaign)
+    take(steps.deliver, reached)
+    take(steps.reach, SMS, SmsState.EXPIRED, [waits])
     assert "すでに送信した2件" in page_of(clerk, f"/admin/campaign/{campaign}/cancel")  # not who was never sent to
-    change("UPDATE recipient SET sms_state = 'queued' WHERE campaign_id = :id AND sms_state = 'expired'", id=campaign)
+    set_back(database, "recipient", [waits], sms_state="queued")
     redis.flushdb()
     assert told["texts"]["funnel.0.share"] == "33.3%"
     assert told["values"]["funnel.0.width"] == 140
@@ -209,9 +203,9 @@ def test_pause_resume_and_cancel(clerk, campaign, ask):
 
 
 @pytest.mark.parametrize(("hour", "told"), [(23, True), (12, False)])
-def test_whoever_goes_on_sending_at_night_is_told(browser_of, ours, campaign, change, hour, told):
+def test_whoever_goes_on_sending_at_night_is_told(browser_of, ours, campaign, change, take, hour, told):
     change("UPDATE tenant SET send_window = CAST(:window AS jsonb)", window=json.dumps(ALWAYS.to_json()))
-    change("UPDATE campaign SET state = 'paused', launched_at = now() WHERE id = :id", id=campaign)
+    take(steps.pause, campaign)
     moment = (datetime.now(TOKYO) + timedelta(days=1)).replace(hour=hour)
     with time_machine.travel(moment, tick=True):
         page = page_of(browser_of(ours.clerk), f"/admin/campaign/{campaign}/resume")
@@ -257,7 +251,7 @@ def test_the_status_csv_is_recorded_before_its_first_byte(clerk, campaign, ask):
     answer.close()
 
 
-def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, campaign, change):
+def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, campaign, take):
     with app.app_context():
         empty = factories.campaign(ours.tenant, sms_text="", page_text="", page_title="")
     assert "文面と設定を編集する</a>" in page_of(clerk, f"/admin/campaign/{empty}/")
@@ -271,14 +265,14 @@ def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, ca
     assert "/admin/campaign/edit/" not in sent
     clerk.post(f"/admin/campaign/{campaign}/pause")
     assert "状況を見て再開する</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
-    change("UPDATE campaign SET state = 'completed' WHERE id = :id", id=campaign)
+    take(steps.complete, campaign)
     assert "結果をダウンロードする</a>" in page_of(clerk, f"/admin/campaign/{campaign}/")
 
 
-def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, change, ask):
+def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, take, ask):
     send(clerk, campaign)
     last = ask(select(Recipient.id, Recipient.reference).where(Recipient.campaign_id == campaign))[-1]
-    change("UPDATE recipient SET page_state = 'opened' WHERE id = :id", id=last[0])
+    take(steps.open_page, last[0])
     wanted = {"encoding": "xlsx", "page_state": "opened", "sms": ""}
     answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", wanted)
     assert answer.mimetype.endswith("spreadsheetml.sheet")

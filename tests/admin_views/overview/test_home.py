@@ -10,10 +10,13 @@ from app import tenancy
 from app.accounts import contracts
 from app.campaigns.send_windows import DAYS
 from app.extensions import db
+from app.intake import imports
 from app.models import SmsAccount
+from app.states.vocabulary import CampaignState
 from app.values.japan_time import TOKYO
-from tests import factories
+from tests import factories, steps
 from tests.plans import explained, touched
+from tests.raw_states import set_back
 
 
 def todos(page):
@@ -35,18 +38,16 @@ def one(found, words):
 
 
 @pytest.fixture
-def sent(app, ours, database):
+def sent(app, ours, database, take):
     """A campaign sent an hour ago: the first person's outcome is unknown."""
+    first, *others = (person.id for person in ours.people)
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)
     database.execute("UPDATE campaign SET launched_at = now() - interval '1 hour'")
-    database.execute("UPDATE recipient SET sms_state = 'delivered'")
+    take(steps.deliver, *others)
 
     def unknown(since):
-        database.execute(
-            "UPDATE recipient SET sms_state = 'unknown', unknown_at = now(), sms_attempt = 1 WHERE id = %s",
-            [ours.people[0].id],
-        )
+        take(steps.lose, first)
         with app.app_context(), tenancy.tenant(ours.tenant):
             contract = contracts.keep(db.session.get_one(SmsAccount, ours.sms_account)).id
         attempt(database, ours, ours.people[0].id, "unknown", datetime.now(UTC) - since, contract=contract)
@@ -67,11 +68,11 @@ def test_where_all_is_well_nothing_is_to_be_done(home, ours):
     assert "対応が必要なものはありません" in home(ours.clerk)
 
 
-@pytest.mark.parametrize("state", ["sending", "completed"])
-def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, sent, browser_of, database, state):
+@pytest.mark.parametrize("state", [CampaignState.SENDING, CampaignState.COMPLETED])
+def test_an_outcome_that_nobody_can_tell_is_the_managers_to_decide(home, ours, sent, browser_of, database, take, state):
     """A carrier that is silent about a message is noticed after three days: the campaign is over by then."""
     sent(timedelta(hours=25))
-    database.execute("UPDATE campaign SET state = %s WHERE id = %s", [state, ours.campaign])
+    take(steps.reach_campaign, state, ours.campaign)
     database.execute("UPDATE slice SET due_at = NULL, check_at = NULL, receipts_due_at = NULL")
     url = one(todos(home(ours.manager)), "送信済みとするか送り直すかを決めてください")
     assert "届いたか確かめられず止めているSMSが1件" in home(ours.clerk)
@@ -85,8 +86,8 @@ def test_an_outcome_that_is_asked_about_wants_nothing_but_time(home, ours, sent)
     assert one(todos(home(ours.clerk)), "照会しています。いまは待つだけで構いません")
 
 
-def test_what_does_not_move_is_told(home, ours, sent, database, redis):
-    database.execute("UPDATE recipient SET sms_state = 'queued'")
+def test_what_does_not_move_is_told(home, ours, sent, database, redis, take):
+    take(steps.queue, *(person.id for person in ours.people))
     url = one(todos(home(ours.clerk)), "進んでいません（残り3件）")
     assert url == f"/admin/campaign/{ours.campaign}/status/"
     redis.flushdb()
@@ -94,8 +95,8 @@ def test_what_does_not_move_is_told(home, ours, sent, database, redis):
     assert todos(home(ours.clerk)) == {}
 
 
-def test_what_does_not_move_because_its_account_rests_is_told_once(home, ours, sent, database):
-    database.execute("UPDATE recipient SET sms_state = 'queued'")
+def test_what_does_not_move_because_its_account_rests_is_told_once(home, ours, sent, database, take):
+    take(steps.queue, *(person.id for person in ours.people))
     database.execute("UPDATE sms_account SET trips = 1, resting_until = now() + interval '5 minutes'")
     [text] = todos(home(ours.clerk))
     assert "送信を見合わせています" in text
@@ -104,48 +105,52 @@ def test_what_does_not_move_because_its_account_rests_is_told_once(home, ours, s
 @pytest.mark.parametrize(
     "change", ["launched_at = now() - interval '9 minutes'", "starts_at = now() + interval '1 hour'"]
 )
-def test_what_may_not_have_begun_is_not_stuck(home, ours, sent, database, change):
-    database.execute("UPDATE recipient SET sms_state = 'queued'")
+def test_what_may_not_have_begun_is_not_stuck(home, ours, sent, database, change, take):
+    take(steps.queue, *(person.id for person in ours.people))
     database.execute(f"UPDATE campaign SET {change}")  # noqa: S608
     assert todos(home(ours.clerk)) == {}
 
 
-def test_outside_the_hours_nothing_is_stuck(home, ours, sent, database):
+def test_outside_the_hours_nothing_is_stuck(home, ours, sent, database, take):
     opens = (datetime.now(TOKYO).hour + 3) % 24
     days = {day: [f"{opens:02d}:00", f"{opens:02d}:59"] for day in DAYS}
     window = {"days": days, "holidays": True}
     database.execute("UPDATE tenant SET send_window = %s WHERE id = %s", [Jsonb(window), ours.tenant])
-    database.execute("UPDATE recipient SET sms_state = 'queued'")
+    take(steps.queue, *(person.id for person in ours.people))
     assert todos(home(ours.clerk)) == {}
 
 
-def test_what_is_paused_waits_for_approval_or_takes_no_answers_is_told(home, ours, database):
-    database.execute("UPDATE campaign SET state = 'paused', launched_at = now(), checks_stopped_at = now()")
+def test_what_is_paused_waits_for_approval_or_takes_no_answers_is_told(home, ours, database, take):
+    take(steps.pause, ours.campaign)
+    database.execute("UPDATE campaign SET checks_stopped_at = now()")
     found = todos(home(ours.clerk))
     assert one(found, "一時停止中です") == f"/admin/campaign/{ours.campaign}/status/"
     assert one(found, "受け付けを止めました") == f"/admin/campaign/{ours.campaign}/"
-    database.execute("UPDATE campaign SET state = 'approval', launched_at = NULL, checks_stopped_at = NULL")
+    set_back(database, "campaign", [ours.campaign], state="draft", launched_at=None, checks_stopped_at=None)
+    take(steps.reach_campaign, CampaignState.APPROVAL, ours.campaign)
     for user, words in ((ours.manager, "内容を見て承認する"), (ours.clerk, "内容を見る")):
         assert one(todos(home(user)), "承認を待っています") == f"/admin/campaign/{ours.campaign}/approval/"
         assert words in home(user)
 
 
-def test_a_list_that_could_not_be_read_is_told_until_another_came(home, ours, database):
+def test_a_list_that_could_not_be_read_is_told_until_another_came(app, home, ours, database, take):
     def upload(state):
-        database.execute(
+        made = database.execute(
             "INSERT INTO import (tenant_id, campaign_id, state, filename, content_digest)"
-            " VALUES (%s, %s, %s, 'a.csv', '')",
+            " VALUES (%s, %s, %s, 'a.csv', '') RETURNING id",
             [ours.tenant, ours.campaign, state],
         )
+        return made.fetchone()[0]
 
     upload("failed")
     assert one(todos(home(ours.clerk)), "取り込めませんでした")
-    upload("mapping")
+    waits = upload("mapping")
     assert one(todos(home(ours.clerk)), "列の確認待ちです")
-    database.execute("UPDATE campaign SET state = 'completed'")
+    take(steps.complete, ours.campaign)
     assert todos(home(ours.clerk)) == {}  # no list is taken any more: there is nothing to do about it
-    database.execute("UPDATE campaign SET state = 'draft'")
-    database.execute("UPDATE import SET state = 'cancelled' WHERE state = 'mapping'")
+    set_back(database, "campaign", [ours.campaign], state="draft", launched_at=None, completed_at=None)
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        assert imports.cancel(waits)
     upload("done")
     assert todos(home(ours.clerk)) == {}
 
@@ -174,8 +179,8 @@ def test_the_day_and_the_month_are_japans(home, ours, database, browser_of):
         assert browser_of(ours.clerk).get(url.replace("&amp;", "&")).status_code == 200
 
 
-def test_nobody_sees_another_companys(home, ours, theirs, database):
-    database.execute("UPDATE campaign SET state = 'paused', launched_at = now() WHERE tenant_id = %s", [theirs.tenant])
+def test_nobody_sees_another_companys(home, ours, theirs, database, take):
+    take(steps.pause, theirs.campaign)
     attempt(database, theirs, theirs.people[0].id, "delivered", datetime.now(UTC))
     page = home(ours.clerk)
     assert todos(page) == {}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -13,7 +14,8 @@ from admin_views.recipients import held_words
 from app import references
 from app.models import Recipient, SendLog
 from app.outcomes import manual_review
-from tests import factories
+from app.states.vocabulary import SMS, SmsState
+from tests import factories, steps
 from tests.admin_views.conftest import Browser, House, acts, plain, words
 
 Ask = Callable[[Any], list[Any]]
@@ -21,12 +23,12 @@ OTHER, CAP = "other_contract", "number_cap:campaign"
 
 
 @pytest.fixture
-def stuck(app: Flask, ours: House, change: Callable[..., None]) -> House:
+def stuck(app: Flask, ours: House, change: Callable[..., None], take: Callable[..., None]) -> House:
     """A campaign under way whose three people's SMS have had no known fate for two days."""
     with app.app_context():
         factories.launch(ours.tenant, ours.campaign)
     change("UPDATE slice SET due_at = NULL")
-    change("UPDATE recipient SET sms_state = 'unknown', unknown_at = now() - interval '1 day', sms_attempt = 1")
+    take(steps.lose, *(person.id for person in ours.people), at=datetime.now(UTC) - timedelta(days=1))
     change(
         "INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, started_at)"
         " SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1, 1, 'unknown', '2026-11-02T03:04:05Z'"
@@ -119,13 +121,13 @@ def test_all_of_a_reason_are_decided_after_a_question_and_a_second_press_finds_n
 
 
 def test_the_ticked_alone_are_decided_and_somebody_elses_word_is_told(
-    manager: Browser, stuck: House, ask: Ask, change: Callable[..., None]
+    manager: Browser, stuck: House, ask: Ask, take: Callable[..., None]
 ) -> None:
     first, second, third = (person.id for person in stuck.people)
     question = asked(manager, stuck, "sent", id=[str(first), str(third)])
     assert "2件を送信済みとしますか" in plain(question)
     assert "この操作で送られるSMSはありません" in plain(question)
-    change("UPDATE recipient SET sms_state = 'delivered' WHERE id = :id", id=first)
+    take(steps.deliver, first)
     done = pressed(manager, stuck, question)
     assert "1件を送信済みとしました" in done
     assert "1件は、ほかの管理者が先に決めたか" in done
@@ -198,11 +200,13 @@ def test_of_one_campaign_no_other_ones_person_is_decided(
 
 
 def test_a_number_at_its_limit_is_let_go_for_all_and_sent_to_by_choice(
-    manager: Browser, stuck: House, ask: Ask, change: Callable[..., None]
+    manager: Browser, stuck: House, ask: Ask, change: Callable[..., None], take: Callable[..., None]
 ) -> None:
+    people = [person.id for person in stuck.people]
+    take(steps.reach, SMS, SmsState.CANCELLED, people, sms_code=CAP, capped_at=datetime.now(UTC))
     change(
-        "UPDATE recipient SET sms_state = 'cancelled', sms_code = 'number_cap:campaign', capped_at = now(),"
-        " unknown_at = NULL, phone_index = (SELECT min(phone_index) FROM recipient) WHERE campaign_id = :id",
+        "UPDATE recipient SET unknown_at = NULL, phone_index = (SELECT min(phone_index) FROM recipient)"
+        " WHERE campaign_id = :id",
         id=stuck.campaign,
     )
     page = manager.get(page_of(stuck)).get_data(as_text=True)
@@ -218,9 +222,9 @@ def test_a_number_at_its_limit_is_let_go_for_all_and_sent_to_by_choice(
 
 
 def test_a_cancelled_campaign_offers_nothing_that_sends(
-    manager: Browser, stuck: House, change: Callable[..., None]
+    manager: Browser, stuck: House, take: Callable[..., None]
 ) -> None:
-    change("UPDATE campaign SET state = 'cancelled' WHERE id = :id", id=stuck.campaign)
+    take(steps.cancel, stuck.campaign)
     page = manager.get(page_of(stuck)).get_data(as_text=True)
     assert 'value="all:never"' in page
     assert 'value="all:again"' not in page

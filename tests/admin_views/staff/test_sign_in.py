@@ -13,7 +13,7 @@ from app import tenancy
 from app.auth import passwords, sessions, sign_in
 from app.extensions import db
 from app.models import AuditEntry, Tenant, User
-from tests import factories
+from tests import factories, steps
 
 PASSWORD = factories.PASSWORD
 DEVICE = sessions.Device()
@@ -251,11 +251,9 @@ def test_a_session_ends_with_its_user(app, browser_of, ours):
     assert browser.get("/admin/").status_code == 302
 
 
-def test_a_session_ends_with_its_company(app, browser_of, ours):
+def test_a_session_ends_with_its_company(browser_of, ours, take):
     browser = browser_of(ours.clerk)
-    with app.app_context(), tenancy.platform():
-        db.session.get_one(Tenant, ours.tenant).state = "suspended"
-        db.session.commit()
+    take(steps.suspend, ours.tenant)
     assert browser.get("/admin/").status_code == 302
 
 
