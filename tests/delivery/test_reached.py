@@ -156,7 +156,7 @@ def test_between_decision_and_claim_the_link_still_counts(launched: Launched, sa
 
 
 def test_nobody_is_held_who_used_the_link(launched: Launched, sandbox: Sandbox) -> None:
-    sandbox.faults(hang=True)
+    sandbox.faults(reset_after_body=True)
     job = launched(2)
     job.send()
     sandbox.faults()

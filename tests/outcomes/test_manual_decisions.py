@@ -28,7 +28,7 @@ PEOPLE = 12
 @pytest.fixture
 def unclear(launched: Launched, sandbox: Sandbox) -> Job:
     """Twelve people in slices of five whose SMS has had no known fate for a day."""
-    sandbox.faults(hang=True)
+    sandbox.faults(reset_after_body=True)
     job = launched(PEOPLE, slice_rows=5)
     for _ in range(3):
         dispatch.take()
@@ -106,7 +106,7 @@ def test_two_managers_at_once_send_to_nobody_twice(unclear: Job, sandbox: Sandbo
 def test_a_word_about_an_earlier_attempt_says_nothing_of_a_later_one(unclear: Job, sandbox: Sandbox) -> None:
     """Another manager had it sent again meanwhile, and that one is held now."""
     first = unclear.people[0].id
-    sandbox.faults(hang=True)
+    sandbox.faults(reset_after_body=True)
     assert decide(unclear, Verdict.AGAIN, ids=[first]) == Decided(1)
     drain()
     sandbox.faults()

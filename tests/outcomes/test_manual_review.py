@@ -22,7 +22,7 @@ Launched = Callable[..., Job]
 @pytest.fixture
 def unclear(launched: Launched, sandbox: Sandbox) -> Job:
     """Three people whose SMS has had no known fate for 25 hours."""
-    sandbox.faults(hang=True)
+    sandbox.faults(reset_after_body=True)
     job = launched(3)
     job.send()
     sandbox.faults()
