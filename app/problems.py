@@ -20,9 +20,9 @@ class Problem:
     code: str
     """Stable: programs and tests decide by it. No screen shows it."""
     message_ja: str
-    """What is wrong and what to do, as screens show it."""
+    """The fault and what to do, as screens show it."""
     facts: Mapping[str, Fact] = field(default_factory=dict, hash=False)
-    """What the sentence tells of this case: numbers, names, limits."""
+    """Facts of this case that the sentence tells: numbers, names, limits."""
 
     def __str__(self) -> str:
         """Return the Japanese: a page that prints a problem never prints its code."""

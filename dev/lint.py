@@ -76,13 +76,12 @@ def headless(root: Path, paths: Iterable[Path]) -> list[str]:
 
 
 def _prose(source: str) -> dict[int, str]:
-    """Return docstrings, and comments that stand on lines of their own, joined, by their first lines."""
+    """Return docstrings, attributes' too, and comments that stand on lines of their own, by their first lines."""
     found = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node)
-            if docstring is not None:
-                found[node.body[0].lineno] = " ".join(docstring.split())
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                found[node.lineno] = " ".join(text.split())
     begun = last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and token.line.lstrip().startswith("#"):

@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 
 Page = BaseResponse | str
 Sent = MultiDict[str, Any]
-"""What a form is read from: texts and files."""
+"""The source of a form: texts and files."""
 
 AskedFilter = tuple[int, str, Any]
 """A filter that an address asks for: its number in the view, its label, its value."""
