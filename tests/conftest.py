@@ -7,7 +7,9 @@ programs. Commits are real: workers and other connections see them. A test that 
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from app import config, create_app, extensions, queues
 from app.config import Settings, new_secrets
 from app.setback import beat
 from app.tenancy import lookup
+from app.values.japan_time import TOKYO
 from dev.postgres import remove_postgres
 from dev.process import DevError
 from dev.provision import provision, unprovision
@@ -41,6 +44,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 _LOCK_LIMIT = "15s"
+# no test takes longer that names a day
+_ONE_DAY_TAKES_S = 120
 # Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
 _TRUNCATE_BYTES = 8_000_000
 
@@ -164,6 +169,15 @@ def take(app: Flask) -> Callable[..., None]:
             step(*given, **more)
 
     return take
+
+
+@pytest.fixture
+def one_day() -> None:
+    """Have the whole test on one day of Japan: where that is nearly over, wait for the next one."""
+    now = datetime.now(TOKYO)
+    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if (left_s := (tomorrow - now).total_seconds()) < _ONE_DAY_TAKES_S:
+        time.sleep(left_s + 1)
 
 
 @pytest.fixture

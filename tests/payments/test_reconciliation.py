@@ -24,6 +24,9 @@ from tests.payments.nights import found, night
 from tests.payments.shop import Buyer, choose, make_buyer
 from tests.raw_states import force
 
+# nights and days are those of Japan
+pytestmark = pytest.mark.usefixtures("one_day")
+
 
 @contextmanager
 def app_scope(buyer: Buyer) -> Iterator[None]:

@@ -17,6 +17,9 @@ from jobs import due
 from tests.payments.shop import Buyer
 from tests.raw_states import set_back
 
+# nights and days are those of Japan
+pytestmark = pytest.mark.usefixtures("one_day")
+
 
 def test_nobody_is_led_to_a_payment_page(buyer: Buyer) -> None:
     with buyer.app.app_context(), tenancy.platform():

@@ -63,17 +63,17 @@ def test_a_message_may_be_listed_without_its_tag(sandbox: Sandbox) -> None:
 
 
 def test_a_gateways_message_is_taken_late(sandbox: Sandbox) -> None:
-    sandbox.faults(gateway_timeout=True, taken_late_s=0.4)
+    sandbox.faults(gateway_timeout=True, taken_late_s=3)
     start = time.monotonic()
     assert post(sandbox) == 504
-    assert time.monotonic() - start < 0.4
+    assert time.monotonic() - start < 3
     assert sandbox.messages() == []
     assert fates(sandbox) == [("gateway_timeout", 504, False)]
     until(lambda: len(sandbox.messages()) == 1)
 
 
 def test_a_hanging_request_is_taken_late_though_its_client_is_gone(sandbox: Sandbox) -> None:
-    sandbox.faults(hang_late=True, taken_late_s=0.6)
+    sandbox.faults(hang_late=True, taken_late_s=3)
     with pytest.raises(TimeoutError):
         post(sandbox, timeout=0.2)
     assert sandbox.messages() == []

@@ -155,6 +155,7 @@ def test_a_list_that_could_not_be_read_is_told_until_another_came(app, home, our
     assert todos(home(ours.clerk)) == {}
 
 
+@pytest.mark.usefixtures("one_day")
 def test_the_day_and_the_month_are_japans(home, ours, database, browser_of):
     midnight = datetime.now(TOKYO).replace(hour=0, minute=0, second=0, microsecond=0)
     month = midnight.replace(day=1)
