@@ -111,7 +111,7 @@ def test_an_import_from_a_test_module_is_found() -> None:
         "from tests import factories, test_vault",
         "import tests.jobs.test_worker",
         "from tests.intake.lists import upload",
-        "from app.delivery import test_sms",
+        "from app.delivery import test_names",
     ]
     assert list(borrowed("\n".join(lines))) == [2, 3]
 

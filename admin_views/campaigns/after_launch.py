@@ -16,7 +16,7 @@ from admin_views.framework.model_view import expose
 from admin_views.staff.reauthentication import sure
 from app.auth.staff import Role
 from app.campaigns import approval, lifecycle
-from app.delivery import resend, test_sms
+from app.delivery import clerk_test_sms, resend
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
@@ -141,7 +141,7 @@ class CampaignLife(FlowView):
         ours(campaign_id)
         typed = fields.typed("phone").strip()
         try:
-            state = test_sms.send_trial(campaign_id, typed, user_id=staff().id)
+            state = clerk_test_sms.send_test_sms(campaign_id, typed, user_id=staff().id)
         except Refused as refused:
             campaign = one_campaign(campaign_id)
             context = preview.check_page(campaign, trial_typed=typed, trial_problems=refused.messages_ja)

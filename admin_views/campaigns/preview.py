@@ -16,7 +16,7 @@ from app.campaigns.short_forms import WORDS
 from app.campaigns.sms_length import LIMIT, flatten, units
 from app.campaigns.template import MissingField
 from app.config import settings
-from app.delivery import test_sms
+from app.delivery import clerk_test_sms
 from app.extensions import db
 from app.intake.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient
@@ -227,7 +227,7 @@ def check_page(
         **row_actions.excluded_rows(campaign),
         "stale": checked is None and campaign.rehearsal is not None,
         "when": when(campaign),
-        "trials": test_sms.latest(campaign),
+        "trials": clerk_test_sms.latest(campaign),
         "trial_typed": trial_typed,
         "trial_problems": trial_problems,
     }

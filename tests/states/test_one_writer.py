@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("app", "admin_views", "public", "callbacks", "jobs")
 WRITER = "app/states/transitions.py"
 
-# the eight states of the vocabulary, where they stand; what a row of `send_log` or `test_sms` came to is none of them
+# the eight states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none of them
 STATES = {
     "recipient": ("sms_state", "page_state", "payment_state"),
     "campaign": ("state",),
@@ -25,7 +25,7 @@ COLUMNS = {column for columns in STATES.values() for column in columns}
 # what looks like one and is none: a test SMS has states of its own; a row that is corrected keeps its states, though
 # the names of its columns are put into the statement
 OTHERS = {
-    "app/delivery/test_sms.py: row.state",
+    "app/delivery/clerk_test_sms.py: row.state",
     *(f"app/intake/amending.py: recipient.{column} in SQL" for column in STATES["recipient"]),
 }
 

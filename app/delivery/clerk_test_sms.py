@@ -1,8 +1,8 @@
-"""A trial SMS to the clerk's own phone: the campaign's words as they will look there, and nobody's details.
+"""A test SMS to the clerk's own phone: the campaign's words as they will look there, and nobody's details.
 
 In: a draft that passed the check, and a number the clerk types. Out: one SMS, at hours at which the campaign may be
 sent, with a row and an audit entry of its own. It is the longest message of the list with each letter and figure of the
-merge fields put as ○, so that a mistyped number learns nothing; its link leads to a page that says it is a trial. Can't
+merge fields put as ○, so that a mistyped number learns nothing; its link leads to a page that says it is a test. Can't
 happen here: a recipient counted, opened or locked by it; a second SMS by itself, whatever became of the first.
 """
 
@@ -69,15 +69,15 @@ _STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A trial as a screen shows it. `state` is sending, accepted, undelivered or unknown; `phone` is masked."""
+class SentTestSms:
+    """A test SMS as a screen shows it. `state` is sending, accepted, undelivered or unknown; `phone` is masked."""
 
     at: datetime
     phone: str
     state: str
 
 
-def send_trial(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _RATE_WAIT_S) -> str:
+def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _RATE_WAIT_S) -> str:
     """Send one SMS to a number as typed; give the state it came to. Raises Refused. Commits before the request.
 
     BUSY: the account's rate left no room for it within `wait_s`, and nothing was sent. CLOSED: nor was it, as the hours
@@ -139,15 +139,17 @@ def _commit() -> None:
         raise Refused(hold_reasons.REFUSED()) from None
 
 
-def latest(campaign: Campaign) -> Sequence[Trial]:
-    """Return the campaign's last trials, the latest first."""
+def latest(campaign: Campaign) -> Sequence[SentTestSms]:
+    """Return the campaign's last test SMS, the latest first."""
     rows = db.session.scalars(
         select(TrialMessage)
         .where(TrialMessage.campaign_id == campaign.id)
         .order_by(TrialMessage.id.desc())
         .limit(_SHOWN)
     )
-    return [Trial(row.created_at, mask(vault.open_text(row.phone_sealed, _place(row))), row.state) for row in rows]
+    return [
+        SentTestSms(row.created_at, mask(vault.open_text(row.phone_sealed, _place(row))), row.state) for row in rows
+    ]
 
 
 def _problems(campaign: Campaign) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""A trial SMS: one, to the number typed, with nobody's details and nobody counted."""
+"""A test SMS: one, to the number typed, with nobody's details and nobody counted."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app import links, references, tenancy
 from app.campaigns import lifecycle, preflight
 from app.campaigns.send_windows import DAYS
-from app.delivery import rate_limit, test_sms
+from app.delivery import clerk_test_sms, rate_limit
 from app.delivery.rate_limit import Pace
 from app.extensions import db
 from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
@@ -40,7 +40,7 @@ def draft(tuned: Tuned) -> tuple[int, int, int]:
 def send(draft: tuple[int, int, int], phone: str = "090-8888-1234", **limits: float) -> str:
     tenant_id, user_id, campaign_id = draft
     with tenancy.tenant(tenant_id):
-        return test_sms.send_trial(campaign_id, phone, user_id=user_id, **limits)
+        return clerk_test_sms.send_test_sms(campaign_id, phone, user_id=user_id, **limits)
 
 
 def change(draft: tuple[int, int, int], **values: object) -> None:
@@ -87,7 +87,7 @@ def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int
         campaign = db.session.get_one(Campaign, draft[2])
         assert campaign.state == "draft"
         assert preflight.current(campaign) is not None
-        assert [(item.phone, item.state) for item in test_sms.latest(campaign)] == [("090-****-1234", "accepted")]
+        assert [(item.phone, item.state) for item in clerk_test_sms.latest(campaign)] == [("090-****-1234", "accepted")]
         assert lifecycle.people_count(draft[2]) == 3
 
 
@@ -113,7 +113,7 @@ def test_a_number_no_sms_can_reach_is_refused(draft: tuple[int, int, int], sandb
     assert sandbox.messages() == []
 
 
-def test_at_night_not_even_a_trial_leaves(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
+def test_at_night_not_even_a_test_sms_leaves(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
     day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[(datetime.now(UTC).weekday() + 3) % 7]
     change(draft, send_window={"days": {day: ["09:00", "18:00"]}, "holidays": True})
     with pytest.raises(Refused, match="送信できる時間帯ではありません"):
@@ -133,15 +133,15 @@ def test_a_launched_campaign_is_not_tried(draft: tuple[int, int, int]) -> None:
         send(draft)
 
 
-def test_trials_are_few(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_sms, "MOST_A_DAY", 2)
+def test_few_are_allowed_a_day(draft: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clerk_test_sms, "MOST_A_DAY", 2)
     send(draft)
     send(draft)
     with pytest.raises(Refused, match="24時間に2通まで"):
         send(draft)
 
 
-def test_a_trial_counts_toward_the_accounts_rate(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
+def test_a_test_sms_counts_toward_the_accounts_rate(draft: tuple[int, int, int], sandbox: Sandbox) -> None:
     with tenancy.tenant(draft[0]):
         account = db.session.scalars(select(SmsAccount)).one()
         account.rate_per_s = 1
@@ -152,14 +152,14 @@ def test_a_trial_counts_toward_the_accounts_rate(draft: tuple[int, int, int], sa
     while (permit := taken.take()) is None:
         time.sleep(0.05)
     assert taken.leaves(permit)
-    assert send(draft, wait_s=0.3) == test_sms.BUSY
+    assert send(draft, wait_s=0.3) == clerk_test_sms.BUSY
     assert len(sandbox.messages()) == 1
     with tenancy.tenant(draft[0]):
         states = db.session.scalars(select(TrialMessage.state).order_by(TrialMessage.id)).all()
         assert states == ["accepted", "undelivered"]
 
 
-def test_a_trial_that_waited_past_closing_time_does_not_leave(
+def test_a_test_sms_that_waited_past_closing_time_does_not_leave(
     draft: tuple[int, int, int], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = {day: ["09:00", "18:00"] for day in DAYS}
@@ -172,7 +172,7 @@ def test_a_trial_that_waited_past_closing_time_does_not_leave(
             return real(*arguments)
 
         monkeypatch.setattr(rate_limit, "may_leave", waits)
-        assert send(draft) == test_sms.CLOSED
+        assert send(draft) == clerk_test_sms.CLOSED
     assert sandbox.ledger("karaden") == []
     with tenancy.tenant(draft[0]):
         row = db.session.scalars(select(TrialMessage)).one()
