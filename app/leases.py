@@ -25,7 +25,7 @@ class Lost(Exception):  # noqa: N818 - it says what happened
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class WorkLease:
     """Work that this process holds, for `seconds` from each sign of life."""
 
     name: str
@@ -33,9 +33,9 @@ class Lease:
     seconds: float
 
 
-def take(name: str, seconds: float) -> Lease | None:
+def take(name: str, seconds: float) -> WorkLease | None:
     """Take the work of that name, in the open scope; None while somebody else holds it."""
-    lease = Lease(name, token_hex(8), seconds)
+    lease = WorkLease(name, token_hex(8), seconds)
     with tenancy.transaction() as connection:
         taken = connection.execute(
             text("""
@@ -50,7 +50,7 @@ def take(name: str, seconds: float) -> Lease | None:
 
 
 @contextmanager
-def held(name: str, seconds: float) -> Iterator[Lease | None]:
+def taking(name: str, seconds: float) -> Iterator[WorkLease | None]:
     """Take the work of that name for a with block, None while somebody else holds it; leave it quietly once lost."""
     lease = take(name, seconds)
     if lease is None:
@@ -65,7 +65,7 @@ def held(name: str, seconds: float) -> Iterator[Lease | None]:
             give_back(lease)
 
 
-def hold(connection: Connection, lease: Lease) -> None:
+def hold(connection: Connection, lease: WorkLease) -> None:
     """Renew the lease in the caller's transaction, which keeps others out until its end. Raises Lost."""
     kept = connection.execute(
         text("""
@@ -78,13 +78,13 @@ def hold(connection: Connection, lease: Lease) -> None:
         raise Lost
 
 
-def beat(lease: Lease) -> None:
+def beat(lease: WorkLease) -> None:
     """Renew the lease. Raises Lost."""
     with tenancy.transaction() as connection:
         hold(connection, lease)
 
 
-def give_back(lease: Lease) -> None:
+def give_back(lease: WorkLease) -> None:
     """Let somebody else have the work at once."""
     with tenancy.transaction() as connection:
         connection.execute(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from app.config import settings
 from app.extensions import vault
 
-# begins the path in a trial SMS: no token has a "-"
+# begins the path in a test SMS: no token has a "-"
 TRIAL = "trial-"
 
 # of a recipient's row, drawn anew with each generation of the link
@@ -31,7 +31,7 @@ def address(recipient_id: int, generation: int, secret: bytes | None) -> str:
 
 
 def trial_address() -> str:
-    """Return the address in a trial SMS: as long as every link, and nobody's."""
+    """Return the address in a test SMS: as long as every link, and nobody's."""
     return f"{settings().link_base_url}/{TRIAL}".ljust(length(), "0")
 
 

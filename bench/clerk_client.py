@@ -50,9 +50,9 @@ def lease(campaign_id: int) -> tuple[int, ...]:
         with _scope():
             _launch(campaign_id)
         with tenancy.platform():
-            held = leases.lease()
-            assert held is not None  # noqa: S101 - launched above
-    return (held.slice_id, held.tenant_id, held.campaign_id, held.first_id, held.last_id, held.fence)
+            lease = leases.take_next()
+            assert lease is not None  # noqa: S101 - launched above
+    return (lease.slice_id, lease.tenant_id, lease.campaign_id, lease.first_id, lease.last_id, lease.fence)
 
 
 def turn(act: str, campaign_id: int) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from app import create_app, queues, tenancy
 from app.delivery import claims, leases, send_context
 from app.delivery.claims import Result
-from app.delivery.leases import Lease
+from app.delivery.leases import SliceLease
 from app.providers.curl import perform
 from jobs import worker
 
@@ -19,13 +19,13 @@ def send_one(
     slice_id: int, tenant_id: int, campaign_id: int, first_id: int, last_id: int, fence: int, recipient_id: int
 ) -> None:
     """Claim one person of a held slice, send, record: a commit before and one after the request."""
-    held = Lease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=leases.clock() + 60)
+    lease = SliceLease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=leases.clock() + 60)
     with tenancy.tenant(tenant_id):
         way = send_context.route(campaign_id)
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             [claim] = claims.claim(
                 connection,
-                held,
+                lease,
                 account_id=way.account.id,
                 contract_id=way.account.contract_id,
                 validity=way.validity,
@@ -35,8 +35,8 @@ def send_one(
         outcome = way.account.provider.outcome(
             perform(send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1)))
         )
-        with leases.holding(held) as connection:
-            claims.record(connection, held, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])
+        with leases.holding(lease) as connection:
+            claims.record(connection, lease, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])
 
 
 if __name__ == "__main__":

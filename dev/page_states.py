@@ -209,7 +209,7 @@ STATES = (
         lambda visit: visit.goto("/trial-0000000000"),
         "trial_title",
         "テスト送信のリンクの先",
-        "Behind the link of a trial SMS",
+        "Behind the link of a test SMS",
     ),
     State("message", Visit.read, "contact", "お知らせ（お支払いなし）", "The message, nothing to pay", play="plain"),
     State(

@@ -68,7 +68,7 @@ def run() -> None:
                 return
 
 
-def _lead(lease: leases.Lease) -> None:
+def _lead(lease: leases.WorkLease) -> None:
     """Sweep until asked to stop. Raises Lost once another leads."""
     go_on = _beating(lease)
     sweep_at = time.monotonic()
@@ -83,7 +83,7 @@ def _lead(lease: leases.Lease) -> None:
             return
 
 
-def _beating(lease: leases.Lease) -> Callable[[], None]:
+def _beating(lease: leases.WorkLease) -> Callable[[], None]:
     """Return what gives a sign of life, unless the last one is fresh. Raises Lost, then and whenever called again."""
     beaten = -_BEAT_S
 

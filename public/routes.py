@@ -110,7 +110,7 @@ def begin(token: str) -> Response:
 
 @bp.get(f"/{links.TRIAL}<zeros>")
 def trial(zeros: str) -> Response:
-    """Show what a trial SMS leads to: nobody's page."""
+    """Show what a test SMS leads to: nobody's page."""
     return notice("trial", more=("trial_more",)) if _TRIAL_REST.match(zeros) else abort(404)
 
 

@@ -162,7 +162,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "trial_title": ("テスト送信の確認ページ", "Trial page"),
     "trial": (
         "これはテスト送信のSMSから開いたページです。リンクは正しく開けています。",
-        "You opened this page from a trial SMS. The link works.",
+        "You opened this page from a test SMS. The link works.",
     ),
     "trial_more": (
         "実際のSMSでは、このリンクの先に、送信先ごとの専用ページが開きます。",

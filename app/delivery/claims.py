@@ -11,7 +11,7 @@ from app import links, references
 from app.campaigns import bulk_operations
 from app.delivery import backoff, daily_cap, leases, number_limits, retry_schedule, send_log
 from app.delivery.circuit_breaker import SUSPECT_SINCE, SUSPECT_UNTIL
-from app.delivery.leases import Lease
+from app.delivery.leases import SliceLease
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback.missed_numbers import MISSED
 from app.states import reached, release, result_codes
@@ -59,7 +59,7 @@ class Result(NamedTuple):
 
 def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     connection: Connection,
-    held: Lease,
+    lease: SliceLease,
     *,
     account_id: int,
     contract_id: int | None,
@@ -81,18 +81,18 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     now = datetime.now(UTC)
     rows: Sequence[Row[Any]] = []
     while not rows:
-        waiting = _waiting(connection, held, after_id, limit, trial=trial, suspects=suspects)
+        waiting = _waiting(connection, lease, after_id, limit, trial=trial, suspects=suspects)
         if not waiting:
             return []
         after_id = after_id if trial else waiting[-1].id
         had = _spare_reached(connection, waiting, now)
         had |= _hold_missed(
-            connection, held.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
+            connection, lease.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
         )
-        _spare(connection, held.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
+        _spare(connection, lease.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
         rows = [row for row in waiting if not row.unwanted and row.id not in had]
         crowded = [row for row in rows if row.crowded]
-        over = number_limits.hold(connection, held.tenant_id, held.campaign_id, crowded, now)
+        over = number_limits.hold(connection, lease.tenant_id, lease.campaign_id, crowded, now)
         rows = [row for row in rows if row.id not in over]
         if over and not rows:
             return []  # thousands of one number are held in several turns, not in one long transaction
@@ -102,7 +102,7 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
             row.id,
             now,
             _detail(row.attempt, ""),
-            {"fence": held.fence, "sms_attempt": row.attempt, "link_expires_at": expires_at},
+            {"fence": lease.fence, "sms_attempt": row.attempt, "link_expires_at": expires_at},
         )
         for row in rows
     ]
@@ -113,11 +113,11 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     send_log.begin(
         connection,
         [send_log.Begun(item.recipient_id, item.attempt, item.generation, item.reference) for item in claims],
-        tenant_id=held.tenant_id,
-        campaign_id=held.campaign_id,
+        tenant_id=lease.tenant_id,
+        campaign_id=lease.campaign_id,
         account_id=account_id,
         contract_id=contract_id,
-        fence=held.fence,
+        fence=lease.fence,
         at=now,
     )
     return claims
@@ -141,7 +141,7 @@ def _claim_of(row: Row[Any], link_expires_at: datetime) -> Claim:
 
 
 def _waiting(
-    connection: Connection, held: Lease, after_id: int, limit: int, *, trial: bool, suspects: bool
+    connection: Connection, lease: SliceLease, after_id: int, limit: int, *, trial: bool, suspects: bool
 ) -> Sequence[Row[Any]]:
     """Lock the next people who wait, with what to know of them."""
     first = "suspect_since NULLS FIRST," if trial else ""
@@ -160,11 +160,11 @@ def _waiting(
             ORDER BY {first} id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
         """),  # noqa: S608 - our own words
         {
-            "campaign_id": held.campaign_id,
+            "campaign_id": lease.campaign_id,
             "after_id": after_id,
-            "last_id": held.last_id,
+            "last_id": lease.last_id,
             "limit": limit,
-            **number_limits.values(held.tenant_id),
+            **number_limits.values(lease.tenant_id),
             **({} if suspects else {"account": result_codes.ACCOUNT}),
         },
     ).all()
@@ -199,12 +199,12 @@ def _spare(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], n
             release.let_go(connection, code, campaign_id=campaign_id, at=now, actor="system", only=only)
 
 
-def expire(connection: Connection, held: Lease) -> None:
+def expire(connection: Connection, lease: SliceLease) -> None:
     """End whoever still waits in the slice: their links would be dead on arrival."""
-    leases.let_go(connection, held, result_codes.TOO_LATE, SmsState.EXPIRED)
+    leases.let_go(connection, lease, result_codes.TOO_LATE, SmsState.EXPIRED)
 
 
-def record(connection: Connection, held: Lease, results: Sequence[Result]) -> float:
+def record(connection: Connection, lease: SliceLease, results: Sequence[Result]) -> float:
     """Record what became of claims; give how long the slice should rest for the sake of those to be tried again, s."""
     later = [item.recipient_id for item in results if item.outcome and item.outcome.kind is OutcomeKind.LATER]
     tries = send_log.tries(connection, later) if later else {}
@@ -226,10 +226,10 @@ def record(connection: Connection, held: Lease, results: Sequence[Result]) -> fl
     if len(steps) > 1:
         _lock(connection, [item.recipient_id for item in results])
     for to, group in steps.items():
-        move(connection, SMS, to, group, actor="system", fence=held.fence, sources=[SmsState.SENDING])
+        move(connection, SMS, to, group, actor="system", fence=lease.fence, sources=[SmsState.SENDING])
     send_log.end(connection, ended)
     never_left = [(item.recipient_id, item.attempt) for item in ended if item.state is SmsState.CANCELLED]
-    daily_cap.give_back(connection, held.tenant_id, never_left)
+    daily_cap.give_back(connection, lease.tenant_id, never_left)
     retry_schedule.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
 

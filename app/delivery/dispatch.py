@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from app import queues, tenancy
 from app.delivery import leases, shutdown, worker
-from app.delivery.leases import Lease
+from app.delivery.leases import SliceLease
 from app.setback import doubt
 
 # A job ends after so long, seconds, and another goes on: RQ counts jobs, not turns, as signs of life.
@@ -22,7 +22,7 @@ def serve(*, shift_s: float = _SHIFT_S) -> None:
     if not _clear():
         return
 
-    def next_lease(full: Sequence[int]) -> Lease | None:
+    def next_lease(full: Sequence[int]) -> SliceLease | None:
         return None if shutdown.asked.is_set() or doubt.arose() else _lease(full)
 
     worker.serve(next_lease, ends=ends)
@@ -32,11 +32,11 @@ def serve(*, shift_s: float = _SHIFT_S) -> None:
 
 def take() -> bool:
     """Serve the slice whose turn it is; say whether there was one. No scope may be open."""
-    taken: list[Lease | None] = []
+    taken: list[SliceLease | None] = []
     if not _clear():
         return False
 
-    def next_lease(full: Sequence[int]) -> Lease | None:
+    def next_lease(full: Sequence[int]) -> SliceLease | None:
         if taken:
             return None
         taken.append(_lease(full))
@@ -52,14 +52,14 @@ def _clear() -> bool:
         return doubt.clear()
 
 
-def _lease(full: Sequence[int]) -> Lease | None:
+def _lease(full: Sequence[int]) -> SliceLease | None:
     """Lease the slice whose turn it is, of no account in `full`; where more is due, another worker is woken."""
     with tenancy.platform():
-        held = leases.lease(full)
-        if held is None:
+        lease = leases.take_next(full)
+        if lease is None:
             return None
         with tenancy.transaction() as connection:
             more = leases.due(connection)
     if more:
         queues.enqueue("jobs.delivery.send", once=True)
-    return held
+    return lease

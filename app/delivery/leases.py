@@ -94,7 +94,7 @@ class Range:
 
 
 @dataclass(slots=True)
-class Lease(Range):
+class SliceLease(Range):
     """A slice that this process holds.
 
     `call_until` is the end of the time in which a request may start (`clock()`): its answer then comes while the lease
@@ -110,7 +110,7 @@ def clock() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def lease(full: Sequence[int] = ()) -> Lease | None:
+def take_next(full: Sequence[int] = ()) -> SliceLease | None:
     """Take the slice whose turn it is: of the company, then of the campaign, that no worker served for longest.
 
     Those of the accounts in `full` are left. None: nothing else is due that isn't held. The platform's scope must be
@@ -128,7 +128,7 @@ def lease(full: Sequence[int] = ()) -> Lease | None:
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
             return None
-        taken = Lease(**row, call_until=_call_until(started))
+        taken = SliceLease(**row, call_until=_call_until(started))
         _take_over_people(connection, taken)
     # for themselves: whoever cancels locks the campaign first, then its slices
     for table, row_id in (("tenant", taken.tenant_id), ("campaign", taken.campaign_id)):
@@ -145,28 +145,28 @@ def due(connection: Connection) -> bool:
 
 
 @contextmanager
-def holding(held: Lease) -> Iterator[Connection]:
+def holding(lease: SliceLease) -> Iterator[Connection]:
     """Open a transaction that renews the lease, and commit it. Raises LeaseLost and then writes nothing."""
     started = clock()
     with tenancy.transaction() as connection:
-        values = {"id": held.slice_id, "fence": held.fence, "lease_s": settings().lease_s}
+        values = {"id": lease.slice_id, "fence": lease.fence, "lease_s": settings().lease_s}
         row = connection.execute(_RENEW, values).first()
         if row is None:
             raise LeaseLost
-        held.may_send = row.may_send
+        lease.may_send = row.may_send
         yield connection
-    held.call_until = _call_until(started)
+    lease.call_until = _call_until(started)
 
 
-def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
+def finish(lease: SliceLease, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:
     """Hand the lease back. Whoever still waits is due in `pause_s` seconds, who is unknown is asked about at once.
 
     `not_before` is when the next SMS of the campaign may leave, where that isn't now.
     """
-    with holding(held) as connection:
+    with holding(lease) as connection:
         # the slice's row is locked: what is read from here on includes all that was ever queued or cancelled before it
-        if _state(connection, held.campaign_id) == CampaignState.CANCELLED:
-            let_go(connection, held, result_codes.CALLED_OFF)
+        if _state(connection, lease.campaign_id) == CampaignState.CANCELLED:
+            let_go(connection, lease, result_codes.CALLED_OFF)
         left = connection.execute(
             text(f"""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
@@ -177,9 +177,9 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
                 FROM recipient WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id
             """),  # noqa: S608 - our own words
             {
-                "campaign_id": held.campaign_id,
-                "first_id": held.first_id,
-                "last_id": held.last_id,
+                "campaign_id": lease.campaign_id,
+                "first_id": lease.first_id,
+                "last_id": lease.last_id,
                 "no_receipt": result_codes.NO_RECEIPT,
             },
         ).one()
@@ -195,7 +195,7 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
                 WHERE id = :id
             """),
             {
-                "id": held.slice_id,
+                "id": lease.slice_id,
                 "waiting": left.waiting,
                 "waits_from": left.waits_from,
                 "unclear": left.unclear,
@@ -203,10 +203,10 @@ def finish(held: Lease, *, pause_s: float = 0.0, not_before: datetime | None = N
                 "not_before": not_before,
             },
         )
-    complete(held.campaign_id)
+    complete(lease.campaign_id)
     if left.unclear:
-        queues.enqueue("jobs.outcomes.reconcile", held.tenant_id, once=True)
-    if left.waiting and held.may_send and not pause_s and not_before is None:
+        queues.enqueue("jobs.outcomes.reconcile", lease.tenant_id, once=True)
+    if left.waiting and lease.may_send and not pause_s and not_before is None:
         queues.enqueue("jobs.delivery.send", once=True)
 
 

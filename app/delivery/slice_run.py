@@ -18,7 +18,7 @@ from app.config import settings
 from app.delivery import claims, daily_cap, leases, send_context
 from app.delivery.circuit_breaker import Breaker, others_wait
 from app.delivery.claims import Claim, Result
-from app.delivery.leases import Lease
+from app.delivery.leases import SliceLease
 from app.delivery.rate_limit import Pace, Permit
 from app.delivery.send_context import Route, Unsendable
 from app.providers.http import Answer, Request
@@ -43,17 +43,17 @@ _DOUBT_S = 10.0
 _log = structlog.get_logger()
 
 
-def give_back(held: Lease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
+def give_back(lease: SliceLease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
     """Hand the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
     now = datetime.now(UTC)
     opens_at = send_context.opens_at(way, max(now, after or now))
     if opens_at is None:
-        with leases.holding(held) as connection:
-            claims.expire(connection, held)
+        with leases.holding(lease) as connection:
+            claims.expire(connection, lease)
     not_before = opens_at if opens_at and opens_at > now else None
-    leases.finish(held, pause_s=pause_s, not_before=not_before)
+    leases.finish(lease, pause_s=pause_s, not_before=not_before)
     if not_before is not None:
-        leases.put_off(held.campaign_id, not_before=not_before)
+        leases.put_off(lease.campaign_id, not_before=not_before)
 
 
 class Turn:
@@ -63,9 +63,9 @@ class Turn:
     `failed`: something went wrong with it; what is under way is awaited and recorded, and nothing more leaves.
     """
 
-    def __init__(self, held: Lease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
+    def __init__(self, lease: SliceLease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
         """Begin; the slice's tenant's scope must be open."""
-        self.held = held
+        self.lease = lease
         self.batch: list[Claim] = []
         self.lost = False
         self.failed = False
@@ -84,7 +84,7 @@ class Turn:
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
         self._breaker = Breaker(way.account.id)
-        self._cursor = held.first_id - 1
+        self._cursor = lease.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._connecting: set[int] = set()  # of these, whose request waits for its connection
         self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
@@ -118,7 +118,7 @@ class Turn:
     def may_go_on(self) -> bool:
         """Return whether one more message may be claimed or leave."""
         return (
-            self.held.may_send
+            self.lease.may_send
             and not self._held_back
             and not self.lost
             and not self.failed
@@ -155,7 +155,7 @@ class Turn:
 
     def may_call(self, claim: Claim) -> bool:
         """Return whether this message may take a connection, then, at the last moment, whether it may leave."""
-        if not self.may_go_on() or leases.clock() >= self.held.call_until:
+        if not self.may_go_on() or leases.clock() >= self.lease.call_until:
             return False
         if claim.recipient_id not in self._connecting:
             self._connecting.add(claim.recipient_id)
@@ -221,9 +221,9 @@ class Turn:
         """Write the results that are there, and renew the lease. Raises LeaseLost."""
         results = [self._results.popleft() for _ in range(len(self._results))]
         try:
-            with leases.holding(self.held) as connection:
+            with leases.holding(self.lease) as connection:
                 if results:
-                    self._rest_s = max(self._rest_s, claims.record(connection, self.held, results))
+                    self._rest_s = max(self._rest_s, claims.record(connection, self.lease, results))
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more
             raise
@@ -248,7 +248,7 @@ class Turn:
             say = _log.error if self._breaker.account_fault else _log.warning
             say(
                 "slice paused: provider rejects all requests",
-                slice_id=self.held.slice_id,
+                slice_id=self.lease.slice_id,
                 sms_account_id=self._way.account.id,
                 account_fault=self._breaker.account_fault,
             )
@@ -256,18 +256,18 @@ class Turn:
             self._after = None  # some of those that filled the cap never left
         fault_s = FAULT_PAUSE_S if failed or self._closed_people or self._outside_away else 0.0
         pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
-        give_back(self.held, self._way, pause_s=pause_s, after=self._after)
+        give_back(self.lease, self._way, pause_s=pause_s, after=self._after)
 
     def _cap_left(self) -> int:
         """Return how many more the company may send today; only where it has a cap."""
-        with leases.holding(self.held) as connection:
-            return daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap or 0)
+        with leases.holding(self.lease) as connection:
+            return daily_cap.left(connection, self.lease.tenant_id, self._way.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
         """Claim people, unless the database was set back. Nothing leaves that can't be told outside."""
         taken: list[Claim] = []
         try:
-            with beat.rising(leases.holding(self.held)) as connection:
+            with beat.rising(leases.holding(self.lease)) as connection:
                 taken = self._claim_in(connection)
         except Held as held:
             doubt.hold(held)
@@ -282,11 +282,11 @@ class Turn:
         return taken
 
     def _claim_in(self, connection: Connection) -> list[Claim]:
-        if not self.held.may_send:
+        if not self.lease.may_send:
             return []
         limit = 1 if self._breaker.trying else self._claim_rows
         if self._way.daily_cap is not None:
-            limit = min(limit, daily_cap.left(connection, self.held.tenant_id, self._way.daily_cap))
+            limit = min(limit, daily_cap.left(connection, self.lease.tenant_id, self._way.daily_cap))
             if not limit:
                 self._after = daily_cap.tomorrow(datetime.now(UTC))
                 _log.warning("daily cap reached", daily_cap=self._way.daily_cap)
@@ -295,7 +295,7 @@ class Turn:
         others = self._breaker.doubted and others_wait(connection, self._way.account.id)
         taken = claims.claim(
             connection,
-            self.held,
+            self.lease,
             account_id=self._way.account.id,
             contract_id=self._way.account.contract_id,
             validity=self._way.validity,
@@ -306,5 +306,5 @@ class Turn:
         )
         if others and not taken:
             self._rest_s = max(self._rest_s, _DOUBT_S)
-        daily_cap.add(connection, self.held.tenant_id, len(taken))
+        daily_cap.add(connection, self.lease.tenant_id, len(taken))
         return taken

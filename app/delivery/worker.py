@@ -27,7 +27,7 @@ from app.config import settings
 from app.delivery import leases, send_context, shutdown
 from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes
 from app.delivery.claims import Claim
-from app.delivery.leases import Lease, LeaseLost
+from app.delivery.leases import LeaseLost, SliceLease
 from app.delivery.slice_run import FAULT_PAUSE_S, RECORD_S, Turn, give_back
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request
@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 _Call = tuple[Lane, Claim]
 # asked with the accounts that may begin no other turn now
-NextLease = Callable[[Sequence[int]], Lease | None]
+NextLease = Callable[[Sequence[int]], SliceLease | None]
 
 
 def serve(next_lease: NextLease, *, ends: float = math.inf) -> None:
@@ -178,37 +178,37 @@ class _Shift:
         over = time.monotonic() >= self._ends
         full = {lane.account_id for lane in self._lanes} if over else self._lanes.full()
         try:
-            held = self._next_lease(sorted(full))
+            lease = self._next_lease(sorted(full))
             self._began = True
-            if held is not None:
-                self._begin_turn(held)
+            if lease is not None:
+                self._begin_turn(lease)
         except DBAPIError as fault:
             if not tenancy.gave_way(fault) or fault.connection_invalidated:
                 raise
             _log.warning("lease transaction ended by database", error=type(fault.orig).__name__)
-            held = None
-        if held is None:
+            lease = None
+        if lease is None:
             self._ask_at = time.monotonic() + _ASK_AGAIN_S
-        return held is not None
+        return lease is not None
 
-    def _begin_turn(self, held: Lease) -> None:
+    def _begin_turn(self, lease: SliceLease) -> None:
         """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
-        with tenancy.tenant(held.tenant_id):
+        with tenancy.tenant(lease.tenant_id):
             try:
-                way = send_context.route(held.campaign_id)
+                way = send_context.route(lease.campaign_id)
                 closes_at = send_context.closes_at(way, datetime.now(UTC))
                 if closes_at is None:
-                    give_back(held, way)
+                    give_back(lease, way)
                     return
             except (Unusable, CannotOpen) as fault:
-                _log.error("slice put off: account or send window unusable", slice_id=held.slice_id, reason=str(fault))
-                leases.finish(held, pause_s=FAULT_PAUSE_S)
-                leases.put_off(held.campaign_id, pause_s=FAULT_PAUSE_S)
+                _log.error("slice put off: account or send window unusable", slice_id=lease.slice_id, reason=str(fault))
+                leases.finish(lease, pause_s=FAULT_PAUSE_S)
+                leases.put_off(lease.campaign_id, pause_s=FAULT_PAUSE_S)
                 return
             except LeaseLost:
-                _log.warning(_LOST, slice_id=held.slice_id)
+                _log.warning(_LOST, slice_id=lease.slice_id)
                 return
-            self._lanes.add(Lane(Turn(held, way, closes_at, self._halted), way.account.id))
+            self._lanes.add(Lane(Turn(lease, way, closes_at, self._halted), way.account.id))
 
     def _let(self, lane: Lane, act: Callable[[], object]) -> bool:
         """Let a turn read or write, unless another worker has its slice; return whether that is done with.
@@ -221,11 +221,11 @@ class _Shift:
             if turn.lost:
                 return True
             try:
-                with tenancy.tenant(turn.held.tenant_id):
+                with tenancy.tenant(turn.lease.tenant_id):
                     act()
             except LeaseLost:
                 turn.lose()
-                _log.warning(_LOST, slice_id=turn.held.slice_id)
+                _log.warning(_LOST, slice_id=turn.lease.slice_id)
             except Exception as fault:  # noqa: BLE001 - raised by `run`; it is no other turn's fault
                 if tenancy.gave_way(fault):
                     if again:
@@ -242,7 +242,7 @@ class _Shift:
     def _failed(self, lane: Lane, fault: Exception) -> None:
         """Let a turn send no more; the second time it is left to whoever takes over after its lease."""
         turn = lane.turn
-        _log.error("slice failed", slice_id=turn.held.slice_id, error=type(getattr(fault, "orig", fault)).__name__)
+        _log.error("slice failed", slice_id=turn.lease.slice_id, error=type(getattr(fault, "orig", fault)).__name__)
         if turn.failed:
             turn.lose()
         turn.fail()

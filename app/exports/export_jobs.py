@@ -75,12 +75,12 @@ def order(
 
 def make(export_id: int, *, piece_bytes: int = _PIECE_BYTES, tell_every_s: float = _TELL_EVERY_S) -> None:
     """Make a file that was ordered. Called again after a crash it begins anew; commits as it goes."""
-    with leases.held(f"export:{export_id}", _LEASE_S) as lease:
+    with leases.taking(f"export:{export_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
             _make(export_id, lease, piece_bytes, tell_every_s)
 
 
-def _make(export_id: int, lease: leases.Lease, piece_bytes: int, tell_every_s: float) -> None:
+def _make(export_id: int, lease: leases.WorkLease, piece_bytes: int, tell_every_s: float) -> None:
     row = db.session.get_one(Export, export_id, populate_existing=True)
     if str(row.state) not in EXPORT.sources(ExportState.RUNNING):
         return
@@ -116,7 +116,7 @@ class _Pen:
     """Writes one file for as long as its lease is held; each method raises Lost otherwise, and then writes nothing."""
 
     export_id: int
-    lease: leases.Lease
+    lease: leases.WorkLease
     told: Counter[str]
     piece_bytes: int
     tell_every_s: float

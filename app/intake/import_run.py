@@ -49,12 +49,12 @@ class _Cancelled(Exception):  # noqa: N818 - it says what happened
 
 def run(import_id: int, *, tell_every_s: float = _TELL_EVERY_S) -> None:
     """Check every row and add what is new; commits as a whole. Called again after a crash it begins anew."""
-    with leases.held(f"import:{import_id}", _LEASE_S) as lease:
+    with leases.taking(f"import:{import_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
             _run(import_id, lease, tell_every_s)
 
 
-def _run(import_id: int, lease: leases.Lease, tell_every_s: float) -> None:
+def _run(import_id: int, lease: leases.WorkLease, tell_every_s: float) -> None:
     row = db.session.get_one(Import, import_id)
     target_of = row.tenant_id, row.campaign_id
     begun = move_import(db.session, import_id, ImportState.RUNNING, at=datetime.now(UTC))
@@ -109,7 +109,7 @@ class _Run:
     checked and sealed.
     """
 
-    def __init__(self, connection: Connection, row: Import, lease: leases.Lease, tell_every_s: float) -> None:
+    def __init__(self, connection: Connection, row: Import, lease: leases.WorkLease, tell_every_s: float) -> None:
         campaign = row.campaign
         self._lease = lease
         self._connection = connection

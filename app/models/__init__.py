@@ -16,7 +16,7 @@ from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, Send
 from app.models.event import Event
 from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
 from app.models.intake import ExcludedRecipient, Import, ImportChunk, ImportFault
-from app.models.lease import Lease
+from app.models.lease import LeaseRow
 from app.models.payment import Payment, PaymentDifference, PaymentNotice
 from app.models.recipient import Recipient
 from app.models.reminder import Reminder
@@ -42,7 +42,7 @@ __all__ = [
     "ImportChunk",
     "ImportFault",
     "Installation",
-    "Lease",
+    "LeaseRow",
     "MissedMessage",
     "Payment",
     "PaymentAccount",

@@ -7,7 +7,7 @@ from app.extensions import Model
 from app.models.base import Id, Time
 
 
-class Lease(Model):
+class LeaseRow(Model):
     """One piece of work and its holder. `holder` is drawn anew each time: it is the fence of all that is written.
 
     `tenant_id` is null for the platform's own work, such as leading the schedulers.

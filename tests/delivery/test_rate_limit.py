@@ -158,16 +158,16 @@ def test_who_got_no_permit_for_a_pause_does_not_leave_when_it_ends(launched: Lau
     job = launched(1)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     with tenancy.platform():
-        held = leases.lease()
-    assert held is not None
+        lease = leases.take_next()
+    assert lease is not None
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
-        taken = slice_run.Turn(held, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
+        taken = slice_run.Turn(lease, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
         taken.read()
         [claim] = taken.batch
-        held.may_send = False
+        lease.may_send = False
         assert taken.permitted(claim), "there is nothing to wait for"
-        held.may_send = True
+        lease.may_send = True
         assert [taken.may_call(claim), taken.may_call(claim)] == [True, False]
         taken.skipped(claim)
         taken.close()

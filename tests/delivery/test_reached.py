@@ -209,7 +209,7 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
     job.change("UPDATE slice SET due_at = now()")
     steps.resume(job.campaign_id)
     with tenancy.platform():
-        taken = leases.lease()
+        taken = leases.take_next()
     assert taken is not None
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)

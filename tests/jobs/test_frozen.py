@@ -69,12 +69,12 @@ def test_a_frozen_workers_slice_goes_on_elsewhere(
     queues.enqueue("jobs.delivery.send")
     worker = frozen(job, start, until)
     began = time.monotonic()
-    taken: list[leases.Lease] = []
+    taken: list[leases.SliceLease] = []
 
     def take() -> bool:
         with tenancy.platform():
-            held = leases.lease()
-        taken.extend([held] if held else [])
+            lease = leases.take_next()
+        taken.extend([lease] if lease else [])
         return bool(taken)
 
     until(take)

@@ -33,13 +33,13 @@ def told(job: Job, report: Report, attempt: int = 1) -> None:
 def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_before(launched: Launched) -> None:
     job = launched(1)
     ids = job.people[0].id, job.people[0].id
-    held = leases.Lease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
+    lease = leases.SliceLease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             [claim] = claims.claim(
                 connection,
-                held,
+                lease,
                 account_id=way.account.id,
                 contract_id=way.account.contract_id,
                 validity=way.validity,
@@ -47,9 +47,9 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
                 limit=10,
             )
         told(job, Report("id", ReportState.PROCESSING))
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             late = Result(claim.recipient_id, 1, Outcome(OutcomeKind.UNKNOWN, "timeout"), NOW)
-            claims.record(connection, held, [late])
+            claims.record(connection, lease, [late])
     assert job.states() == {"accepted": 1}
     assert job.rows("SELECT state, code FROM send_log WHERE campaign_id = %s") == [{"state": "accepted", "code": ""}]
 
@@ -117,24 +117,24 @@ def test_of_an_earlier_attempt_only_delivered_counts(
     assert [row["state"] for row in attempts] == [attempt_state, "sending"]
 
 
-def claimed(job: Job) -> tuple[leases.Lease, list[claims.Claim]]:
+def claimed(job: Job) -> tuple[leases.SliceLease, list[claims.Claim]]:
     """Claim all people of the job, as a worker does whose requests are about to leave."""
     with tenancy.platform():
-        held = leases.lease()
-    assert held is not None
+        lease = leases.take_next()
+    assert lease is not None
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             taken = claims.claim(
                 connection,
-                held,
+                lease,
                 account_id=way.account.id,
                 contract_id=way.account.contract_id,
                 validity=way.validity,
                 after_id=0,
                 limit=10,
             )
-    return held, taken
+    return lease, taken
 
 
 @pytest.mark.parametrize("own", [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN])
@@ -143,10 +143,10 @@ def test_a_message_called_off_before_our_own_answer_stays_so_unless_it_arrives(
     launched: Launched, own: OutcomeKind, *, late: bool
 ) -> None:
     job = launched(1)
-    held, [claim] = claimed(job)
+    lease, [claim] = claimed(job)
     told(job, Report("m", ReportState.CANCELLED, code="canceled"))
-    with tenancy.tenant(job.tenant_id), leases.holding(held) as connection:
-        claims.record(connection, held, [Result(claim.recipient_id, 1, Outcome(own, "", "m"), datetime.now(UTC))])
+    with tenancy.tenant(job.tenant_id), leases.holding(lease) as connection:
+        claims.record(connection, lease, [Result(claim.recipient_id, 1, Outcome(own, "", "m"), datetime.now(UTC))])
     assert job.states() == {"cancelled": 1}
     assert job.attempts() == {("cancelled", "canceled"): 1}
     if late:
@@ -190,7 +190,7 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
 ) -> None:
     """Outcomes are written group by group; people are locked in the order of their ids, as receipts lock them."""
     job = launched(3)
-    held, taken = claimed(job)
+    lease, taken = claimed(job)
     now = datetime.now(UTC)
     kinds = [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED]
     results = [
@@ -217,8 +217,8 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
             faults.append(fault)
 
     def record() -> None:
-        with leases.holding(held) as connection:
-            claims.record(connection, held, results)
+        with leases.holding(lease) as connection:
+            claims.record(connection, lease, results)
 
     def receipt() -> None:
         report = Report("x", ReportState.DELIVERED, code="received")

@@ -35,24 +35,24 @@ def lookups(sandbox: Sandbox) -> int:
     return sum(1 for row in sandbox.ledger("karaden") if row["call"] == "list")
 
 
-def claim(job: Job, limit: int = 10) -> tuple[leases.Lease, list[claims.Claim]]:
+def claim(job: Job, limit: int = 10) -> tuple[leases.SliceLease, list[claims.Claim]]:
     """Do what a worker does up to the moment before its calls."""
     with tenancy.platform():
-        held = leases.lease()
-    assert held is not None
+        lease = leases.take_next()
+    assert lease is not None
     with tenancy.tenant(job.tenant_id):
         way = send_context.route(job.campaign_id)
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             taken = claims.claim(
                 connection,
-                held,
+                lease,
                 account_id=way.account.id,
                 contract_id=way.account.contract_id,
                 validity=way.validity,
                 after_id=0,
                 limit=limit,
             )
-        return held, taken
+        return lease, taken
 
 
 def die(job: Job) -> None:
@@ -257,7 +257,7 @@ def test_a_second_worker_takes_over_what_a_dead_one_left(launched: Launched, san
 
 def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     job = launched(30)
-    held, taken = claim(job)
+    lease, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
         assert leases.to_check() is not None
@@ -273,14 +273,14 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
     ]
 
     def write() -> None:
-        with leases.holding(held) as connection:
-            claims.record(connection, held, late)
+        with leases.holding(lease) as connection:
+            claims.record(connection, lease, late)
 
     with tenancy.tenant(job.tenant_id):
         with pytest.raises(LeaseLost):
             write()
         with pytest.raises(LeaseLost):
-            leases.finish(held)
+            leases.finish(lease)
     assert job.rows(everything) == before
     assert before[0]["n"] == 10
 
@@ -288,7 +288,7 @@ def test_a_late_worker_changes_nothing(launched: Launched) -> None:
 def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -> None:
     """Even where the slice itself was not asked, as `record` always does first."""
     job = launched(5)
-    held, taken = claim(job)
+    lease, taken = claim(job)
     die(job)
     with tenancy.tenant(job.tenant_id):
         leases.to_check()
@@ -297,13 +297,13 @@ def test_the_fence_alone_keeps_a_late_write_off_the_people(launched: Launched) -
             Result(item.recipient_id, item.attempt, Outcome(OutcomeKind.ACCEPTED), datetime.now(UTC)) for item in taken
         ]
         with tenancy.transaction() as connection:
-            claims.record(connection, held, late)
+            claims.record(connection, lease, late)
     assert job.states() == {"sending": 5}
 
 
 def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launched: Launched) -> None:
     job = launched(3)
-    held, taken = claim(job)
+    lease, taken = claim(job)
     ids = [item.recipient_id for item in taken]
     die(job)
     with tenancy.tenant(job.tenant_id):
@@ -318,7 +318,7 @@ def test_an_answer_about_an_earlier_attempt_does_not_free_the_present_one(launch
         job.change("UPDATE recipient SET sms_attempt = 2, fence = fence + 1 WHERE id = %s", ids[0])
         looked = Looked(empty=set(asked), absent=set(asked))
         assert unknown._settle(part, asked, looked, datetime.now(UTC)) == 2
-    assert held.fence < part.fence
+    assert lease.fence < part.fence
     assert job.person(ids[0])["sms_state"] == "unknown"
     assert job.states() == {"unknown": 1, "queued": 2}
 
@@ -404,12 +404,12 @@ def test_a_job_leaves_what_is_left_to_the_next_one(launched: Launched, sandbox: 
 
 def test_who_waits_again_as_the_campaign_is_given_up_and_its_worker_dies_is_cancelled(launched: Launched) -> None:
     job = launched(3)
-    held, taken = claim(job)
+    lease, taken = claim(job)
     with tenancy.tenant(job.tenant_id):
         assert lifecycle.cancel(job.campaign_id, user_id=1)
-        with leases.holding(held) as connection:
+        with leases.holding(lease) as connection:
             now = datetime.now(UTC)
-            claims.record(connection, held, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
+            claims.record(connection, lease, [Result(item.recipient_id, item.attempt, None, now) for item in taken])
     die(job)
     outcomes.reconcile(job.tenant_id)
     assert job.states() == {"cancelled": 3}

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("app", "admin_views", "public", "callbacks", "jobs")
 WRITER = "app/states/transitions.py"
 
-# the eight states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none of them
+# the eight states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none
 STATES = {
     "recipient": ("sms_state", "page_state", "payment_state"),
     "campaign": ("state",),
