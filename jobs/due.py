@@ -3,15 +3,15 @@
 The platform's scope must be open. Each statement reads a partial index or a table that stays small.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 
 from app import tenancy
 from app.campaigns import ordered_checks
 from app.delivery import leases
 from app.outcomes import receipt_queue
-from app.payments.attempts import DUE
+from app.payments import asking
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
@@ -22,7 +22,7 @@ _SILENT_WAVE_S = 30
 # the settle time of a message is.
 _CHECKS = "SELECT DISTINCT tenant_id FROM slice WHERE check_at <= now()"
 
-_STATEMENTS = {
+_STATEMENTS: Mapping[str, str | Executable] = {
     "jobs.campaigns.start": """
         SELECT tenant_id, id FROM campaign WHERE state = 'scheduled' AND starts_at <= now() ORDER BY starts_at, id
     """,
@@ -56,7 +56,7 @@ _STATEMENTS = {
     "jobs.intake.count_hidden_rows": """
         SELECT tenant_id, id FROM import WHERE state = 'mapping' AND hidden_rows IS NULL ORDER BY id
     """,
-    "jobs.campaigns.preflight": ordered_checks.DUE,
+    "jobs.campaigns.preflight": ordered_checks.due(),
     "jobs.exports.make_export": """
         SELECT tenant_id, id FROM export
         WHERE state = 'queued'
@@ -76,9 +76,7 @@ _STATEMENTS = {
         AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
         AND NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
     """,
-    "jobs.payments.ask": f"""
-        SELECT DISTINCT p.tenant_id FROM payment p JOIN payment_account a ON a.id = p.payment_account_id WHERE {DUE}
-    """,  # noqa: S608 - our own words
+    "jobs.payments.ask": asking.due_tenants().distinct(),
 }
 
 
@@ -90,7 +88,7 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     with tenancy.transaction() as connection:
         due = leases.due(connection)
         checks = connection.execute(text(_CHECKS)).all()
-        told = connection.execute(text(receipt_queue.DUE)).all()
+        told = connection.execute(receipt_queue.due_tenants()).all()
     yield "jobs.delivery.send", [()] if due else []
     yield "jobs.outcomes.reconcile", [tuple(row) for row in checks]
     yield "jobs.outcomes.apply_receipts", [tuple(row) for row in told]
@@ -102,6 +100,9 @@ def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
     values = {"silent_import_s": _SILENT_IMPORT_S, "silent_wave_s": _SILENT_WAVE_S}
     for job, statement in _STATEMENTS.items():
         with tenancy.transaction() as connection:
-            wanted = {name: value for name, value in values.items() if f":{name}" in statement}
-            rows = connection.execute(text(statement), wanted).all()
+            if isinstance(statement, str):
+                wanted = {name: value for name, value in values.items() if f":{name}" in statement}
+                rows = connection.execute(text(statement), wanted).all()
+            else:
+                rows = connection.execute(statement).all()
         yield job, [tuple(row) for row in rows]

@@ -7,63 +7,89 @@ the sweep brings the job back), two waves of one campaign at once, a lock held f
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, not_, or_, select, text, true
 
 from app import queues, tenancy
 from app.config import settings
-from app.db import Executor
+from app.db import Executor, Of, in_text
 from app.extensions import db
-from app.models import Campaign, Wave
+from app.models import Campaign, Recipient, Reminder, SmsAccount, Wave
 from app.problems import Kind, Problem
+from app.providers.sms import PROVIDERS
 from app.states import release, result_codes
-from app.states.reached import REACHED
+from app.states.reached import reached
 from app.states.transitions import Only, move_all, move_campaign
-from app.states.vocabulary import CampaignState, SmsState
+from app.states.vocabulary import CampaignState, PageState, PaymentState, SmsState
 
 _UNDER_WAY = Kind(
     "bulk_operation_running",
     "前の操作で送信の準備を進めているところです。終わってから、もう一度お試しください。",
 )
 
-# The people a reminder is for, when it is ordered and when it leaves. Somebody at the payment provider, or with a slip
-# for the convenience store, is left in peace. An expired page is no reason: its person is chosen no more (CONDITIONS),
-# and one who waits already gets a link that lives.
-REMINDED = {
-    "unopened": "(page_state = 'unopened' OR (page_state = 'expired' AND opened_at IS NULL))",
-    "unpaid": """
-        payment_state IN ('unpaid', 'failed', 'expired', 'cancelled')
-        AND page_state NOT IN ('locked', 'revoked')
-    """,
-}
-_NEEDLESS = " OR ".join(f"(m.which = '{which}' AND NOT ({condition}))" for which, condition in REMINDED.items())
-# true of a recipient to whom nothing more is sent: who paid, by any way, and whose link was ended
-_SETTLED = "(payment_state = 'paid' OR page_state = 'revoked')"
-# of one who waits, also: who needs the reminder no more that they wait for
-UNWANTED = f"""
-    ({_SETTLED} OR EXISTS (SELECT FROM reminder m WHERE m.id = recipient.reminder_id AND ({_NEEDLESS})))
-"""
-CONDITIONS = {
-    "launch": "true",
-    # not whose number is refused for good, but one refused alone (a firewall may be mended); nobody who has the SMS
-    "resend": f"""
-        (
-            sms_code = ANY(CAST(:passing AS text[])) OR starts_with(sms_code, :gave_up)
-            OR starts_with(sms_code, '{result_codes.MESSAGE}')
-        ) AND NOT {_SETTLED}
-        AND NOT {REACHED}
-    """,
-    # who can still use the link, and has a reason to
-    **{which: f"{condition} AND NOT {_SETTLED} AND link_expires_at > now()" for which, condition in REMINDED.items()},
-}
+# whose payment is still to be made; somebody at the payment provider, or with a slip for the store, is left in peace
+_OWING = (PaymentState.UNPAID, PaymentState.FAILED, PaymentState.EXPIRED, PaymentState.CANCELLED)
+_ENDED = (PageState.LOCKED, PageState.REVOKED)
 SOURCES = {
     "launch": (SmsState.DRAFT,),
     "resend": (SmsState.UNDELIVERED,),
     "remind": (SmsState.ACCEPTED, SmsState.DELIVERED),
 }
+
+
+def unwanted(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that nothing more is to be sent to somebody who waits.
+
+    They paid, by any way; their link was ended; or they no longer need the reminder that they wait for.
+    """
+    needless = or_(*(and_(Reminder.which == which, not_(needs)) for which, needs in _reminded(person).items()))
+    waits_for_it = exists().where(Reminder.id == person.reminder_id, needless).correlate(person)
+    return or_(_is_settled(person), waits_for_it)
+
+
+def to_resend(person: Of[Recipient], provider: str | None) -> ColumnElement[bool]:
+    """Return the condition that another SMS may reach somebody whom none has reached, through `provider`.
+
+    A number that is refused for good is not tried again, but one refused alone is: a firewall may be mended.
+    """
+    passing = PROVIDERS[provider].passing if provider else frozenset[str]()
+    return and_(
+        or_(
+            person.sms_code.in_(sorted(passing)),
+            func.starts_with(person.sms_code, result_codes.GAVE_UP),
+            func.starts_with(person.sms_code, result_codes.MESSAGE),
+        ),
+        not_(_is_settled(person)),
+        not_(reached(person)),
+    )
+
+
+def to_remind(person: Of[Recipient], which: str) -> ColumnElement[bool]:
+    """Return the condition that somebody can still use their link, and has a reason to: `which` reminder is for them.
+
+    An expired page excludes somebody here, but not in `unwanted`: whoever waits already gets a link that lives.
+    """
+    return and_(_reminded(person)[which], not_(_is_settled(person)), person.link_expires_at > func.now())
+
+
+def _reminded(person: Of[Recipient]) -> dict[str, ColumnElement[bool]]:
+    """Return the people each kind of reminder is for, when it is ordered and when it leaves."""
+    return {
+        "unopened": or_(
+            person.page_state == PageState.UNOPENED,
+            and_(person.page_state == PageState.EXPIRED, person.opened_at.is_(None)),
+        ),
+        "unpaid": and_(person.payment_state.in_(_OWING), person.page_state.not_in(_ENDED)),
+    }
+
+
+def _is_settled(person: Of[Recipient]) -> ColumnElement[bool]:
+    return or_(person.payment_state == PaymentState.PAID, person.page_state == PageState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +108,12 @@ def begin(
     total: int,
     actor: str,
     which: str = "",
-    given: dict[str, Any] | None = None,
     detail: dict[str, Any] | None = None,
     reminder_id: int | None = None,
 ) -> None:
     """Put a wave down in the session's transaction, under the campaign's lock; `go` after its commit.
 
-    `which` is a key of CONDITIONS where that isn't `kind`, `given` its values. Giving up ends whatever is under way.
+    `which` is the reminder's. Giving up ends whatever is under way.
     """
     if kind == "cancel":
         ended = text("UPDATE wave SET finished_at = now() WHERE campaign_id = :id AND finished_at IS NULL")
@@ -98,7 +123,6 @@ def begin(
         campaign_id=campaign.id,
         kind=kind,
         which=which or kind,
-        given=given or {},
         detail=detail,
         reminder_id=reminder_id,
         actor=actor,
@@ -238,8 +262,8 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
         at=now,
         actor=wave.actor,
         only=Only(
-            f"id BETWEEN :first AND :last AND ({CONDITIONS[wave.which]})",
-            {**span, **wave.given},
+            f"id BETWEEN :first AND :last AND {in_text(_chosen(connection, wave), Recipient)}",
+            span,
             wave.detail,
             wave.reminder_id,
         ),
@@ -253,6 +277,15 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
             {"campaign_id": wave.campaign_id, **span},
         )
     return moved
+
+
+def _chosen(connection: Connection, wave: Row[Any]) -> Callable[[Of[Recipient]], ColumnElement[bool]]:
+    """Return the condition that a wave is for somebody who stands where it takes people from."""
+    if wave.kind == "resend":
+        of_campaign = select(Campaign.sms_account_id).where(Campaign.id == wave.campaign_id).scalar_subquery()
+        provider = connection.scalar(select(SmsAccount.provider).where(SmsAccount.id == of_campaign))
+        return partial(to_resend, provider=provider)
+    return partial(to_remind, which=wave.which) if wave.kind == "remind" else lambda _: true()
 
 
 def _call_off_retries(connection: Connection, wave: Row[Any], span: dict[str, int]) -> int:

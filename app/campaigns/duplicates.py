@@ -102,8 +102,8 @@ def _way_on(campaign: Campaign) -> str:
 
 
 # The people of before who have the number of somebody of a list. Number by number, through the index: a planner without
-# statistics would else read everybody's.
-_BEFORE = """
+# statistics would else read everybody's. Its values are :campaign_id and :import_id.
+IDS_BEFORE = """
     SELECT DISTINCT before.id FROM recipient AS n CROSS JOIN LATERAL (
         SELECT b.id FROM recipient AS b
         WHERE b.tenant_id = n.tenant_id AND b.phone_index = n.phone_index AND b.campaign_id = n.campaign_id
@@ -111,8 +111,6 @@ _BEFORE = """
     ) AS before
     WHERE n.campaign_id = :campaign_id AND n.import_id = :import_id
 """
-# true of `r` who is one of them
-SAME_NUMBER = f"r.id IN ({_BEFORE})"
 
 
 def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> int:
@@ -123,7 +121,7 @@ def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> i
     if first == import_id:
         return 0  # nobody came before
     found: int = executor.execute(
-        text(f"SELECT count(*) FROM ({_BEFORE}) AS before"),  # noqa: S608 - the condition stands above
+        text(f"SELECT count(*) FROM ({IDS_BEFORE}) AS before"),  # noqa: S608 - the condition stands above
         {"campaign_id": campaign_id, "import_id": import_id},
     ).scalar_one()
     return found

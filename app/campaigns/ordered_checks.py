@@ -7,21 +7,29 @@ that changed the list: a lost job is put back by the sweep. Can't happen here: t
 
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import Select, func, select, text
 
 from app import queues, tenancy
 from app.campaigns import preflight
 from app.db import Executor
+from app.models import Campaign
+from app.states.vocabulary import CampaignState
 
 # A check gives a sign of life with every few thousand rows: whoever is silent for so long is dead, seconds.
 _SILENT_S = 120
 
-DUE = "SELECT tenant_id, id FROM campaign WHERE check_due_at <= now() AND state = 'draft' ORDER BY check_due_at, id"
-"""Selects the checks to be done, for the sweep."""
-
 
 class _Superseded(Exception):  # noqa: N818 - it says what happened
     """Somebody else checks, or has checked: a newer order, or a press of the button."""
+
+
+def due() -> Select[int, int]:
+    """Return the statement that finds tenant and campaign of each check to be done, for the sweep."""
+    return (
+        select(Campaign.tenant_id, Campaign.id)
+        .where(Campaign.check_due_at <= func.now(), Campaign.state == CampaignState.DRAFT)
+        .order_by(Campaign.check_due_at, Campaign.id)
+    )
 
 
 def order(executor: Executor, campaign_id: int) -> None:

@@ -9,13 +9,15 @@ import threading
 import time
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, Interval, case, false, func, literal_column, select, text
+from sqlalchemy.orm import aliased
 
 from app import tenancy
+from app.db import Of
 from app.delivery import backoff
 from app.delivery.account_waits import WORTH_TELLING_S
 from app.extensions import db
-from app.models import SmsAccount
+from app.models import Recipient, SendLog, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.states import result_codes
 
@@ -23,18 +25,31 @@ from app.states import result_codes
 _IN_A_ROW = 20
 _ACCOUNT_PAUSE_S = 300.0  # a person has to mend it first
 
-# True while an account is not to be used; the account stands as `a`, or doesn't exist.
-RESTS = "coalesce(a.resting_until > now(), false)"
 
-# When somebody who waits (`recipient`) was last refused as if for the account's sake; null for everybody else.
-SUSPECT_SINCE = f"""
-    CASE WHEN starts_with(sms_code, '{result_codes.ACCOUNT}') THEN (
-        SELECT max(l.answered_at) FROM send_log l
-        WHERE l.recipient_id = recipient.id AND l.state = 'cancelled' AND starts_with(l.code, '{result_codes.ACCOUNT}')
-    ) END
-"""  # noqa: S608 - our own words
-# and when they are tried again
-SUSPECT_UNTIL = f"({SUSPECT_SINCE}) + interval '1 minute'"
+def rests(account: Of[SmsAccount]) -> ColumnElement[bool]:
+    """Return the condition that an account is not to be used now; false where an outer join found none."""
+    return func.coalesce(account.resting_until > func.now(), false())
+
+
+def suspect_since(person: Of[Recipient]) -> ColumnElement[datetime | None]:
+    """Return when somebody who waits was last refused as if for the account's sake; null for everybody else."""
+    attempt = aliased(SendLog)
+    refused_at = (
+        select(func.max(attempt.answered_at))
+        .where(
+            attempt.recipient_id == person.id,
+            attempt.state == "cancelled",
+            func.starts_with(attempt.code, result_codes.ACCOUNT),
+        )
+        .correlate(person)
+        .scalar_subquery()
+    )
+    return case((func.starts_with(person.sms_code, result_codes.ACCOUNT), refused_at))
+
+
+def suspect_until(person: Of[Recipient]) -> ColumnElement[datetime | None]:
+    """Return when somebody who was refused so is tried again; null for everybody else."""
+    return suspect_since(person) + literal_column("interval '1 minute'", Interval)
 
 
 class Breaker:
@@ -128,11 +143,9 @@ class Breaker:
             return
         with tenancy.transaction() as connection:
             row = connection.execute(
-                text(
-                    f"SELECT failures, trips, doubted_at, {RESTS} AS rests FROM sms_account a"  # noqa: S608 - our own words
-                    " WHERE id = :id FOR NO KEY UPDATE"
-                ),
-                {"id": self._account_id},
+                select(SmsAccount.failures, SmsAccount.trips, SmsAccount.doubted_at, rests(SmsAccount).label("rests"))
+                .where(SmsAccount.id == self._account_id)
+                .with_for_update(key_share=True)
             ).one()
             trips = row.trips
             # an answer to what was under way when it opened, or came into doubt, closes nothing

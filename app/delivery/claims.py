@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from app import links, references
-from app.campaigns import bulk_operations
+from app.campaigns.bulk_operations import unwanted
+from app.db import in_text
 from app.delivery import backoff, daily_cap, leases, number_limits, retry_schedule, send_log
-from app.delivery.circuit_breaker import SUSPECT_SINCE, SUSPECT_UNTIL
+from app.delivery.circuit_breaker import suspect_since, suspect_until
 from app.delivery.leases import SliceLease
+from app.models import Recipient
 from app.providers.sms.base import Outcome, OutcomeKind
-from app.setback.missed_numbers import MISSED
+from app.setback.missed_numbers import missed
 from app.states import reached, release, result_codes
-from app.states.reached import WAITS_IN_VAIN
+from app.states.reached import waits_in_vain
 from app.states.transitions import Only, Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 
@@ -24,6 +26,12 @@ _STATES = {
     OutcomeKind.REFUSED: SmsState.UNDELIVERED,
     OutcomeKind.UNKNOWN: SmsState.UNKNOWN,
 }
+
+_UNWANTED = in_text(unwanted, Recipient)
+_WAITS_IN_VAIN = in_text(waits_in_vain, Recipient)
+_MISSED = in_text(missed, Recipient)
+_SUSPECT_SINCE = in_text(suspect_since, Recipient)
+_SUSPECT_UNTIL = in_text(suspect_until, Recipient)
 
 
 class Claim(NamedTuple):
@@ -151,12 +159,12 @@ def _waiting(
             SELECT id, sms_attempt + 1 AS attempt, link_generation, link_secret, phone_sealed, fields_sealed,
                 CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                {bulk_operations.UNWANTED} AS unwanted, {WAITS_IN_VAIN} AS reached,
-                {MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
-                sms_code, {SUSPECT_SINCE} AS suspect_since, phone_index, {number_limits.CROWDED} AS crowded
+                {_UNWANTED} AS unwanted, {_WAITS_IN_VAIN} AS reached,
+                {_MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
+                sms_code, {_SUSPECT_SINCE} AS suspect_since, phone_index, {number_limits.CROWDED} AS crowded
             FROM recipient
             WHERE campaign_id = :campaign_id AND id > :after_id AND id <= :last_id AND sms_state = 'queued'
-            AND coalesce({SUSPECT_UNTIL} <= now(), true) {unsuspected}
+            AND coalesce({_SUSPECT_UNTIL} <= now(), true) {unsuspected}
             ORDER BY {first} id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
         """),  # noqa: S608 - our own words
         {

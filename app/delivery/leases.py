@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
 from app.campaigns import bulk_operations
 from app.config import settings
-from app.db import Executor
+from app.db import Executor, in_text
 from app.delivery import send_log
-from app.delivery.circuit_breaker import RESTS, SUSPECT_UNTIL
+from app.delivery.circuit_breaker import rests, suspect_until
+from app.models import Recipient, SmsAccount
 from app.states import release, result_codes
 from app.states.transitions import Only, Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -32,10 +34,12 @@ _RECEIPTS_S = 72 * 3600
 # seconds
 LINKS_S = 300
 
+_SUSPECT_UNTIL = in_text(suspect_until, Recipient)
+
 # nobody gets a link whose page takes no answers at the moment (`app.identity.guard`)
 _MAY_SEND = f"""
     c.state = 'sending' AND c.restore_hold = '' AND c.checks_stopped_at IS NULL AND t.state IN ('trial', 'active')
-    AND NOT {RESTS}
+    AND NOT {in_text(rests, aliased(SmsAccount, name="a"))}
 """
 
 _DUE = f"""
@@ -170,7 +174,7 @@ def finish(lease: SliceLease, *, pause_s: float = 0.0, not_before: datetime | No
         left = connection.execute(
             text(f"""
                 SELECT coalesce(bool_or(sms_state = 'queued'), false) AS waiting,
-                    min(CASE WHEN sms_state = 'queued' THEN greatest(now(), {SUSPECT_UNTIL}) END) AS waits_from,
+                    min(CASE WHEN sms_state = 'queued' THEN greatest(now(), {_SUSPECT_UNTIL}) END) AS waits_from,
                     coalesce(
                         bool_or(sms_state = 'sending' OR (sms_state = 'unknown' AND sms_code <> :no_receipt)), false
                     ) AS unclear

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, and_, func, not_, select
 
 from app import audit, queues
 from app.campaigns import bulk_operations, lifecycle, preflight, schedule
@@ -18,8 +18,6 @@ from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.problems import Kind, Problem, Refused
-from app.providers.sms import PROVIDERS
-from app.states import result_codes
 from app.states.transitions import Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
 
@@ -70,20 +68,20 @@ def problems(campaign: Campaign) -> list[Problem]:
 
 def to_resend(campaign: Campaign) -> Count:
     """Count whom `resend` would write to."""
-    return _count(campaign, "resend", "resend", _passing(campaign))
+    return _count(campaign, "resend", bulk_operations.to_resend(Recipient, _provider(campaign)))
 
 
 def may_resend(person: Recipient) -> bool:
     """Return whether `resend` would write to this person: the failure is one that passes."""
     if person.campaign.state == CampaignState.CANCELLED:
         return False
-    statement = f"SELECT {bulk_operations.CONDITIONS['resend']} FROM recipient WHERE id = :id"  # noqa: S608 - our own words
-    return bool(db.session.scalar(text(statement), {"id": person.id, **_passing(person.campaign)}))
+    condition = bulk_operations.to_resend(Recipient, _provider(person.campaign))
+    return bool(db.session.scalar(select(condition).where(Recipient.id == person.id)))
 
 
 def to_remind(campaign: Campaign, which: str) -> Count:
     """Count whom `remind` would write to."""
-    return _count(campaign, "remind", which, {})
+    return _count(campaign, "remind", bulk_operations.to_remind(Recipient, which))
 
 
 def next_number(campaign_id: int) -> int:
@@ -98,9 +96,8 @@ def resend(campaign_id: int, *, user_id: int) -> int:
     Raises Refused. Commits.
     """
     campaign = _locked(campaign_id)
-    given = _passing(campaign)
-    count = _count(campaign, "resend", "resend", given).people
-    return _send(campaign, "resend", count, given=given, detail={"again": "undelivered"}, user_id=user_id)
+    count = to_resend(campaign).people
+    return _send(campaign, "resend", count, detail={"again": "undelivered"}, user_id=user_id)
 
 
 def remind(
@@ -145,10 +142,9 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
     campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
     parts = leases.lock_those(db.session, campaign.id, [recipient_id])
     never_sent = db.session.scalar(
-        text(f"""
-            SELECT sms_attempt = 0 AND NOT {bulk_operations.UNWANTED} FROM recipient WHERE id = :id FOR NO KEY UPDATE
-        """),  # noqa: S608 - our own words
-        {"id": recipient_id},
+        select(and_(Recipient.sms_attempt == 0, not_(bulk_operations.unwanted(Recipient))))
+        .where(Recipient.id == recipient_id)
+        .with_for_update(key_share=True)
     )
     steps = [Step(recipient_id, datetime.now(UTC))] if never_sent and campaign.state != CampaignState.CANCELLED else []
     if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor, sources=[SmsState.CANCELLED]):
@@ -174,15 +170,12 @@ def _send(
     detail: dict[str, Any],
     user_id: int,
     which: str = "",
-    given: dict[str, Any] | None = None,
     reminder_id: int | None = None,
 ) -> int:
     _refuse([] if count else [_NOBODY()])
     actor = f"user:{user_id}"
     tenant_id, campaign_id = campaign.tenant_id, campaign.id
-    bulk_operations.begin(
-        campaign, act, total=count, actor=actor, which=which, given=given, detail=detail, reminder_id=reminder_id
-    )
+    bulk_operations.begin(campaign, act, total=count, actor=actor, which=which, detail=detail, reminder_id=reminder_id)
     told = {**detail, "people": count}
     move_campaign(db.session, campaign_id, CampaignState.SENDING, at=datetime.now(UTC), actor=actor, detail=told)
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}", detail=told)
@@ -191,28 +184,22 @@ def _send(
     return count
 
 
-def _passing(campaign: Campaign) -> dict[str, Any]:
-    """Return the codes of those undelivered whom another SMS may reach."""
-    account = campaign.sms_account
-    passing = PROVIDERS[account.provider].passing if account else frozenset[str]()
-    return {"passing": sorted(passing), "gave_up": result_codes.GAVE_UP}
+def _provider(campaign: Campaign) -> str | None:
+    return campaign.sms_account.provider if campaign.sms_account else None
 
 
-def _count(campaign: Campaign, kind: str, which: str, given: Mapping[str, Any]) -> Count:
-    values: dict[str, Any] = {
-        **given,
-        "campaign_id": campaign.id,
-        "sources": [str(source) for source in bulk_operations.SOURCES[kind]],
-        "recent": datetime.now(UTC) - _RECENTLY,
-    }
+def _count(campaign: Campaign, kind: str, condition: ColumnElement[bool]) -> Count:
+    recently = func.count().filter(Recipient.sent_at > datetime.now(UTC) - _RECENTLY)
     row = db.session.execute(
-        text(f"""
-            SELECT count(*) AS people, count(*) FILTER (WHERE sent_at > :recent) AS recently FROM recipient
-            WHERE campaign_id = :campaign_id AND sms_state = ANY(:sources) AND ({bulk_operations.CONDITIONS[which]})
-        """),  # noqa: S608 - our own words
-        values,
+        select(func.count(), recently)
+        .select_from(Recipient)
+        .where(
+            Recipient.campaign_id == campaign.id,
+            Recipient.sms_state.in_(bulk_operations.SOURCES[kind]),
+            condition,
+        )
     ).one()
-    return Count(row.people, row.recently)
+    return Count(*row)
 
 
 def _refuse(found: list[Problem]) -> None:

@@ -6,13 +6,17 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.campaigns import bulk_operations
+from app.campaigns.bulk_operations import unwanted
+from app.db import in_text
 from app.delivery import send_context
 from app.delivery.leases import Range
+from app.models import Recipient
 from app.states import reached
 from app.states.transitions import Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
+
+_UNWANTED = in_text(unwanted, Recipient)
 
 
 def wake() -> None:
@@ -48,7 +52,7 @@ def _wake(part: Range) -> int:
         connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
         rows = connection.execute(
             text(f"""
-                SELECT id, sms_attempt, {bulk_operations.UNWANTED} AS unwanted
+                SELECT id, sms_attempt, {_UNWANTED} AS unwanted
                 FROM recipient
                 WHERE campaign_id = :campaign_id AND id BETWEEN :first_id AND :last_id AND retry_at <= now()
                 ORDER BY id FOR NO KEY UPDATE

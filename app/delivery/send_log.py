@@ -5,24 +5,55 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, text
+from sqlalchemy.orm import aliased
 
+from app.db import Of
+from app.models import Recipient, Reminder, SendLog
 from app.providers.sms.base import Report
 from app.states import bulk_values, result_codes
 from app.states.vocabulary import SMS, SmsState
 
-# The last attempt of recipient `r` before their reminder, 0 for none: the reminder is a message of its own.
-BEFORE_REMINDER = """
-    coalesce((
-        SELECT max(b.attempt) FROM reminder m JOIN send_log b ON b.started_at < m.created_at
-        WHERE m.id = r.reminder_id AND b.recipient_id = r.id
-    ), 0)
-"""
-# the attempts `e` of recipient `r` at the same message before attempt `l`
-EARLIER = f"FROM send_log e WHERE e.recipient_id = r.id AND e.attempt < l.attempt AND e.attempt > {BEFORE_REMINDER}"
-# whether the message of attempt `l` was sent again by itself before, whether an earlier attempt of it was accepted
-SENT_AGAIN = f"EXISTS (SELECT {EARLIER} AND e.code = '{result_codes.ABSENT}')"
-ARRIVED_BEFORE = f"EXISTS (SELECT {EARLIER} AND e.state IN ('accepted', 'delivered'))"
+
+def before_reminder(person: Of[Recipient]) -> ColumnElement[int]:
+    """Return a person's last attempt before their reminder, 0 for none: the reminder is a message of its own."""
+    before = aliased(SendLog)
+    last = (
+        select(func.max(before.attempt))
+        .select_from(Reminder)
+        .join(before, before.started_at < Reminder.created_at)
+        .where(Reminder.id == person.reminder_id, before.recipient_id == person.id)
+        .correlate(person)
+        .scalar_subquery()
+    )
+    return func.coalesce(last, 0)
+
+
+def is_earlier(earlier: Of[SendLog], attempt: Of[SendLog], person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that one attempt was made at a person's same message, before the other."""
+    return and_(
+        earlier.recipient_id == person.id,
+        earlier.attempt < attempt.attempt,
+        earlier.attempt > before_reminder(person),
+    )
+
+
+def sent_again(attempt: Of[SendLog], person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that the message of an attempt was sent again by itself before."""
+    earlier = aliased(SendLog)
+    return _any(earlier, attempt, person, earlier.code == result_codes.ABSENT)
+
+
+def arrived_before(attempt: Of[SendLog], person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that an earlier attempt at the message of an attempt was accepted."""
+    earlier = aliased(SendLog)
+    return _any(earlier, attempt, person, earlier.state.in_(("accepted", "delivered")))
+
+
+def _any(
+    earlier: Of[SendLog], attempt: Of[SendLog], person: Of[Recipient], condition: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    return exists().where(is_earlier(earlier, attempt, person), condition).correlate(attempt, person)
 
 
 class Ended(NamedTuple):

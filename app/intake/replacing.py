@@ -94,7 +94,8 @@ def _by_number(import_id: int, user_id: int) -> int:
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
         values = {"campaign_id": campaign_id, "import_id": import_id}
-        replaced = excluded.move_aside(connection, duplicates.SAME_NUMBER, values, replaced=True)
+        condition = f"r.id IN ({duplicates.IDS_BEFORE})"
+        replaced = excluded.move_aside(connection, condition, values, replaced=True)
         connection.execute(text("UPDATE import SET same_number = 0 WHERE id = :id"), {"id": import_id})
         if replaced:
             excluded.list_changed(connection, campaign_id)

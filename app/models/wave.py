@@ -13,8 +13,8 @@ from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 class Wave(TenantOwned, Model):
     """One act that moves a campaign's people in steps: launch, resend, remind or cancel. One at a time for a campaign.
 
-    `after_id` is the last recipient that was looked at, `people` how many moved so far, of about `total`. `which` and
-    `given` say whom it is for (`app.campaigns.bulk_operations`), `detail` goes into each event.
+    `after_id` is the last recipient that was looked at, `people` how many moved so far, of about `total`. `kind` and
+    `which` name the people it is for (`app.campaigns.bulk_operations`), `detail` goes into each event.
     """
 
     __tablename__ = "wave"
@@ -29,7 +29,6 @@ class Wave(TenantOwned, Model):
     campaign_id: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[str] = mapped_column(Text)
     which: Mapped[str] = mapped_column(Text, server_default="")
-    given: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     reminder_id: Mapped[int | None] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(Text)

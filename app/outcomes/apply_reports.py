@@ -11,14 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
+from sqlalchemy.orm import aliased
 
+from app.db import in_text
 from app.delivery import retry_schedule, send_log
 from app.delivery.send_log import Told
+from app.models import Recipient
 from app.outcomes import double_sends
 from app.providers.sms.base import ReportState
 from app.states import result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
+
+_BEFORE_REMINDER = in_text(send_log.before_reminder, aliased(Recipient, name="r"))
 
 _STATES = {
     ReportState.PROCESSING: SmsState.ACCEPTED,
@@ -53,7 +58,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     ids = sorted({item.recipient_id for item in told})
     rows = connection.execute(
         text(f"""
-            SELECT id, sms_attempt, sms_code, carrier, {send_log.BEFORE_REMINDER} AS before_reminder
+            SELECT id, sms_attempt, sms_code, carrier, {_BEFORE_REMINDER} AS before_reminder
             FROM recipient r WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
         """),  # noqa: S608 - our own words
         {"ids": ids},

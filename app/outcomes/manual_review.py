@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
+from sqlalchemy.orm import aliased
 
 from app import references
 from app.accounts import Unusable, contracts, for_sms
 from app.config import settings
+from app.db import in_text
 from app.delivery import send_log
 from app.delivery.held_selection import Chosen
 from app.extensions import db
-from app.models import Campaign, Recipient, SmsAccount
+from app.models import Campaign, Recipient, SendLog, SmsAccount
 from app.providers.sms import PROVIDERS
 from app.states import result_codes
-from app.states.reached import REACHED_R
+from app.states.reached import reached
 from app.states.vocabulary import SmsState
 from app.vault import CannotOpen
 
@@ -59,12 +61,15 @@ REASONS: Mapping[str, str] = {
     ),
 }
 
+_PERSON, _ATTEMPT = aliased(Recipient, name="r"), aliased(SendLog, name="l")
+_BEFORE_REMINDER = in_text(send_log.before_reminder, _PERSON)
+
 _SINCE = "coalesce(l.answered_at, l.started_at)"
 _REASON = f"""
     CASE WHEN r.sms_code = :no_receipt THEN '{SILENT}'
         WHEN r.sms_code = '{result_codes.LISTED}' THEN '{LISTED}'
-        WHEN {send_log.SENT_AGAIN} THEN '{SENT_AGAIN}'
-        WHEN {send_log.ARRIVED_BEFORE} THEN '{ARRIVED_BEFORE}'
+        WHEN {in_text(send_log.sent_again, _ATTEMPT, _PERSON)} THEN '{SENT_AGAIN}'
+        WHEN {in_text(send_log.arrived_before, _ATTEMPT, _PERSON)} THEN '{ARRIVED_BEFORE}'
         WHEN NOT :has_lookup THEN '{NO_LOOKUP}'
         WHEN k.identity IS DISTINCT FROM CAST(:identity AS bytea) THEN '{OTHER_CONTRACT}'
         WHEN NOT :has_witness THEN '{UNPROVEN_ALONE}'
@@ -75,7 +80,7 @@ _HELD = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
     LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
     WHERE r.tenant_id = :tenant_id AND r.unknown_at IS NOT NULL
-    AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown' AND NOT {REACHED_R}
+    AND r.campaign_id = :campaign_id AND r.sms_state = 'unknown' AND NOT {in_text(reached, _PERSON)}
     AND {_SINCE} <= CASE WHEN {_REASON} = ANY(:at_once) THEN :settled_since ELSE :asked_since END
 """
 
@@ -162,7 +167,7 @@ def _cases(campaign: Campaign, more: str, values: dict[str, object]) -> list[Cas
         JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
         LEFT JOIN sms_contract k ON k.id = l.sms_contract_id
         JOIN send_log p ON p.recipient_id = r.id AND p.attempt <= l.attempt
-            AND (p.attempt = l.attempt OR p.attempt > {send_log.BEFORE_REMINDER})
+            AND (p.attempt = l.attempt OR p.attempt > {_BEFORE_REMINDER})
         ORDER BY r.id, p.attempt DESC
     """)  # noqa: S608 - our own words
     settles = timedelta(seconds=settings().gateway_settle_s)

@@ -13,17 +13,20 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row, text
+from sqlalchemy.orm import aliased
 
 from app import queues, references, tenancy
 from app.accounts import Unusable
+from app.db import in_text
 from app.delivery import send_context, shutdown
 from app.delivery.send_log import Told
+from app.models import Recipient
 from app.outcomes import apply_reports
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
 from app.states import result_codes
-from app.states.reached import REACHED_R
+from app.states.reached import reached
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
 from app.vault import CannotOpen
@@ -43,11 +46,12 @@ _LEASE_S = 120
 # A job ends after so long, seconds, and another goes on: others' receipts wait on the same queue.
 _SHIFT_S = 30.0
 
+_REACHED = in_text(reached, aliased(Recipient, name="r"))
 _SILENT = f"""
     FROM recipient r JOIN send_log l ON l.recipient_id = r.id AND l.attempt = r.sms_attempt
     WHERE r.campaign_id = :campaign_id AND r.id BETWEEN :first_id AND :last_id
     AND (
-        (r.sms_state = 'accepted' AND r.sms_code <> :as_sent AND (NOT {REACHED_R} OR r.accepted_at > :asked_since))
+        (r.sms_state = 'accepted' AND r.sms_code <> :as_sent AND (NOT {_REACHED} OR r.accepted_at > :asked_since))
         OR (r.sms_state = 'unknown' AND r.sms_code = :no_receipt AND r.accepted_at > :asked_since)
     )
 """
@@ -230,7 +234,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
     with tenancy.transaction() as connection:
         rows = connection.execute(
             text(f"""
-                SELECT r.id, {REACHED_R} AS opened FROM recipient r
+                SELECT r.id, {_REACHED} AS opened FROM recipient r
                 JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[])) AS u(id, attempt) ON u.id = r.id
                 WHERE r.sms_attempt = u.attempt ORDER BY r.id FOR NO KEY UPDATE OF r
             """),  # noqa: S608 - our own words
@@ -274,7 +278,7 @@ def _rearm(part: _Part) -> None:
 def _next_time(connection: Connection, part: _Part, now: datetime) -> datetime | None:
     rows = connection.execute(
         text(f"""
-            SELECT r.sms_state = 'unknown' OR {REACHED_R} AS told, min(r.accepted_at) AS first_at
+            SELECT r.sms_state = 'unknown' OR {_REACHED} AS told, min(r.accepted_at) AS first_at
             {_SILENT} GROUP BY 1
         """),
         _values(part, now),

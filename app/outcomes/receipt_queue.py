@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, select, text, true
+from sqlalchemy.orm import aliased
 
 from app import tenancy
+from app.db import Of, in_text
+from app.models import Receipt, SmsAccount
 from app.states import bulk_values
 
 # longer than a claim's questions may take; a worker that died holds its claim up for so long
@@ -21,18 +24,20 @@ LEASE_S = 45
 _FIRST_PAUSE_S = 20.0
 _LONGEST_PAUSE_S = 3600.0
 
-# due, and held by nobody
-_FREE = "applied_at IS NULL AND try_at <= now() AND coalesce(leased_until < now(), true)"
-
 # without the account's index: see `_followers`
 _SAME_ACCOUNT = "o.sms_account_id + 0 = r.sms_account_id"
 
-# Accounts with receipts that are due, unless the account is to be left alone (`app.outcomes.provider_queries`).
-_DUE_ACCOUNTS = f"""
-    FROM sms_account a WHERE coalesce(a.ask_after <= now(), true)
-    AND EXISTS (SELECT FROM receipt WHERE sms_account_id = a.id AND {_FREE})
-"""
-DUE = f"SELECT DISTINCT a.tenant_id {_DUE_ACCOUNTS}"
+
+def _is_free(receipt: Of[Receipt]) -> ColumnElement[bool]:
+    """Return the condition that a receipt is due, and held by nobody."""
+    return and_(
+        receipt.applied_at.is_(None),
+        receipt.try_at <= func.now(),
+        func.coalesce(receipt.leased_until < func.now(), true()),
+    )
+
+
+_FREE = in_text(_is_free, aliased(Receipt, name="r"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,26 @@ class Waiting:
     asked_at: datetime
 
 
+def due_tenants() -> Select[int]:
+    """Return the statement that finds the tenants with receipts to be worked on now, for the sweep."""
+    return select(SmsAccount.tenant_id).distinct().where(_has_due())
+
+
+def _has_due() -> ColumnElement[bool]:
+    """Return the condition that an account has receipts that are due.
+
+    None of an account that is to be left alone are (`app.outcomes.provider_queries`).
+    """
+    return and_(
+        func.coalesce(SmsAccount.ask_after <= func.now(), true()),
+        exists().where(Receipt.sms_account_id == SmsAccount.id, _is_free(Receipt)).correlate(SmsAccount),
+    )
+
+
 def accounts() -> Sequence[int]:
     """Return the tenant's accounts that have receipts to be worked on now."""
     with tenancy.transaction() as connection:
-        return connection.scalars(text(f"SELECT a.id {_DUE_ACCOUNTS} ORDER BY a.id")).all()
+        return connection.scalars(select(SmsAccount.id).where(_has_due()).order_by(SmsAccount.id)).all()
 
 
 def claim(account_id: int, *, tried: bool, limit: int) -> Sequence[Waiting]:
@@ -64,7 +85,7 @@ def claim(account_id: int, *, tried: bool, limit: int) -> Sequence[Waiting]:
                 UPDATE receipt SET leased_until = now() + make_interval(secs => :lease_s)
                 WHERE id = ANY (ARRAY(
                     SELECT r.id FROM receipt r
-                    WHERE r.sms_account_id = :account_id AND r.{_FREE} AND (r.tries > 0) = :tried
+                    WHERE r.sms_account_id = :account_id AND {_FREE} AND (r.tries > 0) = :tried
                     -- counted, for of an EXISTS the planner may make a join that reads all for each
                     AND 0 = (
                         SELECT count(*) FROM receipt o

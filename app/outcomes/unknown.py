@@ -14,13 +14,16 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
 from app.accounts import Unusable
 from app.campaigns import bulk_operations
+from app.db import in_text
 from app.delivery import leases, retry_due, send_context, send_log, shutdown
 from app.delivery.leases import Range
 from app.delivery.send_log import Told
+from app.models import Recipient, SendLog
 from app.outcomes import absence, apply_reports, question_round, witness
 from app.outcomes.listing_check import Listing
 from app.outcomes.question_round import Looked, Open
@@ -39,8 +42,14 @@ _RARER = 8
 _LONGEST_WAIT = timedelta(hours=1)
 _SOON = timedelta(seconds=1)
 
+_PERSON, _ATTEMPT = aliased(Recipient, name="r"), aliased(SendLog, name="l")
+_SENT_AGAIN = in_text(send_log.sent_again, _ATTEMPT, _PERSON)
+_ARRIVED_BEFORE = in_text(send_log.arrived_before, _ATTEMPT, _PERSON)
 # earlier attempts that may have arrived after all
-_EARLIER = f"{send_log.EARLIER} AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt"
+_EARLIER = f"""
+    FROM send_log e WHERE {in_text(send_log.is_earlier, aliased(SendLog, name="e"), _ATTEMPT, _PERSON)}
+    AND e.state IN ('unknown', 'cancelled') AND e.code <> :not_sent ORDER BY e.attempt
+"""
 
 _log = structlog.get_logger()
 
@@ -183,7 +192,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
         text(f"""
             SELECT r.id, l.attempt, l.sms_account_id, coalesce(l.answered_at, l.started_at) AS since, l.code,
                 l.sms_contract_id, k.identity, l.asked_at, l.absent_at, {absence.REFERENCE},
-                r.sms_code = :listed OR {send_log.SENT_AGAIN} OR {send_log.ARRIVED_BEFORE} AS for_a_person,
+                r.sms_code = :listed OR {_SENT_AGAIN} OR {_ARRIVED_BEFORE} AS for_a_person,
                 l.started_at, r.phone_index,
                 ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
                 ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references,

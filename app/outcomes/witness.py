@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, and_, not_, select, text
 
 from app import references, tenancy
 from app.accounts import Unusable, witness_phone_of
 from app.config import settings
 from app.delivery import daily_cap, rate_limit, send_context
-from app.delivery.circuit_breaker import RESTS
+from app.delivery.circuit_breaker import rests
 from app.delivery.send_context import Route
 from app.extensions import db
-from app.models import SmsAccount
+from app.models import Campaign, SmsAccount, Tenant
 from app.outcomes import absence
 from app.outcomes.question_round import Open
 from app.providers.curl import perform
@@ -85,17 +85,16 @@ def _write_down_in(connection: Connection, way: Route, campaign_id: int, referen
     assert account.contract is not None  # noqa: S101 - a route has it
     values = {
         "account_id": account.id,
-        "campaign_id": campaign_id,
         "gap_s": settings().absence_gap_s,
         "every_s": 2 * settings().gateway_settle_s,
     }
     may = connection.scalar(
-        text(f"""
-            SELECT c.state = 'sending' AND t.state IN ('trial', 'active') AND NOT {RESTS}
-            FROM sms_account a JOIN tenant t ON t.id = a.tenant_id JOIN campaign c ON c.id = :campaign_id
-            WHERE a.id = :account_id FOR NO KEY UPDATE OF a
-        """),  # noqa: S608 - our own words
-        values,
+        select(and_(Campaign.state == "sending", Tenant.state.in_(("trial", "active")), not_(rests(SmsAccount))))
+        .select_from(SmsAccount)
+        .join(Tenant, Tenant.id == SmsAccount.tenant_id)
+        .join(Campaign, Campaign.id == campaign_id)
+        .where(SmsAccount.id == account.id)
+        .with_for_update(key_share=True, of=SmsAccount)
     )
     others = connection.scalar(
         text("""

@@ -1,6 +1,6 @@
 """Questions about payments, one by one: about those a provider told of, and about those under way from time to time.
 
-In: payments whose time to be asked about has come (`attempts.DUE`). Out: `confirm`. Can't happen here: two workers
+In: payments whose time to be asked about has come (`attempts.is_due`). Out: `confirm`. Can't happen here: two workers
 asking about one payment at once; a payment that can't be answered delaying another one of its account, company or
 provider; a transaction open while a provider is asked; an account asked on whose provider wishes to be left alone.
 """
@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
 from app.accounts import Unusable
-from app.payments.attempts import DUE, PATIENCE, UNDER_WAY, put_off
+from app.db import in_text
+from app.models import Payment, PaymentAccount
+from app.payments.attempts import PATIENCE, is_due, is_under_way, put_off
 from app.payments.confirm import confirm
 from app.payments.gateway import LEFT_ALONE, NoAnswer
 from app.states.transitions import move_attempt
@@ -46,6 +49,10 @@ _LOOK_S = 0.5
 # up telling us, or that we could not hear, costs minutes
 _SOONEST, _RAREST = "5 minutes", "15 minutes"
 
+_PAYMENT = aliased(Payment, name="p")
+_DUE = in_text(is_due, _PAYMENT, aliased(PaymentAccount, name="a"))
+_UNDER_WAY = in_text(is_under_way, _PAYMENT)
+
 _log = structlog.get_logger()
 
 
@@ -58,6 +65,12 @@ class _Claim:
     unanswered: int
     at: datetime
     is_account_silent: bool
+
+
+def due_tenants() -> Select[int]:
+    """Return the statement that finds the tenant of each payment that is due, for the sweep."""
+    due = select(Payment.tenant_id).join(PaymentAccount, PaymentAccount.id == Payment.payment_account_id)
+    return due.where(is_due(Payment, PaymentAccount))
 
 
 def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False, at_once: int = _AT_ONCE) -> bool:
@@ -111,7 +124,7 @@ def _claim(tenant_id: int) -> _Claim | None:
                 WITH next AS MATERIALIZED (
                     SELECT p.id, a.unanswered >= :silent AS is_account_silent
                     FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
-                    WHERE p.tenant_id = :tenant_id AND {DUE}
+                    WHERE p.tenant_id = :tenant_id AND {_DUE}
                     ORDER BY (p.told_at IS NULL OR p.unanswered > 0), p.unanswered, p.ask_at
                     LIMIT 1 FOR NO KEY UPDATE OF p SKIP LOCKED
                 )
@@ -126,13 +139,7 @@ def _claim(tenant_id: int) -> _Claim | None:
 
 def _is_any_due(tenant_id: int) -> bool:
     with tenancy.transaction() as connection:
-        found = connection.execute(
-            text(f"""
-                SELECT FROM payment p JOIN payment_account a ON a.id = p.payment_account_id
-                WHERE p.tenant_id = :tenant_id AND {DUE} LIMIT 1
-            """),
-            {"tenant_id": tenant_id},
-        )
+        found = connection.execute(due_tenants().where(Payment.tenant_id == tenant_id).limit(1))
         return found.first() is not None
 
 
@@ -167,7 +174,7 @@ def _answered(claim: _Claim, *, has_page: bool) -> None:
                     told_at = CASE WHEN p.told_at > :at THEN p.told_at END,
                     ask_at = CASE
                         WHEN p.told_at > :at THEN p.ask_at
-                        WHEN {UNDER_WAY} THEN now() + least(
+                        WHEN {_UNDER_WAY} THEN now() + least(
                             greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_SOONEST}'),
                             interval '{_RAREST}'
                         )

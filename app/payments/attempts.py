@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, text
+from sqlalchemy.orm import aliased
 
 from app import tenancy
+from app.db import Of, in_text
 from app.extensions import vault
+from app.models import Payment, PaymentAccount
 from app.states.vocabulary import PaymentAttemptState
 from app.vault import Place
 
@@ -49,18 +52,33 @@ class Attempt:
     is_charged_back: bool = False
 
 
-# true of a payment (p) that is asked about from time to time: it is open, or to be refunded
-UNDER_WAY = """
-    ((p.state IN ('started', 'pending') AND p.problem = '' AND p.provider_id IS NOT NULL)
-    OR (p.state = 'paid' AND p.refund_asked_at IS NOT NULL AND strpos(p.problem, 'refund not done') = 0))
-"""
+def is_under_way(payment: Of[Payment]) -> ColumnElement[bool]:
+    """Return the condition that a payment is asked about from time to time: it is open, or to be refunded."""
+    return or_(
+        and_(
+            payment.state.in_((PaymentAttemptState.STARTED, PaymentAttemptState.PENDING)),
+            payment.problem == "",
+            payment.provider_id.is_not(None),
+        ),
+        and_(
+            payment.state == PaymentAttemptState.PAID,
+            payment.refund_asked_at.is_not(None),
+            func.strpos(payment.problem, "refund not done") == 0,
+        ),
+    )
 
-# true of a payment (p) of an account (a) that a worker may ask about now
-DUE = """
-    p.ask_at <= now() AND p.payment_account_id IS NOT NULL AND coalesce(p.asking_until, '-infinity') <= now()
-    AND coalesce(a.ask_after, '-infinity') <= now() AND coalesce(a.rests_until, '-infinity') <= now()
-"""
 
+def is_due(payment: Of[Payment], account: Of[PaymentAccount]) -> ColumnElement[bool]:
+    """Return the condition that a worker may ask about a payment of an account now."""
+    waits = (payment.asking_until, account.ask_after, account.rests_until)
+    return and_(
+        payment.ask_at <= func.now(),
+        payment.payment_account_id.is_not(None),
+        *(func.coalesce(until, literal_column("'-infinity'")) <= func.now() for until in waits),
+    )
+
+
+_UNDER_WAY = in_text(is_under_way, aliased(Payment, name="p"))
 
 # an event that can't be acted upon for so long is left to the clock and to the nights
 PATIENCE = "24 hours"
@@ -75,7 +93,7 @@ def put_off(connection: Connection, payment_id: int, asked_at: datetime, *, wait
         text(f"""
             UPDATE payment p SET unanswered = p.unanswered + 1,
                 unanswered_since = coalesce(p.unanswered_since, :at),
-                ask_at = CASE WHEN {UNDER_WAY} OR p.told_at > now() - interval '{PATIENCE}'
+                ask_at = CASE WHEN {_UNDER_WAY} OR p.told_at > now() - interval '{PATIENCE}'
                     THEN now() + greatest(make_interval(secs => :wait_s), least(
                         make_interval(secs => {_AGAIN_S} * power(2, least(p.unanswered, 20))),
                         greatest((now() - coalesce(p.refund_asked_at, p.created_at)) / 12, interval '{_LATER}'),

@@ -1,27 +1,34 @@
 """Numbers to which an SMS left that a restored database forgot: one condition for the claim, the check and screens."""
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, exists, func, select
 
+from app.db import Of
 from app.extensions import db
-from app.models import Campaign
+from app.models import Campaign, MissedMessage, Recipient
 
-# true of a recipient with such a number, which no manager released
-MISSED = """
-    EXISTS (
-        SELECT FROM missed_message m WHERE m.tenant_id = recipient.tenant_id AND m.phone_index = recipient.phone_index
-        AND m.released_at IS NULL
+
+def missed(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that a recipient has such a number, which no manager released."""
+    return (
+        exists()
+        .where(
+            MissedMessage.tenant_id == person.tenant_id,
+            MissedMessage.phone_index == person.phone_index,
+            MissedMessage.released_at.is_(None),
+        )
+        .correlate(person)
     )
-"""
 
 
 def count(campaign: Campaign) -> int:
     """Count the campaign's people with such a number, held already or not yet."""
-    values = {"id": campaign.id, "tenant_id": campaign.tenant_id}
-    anybody = "SELECT FROM missed_message WHERE tenant_id = :tenant_id AND released_at IS NULL LIMIT 1"
-    if db.session.execute(text(anybody), values).first() is None:
+    anybody = select(MissedMessage.id).where(
+        MissedMessage.tenant_id == campaign.tenant_id, MissedMessage.released_at.is_(None)
+    )
+    if db.session.execute(anybody.limit(1)).first() is None:
         return 0
-    statement = f"SELECT count(*) FROM recipient WHERE campaign_id = :id AND {MISSED}"  # noqa: S608 - our own words
-    return int(db.session.execute(text(statement), values).scalar_one())
+    people = select(func.count()).select_from(Recipient)
+    return db.session.scalars(people.where(Recipient.campaign_id == campaign.id, missed(Recipient))).one()
 
 
 def warnings(campaign: Campaign) -> list[str]:

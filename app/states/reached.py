@@ -1,7 +1,7 @@
 """Spare people the same SMS again who used its link: they have got it.
 
 In: recipients whose message may be sent once more (a retry, 送り直し, an unknown outcome, a manager's decision). Out:
-one condition, `REACHED`, and the people it is true of moved to 到達 with a code that says why. Can't happen here:
+one condition, `reached`, and the people it is true of moved to 到達 with a code that says why. Can't happen here:
 somebody spared who used an older or newer link; a reminder judged by what its person did before it.
 """
 
@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal_column, or_, select, text
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import aliased
-from sqlalchemy.orm.util import AliasedClass
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, text
 
-from app.db import Executor
+from app.db import Executor, Of, in_text
 from app.models import Recipient, SendLog
 from app.states import result_codes
 from app.states.transitions import Step, move
@@ -24,11 +21,11 @@ from app.states.vocabulary import SMS, PageState, SmsState
 _USED = (PageState.OPENED, PageState.VERIFIED, PageState.VIEWED, PageState.LOCKED)
 
 
-def reached(person: type[Recipient] | AliasedClass[Recipient]) -> ColumnElement[bool]:
+def reached(person: Of[Recipient]) -> ColumnElement[bool]:
     """Return the condition that a person used the link which their last message carried.
 
     Used is: opened, verified, read, locked by wrong answers, or begun to pay by. A reminder is a message of its own,
-    with conditions of its own (`app.campaigns.bulk_operations.UNWANTED`).
+    with conditions of its own (`app.campaigns.bulk_operations.unwanted`).
     """
     used = or_(
         person.opened_at.is_not(None),
@@ -47,20 +44,15 @@ def reached(person: type[Recipient] | AliasedClass[Recipient]) -> ColumnElement[
     return case((and_(person.reminder_id.is_(None), generation.is_not(None)), generation == carried), else_=false())
 
 
-def _sql(person: type[Recipient] | AliasedClass[Recipient]) -> str:
-    """Write the condition out. Within a SELECT, so that its own subquery speaks of that person."""
-    whole: Select[tuple[int]] = select(literal_column("1")).select_from(person).where(reached(person))
-    compiled = str(whole.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
-    return f"({compiled.partition('WHERE ')[2]})"
+def waits_in_vain(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that somebody who waits was reached by the very link that would leave: none is newer."""
+    return and_(
+        reached(person),
+        func.coalesce(person.opened_generation, person.link_generation) == person.link_generation,
+    )
 
 
-# for the hot paths' own statements: of `recipient`, and of `recipient r`
-REACHED = _sql(Recipient)
-REACHED_R = _sql(aliased(Recipient, name="r"))
-
-# of somebody who waits, also: the link that would leave is the one they used, none drawn anew since
-WAITS_IN_VAIN = f"({REACHED} AND coalesce(opened_generation, link_generation) = link_generation)"
-
+_REACHED = in_text(reached, Recipient)
 _SOURCES = (SmsState.QUEUED, SmsState.UNKNOWN, SmsState.UNDELIVERED)
 
 
@@ -74,7 +66,7 @@ def spare(
     rows = executor.execute(
         text(f"""
             SELECT id, sms_attempt FROM recipient
-            WHERE ({condition}) AND sms_state = ANY(:reached_from) AND {REACHED}
+            WHERE ({condition}) AND sms_state = ANY(:reached_from) AND {_REACHED}
             ORDER BY id FOR NO KEY UPDATE
         """),  # noqa: S608 - our own words
         {**values, "reached_from": [str(state) for state in _SOURCES]},
