@@ -1,16 +1,16 @@
 """確認: what people will see, made from real rows; and the campaign's terms in words."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING
-from typing import Any
 
 from sqlalchemy import select
 
 from admin_views.lists import row_actions
 from app.campaigns import lifecycle, preflight, rendering, schedule, template
+from app.campaigns.preflight import Preflight
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.short_forms import WORDS
 from app.campaigns.sms_length import LIMIT, flatten, units
@@ -54,10 +54,10 @@ class Preview:
         return self.units <= LIMIT
 
 
-def previews(campaign: Campaign, checked: Mapping[str, Any]) -> list[Preview]:
+def previews(campaign: Campaign, checked: Preflight) -> list[Preview]:
     """Show the first person's and the longest texts; one where they are the same person's."""
-    labels = {checked["first_recipient_id"]: "名簿の1人目"}
-    longest = checked["longest_recipient_id"]
+    labels = {checked.first_recipient_id: "名簿の1人目"}
+    longest = checked.longest_recipient_id
     labels[longest] = "名簿の1人目（文面も最長）" if longest in labels else "文面が最も長い人"
     found = [_preview(campaign, recipient_id, label) for recipient_id, label in labels.items() if recipient_id]
     return [item for item in found if item is not None]
@@ -92,9 +92,9 @@ def longest_of(campaign: Campaign, upload: Import) -> Preview | None:
     return _preview(campaign, known["recipient_id"], f"{known['sheet_row']:,}行目")
 
 
-def how_many(checked: Mapping[str, Any]) -> str:
+def how_many(checked: Preflight) -> str:
     """Return in words how many SMS leave, and whether each number gets one alone."""
-    people, numbers = checked["people"], checked.get("numbers", 0)
+    people, numbers = checked.people, checked.numbers
     if not numbers:  # checked before numbers were counted
         return f"{people:,}件"
     if numbers == people:
@@ -171,17 +171,17 @@ class ShortForm:
     named: list[str]
 
 
-def short_forms_of(campaign: Campaign, checked: Mapping[str, Any]) -> list[ShortForm]:
+def short_forms_of(campaign: Campaign, checked: Preflight) -> list[ShortForm]:
     """Return the short forms that make every SMS of a checked list fit."""
     return [
         ShortForm(
-            offer["name"],
-            offer["most"],
-            offer["people"],
-            template.shorten(campaign.sms_text, offer["name"], offer["most"], WORDS),
-            [name for recipient_id in offer["ids"] if (name := _named(campaign, recipient_id, offer["name"]))],
+            offer.name,
+            offer.most,
+            offer.people,
+            template.shorten(campaign.sms_text, offer.name, offer.most, WORDS),
+            [name for recipient_id in offer.ids if (name := _named(campaign, recipient_id, offer.name))],
         )
-        for offer in checked.get("short_forms", [])
+        for offer in checked.short_forms
     ]
 
 
@@ -220,7 +220,7 @@ def check_page(
         "checked": checked,
         "wanted": wanted,
         "nobody": nobody,
-        "checked_at": japan_minutes(datetime.fromisoformat(checked["at"])) if checked else "",
+        "checked_at": japan_minutes(datetime.fromisoformat(checked.at)) if checked else "",
         "previews": [*wanted_preview, *previews(campaign, checked)] if checked else [],
         "waiting": is_checking(campaign),
         "short_forms": short_forms_of(campaign, checked) if checked else [],

@@ -40,7 +40,7 @@ def _people(_view: object, _context: object, campaign: Campaign, _name: str) -> 
 
 def _people_of(campaigns: list[Campaign]) -> dict[int, int]:
     """Return how many people each has: as checked for what was launched, else counted up to a cap."""
-    known = {row.id: row.rehearsal["people"] for row in campaigns if row.launched_at and row.rehearsal}
+    known = {row.id: checked.people for row in campaigns if row.launched_at and (checked := preflight.last(row))}
     counts = [_counted(campaign.id) for campaign in campaigns if campaign.id not in known]
     counted = db.session.execute(union_all(*counts)).all() if counts else []
     return known | {row[0]: row[1] for row in counted}

@@ -67,11 +67,11 @@ def _checked(campaign: Campaign, people: int) -> Next:
         return Next(
             "mapping", "確認がまだです", "全員分の文面を確認してください", words=words, button=_TO_CHECK, url=url
         )
-    if checked["problems"]:
+    if checked.problems:
         title = "直すことがあります（このままでは送れません）"
-        problems = tuple(messages_ja(preflight.problems_of(checked)))
+        problems = tuple(messages_ja(checked.problems))
         return Next("mapping", "直すことがあります", title, problems=problems, button=_TO_CHECK, url=url)
-    words = f"{people:,}件すべてのSMSと専用ページを組み立てて調べました。{_look_at(checked['warnings'])}"
+    words = f"{people:,}件すべてのSMSと専用ページを組み立てて調べました。{_look_at(checked.warnings)}"
     return Next("done", "完了", "送信できます", words=words, button=_TO_CHECK, url=url)
 
 

@@ -61,7 +61,7 @@ def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
     campaign = _waiting(campaign_id)
     _refuse(refusals(campaign, user_id, role))
     checked = preflight.current(campaign)
-    if checked is None or checked["digest"] != campaign.asked_digest:
+    if checked is None or checked.digest != campaign.asked_digest:
         _back(campaign, "system", {"reason": "approval_void"})
         campaign.returned_reason, campaign.returned_by = _VOID, None
         db.session.commit()

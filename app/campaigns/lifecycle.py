@@ -96,9 +96,8 @@ def people_count(campaign_id: int) -> int:
 
 def people_of(campaign: Campaign) -> int:
     """Return the number of the campaign's recipients: as checked where it is launched, else counted."""
-    if campaign.launched_at is not None and campaign.rehearsal:
-        return int(campaign.rehearsal["people"])
-    return people_count(campaign.id)
+    checked = preflight.last(campaign) if campaign.launched_at is not None else None
+    return checked.people if checked else people_count(campaign.id)
 
 
 def content_locked(campaign: Campaign) -> bool:
@@ -166,7 +165,7 @@ def missing(campaign: Campaign) -> list[Missing]:
         # a check that was made is void once anything it looked at has changed
         found.append(Missing("check", _CHECK_VOID() if campaign.rehearsal else _NOT_CHECKED()))
     else:
-        found += [Missing("check", problem) for problem in preflight.problems_of(checked)]
+        found += [Missing("check", problem) for problem in checked.problems]
     return found
 
 
@@ -253,7 +252,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
         raise Refused(_ALREADY.get(CampaignState(campaign.state), _BEGUN)())
     problems = [item.problem for item in missing(campaign)]
     checked = preflight.current(campaign)
-    if checked is not None and checked["digest"] != digest:
+    if checked is not None and checked.digest != digest:
         problems.append(_OTHER_CHECK())
     problems += missing_contract(campaign)
     if problems:

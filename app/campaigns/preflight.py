@@ -7,10 +7,10 @@ can be launched.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Row, select
 
@@ -18,7 +18,7 @@ from app import links
 from app.accounts import sms_contract
 from app.campaigns import duplicates, rendering, template
 from app.campaigns.question_strength import weak
-from app.campaigns.short_forms import ShortForms
+from app.campaigns.short_forms import Offer, ShortForms
 from app.campaigns.sms_length import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.db import Executor
@@ -76,12 +76,22 @@ _NOBODY = Kind("list_empty", "送信先がありません。名簿を取り込�
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class NamedRow:
+    """A person of whom something is told: where in the list they stand, and whether nothing can be sent to them so."""
+
+    id: int
+    where: str
+    told: list[str] = field(default_factory=list)
+    stops: bool = False
+
+
+@dataclass(slots=True)
+class Preflight:
     """The findings of the check. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
-    are the different phone numbers of its `people`. `rows` name the first people of whom something is told, those
-    first who keep it from being sent: `id`, `where` each stands in the list, and what is `told`.
+    are the different phone numbers of its `people`, 0 for a check made before they were counted. `rows` name the first
+    people of whom something is told, those first who keep it from being sent.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
     reminder's text is measured by it. `short_forms` are those that would make every SMS fit.
     """
@@ -95,11 +105,25 @@ class Rehearsal:
     longest_recipient_id: int | None = None
     first_recipient_id: int | None = None
     too_long: int = 0
-    short_forms: list[dict[str, Any]] = field(default_factory=list)
+    short_forms: list[Offer] = field(default_factory=list)
     columns: dict[str, int] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[NamedRow] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read a check as `to_json` wrote it, today or before an upgrade: fields may be missing, or no longer known."""
+        known = {item.name for item in fields(cls)}
+        read = cls(**{"digest": "", **{name: value for name, value in stored.items() if name in known}})
+        read.rows = [NamedRow(**row) for row in stored.get("rows", ())]
+        read.problems = [Problem.from_json(problem) for problem in stored.get("problems", ())]
+        read.short_forms = [Offer(**offer) for offer in stored.get("short_forms", ())]
+        return read
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as it is stored with the campaign."""
+        return {**asdict(self), "problems": [problem.to_json() for problem in self.problems]}
 
 
 @dataclass(slots=True)
@@ -123,16 +147,16 @@ class _Found:
     not_payable_named: list[str] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     longest: dict[str, int] = field(default_factory=dict)
-    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[int, NamedRow] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
 
     def name(self, row: Row[Any], kind: str, words: str, *, stops: bool = False) -> None:
         """Keep what is told of a row, of each kind for the first few rows; `stops` where it can't be sent so."""
         self.kinds[kind] += 1
         if self.kinds[kind] <= _NAMED:
-            kept = self.rows.setdefault(row.id, {"id": row.id, "where": _where(row), "told": [], "stops": False})
-            kept["told"].append(words)
-            kept["stops"] = kept["stops"] or stops
+            kept = self.rows.setdefault(row.id, NamedRow(row.id, _where(row)))
+            kept.told.append(words)
+            kept.stops = kept.stops or stops
 
 
 def digest(campaign: Campaign) -> str:
@@ -161,23 +185,24 @@ def sms_route(account: SmsAccount) -> list[object]:
     return [account.id, *sms_contract(account).values(), account.sender]
 
 
-def current(campaign: Campaign) -> dict[str, Any] | None:
+def last(campaign: Campaign) -> Preflight | None:
+    """Return the last check that was stored, whatever has changed since; None where there was none."""
+    return Preflight.from_json(campaign.rehearsal) if campaign.rehearsal else None
+
+
+def current(campaign: Campaign) -> Preflight | None:
     """Return the last check if nothing has changed since, else None."""
-    stored = campaign.rehearsal
-    return stored if stored and stored["digest"] == digest(campaign) else None
-
-
-def problems_of(checked: Mapping[str, Any]) -> list[Problem]:
-    """Return what a stored check found that stops the launch."""
-    return [Problem.from_json(stored) for stored in checked["problems"]]
+    checked = last(campaign)
+    return checked if checked and checked.digest == digest(campaign) else None
 
 
 def company(campaign: Campaign) -> str:
     """Return the company's name as a launched campaign's SMS bear it: the one that was checked."""
-    return (campaign.rehearsal or {}).get("company") or campaign.tenant.name
+    checked = last(campaign)
+    return (checked.company if checked else "") or campaign.tenant.name
 
 
-def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_rows: int = PAGE_ROWS) -> Rehearsal:
+def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_rows: int = PAGE_ROWS) -> Preflight:
     """Render every row of a draft, store what was found with the campaign, and return it. Commits.
 
     `go_on` is called after each `page_rows` people; what it raises ends the check.
@@ -187,7 +212,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     says so.
     """
     campaign = _locked(campaign_id)
-    result = Rehearsal(digest=digest(campaign), company=campaign.tenant.name)
+    result = Preflight(digest=digest(campaign), company=campaign.tenant.name)
     fits = campaign.state == CampaignState.DRAFT
     db.session.rollback()
     if not fits:
@@ -202,7 +227,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     if result.people > result.numbers:
         for row in duplicates.first_with_one_number(campaign_id, _NAMED):
             found.name(row, "twice", "この名簿のほかの行と同じ電話番号です。")
-    result.rows = sorted(found.rows.values(), key=lambda row: (not row["stops"], row["id"]))[:_ROWS_NAMED]
+    result.rows = sorted(found.rows.values(), key=lambda row: (not row.stops, row.id))[:_ROWS_NAMED]
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
         duplicates.warnings(campaign, result.people - result.numbers)
@@ -217,13 +242,9 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
         db.session.rollback()
         result.problems = [changed]
         return result
-    campaign.rehearsal, campaign.check_due_at = _stored(result), None
+    campaign.rehearsal, campaign.check_due_at = result.to_json(), None
     db.session.commit()
     return result
-
-
-def _stored(result: Rehearsal) -> dict[str, Any]:
-    return {**asdict(result), "problems": [problem.to_json() for problem in result.problems]}
 
 
 def _locked(campaign_id: int) -> Campaign:
@@ -255,7 +276,7 @@ def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object], pag
         go_on()
 
 
-def _rehearse_one(campaign: Campaign, row: Row[Any], result: Rehearsal, found: _Found) -> None:
+def _rehearse_one(campaign: Campaign, row: Row[Any], result: Preflight, found: _Found) -> None:
     result.people += 1
     result.first_recipient_id = result.first_recipient_id or row.id
     fields = rendering.open_fields(row.tenant_id, row.id, row.fields_sealed)
@@ -334,8 +355,12 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[Problem]:
     found = template.problems(sms_text, needs_link=True)
     if found:
         return found
-    columns = (campaign.rehearsal or {}).get("columns", {})
-    longest = {**columns, template.LINK: links.length(), template.COMPANY: units(company(campaign))}
+    checked = last(campaign)
+    longest = {
+        **(checked.columns if checked else {}),
+        template.LINK: links.length(),
+        template.COMPANY: units(company(campaign)),
+    }
     try:
         length = template.widest(sms_text, longest)
     except MissingField as missing:
@@ -355,7 +380,7 @@ def text_problems(campaign: Campaign) -> list[Problem]:
     return [problem.within(heading, text=name) for heading, name, found in texts for problem in found]
 
 
-def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[Problem]:
+def _row_problems(campaign: Campaign, result: Preflight, found: _Found) -> list[Problem]:
     problems = []
     if result.too_long:
         more = "など" if result.too_long > len(found.too_long) else ""
@@ -374,7 +399,7 @@ def _row_problems(campaign: Campaign, result: Rehearsal, found: _Found) -> list[
     return problems
 
 
-def _warnings(campaign: Campaign, result: Rehearsal, found: _Found) -> list[str]:
+def _warnings(campaign: Campaign, result: Preflight, found: _Found) -> list[str]:
     warnings = []
     written = set(hard_to_show(campaign.sms_text))
     if written:

@@ -7,7 +7,6 @@ stand as it is, so that with お客様 in the place of longer ones every SMS fit
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.campaigns import template
 from app.campaigns.sms_length import LIMIT, flatten, units
@@ -26,6 +25,19 @@ class _Name:
     lengths: Counter[int] = field(default_factory=Counter)
     most: int | None = None
     helps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A short form that makes every SMS fit: of the field `name`, where it has more than `most` letters.
+
+    It is for so many `people`; `ids` are the first of those whose SMS is too long.
+    """
+
+    name: str
+    most: int
+    people: int
+    ids: list[int]
 
 
 class ShortForms:
@@ -53,15 +65,15 @@ class ShortForms:
                 seen.most = room if seen.most is None else min(room, seen.most)
                 seen.helps = units(render(seen.shortened)) <= LIMIT
 
-    def offers(self) -> list[dict[str, Any]]:
-        """Return the short forms that make every SMS fit: `name`, `most` letters, how many `people` it is for."""
+    def offers(self) -> list[Offer]:
+        """Return the short forms that make every SMS fit."""
         return [
-            {
-                "name": name,
-                "most": seen.most,
-                "people": sum(count for letters, count in seen.lengths.items() if letters > seen.most),
-                "ids": self._people,
-            }
+            Offer(
+                name=name,
+                most=seen.most,
+                people=sum(count for letters, count in seen.lengths.items() if letters > seen.most),
+                ids=self._people,
+            )
             for name, seen in self._names.items()
             # whoever fits and gets the words must not get longer by them
             if seen.helps and seen.most is not None and seen.most >= units(WORDS)

@@ -15,12 +15,12 @@ def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
     """Write the short form that the check offers for a name into the SMS. Raises Refused. Commits."""
     campaign = lifecycle.locked(campaign_id)
     checked = preflight.current(campaign) if not lifecycle.content_locked(campaign) else None
-    offers = checked.get("short_forms", []) if checked else []
-    offer = next((offer for offer in offers if offer["name"] == name), None)
+    offers = checked.short_forms if checked else []
+    offer = next((offer for offer in offers if offer.name == name), None)
     if offer is None:
         db.session.rollback()
         raise Refused(_NOT_OFFERED())
-    campaign.sms_text = template.shorten(campaign.sms_text, name, offer["most"], short_forms.WORDS)
+    campaign.sms_text = template.shorten(campaign.sms_text, name, offer.most, short_forms.WORDS)
     lifecycle.touch(campaign)
     tenant_id = campaign.tenant_id
     audit.record(

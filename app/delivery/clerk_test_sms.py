@@ -158,9 +158,9 @@ def _problems(campaign: Campaign) -> list[Problem]:
     checked = preflight.current(campaign)
     if checked is None:
         return [_UNCHECKED()]
-    if checked["problems"]:
+    if checked.problems:
         # what may not be sent to anybody isn't sent to the clerk
-        return [_CHECK_FAILED(), *preflight.problems_of(checked)]
+        return [_CHECK_FAILED(), *checked.problems]
     found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
     now = datetime.now(UTC)
     # a number typed wrong is somebody's who sleeps at night
@@ -180,8 +180,8 @@ def _problems(campaign: Campaign) -> list[Problem]:
 
 def _body(campaign: Campaign) -> str:
     """Write the longest message of the list, without its details and its link."""
-    checked = campaign.rehearsal or {}
-    person = db.session.get_one(Recipient, checked["longest_recipient_id"])
+    checked = preflight.last(campaign)
+    person = db.session.get_one(Recipient, checked.longest_recipient_id if checked else None)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     hidden = {name: "".join("○" if char.isalnum() else char for char in value) for name, value in fields.items()}
     return rendering.sms_text(campaign.sms_text, campaign.tenant.name, hidden, links.trial_address())

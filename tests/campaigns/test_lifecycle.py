@@ -273,3 +273,15 @@ def test_a_check_covers_the_contract_and_no_token(campaign: Campaign, change: st
     db.session.commit()
     db.session.expire_all()
     assert (preflight.current(campaign) is None) == void
+
+
+def test_a_check_is_read_as_it_was_stored(campaign: Campaign) -> None:
+    found = preflight.rehearse(campaign.id)
+    db.session.expire_all()
+    assert preflight.last(campaign) == found
+
+
+def test_a_check_from_before_an_upgrade_can_be_read() -> None:
+    """It may lack what is stored now, and hold what no longer is."""
+    read = preflight.Preflight.from_json({"people": 3, "rows_seen": 3})
+    assert (read.people, read.numbers, read.rows, read.problems) == (3, 0, [], [])
