@@ -3,9 +3,7 @@
 from app import queues, tenancy
 from app.campaigns import bulk_operations, lifecycle, ordered_checks
 from app.tenancy import time_limits
-
-# then others that wait on the queue have their turn; seconds
-_BULK_TURN_S = 10
+from app.work_budget import SHORT_SHIFT_S
 
 
 def start(tenant_id: int, campaign_id: int) -> None:
@@ -14,10 +12,10 @@ def start(tenant_id: int, campaign_id: int) -> None:
         lifecycle.start(campaign_id)
 
 
-def run_bulk_operation(tenant_id: int, campaign_id: int, *, for_s: float = _BULK_TURN_S) -> None:
-    """Go on for so many seconds with what moves a campaign's people."""
+def run_bulk_operation(tenant_id: int, campaign_id: int, *, shift_s: float = SHORT_SHIFT_S) -> None:
+    """Go on with what moves a campaign's people; after `shift_s` another job does."""
     with tenancy.tenant(tenant_id):
-        if not bulk_operations.run(campaign_id, for_s=for_s):
+        if not bulk_operations.run(campaign_id, shift_s=shift_s):
             queues.enqueue("jobs.campaigns.run_bulk_operation", tenant_id, campaign_id)
 
 

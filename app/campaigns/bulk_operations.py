@@ -6,7 +6,7 @@ here: someone moved twice or passed over when a job dies (a step is whole or not
 the sweep brings the job back), two waves of one campaign at once, a lock held for longer than a step.
 """
 
-import time
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from app.states import release, result_codes
 from app.states.reached import reached
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, PageState, PaymentState, SmsState
+from app.work_budget import WorkBudget
 
 _UNDER_WAY = Kind(
     "bulk_operation_running",
@@ -153,11 +154,11 @@ def problems(campaign_id: int) -> list[Problem]:
     return [_UNDER_WAY()]
 
 
-def run(campaign_id: int, *, for_s: float | None = None) -> bool:
-    """Take steps until the campaign's wave is done, or `for_s` seconds; say whether it is done. Safe to run twice."""
-    until = None if for_s is None else time.monotonic() + for_s
+def run(campaign_id: int, *, shift_s: float = math.inf) -> bool:
+    """Take steps until the campaign's wave is done, or `shift_s` seconds; say whether it is done. Safe to run twice."""
+    budget = WorkBudget(shift_s)
     while _step(campaign_id):
-        if until is not None and time.monotonic() > until:
+        if budget.is_spent:
             return False
     with tenancy.transaction() as connection:
         complete_if_done(connection, campaign_id)

@@ -4,29 +4,26 @@ So a campaign of ten people waits for one turn of a campaign of a million, not f
 a worker that finds more than it can do wakes another.
 """
 
-import time
 from collections.abc import Sequence
 
 from app import queues, tenancy
 from app.delivery import leases, shutdown, worker
 from app.delivery.leases import SliceLease
 from app.setback import doubt
-
-# A job ends after so long, seconds, and another goes on: RQ counts jobs, not turns, as signs of life.
-_SHIFT_S = 30.0
+from app.work_budget import SHIFT_S, WorkBudget
 
 
-def serve(*, shift_s: float = _SHIFT_S) -> None:
-    """Serve one turn after the other until nothing is due, the shift is over, or the process is asked to end."""
-    ends = time.monotonic() + shift_s
+def serve(*, shift_s: float = SHIFT_S) -> None:
+    """Serve one turn after the other until nothing is due, `shift_s` are over, or the process is asked to end."""
+    budget = WorkBudget(shift_s)
     if not _clear():
         return
 
     def next_lease(full: Sequence[int]) -> SliceLease | None:
         return None if shutdown.asked.is_set() or doubt.arose() else _lease(full)
 
-    worker.serve(next_lease, ends=ends)
-    if time.monotonic() >= ends:
+    worker.serve(next_lease, budget)
+    if budget.is_spent:
         queues.enqueue("jobs.delivery.send", once=True)
 
 

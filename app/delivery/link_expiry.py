@@ -6,7 +6,6 @@ looked at when the next link of its people ends. Can't happen here: a link ended
 waits for an SMS (it brings a new one) or is at the payment provider.
 """
 
-import time
 from collections.abc import Sequence
 
 from sqlalchemy import text
@@ -16,11 +15,10 @@ from app.delivery import shutdown
 from app.delivery.leases import LINKS_S, Range
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, PageState
+from app.work_budget import SHIFT_S, WorkBudget
 
 # people moved in one transaction
 _STEP_ROWS = 1_000
-# A job ends after so long, seconds, and the next sweep goes on: others' receipts wait on the same queue.
-_SHIFT_S = 30.0
 # how soon to look again at who keeps an ended link for now
 _KEPT_S = 3600
 
@@ -31,13 +29,16 @@ _LINKS = """
 _KEPT = "(r.sms_state IN ('draft', 'queued', 'sending') OR r.payment_state IN ('started', 'pending'))"
 
 
-def expire_links(tenant_id: int, *, step_rows: int = _STEP_ROWS, shift_s: float = _SHIFT_S) -> None:
-    """Let the tenant's people stand as expired whose link is over. Commits step by step."""
-    ends = time.monotonic() + shift_s
+def expire_links(tenant_id: int, *, step_rows: int = _STEP_ROWS, shift_s: float = SHIFT_S) -> None:
+    """Let the tenant's people stand as expired whose link is over. Commits step by step.
+
+    After `shift_s` the next sweep goes on: others' receipts wait on the same queue.
+    """
+    budget = WorkBudget(shift_s)
     for part in _due(tenant_id):
         after_id: int | None = part.first_id - 1
         while after_id is not None:
-            if shutdown.asked.is_set() or time.monotonic() >= ends:
+            if shutdown.asked.is_set() or budget.is_spent:
                 return
             after_id = _step(part, after_id, step_rows)
         _rearm(part)

@@ -10,7 +10,6 @@ A fault in one turn is that turn's alone: where PostgreSQL ended its transaction
 done once more, and after that the slice is given back and the others go on.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +32,7 @@ from app.providers.curl import Engine
 from app.providers.http import Answer, Request
 from app.tenancy import time_limits
 from app.vault import CannotOpen
+from app.work_budget import WorkBudget
 
 # How soon it is asked again whether another turn is due, while answers are awaited, seconds.
 _ASK_AGAIN_S = 1.0
@@ -48,23 +48,23 @@ _Call = tuple[Lane, Claim]
 NextLease = Callable[[Sequence[int]], SliceLease | None]
 
 
-def serve(next_lease: NextLease, *, ends: float = math.inf) -> None:
+def serve(next_lease: NextLease, budget: WorkBudget | None = None) -> None:
     """Serve the slices that `next_lease` gives, until it gives none and each person is recorded. No scope may be open.
 
-    `next_lease` is called in another thread, with this one's context. From `ends` on (`time.monotonic()`) no account
-    begins another turn while one of its own is awaited, and the shift is over with the last of those. Raises whatever
-    went wrong in either thread or in a turn, after everything that can be recorded is.
+    `next_lease` is called in another thread, with this one's context. Once `budget` is spent no account begins
+    another turn while one of its own is awaited, and the shift is over with the last of those. Raises whatever went
+    wrong in either thread or in a turn, after everything that can be recorded is.
     """
     with time_limits.of(time_limits.SENDING):
-        _Shift(next_lease, ends).run()
+        _Shift(next_lease, budget or WorkBudget()).run()
 
 
 class _Shift:
     """A worker's turns, over one set of connections."""
 
-    def __init__(self, next_lease: NextLease, ends: float) -> None:
+    def __init__(self, next_lease: NextLease, budget: WorkBudget) -> None:
         self._next_lease = next_lease
-        self._ends = ends
+        self._budget = budget
         self._lanes = Lanes(settings().send_connections)
         self._ask_at = 0.0
         self._began = False
@@ -166,17 +166,15 @@ class _Shift:
 
     def _may_begin(self) -> bool:
         """Return whether to look for another turn: none gets on with its sending, and there is room and time."""
-        now = time.monotonic()
-        if now < self._ask_at or len(self._lanes) >= MOST_TURNS or any(lane.flows for lane in self._lanes):
+        if time.monotonic() < self._ask_at or len(self._lanes) >= MOST_TURNS or any(lane.flows for lane in self._lanes):
             return False
-        if now < self._ends or not self._began:
+        if not self._budget.is_spent or not self._began:
             return True
-        return bool(self._lanes) and now < self._ends + _OVERTIME_S
+        return bool(self._lanes) and self._budget.left_s > -_OVERTIME_S
 
     def _begin(self) -> bool:
         """Lease the next slice and begin its turn, if it has one now; return whether there was a slice."""
-        over = time.monotonic() >= self._ends
-        full = {lane.account_id for lane in self._lanes} if over else self._lanes.full()
+        full = {lane.account_id for lane in self._lanes} if self._budget.is_spent else self._lanes.full()
         try:
             lease = self._next_lease(sorted(full))
             self._began = True

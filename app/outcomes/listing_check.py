@@ -9,7 +9,6 @@ for the whole, a list of before for today's, one that lacks what the carrier is 
 One list serves all messages of a slice and an account. A message that its carrier lists nowhere can't be seen.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from app.providers.http import Response
 from app.providers.sms.base import Left, Report, first_of
 from app.setback import recognise
 from app.setback.provider_listing import Asked, on_record
+from app.work_budget import WorkBudget
 
 # how far the clocks may be apart beyond what the witnesses show, and how long an accepted request may have taken
 _SKEW = timedelta(seconds=60)
@@ -124,7 +124,7 @@ class Listing:
     def _read(self) -> _Read:
         """Read the witnesses' seconds first, then all the times in which messages of ours can have been accepted."""
         read = _Read()
-        self._ends = time.monotonic() + _ASKING_S
+        self._budget = WorkBudget(_ASKING_S)
         assert self._account.contract is not None  # noqa: S101 - it was opened with it
         identity = self._account.contract.identity
         with tenancy.transaction() as connection:
@@ -207,8 +207,7 @@ class Listing:
         while left and not self.wait_s:
             number += 1
             asked_for += len(left)
-            for_s = self._ends - time.monotonic()
-            if asked_for > _MOST_PAGES or for_s <= 0:
+            if asked_for > _MOST_PAGES or self._budget.is_spent:
                 return pages
             requests = {part: provider.sent_between(opened, part.start, part.end, number) for part in left}
 
@@ -223,7 +222,7 @@ class Listing:
                 {part: one for part, one in requests.items() if one is not None},
                 more,
                 what="lookup",
-                for_s=for_s,
+                budget=self._budget,
             )
             self.wait_s = asked.wait_s
             pages.whole |= {part for part, has_more in asked.found.items() if not has_more}

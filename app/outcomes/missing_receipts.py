@@ -5,7 +5,6 @@ made due early (`ask_before`). An SMS that was accepted once is never sent again
 docs/adr/0005-missing-receipts.md.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from app.states.reached import reached
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
 from app.vault import CannotOpen
+from app.work_budget import SHIFT_S, WorkBudget
 
 AFTER = timedelta(hours=72)
 
@@ -43,8 +43,6 @@ _BATCH_ROWS = 500
 # how long an account may be asked in one go, and longer than that takes: how long a slice is held; seconds
 _ASKING_S = 20.0
 _LEASE_S = 120
-# A job ends after so long, seconds, and another goes on: others' receipts wait on the same queue.
-_SHIFT_S = 30.0
 
 _REACHED = in_text(reached, aliased(Recipient, name="r"))
 _SILENT = f"""
@@ -93,11 +91,11 @@ class _Answers:
     wait_s: float = 0.0
 
 
-def poll(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = _SHIFT_S) -> None:
+def poll(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = SHIFT_S) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
-    ends = time.monotonic() + shift_s
+    budget = WorkBudget(shift_s)  # others' receipts wait on the same queue
     while not shutdown.asked.is_set():
-        if time.monotonic() >= ends:
+        if budget.is_spent:
             queues.enqueue("jobs.outcomes.poll", tenant_id, once=True)
             return
         part = _take()
@@ -209,7 +207,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
             return report
 
         wanted = {item: request for item, request in requests.items() if request is not None}
-        asked = ask_account(account_id, wanted, read, what="detail", for_s=_ASKING_S)
+        asked = ask_account(account_id, wanted, read, what="detail", budget=WorkBudget(_ASKING_S))
         answers.found |= asked.found
         answers.unasked |= asked.skipped
         answers.wait_s = max(answers.wait_s, asked.wait_s)

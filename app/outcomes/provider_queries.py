@@ -5,7 +5,6 @@ on: the rest of the questions wait, and so do those of every other job and worke
 A wish, and a refusal of all that was asked, are kept with the account, so that screens tell of them.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -18,6 +17,7 @@ from app.delivery.account_waits import WORTH_TELLING_S
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request, Response, wish_s
 from app.providers.sms.base import UnclearAnswer
+from app.work_budget import WorkBudget
 
 _AT_ONCE = 16  # a provider's read calls are for looking, not for load
 # after so many in a row without any answer the rest is not asked: a provider that hangs holds nobody else up
@@ -56,7 +56,7 @@ def ask_account(
     read: Callable[[K, Response], T],
     *,
     what: What,
-    for_s: float | None = None,
+    budget: WorkBudget | None = None,
 ) -> Asked[K, T]:
     """Ask as `ask` does, unless the account is to be left alone; remember for everybody how long it then is.
 
@@ -67,7 +67,7 @@ def ask_account(
     wait_s, refused = _standing(account_id)
     if wait_s > 0:
         return Asked({}, silent=False, wait_s=wait_s, skipped=frozenset(requests))
-    asked = ask(requests, read, for_s=for_s)
+    asked = ask(requests, read, budget=budget)
     if asked.wait_s:
         leave_alone(account_id, asked.wait_s, wished=asked.wished)
     if asked.refusal and not refused:
@@ -122,14 +122,15 @@ def _keep_refusal(account_id: int, what: str, code: str) -> None:
         )
 
 
-def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T], *, for_s: float | None = None) -> Asked[K, T]:
+def ask(
+    requests: Mapping[K, Request], read: Callable[[K, Response], T], *, budget: WorkBudget | None = None
+) -> Asked[K, T]:
     """Send the requests and read each answer; what failed or can't be read is not in what comes back.
 
-    After `for_s` seconds, where that is given, no further question leaves.
+    Once `budget` is spent, where one is given, no further question leaves.
     """
     found: dict[K, T] = {}
     skipped: set[K] = set()
-    ends = None if for_s is None else time.monotonic() + for_s
     unanswered = refused = 0
     wait_s = 0.0
     answered_any, refusal = False, ""
@@ -155,7 +156,7 @@ def ask(requests: Mapping[K, Request], read: Callable[[K, Response], T], *, for_
             refusal = str(unclear) if is_refusal else refusal
 
     def may_ask(_key: K) -> bool:
-        if ends is not None and time.monotonic() >= ends:
+        if budget is not None and budget.is_spent:
             return False
         return not wait_s and unanswered < _SILENT and refused < _SILENT and not shutdown.asked.is_set()
 

@@ -5,7 +5,6 @@ receipt that names no attempt of ours, or can't be read at all, is kept with a w
 be answered now, or that is ahead of what the provider itself says, is tried again (`app.outcomes.receipt_queue`).
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from app.providers.sms.base import Report, ReportState, UnclearAnswer
 from app.states.vocabulary import SmsState
 from app.tenancy import lookup
 from app.vault import CannotOpen, Place
+from app.work_budget import SHORT_SHIFT_S, WorkBudget
 
 BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
 
@@ -37,7 +37,6 @@ _BATCH_ROWS = 200
 _RETRIED = 12
 _NEW_TIMEOUT_S = 5.0
 _ASKING_S = 20.0
-_SHIFT_S = 10.0
 # so long a message that the provider told of may be missing from its own answers before its receipt is put aside
 _PATIENCE = timedelta(days=1)
 # so long a receipt may be ahead of the provider's own answer; then `app.outcomes.missing_receipts` asks
@@ -100,12 +99,12 @@ def keep(account_id: int, key: str, body: bytes) -> bool:
     return True
 
 
-def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = _SHIFT_S) -> None:
+def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = SHORT_SHIFT_S) -> None:
     """Apply the tenant's receipts that are due, account by account; what can't be settled now is due later.
 
     After a shift another job goes on: of a large campaign receipts come for hours, and others wait for this worker.
     """
-    ends = time.monotonic() + shift_s
+    budget = WorkBudget(shift_s)
     while found := receipt_queue.accounts():
         worked = False
         for account_id in found:
@@ -117,7 +116,7 @@ def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: flo
                 if account and batch:
                     _work(tenant_id, account, batch, tried=tried)
                     worked = True
-                if time.monotonic() >= ends:
+                if budget.is_spent:
                     queues.enqueue(_JOB, tenant_id, once=True)
                     return
         if not worked:  # another worker has them
@@ -218,7 +217,7 @@ def _fetch(
             raise UnclearAnswer("mismatch")
         return report
 
-    asked = provider_queries.ask_account(account.id, requests, read, what="detail", for_s=_ASKING_S)
+    asked = provider_queries.ask_account(account.id, requests, read, what="detail", budget=WorkBudget(_ASKING_S))
     verdict.wait_s = asked.wait_s
     for item, found in pushed.items():
         wanted = [report.provider_id for report in found]

@@ -31,12 +31,11 @@ from app.states import reached, result_codes
 from app.states.transitions import Step, move, move_campaign, note
 from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
+from app.work_budget import SHIFT_S, WorkBudget
 
 _FIRST = 16
 _CHUNK = 500
 _QUICK_S = 0.1
-# A job ends after so long, seconds, and another goes on: others wait on the same queue, of other companies too.
-_SHIFT_S = 30.0
 # how much rarer than its age a message is asked about again
 _RARER = 8
 _LONGEST_WAIT = timedelta(hours=1)
@@ -54,14 +53,14 @@ _EARLIER = f"""
 _log = structlog.get_logger()
 
 
-def reconcile(*, shift_s: float = _SHIFT_S) -> None:
+def reconcile(*, shift_s: float = SHIFT_S) -> None:
     """Look after the tenant's slices that want it: take over from dead workers, ask about what is unknown."""
-    ends = time.monotonic() + shift_s
+    budget = WorkBudget(shift_s)  # others wait on the same queue, of other companies too
     retry_due.wake()
     _revive_stalled()
     while not shutdown.asked.is_set() and (part := leases.to_check()):
-        _check(part, ends)
-        if time.monotonic() >= ends:
+        _check(part, budget)
+        if budget.is_spent:
             queues.enqueue("jobs.outcomes.reconcile", part.tenant_id, once=True)
             return
 
@@ -78,10 +77,10 @@ def next_question(item: Open) -> datetime:
     return max(settled_at, asked_at + absence.gap()) if asked_at < settled_at else asked_at + wait
 
 
-def _check(part: Range, ends: float) -> None:
+def _check(part: Range, budget: WorkBudget) -> None:
     """Ask about every unknown message of a slice that is due, then say when to look at the slice again.
 
-    From `ends` on (`time.monotonic()`) nobody else is asked about: other slices, of other accounts, go first.
+    Once `budget` is spent nobody else is asked about: other slices, of other accounts, go first.
     """
     with tenancy.transaction() as connection:
         _spare_reached(connection, part)
@@ -90,7 +89,7 @@ def _check(part: Range, ends: float) -> None:
     rests_until: dict[int, datetime] = {}
     for account_id, mine in waiting.items():
         due = [item for item in mine if next_question(item) <= now]
-        again, wait_s = _ask(part, account_id, due, now, ends)
+        again, wait_s = _ask(part, account_id, due, now, budget)
         requeued += again
         rests_until[account_id] = now + timedelta(seconds=wait_s)
     with tenancy.transaction() as connection:
@@ -122,7 +121,7 @@ def _spare_reached(connection: Connection, part: Range) -> None:
     reached.spare(connection, among, values, at=datetime.now(UTC))
 
 
-def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: float) -> tuple[int, float]:
+def _ask(part: Range, account_id: int, due: list[Open], at: datetime, budget: WorkBudget) -> tuple[int, float]:
     """Ask about one account's messages that are due `at` a time of the database's clock.
 
     Return how many will be sent again, and how long the account is left alone, seconds.
@@ -148,10 +147,10 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, ends: floa
         listing.weigh(looked, now)
         requeued += _settle(part, asked, looked, now)
         unproven += looked.unproven
-        if looked.wait_s or (asked and not looked.found and not looked.empty) or time.monotonic() >= ends:
+        if looked.wait_s or (asked and not looked.found and not looked.empty) or budget.is_spent:
             return requeued, looked.wait_s
         # as many as are answered by then, at this pace
-        many = int(len(chunk) * (ends - time.monotonic()) / max(time.monotonic() - began, _QUICK_S))
+        many = int(len(chunk) * budget.left_s / max(time.monotonic() - began, _QUICK_S))
         size = max(_FIRST, min(_CHUNK, many))
         chunk, rest = rest[:size], rest[size:]
     witness.serve(part.campaign_id, account_id, unproven)

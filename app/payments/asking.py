@@ -5,7 +5,6 @@ asking about one payment at once; a payment that can't be answered delaying anot
 provider; a transaction open while a provider is asked; an account asked on whose provider wishes to be left alone.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -28,9 +27,8 @@ from app.payments.gateway import LEFT_ALONE, NoAnswer
 from app.states.transitions import move_attempt
 from app.states.vocabulary import PaymentAttemptState
 from app.vault import CannotOpen
+from app.work_budget import SHORT_SHIFT_S, WorkBudget
 
-# a job begins questions for so long, seconds, then another goes on: others wait for this worker too
-_SHIFT_S = 10.0
 # so many questions at once: as long as one answer is awaited, others come
 _AT_ONCE = 4
 # a worker that dies while it asks holds its payment for so long, seconds: longer than the questions about one can take
@@ -78,11 +76,11 @@ def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False, at_
 
     The tenant's scope must be open. Ends after a shift, or once `stopping` says so, with the answers under way.
     """
-    until = time.monotonic() + _SHIFT_S
+    budget = WorkBudget(SHORT_SHIFT_S)
     answered = 0
     busy: set[Future[bool]] = set()
     with ThreadPoolExecutor(at_once) as hands:
-        while not stopping() and time.monotonic() < until:
+        while not stopping() and not budget.is_spent:
             claim = _claim(tenant_id) if len(busy) < at_once else None
             if claim is not None:
                 busy.add(hands.submit(copy_context().run, _ask, claim))

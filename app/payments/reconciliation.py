@@ -6,8 +6,6 @@ a state changed by a list, which only says where to ask; a charge of the contrac
 ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
 """
 
-import math
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -35,6 +33,7 @@ from app.setback import doubt
 from app.states.vocabulary import PaymentAttemptState
 from app.tenancy import lookup
 from app.values.japan_time import TOKYO
+from app.work_budget import WorkBudget
 
 # Each night looks at yesterday, and again at days whose money may have moved since: paid late, given back, or missed
 # in a night without an answer.
@@ -109,13 +108,13 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
             {"tenant_id": tenant_id, "tonight": tonight},
         ).all()
     for account_id in account_ids:
-        until = time.monotonic() + _LONGEST.total_seconds()
+        budget = WorkBudget(_LONGEST.total_seconds())
         for back in _DAYS_BACK:
-            if time.monotonic() > until:
+            if budget.is_spent:
                 _log.error("reconciliation cut short", account_id=account_id, days_back=back)
                 break
-            compare_day(tenant_id, account_id, tonight - timedelta(days=back), until=until)
-        _ask_again(account_id, until)
+            compare_day(tenant_id, account_id, tonight - timedelta(days=back), budget=budget)
+        _ask_again(account_id, budget)
         with tenancy.transaction() as connection:
             connection.execute(
                 text("UPDATE payment_account SET compared_on = :tonight WHERE id = :id"),
@@ -123,7 +122,7 @@ def compare(tenant_id: int, now: datetime | None = None) -> None:
             )
 
 
-def _ask_again(account_id: int, until: float) -> None:
+def _ask_again(account_id: int, budget: WorkBudget) -> None:
     """Ask once a night about money that may move on without a word: given back lately, or contested."""
     with tenancy.transaction() as connection:
         payment_ids = connection.scalars(
@@ -136,7 +135,7 @@ def _ask_again(account_id: int, until: float) -> None:
         ).all()
     in_vain = 0
     for payment_id in payment_ids:
-        if in_vain >= _IN_VAIN or time.monotonic() > until:
+        if in_vain >= _IN_VAIN or budget.is_spent:
             return
         try:
             confirm(payment_id)
@@ -146,13 +145,14 @@ def _ask_again(account_id: int, until: float) -> None:
             in_vain += 0 if isinstance(fault, NoAnswer) and fault.final else 1
 
 
-def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = math.inf) -> None:
-    """Compare one contract's books of one day in Japan, no longer than `until`, by time.monotonic().
+def compare_day(tenant_id: int, account_id: int, day: date, *, budget: WorkBudget | None = None) -> None:
+    """Compare one contract's books of one day in Japan, within `budget`, where one is given.
 
     Where the provider lets several questions in a row wait in vain the rest is left to another night.
     """
+    budget = budget or WorkBudget()
     try:
-        listed = _compare_list(tenant_id, account_id, day, until)
+        listed = _compare_list(tenant_id, account_id, day, budget)
     except (NoAnswer, Unusable) as fault:
         _log.warning("reconciliation day failed", account_id=account_id, day=str(day), reason=str(fault))
         return
@@ -183,7 +183,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, until: float = ma
         ).all()
     in_vain = 0
     for row in ours:
-        if in_vain >= _IN_VAIN or time.monotonic() > until:
+        if in_vain >= _IN_VAIN or budget.is_spent:
             _log.warning("reconciliation day cut short", account_id=account_id, day=str(day))
             return
         try:
@@ -208,7 +208,7 @@ def _tell_missing(tenant_id: int, account_id: int, day: date, row: Row[Any]) -> 
     _tell(tenant_id, account_id, day, Kind.MISSING, found)
 
 
-def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> dict[str, bool] | None:
+def _compare_list(tenant_id: int, account_id: int, day: date, budget: WorkBudget) -> dict[str, bool] | None:
     """Compare what the provider lists of a day; return whether each reference it names has money, None without list.
 
     Raises NoAnswer, Unusable.
@@ -220,7 +220,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, until: float) -> d
     for charge in charges(provider, account_id, account, day):
         if charge.reference is None or references.parse_payment(charge.reference) is None:
             continue
-        if time.monotonic() > until:
+        if budget.is_spent:
             raise NoAnswer("cut short")
         # one reference may be listed twice, such as a page and its payment
         listed[charge.reference] = listed.get(charge.reference, False) or charge.status in _MONEY

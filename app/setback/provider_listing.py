@@ -5,7 +5,6 @@ a list taken for the whole, or another time's list for this one (the service's c
 that lacks what the database itself knows to be there; a transaction open while a service is asked.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from app.providers.http import Request, Response
 from app.providers.sms import PROVIDERS, base
 from app.providers.sms.base import Left, UnclearAnswer
 from app.vault import CannotOpen
+from app.work_budget import WorkBudget
 
 # a list that goes on for so long is not read to its end: a person looks into it
 _MOST_PAGES = 20_000
@@ -156,9 +156,9 @@ def on_record(
 def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:
     """Read a list to its end, by the service's clock."""
     found: dict[str, Left] = {}
-    ends = time.monotonic() + settings().listing_s
+    budget = WorkBudget(settings().listing_s)
     for number in range(1, _MOST_PAGES + 1):
-        if time.monotonic() >= ends:
+        if budget.is_spent:
             raise Unasked("too_slow")
         request = provider.sent_between(account, start, end, number)
         if request is None:

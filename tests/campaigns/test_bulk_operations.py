@@ -157,7 +157,7 @@ def test_giving_up_in_the_middle_of_a_launch_stops_it(campaign: Campaign) -> Non
 def test_a_turn_of_the_job_is_short_and_goes_on_later(campaign: Campaign) -> None:
     launch(campaign)
     queues.queue(queues.TRACKING).empty()
-    run_bulk_operation(campaign.tenant_id, campaign.id, for_s=0)
+    run_bulk_operation(campaign.tenant_id, campaign.id, shift_s=0)
     assert states() == {"queued": 3, "draft": 7}
     assert queues.waiting("jobs.campaigns.run_bulk_operation") == {(campaign.tenant_id, campaign.id)}
 

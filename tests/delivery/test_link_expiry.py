@@ -339,7 +339,7 @@ def test_a_job_ends_in_time_and_the_next_sweep_goes_on(sent: Launched, why: str)
     else:
         shutdown.asked.set()
         look(job)
-    shutdown.asked.clear()
+        shutdown.asked.clear()
     assert pages(job) == ["unopened"] * 3
     look(job)
     assert pages(job) == ["expired"] * 3

@@ -17,6 +17,7 @@ from app.payments.checkout import Outcome
 from app.payments.gateway import NoAnswer
 from app.providers.payments.base import ChargeStatus
 from app.values.japan_time import TOKYO
+from app.work_budget import WorkBudget
 from jobs import due
 from jobs import payments as jobs
 from sandbox.harness import Sandbox
@@ -241,7 +242,8 @@ def test_a_night_ends_in_the_midst_of_a_day_when_it_is_over(
     asked: list[int] = []
     monkeypatch.setattr(reconciliation, "confirm", asked.append)
     with app_scope(buyer):
-        reconciliation.compare_day(buyer.tenant_id, buyer.account_id, datetime.now(TOKYO).date(), until=0)
+        today = datetime.now(TOKYO).date()
+        reconciliation.compare_day(buyer.tenant_id, buyer.account_id, today, budget=WorkBudget(0.0))
     assert (asked, found(buyer)) == ([], [])
 
 
@@ -262,7 +264,7 @@ def test_each_night_is_due_once(buyer: Buyer, monkeypatch: pytest.MonkeyPatch) -
     assert row == (datetime.now(TOKYO).date(),)
     assert wanted() == []
     asked: list[int] = []
-    compare_day: Callable[..., None] = lambda *args, until: asked.append(args[1])  # noqa: ARG005, E731 - counts
+    compare_day: Callable[..., None] = lambda *args, budget: asked.append(args[1])  # noqa: ARG005, E731 - counts
     monkeypatch.setattr(reconciliation, "compare_day", compare_day)
     night(buyer, 0)
     assert asked == []
