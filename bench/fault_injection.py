@@ -108,17 +108,14 @@ def _watch_requests(fate: _Fate) -> None:
     """Inform `fate` of each request, just before its first byte leaves."""
     run = Engine.run
 
-    def running(engine: Any, source: Any, on_answer: Any, before_call: Any, on_skipped: Any) -> None:  # noqa: ANN401
-        asked: set[int] = set()
-
-        def before(key: Any) -> bool:  # noqa: ANN401 - the engine's caller's
-            may: bool = before_call(key)
-            if may and id(key) in asked:  # asked before it takes a connection, and once more as it leaves
+    def running(engine: Any, source: Any, on_answer: Any, *, may_send: Any, **more: Any) -> None:  # noqa: ANN401
+        def leaving(key: Any) -> bool:  # noqa: ANN401 - the engine's caller's
+            may: bool = may_send(key)
+            if may:
                 fate.passes("sending")
-            asked.add(id(key))
             return may
 
-        run(engine, source, on_answer, before, on_skipped)
+        run(engine, source, on_answer, may_send=leaving, **more)
 
     _replace(Engine, "run", running)
 

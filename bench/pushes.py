@@ -47,7 +47,13 @@ def push(url: str, rate: float, bodies: list[object]) -> dict[str, float]:
         failed += not (isinstance(answer, Response) and answer.status == 200)  # noqa: PLR2004 - HTTP's word for all is well
 
     with Engine[int](_AT_ONCE) as engine:
-        engine.run(due(), answered, before_call=lambda _number: True, on_skipped=lambda _number: None)
+        engine.run(
+            due(),
+            answered,
+            may_connect=lambda _number: True,
+            may_send=lambda _number: True,
+            on_skipped=lambda _number: None,
+        )
     return {"pushed": len(bodies) - failed, "failed": failed, "seconds": time.monotonic() - began}
 
 

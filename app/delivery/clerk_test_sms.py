@@ -108,7 +108,7 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
             provider.send(opened, message),
-            before_call=lambda: send_context.ends_at(policy, datetime.now(UTC)) is not None,
+            may_send=lambda: send_context.ends_at(policy, datetime.now(UTC)) is not None,
         )
         outcome = provider.outcome(answer)
         if outcome == Outcome(OutcomeKind.LATER, "held"):

@@ -1,8 +1,8 @@
 """One turn of a slice: who was claimed, whose request left, what it came to, until the lease is given back.
 
-Two threads share it. The provider's calls `request`, `permitted`, `may_call`, `answered` and `skipped`; the database's
-calls `read`, `record` and `close`, within the slice's tenant's scope. Between them stand `_open`, from which a claim
-goes once its result is there, and the results, which are appended on one side and taken on the other.
+Two threads share it. The provider's calls `request`, `permitted`, `may_connect`, `may_send`, `answered` and `skipped`;
+the database's calls `read`, `record` and `close`, within the slice's tenant's scope. Between them stand `_open`, from
+which a claim goes once its result is there, and the results, which are appended on one side and taken on the other.
 """
 
 import time
@@ -86,7 +86,6 @@ class Turn:
         self._breaker = Breaker(way.account.id)
         self._cursor = lease.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
-        self._connecting: set[int] = set()  # of these, whose request waits for its connection
         self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
         self._results: deque[Result] = deque()
         self._recorded = time.monotonic()
@@ -153,13 +152,14 @@ class Turn:
             self._permits[claim.recipient_id] = permit
         return permit is not None
 
-    def may_call(self, claim: Claim) -> bool:
-        """Return whether this message may take a connection, then, at the last moment, whether it may leave."""
+    def may_connect(self) -> bool:
+        """Return whether a message may take a connection: its answer would come while the lease still holds."""
+        return self.may_go_on() and leases.clock() < self.lease.call_until
+
+    def may_send(self, claim: Claim) -> bool:
+        """Return whether a message may leave, asked once, at the last moment: from then on it may have left."""
         if not self.may_go_on() or leases.clock() >= self.lease.call_until:
             return False
-        if claim.recipient_id not in self._connecting:
-            self._connecting.add(claim.recipient_id)
-            return True
         if self._pace is not None:
             # none, where the turn was over when it was asked for: a pause that was taken back since
             permit = self._permits.pop(claim.recipient_id, None)
@@ -189,7 +189,6 @@ class Turn:
         self._came_to(claim, None)
 
     def _came_to(self, claim: Claim, outcome: Outcome | None) -> None:
-        self._connecting.discard(claim.recipient_id)
         self._left.pop(claim.recipient_id, None)
         self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC), claim.suspect_code))
         del self._open[claim.recipient_id]

@@ -80,7 +80,13 @@ class _Shift:
         self._books.start()
         try:
             with Engine[_Call](self._lanes.connections) as engine:
-                engine.run(self._calls(), self._answered, self._may_call, self._skipped)
+                engine.run(
+                    self._calls(),
+                    self._answered,
+                    may_connect=self._may_connect,
+                    may_send=self._may_send,
+                    on_skipped=self._skipped,
+                )
         finally:
             self._ending.set()
             self._wake.set()
@@ -115,9 +121,12 @@ class _Shift:
                 self._wake.set()
             yield (lane, claim), request
 
-    def _may_call(self, call: _Call) -> bool:
+    def _may_connect(self, call: _Call) -> bool:
+        return call[0].turn.may_connect()
+
+    def _may_send(self, call: _Call) -> bool:
         lane, claim = call
-        return lane.turn.may_call(claim)
+        return lane.turn.may_send(claim)
 
     def _answered(self, call: _Call, answer: Answer) -> None:
         lane, claim = call

@@ -161,7 +161,7 @@ def ask(
         return not wait_s and unanswered < _SILENT and refused < _SILENT and not shutdown.asked.is_set()
 
     with Engine[K](min(_AT_ONCE, len(requests))) as engine:
-        engine.run(iter(requests.items()), answered, before_call=may_ask, on_skipped=skipped.add)
+        engine.run(iter(requests.items()), answered, may_connect=may_ask, may_send=may_ask, on_skipped=skipped.add)
     silent, wished = unanswered >= _SILENT, wait_s > 0
     if silent or refused >= _SILENT:
         wait_s = max(wait_s, _SILENT_WAIT_S if silent else _REFUSED_WAIT_S)

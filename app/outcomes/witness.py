@@ -137,7 +137,7 @@ def _send(way: Route, row_id: int, message: SmsMessage) -> None:
     account = way.account
     if rate_limit.may_leave(account.id, account.rate_per_s, _PATIENCE_S):
         request = account.provider.send(account.opened, message)
-        outcome = account.provider.outcome(perform(request, before_call=lambda: way.policy.open_at(datetime.now(UTC))))
+        outcome = account.provider.outcome(perform(request, may_send=lambda: way.policy.open_at(datetime.now(UTC))))
     else:
         outcome = Outcome(OutcomeKind.LATER, "busy")
     if references.mismatch(message.reference, outcome.references):

@@ -75,7 +75,7 @@ class _Exchange:
     """A libcurl handle, used for one request after the other, and what became of the present one."""
 
     def __init__(self) -> None:
-        self.before_call: Callable[[], bool] | None = None
+        self.may_send: Callable[[], bool] | None = None
         self.left = False
         self.held = False
         self.raised: BaseException | None = None
@@ -117,7 +117,7 @@ class _Exchange:
             return pycurl.PREREQFUNC_ABORT
         asked = time.clock_gettime(_CLOCK)
         try:
-            self.held = self.before_call is not None and not self.before_call()
+            self.held = self.may_send is not None and not self.may_send()
             # frozen since it was asked (SIGSTOP, a suspended machine), its word is old: ask anew, with a request anew
             self.held = self.held or time.clock_gettime(_CLOCK) - asked > _WORD_HOLDS_S
         except BaseException as error:  # noqa: BLE001 - raised again by the loop, as soon as libcurl has let go
@@ -198,13 +198,13 @@ def _headers(lines: list[bytes]) -> dict[str, str] | None:
 _mine = threading.local()
 
 
-def perform(request: Request, before_call: Callable[[], bool] | None = None) -> Answer:
+def perform(request: Request, may_send: Callable[[], bool] | None = None) -> Answer:
     """Do one request and wait for its answer. Connections are kept alive per thread.
 
-    `before_call` is asked at the last moment before the first byte leaves; where it says no, nothing does: `held`.
+    `may_send` is asked at the last moment before the first byte leaves; where it says no, nothing does: `held`.
     """
     exchange = _exchange_of_this_thread()
-    exchange.before_call = before_call
+    exchange.may_send = may_send
     try:
         exchange.load(request)
     except _Malformed:
@@ -265,16 +265,18 @@ class Engine(Generic[K]):
         self,
         source: Iterator[tuple[K, Request] | None],
         on_answer: Callable[[K, Answer], None],
-        before_call: Callable[[K], bool],
+        *,
+        may_connect: Callable[[K], bool],
+        may_send: Callable[[K], bool],
         on_skipped: Callable[[K], None],
     ) -> None:
         """Send what `source` gives until it ends and every answer is in.
 
         `source` is asked only when a connection is free, so memory does not grow with the campaign; it gives None for
-        "nothing at the moment" (pacing, a slice still being read) and is asked again 10 ms later. `before_call` is
-        asked twice, before a request takes a connection and at the last moment before its first byte leaves: the lease
-        and the send window hold there. Where it says no, nothing leaves and `on_skipped` is called; for every other
-        request `on_answer` is, exactly once. The callbacks run between reads: keep them short.
+        "nothing at the moment" (pacing, a slice still being read) and is asked again 10 ms later. `may_connect` is
+        asked before a request takes a connection, `may_send` at the last moment before its first byte leaves, once
+        each: the lease and the send window hold there. Where one says no, nothing leaves and `on_skipped` is called;
+        for every other request `on_answer` is, exactly once. The callbacks run between reads: keep them short.
 
         An exception of a callback, or a signal handler's, ends the run and is raised; requests then under way are
         dropped without an answer, so whoever committed them before must count them as unknown.
@@ -291,8 +293,10 @@ class Engine(Generic[K]):
                         more = False
                     elif item is None:
                         pause = True
+                    elif may_connect(item[0]):
+                        self._send(*item, on_answer, may_send)
                     else:
-                        self._send(*item, on_answer, before_call, on_skipped)
+                        on_skipped(item[0])
                 self._multi.perform()
                 self._collect(on_answer, on_skipped)
                 if pause:
@@ -303,16 +307,8 @@ class Engine(Generic[K]):
             self._drop_all()
 
     def _send(
-        self,
-        key: K,
-        request: Request,
-        on_answer: Callable[[K, Answer], None],
-        before_call: Callable[[K], bool],
-        on_skipped: Callable[[K], None],
+        self, key: K, request: Request, on_answer: Callable[[K, Answer], None], may_send: Callable[[K], bool]
     ) -> None:
-        if not before_call(key):
-            on_skipped(key)
-            return
         exchange = self._idle.pop() if self._idle else _Exchange()
         try:
             exchange.load(request)
@@ -320,7 +316,7 @@ class Engine(Generic[K]):
             self._idle.append(exchange)
             on_answer(key, Failure(Reach.NEVER_LEFT, "malformed"))
             return
-        exchange.before_call = lambda: before_call(key)
+        exchange.may_send = lambda: may_send(key)
         self._under_way[exchange.curl] = (key, exchange)
         self._multi.add_handle(exchange.curl)
 

@@ -276,7 +276,9 @@ class FakeEngine:
         self,
         source: Iterator[tuple[Any, Request] | None],
         on_answer: Callable[[Any, Answer], None],
-        before_call: Callable[[Any], bool],
+        *,
+        may_connect: Callable[[Any], bool],
+        may_send: Callable[[Any], bool],
         on_skipped: Callable[[Any], None],
     ) -> None:
         """Send what `source` gives."""
@@ -286,13 +288,12 @@ class FakeEngine:
                 time.sleep(0.001)
                 continue
             key, request = item
-            if not before_call(key):
+            if not may_connect(key):
                 on_skipped(key)
                 continue
             if worker is not None:
                 worker.at("connected")
-            # `ask` has one gate only, and asks it here once more: it changes nothing
-            if not before_call(key):
+            if not may_send(key):
                 on_skipped(key)
                 continue
             left_at = self.carrier.clock.now
@@ -304,14 +305,15 @@ class FakeEngine:
             on_answer(key, answer)
 
 
-def fake_perform(request: Request, before_call: Callable[[], bool] | None = None) -> Answer:
+def fake_perform(request: Request, may_send: Callable[[], bool] | None = None) -> Answer:
     """Do one request, as `perform` does, to the carrier in this process."""
     got: list[Answer] = []
     with FakeEngine(1) as engine:
         engine.run(
             iter([(0, request)]),
             lambda _key, answer: got.append(answer),
-            lambda _key: before_call is None or before_call(),
-            lambda _key: got.append(Failure(Reach.NEVER_LEFT, "held")),
+            may_connect=lambda _key: True,
+            may_send=lambda _key: may_send is None or may_send(),
+            on_skipped=lambda _key: got.append(Failure(Reach.NEVER_LEFT, "held")),
         )
     return got[0]

@@ -168,7 +168,7 @@ def test_who_got_no_permit_for_a_pause_does_not_leave_when_it_ends(launched: Lau
         lease.may_send = False
         assert taken.permitted(claim), "there is nothing to wait for"
         lease.may_send = True
-        assert [taken.may_call(claim), taken.may_call(claim)] == [True, False]
+        assert [taken.may_connect(), taken.may_send(claim)] == [True, False]
         taken.skipped(claim)
         taken.close()
     assert job.states() == {"queued": 1}

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pycurl
 import pytest
@@ -20,6 +20,17 @@ from tests.providers.rawserver import OK, Peer, RawServer, read_and_reset
 Send = Callable[[Request], Answer]
 
 
+def send_all(engine: Engine[int], requests: Iterable[Request], answers: list[Answer]) -> None:
+    """Send each request, all of which may leave."""
+    engine.run(
+        iter(enumerate(requests)),
+        lambda _key, answer: answers.append(answer),
+        may_connect=lambda _key: True,
+        may_send=lambda _key: True,
+        on_skipped=unexpected,
+    )
+
+
 @pytest.fixture(params=["perform", "engine"])
 def send(request: pytest.FixtureRequest) -> Iterator[Send]:
     """One way to send and the other; both keep their connection between requests."""
@@ -31,7 +42,7 @@ def send(request: pytest.FixtureRequest) -> Iterator[Send]:
 
         def send_one(one: Request) -> Answer:
             answers: list[Answer] = []
-            engine.run(iter([(1, one)]), lambda _key, answer: answers.append(answer), lambda _key: True, unexpected)
+            send_all(engine, [one], answers)
             (answer,) = answers
             return answer
 
@@ -259,7 +270,7 @@ def test_any_bytes_for_an_answer_are_an_answer_or_unknown(data: bytes, has_statu
     data = b"HTTP/1.1 200 OK\r\n" * has_status + data
     with RawServer(answering(data)) as server, Engine[int](1) as engine:
         answers: list[Answer] = []
-        engine.run(iter([(1, post(server))]), lambda _, answer: answers.append(answer), lambda _: True, unexpected)
+        send_all(engine, [post(server)], answers)
         (answer,) = answers
         assert isinstance(answer, Response) or answer.reach is Reach.UNKNOWN
         assert len(server.requests) == 1

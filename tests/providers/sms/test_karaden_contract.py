@@ -196,6 +196,10 @@ def test_both_ways_to_send_write_the_same(recorder: RawServer) -> None:
     perform(request)
     with Engine[int](1) as engine:
         engine.run(
-            iter([(1, request)]), lambda _key, _answer: None, lambda _key: True, lambda key: pytest.fail(str(key))
+            iter([(1, request)]),
+            lambda _key, _answer: None,
+            may_connect=lambda _key: True,
+            may_send=lambda _key: True,
+            on_skipped=lambda key: pytest.fail(str(key)),
         )
     assert recorder.requests[0] == recorder.requests[1]
