@@ -1,6 +1,6 @@
 """How long a job goes on before others have their turn.
 
-In: seconds. Out: whether they are over, by this machine's steady clock. What can't happen here: a job that keeps a
+In: seconds. Out: whether they are over, by this machine's steady clock. Can't happen here: a job that keeps a
 worker for as long as there is work. It ends at the next step once its budget is spent, and whoever begins the next one
 (the job itself, or the sweep) puts it behind all that waits.
 """

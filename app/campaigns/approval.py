@@ -14,6 +14,7 @@ from app.campaigns import lifecycle, preflight
 from app.extensions import db
 from app.models import Campaign, Import
 from app.problems import Kind, Problem, Refused
+from app.states import locks
 from app.states.transitions import move_campaign
 from app.states.vocabulary import CampaignState, ImportState
 
@@ -99,7 +100,7 @@ def take_back(campaign_id: int, *, user_id: int) -> None:
 
 
 def _waiting(campaign_id: int) -> Campaign:
-    campaign = lifecycle.locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     if campaign.state != CampaignState.APPROVAL:
         _refuse([_NOT_WAITING()])
     return campaign

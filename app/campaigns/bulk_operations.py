@@ -22,7 +22,7 @@ from app.extensions import db
 from app.models import Campaign, Recipient, Reminder, SmsAccount, Wave
 from app.problems import Kind, Problem
 from app.providers.sms import PROVIDERS
-from app.states import release, result_codes
+from app.states import locks, release, result_codes
 from app.states.reached import reached
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, PageState, PaymentState, SmsState
@@ -170,7 +170,7 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
 
     Its row is locked before one looks: whoever lets people wait again at that moment is waited for and seen.
     """
-    executor.execute(text("SELECT id FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id})
+    locks.lock_campaign(executor, campaign_id)
     done = executor.execute(
         text("""
             SELECT NOT EXISTS (SELECT FROM wave WHERE campaign_id = :id AND finished_at IS NULL)
@@ -188,9 +188,9 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
 
 
 def _step(campaign_id: int) -> bool:
-    """Move the next few thousand people; say whether there may be more. Locks: campaign, slice, people."""
+    """Move the next few thousand people; say whether there may be more."""
     with tenancy.transaction() as connection:
-        connection.execute(text("SELECT id FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id})
+        locks.lock_campaign(connection, campaign_id)
         wave = connection.execute(
             text("SELECT * FROM wave WHERE campaign_id = :id AND finished_at IS NULL"), {"id": campaign_id}
         ).first()

@@ -16,6 +16,7 @@ from app.extensions import db
 from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
 from app.problems import Kind, Problem, Refused
 from app.setback import account_holds
+from app.states import locks
 from app.states.transitions import move_campaign
 from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState, TenantState
 
@@ -246,7 +247,7 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
 
     Raises Refused; a second press finds it launched.
     """
-    campaign = locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
         raise Refused(_ALREADY.get(CampaignState(campaign.state), _BEGUN)())
@@ -306,7 +307,7 @@ def start(campaign_id: int) -> bool:
 
     A campaign that would no longer go out as it was checked goes back to the clerk as a draft, with an event.
     """
-    campaign = locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     now = datetime.now(UTC)
     if campaign.state != CampaignState.SCHEDULED or (campaign.starts_at is not None and campaign.starts_at > now):
         db.session.rollback()
@@ -336,16 +337,6 @@ def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
     bulk_operations.begin(campaign, "launch", total=total, actor=actor)
     return total
-
-
-def locked(campaign_id: int) -> Campaign:
-    """Return a campaign as it stands now, whatever the session knew of it, locked until commit."""
-    return db.session.execute(
-        select(Campaign)
-        .where(Campaign.id == campaign_id)
-        .with_for_update(of=Campaign, key_share=True)
-        .execution_options(populate_existing=True)
-    ).scalar_one()
 
 
 def planned(campaign_id: int) -> Planned | None:
@@ -390,7 +381,7 @@ def pause(campaign_id: int, *, user_id: int) -> bool:
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
     """Go on sending what still waits. Says whether it was paused, and takes people's answers. Commits."""
-    if locked(campaign_id).checks_stopped_at is not None:
+    if locks.locked_campaign(campaign_id).checks_stopped_at is not None:
         db.session.rollback()
         return False
     if not _turn(campaign_id, _is(CampaignState.PAUSED), CampaignState.SENDING, "resume", user_id):
@@ -414,7 +405,7 @@ def _is(state: CampaignState) -> Callable[[Campaign], bool]:
 def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState, act: str, user_id: int) -> bool:
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
-    campaign = locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     tenant_id = campaign.tenant_id
     if not fits(campaign) or not move_campaign(db.session, campaign_id, to, at=now, actor=actor):
         db.session.rollback()
@@ -423,13 +414,8 @@ def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState,
     if to == CampaignState.CANCELLED:
         total = people_count(campaign_id)
         bulk_operations.begin(campaign, "cancel", total=total, actor=actor)
-        db.session.execute(
-            text("""
-                UPDATE slice SET due_at = NULL
-                WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
-            """),
-            {"id": campaign_id},
-        )
+        slices = locks.lock_slices(db.session, campaign_id)
+        db.session.execute(text("UPDATE slice SET due_at = NULL WHERE id = ANY(:ids)"), {"ids": slices})
     audit.record(db.session, actor=actor, act=act, target=f"campaign:{campaign_id}")
     db.session.commit()
     if to == CampaignState.CANCELLED:

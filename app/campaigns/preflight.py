@@ -28,6 +28,7 @@ from app.problems import Kind, Problem
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
 from app.setback import account_holds, missed_numbers
+from app.states import locks
 from app.states.vocabulary import CampaignState
 from app.values.answers import QuestionKind
 
@@ -211,7 +212,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     isn't held meanwhile. Where something changed in between, or the campaign left, nothing is stored and the result
     says so.
     """
-    campaign = _locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     result = Preflight(digest=digest(campaign), company=campaign.tenant.name)
     fits = campaign.state == CampaignState.DRAFT
     db.session.rollback()
@@ -236,7 +237,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
         + _held_warnings(campaign)
     )
     result.at = datetime.now(UTC).isoformat()
-    campaign = _locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     if campaign.state != CampaignState.DRAFT or digest(campaign) != result.digest:
         changed = _LAUNCHED() if campaign.state != CampaignState.DRAFT else _CHANGED()
         db.session.rollback()
@@ -245,13 +246,6 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     campaign.rehearsal, campaign.check_due_at = result.to_json(), None
     db.session.commit()
     return result
-
-
-def _locked(campaign_id: int) -> Campaign:
-    """Return a campaign as it stands now, with its questions, locked until the transaction ends."""
-    # what the session knew of it before, its questions too, is read anew
-    lock = {"of": Campaign, "key_share": True}
-    return db.session.get_one(Campaign, campaign_id, with_for_update=lock, populate_existing=True)
 
 
 def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object], page_rows: int) -> Iterator[Any]:

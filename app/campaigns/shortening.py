@@ -4,6 +4,7 @@ from app import audit
 from app.campaigns import lifecycle, ordered_checks, preflight, short_forms, template
 from app.extensions import db
 from app.problems import Kind, Refused
+from app.states import locks
 
 _NOT_OFFERED = Kind(
     "short_form_not_offered",
@@ -13,7 +14,7 @@ _NOT_OFFERED = Kind(
 
 def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
     """Write the short form that the check offers for a name into the SMS. Raises Refused. Commits."""
-    campaign = lifecycle.locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     checked = preflight.current(campaign) if not lifecycle.content_locked(campaign) else None
     offers = checked.short_forms if checked else []
     offer = next((offer for offer in offers if offer.name == name), None)

@@ -5,6 +5,6 @@ send log row for every attempt. Can't happen here: a request that leaves before 
 while the fate of the first is unknown; a write by a worker whose lease is over; a transaction held open during a
 request; a person who waits without a slice that will be looked at again.
 
-Locks are taken in one order: slice, recipients by id, send log. The slice's row is locked by every transaction that
-writes for it, so that a cancelled campaign, a second worker and a late one all meet there.
+The slice's row is locked by every transaction that writes for it, so that a cancelled campaign, a second worker and a
+late one all meet there. `app.states.locks` has the order.
 """

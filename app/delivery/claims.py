@@ -16,7 +16,7 @@ from app.delivery.leases import SliceLease
 from app.models import Recipient
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback.missed_numbers import missed
-from app.states import reached, release, result_codes
+from app.states import locks, reached, release, result_codes
 from app.states.reached import waits_in_vain
 from app.states.transitions import Only, Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
@@ -232,7 +232,8 @@ def record(connection: Connection, lease: SliceLease, results: Sequence[Result])
         provider_id = item.outcome.provider_id if item.outcome else None
         ended.append(send_log.Ended(item.recipient_id, item.attempt, attempt_state, code, item.at, provider_id))
     if len(steps) > 1:
-        _lock(connection, [item.recipient_id for item in results])
+        # a receipt that comes now locks them by id too; the groups below would be another order
+        locks.lock_people(connection, [item.recipient_id for item in results])
     for to, group in steps.items():
         move(connection, SMS, to, group, actor="system", fence=lease.fence, sources=[SmsState.SENDING])
     send_log.end(connection, ended)
@@ -240,13 +241,6 @@ def record(connection: Connection, lease: SliceLease, results: Sequence[Result])
     daily_cap.give_back(connection, lease.tenant_id, never_left)
     retry_schedule.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
     return rest_s
-
-
-def _lock(connection: Connection, recipient_ids: Sequence[int]) -> None:
-    """Lock people in the order of their ids, as a receipt that comes now does: groups would be another order."""
-    connection.execute(
-        text("SELECT FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"), {"ids": list(recipient_ids)}
-    )
 
 
 def _detail(attempt: int, code: str) -> dict[str, object] | None:

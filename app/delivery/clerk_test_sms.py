@@ -27,6 +27,7 @@ from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt, hold_reasons
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
+from app.states import locks
 from app.states.vocabulary import CampaignState
 from app.values.bad_input import BadInput
 from app.values.japan_time import japan_minutes
@@ -87,7 +88,7 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
         to = to_e164(phone)
     except BadInput as bad:
         raise Refused(Problem(f"phone_{bad.code}", bad.message_ja)) from None
-    campaign = lifecycle.locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     found = _problems(campaign)
     if found:
         db.session.rollback()

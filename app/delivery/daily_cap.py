@@ -1,7 +1,7 @@
 """How many SMS a company may send on one day of Japan's calendar, counted in the transaction that claims them.
 
 A claim counts from the moment it is committed, so that many workers together never pass the cap; what provably did not
-leave is given back. The day's row is locked after the slice and before the people.
+leave is given back.
 """
 
 from collections.abc import Sequence

@@ -267,19 +267,6 @@ def to_check() -> Range | None:
     return taken
 
 
-def lock_those(executor: Executor, campaign_id: int, recipient_ids: Sequence[int]) -> list[int]:
-    """Lock the slices that people stand in, in their order, after the campaign and before the people; return them."""
-    found = executor.execute(
-        text("""
-            SELECT s.id FROM slice s WHERE s.campaign_id = :campaign_id
-            AND EXISTS (SELECT FROM unnest(CAST(:ids AS bigint[])) AS u(id) WHERE u.id BETWEEN s.first_id AND s.last_id)
-            ORDER BY s.id FOR NO KEY UPDATE
-        """),
-        {"campaign_id": campaign_id, "ids": list(recipient_ids)},
-    )
-    return list(found.scalars())
-
-
 def go_on(executor: Executor, slice_ids: Sequence[int], campaign_id: int, *, actor: str) -> None:
     """Have locked slices sent in which people wait again; a completed campaign goes on with it."""
     executor.execute(

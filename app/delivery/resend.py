@@ -18,6 +18,7 @@ from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.problems import Kind, Problem, Refused
+from app.states import locks
 from app.states.transitions import Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
 
@@ -139,8 +140,8 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
 
     Says whether they do. Commits.
     """
-    campaign = lifecycle.locked(db.session.get_one(Recipient, recipient_id).campaign_id)
-    parts = leases.lock_those(db.session, campaign.id, [recipient_id])
+    campaign = locks.locked_campaign(db.session.get_one(Recipient, recipient_id).campaign_id)
+    parts = locks.lock_slices_of(db.session, campaign.id, [recipient_id])
     never_sent = db.session.scalar(
         select(and_(Recipient.sms_attempt == 0, not_(bulk_operations.unwanted(Recipient))))
         .where(Recipient.id == recipient_id)
@@ -157,7 +158,7 @@ def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:
 
 
 def _locked(campaign_id: int) -> Campaign:
-    campaign = lifecycle.locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     _refuse(problems(campaign))
     return campaign
 

@@ -11,7 +11,7 @@ from app.db import in_text
 from app.delivery import send_context
 from app.delivery.leases import Range
 from app.models import Recipient
-from app.states import reached
+from app.states import locks, reached
 from app.states.transitions import Step, move, move_campaign
 from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -45,11 +45,8 @@ def _wake(part: Range) -> int:
         may_leave = True  # whoever waits for an account waits
     with tenancy.transaction() as connection:
         values = {"campaign_id": part.campaign_id, "first_id": part.first_id, "last_id": part.last_id}
-        # campaign, slice, people: the order in which all are locked
-        state = connection.execute(
-            text("SELECT state FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
-        ).scalar_one()
-        connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+        state = locks.lock_campaign(connection, part.campaign_id)
+        locks.lock_slice(connection, part.slice_id)
         rows = connection.execute(
             text(f"""
                 SELECT id, sms_attempt, {_UNWANTED} AS unwanted

@@ -24,6 +24,7 @@ from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
+from app.states import locks
 from app.states.transitions import move_import
 from app.states.vocabulary import CampaignState, ImportState
 from app.values.answers import QuestionKind
@@ -208,7 +209,7 @@ def start(
     that take variants of a letter for alike from now on; None leaves them as they are.
     """
     # first the campaign: whoever changes its questions holds its lock, and looks for lists that are on their way in
-    campaign = lifecycle.locked(db.session.get_one(Import, import_id).campaign_id)
+    campaign = locks.locked_campaign(db.session.get_one(Import, import_id).campaign_id)
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     _check_open(campaign)
     if row.state != ImportState.MAPPING:
@@ -253,7 +254,7 @@ def cancel(import_id: int) -> bool:
 def discard(import_id: int, *, user_id: int) -> int:
     """Take an import back: its recipients go while they are drafts. Gives their number. Raises Refused. Commits."""
     row = db.session.get_one(Import, import_id)
-    campaign = lifecycle.locked(row.campaign_id)
+    campaign = locks.locked_campaign(row.campaign_id)
     _check_open(campaign)
     if row.state != ImportState.DONE:
         db.session.rollback()
@@ -335,9 +336,7 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
 
 def lock_open(connection: Connection, campaign_id: int) -> None:
     """Lock a campaign that takes people in; whoever sends it waits. Raises Refused for one that takes none any more."""
-    state = connection.execute(
-        text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE"), {"id": campaign_id}
-    ).scalar_one()
+    state = locks.lock_campaign(connection, campaign_id)
     if state != CampaignState.DRAFT:
         raise Refused(lifecycle.why_locked(state).message_ja)
 

@@ -2,11 +2,6 @@
 
 Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is referred to by both, so that a row
 can't point into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
-
-Whoever locks rows of more than one kind in a transaction does it in this order, and several of a kind by their ids:
-campaign, slice, recipients, then what hangs on them (send log, payment, event, sending day), the audit chain last.
-Nobody then waits in a ring (tests/delivery/test_lock_order.py). Accounts, leases and turns (`served_at`) are written in
-transactions of their own. Whoever takes what is free (a slice, people to claim) skips what is locked.
 """
 
 from app.models.account import PaymentAccount, SmsAccount, SmsContract, WitnessMessage

@@ -13,13 +13,12 @@ from enum import StrEnum
 from sqlalchemy import text
 
 from app import audit, queues
-from app.campaigns import lifecycle
 from app.delivery import leases, number_limits, send_log
 from app.delivery.held_selection import Chosen
 from app.extensions import db
 from app.models import Campaign
 from app.outcomes import manual_review
-from app.states import result_codes
+from app.states import locks, result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, CampaignState, SmsState
 
@@ -90,12 +89,12 @@ def _seen(campaign: Campaign, verdict: Verdict, chosen: Chosen, after_id: int, l
 
 
 def _decide(campaign_id: int, verdict: Verdict, chosen: Chosen, ids: Sequence[int], actor: str) -> int:
-    """Decide about a few, in one transaction; return how many. Locks: campaign, slices, people."""
-    campaign = lifecycle.locked(campaign_id)
+    """Decide about a few, in one transaction; return how many."""
+    campaign = locks.locked_campaign(campaign_id)
     if verdict in SENDING and campaign.state == CampaignState.CANCELLED:
         db.session.rollback()
         return 0
-    parts = leases.lock_those(db.session, campaign_id, ids)
+    parts = locks.lock_slices_of(db.session, campaign_id, ids)
     entries: list[tuple[str, dict[str, int] | None]]
     if verdict in OF_UNKNOWN:
         attempts = manual_review.lock(campaign, chosen, ids)

@@ -24,7 +24,7 @@ from app.outcomes import apply_reports
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import Report, ReportState, UnclearAnswer
-from app.states import result_codes
+from app.states import locks, result_codes
 from app.states.reached import reached
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
@@ -262,7 +262,7 @@ def _rearm(part: _Part) -> None:
     """Schedule the next look at the slice: never, once nobody of it is to be asked about or sent to."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        connection.execute(text("SELECT FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+        locks.lock_slice(connection, part.slice_id)
         at = _next_time(connection, part, now)
         connection.execute(
             text("""

@@ -27,7 +27,7 @@ from app.models import Recipient, SendLog
 from app.outcomes import absence, apply_reports, question_round, witness
 from app.outcomes.listing_check import Listing
 from app.outcomes.question_round import Looked, Open
-from app.states import reached, result_codes
+from app.states import locks, reached, result_codes
 from app.states.transitions import Step, move, move_campaign, note
 from app.states.vocabulary import SMS, CampaignState, SmsState
 from app.vault import CannotOpen
@@ -340,7 +340,7 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now
 
 def _lock(connection: Connection, part: Range) -> str:
     """Lock the slice's row; give its campaign's state."""
-    connection.execute(text("SELECT id FROM slice WHERE id = :id FOR NO KEY UPDATE"), {"id": part.slice_id})
+    locks.lock_slice(connection, part.slice_id)
     state = connection.execute(text("SELECT state FROM campaign WHERE id = :id"), {"id": part.campaign_id})
     return str(state.scalar_one())
 
@@ -377,10 +377,7 @@ def _revive_stalled() -> None:
             if bulk_operations.complete_if_done(connection, campaign_id):
                 continue
             _log.error("stalled campaign restarted", campaign_id=campaign_id)
+            slices = locks.lock_slices(connection, campaign_id)
             connection.execute(
-                text("""
-                    UPDATE slice SET due_at = now(), check_at = now()
-                    WHERE id IN (SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE)
-                """),
-                {"id": campaign_id},
+                text("UPDATE slice SET due_at = now(), check_at = now() WHERE id = ANY(:ids)"), {"ids": slices}
             )

@@ -28,6 +28,7 @@ from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentPr
 from app.setback import beat, doubt
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
+from app.states import locks
 from app.states.transitions import Step, move, move_attempt, note
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
@@ -327,9 +328,7 @@ def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: Pay
         row = connection.execute(
             text("SELECT tenant_id, recipient_id, attempt FROM payment WHERE id = :id"), {"id": begun.payment_id}
         ).one()
-        stands = connection.execute(
-            text("SELECT payment_state FROM recipient WHERE id = :id FOR UPDATE"), {"id": row.recipient_id}
-        ).scalar_one()
+        stands = locks.lock_payer(connection, row.recipient_id)
         if stands in {PaymentState.PAID, PaymentState.REFUNDED}:
             return None
         usable = charge.url is not None and gateway.trusted(charge.url, provider, account)

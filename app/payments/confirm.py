@@ -23,6 +23,7 @@ from app.payments.attempts import put_off, url_place
 from app.payments.gateway import NoAnswer
 from app.payments.review import Problem
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
+from app.states import locks
 from app.states.transitions import Step, move, move_attempt
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
@@ -235,11 +236,8 @@ def record(payment_id: int, charge: Charge, asked_at: datetime) -> None:
 
 
 def _locked(connection: Connection, payment_id: int) -> _Payment:
-    """Lock the person's row, then the payment's: the order in which `checkout.start` takes them."""
-    connection.execute(
-        text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
-        {"id": payment_id},
-    )
+    """Lock the person's row, then the payment's."""
+    locks.lock_payer_of(connection, payment_id)
     row = connection.execute(
         text("""
             SELECT id, tenant_id, campaign_id, recipient_id, attempt, reference, provider_id, state, amount_yen,

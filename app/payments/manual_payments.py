@@ -18,6 +18,7 @@ from app.payments.confirm import end
 from app.payments.gateway import NoAnswer
 from app.payments.review import resolve_twice
 from app.problems import Kind, Refused
+from app.states import locks
 from app.states.transitions import Step, cancel_by_hand, move
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
@@ -87,7 +88,7 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         # first the lock, then the look: who pressed pay meanwhile has an attempt by now
-        connection.execute(text("SELECT id FROM recipient WHERE id = :id FOR UPDATE"), {"id": recipient_id})
+        locks.lock_payer(connection, recipient_id)
         person = connection.execute(
             text("""
                 SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, r.link_secret, c.key,
@@ -156,10 +157,7 @@ def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
         raise Refused(_NO_REASON())
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        connection.execute(
-            text("SELECT id FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE"),
-            {"id": payment_id},
-        )
+        locks.lock_payer_of(connection, payment_id)
         if not cancel_by_hand(connection, payment_id):
             raise Refused(_NOT_SETTLED())
         row = connection.execute(

@@ -34,6 +34,7 @@ from app.providers.payments.base import (
 from app.setback import beat, doubt, hold_reasons
 from app.setback.beat import Held
 from app.setback.outside import OutsideAway
+from app.states import locks
 from app.states.transitions import Step, move, move_attempt, note
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
 
@@ -300,13 +301,7 @@ def looked_at(payment_id: int, *, actor: str) -> None:
     paid = brings_money(payment_id, charge)
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        person = connection.execute(
-            text("""
-                SELECT payment_state FROM recipient
-                WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE
-            """),
-            {"id": payment_id},
-        ).one()
+        stands = locks.lock_payer_of(connection, payment_id)
         row = connection.execute(
             text("""
                 SELECT tenant_id, campaign_id, recipient_id, attempt, state, problem FROM payment
@@ -316,7 +311,7 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         ).one()
         if not row.problem:
             raise Refused(_NOTHING_TO_REVIEW())
-        may_pay_anew = person.payment_state != PaymentState.PAID and row.state not in _HAS_MONEY
+        may_pay_anew = stands != PaymentState.PAID and row.state not in _HAS_MONEY
         if may_pay_anew and away:
             raise Refused(_AWAY())
         if may_pay_anew and not paid and charge is not None and charge.status is ChargeStatus.PAID:

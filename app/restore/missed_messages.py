@@ -14,7 +14,6 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.delivery import leases
 from app.delivery.send_log import Told
 from app.extensions import vault
 from app.outcomes import apply_reports
@@ -22,7 +21,7 @@ from app.providers.sms.base import Left
 from app.setback import provider_listing, recognise
 from app.setback.provider_listing import Asked, Unasked
 from app.setback.recognise import Match
-from app.states import result_codes
+from app.states import locks, result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 
@@ -74,19 +73,17 @@ def _order(item: Match) -> tuple[int, int, int]:
 
 
 def _write(connection: Connection, account: Asked, campaign_id: int, items: Sequence[Match]) -> int:
-    """Write down attempts of one campaign, in the order in which all are locked: campaign, slices, people, send log."""
-    values = {"campaign_id": campaign_id, "ids": sorted({item.recipient_id for item in items})}
+    """Write down attempts of one campaign."""
+    locks.lock_campaign(connection, campaign_id)
     validity = dict(
-        connection.execute(
-            text("SELECT link_until, link_minutes FROM campaign WHERE id = :campaign_id FOR NO KEY UPDATE"), values
-        )
+        connection.execute(text("SELECT link_until, link_minutes FROM campaign WHERE id = :id"), {"id": campaign_id})
         .mappings()
         .one()
     )
-    leases.lock_those(connection, campaign_id, [item.recipient_id for item in items])
-    people = connection.execute(
-        text("SELECT id, sms_attempt FROM recipient WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"), values
-    )
+    locks.lock_slices_of(connection, campaign_id, [item.recipient_id for item in items])
+    ids = sorted({item.recipient_id for item in items})
+    locks.lock_people(connection, ids)
+    people = connection.execute(text("SELECT id, sms_attempt FROM recipient WHERE id = ANY(:ids)"), {"ids": ids})
     attempts = {row.id: row.sms_attempt for row in people}
     missing = [item for item in items if not item.known]
     _begin(connection, account, campaign_id, missing)

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from app import audit, queues
-from app.campaigns import lifecycle
 from app.extensions import db
 from app.setback.missed_numbers import count
-from app.states import result_codes
+from app.states import locks, result_codes
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 
@@ -22,7 +21,7 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
 
     Returns whether anything was held. One that isn't launched yet may get another list: it is held at its launch.
     """
-    campaign = lifecycle.locked(campaign_id)
+    campaign = locks.locked_campaign(campaign_id)
     if campaign.state == CampaignState.CANCELLED:
         db.session.rollback()
         return False
@@ -46,9 +45,7 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
         """),
         {"now": now, "actor": actor, "tenant_id": campaign.tenant_id, "id": campaign_id},
     )
-    # slices before people, as everywhere
-    slices = text("SELECT id FROM slice WHERE campaign_id = :id ORDER BY id FOR NO KEY UPDATE")
-    db.session.execute(slices, {"id": campaign_id})
+    locks.lock_slices(db.session, campaign_id)
     only = Only("sms_code = :code", {"code": result_codes.RESTORED})
     waiting = move_all(
         db.session,

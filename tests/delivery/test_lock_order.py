@@ -1,6 +1,6 @@
 """All that writes about one company's people, run against each other: nobody waits in a ring.
 
-The order in which rows are locked stands in `app.models`. PostgreSQL ends one of those that wait in a ring after a
+`app.states.locks` has the order in which rows are locked. PostgreSQL ends one of those that wait in a ring after a
 second, so a deadlock here is one in production.
 """
 

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import bulk_operations, lifecycle, preflight
+from app.campaigns import bulk_operations, preflight
 from app.delivery import resend
 from app.delivery.send_log import Told
 from app.extensions import db
@@ -19,6 +19,7 @@ from app.models import AuditEntry, Campaign, Reminder
 from app.outcomes import apply_reports
 from app.problems import Refused
 from app.providers.sms.base import Report, ReportState
+from app.states import locks
 from app.states.transitions import move_all
 from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from sandbox.harness import Sandbox
@@ -321,7 +322,7 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
 
     with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
         # what `resend` does, held open in the middle
-        lifecycle.locked(job.campaign_id)
+        locks.locked_campaign(job.campaign_id)
         move_all(
             db.session,
             SmsState.QUEUED,

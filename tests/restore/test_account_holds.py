@@ -18,6 +18,7 @@ from app.models import AuditEntry, Campaign
 from app.restore import after, missed_recipients
 from app.restore.after import Restored
 from app.setback import account_holds, beat, doubt
+from app.states import locks
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.backups import Backup
@@ -214,7 +215,7 @@ def test_a_launch_that_did_not_see_the_account_held_is_held_all_the_same(
     again = drafted(job)
     now = datetime.now(UTC)
     with tenancy.tenant(job.tenant_id):
-        campaign = lifecycle.locked(again.campaign_id)
+        campaign = locks.locked_campaign(again.campaign_id)
         lifecycle._begin(campaign, datetime.now(UTC), "system")
         db.session.flush()
 
