@@ -10,23 +10,36 @@ import pytest
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT
 
 ROOT = Path(__file__).parents[2]
-DOCS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+DOCS = [
+    *("CHANGELOG.md", "README.md", "README.ja.md", "sandbox/README.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+]
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
-_PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.py)(?:::([\w.]+))?`")
-_FOLDER = re.compile(r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench)(?:/[a-z_]+)*/)`")
+_PLACE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|md|sh|toml|lua|lock))(?:::([\w.]+))?`")
+_FOLDER = re.compile(
+    r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench|docs|migrations)(?:/\w+)*/?)`"
+)
+_LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
+# several files in one word: `app/auth/{passwords,sign_in}.py`
+_BRACES = re.compile(r"`[\w./-]*\{[\w.-]+(?:,\s*[\w.-]+)+\}[^`]*`")
+# names of no one file
+_EXAMPLES = {"docs/adr/NNNN-title.md", "conftest.py"}
 # a row of docs/where.md: the term, with what it is of in brackets, and its places
 _ROW = re.compile(r"^\| (?!\*|-|looked for)([^|(]+?)(?: \([^|)]+\))? \| (.+?) \|$", re.MULTILINE)
 
 
 @cache
 def names_in(path: Path) -> frozenset[str]:
-    """Return the functions and classes of a file, methods with their class."""
+    """Return the functions, classes and constants of a file, methods with their class."""
     found: set[str] = set()
 
     def add(body: list[ast.stmt], before: str = "") -> None:
         for item in body:
             if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 found.add(before + item.name)
+            elif isinstance(item, ast.Assign | ast.AnnAssign):
+                targets = item.targets if isinstance(item, ast.Assign) else [item.target]
+                found.update(before + target.id for target in targets if isinstance(target, ast.Name))
             if isinstance(item, ast.ClassDef):
                 add(item.body, f"{before}{item.name}.")
 
@@ -34,28 +47,45 @@ def names_in(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def astray(text: str) -> list[str]:
-    """Name the places in a document that aren't there."""
-    return [
+def astray(text: str, folder: Path = ROOT) -> list[str]:
+    """Name the files, functions and links of a document in `folder` that aren't there."""
+
+    def found(name: str) -> Path | None:
+        return next((path for path in (ROOT / name, folder / name) if path.is_file()), None)
+
+    places = [
         f"{name}::{function}" if function else name
         for name, function in _PLACE.findall(text)
-        if not (ROOT / name).is_file() or (function and function not in names_in(ROOT / name))
+        if name not in _EXAMPLES and ((path := found(name)) is None or (function and function not in names_in(path)))
     ]
+    folders = [name for name in _FOLDER.findall(text) if not (ROOT / name).is_dir()]
+    links = [link for link in _LINK.findall(text) if not (folder / link).exists()]
+    return places + folders + links
 
 
 @pytest.mark.parametrize("document", DOCS)
 def test_a_document_names_files_and_functions_that_are_there(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
-    assert astray(text) == []
-    assert [name for name in _FOLDER.findall(text) if not (ROOT / name).is_dir()] == []
-    assert re.findall(r"`[\w/]*\{[\w,]+\}\.py`", text) == [], "each file by its own name, so that search finds it"
+    assert astray(text, (ROOT / document).parent) == []
+    assert _BRACES.findall(text) == [], "each file by its own name, so that search finds it"
 
 
 def test_a_place_that_is_gone_is_seen() -> None:
     text = (
-        "`app/links.py::expiry`, `app/links.py::gone`, `app/gone.py`, `app/vault.py::Vault.seal`, `app/vault.py::seal`"
+        "`app/links.py::expiry`, `app/links.py::gone`, `app/gone.py`, `app/vault.py::Vault.seal`, "
+        "`app/vault.py::seal`, `gone.py`, `app/gone`, [gone](docs/gone.md), [app](app/), "
+        "`app/web/request_guard.py::TURNS`"
     )
-    assert astray(text) == ["app/links.py::gone", "app/gone.py", "app/vault.py::seal"]
+    assert astray(text) == [
+        "app/links.py::gone",
+        "app/gone.py",
+        "app/vault.py::seal",
+        "gone.py",
+        "app/gone",
+        "docs/gone.md",
+    ]
+    assert _BRACES.search("`app/tenancy/{passwords,sign_in}.py`")
+    assert _BRACES.search("`app/tenancy/{scope.py, lookup.py}`")
 
 
 def test_the_walkthrough_leads_through_every_door_to_the_status_file() -> None:
