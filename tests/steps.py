@@ -79,19 +79,19 @@ def queue(*people: int) -> None:
     reach(SMS, SmsState.QUEUED, people)
 
 
-def accept(*people: int, at: datetime | None = None) -> None:
+def accept(*people: int) -> None:
     """Let the carrier take people's SMS."""
-    reach(SMS, SmsState.ACCEPTED, people, at=at)
+    reach(SMS, SmsState.ACCEPTED, people)
 
 
-def deliver(*people: int, at: datetime | None = None) -> None:
+def deliver(*people: int) -> None:
     """Let people's SMS arrive."""
-    reach(SMS, SmsState.DELIVERED, people, at=at)
+    reach(SMS, SmsState.DELIVERED, people)
 
 
-def fail(*people: int, code: str = "unconnected", at: datetime | None = None) -> None:
+def fail(*people: int, code: str = "unconnected") -> None:
     """Let the carrier report that people's SMS did not arrive."""
-    reach(SMS, SmsState.UNDELIVERED, people, at=at, sms_code=code)
+    reach(SMS, SmsState.UNDELIVERED, people, sms_code=code)
 
 
 def refuse(*people: int, code: str = "error") -> None:
@@ -113,9 +113,9 @@ def call_off(*people: int, code: str = "") -> None:
 # --- a page ---
 
 
-def open_page(*people: int, at: datetime | None = None) -> None:
+def open_page(*people: int) -> None:
     """Let people open their links."""
-    reach(PAGE, PageState.OPENED, people, at=at)
+    reach(PAGE, PageState.OPENED, people)
 
 
 def verify(*people: int) -> None:
