@@ -37,6 +37,10 @@ class Problem:
         """Return it as it was stored: its sentence is the one that was shown then."""
         return cls(stored["code"], stored["message_ja"], stored["facts"])
 
+    def followed_by(self, words: str) -> "Problem":
+        """Return the same problem with a sentence more, such as what to do about it in one place."""
+        return replace(self, message_ja=self.message_ja + words) if words else self
+
     def within(self, heading: str, **facts: Fact) -> "Problem":
         """Return the same problem with a heading before its sentence, such as the name of a text or a sheet."""
         return replace(self, message_ja=heading + self.message_ja, facts={**self.facts, **facts})
@@ -65,6 +69,11 @@ class Refused(Exception):  # noqa: N818 - it says what became of the act
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{problem.code}: {problem.message_ja}" for problem in problems))
         self.problems = problems
+
+    @property
+    def problem(self) -> Problem:
+        """The first of the problems, often the only one."""
+        return self.problems[0]
 
     @property
     def messages_ja(self) -> list[str]:

@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 
 from app.intake import excel_child, excel_reader, reader
 from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected
-from app.intake.encodings import BadFile
 from app.intake.excel_process import Bounds
 from app.intake.excel_reader import Sheet
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.reader import Table, read_table
 from app.intake.rules import make_rules
+from app.problems import Refused
 from app.values.answers import QuestionKind
 from bench.list_files import write
 from bench.report import report
@@ -103,9 +103,9 @@ def judge(made: List, tally: Tally, *, in_child: bool = False) -> None:
         else:
             with mock.patch.object(reader, "WorkbookProcess", _Here):
                 outcomes = _outcomes(file.data, made, tally)
-    except BadFile as bad:
+    except Refused as refused:
         tally.told += len(seen)
-        tally.needless[f"file {bad.code}"] += 1
+        tally.needless[f"file {refused.problem.code}"] += 1
         return
     except Exception:  # noqa: BLE001 - whatever ends a reading is what is looked for
         tally.is_silent(traceback.format_exc(), len(seen) or 1)
@@ -114,13 +114,13 @@ def judge(made: List, tally: Tally, *, in_child: bool = False) -> None:
 
 
 def _outcomes(data: bytes, made: List, tally: Tally) -> list[Outcome]:
-    """Open, map and check a list as a worker does. Raises BadFile."""
+    """Open, map and check a list as a worker does. Raises Refused."""
     table = read_table(io.BytesIO(data))
     paid = "amount" in made.columns
     mapping = propose(table.header, _QUESTIONS, _MERGED, payment_required=paid)
     problems = mapping.problems(table.header, _QUESTIONS, _MERGED, payment_required=paid)
     if problems:
-        raise BadFile("mapping", "\n".join(problems))
+        raise Refused(*problems)
     if table.encoding == "xlsx":
         _count_hidden(data, table, made, tally)
     return list(_checked(table, mapping, paid=paid))
@@ -155,7 +155,7 @@ def _account(made: List, seen: dict[int, Line], outcomes: list[Outcome], tally: 
             tally.told += 1
             if line.person is not None:
                 errors = [fault for fault in outcome.faults if fault.level is Level.ERROR]
-                tally.needless.update(f"{fault.code}" for fault in errors)
+                tally.needless.update(fault.problem.code for fault in errors)
         elif not isinstance(outcome, CheckedRow):
             tally.is_silent(f"row {row} lost: {line} {_about(made)}")
         elif line.person is None:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from app import tenancy
 from app.intake import first_look, import_run, imports, replacing
+from app.problems import Refused
 from app.tenancy import time_limits
 
 
@@ -23,5 +24,5 @@ def count_hidden_rows(tenant_id: int, import_id: int) -> None:
 def replace_rows(tenant_id: int, import_id: int, user_id: int, by_number: int) -> None:
     """Put a list's rows in the place of earlier ones; of a campaign that has left by now nothing changes."""
     by = replacing.By.NUMBER if by_number else replacing.By.REFERENCE
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK), suppress(imports.Refused):
+    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK), suppress(Refused):
         replacing.replace(import_id, by, user_id=user_id)

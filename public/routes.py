@@ -22,7 +22,7 @@ from app.payments.review import Problem, split
 from app.setback import doubt
 from app.states.vocabulary import PageState, PaymentAttemptState, PaymentState
 from app.values.answers import QuestionKind
-from public import look, pages
+from public import look, pages, texts
 from public.pages import notice, page
 
 bp = Blueprint("public", __name__, template_folder="templates", static_folder="static", static_url_path="/static/page")
@@ -188,6 +188,7 @@ def answer(standing: Standing) -> Response:
         typed=typed,
         left=left,
         faults=faults,
+        fault_words=texts.OF_FAULTS,
         error="wrong" if verdict.kind is VerdictKind.WRONG else "unreadable",
         calendars=_calendars(standing),
     )
@@ -310,6 +311,7 @@ def _questions(standing: Standing) -> Response:
         typed=blank,
         left=_left(standing),
         faults={},
+        fault_words={},
         error="",
         calendars=_calendars(standing),
     )

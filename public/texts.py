@@ -11,6 +11,14 @@ from app.values.japan_time import TOKYO
 
 LANGUAGES = ("ja", "en")
 
+OF_FAULTS = {
+    "answer_empty": "unreadable_empty",
+    "answer_without_digits": "unreadable_empty",
+    "date_empty": "unreadable_empty",
+    "answer_too_long": "unreadable_long",
+}
+"""The text that tells a fault of an answer where the page is not in Japanese, by the problem's code."""
+
 _TEXTS: Mapping[str, tuple[str, str]] = {
     # on every page
     "service": ("Todoke（届け）", "Todoke"),

@@ -20,10 +20,10 @@ import pytest
 from app.auth import passwords, second_factor
 from app.identity import check
 from app.intake import number_format
+from app.problems import Refused
 from app.tenants import sender_check
 from app.values import amounts, card_numbers, carrier_text, cell_text, column_names, dates, phones
 from app.values.answers import Kana, QuestionKind, normalise
-from app.values.bad_input import BadInput
 
 try:
     import re._parser as sre  # type: ignore[import-not-found]
@@ -180,7 +180,7 @@ def quietly(read: Callable[[str], object]) -> Callable[[str], object]:
     def act(text: str) -> object:
         try:
             return read(text)
-        except (BadInput, number_format.UnknownFormat):
+        except (Refused, number_format.UnknownFormat):
             return None
 
     return act

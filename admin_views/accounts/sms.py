@@ -16,10 +16,10 @@ from app.accounts import contracts, receipt_path, seal_witness_phone, witness_ph
 from app.config import settings
 from app.delivery import circuit_breaker
 from app.models import SmsAccount
+from app.problems import Refused
 from app.providers.sms import PROVIDERS
 from app.restore import new_accounts
 from app.setback import account_holds
-from app.values.bad_input import BadInput
 from app.values.phones import mask, to_e164
 
 _SAME_CONTRACT = (
@@ -35,8 +35,8 @@ _WITNESS_HELP = (
 def _mobile(_form: object, field: Field) -> None:
     try:
         to_e164(field.data)
-    except BadInput as bad:
-        raise ValidationError(bad.message_ja) from None
+    except Refused as refused:
+        raise ValidationError(refused.message_ja) from None
 
 
 class SmsAccountForm(AccountForm):

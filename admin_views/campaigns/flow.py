@@ -65,7 +65,7 @@ class CampaignFlow(FlowView):
         campaign = one_campaign(campaign_id)
         try:
             import_id = uploads.take_upload(campaign, staff().id)
-        except imports.Refused as refused:
+        except Refused as refused:
             return self._refused_upload(campaign_id, refused.message_ja)
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
@@ -90,15 +90,15 @@ class CampaignFlow(FlowView):
                 return self.page("flow/list_one.html", campaign, "list", **single_entry_page.new(campaign, {}))
             typed = single_entry_page.read(single_entry.form_of(campaign), request.form)
             added = single_entry.add(campaign_id, typed, user_id=staff().id, replace="replace" in request.form)
-        except imports.Refused as refused:
-            db.session.rollback()
-            return self._refused_upload(campaign_id, refused.message_ja)
         except entry.BadRow as bad:
             db.session.rollback()
             campaign = one_campaign(campaign_id)
             return self.page(
                 "flow/list_one.html", campaign, "list", **single_entry_page.new(campaign, typed, bad.faults)
             ), 422
+        except Refused as refused:
+            db.session.rollback()
+            return self._refused_upload(campaign_id, refused.message_ja)
         flash("送信先を1件加えました。", "success")
         for words in added.warnings:
             flash(words, "warning")
@@ -135,9 +135,9 @@ class CampaignFlow(FlowView):
                     take_hidden="take_hidden" in request.form,
                     variants_alike=columns.read_variants(campaign, request.form),
                 )
-            except imports.Refused as refused:
+            except Refused as refused:
                 db.session.rollback()
-                return self._mapping_page(*one_import(campaign_id, import_id), refused.message_ja.splitlines())
+                return self._mapping_page(*one_import(campaign_id, import_id), refused.messages_ja)
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
 
     @expose(f"{_LIST}/sheet", methods=["POST"])
@@ -151,7 +151,7 @@ class CampaignFlow(FlowView):
         )
         try:
             imports.choose_reading(import_id, choice)
-        except imports.Refused as refused:
+        except Refused as refused:
             db.session.rollback()
             flash(refused.message_ja, "error")
         return redirect(url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id), 303)
@@ -180,7 +180,7 @@ class CampaignFlow(FlowView):
             return self.confirm(campaign, "list", uploads.discard_question(campaign, row))
         try:
             removed = imports.discard(import_id, user_id=staff().id)
-        except imports.Refused as refused:
+        except Refused as refused:
             flash(refused.message_ja, "error")
         else:
             flash(f"「{row.filename}」から取り込んだ{removed:,}件を取り消しました。", "success")

@@ -26,8 +26,8 @@ from app import links
 from app.campaigns import lifecycle, template
 from app.campaigns.sms_length import LIMIT, units
 from app.models import Campaign, PaymentAccount, Question, SmsAccount
+from app.problems import Refused
 from app.values.answers import KANA_LABELS, QUESTION_KIND_LABELS, Kana, QuestionKind, normalise
-from app.values.bad_input import BadInput
 from app.values.japan_time import TOKYO
 
 MOST_QUESTIONS = 4
@@ -75,8 +75,8 @@ class QuestionForm(Form):
         kana = Kana.KANA if self.kana.data == Kana.KANA else Kana.AS_WRITTEN
         try:
             alike = [normalise(QuestionKind.CHOICE, one, kana=kana) for one in _lines(field.data)]
-        except BadInput as bad:
-            raise ValidationError(f"選択肢のうち、使えないものがあります：{bad.message_ja}") from None
+        except Refused as refused:
+            raise ValidationError(f"選択肢のうち、使えないものがあります：{refused.message_ja}") from None
         if len(alike) < _FEWEST_CHOICES:
             raise ValidationError(f"選択肢を1行に1つずつ、{_FEWEST_CHOICES}つ以上入力してください。")
         if len(set(alike)) < len(alike):

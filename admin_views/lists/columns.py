@@ -5,17 +5,22 @@ from dataclasses import dataclass
 
 from admin_views.framework.fields import many_lines
 from app.campaigns import duplicates, lifecycle
-from app.intake import first_look, imports, proposals
+from app.intake import first_look, proposals
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.encodings import ENCODING_LABELS
 from app.intake.first_look import Sample, SeenCell, SeenRow
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.models import Campaign, Import
+from app.problems import Kind, Refused, messages_ja
 from app.values.answers import QuestionKind
-from app.values.bad_input import BadInput
 
 _ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
 _LETTERS = 8
+
+_USED_TWICE = Kind(
+    "mapping_use_twice",
+    "「{use}」が「{column}」と「{other_column}」の2つの列に選ばれています。どちらか1つにしてください。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,12 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     mapping = proposals.guess(row)
     try:
         sample, unreadable = first_look.sample(row), ""
-    except BadInput as bad:
-        sample, unreadable = Sample(), bad.message_ja
+    except Refused as refused:
+        sample, unreadable = Sample(), refused.message_ja
     if typed is not None:
         try:
             mapping = read_mapping(campaign, row, typed)
-        except imports.Refused:
+        except Refused:
             mapping = ColumnMapping(answers=(None,) * len(campaign.questions))
     variants = _variants(campaign, row, sample, mapping, typed)
     seen = first_look.seen(row, sample.rows, mapping, {item.place for item in variants if item.chosen or item.settled})
@@ -65,7 +70,7 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
         "merges": bool(merge_names(campaign, row.header)),
         "our_columns": OUR_COLUMNS,
         "unreadable": unreadable,
-        "lacking": proposals.problems(row, mapping),
+        "lacking": messages_ja(proposals.problems(row, mapping)),
         "sample": sample,
         "encodings": {one: ENCODING_LABELS[one] for one in sample.encodings},
         "encoding_word": "Excelブック" if row.encoding == "xlsx" else ENCODING_LABELS.get(row.encoding, ""),
@@ -117,7 +122,7 @@ def _roles(campaign: Campaign) -> dict[str, str]:
 
 
 def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> ColumnMapping:
-    """Read the columns as mapped by hand. Raises imports.Refused where one use is given to two columns."""
+    """Read the columns as mapped by hand. Raises Refused where one use is given to two columns."""
     roles = _roles(campaign)
     fields = {field: f"文面の差込項目 {{{field}}}" for field in merge_names(campaign, row.header)}
     taken = _taken(row, typed, "column", roles)
@@ -133,16 +138,14 @@ def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> C
 
 
 def _taken(row: Import, typed: Mapping[str, str], prefix: str, words: Mapping[str, str]) -> dict[str, str]:
-    """Read which column each use was given. Raises imports.Refused."""
+    """Read which column each use was given. Raises Refused."""
     taken: dict[str, str] = {}
     for place, name in enumerate(row.header):
         use = typed.get(f"{prefix}_{place}", "")
         if use not in words or name in OUR_COLUMNS:
             continue
         if use in taken:
-            raise imports.Refused(
-                f"「{words[use]}」が「{taken[use]}」と「{name}」の2つの列に選ばれています。どちらか1つにしてください。"
-            )
+            raise Refused(_USED_TWICE(use=words[use], column=taken[use], other_column=name))
         taken[use] = name
     return taken
 

@@ -15,7 +15,8 @@ from app import queues
 from app.campaigns import lifecycle
 from app.config import settings
 from app.extensions import db
-from app.intake import amending, correction, entry, excluded, imports, replacing
+from app.intake import amending, correction, entry, excluded, replacing
+from app.problems import Refused
 
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"
 # so many people are looked through at once; more are a job
@@ -31,21 +32,21 @@ class CampaignRows(FlowView):
         result = url_for("flow.one_list", campaign_id=campaign_id, import_id=import_id)
         try:
             if lifecycle.content_locked(campaign):
-                raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
+                raise Refused(lifecycle.why_locked(campaign.state))
             if request.method == "GET":
                 return self.page("flow/list_one.html", campaign, "list", **single_entry.corrected(upload, sheet_row))
             typed = single_entry.read(correction.kept(import_id, sheet_row).form, request.form)
             replace = "replace" in request.form
             told = correction.correct(import_id, sheet_row, typed, user_id=staff().id, replace=replace)
-        except imports.Refused as refused:
-            db.session.rollback()
-            flash(refused.message_ja, "error")
-            return redirect(result, 303)
         except entry.BadRow as bad:
             db.session.rollback()
             campaign, upload = one_import(campaign_id, import_id)
             context = single_entry.corrected(upload, sheet_row, typed, bad.faults)
             return self.page("flow/list_one.html", campaign, "list", **context), 422
+        except Refused as refused:
+            db.session.rollback()
+            flash(refused.message_ja, "error")
+            return redirect(result, 303)
         flash(f"{sheet_row:,}行目を直して、送信先に加えました。", "success")
         for words in told:
             flash(words, "warning")
@@ -66,7 +67,7 @@ class CampaignRows(FlowView):
         ours(campaign_id)
         try:
             act(campaign_id, row_id, user_id=staff().id)
-        except imports.Refused as refused:
+        except Refused as refused:
             flash(refused.message_ja, "error")
         else:
             flash(done, "success")
@@ -79,20 +80,20 @@ class CampaignRows(FlowView):
         back = row_actions.back_url(campaign_id, request.values)
         try:
             if lifecycle.content_locked(campaign):
-                raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
+                raise Refused(lifecycle.why_locked(campaign.state))
             if request.method == "GET":
                 return self.page("flow/list_one.html", campaign, "list", **single_entry.amended(campaign, row_id, back))
             typed = single_entry.read(amending.kept(campaign, row_id).form, request.form)
             told = amending.amend(campaign_id, row_id, typed, user_id=staff().id)
-        except imports.Refused as refused:
-            db.session.rollback()
-            flash(refused.message_ja, "error")
-            return redirect(back, 303)
         except entry.BadRow as bad:
             db.session.rollback()
             campaign = one_campaign(campaign_id)
             context = single_entry.amended(campaign, row_id, back, typed, bad.faults)
             return self.page("flow/list_one.html", campaign, "list", **context), 422
+        except Refused as refused:
+            db.session.rollback()
+            flash(refused.message_ja, "error")
+            return redirect(back, 303)
         flash("送信先を直しました。", "success")
         for words in told:
             flash(words, "warning")
@@ -113,7 +114,7 @@ class CampaignRows(FlowView):
         db.session.rollback()
         try:
             replaced = replacing.replace(import_id, replacing.By(by), user_id=staff().id)
-        except imports.Refused as refused:
+        except Refused as refused:
             db.session.rollback()
             flash(refused.message_ja, "error")
         else:

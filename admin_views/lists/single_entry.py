@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from flask import request, url_for
 
-from app.intake import amending, campaign_needs, correction, imports, single_entry
+from app.intake import amending, campaign_needs, correction, load, single_entry
 from app.intake.checks import Fault
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
+from app.problems import Kind, Refused
 from app.values.answers import QuestionKind
 
 _HINTS = {
@@ -18,6 +19,8 @@ _HINTS = {
     QuestionKind.DIGITS: "数字だけ",
 }
 _MOST = LIMITS.cell
+
+_LONG_CELL = Kind("entry_cell_too_long", "「{column}」が長すぎます。{most:,}文字以内で入力してください。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Words:
 
 
 def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = ()) -> dict[str, object]:
-    """Return what the page of a recipient typed in shows. Raises imports.Refused."""
+    """Return what the page of a recipient typed in shows. Raises Refused."""
     words = Words(
         title="送信先を1件加える",
         intro="名簿のファイルと同じように確かめてから加えます。まだ何も送信されません。",
@@ -70,7 +73,7 @@ def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = 
 def corrected(
     upload: Import, sheet_row: int, typed: Mapping[str, str] | None = None, faults: Iterable[Fault] | None = None
 ) -> dict[str, object]:
-    """Return what the page of a row that was kept out shows: its cells as they were read. Raises imports.Refused."""
+    """Return what the page of a row that was kept out shows: its cells as they were read. Raises Refused."""
     kept = correction.kept(upload.id, sheet_row)
     words = Words(
         title=f"「{upload.filename}」の{sheet_row:,}行目を直す",
@@ -92,7 +95,7 @@ def amended(
     typed: Mapping[str, str] | None = None,
     faults: Iterable[Fault] = (),
 ) -> dict[str, object]:
-    """Return what the page of a row that was taken shows, but for number and answers. Raises imports.Refused."""
+    """Return what the page of a row that was taken shows, but for number and answers. Raises Refused."""
     kept = amending.kept(campaign, recipient_id)
     words = Words(
         title=f"{kept.name}を直す",
@@ -113,7 +116,7 @@ def _page(
     hints |= {name: f"変えるときだけ入力します。{hints.get(name, '')}" for name in words.unseen}
     problems: dict[str, list[str]] = {}
     for fault in faults:
-        problems.setdefault(fault.column or "", []).append(fault.message_ja)
+        problems.setdefault(fault.column or "", []).append(fault.problem.message_ja)
     fields = [
         Field(
             f"cell_{place}",
@@ -126,16 +129,16 @@ def _page(
         for place, label in enumerate(form.header)
     ]
     told = [f"{column}：{message}" if column else message for column, found in problems.items() for message in found]
-    can_replace = any(fault.code == "contradicts" for fault in faults)
+    can_replace = any(fault.problem.code == load.CONTRADICTS.code for fault in faults)
     return {"fields": fields, "problems": told, "most": _MOST, "words": words, "can_replace": can_replace}
 
 
 def read(form: single_entry.Form, typed: Mapping[str, str]) -> dict[str, str]:
-    """Read the cells by column. Raises imports.Refused."""
+    """Read the cells by column. Raises Refused."""
     cells = {name: typed.get(f"cell_{place}", "").replace("\r\n", "\n") for place, name in enumerate(form.header)}
     for name, cell in cells.items():
         if len(cell) > _MOST:
-            raise imports.Refused(f"「{name}」が長すぎます。{_MOST:,}文字以内で入力してください。")
+            raise Refused(_LONG_CELL(column=name, most=_MOST))
     return cells
 
 

@@ -17,12 +17,13 @@ from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.exports import status_file
 from app.extensions import csrf, db
-from app.intake import first_look, imports
+from app.intake import first_look, imports, load
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.reader import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
+from app.problems import Kind, Refused
 from app.states.vocabulary import IMPORT, ImportState
 from app.values.japan_time import TOKYO
 
@@ -32,6 +33,11 @@ _KINDS_SHOWN = 20
 _IGNORED_READ, _RUNS_SHOWN = 1_000, 10
 # what stands around the file in the request
 _FORM_BYTES = 100_000
+
+_NO_FILE = Kind(
+    "upload_file_missing",
+    "ファイルが選ばれていません。名簿のファイルを選んでから「ファイルを取り込む」を押してください。",
+)
 
 
 def overview(campaign: Campaign) -> dict[str, object]:
@@ -64,19 +70,16 @@ def asked_of(campaign: Campaign) -> Asked:
 
 
 def take_upload(campaign: Campaign, user_id: int) -> int:
-    """Keep the file of this request; return the import's id. One of a known form starts. Raises imports.Refused."""
+    """Keep the file of this request; return the import's id. One of a known form starts. Raises Refused."""
     limit = settings().upload_max_bytes
     request.max_content_length = limit + _FORM_BYTES
-    too_large = f"ファイルが大きすぎます。{limit // 1_000_000:,}MBまでに分けてからアップロードしてください。"
     try:
         csrf.protect()
         file = request.files.get("file")
     except RequestEntityTooLarge:
-        raise imports.Refused(too_large) from None
+        raise Refused(imports.FILE_TOO_LARGE(megabytes=limit // 1_000_000)) from None
     if file is None or not file.filename:
-        raise imports.Refused(
-            "ファイルが選ばれていません。名簿のファイルを選んでから「ファイルを取り込む」を押してください。"
-        )
+        raise Refused(_NO_FILE())
     import_id = imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
     first_look.start_if_known(import_id)
     return import_id
@@ -227,7 +230,7 @@ def _any_row(message: str) -> str:
 def _wrong_column(row: Import, findings: Sequence[Finding]) -> str:
     """Name the column of which most rows could not be read: it was probably mapped wrongly."""
     for item in findings:
-        if item.code == "contradicts":  # read well, and known from before
+        if item.code == load.CONTRADICTS.code:  # read well, and known from before
             continue
         if item.level == str(Level.ERROR) and item.column and item.rows > 1 and item.rows * 2 > row.rows_read:
             return item.column
@@ -240,7 +243,7 @@ def _spots(row: Import, found: imports.FoundRow) -> list[Spot]:
         place = row.header.index(fault.column) if fault.column in row.header else None
         cell = "" if place is None else f"{column_letter(place)}{found.sheet_row}"
         text = found.cells[place] if place is not None and place < len(found.cells) else ""
-        spots.append(Spot(str(fault.level), cell, fault.column or "行全体", text, fault.message_ja))
+        spots.append(Spot(str(fault.level), cell, fault.column or "行全体", text, fault.problem.message_ja))
     return spots
 
 

@@ -26,7 +26,6 @@ from app.payments.operations import Given
 from app.problems import Refused
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, SmsState
 from app.values.amounts import to_yen
-from app.values.bad_input import BadInput
 
 _ONE = "/<int(max=9223372036854775807):payment_id>"
 _LIMIT = "10 per minute"
@@ -53,8 +52,8 @@ class SureForm(Form):
 def _readable(_form: object, given: Field) -> None:
     try:
         to_yen(given.data)
-    except BadInput as fault:
-        raise StopValidation(fault.message_ja) from None
+    except Refused as refused:
+        raise StopValidation(refused.message_ja) from None
 
 
 def _reason(help: str) -> TextAreaField:  # noqa: A002 - what it is

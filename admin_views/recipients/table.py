@@ -30,9 +30,9 @@ from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.outcomes import double_sends, manual_decisions, manual_review
 from app.outcomes.manual_decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.payments.asking import ask_soon
+from app.problems import Refused
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
-from app.values.bad_input import BadInput
 from app.values.phones import mask, national, to_e164
 
 _OFFERED = 50
@@ -83,7 +83,7 @@ def search_people(search: str) -> list[int]:
     ways = [Recipient.reference == text for text in {search, plain}]
     if tenant_id is not None and _LAST_FOUR.fullmatch(plain):
         ways.append(Recipient.phone_last4_index == vault.last4_index(tenant_id, plain))
-    with suppress(BadInput):
+    with suppress(Refused):
         if tenant_id is not None:
             ways.append(Recipient.phone_index == vault.phone_index(tenant_id, to_e164(search)))
     found: set[int] = set()

@@ -18,8 +18,8 @@ from admin_views.framework.scoping import rows
 from app import audit
 from app.extensions import db, limiter
 from app.models import Tenant
+from app.problems import Refused
 from app.tenants import branding, branding_preview
-from app.values.bad_input import BadInput
 
 STANDARD = "#0017c1"  # public/static/page.css without a company's own
 _FORM_BYTES = 1_000_000  # and some more, so that a picture a little too large is told so in its place
@@ -79,16 +79,16 @@ class LookForm(Form):
             raise ValidationError("色を選び直してください。文字で入力するときは #0a7a3c のような形にします。")
         try:
             branding.check_colour(field.data)
-        except BadInput as bad:
-            raise ValidationError(bad.message_ja) from None
+        except Refused as refused:
+            raise ValidationError(refused.message_ja) from None
 
     def validate_logo(self, field: Field) -> None:
         """Make our own small picture of it, or refuse it."""
         if field.data and getattr(field.data, "filename", ""):
             try:
                 self.picture = branding.prepare_logo(field.data.read(branding.LOGO_UPLOAD_BYTES + 1))
-            except BadInput as bad:
-                raise ValidationError(bad.message_ja) from None
+            except Refused as refused:
+                raise ValidationError(refused.message_ja) from None
         elif "without_logo" in self and self.without_logo.data:
             self.picture = None
 
@@ -128,8 +128,8 @@ class PageLookView(SecureView):
                 return _save(tenant, form)
             try:
                 return redirect(url_for("sample.shown", key=branding_preview.keep(_sample(tenant, form))), 303)
-            except BadInput as bad:
-                flash(bad.message_ja, "warning")
+            except Refused as refused:
+                flash(refused.message_ja, "warning")
         picture = base64.b64encode(tenant.logo).decode() if tenant.logo else ""
         company = tenant.name if staff().tenant_id is None else ""
         return self.render("office/page_look.html", form=form, picture=picture, company=company)

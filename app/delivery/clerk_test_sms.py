@@ -29,7 +29,6 @@ from app.setback.beat import Held
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.vocabulary import CampaignState
-from app.values.bad_input import BadInput
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask, to_e164
 from app.vault import Place
@@ -84,10 +83,7 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
     BUSY: the account's rate left no room for it within `wait_s`, and nothing was sent. CLOSED: nor was it, as the hours
     ended.
     """
-    try:
-        to = to_e164(phone)
-    except BadInput as bad:
-        raise Refused(Problem(f"phone_{bad.code}", bad.message_ja)) from None
+    to = to_e164(phone)
     campaign = locks.locked_campaign(campaign_id)
     found = _problems(campaign)
     if found:

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, text
 from app import tenancy
 from app.extensions import vault
 from app.identity import guard
+from app.problems import Problem, Refused
 from app.states.transitions import Step, move, note
 from app.states.vocabulary import PAGE, PageState
 from app.values.answers import Kana, QuestionKind, forms
-from app.values.bad_input import BadInput
 from app.values.dates import join_date
 
 WESTERN = "西暦"
@@ -62,7 +62,7 @@ class Verdict:
 
     kind: VerdictKind
     left: int = 0
-    faults: dict[int, BadInput] = field(default_factory=dict)
+    faults: dict[int, Problem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,9 @@ def _record_right(connection: Connection, tenant_id: int, campaign_id: int, reci
     )
 
 
-def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, BadInput]]:
+def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, Problem]]:
     answers: list[list[str]] = []
-    faults: dict[int, BadInput] = {}
+    faults: dict[int, Problem] = {}
     for place, (question, inputs) in enumerate(zip(asked, typed, strict=True)):
         try:
             raw = _date(*inputs) if question.kind is QuestionKind.DATE else inputs[0]
@@ -199,8 +199,8 @@ def _read(asked: Sequence[Asked], typed: Sequence[Sequence[str]]) -> tuple[list[
                     variants_alike=question.variants_alike,
                 )
             )
-        except BadInput as bad:
-            faults[place] = bad
+        except Refused as refused:
+            faults[place] = refused.problem
     return answers, faults
 
 

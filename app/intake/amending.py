@@ -14,17 +14,30 @@ from sqlalchemy import Connection, select, text
 from app import audit, tenancy
 from app.campaigns import duplicates, ordered_checks, rendering
 from app.extensions import db, vault
-from app.intake import campaign_needs, correction, entry, excluded, imports, load
+from app.intake import campaign_needs, correction, entry, excluded, load
 from app.intake.checks import CheckedRow, Fault, Level
 from app.intake.mapping import OUR_COLUMNS
 from app.intake.single_entry import Form
 from app.models import Campaign, Import, Recipient
+from app.problems import Kind, Refused
 
-_GONE = "この送信先は、対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。"
-_NO_LIST = "この送信先は名簿の列が分からないため、直せません。対象外にして、1件ずつの入力で加えてください。"
-_MERGED = "取り込んだあとに文面の差込項目が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。"
-_MEANWHILE = "ほかの人がこの送信先を直しました。画面を開き直し、いまの内容を確かめてから直してください。"
-_TAKEN = "この番号の送信先は、すでにこの配信にあります。番号を確かめてください。"
+_GONE = Kind(
+    "amend_gone",
+    "この送信先は、対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。",
+)
+_NO_LIST = Kind(
+    "amend_without_list",
+    "この送信先は名簿の列が分からないため、直せません。対象外にして、1件ずつの入力で加えてください。",
+)
+_MERGED = Kind(
+    "amend_merge_fields_changed",
+    "取り込んだあとに文面の差込項目が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。",
+)
+_MEANWHILE = Kind(
+    "amend_meanwhile",
+    "ほかの人がこの送信先を直しました。画面を開き直し、いまの内容を確かめてから直してください。",
+)
+_TAKEN = Kind("reference_taken", "この番号の送信先は、すでにこの配信にあります。番号を確かめてください。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ class _Standing:
 
 
 def kept(campaign: Campaign, recipient_id: int) -> Kept:
-    """Return a row that was taken, to be corrected. Raises imports.Refused."""
+    """Return a row that was taken, to be corrected. Raises Refused."""
     standing = _standing(campaign, recipient_id)
     mapping = standing.way.mapping
     unseen = {name for name in (mapping.phone, *mapping.answers) if name and name not in standing.fields}
@@ -69,7 +82,7 @@ def kept(campaign: Campaign, recipient_id: int) -> Kept:
 def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user_id: int) -> tuple[str, ...]:
     """Change a row that was taken; return what is to be looked at, in Japanese. Commits.
 
-    Raises entry.BadRow, imports.Refused.
+    Raises entry.BadRow, Refused.
     """
     campaign = db.session.get_one(Campaign, campaign_id)
     standing = _standing(campaign, recipient_id)
@@ -84,7 +97,7 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
         detail = {"row": standing.sheet_row}
         target = f"import:{standing.import_id}"
         audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)
-        told = [fault.message_ja for fault in checked.faults] + entry.twice(connection, way, checked.phone)
+        told = [fault.problem.message_ja for fault in checked.faults] + entry.twice(connection, way, checked.phone)
         told += duplicates.same_person(
             connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )
@@ -99,10 +112,10 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
         .execution_options(populate_existing=True)
     )
     if person is None:
-        raise imports.Refused(_GONE)
+        raise Refused(_GONE())
     upload = db.session.get(Import, person.import_id) if person.import_id is not None else None
     if upload is None or upload.mapping is None or person.sheet_row is None:
-        raise imports.Refused(_NO_LIST)
+        raise Refused(_NO_LIST())
     way = correction.way_of(upload)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     shown = {way.mapping.phone, *way.mapping.answers, *fields}
@@ -148,7 +161,7 @@ def _as_typed(
         campaign_needs.merge_names(campaign, header),
         payment_required=campaign.payment_required,
     ):
-        raise imports.Refused(_MERGED)
+        raise Refused(_MERGED())
     way = entry.way_of(campaign, header, mapping, places)
     return way, places, [said[name] for name in header]
 
@@ -164,9 +177,9 @@ def _write(connection: Connection, standing: _Standing, way: entry.Way, row: Che
         {"id": standing.recipient_id, "campaign_id": way.campaign_id},
     ).one_or_none()
     if found is None:
-        raise imports.Refused(_GONE)
+        raise Refused(_GONE())
     if bytes(found.row_digest) != standing.row_digest:
-        raise imports.Refused(_MEANWHILE)
+        raise Refused(_MEANWHILE())
     digests = [bytes(digest) for digest in found.answer_digests]
     for place, answer in zip(places, row.answers, strict=True):
         question_id = way.question_ids[place]
@@ -179,7 +192,7 @@ def _write(connection: Connection, standing: _Standing, way: entry.Way, row: Che
         ).scalar()
         if taken:
             column = way.mapping.reference
-            raise entry.BadRow([Fault(standing.sheet_row, column, Level.ERROR, "reference_taken", _TAKEN)])
+            raise entry.BadRow([Fault(standing.sheet_row, column, Level.ERROR, _TAKEN())])
     values["answer_digests"] = digests
     connection.execute(
         text(f"UPDATE recipient SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id"),  # noqa: S608

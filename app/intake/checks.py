@@ -18,8 +18,8 @@ from app.intake.first_seen import FirstRows
 from app.intake.number_lengths import NumberLengths
 from app.intake.reader import LIMITS, Row, is_hidden
 from app.intake.rules import CellReader, Rules
-from app.values.answers import normal_digits
-from app.values.bad_input import BadInput
+from app.problems import Kind, Problem, Refused
+from app.values.answers import LAST4_TOO_SHORT, POSTCODE_TOO_SHORT, normal_digits
 from app.values.card_numbers import holds_card_number, mask_card_numbers, may_hold_card_number
 from app.values.carrier_text import (
     LOST_LETTERS,
@@ -31,9 +31,53 @@ from app.values.carrier_text import (
 )
 from app.values.cell_text import MAY_HIDE, cleaned
 from app.values.csv_injection import UNWRITABLE, UNWRITABLE_SIGNS, restore
+from app.values.dates import DIGITS_ONLY
 from app.values.kanji_variants import has_variants
 
 _LAST_DIGITS = 4
+
+_REFERENCE_TWICE = Kind(
+    "reference_twice", "{earlier_row}行目と同じ番号です。どちらかの行を削除するか、番号を直してください。"
+)
+_PHONE_TWICE = Kind("phone_twice", "{earlier_row}行目と同じ電話番号です。このままだと同じ人に2通届きます。")
+_LAST_DIGITS_TAKEN = Kind(
+    "answer_last_digits_taken",
+    "4桁より長い番号の列です。どの行も、末尾の4桁だけを本人確認の答えとして使います。番号そのものは残りません。",
+)
+_ODD_LENGTH = Kind(
+    "answer_odd_length",
+    "ほかの行は{usual}桁ですが、この行は{digits}桁です。このままだと本人が正しく答えられません。"
+    "先頭の0が消えていないか確かめてください。",
+)
+_ZERO_ADDED = Kind(
+    "phone_zero_added", "先頭の0がないため、0を補って取り込みます。番号に間違いがないか確かめてください。"
+)
+_MANY_CELLS = Kind(
+    "row_too_many_cells",
+    "セルの数が見出しより多い行です(見出し{columns}列、この行{cells}列)。列のずれを直してください。",
+)
+_FEW_CELLS = Kind(
+    "row_too_few_cells",
+    "セルの数が見出しより少ない行です(見出し{columns}列、この行{cells}列)。必要な列（{missing}）がありません。"
+    "列のずれを直すか、足りない値を入れてください。",
+)
+_UNWRITABLE = Kind(
+    "cell_unwritable",
+    "表示できない文字（制御文字か、こわれた文字）が入っています。このセルを入力し直してください。",
+)
+_CARD_WORDS = (
+    "クレジットカード番号とみられる数字があります。カード番号は取り込めません。このセルから番号を消してください。"
+)
+_CARD_NUMBER = Kind("card_number", _CARD_WORDS)
+_CARD_OR_OWN_NUMBER = Kind(
+    "card_or_own_number",
+    _CARD_WORDS + "カード番号ではないときは、列の確認の画面で「自社の番号」にチェックを入れて取り込み直してください。",
+)
+_EXCEL_ERROR = Kind(
+    "cell_excel_error",
+    "Excelのエラー値（#N/Aなど）です。このままでは送れません。元の数式を直し、正しい値にしてください。",
+)
+_MERGE_EMPTY = Kind("cell_merged_empty", "文面に差し込む項目が空です。このままだと空白で届きます。")
 
 
 class Level(StrEnum):
@@ -54,8 +98,7 @@ class Fault:
     sheet_row: int
     column: str | None
     level: Level
-    code: str
-    message_ja: str
+    problem: Problem
 
 
 @dataclass(slots=True)
@@ -122,13 +165,13 @@ class Checker:
         if checked.reference is not None and rules.reference is not None:
             earlier = self._references.first(hash(checked.reference), sheet_row)
             if earlier != sheet_row:
-                message = f"{earlier}行目と同じ番号です。どちらかの行を削除するか、番号を直してください。"
-                fault = Fault(sheet_row, rules.header[rules.reference], Level.ERROR, "reference_twice", message)
+                problem = _REFERENCE_TWICE(earlier_row=earlier)
+                fault = Fault(sheet_row, rules.header[rules.reference], Level.ERROR, problem)
                 return _rejected(row, [*checked.faults, fault])
         earlier = self._phones.first(int(checked.phone), sheet_row)
         if earlier != sheet_row:
-            message = f"{earlier}行目と同じ電話番号です。このままだと同じ人に2通届きます。"
-            fault = Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "phone_twice", message)
+            problem = _PHONE_TWICE(earlier_row=earlier)
+            fault = Fault(sheet_row, rules.header[rules.phone], Level.WARNING, problem)
             checked.faults = (*checked.faults, fault)
         return checked
 
@@ -139,28 +182,22 @@ class Checker:
             cell = cells[position] if position < len(cells) else ""
             if len(cell) > _LAST_DIGITS and len(normal_digits(cell)) > _LAST_DIGITS:
                 self._whole_numbers.discard(position)
-                message = (
-                    "4桁より長い番号の列です。どの行も、末尾の4桁だけを本人確認の答えとして使います。"
-                    "番号そのものは残りません。"
-                )
-                yield Fault(sheet_row, self._rules.header[position], Level.WARNING, "last_digits_taken", message)
+                yield Fault(sheet_row, self._rules.header[position], Level.WARNING, _LAST_DIGITS_TAKEN())
 
     def odd_lengths(self) -> Iterator[Fault]:
         """Return what the rows so far show together: numbers longer or shorter than nearly all others of a column."""
         for _, column, lengths in self._lengths:
             usual, odd = lengths.odd()
             for sheet_row, length in odd:
-                message = (
-                    f"ほかの行は{usual}桁ですが、この行は{length}桁です。このままだと本人が正しく答えられません。"
-                    "先頭の0が消えていないか確かめてください。"
-                )
-                yield Fault(sheet_row, column, Level.WARNING, "odd_length", message)
+                yield Fault(sheet_row, column, Level.WARNING, _ODD_LENGTH(usual=usual, digits=length))
 
 
 # Excel's effects on cells of numbers, told here alone: the same refusal on the person's page knows no Excel.
+_ZERO_LOST = "Excelで先頭の0が消えている場合は、列の表示形式を「文字列」にして入れ直してください。"
 _FILE_HINTS = {
-    "too_few_digits": "Excelで先頭の0が消えている場合は、列の表示形式を「文字列」にして入れ直してください。",
-    "digits_only": "Excelで日付が数値になっている場合は、列の表示形式を「日付」にして保存し直してください。",
+    POSTCODE_TOO_SHORT.code: _ZERO_LOST,
+    LAST4_TOO_SHORT.code: _ZERO_LOST,
+    DIGITS_ONLY.code: "Excelで日付が数値になっている場合は、列の表示形式を「日付」にして保存し直してください。",
 }
 
 
@@ -173,7 +210,7 @@ def check_row(row: Row, rules: Rules) -> CheckedRow | Rejected | Skipped:
     """Check one row by itself."""
     sheet_row, cells = row
     if is_hidden(cells):
-        return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, *HIDDEN),))
+        return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, HIDDEN()),))
     together = "\x1f".join(cells)
     rare = _RARE.search(together) is not None
     if rare:
@@ -205,8 +242,7 @@ def _readable(sheet_row: int, cells: list[str], rules: Rules, *, rare: bool) -> 
 
     (phone, zero_added), reference, amount_yen, due_date, *answers = read
     if zero_added:
-        message = "先頭の0がないため、0を補って取り込みます。番号に間違いがないか確かめてください。"
-        faults.append(Fault(sheet_row, rules.header[rules.phone], Level.WARNING, "zero_added", message))
+        faults.append(Fault(sheet_row, rules.header[rules.phone], Level.WARNING, _ZERO_ADDED()))
     if rare and may_have_lost_letters(together):
         faults.extend(_lost_letters(sheet_row, cells, rules))
     if rules.variants:
@@ -236,20 +272,20 @@ def read_cells(
     for reader in readers:
         try:
             if cells[reader.position] in UNREADABLE:
-                raise BadInput(*UNREADABLE[cells[reader.position]])
+                raise Refused(UNREADABLE[cells[reader.position]]())
             values.append(reader.read(cells[reader.position]))
-        except BadInput as bad:
-            message = bad.message_ja + _FILE_HINTS.get(bad.code, "")
-            faults.append(Fault(sheet_row, header[reader.position], Level.ERROR, bad.code, message))
+        except Refused as refused:
+            problem = refused.problem.followed_by(_FILE_HINTS.get(refused.problem.code, ""))
+            faults.append(Fault(sheet_row, header[reader.position], Level.ERROR, problem))
     return values, faults
 
 
-EMPTY = ("empty_row", "空の行なので取り込みません。")
-HIDDEN = ("hidden_row", "非表示の行なので、選んだとおり取り込んでいません。")
+EMPTY = Kind("empty_row", "空の行なので取り込みません。")
+HIDDEN = Kind("hidden_row", "非表示の行なので、選んだとおり取り込んでいません。")
 
 
 def _skipped(sheet_row: int) -> Skipped:
-    return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, *EMPTY),))
+    return Skipped(sheet_row, (Fault(sheet_row, None, Level.IGNORED, EMPTY()),))
 
 
 def _rejected(row: Row, faults: Iterable[Fault]) -> Rejected:
@@ -259,26 +295,20 @@ def _rejected(row: Row, faults: Iterable[Fault]) -> Rejected:
 
 def _misshapen(row: Row, rules: Rules) -> Rejected:
     sheet_row, cells = row
-    counted = f"見出し{len(rules.header)}列、この行{len(cells)}列"
     if len(cells) > len(rules.header):
-        code, message = "too_many_cells", f"セルの数が見出しより多い行です({counted})。列のずれを直してください。"
+        problem = _MANY_CELLS(columns=len(rules.header), cells=len(cells))
     else:
         missing = dict.fromkeys(rules.header[position] for position in rules.needed if position >= len(cells))
-        code = "too_few_cells"
-        message = (
-            f"セルの数が見出しより少ない行です({counted})。必要な列（{'、'.join(missing)}）がありません。"
-            "列のずれを直すか、足りない値を入れてください。"
-        )
+        problem = _FEW_CELLS(columns=len(rules.header), cells=len(cells), missing="、".join(missing))
     written = [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]
-    return _rejected((sheet_row, written), [Fault(sheet_row, None, Level.ERROR, code, message)])
+    return _rejected((sheet_row, written), [Fault(sheet_row, None, Level.ERROR, problem)])
 
 
 def _unwritable(row: Row, rules: Rules) -> Rejected:
     """Refuse cells that hold NUL or half of a letter, which a workbook may write as _x0000_ or _xD800_."""
     sheet_row, cells = row
-    message = "表示できない文字（制御文字か、こわれた文字）が入っています。このセルを入力し直してください。"
     faults = [
-        Fault(sheet_row, rules.header[position], Level.ERROR, "unwritable", message)
+        Fault(sheet_row, rules.header[position], Level.ERROR, _UNWRITABLE())
         for position, cell in enumerate(cells)
         if UNWRITABLE.search(cell)
     ]
@@ -288,36 +318,28 @@ def _unwritable(row: Row, rules: Rules) -> Rejected:
 
 
 def _card_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
-    message = (
-        "クレジットカード番号とみられる数字があります。カード番号は取り込めません。このセルから番号を消してください。"
-    )
-    way_out = "カード番号ではないときは、列の確認の画面で「自社の番号」にチェックを入れて取り込み直してください。"
     for position, cell in enumerate(cells):
         own = position in rules.own_numbers
         if position not in rules.not_for_cards and holds_card_number(cell, own_number=own):
-            told = message + way_out if own else message
-            yield Fault(sheet_row, rules.header[position], Level.ERROR, "card_number", told)
+            problem = (_CARD_OR_OWN_NUMBER if own else _CARD_NUMBER)()
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, problem)
 
 
-VARIANTS = (
-    "variants",
-    (
-        "答えに異体字（髙・﨑・德など）があります。本人がふつうの字体（高・崎・徳）で入力すると、一致しません。同じとみなす"
-        "ときは、この名簿を取り消し、列の確認の画面で「異体字を同じとみなす」を選んで取り込み直してください。"
-    ),
+VARIANTS = Kind(
+    "answer_with_variants",
+    "答えに異体字（髙・﨑・德など）があります。本人がふつうの字体（高・崎・徳）で入力すると、一致しません。同じとみなす"
+    "ときは、この名簿を取り消し、列の確認の画面で「異体字を同じとみなす」を選んで取り込み直してください。",
 )
 
 # what stands in a workbook's cell whose text isn't known, and what is told of it
 UNREADABLE = {
-    UNKNOWN: (
-        "unknown_format",
-        (
-            "セルの表示形式が特殊で、表示されている文字を読み取れません。Excelで表示形式を「文字列」か「標準」にして、"
-            "値を確かめてから取り込み直してください。"
-        ),
+    UNKNOWN: Kind(
+        "cell_format_unknown",
+        "セルの表示形式が特殊で、表示されている文字を読み取れません。Excelで表示形式を「文字列」か「標準」にして、"
+        "値を確かめてから取り込み直してください。",
     ),
-    UNCOMPUTED: (
-        "uncomputed",
+    UNCOMPUTED: Kind(
+        "cell_formula_uncomputed",
         "数式の結果がファイルに入っていません。Excelで開いて上書き保存してから、取り込み直してください。",
     ),
 }
@@ -329,36 +351,34 @@ _EXCEL_ERRORS = frozenset(
 
 
 def _excel_errors(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
-    message = "Excelのエラー値（#N/Aなど）です。このままでは送れません。元の数式を直し、正しい値にしてください。"
     for position in rules.texts:
         told = position in rules.merged or position == rules.reference  # in other columns they reach nobody
         if told and cells[position].strip() in _EXCEL_ERRORS:
-            yield Fault(sheet_row, rules.header[position], Level.ERROR, "excel_error", message)
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, _EXCEL_ERROR())
     for position in rules.merged:
         if cells[position] in UNREADABLE:
-            yield Fault(sheet_row, rules.header[position], Level.ERROR, *UNREADABLE[cells[position]])
+            yield Fault(sheet_row, rules.header[position], Level.ERROR, UNREADABLE[cells[position]]())
 
 
 def _text_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
     for position in rules.texts:
-        for code, message in warnings(cells[position]):
-            yield Fault(sheet_row, rules.header[position], Level.WARNING, code, message)
+        for problem in warnings(cells[position]):
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, problem)
 
 
 def _lost_letters(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
     for position in rules.words:
         if has_lost_letters(cells[position]):
-            yield Fault(sheet_row, rules.header[position], Level.WARNING, *LOST_LETTERS)
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, LOST_LETTERS())
 
 
 def _variants(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
     for position in rules.variants:
         if has_variants(cells[position]):
-            yield Fault(sheet_row, rules.header[position], Level.WARNING, *VARIANTS)
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, VARIANTS())
 
 
 def _empty_merge_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
-    message = "文面に差し込む項目が空です。このままだと空白で届きます。"
     for position in rules.merged:
         if not cells[position].strip():
-            yield Fault(sheet_row, rules.header[position], Level.WARNING, "merge_empty", message)
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, _MERGE_EMPTY())

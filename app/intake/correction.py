@@ -17,10 +17,17 @@ from app.intake.checks import Fault, Level
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.single_entry import Form
 from app.models import Import
+from app.problems import Kind, Refused
 from app.states.vocabulary import ImportState
 
-_DONE = "この行は、すでに直して加えてあるか、取り込みが取り消されています。名簿の結果を開き直して確かめてください。"
-_ASKED = "取り込んだあとに設問が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。"
+_DONE = Kind(
+    "correction_done",
+    "この行は、すでに直して加えてあるか、取り込みが取り消されています。名簿の結果を開き直して確かめてください。",
+)
+_ASKED = Kind(
+    "correction_questions_changed",
+    "取り込んだあとに設問が変わったため、この行だけを直せません。名簿をもう一度取り込んでください。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,11 @@ class Kept:
 
 
 def kept(import_id: int, sheet_row: int) -> Kept:
-    """Return a row that was kept out, to be corrected. Raises imports.Refused."""
+    """Return a row that was kept out, to be corrected. Raises Refused."""
     row = db.session.get_one(Import, import_id)
     found = next(iter(imports.kept_out(import_id, [sheet_row])), None)
     if row.state != ImportState.DONE or found is None:
-        raise imports.Refused(_DONE)
+        raise Refused(_DONE())
     way = way_of(row)
     header = tuple(name for name in row.header if name not in OUR_COLUMNS)
     by_name = dict(zip(row.header, found.cells, strict=False))
@@ -54,12 +61,12 @@ def correct(
 ) -> tuple[str, ...]:
     """Add a row that was kept out as it is typed now; return what is to be looked at, in Japanese. Commits.
 
-    With `replace`, it takes the place of whoever stands there by its reference. Raises entry.BadRow, imports.Refused.
+    With `replace`, it takes the place of whoever stands there by its reference. Raises entry.BadRow, Refused.
     """
     row = db.session.get_one(Import, import_id)
     campaign = row.campaign
     if lifecycle.content_locked(campaign):
-        raise imports.Refused(lifecycle.why_locked(campaign.state).message_ja)
+        raise Refused(lifecycle.why_locked(campaign.state))
     way = way_of(row)
     cells = ["" if name in OUR_COLUMNS else typed.get(name, "").replace("\0", "") for name in row.header]
     db.session.rollback()
@@ -68,7 +75,7 @@ def correct(
         entry.lock(connection, way)
         warned = let_go(connection, import_id, [sheet_row]).get(sheet_row)
         if warned is None:
-            raise imports.Refused(_DONE)
+            raise Refused(_DONE())
         became, twice = entry.enter_one(connection, way, import_id, checked, replace=replace)
         load.write_faults(connection, way.target(import_id), [checked], became)
         count(connection, import_id, rows=1, added=1, warnings=len(checked.faults) - warned)
@@ -91,18 +98,18 @@ def correct(
             connection, way.tenant_id, way.campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )
     ordered_checks.enqueue(way.tenant_id, way.campaign_id)
-    return (*(fault.message_ja for fault in checked.faults), *twice, *others)
+    return (*(fault.problem.message_ja for fault in checked.faults), *twice, *others)
 
 
 def way_of(row: Import) -> entry.Way:
-    """Return what a list's rows were checked by. Raises imports.Refused where they can't be checked so any more."""
+    """Return what a list's rows were checked by. Raises Refused where they can't be checked so any more."""
     campaign = row.campaign
     mapping = ColumnMapping.from_json(row.mapping or {})
     questions = campaign_needs.questions_of(campaign)
     if len(mapping.answers) != len(questions) or (mapping.asked and mapping.asked != proposals.asked(questions)):
-        raise imports.Refused(_ASKED)
+        raise Refused(_ASKED())
     if problems := proposals.problems(row, mapping):
-        raise imports.Refused("\n".join(problems))
+        raise Refused(*problems)
     return entry.way_of(campaign, row.header, mapping)
 
 

@@ -7,21 +7,40 @@ in. UTF-8 is tried first: Japanese in CP932 fails as UTF-8 within a few letters,
 import codecs
 from typing import BinaryIO, NamedTuple
 
-from app.values.bad_input import BadInput
+from app.problems import Kind, Refused
 
 _CHUNK = 1 << 18  # bytes
 
 _SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV (コンマ区切り)」か「CSV UTF-8」を選んで保存し直してください。"
 _SAVE_AS_BOOK = "Excelで開き、パスワードを外して「Excelブック (.xlsx)」か「CSV UTF-8」で保存し直してください。"
+_IS_HTML = Kind("file_is_html", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV)
 _SIGNATURES = (
-    (b"\xd0\xcf\x11\xe0", "Excelの古い形式(.xls)か、パスワード付きのExcelブックです。" + _SAVE_AS_BOOK),
-    (b"%PDF", "PDFファイルです。元の表をCSVで保存し、そのファイルを選んでください。"),
-    (b"\x1f\x8b", "圧縮ファイルです。展開して、中のCSVファイルを選んでください。"),
-    (b"<html", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
-    (b"<!doc", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
-    (b"<table", "CSVではなくHTMLのファイルです。" + _SAVE_AS_CSV),
-    (b"<?xml", "CSVではなくXMLのファイルです。" + _SAVE_AS_CSV),
+    (
+        b"\xd0\xcf\x11\xe0",
+        Kind("file_is_old_excel", "Excelの古い形式(.xls)か、パスワード付きのExcelブックです。" + _SAVE_AS_BOOK),
+    ),
+    (b"%PDF", Kind("file_is_pdf", "PDFファイルです。元の表をCSVで保存し、そのファイルを選んでください。")),
+    (b"\x1f\x8b", Kind("file_is_compressed", "圧縮ファイルです。展開して、中のCSVファイルを選んでください。")),
+    (b"<html", _IS_HTML),
+    (b"<!doc", _IS_HTML),
+    (b"<table", _IS_HTML),
+    (b"<?xml", Kind("file_is_xml", "CSVではなくXMLのファイルです。" + _SAVE_AS_CSV)),
 )
+_TOO_LARGE = Kind("file_too_large", "ファイルが大きすぎます。{megabytes}MB以下に分けてアップロードしてください。")
+_EMPTY = Kind("file_empty", "ファイルが空です。見出しと1行以上のデータがあるファイルを選んでください。")
+_UNREADABLE_AS = Kind(
+    "file_unreadable_as_chosen",
+    "{line}行目付近の文字を、{encoding}では読めません。別の文字コードを選んでください。",
+)
+_GARBLED = Kind(
+    "file_garbled",
+    "{line}行目付近の文字が壊れています。元のファイルをもう一度保存し直してから選んでください。",
+)
+_UNREADABLE = Kind("file_unreadable", "{line}行目付近の文字を読めません。" + _SAVE_AS_CSV)
+_UNREADABLE_JIS = Kind(
+    "file_unreadable_jis", "{line}行目付近の文字を読めません（JISコードの一覧です）。" + _SAVE_AS_CSV
+)
+_NUL = Kind("file_is_binary", "文字の表ではないデータが入っています(NUL文字)。" + _SAVE_AS_CSV)
 
 # JIS as mail programs and old mainframes write it: 7 bits, with escapes to another set of letters (RFC 1468)
 _JIS_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(I", b"\x1b$(")
@@ -34,15 +53,9 @@ _HEADLINE_WORDS = ("番号", "電話", "氏名", "名前")
 _SURELY_UTF8 = 8
 
 
-class BadFile(BadInput):
-    """A file that can't be taken as a list; nothing of it is. `code` is stable, `message_ja` says what to do."""
-
-
-def too_large(max_bytes: int) -> BadFile:
+def too_large(max_bytes: int) -> Refused:
     """Make what is raised for a file of more than `max_bytes`."""
-    return BadFile(
-        "too_large", f"ファイルが大きすぎます。{max_bytes // 1_000_000}MB以下に分けてアップロードしてください。"
-    )
+    return Refused(_TOO_LARGE(megabytes=max_bytes // 1_000_000))
 
 
 class _Undecodable(NamedTuple):
@@ -86,13 +99,11 @@ def _reads(head: bytes, encoding: str) -> bool:
 
 
 def check_encoding(stream: BinaryIO, encoding: str, max_bytes: int) -> str:
-    """Return the encoding that somebody chose for a file. Raises BadFile where it can't be read in it."""
+    """Return the encoding that somebody chose for a file. Raises Refused where it can't be read in it."""
     wrong = _first_wrong_byte(stream, encoding, max_bytes)
     if wrong:
         label = ENCODING_LABELS.get(encoding, encoding)
-        raise BadFile(
-            "encoding", f"{wrong.line}行目付近の文字を、{label}では読めません。別の文字コードを選んでください。"
-        )
+        raise Refused(_UNREADABLE_AS(line=wrong.line, encoding=label))
     return encoding
 
 
@@ -100,15 +111,15 @@ def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
     """Return a seekable stream's encoding, by Python's name.
 
     utf-8, utf-8-sig, utf-16 (with its mark, Excel's "Unicode text"), cp932, euc_jp or one of the iso2022_jp family.
-    Leaves the stream anywhere. Raises BadFile: empty, too_large, binary, broken_utf8, encoding.
+    Leaves the stream anywhere. Raises Refused.
     """
     stream.seek(0)
     head = stream.read(1024)
     if not head:
-        raise BadFile("empty", "ファイルが空です。見出しと1行以上のデータがあるファイルを選んでください。")
-    for signature, message in _SIGNATURES:
+        raise Refused(_EMPTY())
+    for signature, kind in _SIGNATURES:
         if head.lower().startswith(signature.lower()):
-            raise BadFile("binary", message)
+            raise Refused(kind())
     if any(escape in head for escape in _JIS_ESCAPES):
         return _find_jis(stream, max_bytes)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -120,15 +131,12 @@ def find_encoding(stream: BinaryIO, max_bytes: int) -> str:
     if not wrong:
         return encoding
     if marked or wrong.letters_before > _SURELY_UTF8:
-        raise BadFile(
-            "broken_utf8",
-            f"{wrong.line}行目付近の文字が壊れています。元のファイルをもう一度保存し直してから選んでください。",
-        )
+        raise Refused(_GARBLED(line=wrong.line))
     wrong = _first_wrong_byte(stream, "cp932", max_bytes)
     if (wrong or _reads_as_half_width_kana(head)) and not _first_wrong_byte(stream, "euc_jp", max_bytes):
         return "euc_jp"
     if wrong:
-        raise BadFile("encoding", f"{wrong.line}行目付近の文字を読めません。" + _SAVE_AS_CSV)
+        raise Refused(_UNREADABLE(line=wrong.line))
     return "cp932"
 
 
@@ -139,7 +147,7 @@ def _find_jis(stream: BinaryIO, max_bytes: int) -> str:
         if wrong is None:
             return encoding
     line = wrong.line if wrong else 1
-    raise BadFile("encoding", f"{line}行目付近の文字を読めません（JISコードの一覧です）。" + _SAVE_AS_CSV)
+    raise Refused(_UNREADABLE_JIS(line=line))
 
 
 def _reads_as_half_width_kana(head: bytes) -> bool:
@@ -170,7 +178,7 @@ def _first_wrong_byte(stream: BinaryIO, encoding: str, max_bytes: int) -> _Undec
             before = error.object[: error.start].decode(encoding, "ignore")
             return _Undecodable(lines + before.count("\n"), letters + _letters(before))
         if "\0" in text:
-            raise BadFile("binary", "文字の表ではないデータが入っています(NUL文字)。" + _SAVE_AS_CSV)
+            raise Refused(_NUL())
         if not chunk:
             return None
         lines += text.count("\n")

@@ -16,17 +16,20 @@ from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.mapping import ColumnMapping
 from app.intake.rules import Rules, make_rules
 from app.models import Campaign
+from app.problems import Kind, Refused
 from app.values.japan_time import TOKYO
 
 _TWICE = "同じ電話番号の送信先が、すでにこの配信にあります。このままだと同じ人に2通届きます。"
-_KNOWN = "同じ内容の送信先が、すでにこの配信にあります。"
+_KNOWN = Kind("recipient_known", "同じ内容の送信先が、すでにこの配信にあります。")
+_NOTHING_TYPED = Kind("recipient_empty", "送信先の情報を入力してください。")
+_ASKS_OTHERWISE = Kind("entry_questions_changed", "設問が変わりました。画面を開き直して、もう一度入力してください。")
 
 
-class BadRow(Exception):  # noqa: N818 - it says what was typed
+class BadRow(Refused):
     """The typed row can't be taken; `faults` say why, column by column."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(", ".join(fault.code for fault in faults))
+        super().__init__(*(fault.problem for fault in faults))
         self.faults = tuple(faults)
 
 
@@ -78,12 +81,12 @@ def check(way: Way, sheet_row: int, cells: Sequence[str]) -> CheckedRow:
         raise BadRow([fault for fault in outcome.faults if fault.level == Level.ERROR])
     if not isinstance(outcome, CheckedRow):
         phone = way.mapping.phone
-        raise BadRow([Fault(sheet_row, phone, Level.ERROR, "empty_row", "送信先の情報を入力してください。")])
+        raise BadRow([Fault(sheet_row, phone, Level.ERROR, _NOTHING_TYPED())])
     return outcome
 
 
 def lock(connection: Connection, way: Way) -> None:
-    """Lock the campaign until commit. Raises imports.Refused where it takes nobody in, or asks otherwise by now."""
+    """Lock the campaign until commit. Raises Refused where it takes nobody in, or asks otherwise by now."""
     imports.lock_open(connection, way.campaign_id)
     # whoever changes what decides how a row is read holds the campaign's lock
     found = connection.execute(
@@ -94,7 +97,7 @@ def lock(connection: Connection, way: Way) -> None:
         {"id": way.campaign_id},
     )
     if tuple(tuple(row) for row in found) != way.as_asked:
-        raise imports.Refused("設問が変わりました。画面を開き直して、もう一度入力してください。")
+        raise Refused(_ASKS_OTHERWISE())
 
 
 def enter(
@@ -140,7 +143,7 @@ def enter_one(
     if loaded.excluded:
         raise BadRow([load.left_out(row.sheet_row)])
     if loaded.known:
-        raise BadRow([Fault(row.sheet_row, reference or way.mapping.phone, Level.ERROR, "known", _KNOWN)])
+        raise BadRow([Fault(row.sheet_row, reference or way.mapping.phone, Level.ERROR, _KNOWN())])
     return became, twice(connection, way, row.phone)
 
 

@@ -109,9 +109,9 @@ class Reader:
     """One workbook, opened again for each sheet that is looked at."""
 
     def __init__(self, stream: BinaryIO, cell: int, clock: Clock) -> None:
-        from app.intake import encodings, excel_reader, reader  # noqa: PLC0415 - without the product
+        from app.intake import excel_reader, reader  # noqa: PLC0415 - without the product
 
-        self._excel, self._refuse, self._bad_file = excel_reader, reader.refuse_long_cells, encodings.BadFile
+        self._excel, self._refuse, self._refuse_row = excel_reader, reader.refuse_long_cells, reader.refuse_long_row
         self._stream = stream
         self._cell = cell
         self._clock = clock
@@ -137,7 +137,7 @@ class Reader:
             if size > self._cell:
                 self._refuse(*row, self._cell)
             if size > _CHARACTERS:
-                raise self._bad_file("row_too_long", f"{row[0]}行目が長すぎます。要らない列を削除してください。")
+                self._refuse_row(row[0])
             rows.append(row)
             characters += size
         return self._told(rows, end=False)
@@ -160,7 +160,7 @@ def main() -> None:
     reader = Reader(stream, cell, Clock(cpu_s))
     # the modules are there: what follows is the file's own doing
     _limit(memory, cpu_s)
-    from app.intake.encodings import BadFile  # noqa: PLC0415 - as above
+    from app.problems import Refused  # noqa: PLC0415 - as above
 
     while True:
         order = json.loads(parent.receive())
@@ -171,10 +171,10 @@ def main() -> None:
                 "hidden": reader.hidden,
             }
             answer = acts[order.pop("order")](**order)
-        except BadFile as bad:
-            answer = {"fault": [bad.code, bad.message_ja]}
+        except Refused as refused:
+            answer = {"problem": refused.problem.to_json()}
         except MemoryError:
-            answer = {"fault": ["too_large", ""]}
+            answer = {"no_memory": True}
         parent.send(answer)
 
 

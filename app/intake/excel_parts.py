@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 
-from app.intake.encodings import BadFile
+from app.problems import Kind, Refused
 
 _PIECE = 1 << 16
 # of the small parts (relations, styles), unpacked
@@ -30,7 +30,13 @@ _MOST_FORMATS = 65_490  # Excel's
 _LONGEST_TEXT = 7 * 32_767  # of a cell, by Excel; each letter may be written as _x0041_
 
 SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
-BROKEN = "Excelブックが壊れているため読めません。" + SAVE_AS_CSV
+BROKEN = Kind("book_broken", "Excelブックが壊れているため読めません。" + SAVE_AS_CSV)
+_TOO_MANY_PARTS = Kind("book_too_many_parts", "Excelブックの部品が多すぎます。" + SAVE_AS_CSV)
+_NOT_XLSX = Kind("book_not_xlsx", "取り込めるExcelブック(.xlsx)ではありません。" + SAVE_AS_CSV)
+LONG_CELL = Kind("book_cell_too_long", "Excelブックに長すぎるセルがあります。短くして保存し直してください。")
+_LARGE_FORMATS = Kind("book_formats_too_large", "Excelブックの書式が大きすぎます。" + SAVE_AS_CSV)
+_TOO_MANY_FORMATS = Kind("book_too_many_formats", "Excelブックの書式が多すぎます。" + SAVE_AS_CSV)
+_TOO_MANY_SHEETS = Kind("book_too_many_sheets", "シートが多すぎるか、シートの名前が長すぎます。" + SAVE_AS_CSV)
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
@@ -41,10 +47,10 @@ class Parts:
         try:
             self._zip = zipfile.ZipFile(stream)
             if len(self._zip.filelist) > _MOST_PARTS:
-                raise BadFile("too_large", "Excelブックの部品が多すぎます。" + SAVE_AS_CSV)
+                raise Refused(_TOO_MANY_PARTS())
             self._parts = {_part_name(info.filename): info for info in self._zip.filelist}
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-            raise BadFile("broken_book", BROKEN) from None
+            raise Refused(BROKEN()) from None
 
     def has(self, name: str) -> bool:
         """Return whether there is such a part."""
@@ -59,7 +65,7 @@ class Parts:
         return self._zip.open(self._parts[_part_name(name)])
 
     def main(self) -> str:
-        """Return the workbook part's name, by the package's relations. Raises BadFile for another kind of file."""
+        """Return the workbook part's name, by the package's relations. Raises Refused for another kind of file."""
         if self.has("_rels/.rels"):
             relations = _Relations("")
             parse(self, "_rels/.rels", relations)
@@ -68,7 +74,7 @@ class Parts:
                 return found
         if self.has("xl/workbook.xml"):
             return "xl/workbook.xml"
-        raise BadFile("binary", "取り込めるExcelブック(.xlsx)ではありません。" + SAVE_AS_CSV)
+        raise Refused(_NOT_XLSX())
 
 
 def _part_name(name: str) -> str:
@@ -96,7 +102,7 @@ class Handler:
             self.text.append(text)
             self._size += len(text)
             if self._size > _LONGEST_TEXT:
-                raise BadFile("cell_too_long", "Excelブックに長すぎるセルがあります。短くして保存し直してください。")
+                raise Refused(LONG_CELL())
 
     def take(self) -> str:
         """Return the text since the last time, Excel's escapes undone."""
@@ -107,14 +113,14 @@ class Handler:
 
 
 def parse(parts: Parts, part: str, handler: Handler) -> None:
-    """Read a small part to its end. Raises BadFile."""
+    """Read a small part to its end. Raises Refused."""
     for size in fed(parts, part, handler):
         if size > _MOST_PART:
-            raise BadFile("too_large", "Excelブックの書式が大きすぎます。" + SAVE_AS_CSV)
+            raise Refused(_LARGE_FORMATS())
 
 
 def fed(parts: Parts, part: str, handler: Handler) -> Iterator[int]:
-    """Parse a part piece by piece; give after each how many bytes were read. Raises BadFile: broken_book."""
+    """Parse a part piece by piece; give after each how many bytes were read. Raises Refused."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
 
@@ -125,7 +131,7 @@ def fed(parts: Parts, part: str, handler: Handler) -> Iterator[int]:
         handler.end(name.rpartition(":")[2] if ":" in name else name)
 
     def refuse(*_: object) -> None:
-        raise BadFile("broken_book", BROKEN)
+        raise Refused(BROKEN())
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -151,9 +157,9 @@ def fed(parts: Parts, part: str, handler: Handler) -> Iterator[int]:
             parser.Parse(b"", True)  # noqa: FBT003
             yield size
     except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, IndexError):
-        raise BadFile("broken_book", BROKEN) from None
+        raise Refused(BROKEN()) from None
     except (RuntimeError, NotImplementedError):  # sealed with a password, or packed in an unknown way
-        raise BadFile("broken_book", BROKEN) from None
+        raise Refused(BROKEN()) from None
 
 
 # --- the small parts ---
@@ -171,7 +177,7 @@ class _Workbook(Handler):
             relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
             self.sheets.append((attributes.get("name", ""), relation))
             if len(self.sheets) > _MOST_SHEETS or len(self.sheets[-1][0]) > _LONGEST_NAME:
-                raise BadFile("too_large", "シートが多すぎるか、シートの名前が長すぎます。" + SAVE_AS_CSV)
+                raise Refused(_TOO_MANY_SHEETS())
         elif name == "workbookPr" and attributes.get("date1904") in {"1", "true"}:
             self.epoch = CALENDAR_MAC_1904
         elif name == "calcPr":
@@ -215,7 +221,7 @@ class Found(NamedTuple):
 
 
 def find_sheets(parts: Parts, main: str) -> Found:
-    """Read the workbook's own part and its relations. Raises BadFile."""
+    """Read the workbook's own part and its relations. Raises Refused."""
     folder, base = posixpath.split(main)
     workbook, relations = _Workbook(), _Relations(folder)
     parse(parts, main, workbook)
@@ -251,7 +257,7 @@ class Styles(Handler):
         elif name == "xf" and self._in_cells:
             self.formats.append(int(attributes.get("numFmtId", 0)))
         if max(len(self.codes), len(self.formats)) > _MOST_FORMATS:
-            raise BadFile("too_large", "Excelブックの書式が多すぎます。" + SAVE_AS_CSV)
+            raise Refused(_TOO_MANY_FORMATS())
 
     def end(self, name: str) -> None:
         """Hear that the cells' styles are over."""

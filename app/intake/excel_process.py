@@ -18,16 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from app.intake.encodings import BadFile
+from app.intake.excel_parts import BROKEN, SAVE_AS_CSV
 from app.intake.excel_reader import Sheet
+from app.problems import Kind, Problem, Refused
 
 _CHILD = Path(__file__).with_name("excel_child.py")
 _LONGEST_MESSAGE = 16_000_000  # a thousand rows, each letter written as \uXXXX
 
-_SAVE_AS_CSV = "Excelで開き、「名前を付けて保存」で「CSV UTF-8」を選んで保存し、そのファイルを選んでください。"
-_BROKEN = "Excelブックが壊れているため読めません。" + _SAVE_AS_CSV
-_TOO_LARGE = "Excelブックを開くと大きくなりすぎるため、読めません。" + _SAVE_AS_CSV
-_TOO_SLOW = "Excelブックを開くのに時間がかかりすぎるため、読めません。" + _SAVE_AS_CSV
+_TOO_LARGE = Kind("book_too_large", "Excelブックを開くと大きくなりすぎるため、読めません。" + SAVE_AS_CSV)
+_TOO_SLOW = Kind("book_too_slow", "Excelブックを開くのに時間がかかりすぎるため、読めません。" + SAVE_AS_CSV)
 
 
 class Bounds(NamedTuple):
@@ -68,7 +67,7 @@ class WorkbookProcess:
         self._asked_ahead = False
 
     def open(self, wanted: str = "", *, hidden: bool = False) -> Sheet:
-        """Open a sheet, as `excel_reader.open_workbook` does; an earlier one can't be read any more. Raises BadFile."""
+        """Open a sheet, as `excel_reader.open_workbook` does; an earlier one can't be read any more. Raises Refused."""
         told = self._ask(order="open", wanted=wanted, hidden=hidden)
         read = [0.0]
         hidden_columns: list[int] = []
@@ -76,7 +75,7 @@ class WorkbookProcess:
         return Sheet(told["sheet"], tuple(told["names"]), rows, lambda: read[0], lambda: hidden_columns)
 
     def count_hidden_rows(self, wanted: str) -> int:
-        """Return how many rows a sheet hides. Raises BadFile."""
+        """Return how many rows a sheet hides. Raises Refused."""
         return int(self._ask(order="hidden", wanted=wanted)["count"])
 
     def _rows(self, read: list[float], hidden_columns: list[int]) -> Iterator[tuple[int, list[str]]]:
@@ -120,16 +119,17 @@ class WorkbookProcess:
             at, size = told["need"]
             self._stream.seek(at)
             self._send(self._stream.read(size))
-        if "fault" in told:
-            code, message = told["fault"]
-            raise BadFile(code, message or _TOO_LARGE)
+        if "problem" in told:
+            raise Refused(Problem.from_json(told["problem"]))
+        if "no_memory" in told:
+            raise Refused(_TOO_LARGE())
         return told
 
     def _message(self, deadline: float) -> bytes:
         size = struct.unpack(">I", self._bytes(4, deadline))[0]
         if size > _LONGEST_MESSAGE:
             self._end()
-            raise BadFile("too_large", _TOO_LARGE)
+            raise Refused(_TOO_LARGE())
         return self._bytes(size, deadline)
 
     def _bytes(self, count: int, deadline: float) -> bytes:
@@ -140,7 +140,7 @@ class WorkbookProcess:
             while count:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self._end()
-                    raise BadFile("too_slow", _TOO_SLOW)
+                    raise Refused(_TOO_SLOW())
                 piece = pipe.read(min(count, 1 << 20))
                 if not piece:
                     raise self._why_ended()
@@ -148,13 +148,13 @@ class WorkbookProcess:
                 count -= len(piece)
         return b"".join(pieces)
 
-    def _why_ended(self) -> BadFile:
+    def _why_ended(self) -> Refused:
         code = self._process.wait()
         self._end()
         if code in {-signal.SIGXCPU, -signal.SIGKILL}:
-            return BadFile("too_slow", _TOO_SLOW)
+            return Refused(_TOO_SLOW())
         # expat and zlib can't always tell that there was no memory
-        return BadFile("broken_book", _BROKEN)
+        return Refused(BROKEN())
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -12,10 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
-from app.intake.encodings import BadFile
 from app.intake.excel_numbers import UNCOMPUTED, Show, number_shown, show, show_text
 from app.intake.excel_parts import BROKEN, SAVE_AS_CSV, Handler, Parts, Styles, fed, find_sheets, is_on, parse
+from app.problems import Kind, Refused
 from app.values.cell_text import HIDDEN_ROW
+
+_NO_SHEET = Kind(
+    "book_without_visible_sheet",
+    "表示されているシートがありません。名簿のシートを表示して保存し直してください。",
+)
+_TOO_MUCH_TEXT = Kind("book_too_much_text", "Excelブックの文字が多すぎます。" + SAVE_AS_CSV)
 
 SIGNATURE = b"PK\x03\x04"
 
@@ -65,13 +71,13 @@ def open_workbook(
 
     Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow, those
     that are hidden hold HIDDEN_ROW alone.
-    Raises BadFile, here or while the rows are read: binary (no workbook of this kind), broken_book, too_large.
+    Raises Refused, here or while the rows are read.
     """
     return _open(stream, wanted, earn, hidden=hidden, most_text=most_text)[0]
 
 
 def count_hidden_rows(stream: BinaryIO, wanted: str, earn: Earn = _nothing) -> int:
-    """Return how many rows with something in them a sheet hides, by a filter or by hand. Raises BadFile."""
+    """Return how many rows with something in them a sheet hides, by a filter or by hand. Raises Refused."""
     sheet, found = _open(stream, wanted, earn, hidden=False, most_text=_MOST_TEXT)
     for _ in sheet.rows:
         pass
@@ -82,10 +88,10 @@ def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool, most_text:
     parts = Parts(stream)
     found = find_sheets(parts, parts.main())
     if not found.sheets:
-        raise BadFile("broken_book", "表示されているシートがありません。名簿のシートを表示して保存し直してください。")
+        raise Refused(_NO_SHEET())
     name, part = next((sheet for sheet in found.sheets if sheet[0] == wanted), found.sheets[0])
     if not parts.has(part):
-        raise BadFile("broken_book", BROKEN)
+        raise Refused(BROKEN())
     texts = _Texts(max(_FEW_TEXTS, found.size // _CELL_BYTES), most_text)
     if parts.has(found.texts):
         texts.more = fed(parts, found.texts, _SharedTexts(texts))
@@ -115,7 +121,7 @@ class _Texts:
     def add(self, text: str) -> None:
         self._data += text.encode(errors="surrogatepass")  # _xD800_: refused at its cell, not with the whole workbook
         if len(self._data) > self._most_bytes or len(self._ends) > self._most:
-            raise BadFile("too_large", "Excelブックの文字が多すぎます。" + SAVE_AS_CSV)
+            raise Refused(_TOO_MUCH_TEXT())
         self._ends.append(len(self._data))
 
     def __getitem__(self, number: int) -> str:
@@ -267,7 +273,7 @@ def _rows(parts: Parts, part: str, found: _SheetRows, at: list[int], earn: Earn)
         earn(found.filled * _ROW_S)
         for number, cells in found.rows:
             if number < expected:
-                raise BadFile("broken_book", BROKEN)
+                raise Refused(BROKEN())
             for empty in range(expected, number):
                 yield empty, []
             yield number, cells

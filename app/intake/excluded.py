@@ -17,15 +17,23 @@ from app.campaigns import duplicates, ordered_checks
 from app.extensions import db
 from app.intake import imports, load
 from app.models import Campaign, ExcludedRecipient
+from app.problems import Kind, Refused
 
 # what intake writes of a recipient; all else begins as for somebody new
 _COLUMNS = ("id", "tenant_id", "campaign_id", "import_id", "answer_digests", *load.COLUMNS)
 _NAMES = ", ".join(dict.fromkeys(_COLUMNS))
-_GONE = "この送信先は、すでに対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。"
-_BACK = "この送信先は、すでに戻してあるか、取り込みが取り消されています。画面を開き直して確かめてください。"
-_TAKEN = (
+_GONE = Kind(
+    "exclude_gone",
+    "この送信先は、すでに対象外になっているか、取り込みが取り消されています。画面を開き直して確かめてください。",
+)
+_BACK = Kind(
+    "include_gone",
+    "この送信先は、すでに戻してあるか、取り込みが取り消されています。画面を開き直して確かめてください。",
+)
+_TAKEN = Kind(
+    "include_taken",
     "同じ番号（番号のない名簿では同じ内容）の送信先がこの配信にあるため、戻せません。戻すときは、先にその送信先を対象外に"
-    "してください。"
+    "してください。",
 )
 
 
@@ -41,7 +49,7 @@ class LeftOut:
 
 
 def exclude(campaign_id: int, recipient_id: int, *, user_id: int) -> None:
-    """Leave one recipient out. Raises imports.Refused. Commits."""
+    """Leave one recipient out. Raises Refused. Commits."""
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
         values = {"campaign_id": campaign_id, "id": recipient_id}
@@ -50,7 +58,7 @@ def exclude(campaign_id: int, recipient_id: int, *, user_id: int) -> None:
             values,
         ).one_or_none()
         if row is None or not move_aside(connection, "r.campaign_id = :campaign_id AND r.id = :id", values):
-            raise imports.Refused(_GONE)
+            raise Refused(_GONE())
         list_changed(connection, campaign_id)
         duplicates.recount_same_number(connection, campaign_id)
         _record(connection, "exclude_recipient", campaign_id, row, user_id)
@@ -58,7 +66,7 @@ def exclude(campaign_id: int, recipient_id: int, *, user_id: int) -> None:
 
 
 def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
-    """Take one back. Raises imports.Refused. Commits."""
+    """Take one back. Raises Refused. Commits."""
     with tenancy.transaction() as connection:
         imports.lock_open(connection, campaign_id)
         kept = connection.execute(
@@ -69,7 +77,7 @@ def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
             {"id": excluded_id, "campaign_id": campaign_id},
         ).one_or_none()
         if kept is None:
-            raise imports.Refused(_BACK)
+            raise Refused(_BACK())
         paid = connection.execute(
             text("SELECT payment_required FROM campaign WHERE id = :id"), {"id": campaign_id}
         ).scalar_one()
@@ -82,7 +90,7 @@ def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
             {"payment_state": load.payment_state(payment_required=paid), "recipient": Jsonb(kept.recipient)},
         ).rowcount
         if not added:
-            raise imports.Refused(_TAKEN)
+            raise Refused(_TAKEN())
         list_changed(connection, campaign_id)
         duplicates.recount_same_number(connection, campaign_id)
         _record(connection, "include_recipient", campaign_id, kept, user_id)

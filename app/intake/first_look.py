@@ -22,9 +22,9 @@ from app.intake.mapping import ColumnMapping, Question
 from app.intake.reader import Row, Table, is_hidden
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
+from app.problems import Refused
 from app.states.vocabulary import ImportState
 from app.values.answers import QuestionKind
-from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
 from app.values.cell_text import cleaned
 from app.values.csv_injection import UNWRITABLE, restore
@@ -91,7 +91,7 @@ class Sample:
 
 
 def sample(row: Import) -> Sample:
-    """Return the first rows of an upload. Raises BadInput. Ends the session's transaction."""
+    """Return the first rows of an upload. Raises Refused. Ends the session's transaction."""
     stored = row.tenant_id, row.id, row.byte_count
     found = imports.as_opened(row)
     rows: tuple[Row, ...] = ()
@@ -158,7 +158,7 @@ def _seen_row(
             continue
         values, faults = read_cells(sheet_row, padded, (reader,), header)
         uses.setdefault(column, []).extend(_use(word, value) for value in values if value not in (None, ""))
-        refusals.setdefault(column, {}).update({fault.message_ja: None for fault in faults})
+        refusals.setdefault(column, {}).update({fault.problem.message_ja: None for fault in faults})
     for name in merged:
         column = mapping.source(name)
         if column in header:
@@ -167,7 +167,7 @@ def _seen_row(
         outcome = check_row(row, rules)
         for fault in outcome.faults:
             told = refusals if fault.level == Level.ERROR else remarks
-            told.setdefault(fault.column, {})[fault.message_ja] = None
+            told.setdefault(fault.column, {})[fault.problem.message_ja] = None
         if isinstance(outcome, Rejected):
             # a card's number stands nowhere in full
             padded = [mask_card_numbers(cell) for cell in padded]
@@ -247,7 +247,7 @@ def start_if_known(import_id: int) -> bool:
         if untold or any(_refused(row, rows, mapping)):
             return False
         imports.start(import_id, mapping)
-    except (BadInput, imports.Refused):
+    except Refused:
         db.session.rollback()
         return False
     return True

@@ -28,9 +28,9 @@ from app.intake.mapping import ColumnMapping
 from app.intake.reader import Row
 from app.intake.rules import make_rules
 from app.models import Import
+from app.problems import Refused
 from app.states.transitions import move_import
 from app.states.vocabulary import ImportState
-from app.values.bad_input import BadInput
 from app.values.csv_injection import restore
 from app.values.japan_time import TOKYO
 
@@ -68,10 +68,7 @@ def _run(import_id: int, lease: leases.WorkLease, tell_every_s: float) -> None:
             done = True
         except (_Cancelled, upload_chunks.Removed):
             transaction.rollback()
-        except BadInput as bad:
-            transaction.rollback()
-            _fail(import_id, bad.message_ja)
-        except imports.Refused as refused:
+        except Refused as refused:
             transaction.rollback()
             _fail(import_id, refused.message_ja)
         except leases.Lost:

@@ -24,21 +24,39 @@ from app.intake.proposals import asked, guess, problems
 from app.intake.reader import Choice, Limits, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
+from app.problems import Kind, Problem, Refused
 from app.states import locks
 from app.states.transitions import move_import
 from app.states.vocabulary import CampaignState, ImportState
 from app.values.answers import QuestionKind
-from app.values.bad_input import BadInput
 from app.values.card_numbers import mask_card_numbers
 from app.values.csv_injection import UNWRITABLE
 
-
-class Refused(Exception):  # noqa: N818 - it says what was done
-    """An upload or an act on one that can't be; `message_ja` says what to do."""
-
-    def __init__(self, message_ja: str) -> None:
-        super().__init__(message_ja)
-        self.message_ja = message_ja
+FILE_TOO_LARGE = Kind(
+    "upload_too_large", "ファイルが大きすぎます。{megabytes:,}MBまでに分けてからアップロードしてください。"
+)
+_LONG_NAME = Kind(
+    "upload_name_too_long",
+    "ファイル名が長すぎます。{most}文字以内の名前に変えてからアップロードしてください。",
+)
+_READS_AS_NO_LIST = Kind("reading_unfit", "選んだ読み方では取り込めません。{why}読み方は元のままです。")
+_READING_NOT_OFFERED = Kind(
+    "reading_not_offered",
+    "この読み方はできません。画面を開き直して、見出しの行やシートを選び直してください。",
+)
+_STARTED = Kind("import_started", "この名簿の取り込みはすでに始まっています。")
+_WITHOUT_HEADLINE = Kind(
+    "import_without_headline", "{why}「読み方を変える」で、シートか見出しの行を選び直してください。"
+)
+_BEING_COUNTED = Kind(
+    "import_being_counted",
+    "ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。",
+)
+_QUESTIONS_CHANGED = Kind(
+    "import_questions_changed",
+    "設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。",
+)
+_NOT_DONE = Kind("discard_not_done", "取り込みが完了した名簿だけを取り消せます。")
 
 
 def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) -> int:
@@ -46,7 +64,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     campaign = db.session.get_one(Campaign, campaign_id)
     _check_open(campaign)
     if len(filename) > limits.FILE_NAME:
-        raise Refused(f"ファイル名が長すぎます。{limits.FILE_NAME}文字以内の名前に変えてからアップロードしてください。")
+        raise Refused(_LONG_NAME(most=limits.FILE_NAME))
     tenant_id = campaign.tenant_id
     row = Import(
         tenant_id=tenant_id,
@@ -64,7 +82,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
         size += len(piece)
         if size > limit:
             db.session.rollback()
-            raise Refused(f"ファイルが大きすぎます。{limit // 1_000_000:,}MBまでに分けてからアップロードしてください。")
+            raise Refused(FILE_TOO_LARGE(megabytes=limit // 1_000_000))
         digest.update(piece)
         upload_chunks.write(tenant_id, row.id, position, piece)
         position += 1
@@ -74,10 +92,10 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
     db.session.commit()
     try:
         _keep_reading(row)
-    except BadInput as bad:
+    except Refused:
         db.session.delete(row)
         db.session.commit()
-        raise Refused(bad.message_ja) from None
+        raise
     import_id = row.id
     db.session.commit()
     _count_hidden_rows(tenant_id, import_id)
@@ -85,7 +103,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
 
 
 def _keep_reading(row: Import) -> None:
-    """Read an upload's headline; where another sheet or row may do, it waits for that choice. Raises BadInput."""
+    """Read an upload's headline; where another sheet or row may do, it waits for that choice. Raises Refused."""
     try:
         _keep_header(row, table_of(row))
     except Misread as bad:
@@ -125,8 +143,8 @@ def count_hidden_rows(import_id: int) -> None:
     try:
         file = upload_chunks.open_file(tenant_id, import_id, byte_count)
         hidden = WorkbookProcess(file, WHOLE).count_hidden_rows(sheet)
-    except BadInput as bad:
-        hidden, problem = 0, bad.message_ja
+    except Refused as refused:
+        hidden, problem = 0, refused.message_ja
     else:
         problem = ""
     same = (Import.id == import_id, Import.state == ImportState.MAPPING, Import.sheet == sheet)
@@ -150,14 +168,14 @@ def choose_reading(import_id: int, choice: Choice) -> None:
     unread: Misread | None = None
     try:
         table = table_of(row, choice=choice) if row.state == ImportState.MAPPING and _is_possible(row, choice) else None
-    except BadInput as bad:
+    except Refused as refused:
         row = db.session.get_one(Import, import_id)
-        table, unread = None, bad if isinstance(bad, Misread) else None
+        table, unread = None, refused if isinstance(refused, Misread) else None
         if unread is None or (row.header and choice.sheet == row.sheet):
-            raise Refused(f"選んだ読み方では取り込めません。{bad.message_ja}読み方は元のままです。") from None
+            raise Refused(_READS_AS_NO_LIST(why=refused.message_ja, cause=refused.problem.code)) from None
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     if row.state != ImportState.MAPPING or (table is None and unread is None):
-        raise Refused("この読み方はできません。画面を開き直して、見出しの行やシートを選び直してください。")
+        raise Refused(_READING_NOT_OFFERED())
     if unread is not None:
         _keep_unread(row, unread)
     elif table is not None:
@@ -180,7 +198,7 @@ def _is_possible(row: Import, choice: Choice) -> bool:
 
 
 def as_opened(row: Import) -> Table | Misread:
-    """Open an upload as it was read before, also where that gave no list. Raises BadInput."""
+    """Open an upload as it was read before, also where that gave no list. Raises Refused."""
     try:
         return table_of(row)
     except Misread as bad:
@@ -213,17 +231,17 @@ def start(
     row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
     _check_open(campaign)
     if row.state != ImportState.MAPPING:
-        raise Refused("この名簿の取り込みはすでに始まっています。")
+        raise Refused(_STARTED())
     if not row.header:
-        raise Refused(f"{row.problem}「読み方を変える」で、シートか見出しの行を選び直してください。")
+        raise Refused(_WITHOUT_HEADLINE(why=row.problem))
     if row.hidden_rows is None:
-        raise Refused("ファイル全体を調べています。数秒待ってから、もう一度「この列で取り込む」を押してください。")
+        raise Refused(_BEING_COUNTED())
     if len(mapping.answers) != len(campaign.questions):
-        raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
+        raise Refused(_QUESTIONS_CHANGED())
     if mapping.asked and mapping.asked != asked(questions_of(campaign)):
-        raise Refused("設問が変わりました。列の確認をもう一度開いて、設問ごとの列を選び直してください。")
+        raise Refused(_QUESTIONS_CHANGED())
     if found := problems(row, mapping):
-        raise Refused("\n".join(found))
+        raise Refused(*found)
     if variants_alike is not None:
         _keep_variants(campaign, variants_alike)
     row.mapping = replace(mapping, asked=asked(questions_of(campaign))).to_json()
@@ -258,7 +276,7 @@ def discard(import_id: int, *, user_id: int) -> int:
     _check_open(campaign)
     if row.state != ImportState.DONE:
         db.session.rollback()
-        raise Refused("取り込みが完了した名簿だけを取り消せます。")
+        raise Refused(_NOT_DONE())
     removed: int = db.session.execute(
         text("DELETE FROM recipient WHERE campaign_id = :campaign AND import_id = :id AND sms_state = 'draft'"),
         {"campaign": campaign.id, "id": import_id},
@@ -330,7 +348,7 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
             if item.row_sealed is not None:
                 cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
             recipient_id = item.recipient_id or recipient_id
-            found.append(Fault(item.sheet_row, item.column_name, Level(item.level), item.code, item.message))
+            found.append(Fault(item.sheet_row, item.column_name, Level(item.level), Problem(item.code, item.message)))
         yield FoundRow(sheet_row, tuple(found), tuple(cells), recipient_id)
 
 
@@ -338,16 +356,16 @@ def lock_open(connection: Connection, campaign_id: int) -> None:
     """Lock a campaign that takes people in; whoever sends it waits. Raises Refused for one that takes none any more."""
     state = locks.lock_campaign(connection, campaign_id)
     if state != CampaignState.DRAFT:
-        raise Refused(lifecycle.why_locked(state).message_ja)
+        raise Refused(lifecycle.why_locked(state))
 
 
 def _check_open(campaign: Campaign) -> None:
     if lifecycle.content_locked(campaign):
-        raise Refused(lifecycle.why_locked(campaign.state).message_ja)
+        raise Refused(lifecycle.why_locked(campaign.state))
 
 
 def table_of(row: Import, *, whole: bool = False, choice: Choice | None = None) -> Table:
-    """Open an upload's stored file as it was read before: for its first rows, or the whole of it. Raises BadInput.
+    """Open an upload's stored file as it was read before: for its first rows, or the whole of it. Raises Refused.
 
     Ends the session's transaction: a workbook may take a while, and PostgreSQL ends whoever is silent meanwhile.
     """

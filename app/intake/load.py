@@ -17,6 +17,7 @@ from app import links, tenancy
 from app.campaigns import rendering
 from app.extensions import vault
 from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
+from app.problems import Kind
 from app.vault import Place
 
 # the recipient's columns that arrive; the digests of its answers follow, a column each
@@ -41,6 +42,17 @@ _NOT_EXCLUDED = """
         SELECT FROM excluded_recipient AS e WHERE e.campaign_id = :campaign_id AND e.identity_key = a.identity_key
     )
 """
+
+CONTRADICTS = Kind(
+    "contradicts",
+    "この番号の送信先は、別の内容ですでに取り込まれています。同じ人の新しい内容なら「置き換える」を選び、別の人なら"
+    "番号を直してください。",
+)
+_EXCLUDED = Kind(
+    "excluded",
+    "前に対象外にしたか、置き換えた送信先の行なので、加えていません。送るときは、名簿の画面の「対象外にした送信先」から"
+    "戻してください。",
+)
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -258,8 +270,8 @@ def _write_faults(
                 "sheet_row": fault.sheet_row,
                 "column_name": fault.column,
                 "level": str(fault.level),
-                "code": fault.code,
-                "message": fault.message_ja,
+                "code": fault.problem.code,
+                "message": fault.problem.message_ja,
                 "row_sealed": None if cells is None else _seal_row(tenant_id, fault_id, cells),
                 "recipient_id": became.get(fault.sheet_row) if fault.level == Level.WARNING else None,
             }
@@ -278,26 +290,12 @@ def _with_cells(outcome: CheckedRow | Rejected | Skipped) -> Iterator[tuple[Faul
 
 def contradiction(sheet_row: int, column: str | None) -> Fault:
     """Report that a row's reference stands there already with another content: a person decides which is right."""
-    return Fault(
-        sheet_row,
-        column,
-        Level.ERROR,
-        "contradicts",
-        "この番号の送信先は、別の内容ですでに取り込まれています。同じ人の新しい内容なら「置き換える」を選び、別の人なら"
-        "番号を直してください。",
-    )
+    return Fault(sheet_row, column, Level.ERROR, CONTRADICTS())
 
 
 def left_out(sheet_row: int) -> Fault:
     """Return that a row was left out before: nobody brings it back by uploading it again."""
-    return Fault(
-        sheet_row,
-        None,
-        Level.IGNORED,
-        "excluded",
-        "前に対象外にしたか、置き換えた送信先の行なので、加えていません。送るときは、名簿の画面の「対象外にした送信先」から"
-        "戻してください。",
-    )
+    return Fault(sheet_row, None, Level.IGNORED, _EXCLUDED())
 
 
 def row_place(tenant_id: int, fault_id: int) -> Place:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from app.problems import Kind, Problem
 from app.values.answers import Kana, QuestionKind
 from app.values.column_names import (
     AMOUNT,
@@ -20,6 +21,32 @@ from app.values.column_names import (
     SAME_QUESTION,
     canonical,
     names_phone,
+)
+
+_NO_PHONE = Kind("mapping_phone_missing", "電話番号の列が決まっていません。どの列が携帯電話番号か選んでください。")
+_NO_AMOUNT = Kind(
+    "mapping_amount_missing",
+    "決済ありの配信ですが、金額の列が決まっていません。どの列が請求金額か選んでください。",
+)
+_OTHER_QUESTIONS = Kind("mapping_questions_changed", "設問の数が変わりました。設問ごとに答えの列を選び直してください。")
+_NO_ANSWER = Kind(
+    "mapping_answer_missing", "設問「{question}」の答えの列が決まっていません。どの列が答えか選んでください。"
+)
+_NO_COLUMN = Kind("mapping_column_unknown", "列「{column}」がファイルにありません。列を選び直してください。")
+_NO_MERGE_COLUMN = Kind(
+    "mapping_merge_field_missing",
+    "差込項目「{field}」の列がありません。差し込む列の「文面の差込項目」で {{{field}}} を選ぶか、"
+    "文面の差込項目を直してください。",
+)
+_TWO_ROLES = Kind(
+    "mapping_column_twice", "列「{column}」が{role}と{other_role}の両方に選ばれています。別の列を選んでください。"
+)
+_TWO_ANSWERS = Kind(
+    "mapping_answer_twice",
+    "列「{column}」が2つの設問の答えに選ばれています。設問ごとに別の列を選んでください。",
+)
+_ANSWER_AS_ROLE = Kind(
+    "mapping_answer_not_secret", "列「{column}」は設問の答えなので、{role}には使えません。別の列を選んでください。"
 )
 
 REASON_COLUMN = "エラー内容"
@@ -83,51 +110,48 @@ class ColumnMapping:
         merge_names: Iterable[str],
         *,
         payment_required: bool,
-    ) -> list[str]:
-        """Explain in Japanese what stands in the way of checking rows; empty when nothing does."""
+    ) -> list[Problem]:
+        """Return what stands in the way of checking rows; empty when nothing does."""
         return [
             *self._missing_roles(questions, payment_required=payment_required),
             *self._unknown_columns(header, merge_names),
             *self._shared_columns(),
         ]
 
-    def _missing_roles(self, questions: Sequence[Question], *, payment_required: bool) -> Iterable[str]:
+    def _missing_roles(self, questions: Sequence[Question], *, payment_required: bool) -> Iterable[Problem]:
         if self.phone is None:
-            yield "電話番号の列が決まっていません。どの列が携帯電話番号か選んでください。"
+            yield _NO_PHONE()
         if payment_required and self.amount is None:
-            yield "決済ありの配信ですが、金額の列が決まっていません。どの列が請求金額か選んでください。"
+            yield _NO_AMOUNT()
         if len(self.answers) != len(questions):
-            yield "設問の数が変わりました。設問ごとに答えの列を選び直してください。"
+            yield _OTHER_QUESTIONS()
             return
         for question, column in zip(questions, self.answers, strict=True):
             if column is None:
-                yield f"設問「{question.label}」の答えの列が決まっていません。どの列が答えか選んでください。"
+                yield _NO_ANSWER(question=question.label)
 
-    def _unknown_columns(self, header: Sequence[str], merge_names: Iterable[str]) -> Iterable[str]:
+    def _unknown_columns(self, header: Sequence[str], merge_names: Iterable[str]) -> Iterable[Problem]:
         for column in dict.fromkeys((*self._roles().values(), *self.answers)):
             if column is not None and column not in header:
-                yield f"列「{column}」がファイルにありません。列を選び直してください。"
+                yield _NO_COLUMN(column=column)
         for name in dict.fromkeys(merge_names):
             if self.source(name) not in header:
-                yield (
-                    f"差込項目「{name}」の列がありません。差し込む列の「文面の差込項目」で {{{name}}} を選ぶか、"
-                    "文面の差込項目を直してください。"
-                )
+                yield _NO_MERGE_COLUMN(field=name)
 
-    def _shared_columns(self) -> Iterable[str]:
+    def _shared_columns(self) -> Iterable[Problem]:
         taken: dict[str, str] = {}
         for role, column in self._roles().items():
             if column in taken:
-                yield f"列「{column}」が{taken[column]}と{role}の両方に選ばれています。別の列を選んでください。"
+                yield _TWO_ROLES(column=column, role=taken[column], other_role=role)
             elif column is not None:
                 taken[column] = role
         answers = [column for column in self.answers if column is not None]
         for column in dict.fromkeys(column for column in answers if answers.count(column) > 1):
-            yield f"列「{column}」が2つの設問の答えに選ばれています。設問ごとに別の列を選んでください。"
+            yield _TWO_ANSWERS(column=column)
         # these three stand readable on screens and in files, an answer never does
         for column in answers:
             if column in (self.reference, self.amount, self.due_date):
-                yield f"列「{column}」は設問の答えなので、{taken[column]}には使えません。別の列を選んでください。"
+                yield _ANSWER_AS_ROLE(column=column, role=taken[column])
 
     def _roles(self) -> dict[str, str | None]:
         return {

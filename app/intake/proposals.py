@@ -14,6 +14,7 @@ from app.extensions import db
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question, propose
 from app.models import Campaign, Import
+from app.problems import Problem
 from app.states.vocabulary import ImportState
 
 _LOOKED_BACK = 20  # earlier files of the same columns
@@ -46,8 +47,8 @@ def known(row: Import) -> ColumnMapping | None:
     return before.mapping
 
 
-def problems(row: Import, mapping: ColumnMapping) -> list[str]:
-    """Return in Japanese what stands in the way of running an import with a mapping."""
+def problems(row: Import, mapping: ColumnMapping) -> list[Problem]:
+    """Return what stands in the way of running an import with a mapping."""
     campaign = row.campaign
     return mapping.problems(
         row.header,

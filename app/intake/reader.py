@@ -13,13 +13,14 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from app.intake import excel_reader
-from app.intake.encodings import BadFile, check_encoding, find_encoding, too_large
+from app.intake.encodings import check_encoding, find_encoding, too_large
+from app.intake.excel_parts import LONG_CELL
 from app.intake.excel_process import PREVIEW, WHOLE, WorkbookProcess
 from app.limits import COLUMN_NAME
-from app.values.bad_input import BadInput
+from app.problems import Kind, Problem, Refused
 from app.values.card_numbers import holds_card_number
 from app.values.cell_text import END_OF_FILE, HIDDEN_ROW, clean, without_marks
 from app.values.column_names import canonical, names_phone
@@ -53,8 +54,52 @@ _SHEETS_LOOKED_AT = 20
 _LEAST_COLUMNS = 2
 # a column's name has fewer digits than a date, a phone number, an amount
 _MOST_DIGITS = 6
+_LONG_CELL = Kind("cell_too_long", "{row}行目の{column}列が長すぎます。{most:,}文字以内に直してください。")
+_LONG_ROW = Kind("row_too_long", "{row}行目が長すぎます。要らない列を削除してください。")
+_MANY_ROWS = Kind("list_too_many_rows", "行が多すぎます。{most:,}行以下に分けてアップロードしてください。")
+_NOT_AMONG_FIRST = Kind("headline_too_far_down", "{row}行目は見出しにできません。初めの{within}行から選んでください。")
+_NO_ROWS = Kind(
+    "list_without_rows",
+    "{row}行目の見出しだけで、データの行がありません。{next_row}行目からデータを入れてください。",
+)
+_STRAY_QUOTE = Kind(
+    "quote_stray",
+    '{row}行目の引用符(")の使い方が正しくありません。セルの中の"は""と2つ重ねるか、Excelで保存し直してください。',
+)
+_OPEN_QUOTE = Kind(
+    "quote_open",
+    '{row}行目から始まる引用符(")が閉じられていないか、行が長すぎます。この行の"を直してください。',
+)
+_LONG_HEADER = Kind("header_too_long", "{column}列の見出し（{row}行目）が長すぎます。{most}文字以内に直してください。")
+_UNWRITABLE_HEADER = Kind(
+    "header_unwritable",
+    "{column}列の見出し（{row}行目）に、表示できない文字が入っています。入力し直してください。",
+)
+_NO_HEADER = Kind("headline_empty", "{row}行目に見出しがありません。{row}行目に列の名前を入れてください。")
+_MANY_COLUMNS = Kind(
+    "headline_too_many_columns",
+    "{row}行目の見出しの列が多すぎます。要らない列を削除して{most}列以内にしてください。",
+)
+_BLANK_HEADER = Kind(
+    "header_blank",
+    "{column}列の見出し（{row}行目）が空です。名前を入れるか、この列を削除してください。",
+)
+_SAME_HEADER = Kind(
+    "header_twice",
+    "見出し（{row}行目）の「{name}」が{first_column}列と{column}列にあります。違う名前に直してください。",
+)
+_CARD_IN_HEADLINE = Kind(
+    "headline_card_number",
+    "見出しの行（{row}行目）に、クレジットカード番号とみられる数字があります。この行を項目名にし、"
+    "カード番号を消してから、もう一度アップロードしてください。",
+)
+_PHONE_IN_HEADLINE = Kind(
+    "headline_phone_number",
+    "{row}行目に電話番号が入っています。見出しのない名簿のようです。"
+    "いちばん上に列の名前（電話番号、氏名など）の行を加えて、もう一度アップロードしてください。",
+)
 # what one sheet alone may have wrong, while others can be read
-_OF_ONE_SHEET = frozenset({"cell_too_long", "row_too_long", "too_many_rows"})
+_OF_ONE_SHEET = frozenset(kind.code for kind in (_LONG_CELL, LONG_CELL, _LONG_ROW, _MANY_ROWS))
 _HEADER_CHARACTERS = 100_000
 # One row's characters, quoted line breaks included. The csv module's own bound for a cell is 131,072, for the whole
 # process; a quote left open is told long before the file's end, and memory stays small.
@@ -63,7 +108,7 @@ _ROW_CHARACTERS = 130_000
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An opened list. `rows` reads on as it is iterated and may raise BadFile at any row.
+    """An opened list. `rows` reads on as it is iterated and may raise Refused at any row.
 
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
     none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
@@ -84,14 +129,14 @@ class Table:
     hidden_columns: tuple[str, ...] = ()
 
 
-class Misread(BadFile):
+class Misread(Refused):
     """A file that was opened, but can't be a list as it is read. The rest is a `Table`'s: what can be chosen instead.
 
     `has_way` says whether another sheet, or another row as headline, may do.
     """
 
-    def __init__(self, bad: BadInput, opened: "_Source", limits: Limits, head: Sequence[Row] = ()) -> None:
-        super().__init__(bad.code, bad.message_ja)
+    def __init__(self, problem: Problem, opened: "_Source", limits: Limits, head: Sequence[Row] = ()) -> None:
+        super().__init__(problem)
         self.encoding = opened.encoding
         self.sheet, self.sheets = opened.sheet, opened.sheets
         self.head = _shown(head)
@@ -115,9 +160,8 @@ class Choice:
 def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None = None) -> Table:
     """Open a list; the stream must stay open while `rows` is read, and is left open.
 
-    Raises BadFile, here or while `rows` is read: empty, too_large, binary, broken_utf8, encoding, broken_book,
-    cell_too_long, open_quote, stray_quote, too_many_rows. Raises Misread: no_header, blank_header, header_too_long,
-    header_unwritable, duplicate_header, too_many_columns, card_number, no_rows; and any of a workbook's one sheet.
+    Raises Refused, here or while `rows` is read. Raises Misread for a headline that can't be one, for a list without
+    rows, and for what is wrong with one sheet of a workbook.
     """
     stream.seek(0)
     choice = choice or Choice()
@@ -127,14 +171,14 @@ def read_table(stream: BinaryIO, limits: Limits = LIMITS, choice: Choice | None 
         source = _text_source(stream, limits, choice)
     try:
         head = list(itertools.islice(source.records, _HEADLINE_WITHIN))
-    except BadFile as bad:
+    except Refused as refused:
         if len(source.sheets) > 1:
-            raise Misread(bad, source, limits) from None
+            raise Misread(refused.problem, source, limits) from None
         raise
     try:
         opened = _opened(head, source.records, limits, choice.header_row)
-    except BadFile as bad:
-        raise Misread(_in_sheet(bad, source.sheet), source, limits, head) from None
+    except Refused as refused:
+        raise Misread(_in_sheet(refused.problem, source.sheet), source, limits, head) from None
     return Table(
         opened.header,
         opened.rows,
@@ -195,12 +239,13 @@ def _rows_of(sheet: str, rows: Iterator[Row]) -> Iterator[Row]:
     """Pass rows on; whatever is wrong with one names the sheet."""
     try:
         yield from rows
-    except BadFile as bad:
-        raise (_in_sheet(bad, sheet) if bad.code in _OF_ONE_SHEET else bad) from None
+    except Refused as refused:
+        problem = refused.problem
+        raise Refused(_in_sheet(problem, sheet) if problem.code in _OF_ONE_SHEET else problem) from None
 
 
-def _in_sheet(bad: BadFile, sheet: str) -> BadFile:
-    return BadFile(bad.code, f"シート「{sheet}」：{bad.message_ja}") if sheet else bad
+def _in_sheet(problem: Problem, sheet: str) -> Problem:
+    return problem.within(f"シート「{sheet}」：", sheet=sheet) if sheet else problem
 
 
 def _list_among(workbook: WorkbookProcess, names: Sequence[str], limits: Limits) -> str:
@@ -214,8 +259,8 @@ def _list_among(workbook: WorkbookProcess, names: Sequence[str], limits: Limits)
         try:
             rows = _short_cells(workbook.open(name).rows, limits)
             head = list(itertools.islice(rows, _HEADLINE_WITHIN))
-        except BadFile as bad:
-            if bad.code in _OF_ONE_SHEET:
+        except Refused as refused:
+            if refused.problem.code in _OF_ONE_SHEET:
                 continue
             raise
         if any(names_phone(canonical(name_of(cell))) for _, cells in head for cell in cells if cell):
@@ -232,7 +277,7 @@ def _could_be_headline(sheet_row: int, cells: Sequence[str], limits: Limits) -> 
     """Return whether a row may be chosen as the headline, and looks like one."""
     try:
         return bool(_header(sheet_row, list(cells), limits)) and _has_names(cells)
-    except BadFile:
+    except Refused:
         return False
 
 
@@ -248,7 +293,7 @@ def _count_digits(name: str) -> int:
 
 def _is_phone(cell: str) -> bool:
     """Return whether a cell is a mobile number."""
-    with suppress(BadInput):
+    with suppress(Refused):
         return _count_digits(cell) > _MOST_DIGITS and bool(to_e164(cell))
     return False
 
@@ -264,15 +309,14 @@ def _opened(head: Sequence[Row], records: Iterator[Row], limits: Limits, wanted:
     if wanted:
         place = next((place for place, row in enumerate(head) if row[0] == wanted), None)
     if place is None:
-        raise BadFile("no_header", f"{wanted}行目は見出しにできません。初めの{_HEADLINE_WITHIN}行から選んでください。")
+        raise Refused(_NOT_AMONG_FIRST(row=wanted, within=_HEADLINE_WITHIN))
     sheet_row, cells = head[place] if head else (1, [])
     cells = [] if is_hidden(cells) else cells
     header = _header(sheet_row, cells, limits)
     below = list(head[place + 1 :])
     first = below.pop(0) if below else next(records, None)
     if first is None:
-        below_it = f"{sheet_row + 1}行目からデータを入れてください。"
-        raise BadFile("no_rows", f"{sheet_row}行目の見出しだけで、データの行がありません。{below_it}")
+        raise Refused(_NO_ROWS(row=sheet_row, next_row=sheet_row + 1))
     rows = itertools.chain([first], below, records)
     return _Opened(sheet_row, header, _within(rows, len(header), limits, limits.rows + sheet_row))
 
@@ -414,27 +458,20 @@ def _lines(text: io.TextIOWrapper, row_size: list[int]) -> Iterator[str]:
             yield line
 
 
-def _bad_quotes(sheet_row: int, reason: str) -> BadFile:
-    if "expected after" in reason:
-        return BadFile(
-            "stray_quote",
-            f'{sheet_row}行目の引用符(")の使い方が正しくありません。'
-            'セルの中の"は""と2つ重ねるか、Excelで保存し直してください。',
-        )
-    return BadFile(
-        "open_quote",
-        f'{sheet_row}行目から始まる引用符(")が閉じられていないか、行が長すぎます。この行の"を直してください。',
-    )
+def _bad_quotes(sheet_row: int, reason: str) -> Refused:
+    return Refused((_STRAY_QUOTE if "expected after" in reason else _OPEN_QUOTE)(row=sheet_row))
 
 
 def refuse_long_cells(sheet_row: int, cells: list[str], most: int) -> None:
-    """Raise BadFile where a cell has more than `most` characters."""
+    """Raise Refused where a cell has more than `most` characters."""
     for index, cell in enumerate(cells):
         if len(cell) > most:
-            raise BadFile(
-                "cell_too_long",
-                f"{sheet_row}行目の{column_letter(index)}列が長すぎます。{most:,}文字以内に直してください。",
-            )
+            raise Refused(_LONG_CELL(row=sheet_row, column=column_letter(index), most=most))
+
+
+def refuse_long_row(sheet_row: int) -> NoReturn:
+    """Refuse a list for a row that is too long as a whole."""
+    raise Refused(_LONG_ROW(row=sheet_row))
 
 
 def name_of(cell: str) -> str:
@@ -445,41 +482,24 @@ def name_of(cell: str) -> str:
 def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]:
     for index, cell in enumerate(cells):
         if len(cell) > limits.cell or len(cell.strip()) > COLUMN_NAME:
-            raise BadFile(
-                "header_too_long",
-                f"{column_letter(index)}列の見出し（{sheet_row}行目）が長すぎます。"
-                f"{COLUMN_NAME}文字以内に直してください。",
-            )
+            raise Refused(_LONG_HEADER(row=sheet_row, column=column_letter(index), most=COLUMN_NAME))
         if UNWRITABLE.search(cell):
-            raise BadFile(
-                "header_unwritable",
-                f"{column_letter(index)}列の見出し（{sheet_row}行目）に、表示できない文字が入っています。"
-                "入力し直してください。",
-            )
+            raise Refused(_UNWRITABLE_HEADER(row=sheet_row, column=column_letter(index)))
     names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # Excel writes out columns that were once in use
         names.pop()
     if not names:
-        raise BadFile("no_header", f"{sheet_row}行目に見出しがありません。{sheet_row}行目に列の名前を入れてください。")
+        raise Refused(_NO_HEADER(row=sheet_row))
     if len(names) > limits.columns:
-        fewer = f"要らない列を削除して{limits.columns}列以内にしてください。"
-        raise BadFile("too_many_columns", f"{sheet_row}行目の見出しの列が多すぎます。{fewer}")
+        raise Refused(_MANY_COLUMNS(row=sheet_row, most=limits.columns))
     _refuse_persons(sheet_row, names)  # first of all: what follows names a cell
     first_seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
-            raise BadFile(
-                "blank_header",
-                f"{column_letter(index)}列の見出し（{sheet_row}行目）が空です。"
-                "名前を入れるか、この列を削除してください。",
-            )
+            raise Refused(_BLANK_HEADER(row=sheet_row, column=column_letter(index)))
         if name in first_seen:
-            raise BadFile(
-                "duplicate_header",
-                f"見出し（{sheet_row}行目）の「{name}」が"
-                f"{column_letter(first_seen[name])}列と{column_letter(index)}列にあります。"
-                "違う名前に直してください。",
-            )
+            first = column_letter(first_seen[name])
+            raise Refused(_SAME_HEADER(row=sheet_row, name=name, first_column=first, column=column_letter(index)))
         first_seen[name] = index
     return tuple(names)
 
@@ -487,24 +507,16 @@ def _header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]
 def _refuse_persons(sheet_row: int, names: Sequence[str]) -> None:
     """Refuse a list without a headline: its first person's cells would be kept in plain, as columns' names."""
     if any(map(holds_card_number, names)):
-        raise BadFile(
-            "card_number",
-            f"見出しの行（{sheet_row}行目）に、クレジットカード番号とみられる数字があります。この行を項目名にし、"
-            "カード番号を消してから、もう一度アップロードしてください。",
-        )
+        raise Refused(_CARD_IN_HEADLINE(row=sheet_row))
     if any(map(_is_phone, names)):
-        raise BadFile(
-            "no_header",
-            f"{sheet_row}行目に電話番号が入っています。見出しのない名簿のようです。"
-            "いちばん上に列の名前（電話番号、氏名など）の行を加えて、もう一度アップロードしてください。",
-        )
+        raise Refused(_PHONE_IN_HEADLINE(row=sheet_row))
 
 
 def _within(rows: Iterator[Row], width: int, limits: Limits, last: int) -> Iterator[Row]:
     """Pass rows on up to the `last` one, without the empty cells beyond the header that Excel writes out."""
     for sheet_row, cells in rows:
         if sheet_row > last:
-            raise BadFile("too_many_rows", f"行が多すぎます。{limits.rows:,}行以下に分けてアップロードしてください。")
+            raise Refused(_MANY_ROWS(most=limits.rows))
         while len(cells) > width and not cells[-1]:
             cells.pop()
         yield sheet_row, cells

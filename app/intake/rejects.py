@@ -59,7 +59,7 @@ def _fits_cp932(header: Sequence[str]) -> bool:
 
 def _reasons(row: Rejected) -> str:
     return " / ".join(
-        f"{fault.column}: {fault.message_ja}" if fault.column else fault.message_ja for fault in row.faults
+        f"{fault.column}: {fault.problem}" if fault.column else fault.problem.message_ja for fault in row.faults
     )
 
 

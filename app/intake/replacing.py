@@ -30,13 +30,14 @@ class By(StrEnum):
 def count_contradicting(import_id: int) -> int:
     """Count the list's rows that were kept out because they say otherwise than a row of before."""
     found: int = db.session.execute(
-        text("SELECT count(*) FROM import_fault WHERE import_id = :id AND code = 'contradicts'"), {"id": import_id}
+        text("SELECT count(*) FROM import_fault WHERE import_id = :id AND code = :code"),
+        {"id": import_id, "code": load.CONTRADICTS.code},
     ).scalar_one()
     return found
 
 
 def replace(import_id: int, by: By, *, user_id: int, batch_rows: int = _BATCH_ROWS) -> int:
-    """Put the list's rows in the place of earlier ones; return how many. Raises imports.Refused. Commits."""
+    """Put the list's rows in the place of earlier ones; return how many. Raises Refused. Commits."""
     if by == By.NUMBER:
         return _by_number(import_id, user_id)
     replaced = after = 0
@@ -55,7 +56,8 @@ def replace(import_id: int, by: By, *, user_id: int, batch_rows: int = _BATCH_RO
 def _contradicting(import_id: int, after: int, limit: int) -> list[int]:
     rows = db.session.scalars(
         select(ImportFault.sheet_row)
-        .where(ImportFault.import_id == import_id, ImportFault.code == "contradicts", ImportFault.sheet_row > after)
+        .where(ImportFault.import_id == import_id, ImportFault.code == load.CONTRADICTS.code)
+        .where(ImportFault.sheet_row > after)
         .order_by(ImportFault.sheet_row)
         .limit(limit)
     )

@@ -9,21 +9,25 @@ from typing import Any
 
 from app.campaigns.rendering import TIED
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping, Question
+from app.problems import Kind, Refused
+from app.values import amounts, dates
 from app.values.amounts import to_yen
 from app.values.answers import QuestionKind, normal_digits, normalise
-from app.values.bad_input import BadInput
 from app.values.column_names import canonical
 from app.values.dates import parse_date
 from app.values.phones import read_phone
 
 MAX_REFERENCE = 100  # characters
+_NO_REFERENCE = Kind("reference_empty", "番号が空です。行ごとに違う番号を入力してください。")
+_LONG_REFERENCE = Kind("reference_too_long", "番号が長すぎます。{most}文字以内で入力してください。")
+_BORN_LATER = Kind("birth_date_in_future", "これから先の日付です。生年月日を確かめて直してください。")
 _FOUR_DIGITS = re.compile("[0-9]{4}")
 _ENDS_IN_DIGITS = re.compile("[0-9]{4}$")
 
 
 @dataclass(frozen=True, slots=True)
 class CellReader:
-    """How the cell at one position is read; `read` raises BadInput."""
+    """How the cell at one position is read; `read` raises Refused."""
 
     position: int
     read: Callable[[str], Any]
@@ -127,9 +131,9 @@ def cell_readers(
     return (
         _reader(at, mapping.phone, read_phone),
         _reader(at, mapping.reference, _read_reference),
-        _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, "missing")),
+        _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, amounts.EMPTY)),
         # the same few days stand in every row
-        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), "empty")),
+        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), dates.EMPTY)),
         *(
             _reader(at, column, _answer_reader(question, column or "", today))
             for question, column in zip(questions, mapping.answers, strict=True)
@@ -144,7 +148,7 @@ def _reader(at: dict[str, int], column: str | None, read: Callable[[str], Any]) 
 def _takes_nothing(reader: CellReader) -> bool:
     try:
         reader.read("")
-    except BadInput:
+    except Refused:
         return False
     return True
 
@@ -153,12 +157,12 @@ def _read_nothing(_cell: str) -> None:
     return None
 
 
-def _optional(read: Callable[[str], Any], empty_code: str) -> Callable[[str], Any]:
+def _optional(read: Callable[[str], Any], empty: Kind) -> Callable[[str], Any]:
     def read_or_none(cell: str) -> Any:  # noqa: ANN401 - whatever `read` gives
         try:
             return read(cell)
-        except BadInput as bad:
-            if bad.code == empty_code:
+        except Refused as refused:
+            if refused.problem.code == empty.code:
                 return None
             raise
 
@@ -168,9 +172,9 @@ def _optional(read: Callable[[str], Any], empty_code: str) -> Callable[[str], An
 def _read_reference(cell: str) -> str:
     reference = cell.strip()
     if not reference:
-        raise BadInput("missing", "番号が空です。行ごとに違う番号を入力してください。")
+        raise Refused(_NO_REFERENCE())
     if len(reference) > MAX_REFERENCE:
-        raise BadInput("too_long", f"番号が長すぎます。{MAX_REFERENCE}文字以内で入力してください。")
+        raise Refused(_LONG_REFERENCE(most=MAX_REFERENCE))
     return reference
 
 
@@ -203,7 +207,7 @@ def _answer_reader(question: Question, column: str, today: dt.date) -> Callable[
     def read_birth_date(cell: str) -> str:
         born = read(cell)
         if born > latest:
-            raise BadInput("future", "これから先の日付です。生年月日を確かめて直してください。")
+            raise Refused(_BORN_LATER())
         return born
 
     return read_birth_date

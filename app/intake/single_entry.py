@@ -16,15 +16,19 @@ from sqlalchemy import Connection, insert, select, text
 from app import tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.extensions import db, vault
-from app.intake import campaign_needs, entry, imports
+from app.intake import campaign_needs, entry
 from app.intake.longest_sms import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.reader import LIMITS
 from app.models import Campaign, Import
+from app.problems import Kind, Refused
 from app.states.vocabulary import ImportState
 from app.values.japan_time import TOKYO
 
 _FILENAME = "画面から入力"
+_ONLY_BY_FILE = Kind(
+    "single_entry_impossible", "この配信の送信先は、1件ずつ入力できません。名簿のファイルを取り込んでください。"
+)
 _ROW = 2  # as if it were a list's first
 
 
@@ -46,7 +50,7 @@ class Added:
 
 
 def form_of(campaign: Campaign) -> Form:
-    """Return what a campaign needs of one recipient. Raises imports.Refused where only a file will do."""
+    """Return what a campaign needs of one recipient. Raises Refused where only a file will do."""
     last = db.session.scalar(
         select(Import)
         .where(Import.campaign_id == campaign.id, Import.state == ImportState.DONE, Import.rows_added > 0)
@@ -66,7 +70,7 @@ def form_of(campaign: Campaign) -> Form:
     merged = [mapping.source(name) for name in merge_names]
     header = list(dict.fromkeys([*header, *merged]))
     if mapping.problems(header, questions, merge_names, payment_required=campaign.payment_required):
-        raise imports.Refused("この配信の送信先は、1件ずつ入力できません。名簿のファイルを取り込んでください。")
+        raise Refused(_ONLY_BY_FILE())
     answers = tuple(column for column in mapping.answers if column)
     needed = {mapping.phone, *answers, *merged, mapping.amount if campaign.payment_required else None}
     if last is not None and last.byte_count:
@@ -75,7 +79,7 @@ def form_of(campaign: Campaign) -> Form:
 
 
 def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bool = False) -> Added:
-    """Check one recipient and add them. Raises BadRow, imports.Refused. Commits.
+    """Check one recipient and add them. Raises entry.BadRow, Refused. Commits.
 
     With `replace`, they take the place of whoever stands there by their reference.
     """
@@ -102,7 +106,7 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bo
                 "id": import_id,
             },
         )
-        told = [fault.message_ja for fault in checked.faults] + twice
+        told = [fault.problem.message_ja for fault in checked.faults] + twice
         told += duplicates.same_person(
             connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
         )

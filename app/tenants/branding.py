@@ -13,7 +13,7 @@ from hashlib import sha256
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from app import limits
-from app.values.bad_input import BadInput
+from app.problems import Kind, Refused
 
 LOGO_UPLOAD_BYTES = limits.LOGO_UPLOAD
 LOGO_BYTES = 10_240  # what a page may carry: in base64 and gzipped about as much
@@ -46,16 +46,26 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+_TOO_LIGHT = Kind(
+    "brand_colour_too_light",
+    "この色は薄く、文字が読みにくくなります（コントラスト比 {contrast}、必要な値は {least} 以上）。"
+    "もっと濃い色にしてください。近い色では {instead} が使えます。",
+)
+_TOO_FINE = Kind(
+    "logo_too_fine", "ロゴの絵柄が細かすぎて、小さな画像にできません。写真ではなく、単純なロゴにしてください。"
+)
+_TOO_MANY_BYTES = Kind("logo_too_many_bytes", "ファイルが大きすぎます。{megabytes}MBまでの画像にしてください。")
+_TOO_MANY_PIXELS = Kind("logo_too_many_pixels", "画像の縦横が大きすぎます。小さくしてからアップロードしてください。")
+_TOO_SMALL = Kind("logo_too_small", "画像が小さすぎます。縦横とも{least}ピクセル以上にしてください。")
+_NO_PICTURE = Kind("logo_unreadable", "PNGまたはJPEGの画像として読めません。別のファイルを選んでください。")
+
+
 def check_colour(colour: str) -> None:
-    """Raise BadInput for a colour (#rrggbb) too light to be read, with one that could be taken instead."""
+    """Raise Refused for a colour (#rrggbb) too light to be read, with one that could be taken instead."""
     worst = min(contrast(colour, ground) for ground in _LIGHT_GROUNDS)
     if worst < _CONTRAST:
         instead = _until_readable(colour, "#000000", _LIGHT_GROUNDS)
-        raise BadInput(
-            "too_light",
-            f"この色は薄く、文字が読みにくくなります（コントラスト比 {worst:.1f}、必要な値は {_CONTRAST} 以上）。"
-            f"もっと濃い色にしてください。近い色では {instead} が使えます。",
-        )
+        raise Refused(_TOO_LIGHT(contrast=f"{worst:.1f}", least=str(_CONTRAST), instead=instead))
 
 
 def palette(colour: str) -> tuple[Shades, Shades]:
@@ -93,7 +103,7 @@ def _luminance(colour: str) -> float:
 
 
 def prepare_logo(upload: bytes) -> bytes:
-    """Make a PNG of at most LOGO_BYTES from an uploaded PNG or JPEG. Raises BadInput."""
+    """Make a PNG of at most LOGO_BYTES from an uploaded PNG or JPEG. Raises Refused."""
     picture = _opened(upload)
     for box in _BOXES:
         small = picture.copy()
@@ -103,27 +113,23 @@ def prepare_logo(upload: bytes) -> bytes:
             small.quantize(colours, Image.Quantize.FASTOCTREE).save(png, "PNG", optimize=True)
             if png.tell() <= LOGO_BYTES:
                 return png.getvalue()
-    raise BadInput(
-        "too_fine", "ロゴの絵柄が細かすぎて、小さな画像にできません。写真ではなく、単純なロゴにしてください。"
-    )
+    raise Refused(_TOO_FINE())
 
 
 def _opened(upload: bytes) -> Image.Image:
     if len(upload) > LOGO_UPLOAD_BYTES:
-        raise BadInput(
-            "too_large", f"ファイルが大きすぎます。{LOGO_UPLOAD_BYTES // 1_000_000}MBまでの画像にしてください。"
-        )
+        raise Refused(_TOO_MANY_BYTES(megabytes=LOGO_UPLOAD_BYTES // 1_000_000))
     try:
         with Image.open(io.BytesIO(upload), formats=("PNG", "JPEG")) as found:
             if found.width * found.height > _MOST_PIXELS:
-                raise BadInput("too_large", "画像の縦横が大きすぎます。小さくしてからアップロードしてください。")
+                raise Refused(_TOO_MANY_PIXELS())
             if min(found.size) < _SMALLEST:
-                raise BadInput("too_small", f"画像が小さすぎます。縦横とも{_SMALLEST}ピクセル以上にしてください。")
+                raise Refused(_TOO_SMALL(least=_SMALLEST))
             return ImageOps.exif_transpose(found).convert("RGBA")
-    except BadInput:
+    except Refused:
         raise
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, struct.error):
-        raise BadInput("no_picture", "PNGまたはJPEGの画像として読めません。別のファイルを選んでください。") from None
+        raise Refused(_NO_PICTURE()) from None
 
 
 def size(png: bytes) -> tuple[int, int]:

@@ -12,7 +12,12 @@ from dataclasses import asdict, dataclass
 from redis.exceptions import RedisError
 
 from app.extensions import redis_client
-from app.values.bad_input import BadInput
+from app.problems import Kind, Refused
+
+_AWAY = Kind(
+    "branding_preview_away",
+    "いまは見本を表示できません。数分たってから、もう一度押してください。保存はできます。",
+)
 
 _LIFE_S = 15 * 60
 _PREFIX = "todoke:sample:"
@@ -31,15 +36,13 @@ class Sample:
 
 
 def keep(sample: Sample) -> str:
-    """Keep a sample; give its key. Raises BadInput while Redis is away."""
+    """Keep a sample; give its key. Raises Refused while Redis is away."""
     key = secrets.token_urlsafe(18)
     logo = base64.b64encode(sample.logo).decode() if sample.logo else ""
     try:
         redis_client.connection.set(_PREFIX + key, json.dumps(asdict(sample) | {"logo": logo}), ex=_LIFE_S)
     except RedisError:
-        raise BadInput(
-            "no_sample", "いまは見本を表示できません。数分たってから、もう一度押してください。保存はできます。"
-        ) from None
+        raise Refused(_AWAY()) from None
     return key
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 
-from app.values.bad_input import BadInput
+from app.problems import Kind, Refused
 from app.values.dates import UNSEEN, parse_date
 from app.values.kanji_variants import usual_forms
 
@@ -50,8 +50,17 @@ KANA_LABELS = {
 }
 
 
-class BadAnswer(BadInput):
-    """An answer that can't be read as its kind."""
+_EMPTY = Kind("answer_empty", "空です。入力してください。")
+_NO_DIGITS = Kind("answer_without_digits", "空です。数字で入力してください。")
+_TOO_LONG = Kind("answer_too_long", "長すぎます。{most}文字以内で入力してください。")
+_NOT_A_CHOICE = Kind("answer_not_a_choice", "選択肢にありません。「{choices}」から選んでください。")
+_NOT_DIGITS = Kind("answer_not_digits", "数字以外の文字があります。数字だけで入力してください。")
+_POSTCODE_WORDS = "郵便番号が7桁ではありません。7桁の数字で入力してください(例: 123-4567)。"
+POSTCODE_TOO_SHORT = Kind("answer_postcode_too_short", _POSTCODE_WORDS)
+_POSTCODE_TOO_LONG = Kind("answer_postcode_too_long", _POSTCODE_WORDS)
+_LAST4_WORDS = "4桁ではありません。先頭の0も含めて、数字4桁で入力してください(例: 0489)。"
+LAST4_TOO_SHORT = Kind("answer_last4_too_short", _LAST4_WORDS)
+_LAST4_TOO_LONG = Kind("answer_last4_too_long", _LAST4_WORDS)
 
 
 # Signs that people put between digits: spaces and, from whatever keyboard, anything that looks like a hyphen. After
@@ -90,12 +99,12 @@ def normalise(
     unless hiragana and katakana are one; then ョ and ヨ are one too. With `variants_alike`, 髙 and 高 are one letter in
     a text. date: ISO 8601. digits: ASCII digits, leading
     zeros kept. postcode: 7 digits. last4: 4 digits. With `choices`, a choice must be one of them.
-    Raises BadAnswer.
+    Raises Refused.
     """
     if len(raw) > _MAX_ANSWER:
-        raise BadAnswer("too_long", f"長すぎます。{_MAX_ANSWER}文字以内で入力してください。")
+        raise Refused(_TOO_LONG(most=_MAX_ANSWER))
     if kind is QuestionKind.DATE:
-        return _date(raw)
+        return parse_date(raw).isoformat()
     if kind is QuestionKind.TEXT:
         return usual_forms(_text(raw, kana)) if variants_alike else _text(raw, kana)
     if kind is QuestionKind.CHOICE:
@@ -118,7 +127,7 @@ def forms(
     """Return every form under which a right answer may have been digested: today's, and those of before.
 
     Until 2026-11 small kana stayed small under `Kana.KANA`; digests of that time are still in the tables. Lists that
-    came before variants were taken for alike have the letters as written. Raises BadAnswer.
+    came before variants were taken for alike have the letters as written. Raises Refused.
     """
     found = [normalise(kind, raw, kana=kana, choices=choices, variants_alike=variants_alike)]
     if variants_alike:
@@ -126,13 +135,6 @@ def forms(
     if kana is Kana.KANA and kind in {QuestionKind.TEXT, QuestionKind.CHOICE}:
         found.append(_text(raw, kana, fold_small=False))
     return list(dict.fromkeys(found))
-
-
-def _date(raw: str) -> str:
-    try:
-        return parse_date(raw).isoformat()
-    except BadInput as bad:
-        raise BadAnswer(bad.code, bad.message_ja) from None
 
 
 def _text(raw: str, kana: Kana, *, fold_small: bool = True) -> str:
@@ -146,14 +148,14 @@ def _text(raw: str, kana: Kana, *, fold_small: bool = True) -> str:
         if fold_small:
             text = text.translate(_SMALL_TO_LARGE)
     if not text:
-        raise BadAnswer("empty", "空です。入力してください。")
+        raise Refused(_EMPTY())
     return text
 
 
 def _choice(raw: str, kana: Kana, choices: Sequence[str]) -> str:
     text = _text(raw, kana)
     if choices and text not in {_text(choice, kana) for choice in choices}:
-        raise BadAnswer("not_a_choice", f"選択肢にありません。「{'」「'.join(choices)}」から選んでください。")
+        raise Refused(_NOT_A_CHOICE(choices="」「".join(choices)))
     return text
 
 
@@ -169,23 +171,21 @@ def _digits(raw: str) -> str:
         return raw
     text = normal_digits(raw)
     if not text:
-        raise BadAnswer("empty", "空です。数字で入力してください。")
+        raise Refused(_NO_DIGITS())
     if not (text.isascii() and text.isdigit()):
-        raise BadAnswer("not_digits", "数字以外の文字があります。数字だけで入力してください。")
+        raise Refused(_NOT_DIGITS())
     return text
 
 
 def _postcode(raw: str) -> str:
     digits = _digits(raw.translate(_NO_POSTAL_MARK))
     if len(digits) != len("1234567"):
-        code = "too_few_digits" if len(digits) < len("1234567") else "too_many_digits"
-        raise BadAnswer(code, "郵便番号が7桁ではありません。7桁の数字で入力してください(例: 123-4567)。")
+        raise Refused((POSTCODE_TOO_SHORT if len(digits) < len("1234567") else _POSTCODE_TOO_LONG)())
     return digits
 
 
 def _last4(raw: str) -> str:
     digits = _digits(raw)
     if len(digits) != len("1234"):
-        code = "too_few_digits" if len(digits) < len("1234") else "too_many_digits"
-        raise BadAnswer(code, "4桁ではありません。先頭の0も含めて、数字4桁で入力してください(例: 0489)。")
+        raise Refused((LAST4_TOO_SHORT if len(digits) < len("1234") else _LAST4_TOO_LONG)())
     return digits

@@ -6,6 +6,8 @@ In: a cell that is stored as it stands. Out: warnings; the text itself is kept. 
 import re
 from collections.abc import Iterator
 
+from app.problems import Kind, Problem
+
 # In cells that each follow a \x1f: a sign that isn't printed, or a cell's first sign where that may begin a formula.
 # One set of signs in front keeps the search at the speed of a scan.
 _ODD = re.compile("[\0-\x1f\x7f](?:(?<!\x1f)|(?=[=+\\-@＝＋－＠]))")
@@ -14,18 +16,16 @@ _FORMULA = re.compile("[=@＝＠].|[+\\-＋－](?![\\d\\s.,+\\-＋－()]*$)", re
 _LINE_BREAK = re.compile("[\r\n]")
 _CONTROL = re.compile("[\0-\x09\x0b\x0c\x0e-\x1f\x7f]")
 
-FORMULA = ("formula", "数式の形のセルです。計算せず、文字のまま取り込みます。")
-LINE_BREAK = ("line_break", "セルの中に改行があります。改行のまま取り込みます。")
-LOST_LETTERS = (
-    "lost_letters",
+FORMULA = Kind("cell_like_formula", "数式の形のセルです。計算せず、文字のまま取り込みます。")
+LINE_BREAK = Kind("cell_line_break", "セルの中に改行があります。改行のまま取り込みます。")
+LOST_LETTERS = Kind(
+    "cell_lost_letters",
     "「?」や「〓」は、前のシステムで失われた文字のようです。元の名簿で正しい文字を確かめてください。",
 )
-CARRIER_CHARACTERS = (
-    "carrier_characters",
-    (
-        "携帯電話会社によっては表示できない文字(絵文字、①、髙、～など)があります。"
-        "SMSの本文に差し込む場合は、別の文字に直してください。"
-    ),
+CARRIER_CHARACTERS = Kind(
+    "cell_carrier_characters",
+    "携帯電話会社によっては表示できない文字(絵文字、①、髙、～など)があります。"
+    "SMSの本文に差し込む場合は、別の文字に直してください。",
 )
 
 
@@ -61,15 +61,15 @@ def looks_odd(joined: str) -> bool:
     return _ODD.search(joined) is not None or not every_carrier_shows(joined)
 
 
-def warnings(cell: str) -> Iterator[tuple[str, str]]:
-    """Return what to warn of in one cell, as (code, message_ja)."""
+def warnings(cell: str) -> Iterator[Problem]:
+    """Return what to warn of in one cell."""
     cell = cell.strip()
     if _FORMULA.match(cell):
-        yield FORMULA
+        yield FORMULA()
     if _LINE_BREAK.search(cell):
-        yield LINE_BREAK
+        yield LINE_BREAK()
     if _CONTROL.search(cell) or not every_carrier_shows(cell):
-        yield CARRIER_CHARACTERS
+        yield CARRIER_CHARACTERS()
 
 
 def every_carrier_shows(text: str) -> bool:

@@ -4,11 +4,24 @@ import datetime as dt
 import re
 import unicodedata
 
-from app.values.bad_input import BadInput
+from app.problems import Kind, Refused
 
-
-class BadDate(BadInput):
-    """Something that is no date, no real day, or not clear enough to be one."""
+EMPTY = Kind("date_empty", "空です。日付を入力してください。")
+DIGITS_ONLY = Kind("date_digits_only", "日付として読めません。数字だけのときは8桁で入力してください(例: 19560904)。")
+_NOT_A_DATE = Kind(
+    "date_unreadable", "日付として読めません。1956年9月4日、1956/9/4、昭和31年9月4日のように入力してください。"
+)
+_AMBIGUOUS_YEAR = Kind(
+    "date_ambiguous_year",
+    "年がはっきりしません。西暦4桁か、元号を付けて入力してください(例: 1956年、昭和31年)。",
+)
+_INCOMPLETE = Kind("date_incomplete", "年・月・日をすべて入力してください。")
+_YEAR_OUT_OF_RANGE = Kind("date_year_out_of_range", "年が正しくありません。西暦4桁か、元号を付けて入力してください。")
+_NOT_IN_ERA = Kind(
+    "date_not_in_era",
+    "{era}にはない日付です({era}は{since}から{until})。年月日を確かめて直してください。",
+)
+_NO_SUCH_DAY = Kind("date_no_such_day", "暦にない日付です。年月日を確かめて直してください。")
 
 
 # The eras by the cabinets' orders, each day inclusive. 1912-07-30 and 1926-12-25 bear two names: the change was made
@@ -53,8 +66,7 @@ _HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—―−⁻⁃ー─━", "
 def parse_date(raw: str) -> dt.date:
     """Read a date: 1956-9-4, 1956/09/04, 1956年9月4日, 19560904, 昭和31年9月4日, S31.9.4, 令和元年5月1日, any width.
 
-    A weekday in brackets or a time of day after it is passed over. Raises BadDate: empty, not_a_date, digits_only,
-    ambiguous_year, no_such_day, not_in_era, year_out_of_range.
+    A weekday in brackets or a time of day after it is passed over. Raises Refused.
     """
     if len(raw) > _MAX_LENGTH:
         raise _not_a_date()
@@ -71,7 +83,7 @@ def parse_date(raw: str) -> dt.date:
 def join_date(year: str, month: str, day: str) -> str:
     """Join the form's three inputs into one text for `parse_date`; the year may bear its era (昭和31).
 
-    All three empty give an empty text. Raises BadDate where only some are filled.
+    All three empty give an empty text. Raises Refused where only some are filled.
     """
     if max(map(len, (year, month, day))) > _MAX_LENGTH:
         raise _not_a_date()
@@ -79,7 +91,7 @@ def join_date(year: str, month: str, day: str) -> str:
     if not any(parts):
         return ""
     if not all(parts):
-        raise BadDate("incomplete", "年・月・日をすべて入力してください。")
+        raise Refused(_INCOMPLETE())
     return "".join(part.removesuffix(unit) + unit for part, unit in zip(parts, "年月日", strict=True))
 
 
@@ -95,7 +107,7 @@ def _read(text: str) -> dt.date | None:
 
 def _western(year: str, month: str, day: str) -> dt.date:
     if not _FIRST_YEAR <= int(year) <= _LAST_YEAR:
-        raise BadDate("year_out_of_range", "年が正しくありません。西暦4桁か、元号を付けて入力してください。")
+        raise Refused(_YEAR_OUT_OF_RANGE())
     return _day(int(year), month, day)
 
 
@@ -108,34 +120,27 @@ def _japanese(era: str, year_of_era: str, month: str, day: str) -> dt.date:
         date = _day(year, month, day)
         if first <= date <= last:
             return date
-    until = "" if era == "令和" else f"{last.year - first.year + 1}年{last.month}月{last.day}日"
-    raise BadDate(
-        "not_in_era",
-        f"{era}にはない日付です({era}は元年{first.month}月{first.day}日から{until}{'まで' if until else ''})。"
-        "年月日を確かめて直してください。",
-    )
+    since = f"元年{first.month}月{first.day}日"
+    until = "" if era == "令和" else f"{last.year - first.year + 1}年{last.month}月{last.day}日まで"
+    raise Refused(_NOT_IN_ERA(era=era, since=since, until=until))
 
 
 def _day(year: int, month: str, day: str) -> dt.date:
     try:
         return dt.date(year, int(month), int(day))
     except ValueError:
-        raise BadDate("no_such_day", "暦にない日付です。年月日を確かめて直してください。") from None
+        raise Refused(_NO_SUCH_DAY()) from None
 
 
-def _unreadable(text: str) -> BadDate:
+def _unreadable(text: str) -> Refused:
     if not text:
-        return BadDate("empty", "空です。日付を入力してください。")
+        return Refused(EMPTY())
     if text.isascii() and text.isdigit():
-        return BadDate("digits_only", "日付として読めません。数字だけのときは8桁で入力してください(例: 19560904)。")
+        return Refused(DIGITS_ONLY())
     if _SHORT_YEAR.fullmatch(text):
-        return BadDate(
-            "ambiguous_year", "年がはっきりしません。西暦4桁か、元号を付けて入力してください(例: 1956年、昭和31年)。"
-        )
+        return Refused(_AMBIGUOUS_YEAR())
     return _not_a_date()
 
 
-def _not_a_date() -> BadDate:
-    return BadDate(
-        "not_a_date", "日付として読めません。1956年9月4日、1956/9/4、昭和31年9月4日のように入力してください。"
-    )
+def _not_a_date() -> Refused:
+    return Refused(_NOT_A_DATE())

@@ -11,8 +11,8 @@ import unicodedata
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 
+from app.problems import Kind, Refused
 from app.values.answers import BETWEEN_DIGITS
-from app.values.bad_input import BadInput
 
 _JAPAN = 81
 _MOBILE_DIGITS = 11
@@ -34,12 +34,29 @@ _AS_FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 
 
-class BadPhone(BadInput):
-    """A phone number no SMS can be sent to."""
+_EMPTY = Kind("phone_empty", "電話番号が空です。携帯電話番号を入力してください。")
+_TOO_MUCH = Kind("phone_too_much_typed", "電話番号が長すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+_TOO_SHORT = Kind("phone_too_short", "電話番号の桁が足りません。11桁の携帯電話番号を入力してください。")
+_TOO_LONG = Kind("phone_too_long", "電話番号の桁が多すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+_SCIENTIFIC_FORM = Kind(
+    "phone_scientific",
+    "電話番号がExcelで指数表示になり、下の桁が失われています。"
+    "Excelで列の表示形式を「文字列」にしてから番号を入れ直してください。",
+)
+_NOT_A_NUMBER = Kind(
+    "phone_not_a_number",
+    "電話番号に数字以外の文字があります。1つのセルに1つの番号だけを入力してください。",
+)
+_FOREIGN = Kind("phone_foreign", "海外の電話番号です。日本の携帯電話番号を入力してください。")
+_NOT_MOBILE = Kind(
+    "phone_not_mobile",
+    "携帯電話の番号ではありません。070・080・090・060で始まる正しい11桁の番号に直してください。",
+)
+_MOBILE_ONLY = "SMSは携帯電話番号にだけ送れます。070・080・090・060の番号に直してください。"
 
 
 def to_e164(raw: str) -> str:
-    """Return a mobile number as E.164 (+819012345678). Raises BadPhone."""
+    """Return a mobile number as E.164 (+819012345678). Raises Refused."""
     return read_phone(raw)[0]
 
 
@@ -47,11 +64,10 @@ def read_phone(raw: str) -> tuple[str, bool]:
     """Return a mobile number as E.164, and whether the leading zero was missing and put back.
 
     Excel drops the zero of 09012345678 in a cell of numbers; the ten digits left (90, 80, 70 or 60, then 1-9) can be no
-    other Japanese number. Raises BadPhone: missing, scientific, not_a_number, too_short, too_long,
-    landline, pager, ip_phone, service_number, not_mobile, foreign.
+    other Japanese number. Raises Refused.
     """
     if len(raw) > _MOST_SIGNS:
-        raise BadPhone("too_long", "電話番号が長すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+        raise Refused(_TOO_MUCH())
     text = raw.translate(_CLEAN)
     mobile = _MOBILE.fullmatch(text)
     if mobile:
@@ -78,17 +94,11 @@ def _read_slowly(raw: str) -> tuple[str, bool]:
         typed = as_float[1]
     text = typed.translate(_CLEAN)
     if not text:
-        raise BadPhone("missing", "電話番号が空です。携帯電話番号を入力してください。")
+        raise Refused(_EMPTY())
     if _SCIENTIFIC.fullmatch(text):
-        raise BadPhone(
-            "scientific",
-            "電話番号がExcelで指数表示になり、下の桁が失われています。"
-            "Excelで列の表示形式を「文字列」にしてから番号を入れ直してください。",
-        )
+        raise Refused(_SCIENTIFIC_FORM())
     if not _NUMBER.fullmatch(text):
-        raise BadPhone(
-            "not_a_number", "電話番号に数字以外の文字があります。1つのセルに1つの番号だけを入力してください。"
-        )
+        raise Refused(_NOT_A_NUMBER())
     if _ZERO_LOST.fullmatch(text):
         return "+81" + text, True
     if text.startswith("0081"):
@@ -103,34 +113,29 @@ def _read_slowly(raw: str) -> tuple[str, bool]:
 
 
 _REFUSALS = {
-    PhoneNumberType.FIXED_LINE: ("landline", "固定電話の番号です。"),
-    PhoneNumberType.PAGER: ("pager", "020で始まる番号(ポケットベル・機器間通信用)です。"),
-    PhoneNumberType.VOIP: ("ip_phone", "050で始まるIP電話の番号です。"),
-    PhoneNumberType.TOLL_FREE: ("service_number", "フリーダイヤルなどのサービス番号です。"),
-    PhoneNumberType.UAN: ("service_number", "0570で始まるナビダイヤルの番号です。"),
-    PhoneNumberType.PREMIUM_RATE: ("service_number", "有料サービスの番号です。"),
+    PhoneNumberType.FIXED_LINE: Kind("phone_landline", "固定電話の番号です。" + _MOBILE_ONLY),
+    PhoneNumberType.PAGER: Kind("phone_pager", "020で始まる番号(ポケットベル・機器間通信用)です。" + _MOBILE_ONLY),
+    PhoneNumberType.VOIP: Kind("phone_ip", "050で始まるIP電話の番号です。" + _MOBILE_ONLY),
+    PhoneNumberType.TOLL_FREE: Kind("phone_toll_free", "フリーダイヤルなどのサービス番号です。" + _MOBILE_ONLY),
+    PhoneNumberType.UAN: Kind("phone_shared_cost", "0570で始まるナビダイヤルの番号です。" + _MOBILE_ONLY),
+    PhoneNumberType.PREMIUM_RATE: Kind("phone_premium_rate", "有料サービスの番号です。" + _MOBILE_ONLY),
 }
 
 
-def _refusal(number: PhoneNumber) -> BadPhone:
+def _refusal(number: PhoneNumber) -> Refused:
     if number.country_code != _JAPAN:
-        return BadPhone("foreign", "海外の電話番号です。日本の携帯電話番号を入力してください。")
+        return Refused(_FOREIGN())
     digits = f"0{phonenumbers.national_significant_number(number)}"
     # before the library's word: it takes 060-123-4567, one digit short, for a personal number
     if digits.startswith(_MOBILE_PREFIXES) and len(digits) < _MOBILE_DIGITS:
         return _wrong_length(digits)
     refusal = _REFUSALS.get(phonenumbers.number_type(number))
     if refusal:
-        code, what = refusal
-        return BadPhone(code, f"{what}SMSは携帯電話番号にだけ送れます。070・080・090・060の番号に直してください。")
+        return Refused(refusal())
     if len(digits) != _MOBILE_DIGITS:
         return _wrong_length(digits)
-    return BadPhone(
-        "not_mobile", "携帯電話の番号ではありません。070・080・090・060で始まる正しい11桁の番号に直してください。"
-    )
+    return Refused(_NOT_MOBILE())
 
 
-def _wrong_length(digits: str) -> BadPhone:
-    if len(digits) < _MOBILE_DIGITS:
-        return BadPhone("too_short", "電話番号の桁が足りません。11桁の携帯電話番号を入力してください。")
-    return BadPhone("too_long", "電話番号の桁が多すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+def _wrong_length(digits: str) -> Refused:
+    return Refused(_TOO_SHORT() if len(digits) < _MOBILE_DIGITS else _TOO_LONG())

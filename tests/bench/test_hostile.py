@@ -7,8 +7,8 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from app.intake.encodings import BadFile
 from app.intake.reader import Limits, read_table
+from app.problems import Refused
 from bench.hostile import FIELDS, _told, holds, watching
 from bench.hostile_books import HARMS, write
 
@@ -21,7 +21,7 @@ def end(stream: BinaryIO) -> str:
     try:
         rows = list(read_table(stream, Limits(preview=True)).rows)
         return rows[0][1][2]
-    except BadFile as bad:
+    except Refused as bad:
         return bad.message_ja[-1]
 
 

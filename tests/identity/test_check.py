@@ -116,7 +116,10 @@ def test_unreadable_answers_name_their_faults_and_cost_nothing(
 ) -> None:
     verdict = answering([("西暦", "1980", "", "2"), ("12",)])
     assert verdict.kind is VerdictKind.UNREADABLE
-    assert {place: fault.code for place, fault in verdict.faults.items()} == {0: "incomplete", 1: "too_few_digits"}
+    assert {place: fault.code for place, fault in verdict.faults.items()} == {
+        0: "date_incomplete",
+        1: "answer_last4_too_short",
+    }
     assert standing(database, person) == ("opened", 0)
     assert events(database, person) == []
 

@@ -7,6 +7,7 @@ from app.intake import checks
 from app.intake.checks import LEVEL_LABELS, CheckedRow, Checker, Fault, Level, Rejected, Skipped, check_row
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.intake.rules import make_rules
+from app.problems import Problem
 from app.values import carrier_text, cell_text
 from app.values.answers import QuestionKind
 from app.values.csv_injection import UNWRITABLE, restore
@@ -34,7 +35,7 @@ def _passed(row, rules) -> CheckedRow:
 
 
 def _faults(outcome):
-    return [(fault.column, fault.level, fault.code) for fault in outcome.faults]
+    return [(fault.column, fault.level, fault.problem.code) for fault in outcome.faults]
 
 
 def test_a_good_row_becomes_a_recipient():
@@ -65,36 +66,36 @@ def test_what_tells_a_person_stands_in_no_repr():
 @pytest.mark.parametrize(
     ("column", "cell", "code"),
     [
-        ("管理番号", "", "missing"),
-        ("管理番号", "K" * 101, "too_long"),
-        ("電話番号", "", "missing"),
-        ("電話番号", "03-1234-5678", "landline"),
-        ("請求金額", "", "missing"),
-        ("請求金額", "五千円", "not_a_number"),
-        ("支払期限", "2026/02/30", "no_such_day"),
-        ("支払期限", "46000", "digits_only"),
-        ("生年月日", "", "empty"),
-        ("生年月日", "昭和65年1月1日", "not_in_era"),
-        ("生年月日", "2026-11-24", "future"),
-        ("契約番号下4桁", "731", "too_few_digits"),
+        ("管理番号", "", "reference_empty"),
+        ("管理番号", "K" * 101, "reference_too_long"),
+        ("電話番号", "", "phone_empty"),
+        ("電話番号", "03-1234-5678", "phone_landline"),
+        ("請求金額", "", "amount_empty"),
+        ("請求金額", "五千円", "amount_not_a_number"),
+        ("支払期限", "2026/02/30", "date_no_such_day"),
+        ("支払期限", "46000", "date_digits_only"),
+        ("生年月日", "", "date_empty"),
+        ("生年月日", "昭和65年1月1日", "date_not_in_era"),
+        ("生年月日", "2026-11-24", "birth_date_in_future"),
+        ("契約番号下4桁", "731", "answer_last4_too_short"),
         ("氏名", "4111 1111 1111 1111", "card_number"),
         ("備考", "カード4111-1111-1111-1111", "card_number"),
-        ("管理番号", "4111111111111111", "card_number"),
+        ("管理番号", "4111111111111111", "card_or_own_number"),
     ],
 )
 def test_each_error_keeps_the_row_out_and_names_its_column(column, cell, code):
     outcome = check_row(_row(**{column: cell}), _rules())
     assert isinstance(outcome, Rejected)
     assert _faults(outcome) == [(column, Level.ERROR, code)]
-    assert outcome.faults[0].message_ja.rstrip(")").endswith("。")
-    assert cell == "" or cell not in outcome.faults[0].message_ja
+    assert outcome.faults[0].problem.message_ja.rstrip(")").endswith("。")
+    assert cell == "" or cell not in outcome.faults[0].problem.message_ja
 
 
 def test_what_excel_does_to_numbers_is_told_with_its_cure():
     for cells in ({"契約番号下4桁": "731"}, {"支払期限": "46000"}):
         outcome = check_row(_row(**cells), _rules())
-        assert "Excelで" in outcome.faults[0].message_ja
-        assert "表示形式" in outcome.faults[0].message_ja
+        assert "Excelで" in outcome.faults[0].problem.message_ja
+        assert "表示形式" in outcome.faults[0].problem.message_ja
 
 
 def test_all_errors_of_a_row_are_told_at_once():
@@ -105,20 +106,20 @@ def test_all_errors_of_a_row_are_told_at_once():
 @pytest.mark.parametrize(
     ("column", "cell", "code"),
     [
-        ("電話番号", "9012345678", "zero_added"),
-        ("氏名", '=HYPERLINK("http://x","y")', "formula"),
-        ("氏名", "＝1+1", "formula"),
-        ("備考", "@SUM(A1)", "formula"),
-        ("備考", "+cmd|x", "formula"),
-        ("備考", "-2+A1", "formula"),
-        ("氏名", "山田\n花子", "line_break"),
-        ("氏名", "髙橋 ①郎", "carrier_characters"),
-        ("氏名", "吉田😀", "carrier_characters"),
-        ("氏名", "𠮷田", "carrier_characters"),
-        ("備考", "9時～12時", "carrier_characters"),
-        ("備考", "a\tb", "carrier_characters"),
-        ("氏名", "", "merge_empty"),
-        ("氏名", "　", "merge_empty"),
+        ("電話番号", "9012345678", "phone_zero_added"),
+        ("氏名", '=HYPERLINK("http://x","y")', "cell_like_formula"),
+        ("氏名", "＝1+1", "cell_like_formula"),
+        ("備考", "@SUM(A1)", "cell_like_formula"),
+        ("備考", "+cmd|x", "cell_like_formula"),
+        ("備考", "-2+A1", "cell_like_formula"),
+        ("氏名", "山田\n花子", "cell_line_break"),
+        ("氏名", "髙橋 ①郎", "cell_carrier_characters"),
+        ("氏名", "吉田😀", "cell_carrier_characters"),
+        ("氏名", "𠮷田", "cell_carrier_characters"),
+        ("備考", "9時～12時", "cell_carrier_characters"),
+        ("備考", "a\tb", "cell_carrier_characters"),
+        ("氏名", "", "cell_merged_empty"),
+        ("氏名", "　", "cell_merged_empty"),
     ],
 )
 def test_each_warning_lets_the_row_pass_and_names_its_column(column, cell, code):
@@ -154,8 +155,8 @@ def test_what_excel_could_not_compute_is_sent_to_nobody():
     rules = _rules()
     outcome = check_row(_row(氏名=" #N/A"), rules)
     assert isinstance(outcome, Rejected)
-    assert ("氏名", Level.ERROR, "excel_error") in _faults(outcome)
-    assert ("管理番号", Level.ERROR, "excel_error") in _faults(check_row(_row(管理番号="#REF!"), rules))
+    assert ("氏名", Level.ERROR, "cell_excel_error") in _faults(outcome)
+    assert ("管理番号", Level.ERROR, "cell_excel_error") in _faults(check_row(_row(管理番号="#REF!"), rules))
     assert _passed(_row(備考="#N/A", 氏名="山田 #1"), rules).faults == ()
 
 
@@ -168,7 +169,7 @@ def test_the_sign_our_files_put_before_formulas_is_taken_off():
 def test_a_row_wider_than_the_headline_is_rejected_as_a_whole():
     outcome = check_row((9, [*GOOD, "余分"]), _rules())
     assert isinstance(outcome, Rejected)
-    assert _faults(outcome) == [(None, Level.ERROR, "too_many_cells")]
+    assert _faults(outcome) == [(None, Level.ERROR, "row_too_many_cells")]
     assert (outcome.sheet_row, outcome.cells) == (9, [*GOOD, "余分"])
 
 
@@ -182,8 +183,8 @@ def test_cells_left_out_at_a_rows_end_are_empty():
 def test_a_row_without_a_needed_cell_is_rejected_as_a_whole_and_names_the_column(cells, column):
     outcome = check_row((9, cells), _rules())
     assert isinstance(outcome, Rejected)
-    assert _faults(outcome) == [(None, Level.ERROR, "too_few_cells")]
-    assert column in outcome.faults[0].message_ja
+    assert _faults(outcome) == [(None, Level.ERROR, "row_too_few_cells")]
+    assert column in outcome.faults[0].problem.message_ja
     assert (outcome.sheet_row, outcome.cells) == (9, cells)
 
 
@@ -246,7 +247,7 @@ def test_the_same_phone_number_twice_is_a_warning_that_names_the_first_row():
         outcome = checker.check(_row(sheet_row, 管理番号=f"K{sheet_row}", 電話番号="０９０１２３４５６７８"))
         assert isinstance(outcome, CheckedRow)
         assert _faults(outcome) == [("電話番号", Level.WARNING, "phone_twice")]
-        assert outcome.faults[0].message_ja.startswith("5行目と同じ")
+        assert outcome.faults[0].problem.message_ja.startswith("5行目と同じ")
 
 
 def test_the_same_reference_twice_is_an_error_that_names_the_first_row():
@@ -254,8 +255,11 @@ def test_the_same_reference_twice_is_an_error_that_names_the_first_row():
     checker.check(_row(5))
     outcome = checker.check(_row(8, 管理番号=" K1 ", 電話番号="08012345678", 氏名="'=1"))
     assert isinstance(outcome, Rejected)
-    assert _faults(outcome) == [("氏名", Level.WARNING, "formula"), ("管理番号", Level.ERROR, "reference_twice")]
-    assert outcome.faults[1].message_ja.startswith("5行目と同じ")
+    assert _faults(outcome) == [
+        ("氏名", Level.WARNING, "cell_like_formula"),
+        ("管理番号", Level.ERROR, "reference_twice"),
+    ]
+    assert outcome.faults[1].problem.message_ja.startswith("5行目と同じ")
     # the rejected row's number was not taken: it counts for nobody
     assert checker.check(_row(9, 管理番号="K2", 電話番号="08012345678")).faults == ()
 
@@ -270,7 +274,7 @@ def test_choices_are_held_to():
     question = Question("住まい", QuestionKind.CHOICE, choices=("アパート", "一戸建て"))
     rules = _rules(("電話番号", "住まい"), (question,), (), payment_required=False)
     assert _passed((2, ["09012345678", "ｱﾊﾟｰﾄ"]), rules).answers == ("アパート",)
-    assert _faults(check_row((2, ["09012345678", "寮"]), rules)) == [("住まい", Level.ERROR, "not_a_choice")]
+    assert _faults(check_row((2, ["09012345678", "寮"]), rules)) == [("住まい", Level.ERROR, "answer_not_a_choice")]
 
 
 def test_a_text_answer_that_is_merged_too_is_checked_as_text():
@@ -279,13 +283,13 @@ def test_a_text_answer_that_is_merged_too_is_checked_as_text():
     assert (outcome.answers, outcome.fields) == (("髙橋一郎",), {"氏名": "髙橋 一郎"})
     # and as an answer: the person may type 高橋
     assert _faults(outcome) == [
-        ("氏名", Level.WARNING, "variants"), ("氏名", Level.WARNING, "carrier_characters"),
+        ("氏名", Level.WARNING, "answer_with_variants"), ("氏名", Level.WARNING, "cell_carrier_characters"),
     ]  # fmt: skip
 
 
 def test_levels_have_words_and_faults_are_values():
     assert set(LEVEL_LABELS) == set(Level)
-    assert Fault(2, None, Level.ERROR, "a", "b") == Fault(2, None, Level.ERROR, "a", "b")
+    assert Fault(2, None, Level.ERROR, Problem("a", "b")) == Fault(2, None, Level.ERROR, Problem("a", "b"))
 
 
 @pytest.mark.parametrize("sign", ["\0", "\ud800"])
@@ -293,8 +297,8 @@ def test_levels_have_words_and_faults_are_values():
 def test_nul_and_half_of_a_letter_are_refused_at_their_cell(column, sign):
     outcome = check_row(_row(**{column: f"山{sign}田"}), _rules())
     assert isinstance(outcome, Rejected)
-    assert _faults(outcome) == [(column, Level.ERROR, "unwritable")]
-    assert "入力し直してください" in outcome.faults[0].message_ja
+    assert _faults(outcome) == [(column, Level.ERROR, "cell_unwritable")]
+    assert "入力し直してください" in outcome.faults[0].problem.message_ja
     # the file of rejected rows can be written
     assert "".join(outcome.cells).encode()
     assert "山�田" in outcome.cells

@@ -10,8 +10,8 @@ from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from app.intake import excel_reader
-from app.intake.encodings import BadFile
 from app.intake.reader import Choice, Limits, read_table
+from app.problems import Refused
 from app.values.cell_text import HIDDEN_ROW
 
 # a cell's time has no zone
@@ -208,13 +208,13 @@ def test_a_row_of_formulas_alone_is_seen():
 def test_cells_out_of_order_stand_in_their_places():
     number = '<c r="{}2"><v>{}</v></c>'
     assert _row_with(number.format("D", 4) + number.format("B", 2)) == (2, ["氏名", "2", "", "4"])
-    with pytest.raises(BadFile, match="broken_book"):
+    with pytest.raises(Refused, match="book_broken"):
         _row_with(number.format("B", 4) + number.format("B", 2))
 
 
 def test_a_row_beyond_excels_last_is_refused_at_once():
     rows = '<row r="1"><c><v>1</v></c></row><row r="1048577"><c><v>1</v></c></row>'
-    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "book_broken"
 
 
 def test_parts_are_found_by_their_relations_whatever_their_names():
@@ -229,7 +229,7 @@ def test_parts_are_found_by_their_relations_whatever_their_names():
 
 def test_a_cells_reference_without_end_is_refused_at_once():
     row = f'<row r="1"><c r="{"A" * 50_000}1"><v>1</v></c></row>'
-    assert _refusal(_by_hand(f"<worksheet><sheetData>{row}</sheetData></worksheet>")) == "broken_book"
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{row}</sheetData></worksheet>")) == "book_broken"
 
 
 def test_a_reading_aid_is_no_part_of_a_name_and_pieces_of_a_text_are_one():
@@ -261,37 +261,37 @@ def test_the_first_rows_need_the_first_texts_alone():
     sheet = excel_reader.open_workbook(_shared(30_000), most_text=60_000)
     assert next(sheet.rows) == (1, ["名前0"])
     assert 0 < sheet.read() < 0.5
-    with pytest.raises(BadFile, match="too_large"):
+    with pytest.raises(Refused, match="book_too_much_text"):
         list(sheet.rows)
 
 
 def _refusal(stream: io.BytesIO) -> str:
-    with pytest.raises(BadFile) as caught:
+    with pytest.raises(Refused) as caught:
         _rows_of(stream)
-    return caught.value.code
+    return caught.value.problem.code
 
 
 def test_what_is_no_such_book_is_refused():
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as file:
         file.writestr("content.xml", "<a/>")
-    assert _refusal(other) == "binary"
+    assert _refusal(other) == "book_not_xlsx"
     whole = _sheet([["氏名"], ["森"]]).getvalue()
-    assert _refusal(io.BytesIO(whole[: len(whole) // 2])) == "broken_book"
-    assert _refusal(_by_hand("<worksheet><sheetData><row")) == "broken_book"
-    assert _refusal(_by_hand('<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>7</v></c></row>')) == "broken_book"
+    assert _refusal(io.BytesIO(whole[: len(whole) // 2])) == "book_broken"
+    assert _refusal(_by_hand("<worksheet><sheetData><row")) == "book_broken"
+    assert _refusal(_by_hand('<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>7</v></c></row>')) == "book_broken"
     backwards = '<row r="{}"><c><v>1</v></c></row>'
     rows = backwards.format(5) + backwards.format(3)
-    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "book_broken"
     rows = backwards.format(1) + rows
-    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "broken_book"
+    assert _refusal(_by_hand(f"<worksheet><sheetData>{rows}</sheetData></worksheet>")) == "book_broken"
     hidden = '<sheet name="a" sheetId="1" state="veryHidden" r:id="rId1"/>'
-    assert _refusal(_by_hand("<worksheet/>", workbook=hidden)) == "broken_book"
-    assert _refusal(_sheet([["氏名"]])) == "no_rows"
-    with pytest.raises(BadFile, match="too_long"):
+    assert _refusal(_by_hand("<worksheet/>", workbook=hidden)) == "book_without_visible_sheet"
+    assert _refusal(_sheet([["氏名"]])) == "list_without_rows"
+    with pytest.raises(Refused, match="too_long"):
         list(read_table(_sheet([["氏名"], ["森" * 50]]), Limits(cell=40)).rows)
 
 
 def test_entities_are_not_expanded():
     laughs = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
-    assert _refusal(_by_hand(f"{laughs}<worksheet><sheetData/></worksheet>")) == "broken_book"
+    assert _refusal(_by_hand(f"{laughs}<worksheet><sheetData/></worksheet>")) == "book_broken"

@@ -17,6 +17,7 @@ from app.intake import first_look, import_run, imports, proposals
 from app.intake.campaign_needs import questions_of
 from app.intake.reader import Choice
 from app.models import Campaign, Import, ImportFault, Recipient
+from app.problems import Refused
 from app.values.answers import Kana, QuestionKind, forms, normalise
 from app.values.kanji_variants import usual_forms, variants_in
 from tests import factories
@@ -76,9 +77,9 @@ def test_how_the_file_is_read_is_named_and_can_be_chosen(campaign: Campaign) -> 
     row = stored(campaign, content)
     sample = first_look.sample(row)
     assert (sample.header_row, sample.head[0], sample.encodings) == (2, (1, "ご案内、担当 田中"), ("utf-8",))
-    with pytest.raises(imports.Refused, match="読み方は元のまま"):
+    with pytest.raises(Refused, match="読み方は元のまま"):
         imports.choose_reading(row.id, Choice(header_row=3))  # a person's number would become a column's name
-    with pytest.raises(imports.Refused, match="99行目は見出しにできません"):
+    with pytest.raises(Refused, match="99行目は見出しにできません"):
         imports.choose_reading(row.id, Choice(header_row=99))
     imports.choose_reading(row.id, Choice(header_row=1))
     assert row.header == ["ご案内", "担当 田中"]
@@ -98,7 +99,7 @@ def test_an_encoding_is_offered_only_where_it_is_in_doubt(campaign: Campaign) ->
     imports.choose_reading(row.id, Choice(encoding="cp932"))
     assert row.encoding == "cp932"
     assert row.header != ["電話", "名前"]
-    with pytest.raises(imports.Refused):
+    with pytest.raises(Refused):
         imports.choose_reading(row.id, Choice(encoding="latin-1"))
     imports.choose_reading(row.id, Choice(encoding="euc_jp"))
     assert row.header == ["電話", "名前"]
@@ -243,7 +244,7 @@ def test_variants_are_told_and_taken_for_alike_where_that_was_chosen(naming: Cam
     assert naming.questions[0].variants_alike is alike
     assert digest_of(naming, 2, "高崎徳子" if alike else "髙﨑德子")
     told = db.session.scalars(select(ImportFault.code).where(ImportFault.import_id == row.id)).all()
-    assert ("variants" in told) is not alike
+    assert ("answer_with_variants" in told) is not alike
 
 
 @pytest.mark.parametrize(("alike", "answers"), [(True, ["髙﨑徳子", "高崎 德子"]), (False, ["髙﨑 德子"])])

@@ -13,11 +13,11 @@ from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
-from app.intake.encodings import BadFile
 from app.intake.excel_reader import count_hidden_rows
 from app.intake.mapping import Question, propose
 from app.intake.reader import read_table
 from app.intake.rules import make_rules
+from app.problems import Refused
 from app.values.answers import Kana, QuestionKind, normalise
 
 TABLE = Path(__file__).parents[2] / "docs" / "ja" / "lists.md"
@@ -233,9 +233,9 @@ def what_is_done(data: bytes) -> tuple[str, str]:
     """Return the word of the table for what becomes of a list, and what is told."""
     try:
         outcome, faults = first_outcome(data)
-    except BadFile as bad:
+    except Refused as bad:
         return "ファイルを断る", bad.message_ja
-    told = "".join(fault.message_ja for fault in faults)
+    told = "".join(fault.problem.message_ja for fault in faults)
     if isinstance(outcome, Skipped):
         return "対象外", told
     if isinstance(outcome, Rejected):

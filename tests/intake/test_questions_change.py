@@ -12,9 +12,9 @@ from app import tenancy
 from app.config import Settings
 from app.extensions import db
 from app.intake import imports, single_entry
-from app.intake.imports import Refused
 from app.intake.mapping import ColumnMapping
 from app.models import Campaign, Import, Recipient
+from app.problems import Refused
 from tests.intake.lists import LIST, author
 
 TYPED = {

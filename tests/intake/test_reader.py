@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.encodings import BadFile
 from app.intake.reader import Limits, column_letter, read_table
+from app.problems import Refused
 
 HEADER = "管理番号,電話番号,氏名"
 LIST = f"{HEADER}\r\nK1,09012345678,髙橋 一郎\r\nK2,08012345678,森 進\r\n"
@@ -20,7 +20,7 @@ def _read(data, limits=None):
 
 
 def _refused(data, limits=None):
-    with pytest.raises(BadFile) as refusal:
+    with pytest.raises(Refused) as refusal:
         _read(data, limits)
     assert refusal.value.message_ja.rstrip(")").endswith("。")
     return refusal.value
@@ -78,39 +78,39 @@ def test_header_names_are_cleaned():
 @pytest.mark.parametrize(
     ("data", "code", "word"),
     [
-        (b"", "empty", "空です"),
-        (b"PK\x03\x04\x14\0", "broken_book", "壊れている"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", "パスワード"),
-        (b"%PDF-1.7\n", "binary", "PDF"),
-        (b"\x1f\x8b\x08", "binary", "展開"),
-        (b"<!DOCTYPE html><table>", "binary", "HTML"),
-        (b"<HTML>", "binary", "HTML"),
-        (b'<?xml version="1.0"?>', "binary", "XML"),
-        ("番号,氏名\r\n1,a\0b\r\n".encode(), "binary", "NUL"),
-        ("番号,氏名\r\n1,a\0b\r\n".encode("utf-16"), "binary", "NUL"),
-        ("番号,氏名\r\n1,a\r\n".encode("utf-16-le"), "binary", "NUL"),
-        (b"\xff\xfea", "broken_utf8", "1行目"),
-        (b"\xef\xbb\xbf\x83e\x83X\x83g\r\n", "broken_utf8", "1行目"),
-        ((LIST * 3).encode() + b"\xe9\xab\r\n", "broken_utf8", "10行目"),
-        ((LIST * 3).encode() + b"\xe9\xab", "broken_utf8", "10行目"),
-        (HEADER.encode("cp932") + b"\r\nK1,\x81\r\n", "encoding", "2行目"),
-        (b"\r\n1,2\r\n", "no_header", "1行目"),
-        (b",,\r\n1,2,3\r\n", "no_header", "1行目"),
-        ("番号,,氏名\r\n1,2,3\r\n".encode(), "blank_header", "B列"),
-        ("番号,氏名,番号\r\n1,2,3\r\n".encode(), "duplicate_header", "A列とC列"),
-        ("ＴＥＬ,TEL\r\n1,2\r\n".encode(), "duplicate_header", "「TEL」がA列とB列"),
-        (HEADER.encode(), "no_rows", "2行目"),
-        (f"{HEADER}\r\n".encode("cp932"), "no_rows", "2行目"),
-        ('番号,氏名\r\n1,a\r\n2,"b\r\n3,c\r\n'.encode(), "open_quote", "3行目"),
-        ('"番号,氏名\r\n1,a\r\n'.encode(), "open_quote", "1行目"),
-        ('番号,氏名\r\n1,"a"b"\r\n'.encode(), "stray_quote", "2行目"),
-        (("番号,氏名\r\n" + '1,"' + "2,b\r\n" * 50_000).encode(), "open_quote", "2行目"),
-        (("番号,氏名\r\n1," + "b" * 200_000).encode(), "open_quote", "2行目"),
+        (b"", "file_empty", "空です"),
+        (b"PK\x03\x04\x14\0", "book_broken", "壊れている"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "file_is_old_excel", "パスワード"),
+        (b"%PDF-1.7\n", "file_is_pdf", "PDF"),
+        (b"\x1f\x8b\x08", "file_is_compressed", "展開"),
+        (b"<!DOCTYPE html><table>", "file_is_html", "HTML"),
+        (b"<HTML>", "file_is_html", "HTML"),
+        (b'<?xml version="1.0"?>', "file_is_xml", "XML"),
+        ("番号,氏名\r\n1,a\0b\r\n".encode(), "file_is_binary", "NUL"),
+        ("番号,氏名\r\n1,a\0b\r\n".encode("utf-16"), "file_is_binary", "NUL"),
+        ("番号,氏名\r\n1,a\r\n".encode("utf-16-le"), "file_is_binary", "NUL"),
+        (b"\xff\xfea", "file_garbled", "1行目"),
+        (b"\xef\xbb\xbf\x83e\x83X\x83g\r\n", "file_garbled", "1行目"),
+        ((LIST * 3).encode() + b"\xe9\xab\r\n", "file_garbled", "10行目"),
+        ((LIST * 3).encode() + b"\xe9\xab", "file_garbled", "10行目"),
+        (HEADER.encode("cp932") + b"\r\nK1,\x81\r\n", "file_unreadable", "2行目"),
+        (b"\r\n1,2\r\n", "headline_empty", "1行目"),
+        (b",,\r\n1,2,3\r\n", "headline_empty", "1行目"),
+        ("番号,,氏名\r\n1,2,3\r\n".encode(), "header_blank", "B列"),
+        ("番号,氏名,番号\r\n1,2,3\r\n".encode(), "header_twice", "A列とC列"),
+        ("ＴＥＬ,TEL\r\n1,2\r\n".encode(), "header_twice", "「TEL」がA列とB列"),
+        (HEADER.encode(), "list_without_rows", "2行目"),
+        (f"{HEADER}\r\n".encode("cp932"), "list_without_rows", "2行目"),
+        ('番号,氏名\r\n1,a\r\n2,"b\r\n3,c\r\n'.encode(), "quote_open", "3行目"),
+        ('"番号,氏名\r\n1,a\r\n'.encode(), "quote_open", "1行目"),
+        ('番号,氏名\r\n1,"a"b"\r\n'.encode(), "quote_stray", "2行目"),
+        (("番号,氏名\r\n" + '1,"' + "2,b\r\n" * 50_000).encode(), "quote_open", "2行目"),
+        (("番号,氏名\r\n1," + "b" * 200_000).encode(), "quote_open", "2行目"),
     ],
 )
 def test_what_is_no_list_is_refused_with_what_to_do(data, code, word):
     refusal = _refused(data)
-    assert refusal.code == code
+    assert refusal.problem.code == code
     assert word in refusal.message_ja
 
 
@@ -118,17 +118,17 @@ def test_limits_hold_to_the_last_one_allowed():
     limits = Limits(bytes=60, rows=3, columns=3, cell=8)
     data = b"a,b,c\n1,2,12345678\n1,2,3\n1,2,3\n"
     assert len(_read(data, limits)[1]) == 3
-    assert _refused(data + b"1,2,3\n", limits).code == "too_many_rows"
-    assert _refused(b"a,b,c,d\n1,2,3,4\n", limits).code == "too_many_columns"
+    assert _refused(data + b"1,2,3\n", limits).problem.code == "list_too_many_rows"
+    assert _refused(b"a,b,c,d\n1,2,3,4\n", limits).problem.code == "headline_too_many_columns"
     long_cell = _refused(b"a,b,c\n1,2,3\n1,2,123456789\n", limits)
-    assert (long_cell.code, "3行目のC列" in long_cell.message_ja) == ("cell_too_long", True)
-    assert _refused(b"a,b,c\n" + b"1,2,345678\n" * 5, limits).code == "too_large"
+    assert (long_cell.problem.code, "3行目のC列" in long_cell.message_ja) == ("cell_too_long", True)
+    assert _refused(b"a,b,c\n" + b"1,2,345678\n" * 5, limits).problem.code == "file_too_large"
 
 
 def test_the_stream_stays_open_for_its_owner():
     stream = io.BytesIO(LIST.encode())
     assert list(read_table(stream).rows) == ROWS
-    with pytest.raises(BadFile):
+    with pytest.raises(Refused):
         read_table(io.BytesIO(b"a,a\n1,2\n"))
     opened = read_table(stream)
     next(opened.rows)
@@ -156,7 +156,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 def test_any_bytes_are_a_list_or_a_refusal(data):
     limits = Limits(bytes=300, rows=5, columns=5, cell=20)
     outcome = _outcome(data, limits)
-    if isinstance(outcome, BadFile):
+    if isinstance(outcome, Refused):
         assert outcome.message_ja
         return
     table, rows = outcome
@@ -169,7 +169,7 @@ def test_any_bytes_are_a_list_or_a_refusal(data):
 def _outcome(data, limits):
     try:
         return _read(data, limits)
-    except BadFile as refusal:
+    except Refused as refusal:
         return refusal
 
 

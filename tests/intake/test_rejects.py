@@ -12,6 +12,7 @@ from app.intake.mapping import REASON_COLUMN, ROW_COLUMN, Question, propose
 from app.intake.reader import read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.intake.rules import make_rules
+from app.problems import Problem
 from app.values.answers import QuestionKind
 from app.values.csv_injection import restore
 
@@ -88,7 +89,7 @@ def _cells(data):
 
 
 def test_a_header_that_cp932_cannot_hold_is_written_as_utf8():
-    rejected = Rejected(2, ["x", "y"], (Fault(2, "\u309b", Level.ERROR, "a", "b。"),))
+    rejected = Rejected(2, ["x", "y"], (Fault(2, "\u309b", Level.ERROR, Problem("a", "b。")),))
     data = b"".join(rejects_csv(["番号", " \u3099"], [rejected], "cp932"))
     assert data.decode("utf-8-sig").splitlines()[0] == f"{REASON_COLUMN},番号, \u3099"
 
@@ -139,7 +140,7 @@ def test_a_cell_too_many_comes_back_in_both_forms_and_is_refused_again():
     ):
         _, [again] = _check(data)
         assert isinstance(again, Rejected)
-        assert [fault.code for fault in again.faults] == [fault.code for fault in outcome.faults]
+        assert [fault.problem.code for fault in again.faults] == [fault.problem.code for fault in outcome.faults]
         assert again.cells[-6:] == outcome.cells
 
 

@@ -35,7 +35,7 @@ def taken(data: bytes, questions: tuple[Question, ...] = QUESTIONS) -> list[Chec
 
 
 def codes(outcome: Outcome, level: Level = Level.ERROR) -> set[tuple[str | None, str]]:
-    return {(fault.column, fault.code) for fault in outcome.faults if fault.level is level}
+    return {(fault.column, fault.problem.code) for fault in outcome.faults if fault.level is level}
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_what_is_seen_stays():
 @pytest.mark.parametrize(
     ("amount", "code"),
     [
-        ("126.000", "unclear"),
-        ("1.260", "unclear"),
-        ("1.260.000", "unclear"),
-        ("1.260,00", "unclear"),
-        ("１２６．０００", "unclear"),
-        ("¥126.000", "unclear"),
-        ("126.5", "fraction"),
+        ("126.000", "amount_unclear_dot"),
+        ("1.260", "amount_unclear_dot"),
+        ("1.260.000", "amount_unclear_dot"),
+        ("1.260,00", "amount_unclear_dot"),
+        ("１２６．０００", "amount_unclear_dot"),
+        ("¥126.000", "amount_unclear_dot"),
+        ("126.5", "amount_fraction"),
     ],
 )
 def test_a_dot_is_no_thousands_separator(amount, code):
@@ -130,8 +130,8 @@ def test_cells_left_out_at_the_end_are_empty():
 def test_a_row_that_lacks_a_needed_cell_says_which():
     short, whole = check(LIST.replace(ROW, "C1,090-4444-0001,佐藤 花子").encode())
     assert isinstance(short, Rejected)
-    assert codes(short) == {(None, "too_few_cells")}
-    assert all(column in short.faults[0].message_ja for column in ("生年月日", "郵便番号", "請求金額"))
+    assert codes(short) == {(None, "row_too_few_cells")}
+    assert all(column in short.faults[0].problem.message_ja for column in ("生年月日", "郵便番号", "請求金額"))
     assert isinstance(whole, CheckedRow)
 
 
@@ -144,7 +144,7 @@ def test_bank_kana_is_a_right_answer():
 @pytest.mark.parametrize("name", ["??橋 花子", "佐藤〓子", "？？橋", "佐?花", "髙? 太郎", "??", "佐藤\ufffd子"])
 def test_lost_letters_are_told(name):
     row = taken(LIST.replace("佐藤 花子", name).encode())[0]
-    assert ("氏名", "lost_letters") in codes(row, Level.WARNING)
+    assert ("氏名", "cell_lost_letters") in codes(row, Level.WARNING)
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_lost_letters_are_told(name):
 def test_a_question_mark_is_no_lost_letter(name):
     row = taken(f'{HEADER},備考\r\n{ROW},"{name}"\r\n'.encode())[0]
     told = codes(row, Level.WARNING)
-    assert ("備考", "lost_letters") not in told or "?ご" in name
+    assert ("備考", "cell_lost_letters") not in told or "?ご" in name
 
 
 def test_lost_letters_in_an_answer_are_told():
     """That person could never answer."""
     questions = (Question("氏名", QuestionKind.TEXT),)
     row = taken(LIST.replace("佐藤 花子", "佐藤〓子").encode(), questions)[0]
-    assert ("氏名", "lost_letters") in codes(row, Level.WARNING)
+    assert ("氏名", "cell_lost_letters") in codes(row, Level.WARNING)
 
 
 def test_customer_numbers_of_thirteen_digits_are_no_cards():
@@ -172,14 +172,14 @@ def test_customer_numbers_of_thirteen_digits_are_no_cards():
 def test_a_companys_own_number_that_looks_like_a_card_has_a_way_out():
     data = LIST.replace("C1", "4111111111111111").encode()
     refused = check(data)[0]
-    assert codes(refused) == {("管理番号", "card_number")}
-    assert "自社の番号" in refused.faults[0].message_ja
+    assert codes(refused) == {("管理番号", "card_or_own_number")}
+    assert "自社の番号" in refused.faults[0].problem.message_ja
 
 
 def test_a_line_of_remarks_below_the_list_is_told():
     *people, remark = check((LIST + "以上\r\n").encode())
     assert isinstance(remark, Rejected)
-    assert codes(remark) == {(None, "too_few_cells")}
+    assert codes(remark) == {(None, "row_too_few_cells")}
     assert len(people) == 2
 
 
@@ -198,7 +198,9 @@ def odd_rows(numbers: list[str]) -> list[int]:
     for row in table.rows:
         assert isinstance(checker.check(row), CheckedRow)
     faults = list(checker.odd_lengths())
-    assert {(fault.column, fault.level, fault.code) for fault in faults} <= {("証券番号", Level.WARNING, "odd_length")}
+    assert {(fault.column, fault.level, fault.problem.code) for fault in faults} <= {
+        ("証券番号", Level.WARNING, "answer_odd_length")
+    }
     return [fault.sheet_row for fault in faults]
 
 
@@ -226,7 +228,9 @@ def test_the_last_four_digits_are_the_end_of_a_longer_number(cell, answer):
     assert taken(f"{HEADER},伝票番号\r\n{ROW},{cell}\r\n".encode(), questions)[0].answers == (answer,)
 
 
-@pytest.mark.parametrize(("cell", "code"), [("731", "too_few_digits"), ("", "empty"), ("12AB", "not_digits")])
+@pytest.mark.parametrize(
+    ("cell", "code"), [("731", "answer_last4_too_short"), ("", "answer_without_digits"), ("12AB", "answer_not_digits")]
+)
 def test_fewer_than_four_digits_are_no_answer(cell, code):
     questions = (Question("伝票番号の下4桁", QuestionKind.LAST4, "伝票番号"),)
     outcome = check(f"{HEADER},伝票番号\r\n{ROW},{cell}\r\n".encode(), questions)[0]
@@ -242,5 +246,5 @@ def test_that_the_end_of_a_number_is_taken_is_said_once():
     mapping = propose(table.header, questions, payment_required=True)
     rules = make_rules(table.header, mapping, questions, ["氏名"], payment_required=True, today=dt.date(2026, 11, 30))
     checker = Checker(rules, 10)
-    told = [("伝票番号", "last_digits_taken") in codes(checker.check(row), Level.WARNING) for row in table.rows]
+    told = [("伝票番号", "answer_last_digits_taken") in codes(checker.check(row), Level.WARNING) for row in table.rows]
     assert told == [False, True, False]

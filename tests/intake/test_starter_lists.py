@@ -154,8 +154,8 @@ def test_the_sample_is_understood_and_reaches_nobody(starter, form):
     assert len(outcomes) == 2
     for outcome in outcomes:
         assert isinstance(outcome, Rejected)
-        assert [(fault.column, fault.code) for fault in outcome.faults if fault.level is Level.ERROR] == [
-            ("電話番号", "not_mobile")
+        assert [(fault.column, fault.problem.code) for fault in outcome.faults if fault.level is Level.ERROR] == [
+            ("電話番号", "phone_not_mobile")
         ]
 
 

@@ -12,6 +12,7 @@ from app.extensions import db
 from app.intake import imports, proposals, single_entry
 from app.intake.mapping import ColumnMapping, Question, propose
 from app.models import Campaign, Recipient
+from app.problems import Refused
 from app.values.answers import QuestionKind
 from tests.intake.lists import LIST, author, counts, stored, taken, upload
 
@@ -31,7 +32,7 @@ def test_a_field_takes_its_value_from_the_column_it_was_tied_to(campaign: Campai
     row = stored(campaign, LIST.replace("氏名", "宛先", 1))
     guessed = proposals.guess(row)
     assert guessed.ties == {}
-    with pytest.raises(imports.Refused, match="差込項目「氏名」の列がありません"):
+    with pytest.raises(Refused, match="差込項目「氏名」の列がありません"):
         imports.start(row.id, guessed)
     taken(row, replace(guessed, ties={"氏名": "宛先"}))
     assert counts(row)[:2] == ("done", 2)
@@ -122,7 +123,7 @@ def test_answers_chosen_for_other_questions_are_refused(campaign: Campaign) -> N
     """The page was opened before the questions changed places."""
     row = stored(campaign, LIST)
     seen = replace(proposals.guess(row), asked=("date:生年月日", "last4:別の設問"))
-    with pytest.raises(imports.Refused, match="設問が変わりました"):
+    with pytest.raises(Refused, match="設問が変わりました"):
         imports.start(row.id, seen)
 
 

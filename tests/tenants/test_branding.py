@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, PngImagePlugin
 
+from app.problems import Refused
 from app.tenants import branding
-from app.values.bad_input import BadInput
 
 CSS = (Path(__file__).parents[2] / "public" / "static" / "page.css").read_text(encoding="utf-8")
 colours = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
@@ -46,7 +46,7 @@ def test_the_grounds_judged_are_those_of_the_style_sheet() -> None:
 def test_a_colour_is_readable_or_refused_with_one_that_is(colour: str) -> None:
     try:
         branding.check_colour(colour)
-    except BadInput as bad:
+    except Refused as bad:
         colour = re.search(r"#[0-9a-f]{6}", bad.message_ja)[0]  # type: ignore[index]
         branding.check_colour(colour)
     light, dark = branding.palette(colour)
@@ -92,18 +92,18 @@ def test_even_a_photograph_fits() -> None:
 @pytest.mark.parametrize(
     ("upload", "code"),
     [
-        (b"", "no_picture"),
-        (b"GIF89a" + bytes(100), "no_picture"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "no_picture"),
-        (picture()[:200], "no_picture"),
-        (picture(size=(10, 100)), "too_small"),
-        (bytes(branding.LOGO_UPLOAD_BYTES + 1), "too_large"),
+        (b"", "logo_unreadable"),
+        (b"GIF89a" + bytes(100), "logo_unreadable"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "logo_unreadable"),
+        (picture()[:200], "logo_unreadable"),
+        (picture(size=(10, 100)), "logo_too_small"),
+        (bytes(branding.LOGO_UPLOAD_BYTES + 1), "logo_too_many_bytes"),
     ],
 )
 def test_what_is_no_logo_is_refused_with_advice(upload: bytes, code: str) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(Refused) as refused:
         branding.prepare_logo(upload)
-    assert refused.value.code == code
+    assert refused.value.problem.code == code
     assert refused.value.message_ja.endswith("ください。")
 
 
@@ -111,7 +111,7 @@ def test_a_bomb_is_refused_before_it_unfolds() -> None:
     out = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(out, "PNG")
     assert len(out.getvalue()) < branding.LOGO_UPLOAD_BYTES
-    with pytest.raises(BadInput):
+    with pytest.raises(Refused):
         branding.prepare_logo(out.getvalue())
 
 

@@ -79,7 +79,7 @@ def test_a_starters_sample_is_its_campaigns_and_is_taken(app, clerk, ours, ask, 
         (amount,) for amount in paid
     ]
     whole = [item for item in starter.questions if item.kind == "last4"]
-    told = ask(select(ImportFault.column_name).where(ImportFault.code == "last_digits_taken"))
+    told = ask(select(ImportFault.column_name).where(ImportFault.code == "answer_last_digits_taken"))
     assert told == [(item.column,) for item in whole]
     assert ("末尾の4桁だけを本人確認の答えとして使います" in page) is bool(whole)
 
