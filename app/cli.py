@@ -15,6 +15,7 @@ from app import audit, config, demo, queues, tenancy
 from app.auth import passwords
 from app.extensions import db
 from app.models import Tenant, User
+from app.problems import messages_ja
 from app.restore import after
 from app.setback import doubt
 from app.web import health
@@ -54,8 +55,8 @@ def scheduler() -> None:
 @with_appcontext
 def create_operator(email: str, name: str, password: str) -> None:
     """Make an operator of the platform: the first one of an installation."""
-    if faults := passwords.problems(password, email, name):
-        raise click.ClickException("\n".join(faults))
+    if found := passwords.problems(password, email, name):
+        raise click.ClickException("\n".join(messages_ja(found)))
     with tenancy.platform():
         made = User(role="operator", email=email, name=name, password_hash=passwords.hash_password(password))
         db.session.add(made)

@@ -11,6 +11,7 @@ from admin_views.framework import fields
 from admin_views.framework.access import staff
 from admin_views.framework.model_view import Page, SecureView, expose
 from admin_views.staff.reauthentication import sure
+from app.problems import messages_ja
 from app.setback import account_holds
 from app.setback.account_holds import Hold
 
@@ -36,7 +37,7 @@ class RestoredAccounts(SecureView):
             return redirect(url_for("admin.index"), 303)
         reason, problems = fields.typed("reason", 20 * account_holds.MOST_REASON).replace("\0", "").strip(), list[str]()
         if request.method == "POST":
-            problems = account_holds.reason_problems(reason)
+            problems = messages_ja(account_holds.reason_problems(reason))
             if not problems:
                 freed = account_holds.lift(kind, account_id, actor=staff().actor, reason=reason)
                 flash(

@@ -122,7 +122,7 @@ class CampaignLife(FlowView):
         if staff().role != Role.MANAGER:
             abort(403)
         reason = fields.typed("reason", 20 * account_holds.MOST_REASON).replace("\0", "").strip()
-        problems = tuple(account_holds.reason_problems(reason)) if request.method == "POST" else ()
+        problems = tuple(messages_ja(account_holds.reason_problems(reason))) if request.method == "POST" else ()
         if request.method == "GET" or problems:
             campaign = one_campaign(campaign_id)
             if (campaign.restore_hold and campaign.launched_at is not None) or missed_numbers.count(campaign):

@@ -15,8 +15,7 @@ from admin_views.framework.fields import line, required, select_options, text
 from admin_views.framework.model_view import Form, SecureView, expose
 from admin_views.framework.scoping import rows
 from admin_views.recipients.person_page import problem_words
-from admin_views.staff import reauthentication
-from app.auth.sign_in import SignInRefused, confirm
+from app.auth.sign_in import confirm
 from app.delivery.resend import unpaid_after_all
 from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
@@ -45,8 +44,8 @@ class SureForm(Form):
         """Refuse who isn't the user."""
         try:
             confirm(staff(), given.data)
-        except SignInRefused:
-            raise ValidationError(reauthentication.REFUSED) from None
+        except Refused as refused:
+            raise ValidationError(refused.message_ja) from None
 
 
 def _readable(_form: object, given: Field) -> None:

@@ -11,9 +11,10 @@ from admin_views.framework.fields import required
 from admin_views.framework.model_view import Form, SecureView, Sent, expose
 from app import audit
 from app.auth import passwords
-from app.auth.sign_in import SignInRefused, confirm, set_password
+from app.auth.sign_in import confirm, set_password
 from app.extensions import db, limiter
 from app.models import User
+from app.problems import Refused
 
 
 class PasswordForm(Form):
@@ -35,14 +36,14 @@ class PasswordForm(Form):
         """Refuse who isn't the user."""
         try:
             confirm(staff(), field.data)
-        except SignInRefused:
+        except Refused:
             raise ValidationError("いまのパスワードが違います。続けて間違えると15分間確認できなくなります。") from None
 
     def validate_new(self, field: Field) -> None:
         """Refuse a weak password."""
         code = self.user.tenant.code if self.user.tenant else ""
         if found := passwords.problems(field.data, self.user.email, self.user.name, code):
-            raise ValidationError(found[0])
+            raise ValidationError(found[0].message_ja)
 
     def validate_again(self, field: Field) -> None:
         """Refuse a slip of the fingers."""

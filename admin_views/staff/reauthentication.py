@@ -13,13 +13,10 @@ from flask import request
 from flask_admin import BaseView
 
 from admin_views.framework.access import staff
-from app.auth.sign_in import SignInRefused, confirm
+from app.auth.sign_in import confirm
+from app.problems import Refused
 
 FRESH = timedelta(minutes=15)
-REFUSED = (
-    "パスワードが違います。入力し直してください。"
-    "続けて間違えると15分間確認できなくなります。その場合は時間をおいてからお試しください。"
-)
 
 _FIELD = "again_password"
 
@@ -40,8 +37,8 @@ def ask(view: BaseView, *, file: bool = False) -> str | None:
     if _FIELD in request.form:
         try:
             confirm(staff(), request.form[_FIELD])
-        except SignInRefused:
-            problem = REFUSED
+        except Refused as refused:
+            problem = refused.message_ja
         else:
             return None
     sent = [pair for pair in request.form.items(multi=True) if pair[0] not in {_FIELD, "csrf_token"}]

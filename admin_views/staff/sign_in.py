@@ -18,21 +18,14 @@ from admin_views.framework.assets import PREFIX
 from app import tenancy
 from app.auth import sessions
 from app.auth.sessions import Device
-from app.auth.sign_in import Begun, SignInRefused, second_step, sign_in
+from app.auth.sign_in import REFUSED, Begun, second_step, sign_in
 from app.auth.staff import Staff
 from app.extensions import db, limiter, login
+from app.problems import Refused
 
 _LONGEST_TARGET = 2_000  # characters of an address of ours
 _GUESSES = "20 per minute; 200 per hour"
 
-REFUSED = (
-    "サインインできませんでした。企業コード・メールアドレス・パスワードをもう一度お確かめください。"
-    "続けて間違えると15分間サインインできなくなります。その場合は時間をおいてからお試しください。"
-)
-CODE_REFUSED = (
-    "確認できませんでした。認証アプリに今表示されている6桁の数字を入力してください。一度使ったコードは使えません。"
-    "続けて間違えると15分間サインインできなくなります。"
-)
 TOO_LATE = "時間が過ぎたため、はじめからサインインしてください。"
 ENDED = "しばらく操作がなかったか、設定が変わったため、サインアウトしました。もう一度サインインしてください。"
 NOT_KEPT = "いま入力した内容は保存されていません。サインインしてから、もう一度入力してください。"
@@ -112,8 +105,8 @@ def sign_in_page() -> BaseResponse | str:
     if request.method == "POST":
         try:
             begun = _signed_in(values)
-        except SignInRefused:
-            problem = REFUSED
+        except Refused as refused:
+            problem = refused.message_ja
         else:
             # nothing of before the sign-in lives on: not a planted cookie, not its CSRF token
             session.clear()
@@ -142,8 +135,8 @@ def code_page() -> BaseResponse | str:
         try:
             with tenancy.platform():
                 begun = second_step(key, request.form.get("code", ""))
-        except SignInRefused:
-            problem = CODE_REFUSED
+        except Refused as refused:
+            problem = refused.message_ja
         else:
             session.clear()
             return _welcome(begun, target)
@@ -163,7 +156,7 @@ def _welcome(begun: Begun, target: str) -> BaseResponse:
 
 def _signed_in(values: dict[str, str]) -> Begun:
     if any("\0" in value for value in values.values()):
-        raise SignInRefused
+        raise Refused(REFUSED())
     with tenancy.platform():
         return sign_in(values["tenant_code"], values["email"], values["password"], device())
 

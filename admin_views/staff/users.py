@@ -91,7 +91,7 @@ class UserForm(Form):
         if not field.data and self._obj is None:
             raise ValidationError("パスワードを入力してください。")
         if field.data and (found := passwords.problems(field.data, self.email.data or "", self.name.data or "")):
-            raise ValidationError(found[0])
+            raise ValidationError(found[0].message_ja)
 
     def validate_active(self, field: Field) -> None:
         """Refuse to shut oneself out."""

@@ -11,6 +11,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from app.problems import Kind, Problem
+
 SHORTEST = 12
 LONGEST = 200
 
@@ -63,19 +65,28 @@ def of_nobody() -> str:
     return _HASHER.hash("\0")
 
 
-def problems(password: str, *names: str) -> list[str]:
-    """Explain in Japanese why a password is refused. `names` are the account's: address, name, company code."""
+_TOO_SHORT = Kind("password_too_short", "パスワードは{least}文字以上にしてください。")
+_TOO_LONG = Kind("password_too_long", "パスワードは{most}文字以内にしてください。")
+_EASY_TO_GUESS = Kind(
+    "password_easy_to_guess",
+    "推測されやすいパスワードです。関係のない言葉をいくつかつなげるなど、別のものにしてください。",
+)
+_OWN_NAME = Kind("password_own_name", "メールアドレスや名前と同じパスワードは使えません。別のものにしてください。")
+
+
+def problems(password: str, *names: str) -> list[Problem]:
+    """Return why a password is refused. `names` are the account's: address, name, company code."""
     if len(password) < SHORTEST:
-        return [f"パスワードは{SHORTEST}文字以上にしてください。"]
+        return [_TOO_SHORT(least=SHORTEST)]
     if len(password) > LONGEST:
-        return [f"パスワードは{LONGEST}文字以内にしてください。"]
+        return [_TOO_LONG(most=LONGEST)]
     form = _form(password).casefold()
     core = _AROUND.sub("", form)
     if core in _COMMON or len(set(form)) < _FEWEST_CHARS or any(form[:SHORTEST] in run for run in _RUNS):
-        return ["推測されやすいパスワードです。関係のない言葉をいくつかつなげるなど、別のものにしてください。"]
+        return [_EASY_TO_GUESS()]
     own = {part.casefold() for name in names for part in (name, name.partition("@")[0]) if part}
     if form in own or core in own or any(form == name * (len(form) // len(name)) for name in own):
-        return ["メールアドレスや名前と同じパスワードは使えません。別のものにしてください。"]
+        return [_OWN_NAME()]
     return []
 
 

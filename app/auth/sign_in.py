@@ -18,6 +18,7 @@ from app.auth.sessions import Device
 from app.auth.staff import Staff
 from app.extensions import db
 from app.models import User
+from app.problems import Kind, Refused
 from app.states.vocabulary import TenantState
 
 TRIES = 5
@@ -27,8 +28,22 @@ _BY_ADDRESS = "lower(u.email) = lower(:email) AND coalesce(t.code, '') = :code"
 _BY_ID = "u.id = :id"
 
 
-class SignInRefused(Exception):  # noqa: N818 - it says what happened, and no more
-    """Not with these words; why is not told."""
+# none tells which part was wrong
+REFUSED = Kind(
+    "sign_in_refused",
+    "サインインできませんでした。企業コード・メールアドレス・パスワードをもう一度お確かめください。"
+    "続けて間違えると15分間サインインできなくなります。その場合は時間をおいてからお試しください。",
+)
+CODE_REFUSED = Kind(
+    "sign_in_code_refused",
+    "確認できませんでした。認証アプリに今表示されている6桁の数字を入力してください。一度使ったコードは使えません。"
+    "続けて間違えると15分間サインインできなくなります。",
+)
+PASSWORD_REFUSED = Kind(
+    "password_not_confirmed",
+    "パスワードが違います。入力し直してください。"
+    "続けて間違えると15分間確認できなくなります。その場合は時間をおいてからお試しください。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +57,13 @@ class Begun:
 
 
 def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begun:
-    """Check a password and begin its user's session. Needs the platform's scope. Commits. Raises SignInRefused."""
+    """Check a password and begin its user's session. Needs the platform's scope. Commits. Raises Refused."""
     if max(len(tenant_code), len(email), len(password)) > limits.TYPED:
-        raise SignInRefused  # nobody's: no account has so long a name or password
+        raise Refused(REFUSED())  # nobody's: no account has so long a name or password
     attempt = _count_try(_BY_ADDRESS, email=_plain(email), code=_plain(tenant_code).lower())
     right = passwords.matches(attempt.password_hash if attempt else passwords.of_nobody(), password)
     if attempt is None or not right:
-        _refuse(attempt)
+        _refuse(attempt, REFUSED)
     user = db.session.get_one(User, attempt.id)
     if passwords.is_outdated(user.password_hash):
         user.password_hash = passwords.hash_password(password)
@@ -66,25 +81,25 @@ def _plain(typed: str) -> str:
 
 
 def second_step(key: str, typed: str) -> Begun:
-    """Check the code that is waited for. Needs the platform's scope. Commits. Raises SignInRefused.
+    """Check the code that is waited for. Needs the platform's scope. Commits. Raises Refused.
 
     Its tries count with the password's, which only a right code sets back: a known password opens no more guesses.
     """
     waiting = sessions.half_open(key)
     if waiting is None:
-        raise SignInRefused
+        raise Refused(CODE_REFUSED())
     session_id, user_id = waiting.id, waiting.user_id
     attempt = _count_try(_BY_ID, id=user_id)
     if attempt is None:
-        _refuse(None)
+        _refuse(None, CODE_REFUSED)
     user = db.session.get_one(User, user_id)
     how = second_factor.check(user, typed)
     if not how:
-        _refuse(attempt)
+        _refuse(attempt, CODE_REFUSED)
     row = sessions.half_open(key)
     if row is None or row.id != session_id:  # ended, or passed by somebody with the same key, a moment ago
         db.session.rollback()
-        raise SignInRefused
+        raise Refused(CODE_REFUSED())
     new_key = sessions.complete(row)
     _welcome(user, how)
     db.session.commit()
@@ -92,13 +107,13 @@ def second_step(key: str, typed: str) -> Begun:
 
 
 def confirm(staff: Staff, password: str) -> None:
-    """Take the password of who is signed in once more: whoever sits there is who signed in. Raises SignInRefused.
+    """Take the password of who is signed in once more: whoever sits there is who signed in. Raises Refused.
 
     Needs the user's scope. Commits.
     """
     attempt = _count_try(_BY_ID, id=staff.id)
     if attempt is None or not passwords.matches(attempt.password_hash, password):
-        _refuse(attempt)
+        _refuse(attempt, PASSWORD_REFUSED)
     user = db.session.get_one(User, staff.id)
     user.failed_logins = 0
     user.locked_until = None
@@ -122,15 +137,15 @@ def _welcome(user: User, how: str) -> None:
     audit.record(db.session, actor=f"user:{user.id}", act="sign_in", tenant_id=user.tenant_id, detail={"by": how})
 
 
-def _refuse(attempt: Row[Any] | None) -> NoReturn:
-    """Raise SignInRefused; a rest that begins with this try is put on record."""
+def _refuse(attempt: Row[Any] | None, kind: Kind) -> NoReturn:
+    """Raise Refused; a rest that begins with this try is put on record."""
     db.session.rollback()
     if attempt is not None and attempt.locked_until is not None:
         audit.record(
             db.session, actor="system", act="sign_in_rest", target=f"user:{attempt.id}", tenant_id=attempt.tenant_id
         )
         db.session.commit()
-    raise SignInRefused
+    raise Refused(kind())
 
 
 def _count_try(who: str, **values: object) -> Row[Any] | None:

@@ -17,6 +17,7 @@ from sqlalchemy import Row, text
 from app import audit, queues, tenancy
 from app.extensions import db
 from app.models import Campaign
+from app.problems import Kind, Problem
 
 SMS, PAYMENT = "sms", "payment"
 # the code of an account that was registered after a restore and is being asked; with "_" and why, where that failed
@@ -41,6 +42,10 @@ _OF_ACCOUNT = (
 
 MOST_REASON = 200
 _NUMBER = re.compile("[0-9]{9}")
+
+_NO_REASON = Kind("release_reason_missing", "何をどう確かめたかを入力してください。")
+_LONG_REASON = Kind("release_reason_too_long", "理由が長すぎます。{most}文字以内で入力してください。")
+_PERSONAL_REASON = Kind("release_reason_personal", "理由は証跡に残ります。電話番号などの個人情報は書かないでください。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +230,14 @@ def waiting(kind: str, account_id: int) -> Sequence[Row[tuple[int, str, int, str
     ).all()
 
 
-def reason_problems(reason: str) -> list[str]:
-    """Return in Japanese what is wrong with a manager's reason, which goes on record."""
+def reason_problems(reason: str) -> list[Problem]:
+    """Return what is wrong with a manager's reason, which goes on record."""
     if not reason.strip():
-        return ["何をどう確かめたかを入力してください。"]
+        return [_NO_REASON()]
     if len(reason) > MOST_REASON:
-        return [f"理由が長すぎます。{MOST_REASON}文字以内で入力してください。"]
+        return [_LONG_REASON(most=MOST_REASON)]
     if _NUMBER.search(re.sub(r"[-‐ー−\s()]", "", unicodedata.normalize("NFKC", reason))):
-        return ["理由は証跡に残ります。電話番号などの個人情報は書かないでください。"]
+        return [_PERSONAL_REASON()]
     return []
 
 

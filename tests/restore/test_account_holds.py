@@ -251,7 +251,8 @@ def test_a_payment_contract_without_a_list_holds_what_is_launched_with_it(
 def test_a_reason_is_needed_and_names_nobody() -> None:
     assert account_holds.reason_problems("") == account_holds.reason_problems("  ")
     assert account_holds.reason_problems("")
-    assert "個人情報" in account_holds.reason_problems("090-1234-5678 には送られていない")[0]
-    assert "個人情報" in account_holds.reason_problems("０９０（１２３４）５６７８")[0]
+    (problem,) = account_holds.reason_problems("090-1234-5678 には送られていない")
+    assert problem.code == "release_reason_personal"
+    assert account_holds.reason_problems("０９０（１２３４）５６７８") == [problem]
     assert account_holds.reason_problems("あ" * 201)
     assert account_holds.reason_problems("11/30 12:00〜14:00の履歴 1,234件を名簿と照合し、重なりなし") == []

@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from admin_views.staff.sign_in import CODE_REFUSED, REFUSED, SET_UP, TOO_LATE
+from admin_views.staff.sign_in import SET_UP, TOO_LATE
 from app import tenancy
 from app.auth import second_factor, sign_in
 from app.extensions import db
@@ -34,7 +34,7 @@ def test_the_password_alone_opens_nothing_once_the_factor_is_set_up(
     assert door.password().headers["Location"] == "/admin/login/code"
     assert not door.is_in()
     assert door.client.get("/admin/campaign/").status_code == 302
-    assert CODE_REFUSED in door.typed("000000").get_data(as_text=True)
+    assert sign_in.CODE_REFUSED.template_ja in door.typed("000000").get_data(as_text=True)
     assert door.typed(code_of(phone, 1)).headers["Location"] == "/admin/"
     assert door.is_in()
     assert [act for act, _ in acts(app)] == ["factor_on", "sign_in"]
@@ -47,9 +47,9 @@ def test_a_code_is_taken_once(app: Flask, browser_of: BrowserOf, ours: House) ->
     second.password()
     code = code_of(phone, 1)
     assert first.typed(code).status_code == 303
-    assert CODE_REFUSED in second.typed(code).get_data(as_text=True)
+    assert sign_in.CODE_REFUSED.template_ja in second.typed(code).get_data(as_text=True)
     # nor one of a step before the last that was taken
-    assert CODE_REFUSED in second.typed(code_of(phone)).get_data(as_text=True)
+    assert sign_in.CODE_REFUSED.template_ja in second.typed(code_of(phone)).get_data(as_text=True)
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=60), tick=True):
         assert second.typed(code_of(phone)).status_code == 303
 
@@ -113,7 +113,7 @@ def test_guesses_of_codes_rest_the_user_and_a_known_password_buys_no_more(
         door.typed("123456")
         wrong += 1
     assert wrong < sign_in.TRIES
-    assert REFUSED in door.password().get_data(as_text=True)
+    assert sign_in.REFUSED.template_ja in door.password().get_data(as_text=True)
     assert door.typed(code_of(phone, 1)).status_code in {200, 303}
     assert not door.is_in()
     with time_machine.travel(datetime.now(UTC) + sign_in.REST + timedelta(seconds=1), tick=True):

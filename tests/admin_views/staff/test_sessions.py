@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from admin_views.staff.own_settings import device_word
-from admin_views.staff.reauthentication import FRESH, REFUSED
+from admin_views.staff.reauthentication import FRESH
 from app import tenancy
 from app.auth import sign_in
 from app.extensions import db
@@ -176,7 +176,7 @@ def test_the_right_password_goes_on_and_is_not_asked_again_for_a_while(
     with time_machine.travel(datetime.now(UTC) + STALE, tick=True):
         for typed in ("wrong", "", "x" * 5000):
             page = browser.post(url, {"again_password": typed}).get_data(as_text=True)
-            assert REFUSED in page
+            assert sign_in.PASSWORD_REFUSED.template_ja in page
         with app.app_context(), tenancy.platform():
             assert db.session.query(AuditEntry).filter_by(act="reveal_phone").count() == 0
         page = browser.post(url, {"again_password": factories.PASSWORD}).get_data(as_text=True)
@@ -194,7 +194,7 @@ def test_guesses_at_the_password_rest_as_at_the_door(app: Flask, browser_of: Bro
         for _ in range(sign_in.TRIES):
             browser.post(url, {"again_password": "wrong"})
         page = browser.post(url, {"again_password": factories.PASSWORD}).get_data(as_text=True)
-        assert REFUSED in page
+        assert sign_in.PASSWORD_REFUSED.template_ja in page
     with app.app_context(), tenancy.platform():
         assert db.session.get_one(User, ours.manager).locked_until is not None
         assert db.session.query(AuditEntry).filter_by(act="sign_in_rest").count() == 1
@@ -207,7 +207,9 @@ def test_the_answer_of_another_s_password_is_no_answer(app: Flask, browser_of: B
         db.session.commit()
     with time_machine.travel(datetime.now(UTC) + STALE, tick=True):
         url = f"/admin/recipient/{ours.people[0].id}/reveal"
-        assert REFUSED in browser.post(url, {"again_password": "担当者だけの長い合言葉"}).get_data(as_text=True)
+        assert sign_in.PASSWORD_REFUSED.template_ja in browser.post(
+            url, {"again_password": "担当者だけの長い合言葉"}
+        ).get_data(as_text=True)
 
 
 def test_a_launch_is_still_held_to_what_was_checked(app: Flask, browser_of: BrowserOf, ours: House) -> None:

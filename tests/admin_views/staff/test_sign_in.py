@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from admin_views.staff.sign_in import ENDED, REFUSED
+from admin_views.staff.sign_in import ENDED
 from app import tenancy
 from app.auth import passwords, sessions, sign_in
 from app.extensions import db
 from app.models import AuditEntry, Tenant, User
+from app.problems import Refused
 from tests import factories, steps
 
 PASSWORD = factories.PASSWORD
@@ -72,26 +73,30 @@ def test_a_refusal_never_tells_which_part_was_wrong(client, clerk, code, email, 
     answer = _sign_in(client, code, email, password)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 200
-    assert REFUSED in page
+    assert sign_in.REFUSED.template_ja in page
     assert password not in page or not password
 
 
 @pytest.mark.parametrize("state", ["suspended"])
 def test_a_suspended_company_and_an_inactive_user_get_the_same_refusal(app, client, clerk, state):
     _change(app, clerk, active=False)
-    assert REFUSED in _sign_in(client, "midori-code", "hanako@midori.example.jp", PASSWORD).get_data(as_text=True)
+    assert sign_in.REFUSED.template_ja in _sign_in(
+        client, "midori-code", "hanako@midori.example.jp", PASSWORD
+    ).get_data(as_text=True)
     _change(app, clerk, active=True)
     with app.app_context(), tenancy.platform():
         db.session.query(Tenant).update({"state": state})
         db.session.commit()
-    assert REFUSED in _sign_in(client, "midori-code", "hanako@midori.example.jp", PASSWORD).get_data(as_text=True)
+    assert sign_in.REFUSED.template_ja in _sign_in(
+        client, "midori-code", "hanako@midori.example.jp", PASSWORD
+    ).get_data(as_text=True)
 
 
 def test_an_unknown_address_takes_as_long_as_a_known_one(app, clerk):
     def seconds(email):
         with app.app_context(), tenancy.platform():
             began = time.perf_counter()
-            with pytest.raises(sign_in.SignInRefused):
+            with pytest.raises(Refused, match="sign_in_refused"):
                 sign_in.sign_in("midori-code", email, "wrong wrong wrong", DEVICE)
             return time.perf_counter() - began
 
@@ -105,7 +110,9 @@ def test_an_unknown_address_takes_as_long_as_a_known_one(app, clerk):
 def test_five_failures_rest_the_account_and_time_wakes_it(app, client, clerk):
     for _ in range(sign_in.TRIES):
         _sign_in(client, "midori-code", "hanako@midori.example.jp", "wrong")
-    assert REFUSED in _sign_in(client, "midori-code", "hanako@midori.example.jp", PASSWORD).get_data(as_text=True)
+    assert sign_in.REFUSED.template_ja in _sign_in(
+        client, "midori-code", "hanako@midori.example.jp", PASSWORD
+    ).get_data(as_text=True)
     with app.app_context(), tenancy.platform():
         assert db.session.query(AuditEntry.act).filter(AuditEntry.act == "sign_in_rest").count() == 1
     later = datetime.now(UTC) + sign_in.REST + timedelta(seconds=1)
@@ -132,7 +139,7 @@ def test_parallel_guesses_do_not_outrun_the_count(app, clerk, monkeypatch):
     nobody = passwords.of_nobody()
 
     def guess(number):
-        with app.app_context(), tenancy.platform(), pytest.raises(sign_in.SignInRefused):
+        with app.app_context(), tenancy.platform(), pytest.raises(Refused, match="sign_in_refused"):
             sign_in.sign_in("midori-code", "hanako@midori.example.jp", f"guess {number}", DEVICE)
 
     with ThreadPoolExecutor(8) as pool:
