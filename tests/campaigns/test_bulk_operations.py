@@ -178,9 +178,9 @@ def test_a_reminder_goes_in_steps_to_the_right_people_once(
     remind: Callable[..., int] = resend.remind
     assert remind(campaign.id, "unopened", user_id=user_of(campaign), number=1) == 7
     assert states() == {"delivered": PEOPLE}
-    with pytest.raises(Refused, match="準備を進めている"):
+    with pytest.raises(Refused, match="bulk_operation_running"):
         remind(campaign.id, "unopened", user_id=user_of(campaign), number=2)
-    with pytest.raises(Refused, match="準備を進めている"):
+    with pytest.raises(Refused, match="bulk_operation_running"):
         resend.resend(campaign.id, user_id=user_of(campaign))
     bulk_operations.run(campaign.id)
     assert states() == {"queued": 7, "delivered": 3}

@@ -121,21 +121,21 @@ def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
 def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
     preflight.rehearse(campaign.id)
     launch(campaign)
-    with pytest.raises(Refused, match="すでに送信を開始"):
+    with pytest.raises(Refused, match="already_launched"):
         launch(campaign)
     assert len(db.session.scalars(select(Slice)).all()) == 1
 
 
 def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
-    with pytest.raises(Refused, match="確認がまだ"):
+    with pytest.raises(Refused, match="check_missing"):
         launch(campaign)
     digest = preflight.rehearse(campaign.id).digest
     campaign.page_text = "変更しました"
     db.session.commit()
-    with pytest.raises(Refused, match="確認のあとで"):
+    with pytest.raises(Refused, match="check_void"):
         launch(campaign, digest)
     preflight.rehearse(campaign.id)
-    with pytest.raises(Refused, match="確認した内容が変わっています"):
+    with pytest.raises(Refused, match="check_outdated"):
         launch(campaign, digest)
     launch(campaign)
 
@@ -150,7 +150,7 @@ def test_a_changed_list_voids_the_check(campaign: Campaign) -> None:
 def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
     preflight.rehearse(campaign.id)
     steps.suspend(campaign.tenant_id)
-    with pytest.raises(Refused, match="利用中ではない"):
+    with pytest.raises(Refused, match="contract_not_active"):
         launch(campaign)
 
 

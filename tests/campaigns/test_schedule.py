@@ -244,6 +244,6 @@ def test_a_launch_that_could_never_be_sent_is_refused(campaign: Campaign) -> Non
     campaign.starts_at = None
     campaign.deadline_at = datetime.now(UTC) - timedelta(minutes=1)
     db.session.commit()
-    with pytest.raises(Refused, match="締切が過ぎて"):
+    with pytest.raises(Refused, match="deadline_over"):
         book(campaign)
     assert states() == ["draft"] * 5

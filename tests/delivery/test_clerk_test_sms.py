@@ -123,13 +123,13 @@ def test_at_night_not_even_a_test_sms_leaves(draft: tuple[int, int, int], sandbo
 
 def test_what_was_not_checked_is_not_tried(draft: tuple[int, int, int]) -> None:
     change(draft, page_text="変更しました")
-    with pytest.raises(Refused, match="先に「確認する」"):
+    with pytest.raises(Refused, match="test_sms_before_check"):
         send(draft)
 
 
 def test_a_launched_campaign_is_not_tried(draft: tuple[int, int, int]) -> None:
     change(draft, state="sending")
-    with pytest.raises(Refused, match="送信を始めた配信"):
+    with pytest.raises(Refused, match="test_sms_after_launch"):
         send(draft)
 
 

@@ -77,7 +77,7 @@ def test_how_the_file_is_read_is_named_and_can_be_chosen(campaign: Campaign) -> 
     row = stored(campaign, content)
     sample = first_look.sample(row)
     assert (sample.header_row, sample.head[0], sample.encodings) == (2, (1, "ご案内、担当 田中"), ("utf-8",))
-    with pytest.raises(Refused, match="読み方は元のまま"):
+    with pytest.raises(Refused, match="reading_unfit"):
         imports.choose_reading(row.id, Choice(header_row=3))  # a person's number would become a column's name
     with pytest.raises(Refused, match="99行目は見出しにできません"):
         imports.choose_reading(row.id, Choice(header_row=99))

@@ -49,7 +49,7 @@ def test_no_card_number_comes_in_by_a_headline_or_a_files_name(campaign: Campaig
 @pytest.mark.parametrize("number", ["090-1234-5678", "０８０１２３４５６７８", "+81 70 1234 5678"])
 def test_a_list_without_a_headline_leaves_nobody_in_plain(campaign: Campaign, number: str) -> None:
     """The first person's cells would be the columns' names, which stand readable in the table and on screens."""
-    with pytest.raises(Refused, match="見出しのない名簿"):
+    with pytest.raises(Refused, match="headline_phone_number"):
         upload(campaign, f"K1,{number},山田 太郎\r\nK2,080-1234-5678,佐藤 花子\r\n".encode())
     assert db.session.scalar(select(func.count()).select_from(Import)) == 0
     assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
@@ -303,7 +303,7 @@ def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:
     assert not lifecycle.has_people(campaign.id)
     steps.resume(campaign.id)
     db.session.expire_all()
-    with pytest.raises(Refused, match="送信を開始した"):
+    with pytest.raises(Refused, match="locked_launched"):
         imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
 
 

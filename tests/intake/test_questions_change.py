@@ -37,7 +37,7 @@ def test_a_list_starts_with_the_questions_as_they_stand(campaign: Campaign, data
     import_id, mapping = stored(campaign)
     assert len(campaign.questions) == 2
     database.execute("DELETE FROM question WHERE position = 2 AND campaign_id = %s", [campaign.id])
-    with pytest.raises(Refused, match="設問が変わりました"):
+    with pytest.raises(Refused, match="import_questions_changed"):
         imports.start(import_id, mapping)
 
 
@@ -85,7 +85,7 @@ def test_one_who_is_typed_in_answers_the_questions_as_they_stand(
 ) -> None:
     assert [len(campaign.questions), campaign.payment_required] == [2, True]
     database.execute(change, [campaign.id])
-    with pytest.raises(Refused, match="設問が変わりました"):
+    with pytest.raises(Refused, match="entry_questions_changed"):
         single_entry.add(campaign.id, TYPED, user_id=author(campaign))
     db.session.rollback()
     assert people() == 0

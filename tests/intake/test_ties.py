@@ -123,7 +123,7 @@ def test_answers_chosen_for_other_questions_are_refused(campaign: Campaign) -> N
     """The page was opened before the questions changed places."""
     row = stored(campaign, LIST)
     seen = replace(proposals.guess(row), asked=("date:生年月日", "last4:別の設問"))
-    with pytest.raises(Refused, match="設問が変わりました"):
+    with pytest.raises(Refused, match="import_questions_changed"):
         imports.start(row.id, seen)
 
 

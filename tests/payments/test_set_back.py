@@ -40,7 +40,7 @@ def test_no_money_goes_back(buyer: Buyer) -> None:
     with (
         buyer.app.app_context(),
         tenancy.tenant(buyer.tenant_id),
-        pytest.raises(Refused, match="復元の確認待ち"),
+        pytest.raises(Refused, match="held_after_restore"),
     ):
         operations.refund(payment["id"], actor="user:1")
     [payment] = buyer.payments()
