@@ -18,7 +18,7 @@ from app.identity.check import Asked, VerdictKind
 from app.identity.visit import Link, Standing
 from app.payments import attempts, checkout
 from app.payments.confirm import confirm_for_page
-from app.payments.review import Problem, split
+from app.payments.review import ReviewReason, split
 from app.setback import doubt
 from app.states.vocabulary import PageState, PaymentAttemptState, PaymentState
 from app.values.answers import QuestionKind
@@ -361,6 +361,6 @@ def _more_than_paid(standing: Standing, attempt: attempts.Attempt) -> str:
     """Name what became of money that came; empty where nothing did."""
     if attempt.receipts and standing.payment is PaymentState.PAID:
         return "twice"
-    if Problem.REFUND_FAILED in split(attempt.problem):
+    if ReviewReason.REFUND_FAILED in split(attempt.problem):
         return "refund_review"
     return "charged_back" if attempt.is_charged_back and attempt.state is PaymentAttemptState.PAID else ""

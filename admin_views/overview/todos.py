@@ -33,7 +33,7 @@ from app.models import (
     User,
 )
 from app.outcomes import manual_review
-from app.payments.review import Problem
+from app.payments.review import ReviewReason
 from app.reports.progress import progress, rate_per_s
 from app.setback import account_holds
 from app.states.vocabulary import (
@@ -121,17 +121,17 @@ def _payments_to_look_at() -> Iterator[Todo]:
     """List payments at 要確認: what can't wait by its name, the others together."""
     to_look_at = rows(Payment).filter(Payment.problem != "")
     named = {
-        "二重のお支払い": to_look_at.filter(Payment.problem.contains(Problem.PAID_TWICE)),
+        "二重のお支払い": to_look_at.filter(Payment.problem.contains(ReviewReason.PAID_TWICE)),
         "チャージバック": to_look_at.filter(
-            Payment.problem.contains(Problem.DISPUTED) | Payment.problem.contains(Problem.DISPUTE_LOST)
+            Payment.problem.contains(ReviewReason.DISPUTED) | Payment.problem.contains(ReviewReason.DISPUTE_LOST)
         ),
-        "失敗した返金": to_look_at.filter(Payment.problem.contains(Problem.REFUND_FAILED)),
+        "失敗した返金": to_look_at.filter(Payment.problem.contains(ReviewReason.REFUND_FAILED)),
     }
     for name, found in named.items():
         if count := _count(found):
             yield Todo(f"{name}が{count:,}件あります。", "内容を見て対応する", _where(found, count))
     others = to_look_at.filter(
-        *(~Payment.problem.contains(one) for one in (Problem.PAID_TWICE, Problem.REFUND_FAILED)),
+        *(~Payment.problem.contains(one) for one in (ReviewReason.PAID_TWICE, ReviewReason.REFUND_FAILED)),
         ~Payment.problem.contains("dispute"),
     )
     if count := _count(others):

@@ -12,7 +12,7 @@ from app.campaigns import schedule
 from app.delivery import resend
 from app.models import Event, Payment, Recipient, SendLog
 from app.payments.manual_payments import BY_HAND
-from app.payments.review import Problem, split
+from app.payments.review import ReviewReason, split
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Dispute
 from app.states import result_codes
@@ -52,14 +52,14 @@ _KINDS = {
 _DIFFERS = {"payment": "支払番号", "order": "注文番号", "amount": "金額", "currency": "通貨"}
 # problem -> a short name, and what happened and what to do
 _PROBLEMS = {
-    Problem.PAID_TWICE: (
+    ReviewReason.PAID_TWICE: (
         "二重のお支払い",
         (
             "二重に支払われています。ご本人のページにも、お問い合わせいただくように表示しています。"
             "決済サイトで両方の入金を確かめ、一方を返金してください。"
         ),
     ),
-    Problem.DISPUTED: (
+    ReviewReason.DISPUTED: (
         "チャージバックの申し立て",
         (
             "カード会社などから、この支払いへの異議（チャージバック）が申し立てられました。入金が取り消されることがあります。"
@@ -67,36 +67,36 @@ _PROBLEMS = {
             "二重に返さないよう、返金はしないでください。"
         ),
     ),
-    Problem.DISPUTE_LOST: (
+    ReviewReason.DISPUTE_LOST: (
         "チャージバックの成立",
         (
             "チャージバックが成立し、お金はカード会社などを通してご本人に戻りました。決済サイトの管理画面で金額を確かめ、"
             "お支払いをどうするかを、ご本人に連絡して決めてください。返金はしないでください。"
         ),
     ),
-    Problem.PART_REFUNDED: (
+    ReviewReason.PART_REFUNDED: (
         "一部返金",
         (
             "決済サイトで、一部だけが返金されています。状態は「支払済」のままです。決済サイトで返金した額とわけを確かめ、"
             "残りの扱いをご本人に確かめてください。"
         ),
     ),
-    Problem.REFUND_FAILED: (
+    ReviewReason.REFUND_FAILED: (
         "返金の失敗",
         (
             "返金が失敗し、お金は決済サイトに戻っています。ご本人にはまだ返っていません。決済サイトの管理画面でわけを確かめ、"
             "もう一度「返金」を押すか、お振込みなどで返してください。お振込みなどで返しても、状態は「支払済」のままです。"
         ),
     ),
-    Problem.REFUND_NOT_DONE: (
+    ReviewReason.REFUND_NOT_DONE: (
         "返金の遅れ",
         "返金が終わっていません。決済サイトの管理画面で、返金の状態を確かめてください。",
     ),
-    Problem.PENDING_BESIDE: (
+    ReviewReason.PENDING_BESIDE: (
         "重なった支払い",
         "別の支払いと重なっています。入金後に二重になっていないか確かめてください。",
     ),
-    Problem.UNKNOWN: (
+    ReviewReason.UNKNOWN: (
         "決済サイトにない手続き",
         (
             "この手続きが決済サイトに見つかりません。決済アカウントのキーを別の契約のものに替えていないか、"
@@ -246,7 +246,7 @@ def _one_problem(problem: str) -> tuple[str, str]:
     differs = [word for name, word in _DIFFERS.items() if problem.startswith("mismatch") and name in problem]
     if differs:
         return _OTHERWISE[0], f"{'・'.join(differs)}が決済サイトと合いません。決済サイトで確かめてください。"
-    return _PROBLEMS.get(Problem(problem), _OTHERWISE) if problem in set(Problem) else _OTHERWISE
+    return _PROBLEMS.get(ReviewReason(problem), _OTHERWISE) if problem in set(ReviewReason) else _OTHERWISE
 
 
 def method_of(payment: Payment) -> str:

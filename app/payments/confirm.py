@@ -21,7 +21,7 @@ from app.extensions import vault
 from app.payments import bulkhead, gateway, review
 from app.payments.attempts import put_off, url_place
 from app.payments.gateway import NoAnswer
-from app.payments.review import Problem
+from app.payments.review import ReviewReason
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
 from app.states import locks
 from app.states.transitions import Step, move, move_attempt
@@ -264,7 +264,7 @@ def _differences(payment: _Payment, charge: Charge) -> list[str]:
 
 def _enter(connection: Connection, payment: _Payment, to: PaymentAttemptState, charge: Charge, now: datetime) -> None:
     if to is PaymentAttemptState.PENDING and _another(connection, payment, "state IN ('started', 'pending')"):
-        review.put_aside(connection, payment.id, Problem.PENDING_BESIDE, now)
+        review.put_aside(connection, payment.id, ReviewReason.PENDING_BESIDE, now)
         return
     at = paid_at(charge, payment.created_at, now) if to is PaymentAttemptState.PAID else now
     columns: dict[str, object] = {}
@@ -281,10 +281,10 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentAttemptState, c
     if not move_attempt(connection, payment.id, to, sources=sources, columns=columns):
         return
     if to is PaymentAttemptState.REFUNDED:
-        review.drop(connection, payment.id, Problem.PAID_TWICE)
+        review.drop(connection, payment.id, ReviewReason.PAID_TWICE)
         review.resolve_twice(connection, payment.recipient_id)
     if to is PaymentAttemptState.PAID and _another(connection, payment, "state = 'paid'"):
-        review.put_aside(connection, payment.id, Problem.PAID_TWICE, now)
+        review.put_aside(connection, payment.id, ReviewReason.PAID_TWICE, now)
         return
     # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
     # payments given back leaves the other

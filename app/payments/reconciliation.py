@@ -19,7 +19,7 @@ from app.accounts import Unusable
 from app.payments import gateway
 from app.payments.confirm import CURRENCY, confirm, set_aside
 from app.payments.gateway import NoAnswer
-from app.payments.review import Problem
+from app.payments.review import ReviewReason
 from app.providers.payments.base import (
     Charge,
     ChargeStatus,
@@ -198,7 +198,7 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, budget: WorkBudge
                 in_vain += 1
                 continue
             if row.state in {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}:
-                set_aside(row.id, Problem.UNKNOWN)
+                set_aside(row.id, ReviewReason.UNKNOWN)
             elif row.state == PaymentAttemptState.PAID:
                 _tell_missing(tenant_id, account_id, day, row)
 

@@ -26,7 +26,7 @@ _REFUND_SILENCE = timedelta(hours=20)
 _log = structlog.get_logger()
 
 
-class Problem(StrEnum):
+class ReviewReason(StrEnum):
     """A reason to look at a payment; beside these there is `mismatch: …`, which names what differs from the order."""
 
     PAID_TWICE = "paid twice"
@@ -61,7 +61,7 @@ def put_aside(connection: Connection, payment_id: int, problem: str, now: dateti
     return True
 
 
-def drop(connection: Connection, payment_id: int, *problems: Problem) -> None:
+def drop(connection: Connection, payment_id: int, *problems: ReviewReason) -> None:
     """Let problems of a payment stand no longer: the provider's answer has closed them."""
     for problem in problems:
         connection.execute(
@@ -84,7 +84,7 @@ def resolve_twice(connection: Connection, recipient_id: int) -> None:
         {"recipient_id": recipient_id},
     ).all()
     for payment_id in found:
-        drop(connection, payment_id, Problem.PAID_TWICE)
+        drop(connection, payment_id, ReviewReason.PAID_TWICE)
 
 
 def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: datetime) -> None:
@@ -104,12 +104,14 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
             _come_back(connection, payment_id, now)
     elif charge.status is ChargeStatus.PAID:
         if back > row.refunded_yen:
-            put_aside(connection, payment_id, Problem.PART_REFUNDED, now)
+            put_aside(connection, payment_id, ReviewReason.PART_REFUNDED, now)
         if row.refund_asked_at is not None:
             told = charge.refunds.get(references.refund(row.reference, row.refund_attempt))
             _look_at_wish(connection, payment_id, told, row.refund_asked_at, now)
     elif charge.status is ChargeStatus.REFUNDED:
-        drop(connection, payment_id, Problem.REFUND_NOT_DONE, Problem.REFUND_FAILED, Problem.PART_REFUNDED)
+        drop(
+            connection, payment_id, ReviewReason.REFUND_NOT_DONE, ReviewReason.REFUND_FAILED, ReviewReason.PART_REFUNDED
+        )
     if charge.dispute is not None and charge.dispute != row.dispute:
         _look_at_dispute(connection, payment_id, charge.dispute, now)
     connection.execute(
@@ -134,10 +136,10 @@ def _come_back(connection: Connection, payment_id: int, now: datetime) -> None:
         """),
         {"id": payment_id},
     ).one()
-    put_aside(connection, payment_id, Problem.REFUND_FAILED, now)
+    put_aside(connection, payment_id, ReviewReason.REFUND_FAILED, now)
     if row.is_one_too_many:
-        put_aside(connection, payment_id, Problem.PAID_TWICE, now)
-    detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": str(Problem.REFUND_FAILED)}
+        put_aside(connection, payment_id, ReviewReason.PAID_TWICE, now)
+    detail = {"payment_id": payment_id, "attempt": row.attempt, "problem": str(ReviewReason.REFUND_FAILED)}
     steps = [Step(row.recipient_id, now, detail)]
     sources = [PaymentState.REFUNDED]
     move(connection, PAYMENT, PaymentState.PAID, steps, actor="provider", sources=sources, timed=False)
@@ -148,20 +150,20 @@ def _look_at_wish(
 ) -> None:
     """Report a refund that was wished for and failed, or isn't done in time."""
     if told is RefundStatus.FAILED:
-        put_aside(connection, payment_id, Problem.REFUND_FAILED, now)
+        put_aside(connection, payment_id, ReviewReason.REFUND_FAILED, now)
         # it may be wished for anew, as another refund
         connection.execute(text("UPDATE payment SET refund_asked_at = NULL WHERE id = :id"), {"id": payment_id})
     elif asked_at < now - (_REFUND_PATIENCE if told is RefundStatus.PENDING else _REFUND_SILENCE):
-        put_aside(connection, payment_id, Problem.REFUND_NOT_DONE, now)
+        put_aside(connection, payment_id, ReviewReason.REFUND_NOT_DONE, now)
 
 
 def _look_at_dispute(connection: Connection, payment_id: int, dispute: Dispute, now: datetime) -> None:
     if dispute is Dispute.OPEN:
-        put_aside(connection, payment_id, Problem.DISPUTED, now)
+        put_aside(connection, payment_id, ReviewReason.DISPUTED, now)
         return
-    drop(connection, payment_id, Problem.DISPUTED)
+    drop(connection, payment_id, ReviewReason.DISPUTED)
     if dispute is Dispute.LOST:
-        put_aside(connection, payment_id, Problem.DISPUTE_LOST, now)
+        put_aside(connection, payment_id, ReviewReason.DISPUTE_LOST, now)
     else:
         _note(connection, payment_id, "dispute_won", "", now)
 
