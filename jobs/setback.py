@@ -8,6 +8,6 @@ def look() -> None:
     """Ask the SMS services where it is in doubt; then whoever waits is sent to."""
     queues.begun("jobs.setback.look")
     with tenancy.platform():
-        clear = doubt.clear()
-    if clear:
+        may_send = doubt.may_send()
+    if may_send:
         queues.enqueue("jobs.delivery.send", once=True)

@@ -10,7 +10,7 @@ from app.models import Campaign
 from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.sms import PROVIDERS as SMS_PROVIDERS
 from app.setback import account_holds
-from app.setback.account_holds import Hold
+from app.setback.account_holds import AccountHold
 from app.states import result_codes
 
 _WHY = {
@@ -48,7 +48,7 @@ def waits(campaign: Campaign) -> list[Wait]:
     return [wait(one) for one in account_holds.awaited(campaign)]
 
 
-def wait(hold: Hold) -> Wait:
+def wait(hold: AccountHold) -> Wait:
     """Return what is said of one hold."""
     row = account_holds.account_of(hold.kind, hold.account_id)
     if row is None:

@@ -13,7 +13,7 @@ from admin_views.framework.model_view import Page, SecureView, expose
 from admin_views.staff.reauthentication import sure
 from app.problems import messages_ja
 from app.setback import account_holds
-from app.setback.account_holds import Hold
+from app.setback.account_holds import AccountHold
 
 _ONE = "/<kind>/<int(max=9223372036854775807):account_id>"
 
@@ -47,7 +47,7 @@ class RestoredAccounts(SecureView):
                 return redirect(url_for("admin.index"), 303)
         page = self.render(
             "office/restored_account.html",
-            wait=restore_words.wait(Hold(kind, account_id, found.restore_hold)),
+            wait=restore_words.wait(AccountHold(kind, account_id, found.restore_hold)),
             name=found.name,
             campaigns=account_holds.waiting(kind, account_id),
             typed=reason,

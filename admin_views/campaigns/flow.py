@@ -378,7 +378,7 @@ class CampaignFlow(FlowView):
         chosen = status.chosen_states(request.form)
         on_record("export_status", campaign, {"encoding": form, **chosen})
         ending = "xlsx" if form == "xlsx" else "csv"
-        name = f"{campaign.name}_状況_{status.stamp(datetime.now(UTC))}.{ending}"
+        name = f"{campaign.name}_状況_{status.file_timestamp(datetime.now(UTC))}.{ending}"
         return status.download(
             lambda: status_file.status_file(Selection(campaign_id, chosen), form),
             name,

@@ -153,7 +153,7 @@ def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
 # --- files ---
 
 
-def stamp(at: datetime) -> str:
+def file_timestamp(at: datetime) -> str:
     """Return a time for a file's name, in Tokyo."""
     return at.astimezone(TOKYO).strftime("%Y%m%d-%H%M")
 

@@ -369,7 +369,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
     def on_model_change(self, form: Any, model: M, is_created: bool) -> None:  # noqa: FBT001 - Flask-Admin's hook
         """Stamp and check every row that is about to be written, inline ones too; record who did it."""
         with db.session.no_autoflush:
-            scoping.stamp({model, *db.session.new, *db.session.dirty})
+            scoping.assign_tenant({model, *db.session.new, *db.session.dirty})
         state = inspect(model)
         changed = sorted(column.key for column in state.mapper.column_attrs if state.attrs[column.key].history.added)
         db.session.flush()

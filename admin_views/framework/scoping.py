@@ -51,7 +51,7 @@ def rows(model: type[M]) -> Query[M]:
     return narrow(db.session.query(model), model)
 
 
-def stamp(objects: Iterable[object]) -> None:
+def assign_tenant(objects: Iterable[object]) -> None:
     """Assign new rows to the scope's company, and refuse rows, or rows that point to rows, of another one."""
     tenant_id = tenancy.current().tenant_id
     for item in objects:

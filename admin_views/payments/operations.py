@@ -21,7 +21,7 @@ from app.extensions import db, limiter
 from app.models import Payment, PaymentDifference, Recipient
 from app.payments import manual_payments, operations, reconciliation
 from app.payments.manual_payments import BY_HAND, Money
-from app.payments.operations import Given
+from app.payments.operations import RefundResult
 from app.problems import Refused
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, SmsState
 from app.values.amounts import to_yen
@@ -147,9 +147,9 @@ class PaymentActs(SecureView):
 
         def do() -> str:
             given = operations.refund(payment_id, actor=staff().actor)
-            if given is Given.DONE:
+            if given is RefundResult.DONE:
                 return "返金しました。"
-            if given is Given.UNKNOWN:
+            if given is RefundResult.UNKNOWN:
                 return (
                     "決済サイトから返事がなく、返金できたか分かりません。数分後に、この送信先の「支払いの記録」を確かめてください。"
                     "「返金の完了待ち」のままなら、もう一度「返金」を押してください。二重に返金されることはありません。"

@@ -333,7 +333,7 @@ def withdraw(campaign_id: int, *, user_id: int) -> bool:
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
     """Let everybody wait for their SMS; `bulk_operations.go` after the commit. Gives their number."""
     total = people_count(campaign.id)
-    account_holds.stamp(campaign)
+    account_holds.apply_to(campaign)
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
     bulk_operations.begin(campaign, "launch", total=total, actor=actor)
     return total

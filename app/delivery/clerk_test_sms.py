@@ -25,7 +25,7 @@ from app.providers.curl import perform
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt, hold_reasons
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.vocabulary import CampaignState
@@ -127,9 +127,9 @@ def _commit() -> None:
         raised = beat.rise(db.session, known)
         db.session.commit()
         beat.tell(raised)
-    except Held as held:
+    except NothingMayLeave as stopped:
         db.session.rollback()
-        doubt.told(held)
+        doubt.hold_or_ask(stopped)
         raise Refused(hold_reasons.REFUSED()) from None
     except OutsideAway:
         db.session.rollback()

@@ -20,7 +20,7 @@ def serve(*, shift_s: float = SHIFT_S) -> None:
         return
 
     def next_lease(full: Sequence[int]) -> SliceLease | None:
-        return None if shutdown.asked.is_set() or doubt.arose() else _lease(full)
+        return None if shutdown.asked.is_set() or doubt.has_arisen() else _lease(full)
 
     worker.serve(next_lease, budget)
     if budget.is_spent:
@@ -46,7 +46,7 @@ def take() -> bool:
 def _clear() -> bool:
     """Return whether the database is as the world outside knows it; each claim looks again."""
     with tenancy.platform():
-        return doubt.clear()
+        return doubt.may_send()
 
 
 def _lease(full: Sequence[int]) -> SliceLease | None:

@@ -68,7 +68,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AttemptReport:
     """The provider's word on an attempt. `at` is when it happened, aware and not in the future."""
 
     recipient_id: int
@@ -173,7 +173,7 @@ def end(connection: Connection, rows: Sequence[Ended]) -> None:
     )
 
 
-def tell(connection: Connection, to: SmsState, rows: Sequence[Told]) -> None:
+def record_reports(connection: Connection, to: SmsState, rows: Sequence[AttemptReport]) -> None:
     """Complete attempts by the provider's word, all of which say `to`; a report never lowers what a better one said.
 
     "Delivered" overrules everything, also our own belief that the attempt never got in.

@@ -24,7 +24,7 @@ from app.delivery.send_context import Route, Unsendable
 from app.providers.http import Answer, Request
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat, doubt
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import result_codes
 from app.vault import CannotOpen
@@ -268,8 +268,8 @@ class Turn:
         try:
             with beat.rising(leases.holding(self.lease)) as connection:
                 taken = self._claim_in(connection)
-        except Held as held:
-            doubt.hold(held)
+        except NothingMayLeave as stopped:
+            doubt.hold(stopped)
             self._held_back = True
             return []
         except OutsideAway as fault:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 
 from app.db import in_text
 from app.delivery import retry_schedule, send_log
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.models import Recipient
 from app.outcomes import double_sends
 from app.providers.sms.base import ReportState
@@ -49,7 +49,7 @@ _FROM = {
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def apply(connection: Connection, told: Sequence[Told]) -> None:
+def apply(connection: Connection, told: Sequence[AttemptReport]) -> None:
     """Take the provider's word for attempts that exist.
 
     Of an earlier one only "delivered" counts for the person, and not at all if it came before a reminder: that what
@@ -67,7 +67,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
     attempts = _attempts(connection, ids)
     told = _dated(told, attempts)
     double_sends.keep(connection, told, attempts)
-    groups: dict[SmsState, dict[tuple[int, int], Told]] = defaultdict(dict)
+    groups: dict[SmsState, dict[tuple[int, int], AttemptReport]] = defaultdict(dict)
     for item in told:
         if item.recipient_id in people:
             groups[_STATES[item.report.state]].setdefault((item.recipient_id, item.attempt), item)
@@ -86,7 +86,7 @@ def apply(connection: Connection, told: Sequence[Told]) -> None:
         if to is SmsState.UNDELIVERED:
             retry_schedule.plan(connection, moved)
         if group:
-            send_log.tell(connection, to, group)
+            send_log.record_reports(connection, to, group)
 
 
 def believed(at: datetime, started_at: datetime, now: datetime) -> datetime:
@@ -112,7 +112,7 @@ def _attempts(connection: Connection, recipient_ids: Sequence[int]) -> dict[tupl
     return {(row.recipient_id, row.attempt): row for row in rows}
 
 
-def _dated(told: Sequence[Told], attempts: Mapping[tuple[int, int], Row[Any]]) -> list[Told]:
+def _dated(told: Sequence[AttemptReport], attempts: Mapping[tuple[int, int], Row[Any]]) -> list[AttemptReport]:
     """Put right the times that can't be (`believed`)."""
     now = datetime.now(UTC)
     dated = []
@@ -122,7 +122,7 @@ def _dated(told: Sequence[Told], attempts: Mapping[tuple[int, int], Row[Any]]) -
     return dated
 
 
-def _step(item: Told, carrier: str) -> Step:
+def _step(item: AttemptReport, carrier: str) -> Step:
     detail = {"attempt": item.attempt, "code": item.report.code}
     return Step(
         item.recipient_id, item.at, detail, {"sms_code": item.report.code, "carrier": item.report.carrier or carrier}

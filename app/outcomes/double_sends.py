@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Row, text
 
 from app import audit
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import db
 from app.models import DoubledMessage
 from app.states.transitions import note
@@ -26,9 +26,9 @@ _TWICE = 2
 _log = structlog.get_logger()
 
 
-def keep(connection: Connection, told: Sequence[Told], attempts: Mapping[tuple[int, int], Row[Any]]) -> None:
+def keep(connection: Connection, told: Sequence[AttemptReport], attempts: Mapping[tuple[int, int], Row[Any]]) -> None:
     """Keep what is told of attempts under more than one of the provider's ids; `attempts` are their rows so far."""
-    found: dict[tuple[int, int], list[Told]] = defaultdict(list)
+    found: dict[tuple[int, int], list[AttemptReport]] = defaultdict(list)
     for item in told:
         found[item.recipient_id, item.attempt].append(item)
     for key in sorted(found.keys() & attempts.keys()):

@@ -24,7 +24,7 @@ from app.outcomes.absence import Witness
 from app.outcomes.provider_queries import ask_account
 from app.outcomes.question_round import Looked, Open, Round, is_second
 from app.providers.http import Response
-from app.providers.sms.base import Left, Report, first_of
+from app.providers.sms.base import ListedMessage, Report, first_of
 from app.setback import recognise
 from app.setback.provider_listing import Asked, on_record
 from app.work_budget import WorkBudget
@@ -72,7 +72,7 @@ class _Read:
     """
 
     spans: list[Span] = field(default_factory=list)
-    near: dict[str, Left] = field(default_factory=dict)
+    near: dict[str, ListedMessage] = field(default_factory=dict)
     until: datetime | None = None
     behind: timedelta = timedelta()
     ahead: timedelta = timedelta()
@@ -229,7 +229,7 @@ class Listing:
             left = [part for part, has_more in asked.found.items() if has_more]
         return pages
 
-    def _keep(self, messages: Sequence[Left], read: _Read) -> None:
+    def _keep(self, messages: Sequence[ListedMessage], read: _Read) -> None:
         """Keep of a page what may be somebody's: what bears a reference of theirs, or has their number."""
         for message in messages:
             if self._named(message) or message.to is None or self._index(message.to) in self._phones:
@@ -284,14 +284,14 @@ class Listing:
         """Return when the carrier can have accepted the message, by its own clock."""
         return [Span(start + read.behind - _SKEW, end + read.ahead + _SKEW) for start, end in item.spans]
 
-    def _named(self, message: Left) -> list[tuple[Open, int]]:
+    def _named(self, message: ListedMessage) -> list[tuple[Open, int]]:
         names = map(references.compared, message.report.references)
         return [self._wanted[name] for name in names if name in self._wanted]
 
     def _index(self, phone: str) -> bytes:
         return vault.phone_index(self._asked.tenant_id, phone)
 
-    def _of_others(self, connection: Connection, messages: Sequence[Left]) -> set[str]:
+    def _of_others(self, connection: Connection, messages: Sequence[ListedMessage]) -> set[str]:
         """Return the ids of those that are on record as other messages of ours: by reference, or by the id itself."""
         matched, _ = recognise.match(connection, self._asked, messages)
         known = {item.report.provider_id for item in matched if item.known}

@@ -18,7 +18,7 @@ from app import queues, references, tenancy
 from app.accounts import Unusable
 from app.db import in_text
 from app.delivery import send_context, shutdown
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.models import Recipient
 from app.outcomes import apply_reports
 from app.outcomes.provider_queries import ask_account
@@ -58,7 +58,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _PolledSlice:
     """A slice that was taken. `asked_to` is the last person who was asked about, `ask_before` as on the slice."""
 
     slice_id: int
@@ -110,7 +110,7 @@ def poll(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = SHIF
             _rearm(part)
 
 
-def _take() -> _Part | None:
+def _take() -> _PolledSlice | None:
     """Take the slice that waits for longest; nobody else gets it meanwhile."""
     with tenancy.transaction() as connection:
         row = connection.execute(
@@ -124,10 +124,10 @@ def _take() -> _Part | None:
             """),
             {"lease_s": _LEASE_S},
         ).first()
-        return None if row is None else _Part(*row)
+        return None if row is None else _PolledSlice(*row)
 
 
-def _go_on(part: _Part, batch: Sequence[_Silent], answers: _Answers) -> None:
+def _go_on(part: _PolledSlice, batch: Sequence[_Silent], answers: _Answers) -> None:
     """Remember how far the slice was asked about; others have their turn before it goes on.
 
     It stops before the first about whom nobody could be asked, until their account may be.
@@ -149,7 +149,7 @@ def _go_on(part: _Part, batch: Sequence[_Silent], answers: _Answers) -> None:
         )
 
 
-def _values(part: _Part, now: datetime) -> dict[str, object]:
+def _values(part: _PolledSlice, now: datetime) -> dict[str, object]:
     return {
         "campaign_id": part.campaign_id,
         "first_id": part.first_id,
@@ -160,7 +160,7 @@ def _values(part: _Part, now: datetime) -> dict[str, object]:
     }
 
 
-def _next(part: _Part, limit: int) -> Sequence[_Silent]:
+def _next(part: _PolledSlice, limit: int) -> Sequence[_Silent]:
     now = datetime.now(UTC)
     before = now - AFTER if part.ask_before is None else max(now - AFTER, part.ask_before)
     with tenancy.transaction() as connection:
@@ -245,7 +245,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
                 continue
             report = answers.found.get(item)
             if report is not None and report.state is not ReportState.PROCESSING:
-                told.append(Told(item.recipient_id, item.attempt, report, min(report.at or now, now)))
+                told.append(AttemptReport(item.recipient_id, item.attempt, report, min(report.at or now, now)))
             elif opened[item.recipient_id] or item.accepted_at > now - AFTER:
                 continue
             elif item in answers.found or _given_up(item, now):
@@ -258,7 +258,7 @@ def _settle(batch: Sequence[_Silent], answers: _Answers) -> None:
         move(connection, SMS, SmsState.UNKNOWN, steps, actor="system", sources=[SmsState.ACCEPTED])
 
 
-def _rearm(part: _Part) -> None:
+def _rearm(part: _PolledSlice) -> None:
     """Schedule the next look at the slice: never, once nobody of it is to be asked about or sent to."""
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
@@ -273,7 +273,7 @@ def _rearm(part: _Part) -> None:
         )
 
 
-def _next_time(connection: Connection, part: _Part, now: datetime) -> datetime | None:
+def _next_time(connection: Connection, part: _PolledSlice, now: datetime) -> datetime | None:
     rows = connection.execute(
         text(f"""
             SELECT r.sms_state = 'unknown' OR {_REACHED} AS told, min(r.accepted_at) AS first_at

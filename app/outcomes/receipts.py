@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from app import queues, references, tenancy
 from app.accounts import Unusable, is_receipt_key
 from app.delivery import send_context, shutdown
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import vault
 from app.outcomes import apply_reports, provider_queries, receipt_queue
 from app.outcomes.receipt_queue import Waiting
@@ -238,11 +238,13 @@ def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, S
     """Apply what may be believed; return what came of each receipt."""
     now = datetime.now(UTC)
     ours = _attempts(connection, account_id, believed.values())
-    told: list[Told] = []
+    told: list[AttemptReport] = []
     outcomes: dict[Waiting, str] = {}
     for item, found in believed.items():
         pairs = [(ours[reference], report) for report in found for reference in report.references if reference in ours]
-        told += [Told(one.recipient_id, one.attempt, report, min(report.at or now, now)) for one, report in pairs]
+        told += [
+            AttemptReport(one.recipient_id, one.attempt, report, min(report.at or now, now)) for one, report in pairs
+        ]
         outcomes[item] = ", ".join(str(report.state) for _, report in pairs) or "no message of ours"
     if told:
         apply_reports.apply(connection, told)

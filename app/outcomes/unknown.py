@@ -22,7 +22,7 @@ from app.campaigns import bulk_operations
 from app.db import in_text
 from app.delivery import leases, retry_due, send_context, send_log, shutdown
 from app.delivery.leases import Range
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.models import Recipient, SendLog
 from app.outcomes import absence, apply_reports, question_round, witness
 from app.outcomes.listing_check import Listing
@@ -260,7 +260,7 @@ def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -
         # while one asked, somebody may have used the link
         ids -= reached.spare(connection, "id = ANY(:ids)", {"ids": sorted(ids)}, at=datetime.now(UTC))
         told = [
-            Told(item.recipient_id, attempt, report, min(report.at or now, now))
+            AttemptReport(item.recipient_id, attempt, report, min(report.at or now, now))
             for (item, attempt), report in looked.found.items()
             if item.recipient_id in ids
         ]

@@ -24,7 +24,7 @@ from app.outcomes.question_round import Open
 from app.providers.curl import perform
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
 from app.setback import beat, doubt
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.vault import CannotOpen
 
@@ -73,8 +73,8 @@ def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
     try:
         with beat.rising(tenancy.transaction()) as connection:
             return _write_down_in(connection, way, campaign_id, reference)
-    except Held as held:
-        doubt.told(held)
+    except NothingMayLeave as stopped:
+        doubt.hold_or_ask(stopped)
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="witness", error=str(fault))
     return None

@@ -26,7 +26,7 @@ from app.payments.gateway import NoAnswer
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
 from app.setback import beat, doubt
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.transitions import Step, move, move_attempt, note
@@ -190,8 +190,8 @@ def _begin(recipient_id: int, generation: int) -> _Begun | Outcome:
     try:
         with beat.rising(tenancy.transaction()) as connection:
             return _begin_in(connection, recipient_id, generation)
-    except Held as held:
-        doubt.told(held)
+    except NothingMayLeave as stopped:
+        doubt.hold_or_ask(stopped)
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="checkout", error=str(fault))
     return Outcome.HELD

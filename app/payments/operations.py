@@ -32,7 +32,7 @@ from app.providers.payments.base import (
     UnclearCharge,
 )
 from app.setback import beat, doubt, hold_reasons
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.transitions import Step, move, move_attempt, note
@@ -92,7 +92,7 @@ _REFUND_PAUSE_S = 1.0
 _log = structlog.get_logger()
 
 
-class Given(StrEnum):
+class RefundResult(StrEnum):
     """The outcome of a refund."""
 
     DONE = "done"
@@ -101,7 +101,7 @@ class Given(StrEnum):
 
 
 @bulkhead.person_waits()
-def refund(payment_id: int, *, actor: str) -> Given:
+def refund(payment_id: int, *, actor: str) -> RefundResult:
     """Return all of a payment back. The tenant's scope must be open; commits. Raises Refused.
 
     Pressed again while the first refund's end is not known, it repeats that one.
@@ -124,15 +124,15 @@ def refund(payment_id: int, *, actor: str) -> Given:
         status = _give_back(provider, account, request, payment_id)
         if status is RefundStatus.FAILED:
             if _state_now(payment_id) is PaymentAttemptState.REFUNDED:
-                return Given.DONE
+                return RefundResult.DONE
             if asked_before:
                 raise Refused(_ASKED_BEFORE())
             _unwant(payment_id, at)
             raise Refused(_SITE_REFUSES())
         taken = status is not None
     if _state_now(payment_id) is PaymentAttemptState.REFUNDED:
-        return Given.DONE
-    return Given.PENDING if taken else Given.UNKNOWN
+        return RefundResult.DONE
+    return RefundResult.PENDING if taken else RefundResult.UNKNOWN
 
 
 def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> Problem | None:
@@ -212,8 +212,8 @@ def _charging() -> Iterator[Connection]:
     try:
         with beat.rising(tenancy.transaction()) as connection:
             yield connection
-    except Held as held:
-        doubt.told(held)
+    except NothingMayLeave as stopped:
+        doubt.hold_or_ask(stopped)
         raise Refused(hold_reasons.REFUSED()) from None
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="refund", error=str(fault))

@@ -151,7 +151,7 @@ def _hold(
 ) -> tuple[datetime, datetime]:
     """Hold everything, wait until what left last has settled; return the time to ask about."""
     with tenancy.platform():
-        doubt.hold(beat.Held(Why.BEAT))
+        doubt.hold(beat.NothingMayLeave(Why.BEAT))
         with tenancy.transaction() as connection:
             row = connection.execute(
                 text("""

@@ -14,10 +14,10 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from app import links, tenancy
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import vault
 from app.outcomes import apply_reports
-from app.providers.sms.base import Left
+from app.providers.sms.base import ListedMessage
 from app.setback import provider_listing, recognise
 from app.setback.provider_listing import Asked, Unasked
 from app.setback.recognise import Match
@@ -31,7 +31,7 @@ _CHUNK = 500
 
 def whole(
     account: Asked, start: datetime, end: datetime, *, gap_s: float, sleep: Callable[[float], None] = time.sleep
-) -> list[Left]:
+) -> list[ListedMessage]:
     """Return what left, once two readings in a row agree: a list may lag or flap. Raises Unasked."""
     before: set[str] | None = None
     for reading in range(_READINGS):
@@ -45,7 +45,7 @@ def whole(
     raise Unasked("flapping")
 
 
-def write_down(account: Asked, messages: Sequence[Left]) -> tuple[int, int]:
+def write_down(account: Asked, messages: Sequence[ListedMessage]) -> tuple[int, int]:
     """Write down what the database lacks; return how many attempts, and how many for people whom it doesn't know.
 
     The scope of the account's company must be open.
@@ -63,7 +63,7 @@ def write_down(account: Asked, messages: Sequence[Left]) -> tuple[int, int]:
     return written, kept
 
 
-def numbers(messages: Sequence[Left]) -> list[int]:
+def numbers(messages: Sequence[ListedMessage]) -> list[int]:
     """Return the row numbers that the references of ours name."""
     return [item.sms.recipient_id for item in recognise.ours(messages) if item.sms is not None]
 
@@ -90,7 +90,7 @@ def _write(connection: Connection, account: Asked, campaign_id: int, items: Sequ
     latest = {item.recipient_id: item for item in missing if item.attempt > attempts.get(item.recipient_id, 0)}
     for attempt, group in _by_attempt(latest.values()).items():
         _accept(connection, group, attempt, validity)
-    told = [Told(item.recipient_id, item.attempt, item.report, _at(item)) for item in items]
+    told = [AttemptReport(item.recipient_id, item.attempt, item.report, _at(item)) for item in items]
     apply_reports.apply(connection, told)
     return len(missing)
 

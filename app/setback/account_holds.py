@@ -49,7 +49,7 @@ _PERSONAL_REASON = Kind("release_reason_personal", "理由は証跡に残りま�
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class AccountHold:
     """A reason why a campaign waits: an account (`kind` is SMS or PAYMENT), and a code that says why it wasn't asked.
 
     One of before holds named their account has no kind.
@@ -68,18 +68,18 @@ class Hold:
         return f"{self.prefix}{'_'.join(self.code.split()) or 'unknown'}"
 
 
-def read(written: str) -> list[Hold]:
+def read(written: str) -> list[AccountHold]:
     """Read a campaign's holds."""
     found = []
     for part in written.split():
         kind, _, rest = part.partition(":")
         number, _, code = rest.partition(":")
         named = kind in _TABLES and number.isascii() and number.isdigit()
-        found.append(Hold(kind, int(number), code) if named else Hold("", 0, part))
+        found.append(AccountHold(kind, int(number), code) if named else AccountHold("", 0, part))
     return found
 
 
-def of_accounts(campaign: Campaign) -> list[Hold]:
+def of_accounts(campaign: Campaign) -> list[AccountHold]:
     """Return the holds of the company's accounts that a launch of this campaign would have to wait for."""
     rows = db.session.execute(
         text(f"""
@@ -96,20 +96,20 @@ def of_accounts(campaign: Campaign) -> list[Hold]:
             "payment_account_id": campaign.payment_account_id if campaign.payment_required else None,
         },
     )
-    return [Hold(*row) for row in rows]
+    return [AccountHold(*row) for row in rows]
 
 
-def awaited(campaign: Campaign) -> list[Hold]:
+def awaited(campaign: Campaign) -> list[AccountHold]:
     """Return what the campaign waits for, or would wait for once it is launched."""
     return _together(read(campaign.restore_hold), of_accounts(campaign) if campaign.launched_at is None else [])
 
 
-def stamp(campaign: Campaign) -> None:
+def apply_to(campaign: Campaign) -> None:
     """Hold a campaign that is being launched if its company's accounts are; the caller has locked it, and commits."""
     campaign.restore_hold = " ".join(map(str, _together(read(campaign.restore_hold), of_accounts(campaign))))
 
 
-def _together(first: Iterable[Hold], more: Iterable[Hold]) -> list[Hold]:
+def _together(first: Iterable[AccountHold], more: Iterable[AccountHold]) -> list[AccountHold]:
     found = {(one.kind, one.account_id): one for one in (*first, *more)}
     return list(found.values())
 
@@ -127,7 +127,7 @@ def hold(kind: str, account_id: int, code: str, *, start: datetime, end: datetim
 
     The account first, in a transaction of its own: a launch that didn't see it is seen by the second one.
     """
-    mark = Hold(kind, account_id, code)
+    mark = AccountHold(kind, account_id, code)
     values = {"id": account_id, "mark": str(mark), "prefix": mark.prefix, "since": start}
     with tenancy.transaction() as connection:
         connection.execute(
@@ -166,7 +166,7 @@ def is_new(code: str) -> bool:
 
 def wait_for_new(account_id: int) -> None:
     """Hold what was launched with an account before it was held itself; its save is committed. Harmless to repeat."""
-    mark = Hold(SMS, account_id, NEW)
+    mark = AccountHold(SMS, account_id, NEW)
     with tenancy.transaction() as connection:
         connection.execute(
             text(f"""
@@ -184,7 +184,7 @@ def wait_for_new(account_id: int) -> None:
 
 def could_not_ask_new(account_id: int, code: str) -> None:
     """Keep why a new account could not be asked."""
-    written = str(Hold(SMS, account_id, f"{NEW}_{code}")).removeprefix(Hold(SMS, account_id, "").prefix)
+    written = str(AccountHold(SMS, account_id, f"{NEW}_{code}")).removeprefix(AccountHold(SMS, account_id, "").prefix)
     with tenancy.transaction() as connection:
         connection.execute(
             text(f"UPDATE sms_account SET restore_hold = :code WHERE id = :id AND {_IS_NEW}"),  # noqa: S608 - our own words
@@ -226,7 +226,7 @@ def waiting(kind: str, account_id: int) -> Sequence[Row[tuple[int, str, int, str
             FROM campaign c WHERE c.launched_at IS NOT NULL AND c.state <> 'cancelled'
             AND {_OF_ACCOUNT} ORDER BY c.id
         """),  # noqa: S608 - our own words
-        {"prefix": Hold(kind, account_id, "").prefix},
+        {"prefix": AccountHold(kind, account_id, "").prefix},
     ).all()
 
 
@@ -247,7 +247,7 @@ def lift(kind: str, account_id: int, *, actor: str, reason: str = "") -> int | N
     None: it wasn't held.
     Whatever else holds a campaign stays. The scope of the company must be open.
     """
-    prefix = Hold(kind, account_id, "").prefix
+    prefix = AccountHold(kind, account_id, "").prefix
     detail = {"reason": reason} if reason else {}
     with tenancy.transaction() as connection:
         lifted = connection.execute(

@@ -1,8 +1,8 @@
 """The beat: a transaction that lets something leave raises it, and tells the outside once it is committed.
 
-In: a transaction about to be opened. Out: the same one, with a slot of `beat` raised in it, or `Held`. Can't happen
-here: two workers that wait for each other's commit (each raises a slot that is free); a count told before its commit;
-something that leaves before its count is told.
+In: a transaction about to be opened. Out: the same one, with a slot of `beat` raised in it, or `NothingMayLeave`. Can't
+happen here: two workers that wait for each other's commit (each raises a slot that is free); a count told before its
+commit; something that leaves before its count is told.
 """
 
 import os
@@ -79,7 +79,7 @@ HOLD = """
 """
 
 
-class Held(Exception):  # noqa: N818 - it says what happened
+class NothingMayLeave(Exception):  # noqa: N818 - it says what happened
     """Nothing may be sent or charged; `why` says why. The transaction is rolled back."""
 
     def __init__(self, why: str) -> None:
@@ -87,7 +87,7 @@ class Held(Exception):  # noqa: N818 - it says what happened
         self.why = why
 
 
-class InDoubt(Held):
+class InDoubt(NothingMayLeave):
     """The providers must be asked first whether they know more than the database (`app.setback.doubt`)."""
 
 
@@ -154,8 +154,8 @@ def may_tell() -> bool:
 def rising(transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
     """Open a transaction whose commit lets something leave; tell its beat outside once it is committed.
 
-    Raises Held, and nothing is written. Raises OutsideAway, before the transaction or after its commit: nothing may
-    leave then either.
+    Raises NothingMayLeave, and nothing is written. Raises OutsideAway, before the transaction or after its commit:
+    nothing may leave then either.
     """
     known = listen()
     with transaction as connection:
@@ -165,7 +165,7 @@ def rising(transaction: AbstractContextManager[Connection]) -> Iterator[Connecti
 
 
 def rise(executor: Executor, known: Known) -> Beat:
-    """Raise the beat in the open transaction. Raises Held. `listen` comes before it, `tell` after its commit."""
+    """Raise the beat in the open transaction, after `listen`; `tell` it after the commit. Raises NothingMayLeave."""
     row = executor.execute(_RAISE, {"mine": _slot()}).first()
     if row is None:
         begin(executor)  # or all slots are taken at the moment
@@ -193,7 +193,7 @@ def begin(executor: Executor) -> None:
 
 
 def compare(executor: Executor, known: Known) -> bool:
-    """Compare the database with what `listen` told, without raising anything. Raises Held.
+    """Compare the database with what `listen` told, without raising anything. Raises NothingMayLeave.
 
     Returns False where the installation is not made yet: `begin` it, and compare again.
     """
@@ -204,7 +204,7 @@ def compare(executor: Executor, known: Known) -> bool:
 
 
 def touch(executor: Connection, known: Known, *, doubtless: bool = False) -> Beat:
-    """Note a sign of life; `tell` it after the commit. Raises Held; `doubtless` where the providers were asked."""
+    """Note a sign of life; `tell` it after the commit. Raises NothingMayLeave, never InDoubt where `doubtless`."""
     row = executor.execute(_TOUCH, {"mine": _slot()}).first()
     if row is None:
         begin(executor)
@@ -227,9 +227,9 @@ def _connected(raw: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's c
                 _judge(row, known)
     except InDoubt:
         pass  # whoever is about to send asks
-    except Held as held:
+    except NothingMayLeave as stopped:
         raw.rollback()
-        raw.execute(HOLD, {"why": str(held.why), "facts": "{}"})
+        raw.execute(HOLD, {"why": str(stopped.why), "facts": "{}"})
         raw.commit()
     except OutsideAway as fault:
         _log.error("outside folder unusable", access="read", error=str(fault))
@@ -257,9 +257,9 @@ def _branch(row: Any) -> Branch:  # noqa: ANN401 - a row of _STANDING, by SQLAlc
 
 
 def _judge(row: Any, known: Known, *, doubtless: bool = False) -> None:  # noqa: ANN401 - the same
-    """Raise Held where the database was set back, InDoubt where that must be asked."""
+    """Raise NothingMayLeave where the database was set back, InDoubt where that must be asked."""
     if row.held_why:
-        raise Held(row.held_why)
+        raise NothingMayLeave(row.held_why)
     branch, counts = _branch(row), dict(enumerate(row.counts or ()))
     why = known.falls_short(branch, counts)
     signs = [at for at in (known.at, row.beaten_at) if at is not None]
@@ -267,7 +267,7 @@ def _judge(row: Any, known: Known, *, doubtless: bool = False) -> None:  # noqa:
         why = Why.TIMELINE
     if why is not None:
         _log.error("database set back, sending and charging held", why=str(why))
-        raise Held(why)
+        raise NothingMayLeave(why)
     if doubtless:
         return
     if not known.counts and any(counts.values()) and not _told_by_now():

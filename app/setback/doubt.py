@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from app import queues, tenancy
 from app.setback import beat, provider_listing, recognise
-from app.setback.beat import Held, InDoubt
+from app.setback.beat import InDoubt, NothingMayLeave
 from app.setback.known import OUTSIDE, Why
 from app.setback.outside import OutsideAway
 from app.setback.provider_listing import Asked, NotYet, Unasked
@@ -28,12 +28,12 @@ _arose = threading.Event()
 _log = structlog.get_logger()
 
 
-def arose() -> bool:
-    """Return whether a claim of this process found reason for doubt, or for the hold, since `clear`."""
+def has_arisen() -> bool:
+    """Return whether a claim of this process found reason for doubt, or for the hold, since `may_send`."""
     return _arose.is_set()
 
 
-def clear() -> bool:
+def may_send() -> bool:
     """Return whether something may leave; ask the services where that is in doubt.
 
     The platform's scope must be open.
@@ -43,8 +43,8 @@ def clear() -> bool:
         _compare()
     except InDoubt as doubt:
         return _ask(str(doubt))
-    except Held as held:
-        hold(held)
+    except NothingMayLeave as stopped:
+        hold(stopped)
         return False
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="sending", access="read", error=str(fault))
@@ -65,20 +65,20 @@ def watch(*, alive: bool) -> None:
         with tenancy.transaction() as connection:
             sign = beat.touch(connection, known)
         beat.tell(sign)
-    except Held as held:
-        told(held)
+    except NothingMayLeave as stopped:
+        hold_or_ask(stopped)
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="sending", error=str(fault))
 
 
-def hold(held: Held, facts: dict[str, object] | None = None) -> None:
+def hold(stopped: NothingMayLeave, facts: dict[str, object] | None = None) -> None:
     """Hold everything that sends or charges, for all processes, until `flask after-restore`. Any scope may be open."""
     _arose.set()
-    if isinstance(held, InDoubt):
+    if isinstance(stopped, InDoubt):
         return  # asked by whoever is about to send next
     with tenancy.transaction() as connection:
         beat.begin(connection)
-        connection.exec_driver_sql(beat.HOLD, {"why": str(held.why), "facts": json.dumps(facts or {})})
+        connection.exec_driver_sql(beat.HOLD, {"why": str(stopped.why), "facts": json.dumps(facts or {})})
 
 
 def why_held() -> str:
@@ -98,9 +98,9 @@ def why_not_ready() -> str:
         _compare()
     except InDoubt as doubt:
         return f"in doubt: {doubt}"
-    except Held as held:
-        hold(held)
-        return f"held: {held.why}; see docs/install.md, flask after-restore"
+    except NothingMayLeave as stopped:
+        hold(stopped)
+        return f"held: {stopped.why}; see docs/install.md, flask after-restore"
     except OutsideAway as fault:
         return f"OUTSIDE_DIR can't be read: {fault}"
     return "" if beat.may_tell() else "OUTSIDE_DIR can't be written: nothing leaves"
@@ -110,8 +110,8 @@ def may_charge() -> bool:
     """Return whether a person may be led to a payment page; where that is in doubt a job asks."""
     try:
         _compare()
-    except Held as held:
-        told(held)
+    except NothingMayLeave as stopped:
+        hold_or_ask(stopped)
         return False
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="checkout", access="read", error=str(fault))
@@ -119,12 +119,12 @@ def may_charge() -> bool:
     return beat.may_tell()
 
 
-def told(held: Held) -> None:
+def hold_or_ask(stopped: NothingMayLeave) -> None:
     """Act on what somebody found who can't ask the services: hold, or let a job ask."""
-    if isinstance(held, InDoubt):
+    if isinstance(stopped, InDoubt):
         queues.enqueue("jobs.setback.look", once=True)
     else:
-        hold(held)
+        hold(stopped)
 
 
 def _compare() -> None:
@@ -163,8 +163,8 @@ def _ask(doubt: str) -> bool:
         with tenancy.transaction() as connection:
             sign = beat.touch(connection, known, doubtless=True)
         beat.tell(sign)
-    except Held as held:
-        hold(held)
+    except NothingMayLeave as stopped:
+        hold(stopped)
         return False
     except OutsideAway as fault:
         _log.error("outside folder unusable", held="sending", access="write", error=str(fault))
@@ -181,10 +181,10 @@ def _know_no_more(beaten_at: datetime | None, now: datetime) -> bool:
             _log.warning("sending held until provider list catches up", sms_account_id=account.id)
             return False  # asked again
         except Unasked as fault:
-            hold(Held(Why.UNASKED), {"account": account.name, "code": str(fault)})
+            hold(NothingMayLeave(Why.UNASKED), {"account": account.name, "code": str(fault)})
             return False
         if missing:
-            hold(Held(Why.MISSED), {"account": account.name, "messages": missing})
+            hold(NothingMayLeave(Why.MISSED), {"account": account.name, "messages": missing})
             return False
     return True
 

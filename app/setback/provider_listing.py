@@ -22,7 +22,7 @@ from app.models import SmsAccount
 from app.providers.curl import perform
 from app.providers.http import Request, Response
 from app.providers.sms import PROVIDERS, base
-from app.providers.sms.base import Left, UnclearAnswer
+from app.providers.sms.base import ListedMessage, UnclearAnswer
 from app.vault import CannotOpen
 from app.work_budget import WorkBudget
 
@@ -76,7 +76,7 @@ def settle_s() -> float:
     return max(settings().unknown_settle_s, settings().gateway_settle_s)
 
 
-def left(account: Asked, start: datetime, end: datetime) -> list[Left]:
+def left(account: Asked, start: datetime, end: datetime) -> list[ListedMessage]:
     """Return what left by an account from `start` to `end` by our clock, and around it, each once. Raises Unasked.
 
     A scope that sees the account must be open.
@@ -153,9 +153,11 @@ def on_record(
     ).all()
 
 
-def _read(provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime) -> dict[str, Left]:
+def _read(
+    provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime
+) -> dict[str, ListedMessage]:
     """Read a list to its end, by the service's clock."""
-    found: dict[str, Left] = {}
+    found: dict[str, ListedMessage] = {}
     budget = WorkBudget(settings().listing_s)
     for number in range(1, _MOST_PAGES + 1):
         if budget.is_spent:

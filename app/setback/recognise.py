@@ -6,14 +6,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from app import references
-from app.providers.sms.base import Left, Report
+from app.providers.sms.base import ListedMessage, Report
 from app.setback.provider_listing import Asked
 
 
 class Ours(NamedTuple):
     """A message of ours at a service. `sms` is None for a test SMS."""
 
-    message: Left
+    message: ListedMessage
     reference: str
     sms: references.Sms | None
 
@@ -30,7 +30,7 @@ class Match(NamedTuple):
     known: bool
 
 
-def ours(messages: Sequence[Left]) -> list[Ours]:
+def ours(messages: Sequence[ListedMessage]) -> list[Ours]:
     """Return those of a service's messages whose reference has the form of ours; whatever case it writes them in."""
     found = []
     for message in messages:
@@ -41,7 +41,7 @@ def ours(messages: Sequence[Left]) -> list[Ours]:
     return found
 
 
-def match(connection: Connection, account: Asked, messages: Sequence[Left]) -> tuple[list[Match], list[Ours]]:
+def match(connection: Connection, account: Asked, messages: Sequence[ListedMessage]) -> tuple[list[Match], list[Ours]]:
     """Return whose messages they are, and those of nobody whom the database knows.
 
     The mark tells: it is random, so that a row which has another's number today has another mark.
@@ -106,7 +106,7 @@ def _stored(connection: Connection, candidates: Sequence[Ours]) -> dict[tuple[in
     }
 
 
-def unknown(connection: Connection, account: Asked, messages: Sequence[Left]) -> int:
+def unknown(connection: Connection, account: Asked, messages: Sequence[ListedMessage]) -> int:
     """Count the messages in the form of ours that are not on record."""
     matched, strangers = match(connection, account, messages)
     people = sum(item.sms is not None for item in strangers)

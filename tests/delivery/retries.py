@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from app import tenancy
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from sandbox.harness import Sandbox
@@ -20,7 +20,7 @@ def told(job: Job, code: str, attempt: int = 1, state: ReportState = ReportState
             {"attempt": attempt},
         ).all()
         told_of = [
-            Told(row.recipient_id, attempt, Report(row.provider_id, state, code=code), datetime.now(UTC))
+            AttemptReport(row.recipient_id, attempt, Report(row.provider_id, state, code=code), datetime.now(UTC))
             for row in rows
         ]
         apply_reports.apply(connection, told_of)

@@ -14,7 +14,7 @@ from app import tenancy
 from app.campaigns.send_windows import ALWAYS, DAYTIME, Window
 from app.config import Settings
 from app.delivery import daily_cap, dispatch, send_context
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.outcomes import apply_reports
 from app.providers.sms.base import Report, ReportState
 from jobs import outcomes
@@ -252,7 +252,7 @@ def test_a_try_that_comes_due_in_the_night_leaves_in_the_morning(
     dispatch.take()
     report = Report("id", ReportState.UNDELIVERED, code="unconnected")
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(person.id, 1, report, clock.now) for person in job.people])
+        apply_reports.apply(connection, [AttemptReport(person.id, 1, report, clock.now) for person in job.people])
     for when in ("2036-11-24T21:30:00", "2036-11-25T07:59:59"):
         clock.to(when)
         outcomes.reconcile(job.tenant_id)

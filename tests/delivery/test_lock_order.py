@@ -20,7 +20,7 @@ from app import tenancy
 from app.campaigns import lifecycle
 from app.delivery import dispatch, resend
 from app.delivery.held_selection import Chosen
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.outcomes import apply_reports, manual_decisions
@@ -62,7 +62,7 @@ class Crowd:
     def receipts(self) -> None:
         state, now = random.choice([ReportState.DELIVERED, ReportState.UNDELIVERED]), datetime.now(UTC)
         report = Report("m", state, code="unconnected")
-        told = [Told(one.id, 1, report, now) for one in random.sample(self._job.people, 40)]
+        told = [AttemptReport(one.id, 1, report, now) for one in random.sample(self._job.people, 40)]
         with tenancy.tenant(self._job.tenant_id), tenancy.transaction() as connection:
             apply_reports.apply(connection, told)
 

@@ -7,7 +7,7 @@ import pytest
 
 from app import tenancy
 from app.delivery import claims, leases, resend, send_context
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import db
 from app.identity import visit
 from app.models import Campaign, Recipient
@@ -56,7 +56,9 @@ def use_an_earlier_link(job: Job) -> None:
 def told(job: Job, state: ReportState, code: str, attempt: int = 1) -> None:
     report = Report("id", state, code=code)
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(person.id, attempt, report, datetime.now(UTC)) for person in job.people])
+        apply_reports.apply(
+            connection, [AttemptReport(person.id, attempt, report, datetime.now(UTC)) for person in job.people]
+        )
 
 
 def retried(job: Job) -> None:

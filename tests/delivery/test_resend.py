@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from app import queues, tenancy
 from app.campaigns import bulk_operations, preflight
 from app.delivery import resend
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Reminder
 from app.outcomes import apply_reports
@@ -259,7 +259,9 @@ def test_a_second_press_reminds_nobody_twice(sent: Callable[..., Job], sandbox: 
 
 def tell_delivered(job: Job, attempt: int) -> None:
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        told = Told(job.people[0].id, attempt, Report(f"message-{attempt}", ReportState.DELIVERED), datetime.now(UTC))
+        told = AttemptReport(
+            job.people[0].id, attempt, Report(f"message-{attempt}", ReportState.DELIVERED), datetime.now(UTC)
+        )
         apply_reports.apply(connection, [told])
 
 
@@ -385,6 +387,6 @@ def test_what_a_late_receipt_says_keeps_nobody_from_being_written_to_again(
     undelivered(job, ["unconnected"])
     assert send_again(job) == 1
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(person.id, 1, Report("x", state), datetime.now(UTC))])
+        apply_reports.apply(connection, [AttemptReport(person.id, 1, Report("x", state), datetime.now(UTC))])
     send(job)
     assert len(sandbox.messages()) == 2

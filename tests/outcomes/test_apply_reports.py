@@ -12,7 +12,7 @@ from flask import Flask
 from app import tenancy
 from app.delivery import claims, leases, send_context, send_log
 from app.delivery.claims import Result
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.outcomes import apply_reports
 from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState
 from app.states.transitions import move
@@ -27,7 +27,7 @@ RANKED = [ReportState.PROCESSING, ReportState.UNDELIVERED, ReportState.DELIVERED
 
 def told(job: Job, report: Report, attempt: int = 1) -> None:
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(job.people[0].id, attempt, report, NOW)])
+        apply_reports.apply(connection, [AttemptReport(job.people[0].id, attempt, report, NOW)])
 
 
 def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_before(launched: Launched) -> None:
@@ -79,7 +79,7 @@ def test_several_reports_at_once_leave_the_highest(launched: Launched) -> None:
     [row] = job.rows("SELECT provider_id FROM send_log WHERE campaign_id = %s")
     found = [Report(row["provider_id"], state) for state in [*RANKED[::-1], *RANKED]]
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(person, 1, report, NOW) for report in found])
+        apply_reports.apply(connection, [AttemptReport(person, 1, report, NOW) for report in found])
     assert job.states() == {"delivered": 1}
     assert job.events(person) == ["queued", "sending", "accepted", "undelivered", "delivered"]
 
@@ -223,7 +223,7 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
     def receipt() -> None:
         report = Report("x", ReportState.DELIVERED, code="received")
         with tenancy.transaction() as connection:
-            apply_reports.apply(connection, [Told(claim.recipient_id, 1, report, now) for claim in taken[1:]])
+            apply_reports.apply(connection, [AttemptReport(claim.recipient_id, 1, report, now) for claim in taken[1:]])
 
     threads = [threading.Thread(target=run, args=(work,), name=work.__name__) for work in (record, receipt)]
     threads[0].start()

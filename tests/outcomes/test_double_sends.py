@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.outcomes import apply_reports, double_sends
 from app.providers.sms.base import Report, ReportState
 from tests import factories
@@ -27,7 +27,7 @@ def job(launched: Launched) -> Job:
 def told(job: Job, *found: Report) -> None:
     person = job.people[0].id
     with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
-        apply_reports.apply(connection, [Told(person, 1, report, NOW) for report in found])
+        apply_reports.apply(connection, [AttemptReport(person, 1, report, NOW) for report in found])
 
 
 def kept(job: Job) -> list[dict[str, Any]]:

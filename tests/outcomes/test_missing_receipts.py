@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app import queues, tenancy
 from app.delivery import resend
-from app.delivery.send_log import Told
+from app.delivery.send_log import AttemptReport
 from app.extensions import db
 from app.models import Recipient
 from app.outcomes import apply_reports, manual_review, missing_receipts, receipts
@@ -137,7 +137,7 @@ def test_a_late_receipt_still_settles_it_and_one_that_says_nothing_does_not(quie
     hours_pass(job, 72)
     poll(job)
     for state, expected in ((ReportState.PROCESSING, "unknown"), (ReportState.DELIVERED, "delivered")):
-        told = Told(job.people[2].id, 1, Report("id", state, code="received"), datetime.now(UTC))
+        told = AttemptReport(job.people[2].id, 1, Report("id", state, code="received"), datetime.now(UTC))
         with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
             apply_reports.apply(connection, [told])
         assert states(job)[2] == expected

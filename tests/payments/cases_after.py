@@ -12,7 +12,7 @@ from app import tenancy
 from app.payments import confirm, manual_payments, operations, reconciliation
 from app.payments.checkout import Outcome
 from app.payments.manual_payments import Money
-from app.payments.operations import Given
+from app.payments.operations import RefundResult
 from app.problems import Refused
 from app.providers.payments.base import ChargeStatus
 from tests import steps
@@ -104,7 +104,7 @@ def refund_unanswered(stand: Stand) -> None:
     """The site gives the money back and its answer is lost, twice: asked again, it goes back once."""
     payment_id = pay(stand)
     stand.sandbox.faults(reset_after_body={"next": 2, "on": refund_call(stand)})
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
 
@@ -116,10 +116,10 @@ def refund_site_away(stand: Stand) -> None:
         act(stand, operations.refund, payment_id)
     assert (stand.state(), stand.payment()["refund_asked_at"], money_back(stand)) == ("paid", None, [0])
     stand.sandbox.faults(error_before={"value": True, "on": refund_call(stand)})
-    assert act(stand, operations.refund, payment_id) is Given.UNKNOWN
+    assert act(stand, operations.refund, payment_id) is RefundResult.UNKNOWN
     assert (stand.state(), money_back(stand)) == ("paid", [0])
     stand.sandbox.faults()
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
 
@@ -137,7 +137,7 @@ def refund_of_a_slip(stand: Stand) -> None:
         assert (stand.state(), stand.payment()["refund_asked_at"]) == ("paid", None)
         return
     # the person has to name a bank account first: until then nobody is told that the money is back
-    assert [act(stand, operations.refund, payment_id) for _ in range(2)] == [Given.PENDING] * 2
+    assert [act(stand, operations.refund, payment_id) for _ in range(2)] == [RefundResult.PENDING] * 2
     assert (stand.state(), money_back(stand)) == ("paid", [AMOUNT])
     stand.settle("refund_taken")
     stand.poll()
@@ -319,7 +319,7 @@ def refund_that_came_back(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     heard = len(stand.webhooks(stand.traits.events + 1))
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     assert stand.deliver(*stand.webhooks(heard + 1)[heard:]) == [200]
@@ -334,7 +334,7 @@ def refund_that_came_back(stand: Stand) -> None:
     assert (stand.state(), stand.payment()["problem"], differences(stand)) == ("paid", "", [])
     assert stand.press() is Outcome.CLOSED
     # it is given back by another refund
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     assert (stand.state(), stand.payment()["problem"]) == ("refunded", "")
 
 
@@ -342,7 +342,7 @@ def refund_that_came_back_by_night(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
     assert stand.state() == "refunded"
     night(stand)
@@ -354,7 +354,7 @@ def refund_that_came_back_beside_another(stand: Stand) -> None:
     if not stand.traits.tells_failed_refunds:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
-    assert act(stand, operations.refund, payment_id) is Given.DONE
+    assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     stand.database.execute(
         "INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen, method,"
         " paid_at) SELECT tenant_id, campaign_id, recipient_id, 2, 'by-hand', 'paid', amount_yen, 'cash', now()"

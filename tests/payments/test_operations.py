@@ -10,7 +10,7 @@ import pytest
 from app import tenancy
 from app.payments import asking, gateway, operations
 from app.payments.gateway import NoAnswer
-from app.payments.operations import Given
+from app.payments.operations import RefundResult
 from app.problems import Refused
 from app.providers.http import Request, Response
 from app.providers.payments.base import ChargeStatus, PaymentAccount
@@ -38,7 +38,7 @@ def refunds(buyer: Buyer) -> list[int]:
 
 def test_all_is_given_back_once_however_often_it_is_pressed(buyer: Buyer) -> None:
     payment_id = paid(buyer)
-    assert act(buyer, operations.refund, payment_id) is Given.DONE
+    assert act(buyer, operations.refund, payment_id) is RefundResult.DONE
     assert (buyer.state(), buyer.states(), refunds(buyer)) == ("refunded", ["refunded"], [12_000])
     with pytest.raises(Refused, match="refund_not_paid"):
         act(buyer, operations.refund, payment_id)
@@ -97,7 +97,7 @@ def test_a_refund_under_way_is_not_forgotten_because_another_is_refused(buyer: B
     buyer.choose("konbini")
     buyer.choose("paid", slip=True)
     buyer.confirm()
-    assert act(buyer, operations.refund, newest(buyer)) is Given.PENDING
+    assert act(buyer, operations.refund, newest(buyer)) is RefundResult.PENDING
     buyer.database.execute("UPDATE payment SET refund_attempt = 2")  # another key, as if the first were forgotten
     with pytest.raises(Refused, match="refund_asked_before"):
         act(buyer, operations.refund, newest(buyer))
@@ -140,7 +140,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     first = threading.Thread(target=press)
     first.start()
     assert asking.wait(30)
-    assert act(buyer, operations.refund, payment_id) is Given.PENDING
+    assert act(buyer, operations.refund, payment_id) is RefundResult.PENDING
     going_on.set()
     first.join()
     payment = buyer.payments()[0]

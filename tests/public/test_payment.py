@@ -278,7 +278,7 @@ def test_money_given_back_is_told(shop: Shop, reader: Browser, app: Flask) -> No
     reader.open("/p/return")
     (payment_id,) = shop.database.execute("SELECT id FROM payment").fetchone() or (0,)
     with app.app_context(), tenancy.tenant(shop.sent.tenant_id):
-        assert operations.refund(payment_id, actor="user:1") is operations.Given.DONE
+        assert operations.refund(payment_id, actor="user:1") is operations.RefundResult.DONE
     assert "ご返金しました" in reader.open("/p").text
 
 

@@ -187,7 +187,7 @@ def test_what_waits_for_two_accounts_waits_for_both(forgotten: Job) -> None:
     launch(again)
     assert [(one.account_id, one.code) for one in account_holds.read(hold_of(again))][1] == (other, "flapping")
     lift(forgotten)
-    assert account_holds.read(hold_of(again)) == [account_holds.Hold("sms", other, "flapping")]
+    assert account_holds.read(hold_of(again)) == [account_holds.AccountHold("sms", other, "flapping")]
     lift(forgotten, other)
     assert hold_of(again) == ""
 

@@ -228,7 +228,7 @@ def test_another_installations_folder_is_not_taken_over_by_mistake(
 def test_while_the_folder_cannot_be_read_nothing_is_lifted(launched: Launched, tuned: Tuned, tmp_path: Path) -> None:
     launched(1)
     with tenancy.platform():
-        doubt.hold(beat.Held("beat"))
+        doubt.hold(beat.NothingMayLeave("beat"))
     (tmp_path / "file").write_text("")
     tuned(outside_dir=str(tmp_path / "file"))
     beat.forget()

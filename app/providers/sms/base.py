@@ -98,7 +98,7 @@ def names(references: Sequence[str], reference: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class ListedMessage:
     """A message as a service lists it. `to` is E.164, None where it can't be read."""
 
     report: Report
@@ -109,7 +109,7 @@ class Left:
 class Page:
     """One page of a service's list, and whether there are more."""
 
-    messages: Sequence[Left]
+    messages: Sequence[ListedMessage]
     more: bool
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
 from app.providers.sms.base import (
-    Left,
+    ListedMessage,
     Outcome,
     OutcomeKind,
     Page,
@@ -132,7 +132,7 @@ class _Karaden:
         if any(item.accepted_at is None or not start - second < item.accepted_at < end + second for item in reports):
             raise UnclearAnswer("unfiltered")
         numbers = [_e164(message.get("to")) for message in data]
-        return Page([Left(report, to) for report, to in zip(reports, numbers, strict=True)], has_more)
+        return Page([ListedMessage(report, to) for report, to in zip(reports, numbers, strict=True)], has_more)
 
     def detail(self, account: SmsAccount, provider_id: str) -> Request:
         """Return the request that asks for one message by the provider's id."""

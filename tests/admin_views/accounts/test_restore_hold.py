@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app import tenancy
 from app.models import Campaign, SmsAccount
 from app.setback import doubt
-from app.setback.beat import Held
+from app.setback.beat import NothingMayLeave
 from app.setback.known import Why
 from tests import factories
 from tests.admin_views.conftest import Browser, House, acts, plain, words
@@ -22,7 +22,7 @@ PAGES = ("/admin/", "/admin/campaign/", "/admin/recipient/", "/admin/payment/", 
 @pytest.fixture
 def held(app: Flask) -> None:
     with app.app_context(), tenancy.platform():
-        doubt.hold(Held(Why.BEAT))
+        doubt.hold(NothingMayLeave(Why.BEAT))
 
 
 def test_no_page_speaks_of_it_while_nothing_is_held(clerk: Browser) -> None:
@@ -43,7 +43,7 @@ def test_an_operator_reads_which_command_ends_it(
     app: Flask, browser_of: Callable[[int], Browser], operator: int, why: Why
 ) -> None:
     with app.app_context(), tenancy.platform():
-        doubt.hold(Held(why))
+        doubt.hold(NothingMayLeave(why))
     shown = browser_of(operator).get("/admin/").text
     assert "復元の確認待ち" in shown
     assert "flask --app wsgi after-restore" in shown
@@ -57,7 +57,7 @@ def test_the_webs_health_names_the_hold_and_a_workers_readiness_fails(
     assert client.get("/healthz").json == {"status": "ok"}
     assert runner.invoke(args=["ready"]).exit_code == 0
     with app.app_context(), tenancy.platform():
-        doubt.hold(Held(Why.TIMELINE))
+        doubt.hold(NothingMayLeave(Why.TIMELINE))
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "hold": "timeline"})
     run = runner.invoke(args=["ready"])

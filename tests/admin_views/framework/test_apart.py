@@ -283,12 +283,12 @@ def test_unique_asks_our_rows_alone(probes, ours, theirs):
 @pytest.mark.parametrize("model", [Campaign, Recipient, SmsAccount, User])
 def test_an_object_of_theirs_in_our_session_is_refused(probes, ours, theirs, model):
     with probes.app_context(), tenancy.tenant(ours.tenant), pytest.raises(NotFound):
-        scoping.stamp([model(tenant_id=theirs.tenant)])
+        scoping.assign_tenant([model(tenant_id=theirs.tenant)])
 
 
 def test_a_new_row_that_points_to_theirs_is_refused(probes, ours, theirs):
     with probes.app_context(), tenancy.tenant(ours.tenant), pytest.raises(ValidationError):
-        scoping.stamp([Campaign(tenant_id=ours.tenant, sms_account=SmsAccount(tenant_id=theirs.tenant))])
+        scoping.assign_tenant([Campaign(tenant_id=ours.tenant, sms_account=SmsAccount(tenant_id=theirs.tenant))])
 
 
 def test_flask_admins_own_filters_are_refused_at_start_up(probes):
