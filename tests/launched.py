@@ -51,8 +51,9 @@ def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable
         settings,
         karaden_api_base=sandbox.karaden_base,
         batch_rows=50,
-        send_timeout_s=2,
-        lease_s=5,
+        # longer than a carrier takes that shares a busy machine
+        send_timeout_s=10,
+        lease_s=20,
         unknown_settle_s=1,
         gateway_settle_s=1,
         absence_gap_s=1,

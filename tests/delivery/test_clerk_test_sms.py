@@ -99,8 +99,9 @@ def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int
     ],
 )
 def test_what_it_came_to_is_told_and_never_tried_again(
-    draft: tuple[int, int, int], sandbox: Sandbox, switch: str, state: str
+    draft: tuple[int, int, int], sandbox: Sandbox, tuned: Tuned, switch: str, state: str
 ) -> None:
+    tuned(send_timeout_s=2)
     sandbox.faults(**{switch: True})
     assert send(draft) == state
     assert len(sandbox.ledger("karaden")) == 1

@@ -46,7 +46,10 @@ def test_a_carrier_that_hangs_does_not_take_the_whole_list_into_the_unknown(
 
 
 @pytest.mark.parametrize("fault", ["error_before", "error_after", "reset_before_body", "reset_after_body", "hang"])
-def test_what_may_have_left_is_unknown_and_not_sent_again(launched: Launched, sandbox: Sandbox, fault: str) -> None:
+def test_what_may_have_left_is_unknown_and_not_sent_again(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned, fault: str
+) -> None:
+    tuned(send_timeout_s=5)
     job = launched(60)
     sandbox.faults(**{fault: {"next": 12}})
     job.send()

@@ -28,7 +28,11 @@ Tuned = Callable[..., None]
 
 @pytest.fixture
 def clock(tuned: Tuned, database: psycopg.Connection, settings: Settings) -> Iterator[Clock]:
-    """Let it be midnight of Monday, 24 November 2036, in Japan, until it is made later."""
+    """Let it be midnight of Monday, 24 November 2036, in Japan, until it is made later.
+
+    Ends are told to the second here, so answers are waited for shortly.
+    """
+    tuned(send_timeout_s=2, lease_s=5)
     with standing_clock(database, settings, "2036-11-24T00:00:00") as standing:
         yield standing
 

@@ -61,7 +61,8 @@ def die(job: Job) -> None:
 
 
 @pytest.mark.parametrize("fault", ["error_after", "reset_after_body", "hang"])
-def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandbox, fault: str) -> None:
+def test_found_at_the_carrier_goes_on_as_sent(launched: Launched, sandbox: Sandbox, tuned: Tuned, fault: str) -> None:
+    tuned(send_timeout_s=5)
     job = launched(30)
     sandbox.faults(**{fault: {"next": 8}})
     job.send()
