@@ -10,7 +10,7 @@ from admin_views.accounts import restore_words
 from admin_views.framework import fields
 from admin_views.framework.access import staff
 from admin_views.framework.model_view import Page, SecureView, expose
-from admin_views.staff.reauthentication import sure
+from admin_views.staff.reauthentication import require_reauthentication
 from app.problems import messages_ja
 from app.setback import account_holds
 from app.setback.account_holds import AccountHold
@@ -26,7 +26,7 @@ class RestoredAccounts(SecureView):
         return False
 
     @expose(f"{_ONE}/", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def account(self, kind: str, account_id: int) -> Page | tuple[str, int]:
         """Show what wasn't asked and what to compare; take a manager's word."""
         found = account_holds.account_of(kind, account_id)

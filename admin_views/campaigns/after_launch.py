@@ -13,7 +13,7 @@ from admin_views.campaigns.frame import ONE, FlowView, Page, one_campaign, ours
 from admin_views.framework import fields
 from admin_views.framework.access import staff
 from admin_views.framework.model_view import expose
-from admin_views.staff.reauthentication import sure
+from admin_views.staff.reauthentication import require_reauthentication
 from app.auth.staff import Role
 from app.campaigns import approval, lifecycle
 from app.delivery import clerk_test_sms, resend
@@ -51,7 +51,7 @@ class CampaignLife(FlowView):
         return self.page("flow/approve.html", campaign, "send", **approval_page.page(campaign))
 
     @expose(f"{ONE}/approve", methods=["POST"])
-    @sure
+    @require_reauthentication
     def approve(self, campaign_id: int) -> Page:
         """Let it go as it was checked; a second press finds it gone."""
         ours(campaign_id)
@@ -115,7 +115,7 @@ class CampaignLife(FlowView):
         return redirect(url_for("flow.status", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/release-restored", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def release_restored(self, campaign_id: int) -> Page:
         """Let a manager end what waits after a restore, once confirmed."""
         ours(campaign_id)
@@ -135,7 +135,7 @@ class CampaignLife(FlowView):
         return redirect(url_for("flow.overview", campaign_id=campaign_id), 303)
 
     @expose(f"{ONE}/trial", methods=["POST"])
-    @sure
+    @require_reauthentication
     def trial(self, campaign_id: int) -> Page:
         """Send one SMS to the number typed, once."""
         ours(campaign_id)
@@ -150,7 +150,7 @@ class CampaignLife(FlowView):
         return redirect(f"{url_for('flow.check', campaign_id=campaign_id)}#trial", 303)
 
     @expose(f"{ONE}/resend", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def resend(self, campaign_id: int) -> Page:
         """Send again to those it didn't reach, once confirmed."""
         if request.method == "GET":
@@ -175,7 +175,7 @@ class CampaignLife(FlowView):
         return self._remind_page(campaign, which, campaign.sms_text, messages_ja(resend.problems(campaign)))
 
     @expose(_WHICH, methods=["POST"])
-    @sure
+    @require_reauthentication
     def send_reminder(self, campaign_id: int, which: str) -> Page:
         """Send a reminder; a second press finds it sent."""
         _asked(campaign_id, which)

@@ -18,7 +18,7 @@ from admin_views.framework.access import staff
 from admin_views.framework.model_view import expose
 from admin_views.lists import columns, uploads
 from admin_views.lists import single_entry as single_entry_page
-from admin_views.staff.reauthentication import sure, sure_file
+from admin_views.staff.reauthentication import require_reauthentication, require_reauthentication_for_file
 from app.campaigns import lifecycle, ordered_checks, preflight, shortening
 from app.config import settings
 from app.exports import status_file
@@ -187,7 +187,7 @@ class CampaignFlow(FlowView):
         return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
 
     @expose(f"{_LIST}/rejects.csv", methods=["POST"])
-    @sure_file
+    @require_reauthentication_for_file
     def rejects(self, campaign_id: int, import_id: int) -> Page:
         """Return the rejected rows as a file to correct and upload again."""
         campaign, row = one_import(campaign_id, import_id)
@@ -278,7 +278,7 @@ class CampaignFlow(FlowView):
         return (page, 409) if request.method == "POST" else page
 
     @expose(f"{ONE}/send/", methods=["POST"])
-    @sure
+    @require_reauthentication
     def launch(self, campaign_id: int) -> Page:
         """Send what was checked. A second press finds it under way and leads to the figures."""
         ours(campaign_id)
@@ -320,7 +320,7 @@ class CampaignFlow(FlowView):
         return self._turn(campaign_id, lifecycle.pause, "送信を一時停止しました。まだ送っていない分は待っています。")
 
     @expose(f"{ONE}/resume", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def resume(self, campaign_id: int) -> Page:
         """Go on sending, once confirmed."""
         if request.method == "GET":
@@ -368,7 +368,7 @@ class CampaignFlow(FlowView):
         )
 
     @expose(f"{ONE}/status.csv", methods=["POST"])
-    @sure_file
+    @require_reauthentication_for_file
     def status_csv(self, campaign_id: int) -> Page:
         """Return the status as CSV or xlsx, streamed; that somebody took it is recorded first."""
         campaign = one_campaign(campaign_id)

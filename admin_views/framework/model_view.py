@@ -298,7 +298,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
         if refused is None and not self._offers(name):
             abort(404)
         if refused is None and self.asks_again and name in _WRITES and request.method == "POST":
-            return reauthentication.ask(self)
+            return reauthentication.ask_password(self)
         return refused
 
     def _offers(self, name: str) -> bool:

@@ -20,7 +20,7 @@ from admin_views.framework.listing import at
 from admin_views.framework.model_view import Form, Page, SecureModelView, Sent, expose
 from admin_views.framework.scoping import as_id, rows
 from admin_views.recipients.table import RecipientView, campaign_name, search_people
-from admin_views.staff.reauthentication import sure, sure_file
+from admin_views.staff.reauthentication import require_reauthentication, require_reauthentication_for_file
 from app import audit
 from app.exports import columns, export_jobs, status_file
 from app.exports.selection import Selection
@@ -147,7 +147,7 @@ class ExportView(SecureModelView[Export]):
         )
 
     @expose("/now", methods=["POST"])
-    @sure_file
+    @require_reauthentication_for_file
     def now(self) -> Page:
         """Stream a file; that somebody took it is recorded first."""
         selection, _ = asked()
@@ -168,7 +168,7 @@ class ExportView(SecureModelView[Export]):
         )
 
     @expose("/make", methods=["POST"])
-    @sure
+    @require_reauthentication
     def make(self) -> Page:
         """Order a file."""
         selection, _ = asked()
@@ -179,7 +179,7 @@ class ExportView(SecureModelView[Export]):
         return redirect(url_for("export.index_view"), 303)
 
     @expose("/daily", methods=["POST"])
-    @sure
+    @require_reauthentication
     def daily(self) -> Page:
         """Have a campaign's file made each morning, or no more."""
         selection, _ = asked()
@@ -195,7 +195,7 @@ class ExportView(SecureModelView[Export]):
         return redirect(url_for("export.new", campaign=selection.campaign_id), 303)
 
     @expose(f"{_ONE}/file", methods=["POST"])
-    @sure_file
+    @require_reauthentication_for_file
     def file(self, export_id: int) -> Page:
         """Hand over a file that is there."""
         row = self.get_one(export_id)

@@ -18,7 +18,7 @@ from admin_views.framework.model_view import expose
 from admin_views.framework.scoping import as_id, rows
 from admin_views.recipients import held_words
 from admin_views.recipients.held_words import Trace
-from admin_views.staff.reauthentication import sure
+from admin_views.staff.reauthentication import require_reauthentication
 from app.auth.staff import Role
 from app.campaigns import rendering as campaign_people
 from app.campaigns import schedule
@@ -102,7 +102,7 @@ class HeldPeople(FlowView):
         return self.confirm(campaign, "status", _question(campaign, verdict, chosen, count))
 
     @expose(f"{ONE}/held/decide", methods=["POST"])
-    @sure
+    @require_reauthentication
     def decide(self, campaign_id: int) -> Page:
         """Decide about those whom the question counted; say about how many somebody else was faster."""
         ours(campaign_id)

@@ -17,7 +17,7 @@ from admin_views.framework.model_view import SecureModelView, expose
 from admin_views.framework.scoping import as_id, managers, rows
 from admin_views.recipients import held_words, person_page
 from admin_views.recipients.held_people import leaving, seen_at
-from admin_views.staff.reauthentication import sure
+from admin_views.staff.reauthentication import require_reauthentication
 from app import audit, tenancy
 from app.auth.staff import Role
 from app.campaigns import rendering
@@ -224,7 +224,7 @@ class RecipientView(SecureModelView[Recipient]):
         )
 
     @expose(f"{_ONE}/reveal", methods=["POST"])
-    @sure
+    @require_reauthentication
     def reveal(self, recipient_id: int) -> BaseResponse | str:
         """Show a number in full, once, on the page that answers; put on record who asked."""
         if staff().role != Role.MANAGER:
@@ -235,7 +235,7 @@ class RecipientView(SecureModelView[Recipient]):
         return self._page(person, national(open_phone(person)))
 
     @expose(f"{_ONE}/unlock", methods=["POST"])
-    @sure
+    @require_reauthentication
     def unlock(self, recipient_id: int) -> BaseResponse:
         """Let a person who is locked out try again."""
         person = self.get_one(recipient_id)
@@ -256,7 +256,7 @@ class RecipientView(SecureModelView[Recipient]):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/revoke", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def revoke(self, recipient_id: int) -> BaseResponse | str:
         """End a person's link for good, once confirmed."""
         person = self.get_one(recipient_id)
@@ -269,7 +269,7 @@ class RecipientView(SecureModelView[Recipient]):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/settle/<how>", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def settle(self, recipient_id: int, how: str) -> BaseResponse | str:
         """Take a manager's word for what became of an SMS that nobody can tell, once confirmed."""
         if staff().role != Role.MANAGER:
@@ -314,7 +314,7 @@ class RecipientView(SecureModelView[Recipient]):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/doubled", methods=["POST"])
-    @sure
+    @require_reauthentication
     def doubled(self, recipient_id: int) -> BaseResponse:
         """Take a manager's word that somebody who got an SMS twice was told."""
         if staff().role != Role.MANAGER:
@@ -327,7 +327,7 @@ class RecipientView(SecureModelView[Recipient]):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/number/<how>", methods=["GET", "POST"])
-    @sure
+    @require_reauthentication
     def number(self, recipient_id: int, how: str) -> BaseResponse | str:
         """Take a manager's word for a person whose number gets no more SMS by itself, once confirmed."""
         if staff().role != Role.MANAGER:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.model_view import SecureView, expose
-from admin_views.staff.reauthentication import sure
+from admin_views.staff.reauthentication import require_reauthentication
 from app import audit
 from app.auth import second_factor, sessions
 from app.auth.staff import Role, factor_required
@@ -76,7 +76,7 @@ class MyselfView(SecureView):
         if request.method == "POST":
             codes = second_factor.switch_on(user, request.form.get("code", ""))
             if codes is not None:
-                sessions.end_all(user.id, but=staff().session_id)
+                sessions.revoke_sessions(user.id, but=staff().session_id)
                 self._record("factor_on")
                 return self.render("office/recovery_codes.html", codes=codes, first=True)
             problem = _WRONG_CODE
@@ -84,7 +84,7 @@ class MyselfView(SecureView):
         return self.render("office/factor.html", offer=offer, picture=picture, problem=problem)
 
     @expose("/factor/begin", methods=["POST"])
-    @sure
+    @require_reauthentication
     def begin_factor(self) -> BaseResponse:
         """Draw a secret."""
         second_factor.offer(_me())
@@ -92,7 +92,7 @@ class MyselfView(SecureView):
         return redirect(url_for("myself.factor"), 303)
 
     @expose("/factor/off", methods=["POST"])
-    @sure
+    @require_reauthentication
     def factor_off(self) -> BaseResponse:
         """Do without a second factor, where the company allows it."""
         user = _me()
@@ -105,7 +105,7 @@ class MyselfView(SecureView):
         return redirect(url_for("myself.index"), 303)
 
     @expose("/factor/codes", methods=["POST"])
-    @sure
+    @require_reauthentication
     def new_codes(self) -> BaseResponse | str:
         """Draw new recovery codes."""
         user = _me()
@@ -131,7 +131,7 @@ class MyselfView(SecureView):
         own = row is not None and row.user_id == staff().id
         if row is None or not (own or _manages()):
             abort(404)
-        if sessions.end(session_id):
+        if sessions.revoke_session(session_id):
             self._record("end_session", row.user_id)
         flash("サインアウトさせました。", "success")
         return redirect(url_for("myself.index" if own else "myself.everybody"), 303)
@@ -139,7 +139,7 @@ class MyselfView(SecureView):
     @expose("/session/end-others", methods=["POST"])
     def end_others(self) -> BaseResponse:
         """End all of one's own sessions but this."""
-        if sessions.end_all(staff().id, but=staff().session_id):
+        if sessions.revoke_sessions(staff().id, but=staff().session_id):
             self._record("end_session")
         flash("ほかの端末のサインインを終了しました。", "success")
         return redirect(url_for("myself.index"), 303)

@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 _Method = Callable[Concatenate[_View, _Given], _Answer]
 
 
-def ask(view: BaseView, *, file: bool = False) -> str | None:
+def ask_password(view: BaseView, *, file: bool = False) -> str | None:
     """Return the page that asks for the password; None when there is nothing to ask, or the answer is right.
 
     `file`: what follows is a download, after which the browser still shows this page.
@@ -45,20 +45,20 @@ def ask(view: BaseView, *, file: bool = False) -> str | None:
     return view.render("office/again.html", sent=sent, problem=problem, field=_FIELD, file=file)
 
 
-def sure(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
+def require_reauthentication(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
     """Let a view's method act upon a POST only for who has just proved who he is. Place it below `expose`."""
     return _guarded(act, file=False)
 
 
-def sure_file(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
-    """Do as `sure` does, where the answer is a file."""
+def require_reauthentication_for_file(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
+    """Do as `require_reauthentication` does, where the answer is a file."""
     return _guarded(act, file=True)
 
 
 def _guarded(act: _Method[_View, _Given, _Answer], *, file: bool) -> _Method[_View, _Given, _Answer | str]:
     @wraps(act)
     def guarded(self: _View, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Answer | str:
-        question = ask(self, file=file) if request.method == "POST" else None
+        question = ask_password(self, file=file) if request.method == "POST" else None
         return act(self, *args, **kwargs) if question is None else question
 
     return guarded

@@ -185,7 +185,7 @@ def _is_ours(target: str) -> bool:
 def logout() -> BaseResponse:
     """End this session."""
     if g.get("staff") is not None:
-        sessions.end(g.staff.session_id)
+        sessions.revoke_session(g.staff.session_id)
         db.session.commit()
     session.clear()
     flash("サインアウトしました。", "success")

@@ -111,10 +111,10 @@ class UserForm(Form):
         if self.password.data:
             set_password(obj, self.password.data, but=staff().session_id if self._is_self() else None)
         elif decides != (obj.role, obj.email, obj.active) and not self._is_self():
-            sessions.end_all(obj.id)
+            sessions.revoke_sessions(obj.id)
         if self._may_forget and self.forget_factor.data:
             second_factor.switch_off(obj)
-            sessions.end_all(obj.id)
+            sessions.revoke_sessions(obj.id)
 
 
 class UserView(SecureModelView[User]):

@@ -114,13 +114,13 @@ def confirmed(session_id: int) -> None:
     db.session.execute(update(StaffSession).where(StaffSession.id == session_id).values(confirmed_at=datetime.now(UTC)))
 
 
-def end(session_id: int) -> bool:
-    """End one session of the scope; say whether it was open. The caller commits."""
+def revoke_session(session_id: int) -> bool:
+    """Revoke one session of the scope; return whether it was open. The caller commits."""
     return _end(StaffSession.id == session_id) > 0
 
 
-def end_all(user_id: int, *, but: int | None = None) -> int:
-    """End a user's sessions, save one; give how many. The caller commits."""
+def revoke_sessions(user_id: int, *, but: int | None = None) -> int:
+    """Revoke a user's sessions, save one; return how many. The caller commits."""
     return _end(and_(StaffSession.user_id == user_id, StaffSession.id != (but or 0)))
 
 

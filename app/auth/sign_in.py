@@ -127,7 +127,7 @@ def set_password(user: User, password: str, *, but: int | None = None) -> None:
     user.failed_logins = 0
     user.locked_until = None
     if user.id:
-        sessions.end_all(user.id, but=but)
+        sessions.revoke_sessions(user.id, but=but)
 
 
 def _welcome(user: User, how: str) -> None:
