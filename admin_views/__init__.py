@@ -1,9 +1,9 @@
 """Door: the back office.
 
-In: clicks of staff, each request in the scope of its user (`auth`), each view open to the roles that `access` names.
-Out: pages in Japanese, and one call of the domain for each act. Can't happen here: another company's row on any surface
-(`base`), a state changed by a GET, a POST without its CSRF token, a phone number shown in full unless it was asked for
-and recorded.
+In: clicks of staff, each request in the scope of its user (`staff.sign_in`), each view open to the roles that
+`framework.access` names. Out: pages in Japanese, and one call of the domain for each act. Can't happen here: another
+company's row on any surface (`framework.scoping`), a state changed by a GET, a POST without its CSRF token, a phone
+number shown in full unless it was asked for and recorded.
 """
 
 from flask import Flask

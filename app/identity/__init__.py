@@ -1,6 +1,7 @@
-"""Identify the person behind a link: what they typed becomes the one form in which answers are compared.
+"""Identify the person behind a link: find their page, check their answers, lock, unlock and revoke.
 
-In: a question's kind and what a person typed or a file held. Out: the normalised answer, or a refusal that says in
-Japanese what to do. Can't happen here: an answer that matches on one day and not on another (the rules are pure and
-read no clock), a guess at an unclear date, or an answer in a log, a message or an exception.
+In: a link's token or a page session, typed answers, a manager's decision. Out: where the person stands (`visit`), a
+verdict on the answers (`check`), a campaign stopped in which far too many fail (`guard`). Can't happen here: a state
+changed by opening a link, more attempts than the campaign allows, a verdict that tells which answer was wrong, or an
+answer in a log. The form in which answers are compared is `app.values.answers`.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, TENANT
+from dev.lint import files
 
 ROOT = Path(__file__).parents[2]
 DOCS = [
@@ -17,7 +18,7 @@ DOCS = [
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
 _PLACE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|md|sh|toml|lua|lock))(?:::([\w.]+))?`")
 _FOLDER = re.compile(
-    r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench|docs|migrations)(?:/\w+)*/?)`"
+    r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench|docs|migrations|typings)(?:/\w+)*/?)`"
 )
 _LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 # several files in one word: `app/auth/{passwords,sign_in}.py`
@@ -26,6 +27,9 @@ _BRACES = re.compile(r"`[\w./-]*\{[\w.-]+(?:,\s*[\w.-]+)+\}[^`]*`")
 _EXAMPLES = {"docs/adr/NNNN-title.md", "conftest.py"}
 # a row of docs/where.md: the term, with what it is of in brackets, and its places
 _ROW = re.compile(r"^\| (?!\*|-|looked for)([^|(]+?)(?: \([^|)]+\))? \| (.+?) \|$", re.MULTILINE)
+
+# words of rooms' docstrings that are columns or states
+_WORDS = {"tenant_id", "served_at", "unknown"}
 
 
 @cache
@@ -95,15 +99,66 @@ def test_the_walkthrough_leads_through_every_door_to_the_status_file() -> None:
     assert [room for room in rooms if not any(name.startswith(f"app/{room}/") for name in places)] == []
 
 
+ROOMS = {path.parent.name for path in (ROOT / "app").glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.ja.md"])
+def test_the_table_of_folders_is_whole(document: str) -> None:
+    named = set(_FOLDER.findall((ROOT / document).read_text("utf-8")))
+    folders = {f"{path.relative_to(ROOT).parts[0]}/" for path in files(ROOT) if path.parent != ROOT} - {"app/", ".ci/"}
+    assert (folders | {f"app/{room}/" for room in ROOMS}) - named == set()
+
+
+def test_the_architecture_names_each_room_of_the_product() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Rooms")[2].partition("## Decisions")[0]
+    files = {path.stem for path in (ROOT / "app").glob("*.py") if not path.stem.startswith("__")}
+    assert {name for name in ROOMS | files if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        path
+        for top in ("app", "admin_views", "public", "callbacks", "jobs", "sandbox", "dev", "bench", "migrations")
+        for path in sorted((ROOT / top).rglob("__init__.py"))
+    ],
+    ids=lambda path: path.parent.name,
+)
+def test_a_room_speaks_of_modules_that_it_has(room: Path) -> None:
+    said = ast.get_docstring(ast.parse(room.read_text("utf-8"))) or ""
+    gone = [
+        name
+        for name in re.findall(r"(?<=`)[a-z_]+(?:\.\w+)*(?=`)", said)
+        if name not in _WORDS and not any(_is_module(folder, name) for folder in (room.parent, ROOT))
+    ]
+    assert gone == []
+
+
+def _is_module(folder: Path, name: str) -> bool:
+    """Return whether `name` is a module or package in a folder, a name of one, or a name of the folder's own."""
+    parts = name.split(".")
+    paths = [folder.joinpath(*parts[:end]) for end in (len(parts), len(parts) - 1) if end]
+    if paths[0].is_dir() or any(path.with_suffix(".py").is_file() for path in paths[:1]):
+        return True
+    owner = paths[1].with_suffix(".py") if len(paths) > 1 else folder / "__init__.py"
+    return owner.is_file() and parts[-1] in names_in(owner)
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def test_what_a_newcomer_looks_for_is_found_by_its_usual_name() -> None:
-    rows = _ROW.findall((ROOT / "docs" / "where.md").read_text("utf-8"))
+    by_name, _, by_another = (ROOT / "docs" / "where.md").read_text("utf-8").partition("| also called |")
+    rows = _ROW.findall(by_name)
     must = {"rate limit", "circuit breaker", "retry schedule", "webhook signature", "link expiry", "reauthentication"}
-    must |= {"Excel reader", "refund", "CSV injection", "row level security"}
+    must |= {"Excel reader", "refund", "CSV injection", "row level security", "logout", "revoke session"}
     assert must <= {term for term, _ in rows}
+    others = _ROW.findall(by_another)
+    assert {"encryption", "idempotency key", "dead letter", "log scrubbing", "session revocation"} <= {
+        term for term, _ in others
+    }
+    assert [term for term, where in others if not _PLACE.findall(where)] == []
     nameless = [
         term
         for term, where in rows
