@@ -21,19 +21,19 @@ def send_one(
     """Claim one person of a held slice, send, record: a commit before and one after the request."""
     lease = SliceLease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=leases.clock() + 60)
     with tenancy.tenant(tenant_id):
-        way = send_context.route(campaign_id)
+        route = send_context.route(campaign_id)
         with leases.holding(lease) as connection:
             [claim] = claims.claim(
                 connection,
                 lease,
-                account_id=way.account.id,
-                contract_id=way.account.contract_id,
-                validity=way.validity,
+                account_id=route.account.id,
+                contract_id=route.account.contract_id,
+                validity=route.validity,
                 after_id=recipient_id - 1,
                 limit=1,
             )
-        outcome = way.account.provider.outcome(
-            perform(send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1)))
+        outcome = route.account.provider.outcome(
+            perform(send_context.request(route, claim, datetime.now(UTC) + timedelta(hours=1)))
         )
         with leases.holding(lease) as connection:
             claims.record(connection, lease, [Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC))])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, PaymentProvider
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "payment-providers-table.md"
@@ -105,7 +105,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _abilities() -> list[list[str]]:
     """Ask each adapter what it would do with a charge."""
-    account = PaymentAccount("https://provider.example", {}, {})
+    account = PaymentAccess("https://provider.example", {}, {})
     paid = Charge("id", "reference", ChargeStatus.PAID, 1_000, "jpy", payment_id="payment")
     opened, waiting = replace(paid, status=ChargeStatus.OPEN), replace(paid, status=ChargeStatus.PENDING)
     questions: dict[str, Callable[[PaymentProvider], object]] = {

@@ -1,7 +1,7 @@
 """Filters of lists, in an address that says what they filter (`?campaign=12&sms=undelivered&from=2026-11-01`).
 
-A filter checks each row; one that an index serves may lead the walk instead (`keyset_pagination.Way`), or bound the ids
-that it passes.
+A filter checks each row; one that an index serves may lead the walk instead (`keyset_pagination.ListIndex`), or bound
+the ids that it passes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import InstrumentedAttribute, Query
 
 from admin_views.framework.display import from_jst
-from admin_views.framework.keyset_pagination import Condition, Key, Way, column_of
+from admin_views.framework.keyset_pagination import Condition, Key, ListIndex, column_of
 from admin_views.framework.scoping import M, as_id, rows
 from app.models import Slice
 from app.states.vocabulary import SmsState, Track
@@ -54,7 +54,7 @@ class Filter(BaseSQLAFilter, Generic[V]):
         """Return the condition on a row."""
         raise NotImplementedError
 
-    def way(self, value: V) -> Way | None:
+    def index(self, value: V) -> ListIndex | None:
         """Return the walk along the index that serves this value, None where none does."""
         del value
         return None
@@ -107,12 +107,12 @@ class Choice(Filter[str]):
         """Compare."""
         return column_of(entity, self.column.key) == self.clean(value)
 
-    def way(self, value: str) -> Way | None:
+    def index(self, value: str) -> ListIndex | None:
         """Walk the column's rows of this value by their ids."""
         if self.rank is None or value in self._unserved:
             return None
         model = self.column.class_
-        return Way((model.id,), (self.check(model, value),))
+        return ListIndex((model.id,), (self.check(model, value),))
 
 
 class RowChoice(Choice):
@@ -154,13 +154,13 @@ class SmsChoice(Choice):
     _OPEN = frozenset({SmsState.QUEUED, SmsState.SENDING})
     _TIMES: Mapping[str, str] = {SmsState.UNDELIVERED: "undelivered_at", SmsState.UNKNOWN: "unknown_at"}
 
-    def way(self, value: str) -> Way | None:
+    def index(self, value: str) -> ListIndex | None:
         """Walk those who ever stood in the state."""
         if value not in self._TIMES:
             return None
         model = self.column.class_
         ever = getattr(model, self._TIMES[value]).is_not(None)
-        return Way((model.id,), (ever, self.check(model, value)), dear=True)
+        return ListIndex((model.id,), (ever, self.check(model, value)), dear=True)
 
     def bounds(self, value: str) -> Bounds | None:
         """Look at the slices that aren't done."""
@@ -176,7 +176,7 @@ class Days(Filter[tuple[str, str]]):
     kind = "days"
     rank = 1
 
-    def __init__(self, column: Key, label: str, along: Callable[[], Way] | None = None) -> None:
+    def __init__(self, column: Key, label: str, along: Callable[[], ListIndex] | None = None) -> None:
         super().__init__(column, label)
         self.param = "days"
         self._along = along
@@ -196,11 +196,11 @@ class Days(Filter[tuple[str, str]]):
         """Compare."""
         return _between(column_of(entity, self.column.key), value)
 
-    def way(self, value: tuple[str, str]) -> Way:
+    def index(self, value: tuple[str, str]) -> ListIndex:
         """Walk by time: the rows then stand in its order."""
         model = self.column.class_
-        way = self._along() if self._along else Way((self.column, model.id))
-        return way.within(_between(way.keys[0], value))
+        index = self._along() if self._along else ListIndex((self.column, model.id))
+        return index.within(_between(index.keys[0], value))
 
 
 def _ends(found: Query[M], first: InstrumentedAttribute[int | None], last: InstrumentedAttribute[int | None]) -> Bounds:

@@ -1,7 +1,7 @@
 """How a list of any length is read: along one index, from a row on or back to one, never by counting rows off.
 
-In: a scope's query, the way to walk it, what else its rows must be, and where to begin. Out: a page of rows, the places
-where the pages beside it begin, and a count that stops where it would cost. Can't happen here: a page that slips
+In: a scope's query, the index to walk it by, what else its rows must be, and where to begin. Out: a page of rows, the
+places where the pages beside it begin, and a count that stops where it would cost. Can't happen here: a page that slips
 because rows were added or moved meanwhile, a walk past more than `WALKED_TO` rows, a cursor that ends in an error.
 """
 
@@ -17,7 +17,7 @@ from admin_views.framework.scoping import M, as_id
 from app.extensions import db
 
 COUNTED_TO = 10_000
-# the same along a way whose rows have to be visited to be counted
+# the same along an index whose rows have to be visited to be counted
 COUNTED_DEARLY_TO = 1_000
 # rows that one page may pass over that don't answer to its filters; more are looked at on the next one
 WALKED_TO = 50_000
@@ -35,7 +35,7 @@ Check = Callable[[object], Condition]
 Cursor = tuple[datetime | str | int, ...]
 
 _Walk = Query[Any]
-"""Rows with their keys after them: how many, the way says."""
+"""Rows with their keys after them: how many, the index says."""
 
 
 class BadCursor(ValueError):  # noqa: N818 - it names what was found
@@ -43,7 +43,7 @@ class BadCursor(ValueError):  # noqa: N818 - it names what was found
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ListIndex:
     """How a list is walked. An index serves `keys`, the last of which is unique, and `conditions`, in this order.
 
     `join` leads from the list's table to that of the keys where it is another one. `dear` says that the index alone
@@ -56,8 +56,8 @@ class Way:
     dear: bool = False
     join: Callable[[_Walk], _Walk] | None = None
 
-    def within(self, *conditions: Condition) -> "Way":
-        """Narrow the way further by what its index can check."""
+    def within(self, *conditions: Condition) -> "ListIndex":
+        """Narrow the index further by what it can check itself."""
         return replace(self, conditions=(*self.conditions, *conditions))
 
 
@@ -93,11 +93,11 @@ class Listing(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[M]):
-    """One reading: the scope's query of a table, the way, what else must be true, which related rows are shown."""
+    """One reading: the scope's query of a table, the index, what else must be true, which related rows are shown."""
 
     query: Query[M]
     model: type[M]
-    way: Way
+    index: ListIndex
     checks: Sequence[Check] = ()
     beside: Sequence[str] = ()
 
@@ -119,12 +119,12 @@ def read(reading: Reading[M], place: Place, size: int) -> Listing[M]:
 
 
 def _page(reading: Reading[M], place: Place, size: int) -> Listing[M]:
-    way = reading.way
+    index = reading.index
     written = place.before if place.backwards else place.after
-    steps = _Steps(way, _decode(written, way) if written else None, place.backwards)
+    steps = _Steps(index, _decode(written, index) if written else None, place.backwards)
     found = _found(reading, steps, size + 1)
     rows, more, walked = found[:size], len(found) > size, False
-    near, far = (_cursor(rows[0][1:], way), _cursor(rows[-1][1:], way)) if rows else (written, "")
+    near, far = (_cursor(rows[0][1:], index), _cursor(rows[-1][1:], index)) if rows else (written, "")
     if reading.checks and not more:
         edge, walked = _edge(reading, steps)
         more, far = walked, edge if walked else far
@@ -138,26 +138,26 @@ def _page(reading: Reading[M], place: Place, size: int) -> Listing[M]:
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """A way from a start on, in one direction."""
+    """A walk from a start on, in one direction."""
 
-    way: Way
+    index: ListIndex
     start: Cursor | None
     backwards: bool
 
     def query(self, query: Query[M]) -> _Walk:
         """Return the rows with their keys, in this order."""
-        way = self.way
-        found = query.add_columns(*[key.label(f"key{n}") for n, key in enumerate(way.keys)])
-        found = (way.join(found) if way.join else found).filter(*way.conditions)
+        index = self.index
+        found = query.add_columns(*[key.label(f"key{n}") for n, key in enumerate(index.keys)])
+        found = (index.join(found) if index.join else found).filter(*index.conditions)
         if self.start is not None:
-            keys = tuple_(*way.keys)
+            keys = tuple_(*index.keys)
             found = found.filter(keys < tuple_(*self.start) if self.falling else keys > tuple_(*self.start))
-        return found.order_by(*self.ordered(way.keys))
+        return found.order_by(*self.ordered(index.keys))
 
     @property
     def falling(self) -> bool:
         """Return whether the keys get smaller."""
-        return self.way.descending != self.backwards
+        return self.index.descending != self.backwards
 
     def ordered(self, keys: Iterable[Key | ColumnElement[object]]) -> list[UnaryExpression[object]]:
         """Return the order."""
@@ -171,7 +171,7 @@ def _found(reading: Reading[M], steps: _Steps, limit: int) -> list[Row[M, *tuple
         return list(steps.query(reading.query).options(*beside).limit(limit))
     walked = steps.query(reading.query).limit(WALKED_TO).subquery()
     entity = aliased(model, walked)
-    keys = [walked.c[f"key{n}"] for n in range(len(steps.way.keys))]
+    keys = [walked.c[f"key{n}"] for n in range(len(steps.index.keys))]
     answering = db.session.query(entity, *keys).filter(*[check(entity) for check in reading.checks])
     beside = [selectinload(getattr(entity, name)) for name in names]
     return list(answering.options(*beside).order_by(*steps.ordered(keys)).limit(limit))
@@ -179,18 +179,18 @@ def _found(reading: Reading[M], steps: _Steps, limit: int) -> list[Row[M, *tuple
 
 def _edge(reading: Reading[M], steps: _Steps) -> tuple[str, bool]:
     """Return the last row that one page may walk to, and say whether there are rows behind it."""
-    query = steps.query(reading.query).with_entities(*steps.way.keys)
+    query = steps.query(reading.query).with_entities(*steps.index.keys)
     keys = query.offset(WALKED_TO - 1).limit(2).all()
-    return (_cursor(keys[0], steps.way) if keys else ""), len(keys) > 1
+    return (_cursor(keys[0], steps.index) if keys else ""), len(keys) > 1
 
 
 def _count(reading: Reading[M]) -> tuple[int, bool]:
-    """Count what answers among the first rows of the way; say whether those are all."""
-    steps = _Steps(reading.way, None, backwards=False)
-    most = COUNTED_DEARLY_TO if reading.way.dear else COUNTED_TO
+    """Count what answers among the first rows of the index; say whether those are all."""
+    steps = _Steps(reading.index, None, backwards=False)
+    most = COUNTED_DEARLY_TO if reading.index.dear else COUNTED_TO
     query = steps.query(reading.query).limit(most + 1)
     if not reading.checks:
-        rows = query.with_entities(reading.way.keys[-1]).subquery()
+        rows = query.with_entities(reading.index.keys[-1]).subquery()
         found = int(db.session.query(func.count()).select_from(rows).scalar() or 0)
         return min(found, most), found <= most
     walked = query.subquery()
@@ -200,10 +200,10 @@ def _count(reading: Reading[M]) -> tuple[int, bool]:
     return int(found), passed <= most
 
 
-def _cursor(values: Sequence[object], way: Way) -> str:
+def _cursor(values: Sequence[object], index: ListIndex) -> str:
     """Write a row's keys for an address: the id, then what stands before it."""
     *rest, last = values
-    return ".".join([str(last), *[_written(value) for value in rest]]) if len(way.keys) > 1 else str(last)
+    return ".".join([str(last), *[_written(value) for value in rest]]) if len(index.keys) > 1 else str(last)
 
 
 def _written(value: object) -> str:
@@ -212,12 +212,12 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _decode(written: str, way: Way) -> Cursor:
+def _decode(written: str, index: ListIndex) -> Cursor:
     row, _, rest = written.partition(".")
     number = as_id(row)
     if number is None:
         raise BadCursor(written)
-    return (number,) if len(way.keys) == 1 else (_read(rest, way.keys[0].type.python_type), number)
+    return (number,) if len(index.keys) == 1 else (_read(rest, index.keys[0].type.python_type), number)
 
 
 def _read(written: str, kind: type[object]) -> datetime | str:

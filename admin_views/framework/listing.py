@@ -1,6 +1,6 @@
-"""Ask the database for a list of the back office: the way to walk and what is checked on it; and its columns.
+"""Ask the database for a list of the back office: the index to walk and what is checked on it; and its columns.
 
-Precedence of ways: the rows that a search found, the order that was asked for, the filter that an index narrows most
+Precedence of indexes: the rows that a search found, the order that was asked for, the filter that an index narrows most
 by, the newest rows first. All other filters are checked along the way, within the ids that they can have.
 """
 
@@ -19,10 +19,10 @@ from admin_views.framework.keyset_pagination import (
     Check,
     Condition,
     Key,
+    ListIndex,
     Listing,
     Place,
     Reading,
-    Way,
     column_of,
     read,
 )
@@ -47,16 +47,16 @@ def show(reading: Reading[M], size: int) -> Listing[M]:
 
 
 def plan(
-    key: InstrumentedAttribute[int], ids: Sequence[int] | None, order: Way | None, usual: Way, asked: Asked
-) -> tuple[Way, list[Check]]:
-    """Choose the way and what is checked on it.
+    key: InstrumentedAttribute[int], ids: Sequence[int] | None, order: ListIndex | None, usual: ListIndex, asked: Asked
+) -> tuple[ListIndex, list[Check]]:
+    """Choose the index and what is checked on it.
 
     `key` holds the rows' ids; `ids` are the rows that a search found, None without a search;
     `order` is the one asked for, `usual` the list's own.
     """
     if ids is not None:
         order = (order or usual).within(key.in_(ids))
-    leader, way = _lead(usual, asked) if order is None else (None, order)
+    leader, index = _lead(usual, asked) if order is None else (None, order)
     checks: list[Check] = []
     for item, value in asked:
         if item is leader:
@@ -64,13 +64,15 @@ def plan(
         checks.append(_check(item, value))
         bounds = item.bounds(value)
         if bounds is not None:
-            way = way.within(key.between(*bounds))
-    return way, checks
+            index = index.within(key.between(*bounds))
+    return index, checks
 
 
-def _lead(usual: Way, asked: Asked) -> tuple[Filter[Any] | None, Way]:
-    ways = [(item.rank, n, item, way) for n, (item, value) in enumerate(asked) if (way := item.way(value)) is not None]
-    ranked = sorted((rank, n, item, way) for rank, n, item, way in ways if rank is not None)
+def _lead(usual: ListIndex, asked: Asked) -> tuple[Filter[Any] | None, ListIndex]:
+    indexes = [
+        (item.rank, n, item, index) for n, (item, value) in enumerate(asked) if (index := item.index(value)) is not None
+    ]
+    ranked = sorted((rank, n, item, index) for rank, n, item, index in indexes if rank is not None)
     return (ranked[0][2], ranked[0][3]) if ranked else (None, usual)
 
 

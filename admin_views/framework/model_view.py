@@ -230,20 +230,22 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
         asked = [(offered[index], value) for index, _label, value in filters or []]
         order = None
         if sort_column is not None:
-            order = keyset_pagination.Way((getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc))
+            order = keyset_pagination.ListIndex(
+                (getattr(self.model, sort_column), self.model.id), descending=bool(sort_desc)
+            )
         search = search if self._search_supported else None
         ids = self.search_ids(search) if search else None
-        way, checks = listing.plan(self.model.id, ids, order, self.usual_way(), asked)
+        index, checks = listing.plan(self.model.id, ids, order, self.usual_index(), asked)
         if search and ids is None:
             checks.append(listing.containing(self._search_fields_of_model(), search))
         beside = [pair[0] for pair in self._list_columns if pair[0] in inspect(self.model).relationships]
-        reading = keyset_pagination.Reading(self.get_query(), self.model, way, checks, [*beside, *self.read_beside])
+        reading = keyset_pagination.Reading(self.get_query(), self.model, index, checks, [*beside, *self.read_beside])
         found = listing.show(reading, page_size or keyset_pagination.COUNTED_TO)
         return found.count, found.rows
 
-    def usual_way(self) -> keyset_pagination.Way:
+    def usual_index(self) -> keyset_pagination.ListIndex:
         """Return the order in which a list stands when nothing else is asked for: the newest rows first."""
-        return keyset_pagination.Way((self.model.id,))
+        return keyset_pagination.ListIndex((self.model.id,))
 
     def search_ids(self, search: str) -> list[int] | None:
         """Return the rows that an index finds by a text, None where the columns themselves are to be looked through."""

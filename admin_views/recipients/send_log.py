@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from admin_views.framework import display
 from admin_views.framework.filters import Choice, Days, RowChoice, states_of
-from admin_views.framework.keyset_pagination import Way
+from admin_views.framework.keyset_pagination import ListIndex
 from admin_views.framework.model_view import SecureModelView
 from admin_views.recipients.table import campaign_name, latest_campaigns
 from app.models import SendLog
@@ -58,6 +58,6 @@ class SendLogView(SecureModelView[SendLog]):
     def __init__(self) -> None:
         super().__init__(SendLog, "送信ログ", endpoint="send_log")
 
-    def usual_way(self) -> Way:
+    def usual_index(self) -> ListIndex:
         """Walk by time: no index holds a company's attempts by their ids."""
-        return Way((SendLog.started_at, SendLog.id))
+        return ListIndex((SendLog.started_at, SendLog.id))

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin_views.framework import display
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.filters import Choice, Days, RowChoice, SmsChoice, states_of
-from admin_views.framework.keyset_pagination import Way
+from admin_views.framework.keyset_pagination import ListIndex
 from admin_views.framework.model_view import SecureModelView, expose
 from admin_views.framework.scoping import as_id, managers, rows
 from admin_views.recipients import held_words, person_page
@@ -69,11 +69,13 @@ def open_phone(recipient: Recipient) -> str:
     return rendering.open_phone(recipient.tenant_id, recipient.id, recipient.phone_sealed)
 
 
-def _along_attempts() -> Way:
+def _along_attempts() -> ListIndex:
     """Walk people by the time of their last attempt: the attempts' index holds it, no index of people does."""
     latest = (SendLog.recipient_id == Recipient.id) & (SendLog.attempt == Recipient.sms_attempt)
     mine = SendLog.tenant_id == tenancy.current().tenant_id
-    return Way((SendLog.started_at, SendLog.id), (mine,), dear=True, join=lambda query: query.join(SendLog, latest))
+    return ListIndex(
+        (SendLog.started_at, SendLog.id), (mine,), dear=True, join=lambda query: query.join(SendLog, latest)
+    )
 
 
 def search_people(search: str) -> list[int]:

@@ -48,9 +48,9 @@ def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
     return opened
 
 
-def for_sms(row: SmsAccount) -> sms.SmsAccount:
+def for_sms(row: SmsAccount) -> sms.SmsAccess:
     """Open an SMS account for its adapter. Raises Unusable."""
-    return sms.SmsAccount(
+    return sms.SmsAccess(
         settings().api_base(row.provider),
         _texts(row.settings),
         _required(row),
@@ -81,9 +81,9 @@ def _witness_place(row: SmsAccount) -> Place:
     return Place(row.tenant_id, "sms_account", "witness_phone_sealed", row.id)
 
 
-def for_payment(row: PaymentAccount) -> payments.PaymentAccount:
+def for_payment(row: PaymentAccount) -> payments.PaymentAccess:
     """Open a payment account for its adapter. Raises Unusable."""
-    return payments.PaymentAccount(
+    return payments.PaymentAccess(
         settings().api_base(row.provider),
         _texts(row.settings),
         _required(row),

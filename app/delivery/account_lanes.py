@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from app.delivery.claims import Claim
-from app.delivery.slice_run import Turn
+from app.delivery.slice_run import SliceRun
 from app.providers.curl import MAX_CONNECTIONS
 from app.providers.http import Request
 
@@ -29,7 +29,7 @@ _PATIENCE_S = 20.0
 class Lane:
     """A turn's people on their way to the provider: `put` on the database's side, taken on the provider's."""
 
-    def __init__(self, turn: Turn, account_id: int) -> None:
+    def __init__(self, turn: SliceRun, account_id: int) -> None:
         self.turn = turn
         self.account_id = account_id
         self.waiting: deque[Claim] = deque()

@@ -34,7 +34,7 @@ class Account:
 
     id: int
     provider: base.SmsProvider
-    opened: base.SmsAccount
+    opened: base.SmsAccess
     rate_per_s: int | None
     contract: Contract | None = None
 
@@ -65,28 +65,28 @@ def answer_time() -> timedelta:
     return timedelta(seconds=settings().send_timeout_s)
 
 
-def opens_at(way: Route, at: datetime) -> datetime | None:
+def opens_at(route: Route, at: datetime) -> datetime | None:
     """Return when a request for an SMS of this campaign may start, `at` or later.
 
     None: never again, because the deadline is over by then or the link: an SMS with a dead link is worse than none.
     """
-    opening = way.policy.next_opening(at)
+    opening = route.policy.next_opening(at)
     while opening is not None:
-        if links.expiry(way.validity, opening) <= opening + answer_time():
+        if links.expiry(route.validity, opening) <= opening + answer_time():
             return None
-        if closes_at(way, opening) is not None:
+        if closes_at(route, opening) is not None:
             return opening
-        opening = way.policy.next_opening(way.policy.ends_at(opening) or opening)
+        opening = route.policy.next_opening(route.policy.ends_at(opening) or opening)
     return None
 
 
-def closes_at(way: Route, at: datetime) -> datetime | None:
+def closes_at(route: Route, at: datetime) -> datetime | None:
     """Return until when an SMS that is asked for at `at` may arrive: the hours end, or the link does.
 
     None: it may not, or the answer could come after that.
     """
-    closes = ends_at(way.policy, at)
-    until = way.validity["link_until"]
+    closes = ends_at(route.policy, at)
+    until = route.validity["link_until"]
     if closes is None or not isinstance(until, datetime):
         return closes
     return min(closes, until) if at + answer_time() < until else None
@@ -140,26 +140,26 @@ def _opened(row: SmsAccount) -> Account:
     return Account(row.id, PROVIDERS[row.provider], for_sms(row), row.rate_per_s)
 
 
-def request(way: Route, claim: Claim, closes: datetime) -> Request:
+def request(route: Route, claim: Claim, closes: datetime) -> Request:
     """Write the request of one message. Raises Unsendable, CannotOpen.
 
     It may arrive until `closes`, or until its link ends where that is earlier.
 
     The check before the launch rendered every row; what it would have refused is refused here too, and never split.
     """
-    fields = rendering.open_fields(way.tenant_id, claim.recipient_id, claim.fields_sealed)
+    fields = rendering.open_fields(route.tenant_id, claim.recipient_id, claim.fields_sealed)
     link = links.address(claim.recipient_id, claim.generation, claim.secret)
     try:
-        words = way.sms_text if claim.sms_text is None else claim.sms_text
-        body = rendering.sms_text(words, way.company, fields, link)
+        words = route.sms_text if claim.sms_text is None else claim.sms_text
+        body = rendering.sms_text(words, route.company, fields, link)
     except MissingField:
         raise Unsendable("missing_field") from None
     if units(body) > LIMIT:
         raise Unsendable("too_long")
-    to = rendering.open_phone(way.tenant_id, claim.recipient_id, claim.phone_sealed)
+    to = rendering.open_phone(route.tenant_id, claim.recipient_id, claim.phone_sealed)
     until = min(closes, claim.link_expires_at or closes)
     message = base.SmsMessage(to, body, claim.reference, until)
     try:
-        return way.account.provider.send(way.account.opened, message)
+        return route.account.provider.send(route.account.opened, message)
     except ValueError:
         raise Unsendable("bad_number") from None

@@ -43,10 +43,10 @@ _DOUBT_S = 10.0
 _log = structlog.get_logger()
 
 
-def give_back(lease: SliceLease, way: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
+def give_back(lease: SliceLease, route: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
     """Hand the lease back: until the next opening, `after` or later; whom none awaits any more has expired."""
     now = datetime.now(UTC)
-    opens_at = send_context.opens_at(way, max(now, after or now))
+    opens_at = send_context.opens_at(route, max(now, after or now))
     if opens_at is None:
         with leases.holding(lease) as connection:
             claims.expire(connection, lease)
@@ -56,34 +56,34 @@ def give_back(lease: SliceLease, way: Route, *, pause_s: float = 0.0, after: dat
         leases.put_off(lease.campaign_id, not_before=not_before)
 
 
-class Turn:
+class SliceRun:
     """One turn. No request starts whose answer could come at `closes_at` or later, nor once `halted` says so.
 
     `batch` are the people claimed last. `lost`: another worker has the slice, and nothing more may be written.
     `failed`: something went wrong with it; what is under way is awaited and recorded, and nothing more leaves.
     """
 
-    def __init__(self, lease: SliceLease, way: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
+    def __init__(self, lease: SliceLease, route: Route, closes_at: datetime, halted: Callable[[], bool]) -> None:
         """Begin; the slice's tenant's scope must be open."""
         self.lease = lease
         self.batch: list[Claim] = []
         self.lost = False
         self.failed = False
         self._read_out = False
-        self._way = way
+        self._route = route
         self._closes_at = closes_at
         # a day's cap is the day's own: where hours go on at midnight, a turn doesn't
-        day_ends = way.policy.closes_at(datetime.now(UTC)) or closes_at
+        day_ends = route.policy.closes_at(datetime.now(UTC)) or closes_at
         self._starts_until = min(closes_at - send_context.answer_time(), day_ends).timestamp()
         self._halted = halted
         self._claims_until = time.monotonic() + _TURN_S
-        rate = way.account.rate_per_s
-        self._pace = Pace(way.account.id, rate) if rate else None
+        rate = route.account.rate_per_s
+        self._pace = Pace(route.account.id, rate) if rate else None
         # what is claimed at the turn's end has to be sent at the account's rate yet
         self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
-        self._breaker = Breaker(way.account.id)
+        self._breaker = Breaker(route.account.id)
         self._cursor = lease.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
@@ -132,7 +132,7 @@ class Turn:
     def request(self, claim: Claim) -> Request | None:
         """Write a claim's request; None when there is none, and why is its result."""
         try:
-            return send_context.request(self._way, claim, self._closes_at)
+            return send_context.request(self._route, claim, self._closes_at)
         except Unsendable as fault:
             outcome = Outcome(OutcomeKind.REFUSED, str(fault))
         except CannotOpen as fault:
@@ -170,7 +170,7 @@ class Turn:
 
     def answered(self, claim: Claim, answer: Answer) -> None:
         """Take the answer to a request that left, or failed to."""
-        outcome = self._way.account.provider.outcome(answer)
+        outcome = self._route.account.provider.outcome(answer)
         if references.mismatch(claim.reference, outcome.references):
             # an answer to another request: whether this one got in is not known
             _log.error("provider answered for another message", recipient_id=claim.recipient_id)
@@ -248,19 +248,19 @@ class Turn:
             say(
                 "slice paused: provider rejects all requests",
                 slice_id=self.lease.slice_id,
-                sms_account_id=self._way.account.id,
+                sms_account_id=self._route.account.id,
                 account_fault=self._breaker.account_fault,
             )
         if self._after is not None and self._cap_left():
             self._after = None  # some of those that filled the cap never left
         fault_s = FAULT_PAUSE_S if failed or self._closed_people or self._outside_away else 0.0
         pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
-        give_back(self.lease, self._way, pause_s=pause_s, after=self._after)
+        give_back(self.lease, self._route, pause_s=pause_s, after=self._after)
 
     def _cap_left(self) -> int:
         """Return how many more the company may send today; only where it has a cap."""
         with leases.holding(self.lease) as connection:
-            return daily_cap.left(connection, self.lease.tenant_id, self._way.daily_cap or 0)
+            return daily_cap.left(connection, self.lease.tenant_id, self._route.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
         """Claim people, unless the database was set back. Nothing leaves that can't be told outside."""
@@ -284,20 +284,20 @@ class Turn:
         if not self.lease.may_send:
             return []
         limit = 1 if self._breaker.trying else self._claim_rows
-        if self._way.daily_cap is not None:
-            limit = min(limit, daily_cap.left(connection, self.lease.tenant_id, self._way.daily_cap))
+        if self._route.daily_cap is not None:
+            limit = min(limit, daily_cap.left(connection, self.lease.tenant_id, self._route.daily_cap))
             if not limit:
                 self._after = daily_cap.tomorrow(datetime.now(UTC))
-                _log.warning("daily cap reached", daily_cap=self._way.daily_cap)
+                _log.warning("daily cap reached", daily_cap=self._route.daily_cap)
                 return []
         # to show whose fault a refusal was, another message goes, of another campaign if need be
-        others = self._breaker.doubted and others_wait(connection, self._way.account.id)
+        others = self._breaker.doubted and others_wait(connection, self._route.account.id)
         taken = claims.claim(
             connection,
             self.lease,
-            account_id=self._way.account.id,
-            contract_id=self._way.account.contract_id,
-            validity=self._way.validity,
+            account_id=self._route.account.id,
+            contract_id=self._route.account.contract_id,
+            validity=self._route.validity,
             after_id=self._cursor,
             limit=limit,
             trial=self._breaker.trying,

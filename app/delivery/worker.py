@@ -27,7 +27,7 @@ from app.delivery import leases, send_context, shutdown
 from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes
 from app.delivery.claims import Claim
 from app.delivery.leases import LeaseLost, SliceLease
-from app.delivery.slice_run import FAULT_PAUSE_S, RECORD_S, Turn, give_back
+from app.delivery.slice_run import FAULT_PAUSE_S, RECORD_S, SliceRun, give_back
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request
 from app.tenancy import time_limits
@@ -202,10 +202,10 @@ class _Shift:
         """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
         with tenancy.tenant(lease.tenant_id):
             try:
-                way = send_context.route(lease.campaign_id)
-                closes_at = send_context.closes_at(way, datetime.now(UTC))
+                route = send_context.route(lease.campaign_id)
+                closes_at = send_context.closes_at(route, datetime.now(UTC))
                 if closes_at is None:
-                    give_back(lease, way)
+                    give_back(lease, route)
                     return
             except (Unusable, CannotOpen) as fault:
                 _log.error("slice put off: account or send window unusable", slice_id=lease.slice_id, reason=str(fault))
@@ -215,7 +215,7 @@ class _Shift:
             except LeaseLost:
                 _log.warning(_LOST, slice_id=lease.slice_id)
                 return
-            self._lanes.add(Lane(Turn(lease, way, closes_at, self._halted), way.account.id))
+            self._lanes.add(Lane(SliceRun(lease, route, closes_at, self._halted), route.account.id))
 
     def _let(self, lane: Lane, act: Callable[[], object]) -> bool:
         """Let a turn read or write, unless another worker has its slice; return whether that is done with.

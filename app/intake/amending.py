@@ -62,15 +62,15 @@ class _Standing:
     fields: Mapping[str, str] = field(repr=False)
     row_digest: bytes
     header: tuple[str, ...]
-    way: entry.Way
+    context: entry.ImportContext
 
 
 def kept(campaign: Campaign, recipient_id: int) -> Kept:
     """Return a row that was taken, to be corrected. Raises Refused."""
     standing = _standing(campaign, recipient_id)
-    mapping = standing.way.mapping
+    mapping = standing.context.mapping
     unseen = {name for name in (mapping.phone, *mapping.answers) if name and name not in standing.fields}
-    needed = {standing.way.rules.header[place] for place in standing.way.rules.needed} - unseen
+    needed = {standing.context.rules.header[place] for place in standing.context.rules.needed} - unseen
     if not standing.reference:
         needed.discard(mapping.reference or "")
     cells = {name: standing.fields.get(name, "") for name in standing.header}
@@ -86,22 +86,22 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
     """
     campaign = db.session.get_one(Campaign, campaign_id)
     standing = _standing(campaign, recipient_id)
-    way, places, cells = _as_typed(campaign, standing, typed)
+    context, places, cells = _as_typed(campaign, standing, typed)
     db.session.rollback()
-    checked = entry.check(way, standing.sheet_row, cells)
+    checked = entry.check(context, standing.sheet_row, cells)
     with tenancy.transaction() as connection:
-        entry.lock(connection, way)
-        _write(connection, standing, way, checked, places)
+        entry.lock(connection, context)
+        _write(connection, standing, context, checked, places)
         excluded.list_changed(connection, campaign_id)
         duplicates.recount_same_number(connection, campaign_id)
         detail = {"row": standing.sheet_row}
         target = f"import:{standing.import_id}"
         audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)
-        told = [fault.problem.message_ja for fault in checked.faults] + entry.twice(connection, way, checked.phone)
+        told = [fault.problem.message_ja for fault in checked.faults] + entry.twice(connection, context, checked.phone)
         told += duplicates.same_person(
-            connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
+            connection, context.tenant_id, campaign_id, vault.phone_index(context.tenant_id, checked.phone)
         )
-    ordered_checks.enqueue(way.tenant_id, campaign_id)
+    ordered_checks.enqueue(context.tenant_id, campaign_id)
     return tuple(told)
 
 
@@ -116,9 +116,9 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
     upload = db.session.get(Import, person.import_id) if person.import_id is not None else None
     if upload is None or upload.mapping is None or person.sheet_row is None:
         raise Refused(_NO_LIST())
-    way = correction.way_of(upload)
+    context = correction.context_of(upload)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
-    shown = {way.mapping.phone, *way.mapping.answers, *fields}
+    shown = {context.mapping.phone, *context.mapping.answers, *fields}
     return _Standing(
         person.id,
         upload.id,
@@ -128,18 +128,18 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
         fields,
         bytes(person.row_digest),
         tuple(name for name in upload.header if name in shown and name not in OUR_COLUMNS),
-        way,
+        context,
     )
 
 
 def _as_typed(
     campaign: Campaign, standing: _Standing, typed: Mapping[str, str]
-) -> tuple[entry.Way, list[int], list[str]]:
+) -> tuple[entry.ImportContext, list[int], list[str]]:
     """Return what the row is checked by, the places of the answers that are checked with it, and its cells.
 
     Answers that stay as they are can't be checked once more: they are digests.
     """
-    mapping = standing.way.mapping
+    mapping = standing.context.mapping
     said = {name: typed.get(name, "").replace("\0", "") for name in standing.header}
     if not said[mapping.phone or ""].strip():
         said[mapping.phone or ""] = standing.phone
@@ -162,19 +162,21 @@ def _as_typed(
         payment_required=campaign.payment_required,
     ):
         raise Refused(_MERGED())
-    way = entry.way_of(campaign, header, mapping, places)
-    return way, places, [said[name] for name in header]
+    context = entry.context_of(campaign, header, mapping, places)
+    return context, places, [said[name] for name in header]
 
 
-def _write(connection: Connection, standing: _Standing, way: entry.Way, row: CheckedRow, places: Sequence[int]) -> None:
-    target = way.target(standing.import_id)
+def _write(
+    connection: Connection, standing: _Standing, context: entry.ImportContext, row: CheckedRow, places: Sequence[int]
+) -> None:
+    target = context.target(standing.import_id)
     values = load.amended(target, standing.recipient_id, standing.row_digest, row)
     found = connection.execute(
         text("""
             SELECT row_digest, answer_digests FROM recipient
             WHERE id = :id AND campaign_id = :campaign_id AND sms_state = 'draft' FOR NO KEY UPDATE
         """),
-        {"id": standing.recipient_id, "campaign_id": way.campaign_id},
+        {"id": standing.recipient_id, "campaign_id": context.campaign_id},
     ).one_or_none()
     if found is None:
         raise Refused(_GONE())
@@ -182,16 +184,16 @@ def _write(connection: Connection, standing: _Standing, way: entry.Way, row: Che
         raise Refused(_MEANWHILE())
     digests = [bytes(digest) for digest in found.answer_digests]
     for place, answer in zip(places, row.answers, strict=True):
-        question_id = way.question_ids[place]
-        digests[place] = vault.answer_digest(way.tenant_id, standing.recipient_id, question_id, answer)
+        question_id = context.question_ids[place]
+        digests[place] = vault.answer_digest(context.tenant_id, standing.recipient_id, question_id, answer)
     if row.reference and row.reference != standing.reference:
         values["identity_key"] = load.reference_key(target, row.reference)
         taken = connection.execute(
             text("SELECT 1 FROM recipient WHERE campaign_id = :campaign_id AND identity_key = :key"),
-            {"campaign_id": way.campaign_id, "key": values["identity_key"]},
+            {"campaign_id": context.campaign_id, "key": values["identity_key"]},
         ).scalar()
         if taken:
-            column = way.mapping.reference
+            column = context.mapping.reference
             raise entry.BadRow([Fault(standing.sheet_row, column, Level.ERROR, _TAKEN())])
     values["answer_digests"] = digests
     connection.execute(

@@ -46,14 +46,14 @@ def kept(import_id: int, sheet_row: int) -> Kept:
     found = next(iter(imports.kept_out(import_id, [sheet_row])), None)
     if row.state != ImportState.DONE or found is None:
         raise Refused(_DONE())
-    way = way_of(row)
+    context = context_of(row)
     header = tuple(name for name in row.header if name not in OUR_COLUMNS)
     by_name = dict(zip(row.header, found.cells, strict=False))
     cells = {name: by_name.get(name, "") for name in header}
-    needed = frozenset(row.header[place] for place in way.rules.needed)
+    needed = frozenset(row.header[place] for place in context.rules.needed)
     surplus = tuple(cell for cell in found.cells[len(row.header) :] if cell.strip())
     errors = tuple(fault for fault in found.faults if fault.level == Level.ERROR)
-    return Kept(Form(header, way.mapping, needed), cells, surplus, errors)
+    return Kept(Form(header, context.mapping, needed), cells, surplus, errors)
 
 
 def correct(
@@ -67,23 +67,23 @@ def correct(
     campaign = row.campaign
     if lifecycle.content_locked(campaign):
         raise Refused(lifecycle.why_locked(campaign.state))
-    way = way_of(row)
+    context = context_of(row)
     cells = ["" if name in OUR_COLUMNS else typed.get(name, "").replace("\0", "") for name in row.header]
     db.session.rollback()
-    checked = entry.check(way, sheet_row, cells)
+    checked = entry.check(context, sheet_row, cells)
     with tenancy.transaction() as connection:
-        entry.lock(connection, way)
+        entry.lock(connection, context)
         warned = let_go(connection, import_id, [sheet_row]).get(sheet_row)
         if warned is None:
             raise Refused(_DONE())
-        became, twice = entry.enter_one(connection, way, import_id, checked, replace=replace)
-        load.write_faults(connection, way.target(import_id), [checked], became)
+        became, twice = entry.enter_one(connection, context, import_id, checked, replace=replace)
+        load.write_faults(connection, context.target(import_id), [checked], became)
         count(connection, import_id, rows=1, added=1, warnings=len(checked.faults) - warned)
         if twice:
             connection.execute(
                 text("UPDATE import SET same_number = :same_number WHERE id = :id"),
                 {
-                    "same_number": duplicates.count_same_number(connection, way.campaign_id, import_id),
+                    "same_number": duplicates.count_same_number(connection, context.campaign_id, import_id),
                     "id": import_id,
                 },
             )
@@ -95,13 +95,13 @@ def correct(
             detail={"row": sheet_row},
         )
         others = duplicates.same_person(
-            connection, way.tenant_id, way.campaign_id, vault.phone_index(way.tenant_id, checked.phone)
+            connection, context.tenant_id, context.campaign_id, vault.phone_index(context.tenant_id, checked.phone)
         )
-    ordered_checks.enqueue(way.tenant_id, way.campaign_id)
+    ordered_checks.enqueue(context.tenant_id, context.campaign_id)
     return (*(fault.problem.message_ja for fault in checked.faults), *twice, *others)
 
 
-def way_of(row: Import) -> entry.Way:
+def context_of(row: Import) -> entry.ImportContext:
     """Return what a list's rows were checked by. Raises Refused where they can't be checked so any more."""
     campaign = row.campaign
     mapping = ColumnMapping.from_json(row.mapping or {})
@@ -110,7 +110,7 @@ def way_of(row: Import) -> entry.Way:
         raise Refused(_ASKED())
     if problems := proposals.problems(row, mapping):
         raise Refused(*problems)
-    return entry.way_of(campaign, row.header, mapping)
+    return entry.context_of(campaign, row.header, mapping)
 
 
 def let_go(connection: Connection, import_id: int, sheet_rows: Sequence[int]) -> dict[int, int]:

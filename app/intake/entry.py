@@ -34,7 +34,7 @@ class BadRow(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ImportContext:
     """The rules for rows and their target, as the campaign stood when this was made."""
 
     tenant_id: int
@@ -50,9 +50,9 @@ class Way:
         return load.Target(self.tenant_id, self.campaign_id, import_id, self.question_ids, self.payment_required)
 
 
-def way_of(
+def context_of(
     campaign: Campaign, header: Sequence[str], mapping: ColumnMapping, places: Sequence[int] | None = None
-) -> Way:
+) -> ImportContext:
     """Read what a campaign's rows are checked by today; `mapping` has no problems.
 
     With `places`, it names the columns of those of the questions alone.
@@ -71,43 +71,43 @@ def way_of(
         for item in campaign.questions
     )
     ids = tuple(item.id for item in campaign.questions)
-    return Way(campaign.tenant_id, campaign.id, rules, mapping, ids, campaign.payment_required, as_asked)
+    return ImportContext(campaign.tenant_id, campaign.id, rules, mapping, ids, campaign.payment_required, as_asked)
 
 
-def check(way: Way, sheet_row: int, cells: Sequence[str]) -> CheckedRow:
+def check(context: ImportContext, sheet_row: int, cells: Sequence[str]) -> CheckedRow:
     """Check one row by itself, as the first of a list. Raises BadRow."""
-    outcome = Checker(way.rules, 1).check((sheet_row, list(cells)))
+    outcome = Checker(context.rules, 1).check((sheet_row, list(cells)))
     if isinstance(outcome, Rejected):
         raise BadRow([fault for fault in outcome.faults if fault.level == Level.ERROR])
     if not isinstance(outcome, CheckedRow):
-        phone = way.mapping.phone
+        phone = context.mapping.phone
         raise BadRow([Fault(sheet_row, phone, Level.ERROR, _NOTHING_TYPED())])
     return outcome
 
 
-def lock(connection: Connection, way: Way) -> None:
+def lock(connection: Connection, context: ImportContext) -> None:
     """Lock the campaign until commit. Raises Refused where it takes nobody in, or asks otherwise by now."""
-    imports.lock_open(connection, way.campaign_id)
+    imports.lock_open(connection, context.campaign_id)
     # whoever changes what decides how a row is read holds the campaign's lock
     found = connection.execute(
         text("""
             SELECT c.payment_required, q.id, q.kind, q.kana, q.choices, q.column_name, q.variants_alike
             FROM campaign c JOIN question q ON q.campaign_id = c.id WHERE c.id = :id ORDER BY q.position
         """),
-        {"id": way.campaign_id},
+        {"id": context.campaign_id},
     )
-    if tuple(tuple(row) for row in found) != way.as_asked:
+    if tuple(tuple(row) for row in found) != context.as_asked:
         raise Refused(_ASKS_OTHERWISE())
 
 
 def enter(
-    connection: Connection, way: Way, import_id: int, rows: Sequence[CheckedRow], *, replace: bool
+    connection: Connection, context: ImportContext, import_id: int, rows: Sequence[CheckedRow], *, replace: bool
 ) -> tuple[load.Loaded, dict[int, int]]:
     """Add checked rows; return what became of them, and their ids by sheet row. The campaign is locked.
 
     With `replace`, whoever stands there by a row's reference with another content is left out for it.
     """
-    target = way.target(import_id)
+    target = context.target(import_id)
     sealed = load.seal(target, rows)
     load.prepare(connection, target)
     load.copy(connection, target, sealed)
@@ -121,39 +121,43 @@ def enter(
                     SELECT FROM arriving AS a WHERE a.identity_key = r.identity_key AND a.row_digest = r.row_digest
                 )
             """,
-            {"campaign_id": way.campaign_id},
+            {"campaign_id": context.campaign_id},
             replaced=True,
         )
     loaded = load.land(connection, target, len(sealed), replacing=replace)
-    excluded.list_changed(connection, way.campaign_id)
+    excluded.list_changed(connection, context.campaign_id)
     return loaded, load.ids_of(sealed)
 
 
 def enter_one(
-    connection: Connection, way: Way, import_id: int, row: CheckedRow, *, replace: bool
+    connection: Connection, context: ImportContext, import_id: int, row: CheckedRow, *, replace: bool
 ) -> tuple[dict[int, int], list[str]]:
     """Add one checked row; return its id by its sheet row, and what is to be looked at, in Japanese. Raises BadRow.
 
     The campaign is locked.
     """
-    loaded, became = enter(connection, way, import_id, [row], replace=replace)
-    reference = way.mapping.reference
+    loaded, became = enter(connection, context, import_id, [row], replace=replace)
+    reference = context.mapping.reference
     if loaded.contradicting:
         raise BadRow([load.contradiction(row.sheet_row, reference)])
     if loaded.excluded:
         raise BadRow([load.left_out(row.sheet_row)])
     if loaded.known:
-        raise BadRow([Fault(row.sheet_row, reference or way.mapping.phone, Level.ERROR, _KNOWN())])
-    return became, twice(connection, way, row.phone)
+        raise BadRow([Fault(row.sheet_row, reference or context.mapping.phone, Level.ERROR, _KNOWN())])
+    return became, twice(connection, context, row.phone)
 
 
-def twice(connection: Connection, way: Way, phone: str) -> list[str]:
+def twice(connection: Connection, context: ImportContext, phone: str) -> list[str]:
     """Return in Japanese that somebody who was just entered has another's number."""
     found: int = connection.execute(
         text("""
             SELECT count(*) FROM recipient
             WHERE tenant_id = :tenant AND phone_index = :phone AND campaign_id = :campaign
         """),
-        {"tenant": way.tenant_id, "phone": vault.phone_index(way.tenant_id, phone), "campaign": way.campaign_id},
+        {
+            "tenant": context.tenant_id,
+            "phone": vault.phone_index(context.tenant_id, phone),
+            "campaign": context.campaign_id,
+        },
     ).scalar_one()
     return [_TWICE] if found > 1 else []

@@ -66,26 +66,26 @@ def _contradicting(import_id: int, after: int, limit: int) -> list[int]:
 
 def _by_reference(import_id: int, sheet_rows: list[int], user_id: int) -> int:
     row = db.session.get_one(Import, import_id)
-    way = correction.way_of(row)
+    context = correction.context_of(row)
     checked: list[CheckedRow] = []
     for found in imports.kept_out(import_id, sheet_rows):
         try:
-            checked.append(entry.check(way, found.sheet_row, found.cells))
+            checked.append(entry.check(context, found.sheet_row, found.cells))
         except entry.BadRow:
             continue  # it stays among the rows that were kept out
     db.session.rollback()
     with tenancy.transaction() as connection:
-        entry.lock(connection, way)
+        entry.lock(connection, context)
         warned = correction.let_go(connection, import_id, [item.sheet_row for item in checked])
         checked = [item for item in checked if item.sheet_row in warned]
         if not checked:
             return 0
-        loaded, became = entry.enter(connection, way, import_id, checked, replace=True)
-        load.write_faults(connection, way.target(import_id), checked, became)
+        loaded, became = entry.enter(connection, context, import_id, checked, replace=True)
+        load.write_faults(connection, context.target(import_id), checked, became)
         warnings = sum(len(item.faults) for item in checked) - sum(warned.values())
         correction.count(connection, import_id, rows=len(checked), added=loaded.added, warnings=warnings)
         _record(connection, import_id, len(checked), user_id)
-    ordered_checks.enqueue(way.tenant_id, way.campaign_id)
+    ordered_checks.enqueue(context.tenant_id, context.campaign_id)
     return len(checked)
 
 

@@ -89,39 +89,39 @@ def add(campaign_id: int, typed: Mapping[str, str], *, user_id: int, replace: bo
     mapping = form.mapping
     if mapping.reference and mapping.reference not in form.needed and not typed.get(mapping.reference, "").strip():
         mapping = dataclasses.replace(mapping, reference=None)
-    way = entry.way_of(campaign, form.header, mapping)
-    checked = entry.check(way, _ROW, cells)
+    context = entry.context_of(campaign, form.header, mapping)
+    checked = entry.check(context, _ROW, cells)
     longest = Longest(campaign.sms_text, checked.fields)
     db.session.rollback()
     with tenancy.transaction() as connection:
-        entry.lock(connection, way)
-        import_id = _put_down(connection, way, form, len(checked.faults), user_id)
-        _, twice = entry.enter_one(connection, way, import_id, checked, replace=replace)
+        entry.lock(connection, context)
+        import_id = _put_down(connection, context, form, len(checked.faults), user_id)
+        _, twice = entry.enter_one(connection, context, import_id, checked, replace=replace)
         longest.see(checked)
         connection.execute(
             text("UPDATE import SET longest = :longest, same_number = :same_number WHERE id = :id"),
             {
-                "longest": Jsonb(longest.told(connection, way.target(import_id))),
+                "longest": Jsonb(longest.told(connection, context.target(import_id))),
                 "same_number": duplicates.count_same_number(connection, campaign_id, import_id) if twice else 0,
                 "id": import_id,
             },
         )
         told = [fault.problem.message_ja for fault in checked.faults] + twice
         told += duplicates.same_person(
-            connection, way.tenant_id, campaign_id, vault.phone_index(way.tenant_id, checked.phone)
+            connection, context.tenant_id, campaign_id, vault.phone_index(context.tenant_id, checked.phone)
         )
-    ordered_checks.enqueue(way.tenant_id, campaign_id)
+    ordered_checks.enqueue(context.tenant_id, campaign_id)
     return Added(import_id, tuple(told))
 
 
-def _put_down(connection: Connection, way: entry.Way, form: Form, warnings: int, user_id: int) -> int:
+def _put_down(connection: Connection, context: entry.ImportContext, form: Form, warnings: int, user_id: int) -> int:
     row = {
-        "tenant_id": way.tenant_id,
-        "campaign_id": way.campaign_id,
+        "tenant_id": context.tenant_id,
+        "campaign_id": context.campaign_id,
         "state": str(ImportState.DONE),
         "filename": _FILENAME,
         # no file can be the same again
-        "content_digest": vault.content_digest(way.tenant_id, os.urandom(16)),
+        "content_digest": vault.content_digest(context.tenant_id, os.urandom(16)),
         "header": list(form.header),
         "mapping": form.mapping.to_json(),
         "rows_read": 1,

@@ -24,7 +24,7 @@ from app.payments.attempts import url_place
 from app.payments.confirm import confirm, drop_without_page, end, record
 from app.payments.gateway import NoAnswer
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, Order, PaymentAccount, PaymentProvider, session_end
+from app.providers.payments.base import Charge, Order, PaymentAccess, PaymentProvider, session_end
 from app.setback import beat, doubt
 from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
@@ -318,7 +318,7 @@ def _order(
     )
 
 
-def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: PaymentAccount) -> Outcome | None:
+def _keep(begun: _Begun, charge: Charge, provider: PaymentProvider, account: PaymentAccess) -> Outcome | None:
     """Record the page that the provider opened, with the person's step.
 
     None when the attempt is over meanwhile, or money came another way.

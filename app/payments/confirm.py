@@ -22,7 +22,7 @@ from app.payments import bulkhead, gateway, review
 from app.payments.attempts import put_off, url_place
 from app.payments.gateway import NoAnswer
 from app.payments.review import ReviewReason
-from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, PaymentProvider
 from app.states import locks
 from app.states.transitions import Step, move, move_attempt
 from app.states.vocabulary import PAYMENT, PaymentAttemptState, PaymentState
@@ -134,7 +134,7 @@ def brings_money(payment_id: int, charge: Charge | None) -> bool:
         return not _differences(_locked(connection, payment_id), charge)
 
 
-def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccount, row: Row[Any]) -> Charge:
+def _ask(payment_id: int, provider: PaymentProvider, account: PaymentAccess, row: Row[Any]) -> Charge:
     """Ask about one charge. Raises NoAnswer.
 
     A provider may wish to be left alone for the sake of this one (Stripe: 429 lock_timeout): whoever asks about it next

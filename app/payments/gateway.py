@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 from app import accounts, tenancy
 from app.config import settings
 from app.extensions import db
-from app.models import PaymentAccount as AccountRow
+from app.models import PaymentAccount
 from app.payments import bulkhead
 from app.providers.http import Failure, Request, Response, wish_s
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, PaymentAccount, PaymentProvider, UnclearCharge
+from app.providers.payments.base import Charge, PaymentAccess, PaymentProvider, UnclearCharge
 
 # an adapter that asks on and on is wrong
 _MOST_QUESTIONS = 5
@@ -56,15 +56,15 @@ class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
         self.is_key_refused = is_key_refused
 
 
-def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccount]:
+def open_account(payment_account_id: int) -> tuple[PaymentProvider, PaymentAccess]:
     """Open a contract for use. Raises app.accounts.Unusable."""
     # a session of its own: it ends before the provider is asked
     with Session(db.engine) as session:
-        row = session.get_one(AccountRow, payment_account_id)
+        row = session.get_one(PaymentAccount, payment_account_id)
         return PROVIDERS[row.provider], accounts.for_payment(row)
 
 
-def trusted(url: str, provider: PaymentProvider, account: PaymentAccount) -> bool:
+def trusted(url: str, provider: PaymentProvider, account: PaymentAccess) -> bool:
     """Return whether a browser may be led there: to a payment page of this provider's, and nowhere else.
 
     Also to where the provider's API is (a sandbox's pages are beside it), and to names that a setting adds, for
@@ -86,7 +86,7 @@ def trusted(url: str, provider: PaymentProvider, account: PaymentAccount) -> boo
     return False
 
 
-def ask(provider: PaymentProvider, account: PaymentAccount, asked: Request) -> Charge:
+def ask(provider: PaymentProvider, account: PaymentAccess, asked: Request) -> Charge:
     """Do the request, and those it leads to, and read the charge. Raises NoAnswer."""
     answers: list[Response] = []
     question = asked
@@ -105,7 +105,7 @@ def ask(provider: PaymentProvider, account: PaymentAccount, asked: Request) -> C
     raise NoAnswer("endless")
 
 
-def exchange(account: PaymentAccount, request: Request) -> Response:
+def exchange(account: PaymentAccess, request: Request) -> Response:
     """Do one request, unless the provider wishes to be left alone; make such a wish known. Raises NoAnswer."""
     now = datetime.now(UTC)
     if account.ask_after is not None and account.ask_after > now:

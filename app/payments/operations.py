@@ -26,7 +26,7 @@ from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Dispute,
-    PaymentAccount,
+    PaymentAccess,
     PaymentProvider,
     RefundStatus,
     UnclearCharge,
@@ -147,7 +147,7 @@ def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> Proble
 
 
 def _give_back(
-    provider: PaymentProvider, account: PaymentAccount, request: Request, payment_id: int
+    provider: PaymentProvider, account: PaymentAccess, request: Request, payment_id: int
 ) -> RefundStatus | None:
     """Ask for the refund, and once more where no answer came: its key keeps it one. None when nothing is known."""
     for turn in range(_REFUND_TRIES):

@@ -24,7 +24,7 @@ from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Dispute,
-    PaymentAccount,
+    PaymentAccess,
     PaymentProvider,
     UnclearCharge,
     day_bounds,
@@ -235,7 +235,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, budget: WorkBudget
     return listed
 
 
-def charges(provider: PaymentProvider, account_id: int, account: PaymentAccount, day: date) -> Iterator[Charge]:
+def charges(provider: PaymentProvider, account_id: int, account: PaymentAccess, day: date) -> Iterator[Charge]:
     """Read the provider's list of a day, page by page. Raises NoAnswer."""
     cursor = ""
     for _ in range(_MOST_PAGES):

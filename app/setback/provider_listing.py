@@ -154,7 +154,7 @@ def on_record(
 
 
 def _read(
-    provider: base.SmsProvider, account: base.SmsAccount, start: datetime, end: datetime
+    provider: base.SmsProvider, account: base.SmsAccess, start: datetime, end: datetime
 ) -> dict[str, ListedMessage]:
     """Read a list to its end, by the service's clock."""
     found: dict[str, ListedMessage] = {}

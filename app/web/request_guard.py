@@ -37,7 +37,7 @@ _BODY_KEY, _LATE_KEY = "todoke.body", "todoke.late_body"
 _log = structlog.get_logger()
 
 
-class _Way(NamedTuple):
+class _BodyReading(NamedTuple):
     """The way of a body into the product."""
 
     readers: Readers
@@ -80,11 +80,11 @@ def wrap(
     `signed_in` tells whether a request carries a session of staff. `host` is one that is ours: /healthz is asked for by
     whatever name or address.
     """
-    way = _Way(Readers(), Slots(room), body_s)
+    reading = _BodyReading(Readers(), Slots(room), body_s)
     gates = [(prefixes, _tokens(most)) for prefixes, most in (_PUSHED, _BUSY, (("",), TURNS))]
 
     def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, way)
+        refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, reading)
         if refusal:
             page = _refused(refusal, environ, start_response)
             late: Body | None = environ.get(_LATE_KEY)
@@ -135,7 +135,7 @@ def _take_body(
     environ: "WSGIEnvironment",
     upload_max_bytes: int,
     signed_in: "Callable[[WSGIEnvironment], bool]",
-    way: _Way,
+    reading: _BodyReading,
 ) -> str:
     """Read the body before the product does; return the status that refuses it, or nothing."""
     told = environ.get("CONTENT_LENGTH", "")
@@ -154,7 +154,7 @@ def _take_body(
     refusal = "413 Content Too Large"
     if length is None or length <= most + READ_ALL_THE_SAME:
         body = Body(environ["wsgi.input"], length, most)
-        refusal = _read(body, environ, way)
+        refusal = _read(body, environ, reading)
         if not refusal and _too_many_fields(environ, body, allowed.fields):
             refusal = "413 Content Too Large"
         if not refusal:
@@ -166,19 +166,19 @@ def _take_body(
     return refusal
 
 
-def _read(body: Body, environ: "WSGIEnvironment", way: _Way) -> str:
+def _read(body: Body, environ: "WSGIEnvironment", reading: _BodyReading) -> str:
     """Have a body read; return the status that refuses it, or nothing once it is here whole."""
-    if not way.slots.take(body, environ.get("REMOTE_ADDR", "")):
+    if not reading.slots.take(body, environ.get("REMOTE_ADDR", "")):
         return "503 Service Unavailable"
 
     def read() -> None:
         try:
             body.read()
         finally:
-            way.slots.give_back(body)
+            reading.slots.give_back(body)
 
-    way.readers.run(read)
-    if not body.wait(way.body_s):
+    reading.readers.run(read)
+    if not body.wait(reading.body_s):
         environ[_LATE_KEY] = body
         return "408 Request Timeout"
     return "413 Content Too Large" if body.too_large else ""

@@ -161,8 +161,8 @@ def test_who_got_no_permit_for_a_pause_does_not_leave_when_it_ends(launched: Lau
         lease = leases.take_next()
     assert lease is not None
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
-        taken = slice_run.Turn(lease, way, datetime.now(UTC) + timedelta(hours=1), lambda: False)
+        route = send_context.route(job.campaign_id)
+        taken = slice_run.SliceRun(lease, route, datetime.now(UTC) + timedelta(hours=1), lambda: False)
         taken.read()
         [claim] = taken.batch
         lease.may_send = False

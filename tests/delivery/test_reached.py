@@ -214,14 +214,14 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
         taken = leases.take_next()
     assert taken is not None
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
+        route = send_context.route(job.campaign_id)
         with leases.holding(taken) as connection:
             claimed = claims.claim(
                 connection,
                 taken,
-                account_id=way.account.id,
-                contract_id=way.account.contract_id,
-                validity=way.validity,
+                account_id=route.account.id,
+                contract_id=route.account.contract_id,
+                validity=route.validity,
                 after_id=0,
                 limit=10,
             )

@@ -35,14 +35,14 @@ def test_an_own_answer_that_says_nothing_does_not_undo_a_receipt_that_came_befor
     ids = job.people[0].id, job.people[0].id
     lease = leases.SliceLease(job.slices[0], job.tenant_id, job.campaign_id, *ids, fence=0, call_until=0)
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
+        route = send_context.route(job.campaign_id)
         with leases.holding(lease) as connection:
             [claim] = claims.claim(
                 connection,
                 lease,
-                account_id=way.account.id,
-                contract_id=way.account.contract_id,
-                validity=way.validity,
+                account_id=route.account.id,
+                contract_id=route.account.contract_id,
+                validity=route.validity,
                 after_id=0,
                 limit=10,
             )
@@ -123,14 +123,14 @@ def claimed(job: Job) -> tuple[leases.SliceLease, list[claims.Claim]]:
         lease = leases.take_next()
     assert lease is not None
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
+        route = send_context.route(job.campaign_id)
         with leases.holding(lease) as connection:
             taken = claims.claim(
                 connection,
                 lease,
-                account_id=way.account.id,
-                contract_id=way.account.contract_id,
-                validity=way.validity,
+                account_id=route.account.id,
+                contract_id=route.account.contract_id,
+                validity=route.validity,
                 after_id=0,
                 limit=10,
             )

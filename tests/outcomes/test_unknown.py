@@ -41,14 +41,14 @@ def claim(job: Job, limit: int = 10) -> tuple[leases.SliceLease, list[claims.Cla
         lease = leases.take_next()
     assert lease is not None
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
+        route = send_context.route(job.campaign_id)
         with leases.holding(lease) as connection:
             taken = claims.claim(
                 connection,
                 lease,
-                account_id=way.account.id,
-                contract_id=way.account.contract_id,
-                validity=way.validity,
+                account_id=route.account.id,
+                contract_id=route.account.contract_id,
+                validity=route.validity,
                 after_id=0,
                 limit=limit,
             )
@@ -332,12 +332,12 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
     job.send()
     sandbox.faults()
     with tenancy.tenant(job.tenant_id):
-        way = send_context.route(job.campaign_id)
+        route = send_context.route(job.campaign_id)
         row = job.person(job.people[0].id)
         reference = job.references()[0]
         sealed = row["phone_sealed"], row["fields_sealed"]
         claim = claims.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
-        again = send_context.request(way, claim, datetime.now(UTC) + timedelta(hours=1))
+        again = send_context.request(route, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
     outcomes.reconcile(job.tenant_id)
     assert "duplicate message at provider" in caplog.text

@@ -15,13 +15,13 @@ from psycopg.rows import dict_row
 from app import tenancy
 from app.accounts import seal_credentials
 from app.extensions import db
-from app.models import PaymentAccount as AccountRow
+from app.models import PaymentAccount
 from app.payments import asking, attempts, checkout, confirm, gateway
 from app.payments.checkout import Outcome
 from app.providers.curl import perform
 from app.providers.http import Request, Response
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, PaymentProvider
 from sandbox.harness import Sandbox
 from tests import factories, steps
 from tests.payments.shop import BACK, HURRY, RETURN, choose, tell
@@ -149,7 +149,7 @@ class Stand:
         (payment,) = self.at_site()
         choose(f"{self.sandbox.url}/{paths.get(self.name, 'till')}/{payment['id']}/slip", choice)
 
-    def account(self) -> PaymentAccount:
+    def account(self) -> PaymentAccess:
         with self.app.app_context(), tenancy.tenant(self.tenant_id):
             return gateway.open_account(self.account_id)[1]
 
@@ -256,7 +256,7 @@ def make_stand(name: str, app: Flask, database: psycopg.Connection, sandbox: San
     with app.app_context():
         tenant_id = factories.tenant()
         with tenancy.tenant(tenant_id):
-            row = AccountRow(
+            row = PaymentAccount(
                 tenant_id=tenant_id, name=name, provider=name, settings=dict(traits.settings), test_mode=True
             )
             db.session.add(row)

@@ -11,14 +11,14 @@ from app import config
 from app.config import Settings
 from app.payments.gateway import NoAnswer, ask, trusted
 from app.providers.http import Request, Response
-from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, PaymentProvider, UnclearCharge
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, PaymentProvider, UnclearCharge
 from app.providers.payments.komoju import komoju
 from app.providers.payments.payjp import payjp
 from app.providers.payments.paypay import paypay
 from app.providers.payments.stripe import stripe_checkout
 from tests.providers.rawserver import Peer, RawServer, read_and_reset
 
-ACCOUNT = PaymentAccount("http://127.0.0.1", {}, {})
+ACCOUNT = PaymentAccess("http://127.0.0.1", {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ def test_a_person_is_led_to_the_providers_own_pages_alone(
 ) -> None:
     config.install(replace(settings, payment_page_hosts=("pay.shop.example",)))
     try:
-        account = PaymentAccount("https://api.example", {}, {})
+        account = PaymentAccess("https://api.example", {}, {})
         assert trusted(url, provider, account) is led
-        beside = PaymentAccount("http://127.0.0.1:8001/stripe", {}, {})
+        beside = PaymentAccess("http://127.0.0.1:8001/stripe", {}, {})
         assert trusted("http://127.0.0.1:8001/stripe/till/1", provider, beside)
         assert not trusted("http://127.0.0.1:8002/stripe/till/1", provider, beside)
     finally:

@@ -13,7 +13,7 @@ from app.payments.gateway import NoAnswer
 from app.payments.operations import RefundResult
 from app.problems import Refused
 from app.providers.http import Request, Response
-from app.providers.payments.base import ChargeStatus, PaymentAccount
+from app.providers.payments.base import ChargeStatus, PaymentAccess
 from app.states.vocabulary import PaymentAttemptState
 from tests.payments.shop import Buyer, act, audited
 
@@ -119,7 +119,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
     asking, going_on = threading.Event(), threading.Event()
     ask, exchange = gateway.ask, gateway.exchange
 
-    def take_refunds_on(account: PaymentAccount, request: Request) -> Response:
+    def take_refunds_on(account: PaymentAccess, request: Request) -> Response:
         if request.method == "POST" and request.url.endswith("/refunds"):
             return Response(200, {}, b'{"object": "refund", "id": "re_1", "amount": 12000, "status": "pending"}')
         return exchange(account, request)

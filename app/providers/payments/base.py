@@ -17,7 +17,7 @@ _JAPAN: Final = ZoneInfo("Asia/Tokyo")
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentAccount:
+class PaymentAccess:
     """A tenant's own contract, opened for use. `base_url` is the installation's setting, never a tenant's.
 
     Requests that are signed with a time are signed with `opened_at`: an account is opened anew for each use. `id`,
@@ -189,13 +189,13 @@ class PaymentProvider(Protocol):
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
         """Return the least and the most that an account of these settings can be paid, yen, as far as known."""
 
-    def start(self, account: PaymentAccount, order: Order) -> Request:
+    def start(self, account: PaymentAccess, order: Order) -> Request:
         """Return the request that opens a payment page; repeating it with the same order opens no second one.
 
         The charge it is answered with is OPEN, with `url` and, where the provider tells, `expires_at`.
         """
 
-    def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
+    def fetch(self, account: PaymentAccess, provider_id: str) -> Request:
         """Return the request that asks for one charge."""
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
@@ -204,19 +204,19 @@ class PaymentProvider(Protocol):
         `answers` are those to `asked` and to each further question, in order. Raises UnclearCharge.
         """
 
-    def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
+    def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook (header names lower case).
 
         Raises BadSignature, or UnclearCharge when it can't be read.
         """
 
-    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+    def expire(self, account: PaymentAccess, charge: Charge) -> Request | None:
         """Return the request that ends a charge not paid yet (an open page, an unpaid slip) as `fetch` just told it.
 
         Its answer counts for nothing: `fetch` tells what became of it. None where the provider can't.
         """
 
-    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+    def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Return the request that gives `amount_yen` of a paid charge back, as `fetch` just told it.
 
         `reference` is ours and unique for the refund: repeating the request gives nothing back twice. None where the
@@ -226,7 +226,7 @@ class PaymentProvider(Protocol):
     def refunded(self, response: Response) -> Refund:
         """Read the answer to `refund`. Raises UnclearCharge."""
 
-    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request | None:
+    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request | None:
         """Return the request for a page of the charges made on a day in Japan (`day_bounds`).
 
         Made: the provider's own time of the payment page, or of the payment where it lists those alone. None where

@@ -28,7 +28,7 @@ from app.providers.payments.base import (
     Dispute,
     Order,
     Page,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -96,7 +96,7 @@ class _Komoju:
         del settings
         return ANY_AMOUNT
 
-    def start(self, account: PaymentAccount, order: Order) -> Request:
+    def start(self, account: PaymentAccess, order: Order) -> Request:
         """Return the request that opens a payment page; repeating it with the same order opens no second one."""
         wanted = {
             "mode": "payment",
@@ -112,7 +112,7 @@ class _Komoju:
         }
         return _post(account, "sessions", wanted, order.reference)
 
-    def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
+    def fetch(self, account: PaymentAccess, provider_id: str) -> Request:
         """Return the request that asks for one session, which holds its payment."""
         return _get(account, f"sessions/{quote(provider_id, safe='')}")
 
@@ -121,7 +121,7 @@ class _Komoju:
         del asked
         return _of_session(_read(answers[0], "session"))
 
-    def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
+    def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
         del now
         _verify_webhook_signature(
@@ -143,7 +143,7 @@ class _Komoju:
             payment_id=identifier(about, "id") if payment else identifier(about, "payment"),
         )
 
-    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+    def expire(self, account: PaymentAccess, charge: Charge) -> Request | None:
         """Return the request that cancels an open session, or a payment that still waits for its money."""
         if charge.status is ChargeStatus.OPEN:
             return _post(account, f"sessions/{quote(charge.provider_id, safe='')}/cancel", {}, None)
@@ -151,7 +151,7 @@ class _Komoju:
             return _post(account, f"payments/{quote(charge.payment_id, safe='')}/cancel", {}, None)
         return None
 
-    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+    def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Return the request that gives money back; None for means of payment that can't take it back."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None or charge.method in _NO_REFUND:
             return None
@@ -167,7 +167,7 @@ class _Komoju:
             raise UnclearCharge("unreadable")
         return Refund(RefundStatus.DONE, amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
+    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the payments made on a day; pages are counted."""
         begin, end = day_bounds(day)
         query = {
@@ -196,18 +196,18 @@ class _Komoju:
 komoju = _Komoju()
 
 
-def _get(account: PaymentAccount, path: str) -> Request:
+def _get(account: PaymentAccess, path: str) -> Request:
     return Request("GET", _url(account, path), _headers(account), timeout_s=account.timeout_s)
 
 
-def _post(account: PaymentAccount, path: str, wanted: Mapping[str, object], idempotency_key: str | None) -> Request:
+def _post(account: PaymentAccess, path: str, wanted: Mapping[str, object], idempotency_key: str | None) -> Request:
     headers = _headers(account) | {"Content-Type": "application/json"}
     if idempotency_key is not None:
         headers["X-KOMOJU-IDEMPOTENCY"] = idempotency_key
     return Request("POST", _url(account, path), headers, json.dumps(wanted).encode(), account.timeout_s)
 
 
-def _url(account: PaymentAccount, path: str) -> str:
+def _url(account: PaymentAccess, path: str) -> str:
     return f"{account.base_url.rstrip('/')}/{path}"
 
 
@@ -218,7 +218,7 @@ def _verify_webhook_signature(signature: str, secret: str, body: bytes) -> None:
         raise BadSignature("signature")
 
 
-def _headers(account: PaymentAccount) -> dict[str, str]:
+def _headers(account: PaymentAccess) -> dict[str, str]:
     login = base64.b64encode(f"{account.credentials.get('secret_key', '')}:".encode()).decode()
     return {"Authorization": f"Basic {login}", "Accept": "application/json", "X-KOMOJU-API-VERSION": VERSION}
 

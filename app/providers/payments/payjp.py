@@ -26,7 +26,7 @@ from app.providers.payments.base import (
     Dispute,
     Order,
     Page,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -97,7 +97,7 @@ class _Payjp:
         del settings
         return ANY_AMOUNT
 
-    def start(self, account: PaymentAccount, order: Order) -> Request:
+    def start(self, account: PaymentAccess, order: Order) -> Request:
         """Return the request that opens a payment page; repeating it with the same order opens no second one."""
         metadata = {"reference": order.reference}
         wanted = {
@@ -125,7 +125,7 @@ class _Payjp:
         }
         return _post(account, _SESSIONS, wanted, order.reference)
 
-    def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
+    def fetch(self, account: PaymentAccess, provider_id: str) -> Request:
         """Return the request that asks for one session."""
         return _get(account, f"{_SESSIONS}/{quote(provider_id, safe='')}")
 
@@ -152,7 +152,7 @@ class _Payjp:
         told = [] if answers[3].status in FORBIDDEN else several(_read(answers[3], "list"), "data")
         return replace(charge, dispute=disputed(told, _DISPUTE_ENDS))
 
-    def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
+    def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Compare the token and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
         del now
         if not same(account.credentials.get("webhook_token", ""), headers.get("x-payjp-webhook-token", "")):
@@ -171,13 +171,13 @@ class _Payjp:
             payment_id=identifier(about, "id" if about.get("object") == "payment_flow" else "payment_flow_id"),
         )
 
-    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+    def expire(self, account: PaymentAccess, charge: Charge) -> Request | None:
         """Return the request that ends an open session."""
         if charge.status is not ChargeStatus.OPEN:
             return None
         return _post(account, f"{_SESSIONS}/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
-    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+    def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Return the request that gives money back. Its event tells of our charge, by the metadata given here."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
             return None
@@ -197,7 +197,7 @@ class _Payjp:
             raise UnclearCharge("unreadable")
         return Refund(status, amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
+    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the payment flows, newest first; they can't be asked for by day."""
         del day
         query = {"limit": str(_PAGE)} | ({"starting_after": cursor} if cursor else {})
@@ -222,11 +222,11 @@ class _Payjp:
 payjp = _Payjp()
 
 
-def _get(account: PaymentAccount, path: str) -> Request:
+def _get(account: PaymentAccess, path: str) -> Request:
     return Request("GET", account.base_url.rstrip("/") + path, _headers(account), timeout_s=account.timeout_s)
 
 
-def _post(account: PaymentAccount, path: str, wanted: Mapping[str, object], reference: str | None) -> Request:
+def _post(account: PaymentAccess, path: str, wanted: Mapping[str, object], reference: str | None) -> Request:
     headers = _headers(account) | {"Content-Type": "application/json"}
     if reference is not None:
         # only letters, digits, - and _ are taken, which a reference needn't be made of
@@ -235,7 +235,7 @@ def _post(account: PaymentAccount, path: str, wanted: Mapping[str, object], refe
     return Request("POST", account.base_url.rstrip("/") + path, headers, body, account.timeout_s)
 
 
-def _headers(account: PaymentAccount) -> dict[str, str]:
+def _headers(account: PaymentAccess) -> dict[str, str]:
     return {
         "Authorization": f"Bearer {account.credentials.get('secret_key', '')}",
         "Accept": "application/json, application/problem+json",

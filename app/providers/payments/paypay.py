@@ -27,7 +27,7 @@ from app.providers.payments.base import (
     ChargeStatus,
     Order,
     Page,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -90,7 +90,7 @@ class _PayPay:
         del settings
         return ANY_AMOUNT
 
-    def start(self, account: PaymentAccount, order: Order) -> Request:
+    def start(self, account: PaymentAccess, order: Order) -> Request:
         """Return the request that makes a code; PayPay refuses a second one for the same order."""
         wanted = {
             "merchantPaymentId": order.reference,
@@ -104,7 +104,7 @@ class _PayPay:
         }
         return _request(account, "POST", _CODES, wanted)
 
-    def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
+    def fetch(self, account: PaymentAccess, provider_id: str) -> Request:
         """Return the request that asks for the payment of one code, by our reference."""
         return _request(account, "GET", _DETAILS + quote(provider_id, safe=""))
 
@@ -147,7 +147,7 @@ class _PayPay:
             },
         )
 
-    def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
+    def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Read a webhook. Raises BadSignature, UnclearCharge.
 
         It bears no signature, only the merchant's id is compared; nor an id: what it tells of what is one event.
@@ -171,11 +171,11 @@ class _PayPay:
             proven=False,
         )
 
-    def expire(self, account: PaymentAccount, charge: Charge) -> None:
+    def expire(self, account: PaymentAccess, charge: Charge) -> None:
         """Nothing: see this module's first words."""
         del account, charge
 
-    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+    def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Return the request that gives money back; PayPay takes one refund for a payment."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None or charge.amount_refunded:
             return None
@@ -195,7 +195,7 @@ class _PayPay:
             raise UnclearCharge("unreadable")
         return Refund(status, amount, identifier(made, "merchantRefundId"))
 
-    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> None:
+    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> None:
         """Nothing: see this module's first words."""
         del account, day, cursor
 
@@ -208,7 +208,7 @@ class _PayPay:
 paypay = _PayPay()
 
 
-def _request(account: PaymentAccount, method: str, path: str, wanted: Mapping[str, object] | None = None) -> Request:
+def _request(account: PaymentAccess, method: str, path: str, wanted: Mapping[str, object] | None = None) -> Request:
     """Make a signed request: `hmac OPA-Auth:key:signature:nonce:epoch seconds:body's hash`."""
     body = b"" if wanted is None else json.dumps(wanted).encode()
     kind, digest = "empty", "empty"

@@ -27,7 +27,7 @@ from app.providers.payments.base import (
     Dispute,
     Order,
     Page,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -101,7 +101,7 @@ class _StripeCheckout:
         """Return the least and the most that can be paid: konbini's where there is no other way."""
         return _KONBINI_YEN_LIMITS if listed_in(settings.get("methods", ""), "card") == ["konbini"] else _YEN_LIMITS
 
-    def start(self, account: PaymentAccount, order: Order) -> Request:
+    def start(self, account: PaymentAccess, order: Order) -> Request:
         """Return the request that opens a payment page; repeating it with the same order opens no second one.
 
         `success_url` may hold `{CHECKOUT_SESSION_ID}`, which Stripe fills in.
@@ -130,7 +130,7 @@ class _StripeCheckout:
             form["payment_method_options[konbini][expires_after_days]"] = str(days)
         return _post(account, "checkout/sessions", form, order.reference)
 
-    def fetch(self, account: PaymentAccount, provider_id: str) -> Request:
+    def fetch(self, account: PaymentAccess, provider_id: str) -> Request:
         """Return the request that asks for one session with its payment and that one's latest charge."""
         query = urlencode({"expand[0]": f"payment_intent.{_REFUNDS}"})
         return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
@@ -150,7 +150,7 @@ class _StripeCheckout:
         told = several(_read(answers[1], "list"), "data")
         return replace(charge, dispute=disputed(told, _DISPUTE_ENDS) or Dispute.OPEN)
 
-    def webhook(self, account: PaymentAccount, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
+    def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and read a webhook. Raises BadSignature; UnclearCharge when it is Stripe's but can't be read."""
         secret = account.credentials.get("webhook_secret", "")
         _verify_webhook_signature(headers.get("stripe-signature", ""), secret, body, now)
@@ -168,13 +168,13 @@ class _StripeCheckout:
             payment_id=identifier(about, "payment_intent"),
         )
 
-    def expire(self, account: PaymentAccount, charge: Charge) -> Request | None:
+    def expire(self, account: PaymentAccess, charge: Charge) -> Request | None:
         """Return the request that ends an open session. Stripe cancels no slip of a session once it is out."""
         if charge.status is not ChargeStatus.OPEN:
             return None
         return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
-    def refund(self, account: PaymentAccount, charge: Charge, amount_yen: int, reference: str) -> Request | None:
+    def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
         """Return the request that gives money back."""
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
             return None
@@ -196,7 +196,7 @@ class _StripeCheckout:
             raise UnclearCharge("unreadable")
         return Refund(_refund_status(made), amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccount, day: date, cursor: str = "") -> Request:
+    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the sessions made on a day, newest first."""
         begin, end = day_bounds(day)
         query = {
@@ -223,22 +223,22 @@ class _StripeCheckout:
 stripe_checkout = _StripeCheckout()
 
 
-def _headers(account: PaymentAccount) -> dict[str, str]:
+def _headers(account: PaymentAccess) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.credentials.get('secret_key', '')}", "Stripe-Version": VERSION}
 
 
-def _get(account: PaymentAccount, path: str) -> Request:
+def _get(account: PaymentAccess, path: str) -> Request:
     return Request("GET", _url(account, path), _headers(account), timeout_s=account.timeout_s)
 
 
-def _post(account: PaymentAccount, path: str, form: Mapping[str, str], idempotency_key: str | None) -> Request:
+def _post(account: PaymentAccess, path: str, form: Mapping[str, str], idempotency_key: str | None) -> Request:
     headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
     return Request("POST", _url(account, path), headers, urlencode(form).encode(), account.timeout_s)
 
 
-def _url(account: PaymentAccount, path: str) -> str:
+def _url(account: PaymentAccess, path: str) -> str:
     return f"{account.base_url.rstrip('/')}/v1/{path}"
 
 

@@ -15,7 +15,7 @@ from app.providers.http import AccountField, Answer, Request, Response
 
 
 @dataclass(frozen=True, slots=True)
-class SmsAccount:
+class SmsAccess:
     """A tenant's contract with a provider. `base_url` is the installation's setting, never a tenant's."""
 
     base_url: str
@@ -130,13 +130,13 @@ class SmsProvider(Protocol):
     fields: Sequence[AccountField]
     passing: frozenset[str]
 
-    def send(self, account: SmsAccount, message: SmsMessage) -> Request:
+    def send(self, account: SmsAccess, message: SmsMessage) -> Request:
         """Return the request that sends `message` once."""
 
     def outcome(self, answer: Answer) -> Outcome:
         """Read the answer to `send`. Never raises."""
 
-    def lookup(self, account: SmsAccount, reference: str) -> Request | None:
+    def lookup(self, account: SmsAccess, reference: str) -> Request | None:
         """Return the request that asks for messages by our reference, or None where the provider has no look-up."""
 
     def found(self, response: Response, reference: str) -> Report | None:
@@ -146,13 +146,13 @@ class SmsProvider(Protocol):
         anything else, such as a list with messages of other references.
         """
 
-    def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request | None:
+    def sent_between(self, account: SmsAccess, start: datetime, end: datetime, page: int) -> Request | None:
         """Return the request for a page, from 1 on, of what was accepted in a time; None without such a list."""
 
     def listed(self, response: Response, start: datetime, end: datetime) -> Page:
         """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time."""
 
-    def detail(self, account: SmsAccount, provider_id: str) -> Request:
+    def detail(self, account: SmsAccess, provider_id: str) -> Request:
         """Return the request that asks for one message by the provider's id."""
 
     def report(self, response: Response) -> Report:

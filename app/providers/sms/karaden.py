@@ -23,7 +23,7 @@ from app.providers.sms.base import (
     Page,
     Report,
     ReportState,
-    SmsAccount,
+    SmsAccess,
     SmsMessage,
     UnclearAnswer,
     first_of,
@@ -65,7 +65,7 @@ class _Karaden:
     # switched off or out of range; "error" says nothing of a cause that passes (the specification names no more)
     passing = frozenset({"unconnected"})
 
-    def send(self, account: SmsAccount, message: SmsMessage) -> Request:
+    def send(self, account: SmsAccess, message: SmsMessage) -> Request:
         """Return the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
         form = (
             f"service_id={_escaped(account.settings.get('service_id', ''))}&to={_domestic(message.to)}"
@@ -90,7 +90,7 @@ class _Karaden:
             return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=retry_after_s(answer.headers))
         return _refused(answer)
 
-    def lookup(self, account: SmsAccount, reference: str) -> Request:
+    def lookup(self, account: SmsAccess, reference: str) -> Request:
         """Return the request that asks for messages by our reference."""
         query = urlencode({"service_id": account.settings.get("service_id", ""), "tag": reference, "per_page": 100})
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
@@ -110,7 +110,7 @@ class _Karaden:
             return None
         return first_of(ours)
 
-    def sent_between(self, account: SmsAccount, start: datetime, end: datetime, page: int) -> Request:
+    def sent_between(self, account: SmsAccess, start: datetime, end: datetime, page: int) -> Request:
         """Return the request for a page of what was accepted in a time, whole seconds (specification: 受付日時)."""
         query = urlencode({
             "service_id": account.settings.get("service_id", ""),
@@ -134,7 +134,7 @@ class _Karaden:
         numbers = [_e164(message.get("to")) for message in data]
         return Page([ListedMessage(report, to) for report, to in zip(reports, numbers, strict=True)], has_more)
 
-    def detail(self, account: SmsAccount, provider_id: str) -> Request:
+    def detail(self, account: SmsAccess, provider_id: str) -> Request:
         """Return the request that asks for one message by the provider's id."""
         url = _url(account, "messages", provider_id)
         return Request("GET", url, _headers(account), timeout_s=account.timeout_s)
@@ -152,7 +152,7 @@ class _Karaden:
 karaden = _Karaden()
 
 
-def _url(account: SmsAccount, *path: str) -> str:
+def _url(account: SmsAccess, *path: str) -> str:
     parts = (account.settings.get("tenant_id", ""), *path)
     return "/".join((account.base_url.rstrip("/"), *(quote(part, safe="") for part in parts)))
 
@@ -160,7 +160,7 @@ def _url(account: SmsAccount, *path: str) -> str:
 @lru_cache(64)
 def _door(base_url: str, tenant_id: str, token: str) -> tuple[str, Mapping[str, str]]:
     """Return a send request's address and headers: those of all messages of an account."""
-    account = SmsAccount(base_url, {"tenant_id": tenant_id}, {"token": token})
+    account = SmsAccess(base_url, {"tenant_id": tenant_id}, {"token": token})
     headers = _headers(account) | {"Content-Type": "application/x-www-form-urlencoded"}
     return _url(account, "messages"), MappingProxyType(headers)
 
@@ -176,7 +176,7 @@ def _escaped(value: str) -> str:
     return _UNSAFE.sub(lambda run: f"%{run[0].encode().hex('%').upper()}", value).replace(" ", "+")
 
 
-def _headers(account: SmsAccount) -> dict[str, str]:
+def _headers(account: SmsAccess) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.credentials.get('token', '')}", "Karaden-Version": VERSION}
 
 

@@ -20,7 +20,7 @@ from app.providers.payments.base import (
     ChargeStatus,
     Dispute,
     Order,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -41,8 +41,8 @@ ORDER = Order(
 )
 
 
-def account(**settings: str) -> PaymentAccount:
-    return PaymentAccount(
+def account(**settings: str) -> PaymentAccess:
+    return PaymentAccess(
         "https://komoju.com/api/v1/", settings, {"secret_key": "sk_test_secret", "webhook_secret": SECRET}
     )
 
@@ -301,7 +301,7 @@ def test_another_signature_is_refused() -> None:
         komoju.webhook(account(), {"x-komoju-signature": genuine}, body + b" ", NOW)
     unsigned = hmac.new(b"", body, hashlib.sha256).hexdigest()
     with pytest.raises(BadSignature):
-        komoju.webhook(PaymentAccount("https://k", {}, {}), {"x-komoju-signature": unsigned}, body, NOW)
+        komoju.webhook(PaymentAccess("https://k", {}, {}), {"x-komoju-signature": unsigned}, body, NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", event({}, type=None), event({}, kind="a b")])

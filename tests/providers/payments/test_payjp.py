@@ -19,7 +19,7 @@ from app.providers.payments.base import (
     ChargeStatus,
     Dispute,
     Order,
-    PaymentAccount,
+    PaymentAccess,
     UnclearCharge,
     WebhookEvent,
 )
@@ -38,9 +38,9 @@ ORDER = Order(
 )
 
 
-def account(**settings: str) -> PaymentAccount:
+def account(**settings: str) -> PaymentAccess:
     credentials = {"secret_key": "sk_test_secret", "webhook_token": "whook_token"}
-    return PaymentAccount("https://api.pay.jp/", settings, credentials)
+    return PaymentAccess("https://api.pay.jp/", settings, credentials)
 
 
 def refunds(*given_back: tuple[int, str]) -> dict[str, Any]:
@@ -327,7 +327,7 @@ def test_another_token_is_refused(token: str) -> None:
 
 
 def test_without_a_token_on_record_nothing_is_ours() -> None:
-    bare = PaymentAccount("https://api.pay.jp", {}, {"secret_key": "sk_test_secret"})
+    bare = PaymentAccess("https://api.pay.jp", {}, {"secret_key": "sk_test_secret"})
     for headers in ({}, {"x-payjp-webhook-token": ""}):
         with pytest.raises(BadSignature):
             payjp.webhook(bare, headers, event(flow()), NOW)

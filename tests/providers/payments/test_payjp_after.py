@@ -8,11 +8,11 @@ import payjpv2
 import pytest
 
 from app.providers.http import Response
-from app.providers.payments.base import Charge, ChargeStatus, PaymentAccount, RefundStatus, UnclearCharge
+from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, RefundStatus, UnclearCharge
 from app.providers.payments.payjp import payjp
 from tests.providers.payments.payjp_answers import flow
 
-ACCOUNT = PaymentAccount("https://api.pay.jp/", {}, {"secret_key": "sk_test_secret"})
+ACCOUNT = PaymentAccess("https://api.pay.jp/", {}, {"secret_key": "sk_test_secret"})
 PAID = Charge("cs_test_1", "abc.12.p1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pfw_1")
 
 

@@ -17,7 +17,7 @@ from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Order,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -37,9 +37,9 @@ ORDER = Order(
 )
 
 
-def account(base_url: str = "https://apigw.paypay.ne.jp/", opened_at: datetime = NOW) -> PaymentAccount:
+def account(base_url: str = "https://apigw.paypay.ne.jp/", opened_at: datetime = NOW) -> PaymentAccess:
     credentials = {"api_key": "key-1", "api_secret": "secret-1"}
-    return PaymentAccount(base_url, {"merchant_id": "merchant-1"}, credentials, opened_at=opened_at)
+    return PaymentAccess(base_url, {"merchant_id": "merchant-1"}, credentials, opened_at=opened_at)
 
 
 MADE = {
@@ -134,7 +134,7 @@ def test_each_use_of_an_account_signs_anew() -> None:
     nonces = [paypay.fetch(one, "a").headers["Authorization"].split(":")[3] for one in (account(), later)]
     assert nonces[0] != nonces[1]
     assert paypay.fetch(account(), "a") == paypay.fetch(account(), "a")
-    assert abs(PaymentAccount("https://p", {}, {}).opened_at - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(PaymentAccess("https://p", {}, {}).opened_at - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 # -- charges ----------------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_another_merchants_webhook_is_refused(merchant: object) -> None:
     with pytest.raises(BadSignature):
         told(merchant_id=merchant)
     with pytest.raises(BadSignature):
-        paypay.webhook(PaymentAccount("https://p", {}, {}), {}, json.dumps(TOLD).encode(), NOW)
+        paypay.webhook(PaymentAccess("https://p", {}, {}), {}, json.dumps(TOLD).encode(), NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"notification_type": "a b"}'])

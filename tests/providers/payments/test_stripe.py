@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from app.providers.http import Response
 from app.providers.payments import PROVIDERS
-from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount, UnclearCharge, session_end
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccess, UnclearCharge, session_end
 from app.providers.payments.stripe import stripe_checkout
 
 NOW = datetime(2026, 11, 23, 1, 0, 0, tzinfo=UTC)
 ENDS = int(NOW.timestamp()) + 3600
 
 
-def account(**settings: str) -> PaymentAccount:
-    return PaymentAccount("https://api.stripe.com/", settings, {"secret_key": "sk_test_secret"})
+def account(**settings: str) -> PaymentAccess:
+    return PaymentAccess("https://api.stripe.com/", settings, {"secret_key": "sk_test_secret"})
 
 
 ORDER = Order(

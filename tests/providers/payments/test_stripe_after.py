@@ -13,7 +13,7 @@ from app.providers.payments.base import (
     Charge,
     ChargeStatus,
     Dispute,
-    PaymentAccount,
+    PaymentAccess,
     Refund,
     RefundStatus,
     UnclearCharge,
@@ -21,7 +21,7 @@ from app.providers.payments.base import (
 )
 from app.providers.payments.stripe import stripe_checkout
 
-ACCOUNT = PaymentAccount("https://api.stripe.com", {}, {"secret_key": "sk_test_secret"})
+ACCOUNT = PaymentAccess("https://api.stripe.com", {}, {"secret_key": "sk_test_secret"})
 PAID = Charge("cs_test_1", "ref-1", ChargeStatus.PAID, 12_300, "jpy", payment_id="pi_1")
 
 

@@ -14,7 +14,7 @@ from stripe import StripeClient
 
 from app.providers.curl import perform
 from app.providers.http import Response
-from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccess
 from app.providers.payments.stripe import VERSION, stripe_checkout
 from tests.providers.rawserver import Peer, RawServer
 
@@ -30,8 +30,8 @@ ORDER = Order(
 )
 
 
-def account(base_url: str = "https://api.stripe.com") -> PaymentAccount:
-    return PaymentAccount(base_url, {"konbini_days": "7"}, {"secret_key": "sk_test_secret"})
+def account(base_url: str = "https://api.stripe.com") -> PaymentAccess:
+    return PaymentAccess(base_url, {"konbini_days": "7"}, {"secret_key": "sk_test_secret"})
 
 
 def read(session: object) -> Charge:
@@ -139,7 +139,7 @@ def parts(raw: bytes) -> tuple[str, dict[str, str], Any]:
     return f"{method} {url.path}", {name: headers[name] for name in kept}, asked
 
 
-def both(recorder: RawServer) -> tuple[StripeClient, PaymentAccount]:
+def both(recorder: RawServer) -> tuple[StripeClient, PaymentAccess]:
     base = recorder.url.removesuffix("/messages")
     return StripeClient("sk_test_secret", base_addresses={"api": base}, stripe_version=VERSION), account(base)
 

@@ -12,7 +12,7 @@ from stripe import StripeClient
 from app.payments.gateway import NoAnswer, ask
 from app.providers.curl import perform
 from app.providers.http import Failure, Reach, Request, Response
-from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccount, WebhookEvent, session_end
+from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAccess, WebhookEvent, session_end
 from app.providers.payments.stripe import stripe_checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
@@ -44,9 +44,9 @@ def sandbox(running: Sandbox, receiver: RawServer) -> Sandbox:
 
 
 @pytest.fixture
-def account(sandbox: Sandbox) -> PaymentAccount:
+def account(sandbox: Sandbox) -> PaymentAccess:
     credentials = {"secret_key": KEY, "webhook_secret": SECRET}
-    return PaymentAccount(sandbox.stripe_base, {"methods": "card,konbini,paypay"}, credentials, timeout_s=20)
+    return PaymentAccess(sandbox.stripe_base, {"methods": "card,konbini,paypay"}, credentials, timeout_s=20)
 
 
 def order(reference: str = "ref-1", amount_yen: int = 12_300) -> Order:
@@ -61,11 +61,11 @@ def order(reference: str = "ref-1", amount_yen: int = 12_300) -> Order:
     )
 
 
-def start(account: PaymentAccount, wanted: Order) -> Charge:
+def start(account: PaymentAccess, wanted: Order) -> Charge:
     return ask(stripe_checkout, account, stripe_checkout.start(account, wanted))
 
 
-def fetch(account: PaymentAccount, provider_id: str) -> Charge:
+def fetch(account: PaymentAccess, provider_id: str) -> Charge:
     return ask(stripe_checkout, account, stripe_checkout.fetch(account, provider_id))
 
 
@@ -77,7 +77,7 @@ def choose(url: str, choice: str) -> None:
     assert answer.status in {200, 303}
 
 
-def events(account: PaymentAccount, receiver: RawServer, count: int) -> list[WebhookEvent]:
+def events(account: PaymentAccess, receiver: RawServer, count: int) -> list[WebhookEvent]:
     """Wait for so many webhooks and read them."""
     for _ in range(500):
         if len(receiver.requests) >= count:
@@ -92,7 +92,7 @@ def events(account: PaymentAccount, receiver: RawServer, count: int) -> list[Web
     return read
 
 
-def test_an_order_opens_one_page(sandbox: Sandbox, account: PaymentAccount) -> None:
+def test_an_order_opens_one_page(sandbox: Sandbox, account: PaymentAccess) -> None:
     wanted = order()
     first, again = start(account, wanted), start(account, wanted)
     assert first == again == fetch(account, first.provider_id)
@@ -106,7 +106,7 @@ def references(sandbox: Sandbox) -> list[str | None]:
     return [session.client_reference_id for session in listed.data]
 
 
-def test_an_answer_that_was_lost_is_asked_for_again(sandbox: Sandbox, account: PaymentAccount) -> None:
+def test_an_answer_that_was_lost_is_asked_for_again(sandbox: Sandbox, account: PaymentAccess) -> None:
     """The session was made and its answer never came: the same order gives the same session."""
     sandbox.faults(hang={"next": 1, "on": "stripe.session_create"})
     wanted = order()
@@ -116,7 +116,7 @@ def test_an_answer_that_was_lost_is_asked_for_again(sandbox: Sandbox, account: P
     assert references(sandbox) == ["ref-1"]
 
 
-def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: PaymentAccount) -> None:
+def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: PaymentAccess) -> None:
     """Stripe keeps even a 500 under the key; only another order gets a page."""
     sandbox.faults(error_after={"next": 1, "on": "stripe.session_create"})
     wanted = order()
@@ -127,7 +127,7 @@ def test_an_order_that_stripe_failed_on_is_over(sandbox: Sandbox, account: Payme
     assert start(account, order("ref-2")).status is ChargeStatus.OPEN
 
 
-def test_another_order_under_the_same_reference_is_refused(account: PaymentAccount) -> None:
+def test_another_order_under_the_same_reference_is_refused(account: PaymentAccess) -> None:
     start(account, order())
     with pytest.raises(NoAnswer, match="idempotency_error") as caught:
         start(account, order(amount_yen=1))
@@ -135,7 +135,7 @@ def test_another_order_under_the_same_reference_is_refused(account: PaymentAccou
 
 
 @pytest.mark.parametrize("method", ["card", "paypay"])
-def test_a_payment_at_once(account: PaymentAccount, receiver: RawServer, method: str) -> None:
+def test_a_payment_at_once(account: PaymentAccess, receiver: RawServer, method: str) -> None:
     opened = start(account, order())
     choose(str(opened.url), method)
     paid = fetch(account, opened.provider_id)
@@ -146,7 +146,7 @@ def test_a_payment_at_once(account: PaymentAccount, receiver: RawServer, method:
     assert (event.kind, event.provider_id) == ("checkout.session.completed", opened.provider_id)
 
 
-def test_a_declined_card_leaves_the_page_open(account: PaymentAccount) -> None:
+def test_a_declined_card_leaves_the_page_open(account: PaymentAccess) -> None:
     opened = start(account, order())
     choose(str(opened.url), "declined")
     assert fetch(account, opened.provider_id).status is ChargeStatus.OPEN
@@ -162,7 +162,7 @@ def test_a_declined_card_leaves_the_page_open(account: PaymentAccount) -> None:
     ],
 )
 def test_a_konbini_slip_waits_and_ends(
-    account: PaymentAccount, receiver: RawServer, end: str, status: ChargeStatus, kind: str
+    account: PaymentAccess, receiver: RawServer, end: str, status: ChargeStatus, kind: str
 ) -> None:
     opened = start(account, order())
     choose(str(opened.url), "konbini")
@@ -176,7 +176,7 @@ def test_a_konbini_slip_waits_and_ends(
     assert {event.kind for event in events(account, receiver, 2)} == {"checkout.session.completed", kind}
 
 
-def test_an_expired_page_and_money_given_back(sandbox: Sandbox, account: PaymentAccount, receiver: RawServer) -> None:
+def test_an_expired_page_and_money_given_back(sandbox: Sandbox, account: PaymentAccess, receiver: RawServer) -> None:
     client = StripeClient(KEY, base_addresses={"api": sandbox.stripe_base})
     left = start(account, order())
     client.v1.checkout.sessions.expire(left.provider_id)
@@ -191,10 +191,10 @@ def test_an_expired_page_and_money_given_back(sandbox: Sandbox, account: Payment
     assert (told["charge.refunded"].provider_id, told["charge.refunded"].reference) == (None, "ref-2")
 
 
-def test_a_wrong_key_and_an_unknown_session_say_so(sandbox: Sandbox, account: PaymentAccount) -> None:
+def test_a_wrong_key_and_an_unknown_session_say_so(sandbox: Sandbox, account: PaymentAccess) -> None:
     with pytest.raises(NoAnswer, match="resource_missing") as caught:
         fetch(account, "cs_test_nobody")
     assert caught.value.final
     with pytest.raises(NoAnswer) as caught:
-        start(PaymentAccount(sandbox.stripe_base, {}, {"secret_key": ""}), order())
+        start(PaymentAccess(sandbox.stripe_base, {}, {"secret_key": ""}), order())
     assert not caught.value.final

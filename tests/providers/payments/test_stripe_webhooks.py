@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe import WebhookSignature
 
-from app.providers.payments.base import BadSignature, PaymentAccount, UnclearCharge, WebhookEvent
+from app.providers.payments.base import BadSignature, PaymentAccess, UnclearCharge, WebhookEvent
 from app.providers.payments.stripe import stripe_checkout
 
 SECRET = "whsec_test"
 NOW = datetime(2026, 11, 23, 1, 0, 0, tzinfo=UTC)
-ACCOUNT = PaymentAccount("https://api.stripe.com/", {}, {"secret_key": "sk_test_secret", "webhook_secret": SECRET})
+ACCOUNT = PaymentAccess("https://api.stripe.com/", {}, {"secret_key": "sk_test_secret", "webhook_secret": SECRET})
 SESSION = {
     "id": "cs_test_a1",
     "object": "checkout.session",
@@ -104,7 +104,7 @@ def test_any_other_signature_is_refused(header: str) -> None:
 def test_without_a_header_or_a_secret_nothing_is_believed() -> None:
     with pytest.raises(BadSignature):
         stripe_checkout.webhook(ACCOUNT, {}, EVENT.encode(), NOW)
-    keyless = PaymentAccount("https://api.stripe.com", {}, {"webhook_secret": ""})
+    keyless = PaymentAccess("https://api.stripe.com", {}, {"webhook_secret": ""})
     with pytest.raises(BadSignature):
         stripe_checkout.webhook(keyless, signed(secret=""), EVENT.encode(), NOW)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from app.providers.http import Failure, Reach, Response
 from app.providers.sms import PROVIDERS
-from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage, UnclearAnswer
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccess, SmsMessage, UnclearAnswer
 from app.providers.sms.karaden import karaden
 
-ACCOUNT = SmsAccount(
+ACCOUNT = SmsAccess(
     base_url="https://prg.karaden.jp/api/",
     settings={"tenant_id": "159bfd33-b9b7-f424-4755-c119b324591d", "service_id": "12"},
     credentials={"token": "secret-token"},
@@ -107,7 +107,7 @@ def test_a_number_that_would_ring_a_stranger_is_refused_and_not_told(to: str) ->
 
 
 def test_settings_and_ids_cannot_leave_their_place_in_the_url() -> None:
-    account = SmsAccount("https://x/api", {"tenant_id": "../a?b#c", "service_id": "1&to=2"}, {})
+    account = SmsAccess("https://x/api", {"tenant_id": "../a?b#c", "service_id": "1&to=2"}, {})
     assert urlsplit(karaden.detail(account, "../../other").url).path == "/api/..%2Fa%3Fb%23c/messages/..%2F..%2Fother"
     assert parse_qs(urlsplit(karaden.lookup(account, "a&b=c").url).query) == {
         "service_id": ["1&to=2"],

@@ -19,7 +19,7 @@ from karaden.request_options import RequestOptions
 
 from app.providers.curl import Engine, perform
 from app.providers.http import Request, Response
-from app.providers.sms.base import OutcomeKind, ReportState, SmsAccount, SmsMessage
+from app.providers.sms.base import OutcomeKind, ReportState, SmsAccess, SmsMessage
 from app.providers.sms.karaden import VERSION, karaden
 from tests.providers.rawserver import Peer, RawServer
 
@@ -29,8 +29,8 @@ LIMIT = datetime(2026, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=9)))
 MESSAGE = SmsMessage("+819012345678", "お届け物です。+&= https://todoke.example/a", "ref-1", LIMIT)
 
 
-def account(base_url: str = "http://localhost:8000/api") -> SmsAccount:
-    return SmsAccount(base_url, {"tenant_id": TENANT, "service_id": "12"}, {"token": "secret-token"})
+def account(base_url: str = "http://localhost:8000/api") -> SmsAccess:
+    return SmsAccess(base_url, {"tenant_id": TENANT, "service_id": "12"}, {"token": "secret-token"})
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def we_send(recorder: RawServer, request: Request) -> None:
     assert isinstance(perform(request), Response)
 
 
-def base(recorder: RawServer) -> SmsAccount:
+def base(recorder: RawServer) -> SmsAccess:
     return account(recorder.url.removesuffix("/messages"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.providers.curl import Engine, perform
 from app.providers.http import Answer, Response
-from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccount, SmsMessage
+from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccess, SmsMessage
 from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
@@ -31,23 +31,23 @@ def sandbox(running: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def account(sandbox: Sandbox) -> SmsAccount:
-    return SmsAccount(sandbox.karaden_base, SETTINGS, {"token": "token"})
+def account(sandbox: Sandbox) -> SmsAccess:
+    return SmsAccess(sandbox.karaden_base, SETTINGS, {"token": "token"})
 
 
-def send(account: SmsAccount, reference: str, to: str = "+819012345678") -> Outcome:
+def send(account: SmsAccess, reference: str, to: str = "+819012345678") -> Outcome:
     return karaden.outcome(
         perform(karaden.send(account, SmsMessage(to, "お届け物です https://todoke.example/a", reference)))
     )
 
 
-def look_up(account: SmsAccount, reference: str) -> Report | None:
+def look_up(account: SmsAccess, reference: str) -> Report | None:
     response = perform(karaden.lookup(account, reference))
     assert isinstance(response, Response)
     return karaden.found(response, reference)
 
 
-def wait_for_end(account: SmsAccount, provider_id: str) -> Report:
+def wait_for_end(account: SmsAccess, provider_id: str) -> Report:
     for _ in range(500):
         response = perform(karaden.detail(account, provider_id))
         assert isinstance(response, Response)
@@ -67,7 +67,7 @@ def wait_for_end(account: SmsAccount, provider_id: str) -> Report:
     ],
 )
 def test_a_message_goes_its_way(
-    sandbox: Sandbox, account: SmsAccount, to: str, state: ReportState, code: str, units: int
+    sandbox: Sandbox, account: SmsAccess, to: str, state: ReportState, code: str, units: int
 ) -> None:
     outcome = send(account, "ref-1", to)
     assert outcome.kind is OutcomeKind.ACCEPTED
@@ -97,7 +97,7 @@ def test_a_message_goes_its_way(
     ],
 )
 def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
-    sandbox: Sandbox, account: SmsAccount, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
+    sandbox: Sandbox, account: SmsAccess, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
 ) -> None:
     assert send(account, "first").kind is OutcomeKind.ACCEPTED  # the connection is kept: the dangerous case
     sandbox.faults(**{switch: {"next": 1, "on": "karaden.create"}, "retry_after_s": 7})
@@ -111,20 +111,20 @@ def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
 
 
 def test_a_wrong_token_is_the_accounts_fault(sandbox: Sandbox) -> None:
-    account = SmsAccount(sandbox.karaden_base, SETTINGS, {"token": ""})
+    account = SmsAccess(sandbox.karaden_base, SETTINGS, {"token": ""})
     outcome = send(account, "ref-1")
     assert (outcome.kind, outcome.code, outcome.account_fault) == (OutcomeKind.LATER, "unauthentication", True)
-    nobody = SmsAccount(sandbox.karaden_base, SETTINGS | {"tenant_id": "x"}, {"token": "token"})
+    nobody = SmsAccess(sandbox.karaden_base, SETTINGS | {"tenant_id": "x"}, {"token": "token"})
     outcome = send(nobody, "ref-1")
     assert (outcome.kind, outcome.code, outcome.account_fault) == (OutcomeKind.LATER, "invalid_tenant", True)
 
 
-def test_a_message_too_long_is_refused(account: SmsAccount) -> None:
+def test_a_message_too_long_is_refused(account: SmsAccess) -> None:
     request = karaden.send(account, SmsMessage("+819012345678", "あ" * 661, "ref-1"))
     assert karaden.outcome(perform(request)) == Outcome(OutcomeKind.REFUSED, "validation_error:body")
 
 
-def test_a_receipt_tells_what_the_detail_tells(sandbox: Sandbox, account: SmsAccount) -> None:
+def test_a_receipt_tells_what_the_detail_tells(sandbox: Sandbox, account: SmsAccess) -> None:
     with RawServer(*[serve_receipt] * 4) as receiver:
         sandbox.addresses(karaden_receipts={"12": receiver.url})
         outcome = send(account, "ref-1")
@@ -142,7 +142,7 @@ def serve_receipt(peer: Peer) -> None:
     peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
-def test_a_crowd_in_bad_weather_is_sent_once_each(sandbox: Sandbox, account: SmsAccount) -> None:
+def test_a_crowd_in_bad_weather_is_sent_once_each(sandbox: Sandbox, account: SmsAccess) -> None:
     """Every fault at once, 600 messages, 32 connections: what we believe is what the ledger says."""
     sandbox.faults(
         seed=1,
