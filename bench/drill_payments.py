@@ -1,9 +1,9 @@
 """The drill's cells of payment: 1,000 people of four payment providers each, and what goes wrong while they pay.
 
 Real programs, phones over HTTP (`bench.recipient_client`); the judge is the sandbox's ledger of what it charged. `lost`
-are people whose money the site has, or should have, and who don't stand as paid here; `duplicated` what was charged, or
-told, more than once; `yen_difference` the sum of what each person's two books differ by. All three are 0 in a product
-that keeps its word.
+are people whose money the provider has, or should have, and who don't stand as paid here; `duplicated` what was
+charged, or told, more than once; `yen_difference` the sum of what each person's two books differ by. All three are 0 in
+a product that keeps its word.
 """
 
 import json
@@ -39,14 +39,14 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How people pay in a cell: how many phones each has, and which of them come back from the site."""
+    """How people pay in a cell: how many phones each has, and which of them come back from the provider."""
 
     phones: int = 1
     come_back: Callable[[int], bool] = lambda _number: False
 
 
 def paying(way: Way, **switches: object) -> Callable[[Ground], Run]:
-    """Let webhooks go wrong while people pay who never come back from the site; delays are divided by the factor."""
+    """Let webhooks go wrong while people pay who never come back; delays are divided by the factor."""
 
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
@@ -67,7 +67,7 @@ def paying(way: Way, **switches: object) -> Callable[[Ground], Run]:
 
 
 def killed(ground: Ground) -> Run:
-    """Kill web server and worker -9, each life anew, between the site's deed and our commit. Half come back."""
+    """Kill web server and worker -9, each life anew, between the provider's deed and our commit. Half come back."""
     ground.run("scheduler")
     programs = {
         "doomed-web": serve("bench.payment_fault_injection:app", ground.stack.web_port)[2:],
@@ -107,7 +107,7 @@ class Shop:
 
     @classmethod
     def open(cls, ground: Ground, people: int = PAYMENTS // len(_SITES)) -> "Shop":
-        """Make so many people for each site, and tell the sites where their webhooks go."""
+        """Make so many people for each provider, and tell the providers where their webhooks go."""
         path = ground.stack.folder / "payers.csv"
         # one row in a thousand is faulty, the first one
         write_list(path, people + 1)
@@ -123,7 +123,7 @@ class Shop:
         return cls(ground, payers, told["accounts"])
 
     def pay(self, person: Mapping[str, Any], way: Way) -> None:
-        """Let one person pay, from the tap on the link to the site's thanks."""
+        """Let one person pay, from the tap on the link to the provider's thanks."""
         number = person["id"] * way.phones
         with ThreadPoolExecutor(way.phones) as hands:
             done = [hands.submit(self._pay, person, way, Phone(self._url, number + hand)) for hand in range(way.phones)]

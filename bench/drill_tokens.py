@@ -96,7 +96,7 @@ def holds(run: Run) -> bool:
 
 
 def _press_pay(ground: Ground, people: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str]]:
-    """Lead everybody to their payment page; return each one's site and address, by the row's number."""
+    """Lead everybody to their payment page; return each one's provider and address, by the row's number."""
     pages = {}
     for person in people:
         phone = Phone(ground.stack.web_url, person["id"])

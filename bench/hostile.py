@@ -1,7 +1,7 @@
 """`make bench-hostile`: workbooks that mean harm, uploaded to a running product while another company's people look in.
 
-Each file of `bench.hostile_books` is uploaded by a clerk over HTTP, and followed until the clerk reads what became of
-it. `seconds` and `peak_rss_mb` are those of the dearest child that opened it: of a processor, and of memory.
+Each file of `bench.hostile_workbooks` is uploaded by a clerk over HTTP, and followed until the clerk reads what became
+of it. `seconds` and `peak_rss_mb` are those of the dearest child that opened it: of a processor, and of memory.
 `page_p99_ms` is of the pages that people of another company open meanwhile, for at least five seconds. A file must end
 with a message, or as a list that waits for its columns, within the limits; else the exit status is 1.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.hostile_books import HARMS, write
+from bench.hostile_workbooks import HARMS, write
 from bench.page import people
 from bench.probe import Browser
 from bench.report import Run, report

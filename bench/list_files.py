@@ -40,7 +40,7 @@ def write(made: List) -> File:
     rows += [line.cells for line in lines]
     below = {header_row + place: line for place, line in enumerate(lines, 1)}
     if made.form == "xlsx":
-        return File(_book(made, rows, lines, header_row), header_row, below)
+        return File(_workbook(made, rows, lines, header_row), header_row, below)
     return File(_text(made, rows), header_row, below)
 
 
@@ -89,7 +89,7 @@ def _merged(made: List, lines: list[Line]) -> list[Line]:
     return [upper, replace(lower, cells=cells, person=person), *lines[2:]]
 
 
-class _Book:
+class _Workbook:
     """Parts that a workbook's cells share: texts and formats."""
 
     def __init__(self, made: List) -> None:
@@ -131,7 +131,7 @@ class _Book:
         return f'<c{where}{style} t="inlineStr"><is>{self.runs(text)}</is></c>'
 
     def _counted(self, cell: Cell) -> str:
-        """Count a date from the book's own first day."""
+        """Count a date from the workbook's own first day."""
         dated = cell.code in {"#14", "#31", "#57"} or "yyyy" in cell.code or "ggge" in cell.code
         if dated and self.made.manner["epoch1904"]:
             return str(int(float(cell.number)) - _DAYS_FROM_1904)
@@ -156,13 +156,15 @@ def _letters(place: int) -> str:
     return chr(ord("A") + place)
 
 
-def _sheet(book: _Book, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], header_row: int) -> Iterator[str]:
-    manner = book.made.manner
+def _sheet(
+    workbook: _Workbook, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], header_row: int
+) -> Iterator[str]:
+    manner = workbook.made.manner
     yield f'<worksheet xmlns="{_NS}/spreadsheetml/2006/main"><dimension ref="A1:A1"/>'
     if manner["hidden_by_default"]:
         yield '<sheetFormatPr zeroHeight="1"/>'
     if manner["hidden_column"]:
-        place = book.made.columns.index(str(manner["hidden_column"])) + 1
+        place = workbook.made.columns.index(str(manner["hidden_column"])) + 1
         yield f'<cols><col min="{place}" max="{place}" hidden="1" width="9"/></cols>'
     yield "<sheetData>"
     for number, cells in enumerate(rows, 1):
@@ -172,7 +174,7 @@ def _sheet(book: _Book, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], h
         shown = f' hidden="{int(hidden)}"' if hidden or manner["hidden_by_default"] else ""
         named = manner["references"]
         inner = "".join(
-            book.cell(cell, f' r="{_letters(place)}{number}"' if named else "", place)
+            workbook.cell(cell, f' r="{_letters(place)}{number}"' if named else "", place)
             for place, cell in enumerate(cells)
         )
         at = f' r="{number}"' if named else ""
@@ -183,10 +185,10 @@ def _sheet(book: _Book, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], h
     yield "</worksheet>"
 
 
-def _styles(book: _Book) -> str:
-    codes = [code for code in book.formats if not code.startswith("#") or not code[1:].isdigit()]
+def _styles(workbook: _Workbook) -> str:
+    codes = [code for code in workbook.formats if not code.startswith("#") or not code[1:].isdigit()]
     formats = "".join(f'<numFmt numFmtId="{200 + at}" formatCode={quoteattr(code)}/>' for at, code in enumerate(codes))
-    numbers = [int(code[1:]) if code not in codes else 200 + codes.index(code) for code in book.formats]
+    numbers = [int(code[1:]) if code not in codes else 200 + codes.index(code) for code in workbook.formats]
     return (
         f'<styleSheet xmlns="{_NS}/spreadsheetml/2006/main"><numFmts>{formats}</numFmts>'
         '<cellStyleXfs><xf numFmtId="0"/></cellStyleXfs>'
@@ -195,9 +197,9 @@ def _styles(book: _Book) -> str:
     )
 
 
-def _book(made: List, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], header_row: int) -> bytes:
-    manner, book = made.manner, _Book(made)
-    sheet = "".join(_sheet(book, rows, lines, header_row))
+def _workbook(made: List, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], header_row: int) -> bytes:
+    manner, workbook = made.manner, _Workbook(made)
+    sheet = "".join(_sheet(workbook, rows, lines, header_row))
     if manner["prefix"]:
         sheet = re.sub("<(/?)(?=[a-zA-Z])", r"<\1x:", sheet).replace("xmlns=", "xmlns:x=")
     other = '<worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>区分</t></is></c></row></sheetData></worksheet>'
@@ -222,8 +224,8 @@ def _book(made: List, rows: Sequence[Sequence[Cell]], lines: Sequence[Line], hea
         "xl/_rels/workbook.xml.rels": f"<Relationships>{relations}</Relationships>",
         "xl/worksheets/sheet1.xml": sheet,
         "xl/worksheets/sheet2.xml": other,
-        "xl/styles.xml": _styles(book),
-        "xl/sharedStrings.xml": f"<sst>{''.join(f'<si>{book.runs(text)}</si>' for text in book.texts)}</sst>",
+        "xl/styles.xml": _styles(workbook),
+        "xl/sharedStrings.xml": f"<sst>{''.join(f'<si>{workbook.runs(text)}</si>' for text in workbook.texts)}</sst>",
     }
     stream = io.BytesIO()
     packed = zipfile.ZIP_STORED if manner["stored"] else zipfile.ZIP_DEFLATED

@@ -28,7 +28,7 @@ _SETTINGS = {
     "komoju": {"methods": "credit_card,konbini"},
     "paypay": {"merchant_id": "merchant-1"},
 }
-# the first is what a site knows an account by, the second what its webhooks are told by
+# the first is what a provider knows an account by, the second what its webhooks are told by
 _CREDENTIALS = {
     "stripe": ("secret_key", "webhook_secret"),
     "payjp": ("secret_key", "webhook_token"),

@@ -1,9 +1,9 @@
 """The web server and the tracking worker, dying -9 again and again between what a payment provider did and our commit.
 
 `granian bench.payment_fault_injection:app` serves the product, `python -m bench.payment_fault_injection worker
-tracking` is the worker. Each life ends at its so many-th pass of the point: the site opened a page, or said that the
-money came; our record of it is written and not committed. The point is seen by what PostgreSQL is told: no line of the
-product knows of it.
+tracking` is the worker. Each life ends at its so many-th pass of the point: the provider opened a page, or said that
+the money came; our record of it is written and not committed. The point is seen by what PostgreSQL is told: no line of
+the product knows of it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A person with a phone, over real HTTP: opens their link, presses pay, pays at the site, comes back or doesn't.
+"""A person with a phone, over real HTTP: opens their link, presses pay, pays at the provider, comes back or doesn't.
 
 Patient, as people are: where a server is away they try again, where a page is over they go back to the message. Every
 phone has an address of its own (127.x.y.z), so that no limit per address counts them as one.

@@ -97,13 +97,13 @@ def make(chance: Random) -> List:
     if _often(chance, 30):
         chance.shuffle(columns)
     header = tuple(_hide(chance, chance.choice(NAMES[name]), encoding) for name in columns)
-    book = form == "xlsx"
-    lines = _lines(chance, columns, encoding, book=book)
+    workbook = form == "xlsx"
+    lines = _lines(chance, columns, encoding, workbook=workbook)
     if _often(chance, 2):  # a large one
         lines = _many(lines, columns, chance.randint(200, 3_000))
-    if book and _often(chance, 40):
+    if workbook and _often(chance, 40):
         lines = [replace(line, hidden=_often(chance, 30)) for line in lines]
-    manner = _book_manner(chance, columns) if book else _text_manner(chance)
+    manner = _workbook_manner(chance, columns) if workbook else _text_manner(chance)
     if "reference" in columns and manner.get("merge") != "reference" and _often(chance, 10):
         lines = _twins(chance, lines, columns.index("reference"))
     above = tuple(_title(chance, encoding) for _ in range(chance.choice((0, 0, 0, 1, 2, 4))))
@@ -127,7 +127,7 @@ def _text_manner(chance: Random) -> dict[str, object]:
     }
 
 
-def _book_manner(chance: Random, columns: Sequence[str]) -> dict[str, object]:
+def _workbook_manner(chance: Random, columns: Sequence[str]) -> dict[str, object]:
     return {
         "shared": _often(chance, 60),
         "references": _often(chance, 90),
@@ -150,14 +150,14 @@ def _title(chance: Random, encoding: str) -> Line:
     return Line(tuple(Cell(_fit(text, encoding, "x")) for text in texts), blank=not any(texts))
 
 
-def _lines(chance: Random, columns: Sequence[str], encoding: str, *, book: bool) -> list[Line]:
+def _lines(chance: Random, columns: Sequence[str], encoding: str, *, workbook: bool) -> list[Line]:
     lines: list[Line] = []
     for number in range(1, chance.choice((1, 2, 4, 6, 8, 12)) + 1):
         if _often(chance, 8):
             lines.append(_blank(chance, columns, encoding))
         if _often(chance, 5):
             lines.append(_remark(chance, columns, encoding))
-        lines.append(_row(chance, columns, encoding, number, book=book))
+        lines.append(_row(chance, columns, encoding, number, workbook=workbook))
     return lines
 
 
@@ -204,7 +204,7 @@ def _remark(chance: Random, columns: Sequence[str], encoding: str) -> Line:
     return Line(tuple(Cell(_fit(text, encoding, "-")) for text in texts))
 
 
-def _row(chance: Random, columns: Sequence[str], encoding: str, number: int, *, book: bool) -> Line:
+def _row(chance: Random, columns: Sequence[str], encoding: str, number: int, *, workbook: bool) -> Line:
     cells: dict[str, Cell] = {}
     seen: dict[str, object] = dict.fromkeys(COLUMNS, "")
     sound = True
@@ -212,7 +212,7 @@ def _row(chance: Random, columns: Sequence[str], encoding: str, number: int, *, 
     broken = chance.choice([name for name in columns if name != "note"]) if faulty else ""
     for name in columns:
         if name == broken:
-            cells[name], sound = _wrong(chance, name, book=book), False
+            cells[name], sound = _wrong(chance, name, workbook=workbook), False
             continue
         cell, seen[name] = _SPELL[name](chance, number)
         while not _fits(cell.text, encoding):
@@ -394,7 +394,7 @@ _WRONG: dict[str, tuple[Cell, ...]] = {
     ),
     "postcode": (EMPTY, Cell("600001"), Cell("12"), Cell("600001", "600001", "General"), Cell("郵便番号なし"), _ERROR),
 }
-_WRONG_IN_BOOKS = {
+_WRONG_IN_WORKBOOKS = {
     "reference": (_STALE,),
     "phone": (_STALE, Cell("9012345678%", "90123456.78", "0%")),
     "name": (
@@ -410,5 +410,5 @@ _WRONG_IN_BOOKS = {
 }
 
 
-def _wrong(chance: Random, name: str, *, book: bool) -> Cell:
-    return chance.choice(_WRONG[name] + _WRONG_IN_BOOKS[name] if book else _WRONG[name])
+def _wrong(chance: Random, name: str, *, workbook: bool) -> Cell:
+    return chance.choice(_WRONG[name] + _WRONG_IN_WORKBOOKS[name] if workbook else _WRONG[name])

@@ -218,7 +218,7 @@ def start_payment(standing: Standing) -> Response:
     if outcome is checkout.Outcome.REFUSED:
         return page("unavailable", status=503, standing=standing, refused=True)
     if outcome is checkout.Outcome.UNAVAILABLE:
-        # with an attempt under way, or one that the site can't be asked about, money may have come
+        # with an attempt under way, or one that the provider can't be asked about, money may have come
         sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
         return page("unavailable", status=503, standing=standing, sure=sure)
     return _go("public.hand_over" if outcome is checkout.Outcome.READY else "public.show")

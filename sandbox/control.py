@@ -2,11 +2,11 @@
 
 | request | does |
 |---|---|
-| `GET /_sandbox/ledger?kind=…&since=N&limit=N` | rows of one site or of all; `next` is the next page's `since` |
+| `GET /_sandbox/ledger?kind=…&since=N&limit=N` | rows of one provider or of all; `next` is the next page's `since` |
 | `GET /_sandbox/ledger/summary` | counts: messages, numbers, duplicates, requests, receipts and webhooks |
 | `GET /_sandbox/messages?since=N&limit=N` | accepted SMS in order |
-| `GET /_sandbox/payments` | payments of all sites: site, id, reference, amount, method, state, refunded (yen) |
-| `POST /_sandbox/payments/{id}`, `/_sandbox/foreign` | what the sites' own desks do: see `sandbox.own_desk` |
+| `GET /_sandbox/payments` | payments of all providers: site, id, reference, amount, method, state, refunded (yen) |
+| `POST /_sandbox/payments/{id}`, `/_sandbox/foreign` | what the providers' own desks do: see `sandbox.own_desk` |
 | `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
 | `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks`, … |
 | `POST /_sandbox/reset` | forgets all that happened, puts every switch off |
@@ -114,7 +114,7 @@ class Desk:
         return _answer({"set": sorted(wanted)})
 
     async def payments(self, request: web.Request) -> web.Response:
-        """Return what every payment provider knows of its payments, oldest first site by site."""
+        """Return what every payment provider knows of its payments, oldest first, provider by provider."""
         del request
         checkouts = self._world.checkouts
         told = []

@@ -16,8 +16,8 @@ from sandbox.stripe_params import StripeError
 Json = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - what the site says
-    """An answer that is an error. `code` is the site's own word; `field` names what is wrong with a request's body."""
+class Refused(Exception):  # noqa: N818 - what the provider says
+    """An error as an answer. `code` is the provider's own word; `field` names what is wrong with a request's body."""
 
     def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ Act = Callable[[Call], tuple[int, Json, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class JsonDoor:
-    """One site's manners: how it knows an account, writes a refusal, and takes a key that is used once."""
+    """One provider's manners: how it knows an account, writes a refusal, and takes a key that is used once."""
 
     site: str
     account: Callable[[web.Request, bytes], str]

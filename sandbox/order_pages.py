@@ -1,7 +1,7 @@
 """The payment pages of PAY.JP, KOMOJU and PayPay, and their slips.
 
 In: a browser. Out: Japanese pages without scripts or foreign assets. A GET changes nothing; what a person does is a
-POST and leads on as the site's own page does: back to the shop, paid or not, or to the slip to pay later.
+POST and leads on as the provider's own page does: back to the shop, paid or not, or to the slip to pay later.
 """
 
 from contextlib import suppress

@@ -1,8 +1,8 @@
 """The payment pages of PAY.JP, KOMOJU and PayPay, behind each one's door.
 
-In: checked API calls, and what a person does on the page. Out: the order in its new state, and that site's webhooks to
-the account's address. Can't happen here: an order paid twice, or paid after its page lapsed; more given back than was
-paid. Accounts are digests of their keys, so that no key is kept.
+In: checked API calls, and what a person does on the page. Out: the order in its new state, and that provider's webhooks
+to the account's address. Can't happen here: an order paid twice, or paid after its page lapsed; more given back than
+was paid. Accounts are digests of their keys, so that no key is kept.
 """
 
 import secrets

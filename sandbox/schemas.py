@@ -2,7 +2,7 @@
 
 A shape is a type, a set of allowed texts, a list of one shape, a function that says yes or no, or an object's fields:
 `{"name*": str, "note": str}`, where a star marks what must be there. A field outside of the shape is a fault: a client
-that sends what its site doesn't know has a mistake.
+that sends what its provider doesn't know has a mistake.
 """
 
 from collections.abc import Callable, Mapping

@@ -175,7 +175,7 @@ def _payments_without_answer() -> Iterator[Todo]:
 
 
 def _without_page() -> Query[Payment]:
-    """Find who pressed pay today and never got a payment page: a wrong key or setting, or a site that is away."""
+    """Find who pressed pay today and never got a payment page: a wrong key or setting, or a provider that is away."""
     now = datetime.now(UTC)
     got_one = aliased(Payment)
     return (

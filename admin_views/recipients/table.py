@@ -248,7 +248,7 @@ class RecipientView(SecureModelView[Recipient]):
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/ask-site", methods=["POST"])
-    def ask_site(self, recipient_id: int) -> BaseResponse:
+    def ask_provider(self, recipient_id: int) -> BaseResponse:
         """Have the payment provider asked now about a payment: its person says on the phone that they paid."""
         person = self.get_one(recipient_id)
         if ask_soon(person.id):

@@ -10,7 +10,7 @@ import pytest
 from app.intake.reader import Limits, read_table
 from app.problems import Refused
 from bench.hostile import FIELDS, _told, holds, watching
-from bench.hostile_books import HARMS, write
+from bench.hostile_workbooks import HARMS, write
 
 GOOD = dict(zip(FIELDS, ("one text", 4.9, 299.0, 99.0), strict=True))
 SMALL = 3_000_000

@@ -46,7 +46,7 @@ def kept(database: psycopg.Connection) -> list[tuple[str, str, str | None]]:
 
 
 def payment(app: Flask, database: psycopg.Connection, account_id: int, session_id: str) -> None:
-    """Put one person's payment on record, of which the site has a page."""
+    """Put one person's payment on record, of which the provider has a page."""
     ((tenant_id,),) = database.execute("SELECT tenant_id FROM payment_account WHERE id = %s", [account_id]).fetchall()
     with app.app_context():
         campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)

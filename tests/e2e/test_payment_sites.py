@@ -124,7 +124,7 @@ def test_declined_then_paid(provider: str, stand_at: StandAt, web: str, phone: P
     expect(phone.get_by_role("button", name=re.compile("支払"))).to_have_count(0)
     phone.goto(site)
     expect(phone.locator("button[name=choice]")).to_have_count(0)
-    assert [one["state"] for one in stand.at_site()] == ["paid"]
+    assert [one["state"] for one in stand.at_provider()] == ["paid"]
 
 
 @pytest.mark.parametrize("provider", [name for name, traits in TRAITS.items() if traits.later])
@@ -167,4 +167,4 @@ def test_a_page_whose_time_is_over_leads_on(
     choose(phone, TRAITS[provider].at_once)
     phone.wait_for_url(re.compile(f"^{web}/p/return"))
     expect(phone.get_by_role("heading", name="お支払いが完了しました")).to_be_visible()
-    assert [one["state"] for one in stand.at_site()].count("paid") == 1
+    assert [one["state"] for one in stand.at_provider()].count("paid") == 1

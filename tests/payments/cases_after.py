@@ -51,7 +51,7 @@ def refund_call(stand: Stand) -> str:
 
 
 def money_back(stand: Stand) -> list[int]:
-    return [one["refunded"] for one in stand.at_site()]
+    return [one["refunded"] for one in stand.at_provider()]
 
 
 def two_phones(stand: Stand) -> None:
@@ -67,11 +67,11 @@ def two_phones(stand: Stand) -> None:
     # the other phone, a moment later: no page is open any more, and nobody is led to another
     assert stand.press() is Outcome.CLOSED
     assert (stand.state(), stand.steps()) == ("paid", ["started", "paid"])
-    assert [one["state"] for one in stand.at_site()] == ["paid"]
+    assert [one["state"] for one in stand.at_provider()] == ["paid"]
 
 
 def out_of_time(stand: Stand) -> None:
-    """A page whose time is over gives way to a new one, whether the site says that it is over or not."""
+    """A page whose time is over gives way to a new one, whether the provider says that it is over or not."""
     stand.press()
     first = stand.url()
     stand.database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
@@ -101,15 +101,15 @@ def refunded_by_staff(stand: Stand) -> None:
 
 
 def refund_unanswered(stand: Stand) -> None:
-    """The site gives the money back and its answer is lost, twice: asked again, it goes back once."""
+    """The provider gives the money back and its answer is lost, twice: asked again, it goes back once."""
     payment_id = pay(stand)
     stand.sandbox.faults(reset_after_body={"next": 2, "on": refund_call(stand)})
     assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     assert (stand.state(), money_back(stand)) == ("refunded", [AMOUNT])
 
 
-def refund_site_away(stand: Stand) -> None:
-    """Nothing was asked of the site: nothing is changed, and the next press does it."""
+def refund_provider_away(stand: Stand) -> None:
+    """Nothing was asked of the provider: nothing is changed, and the next press does it."""
     payment_id = pay(stand)
     stand.sandbox.faults(error_before={"value": True, "on": f"{stand.name}."})
     with pytest.raises(Refused, match="payment_site_away"):
@@ -131,7 +131,7 @@ def refund_of_a_slip(stand: Stand) -> None:
     stand.settle("paid")
     stand.confirm()
     payment_id = stand.payment()["id"]
-    if not stand.traits.takes_slips_back:  # by a form of the site's own alone
+    if not stand.traits.takes_slips_back:  # by a form of the provider's own alone
         with pytest.raises(Refused, match="refund_method_unable"):
             act(stand, operations.refund, payment_id)
         assert (stand.state(), stand.payment()["refund_asked_at"]) == ("paid", None)
@@ -153,7 +153,7 @@ def cancelled_by_staff(stand: Stand) -> None:
         assert stand.state() == "started"
         return
     assert act(stand, operations.cancel, payment_id) in {"cancelled", "expired"}
-    assert stand.at_site()[0]["state"] in {"cancelled", "expired"}
+    assert stand.at_provider()[0]["state"] in {"cancelled", "expired"}
     assert stand.press() is Outcome.READY
 
 
@@ -165,7 +165,7 @@ def paid_before_the_cancel(stand: Stand) -> None:
 
 
 def by_hand_and_back(stand: Stand) -> None:
-    """Money that came another way ends the page where the site can; taken back, the person pays at the site."""
+    """Money that came another way ends the page where the provider can; taken back, the person pays there."""
     stand.press()
     money = Money("cash", AMOUNT, "窓口で受領")
     # where the page stays open, whoever records the money is told so
@@ -181,10 +181,10 @@ def by_hand_and_back(stand: Stand) -> None:
     assert stand.press() is Outcome.CLOSED
     found = stand.database.execute("SELECT payment_state FROM recipient").fetchone()
     assert found == ("paid",)
-    assert [one["state"] for one in stand.at_site()].count("paid") == 1
+    assert [one["state"] for one in stand.at_provider()].count("paid") == 1
 
 
-def by_hand_site_away(stand: Stand) -> None:
+def by_hand_provider_away(stand: Stand) -> None:
     """The page under way can't be ended: whoever records the money is told that it can still be paid."""
     stand.press()
     stand.sandbox.faults(error_before={"value": True, "on": f"{stand.name}."})
@@ -223,7 +223,7 @@ def paid_after_its_end(stand: Stand) -> None:
 
 
 def given_back_at_the_desk(stand: Stand) -> None:
-    """A refund that the site's own desk made, without a word to us."""
+    """A refund that the provider's own desk made, without a word to us."""
     stand.sandbox.faults(webhooks_off=True)
     pay(stand)
     request = stand.provider.refund(stand.account(), stand.charge(), AMOUNT, "desk-1")
@@ -237,7 +237,7 @@ def part_given_back_at_the_desk(stand: Stand) -> None:
     """A part that the provider's own desk gave back: 要確認, at once where an event tells of it, else by the night."""
     payment_id = pay(stand)
     heard = len(stand.webhooks(stand.traits.events))
-    stand.sandbox.act(stand.at_site()[0]["id"], "refund", amount=500)
+    stand.sandbox.act(stand.at_provider()[0]["id"], "refund", amount=500)
     if stand.traits.tells_refunds:
         assert set(stand.deliver(*stand.webhooks(heard + 1)[heard:])) == {200}
         stand.apply()
@@ -253,7 +253,7 @@ def part_given_back_at_the_desk(stand: Stand) -> None:
     night(stand, 2)
     assert (stand.state(), stand.payment()["problem"]) == ("paid", "")
     if stand.name != "paypay":  # it takes one refund for a payment
-        stand.sandbox.act(stand.at_site()[0]["id"], "refund", amount=700)
+        stand.sandbox.act(stand.at_provider()[0]["id"], "refund", amount=700)
         stand.confirm()
         assert stand.payment()["problem"] == "part refunded"
     assert stand.steps().count("needs_review") == (1 if stand.name == "paypay" else 2)
@@ -265,14 +265,14 @@ def disputed_then_won(stand: Stand) -> None:
         pytest.skip("no dispute is told of before the money is gone")
     payment_id = pay(stand)
     heard = len(stand.webhooks(stand.traits.events))
-    stand.sandbox.act(stand.at_site()[0]["id"], "dispute")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "dispute")
     assert stand.deliver(*stand.webhooks(heard + 1)[heard:]) == [200]
     stand.apply()
     assert (stand.state(), stand.payment()["problem"], stand.payment()["dispute"]) == ("paid", "disputed", "open")
     with pytest.raises(Refused, match="refund_disputed"):
         act(stand, operations.refund, payment_id)
     assert money_back(stand) == [0]
-    stand.sandbox.act(stand.at_site()[0]["id"], "dispute_won")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "dispute_won")
     assert stand.deliver(*stand.webhooks(heard + 2)[heard + 1 :]) == [200]
     stand.apply()
     assert (stand.state(), stand.payment()["problem"], stand.payment()["dispute"]) == ("paid", "", "won")
@@ -285,11 +285,11 @@ def disputed_and_lost(stand: Stand) -> None:
     payment_id = pay(stand)
     heard = len(stand.webhooks(stand.traits.events))
     if stand.traits.tells_disputes:
-        stand.sandbox.act(stand.at_site()[0]["id"], "dispute")
+        stand.sandbox.act(stand.at_provider()[0]["id"], "dispute")
         stand.confirm()
         act(stand, operations.looked_at, payment_id)
         heard += 1
-    stand.sandbox.act(stand.at_site()[0]["id"], "dispute_lost")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "dispute_lost")
     assert set(stand.deliver(*stand.webhooks(heard + 1)[heard:])) == {200}
     stand.apply()
     # where the provider books it as a refund, the person has their money back
@@ -308,7 +308,7 @@ def disputed_without_a_word(stand: Stand) -> None:
         pytest.skip("no disputes: it settles them with its users itself")
     stand.sandbox.faults(webhooks_off=True)
     pay(stand)
-    stand.sandbox.act(stand.at_site()[0]["id"], "dispute" if stand.traits.tells_disputes else "dispute_lost")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "dispute" if stand.traits.tells_disputes else "dispute_lost")
     night(stand)
     assert stand.payment()["problem"] == ("disputed" if stand.traits.tells_disputes else "dispute lost")
     assert differences(stand) == []
@@ -321,7 +321,7 @@ def refund_that_came_back(stand: Stand) -> None:
     payment_id = pay(stand)
     assert act(stand, operations.refund, payment_id) is RefundResult.DONE
     heard = len(stand.webhooks(stand.traits.events + 1))
-    stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "refund_fails")
     assert stand.deliver(*stand.webhooks(heard + 1)[heard:]) == [200]
     stand.apply()
     # the company has the money: nobody is told that it went back, neither now nor once somebody has looked into it
@@ -343,7 +343,7 @@ def refund_that_came_back_by_night(stand: Stand) -> None:
         pytest.skip("no refund is told to have failed")
     payment_id = pay(stand)
     assert act(stand, operations.refund, payment_id) is RefundResult.DONE
-    stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "refund_fails")
     assert stand.state() == "refunded"
     night(stand)
     assert (stand.state(), stand.payment()["problem"]) == ("paid", "refund failed")
@@ -362,7 +362,7 @@ def refund_that_came_back_beside_another(stand: Stand) -> None:
     )
     with stand.app.app_context():
         steps.pay(stand.person.id)
-    stand.sandbox.act(stand.at_site()[0]["id"], "refund_fails")
+    stand.sandbox.act(stand.at_provider()[0]["id"], "refund_fails")
     with stand.app.app_context(), tenancy.tenant(stand.tenant_id):
         confirm.confirm(payment_id)
     found = stand.database.execute("SELECT state, problem FROM payment ORDER BY attempt").fetchall()
@@ -390,14 +390,14 @@ def money_without_a_payment(stand: Stand) -> None:
     if stand.provider.day(stand.account(), datetime.now(UTC).date()) is None:
         pytest.skip("no list of a day's payments")
     pay(stand)
-    # as a restored database would have it: the site has a payment of ours that we don't
+    # as a restored database would have it: the provider has a payment of ours that we don't
     stand.database.execute("UPDATE payment SET reference = 'restored.1.p1'")
     night(stand)
     assert ("unknown", None, AMOUNT) in differences(stand)
 
 
 def payment_without_money(stand: Stand) -> None:
-    """The site knows nothing of what counts as paid here: told, and not undone."""
+    """The provider knows nothing of what counts as paid here: told, and not undone."""
     pay(stand)
     stand.sandbox.reset()
     key, secret = stand.traits.keys(stand.account_id)
@@ -407,7 +407,7 @@ def payment_without_money(stand: Stand) -> None:
 
 
 def _pay_a_misfit(stand: Stand) -> int:
-    """Have the site take more than was ordered."""
+    """Have the provider take more than was ordered."""
     stand.press()
     stand.choose(stand.traits.at_once)
     stand.database.execute("UPDATE payment SET amount_yen = amount_yen - 1")
@@ -418,7 +418,7 @@ def _pay_a_misfit(stand: Stand) -> int:
 
 
 def misfit_given_back(stand: Stand) -> None:
-    """Nobody is led to a second payment while the site has their money; once it went back they may pay anew."""
+    """Nobody is led to a second payment while the provider has their money; once it went back they may pay anew."""
     payment_id = _pay_a_misfit(stand)
     with pytest.raises(Refused, match="12,000円"):
         act(stand, operations.looked_at, payment_id)
@@ -431,7 +431,7 @@ def misfit_given_back(stand: Stand) -> None:
         "mismatch: amount",
         Outcome.CLOSED,
     )
-    stand.sandbox.act(stand.at_site()[0]["id"], "refund", amount=AMOUNT)
+    stand.sandbox.act(stand.at_provider()[0]["id"], "refund", amount=AMOUNT)
     act(stand, operations.looked_at, payment_id)
     assert (stand.state(), stand.payment()["problem"], stand.press()) == ("cancelled", "", Outcome.READY)
 
@@ -449,7 +449,7 @@ def misfit_taken(stand: Stand) -> None:
 
 
 def paid_here_alone(stand: Stand) -> None:
-    """One answer said paid; since then the site says that nobody has: told by the night, and closed once it agrees."""
+    """One answer said paid, later ones say that nobody has: told by the night, and closed once it agrees."""
     stand.press()
     url = stand.url()
     stand.tell(ChargeStatus.PAID)
@@ -466,16 +466,16 @@ AFTER: dict[str, Callable[[Stand], None]] = {
     "page out of time": out_of_time,
     "refunded by staff": refunded_by_staff,
     "refund unanswered": refund_unanswered,
-    "refund, site away": refund_site_away,
+    "refund, provider away": refund_provider_away,
     "refund of a slip": refund_of_a_slip,
     "cancelled by staff": cancelled_by_staff,
     "paid before the cancel": paid_before_the_cancel,
     "by hand, taken back": by_hand_and_back,
-    "by hand, site away": by_hand_site_away,
+    "by hand, provider away": by_hand_provider_away,
     "webhook lost for a day": lost_for_a_day,
     "paid after its end": paid_after_its_end,
-    "given back at the site": given_back_at_the_desk,
-    "part given back at the site": part_given_back_at_the_desk,
+    "given back at the provider": given_back_at_the_desk,
+    "part given back at the provider": part_given_back_at_the_desk,
     "misfit given back": misfit_given_back,
     "misfit taken": misfit_taken,
     "disputed, then won": disputed_then_won,

@@ -146,7 +146,7 @@ class Stand:
     def settle(self, choice: str) -> None:
         """Pay a slip, or let it lapse; take its money back."""
         paths = {"stripe": "pay"}
-        (payment,) = self.at_site()
+        (payment,) = self.at_provider()
         choose(f"{self.sandbox.url}/{paths.get(self.name, 'till')}/{payment['id']}/slip", choice)
 
     def account(self) -> PaymentAccess:
@@ -154,7 +154,7 @@ class Stand:
             return gateway.open_account(self.account_id)[1]
 
     def charge(self) -> Charge:
-        """Ask the site, as confirm does."""
+        """Ask the provider, as confirm does."""
         account = self.account()
         return gateway.ask(self.provider, account, self.provider.fetch(account, self.payment()["provider_id"]))
 
@@ -246,7 +246,7 @@ class Stand:
         rows = self.database.execute("SELECT state FROM event WHERE track = 'payment' ORDER BY id").fetchall()
         return [state for (state,) in rows]
 
-    def at_site(self) -> list[dict[str, Any]]:
+    def at_provider(self) -> list[dict[str, Any]]:
         """Return what the provider's own books say."""
         return self.sandbox.payments()
 

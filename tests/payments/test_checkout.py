@@ -73,7 +73,7 @@ def test_a_lost_answer_opens_no_second_page(buyer: Buyer, fault: str) -> None:
     assert buyer.state() == "started"
 
 
-def test_a_failure_that_the_site_repeats_for_ever_gives_way_to_a_new_attempt(buyer: Buyer) -> None:
+def test_a_failure_that_the_provider_repeats_for_ever_gives_way_to_a_new_attempt(buyer: Buyer) -> None:
     """Stripe answers a known key as it did the first time, a 500 too; the address of its page is lost."""
     buyer.site.faults(error_after={"next": 1, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.READY
@@ -154,7 +154,7 @@ def test_who_holds_a_slip_is_not_led_to_pay_beside_it(buyer: Buyer) -> None:
     assert buyer.states() == ["expired", "started"]
 
 
-def test_without_the_sites_word_a_page_under_way_still_serves(buyer: Buyer) -> None:
+def test_without_the_providers_word_a_page_under_way_still_serves(buyer: Buyer) -> None:
     buyer.press()
     url = buyer.url()
     buyer.site.faults(error_before={"value": True, "on": "stripe"})
@@ -251,7 +251,7 @@ def test_money_that_came_before_the_end_is_money(buyer: Buyer) -> None:
 
 
 def test_a_page_ends_with_the_link(buyer: Buyer) -> None:
-    """No sooner than the site allows: Stripe's pages live 30 minutes at least."""
+    """No sooner than the provider allows: Stripe's pages live 30 minutes at least."""
     buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=45))
     buyer.press()
     left = buyer.payments()[0]["expires_at"] - datetime.now(UTC)
@@ -271,7 +271,7 @@ def test_no_page_while_an_older_attempt_is_looked_at(buyer: Buyer) -> None:
 
 
 def test_in_a_links_last_minutes_a_lost_answer_is_asked_for_again(buyer: Buyer) -> None:
-    """The shortest page a site allows is longer than the link: its order may still be placed a moment later."""
+    """The shortest page a provider allows is longer than the link: its order may still be placed a moment later."""
     buyer.set("link_expires_at = %s", datetime.now(UTC) + timedelta(minutes=5))
     buyer.site.faults(reset_after_body={"next": 1, "on": "stripe.session_create"})
     assert buyer.press() is Outcome.READY

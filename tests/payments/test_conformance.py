@@ -33,13 +33,15 @@ def created(stand: Stand) -> None:
     assert stand.press() is Outcome.READY
     charge = stand.charge()
     assert charge.status is ChargeStatus.OPEN
-    # a site that tells what the page is for tells what was ordered
+    # a provider that tells what the page is for tells what was ordered
     assert charge.amount in {AMOUNT, None}
     assert charge.reference in {stand.payment()["reference"], None}
     assert urlsplit(stand.url()).scheme == "http"
     first = stand.url()
     assert (stand.press(), stand.url()) == (Outcome.READY, first)
-    assert [(one["amount"], one["reference"]) for one in stand.at_site()] == [(AMOUNT, stand.payment()["reference"])]
+    assert [(one["amount"], one["reference"]) for one in stand.at_provider()] == [
+        (AMOUNT, stand.payment()["reference"])
+    ]
 
 
 def repeated(stand: Stand) -> None:
@@ -54,7 +56,7 @@ def repeated(stand: Stand) -> None:
         assert refused.value.final
     else:
         assert ask(stand.provider, stand.account(), stand.provider.start(stand.account(), order)) == first
-    assert len(stand.at_site()) == 1
+    assert len(stand.at_provider()) == 1
 
 
 def paid(stand: Stand) -> None:
@@ -68,7 +70,7 @@ def paid(stand: Stand) -> None:
     assert payment["method"] in stand.provider.methods
     assert abs(payment["paid_at"] - datetime.now(UTC)) < timedelta(minutes=1)
     assert charge.payment_id is not None
-    assert [(one["state"], one["amount"]) for one in stand.at_site()] == [("paid", AMOUNT)]
+    assert [(one["state"], one["amount"]) for one in stand.at_provider()] == [("paid", AMOUNT)]
     # and once more changes nothing
     stand.confirm()
     assert stand.steps() == ["started", "paid"]
@@ -132,7 +134,7 @@ def cancelled(stand: Stand) -> None:
     assert stand.send(Request("GET", page)).status == 410
     # the way on: another attempt
     assert stand.press() is Outcome.READY
-    assert [one["state"] for one in stand.at_site()][1:] == ["open"]
+    assert [one["state"] for one in stand.at_provider()][1:] == ["open"]
 
 
 def refunded(stand: Stand) -> None:
@@ -147,7 +149,7 @@ def refunded(stand: Stand) -> None:
     # an answer that got lost: the same wish again gives nothing back twice
     again = stand.provider.refunded(stand.send(request))
     assert again.amount == AMOUNT
-    assert [one["refunded"] for one in stand.at_site()] == [AMOUNT]
+    assert [one["refunded"] for one in stand.at_provider()] == [AMOUNT]
     stand.confirm()
     assert (stand.state(), stand.steps()) == ("refunded", ["started", "paid", "refunded"])
     # what is given back can't be given back again
@@ -231,7 +233,7 @@ def no_event(stand: Stand) -> None:
 
 
 def event_of_what_never_was(stand: Stand) -> None:
-    """A webhook that announces money which didn't come: the site is asked, and nothing changes."""
+    """A webhook that announces money which didn't come: the provider is asked, and nothing changes."""
     stand.press()
     stand.choose(stand.traits.at_once)
     genuine = stand.webhooks(1)[0]

@@ -157,7 +157,7 @@ def test_a_wrong_one_is_taken_back_and_the_person_may_pay(buyer: Buyer) -> None:
     assert buyer.row()["paid_at"] == buyer.payments()[-1]["paid_at"]
 
 
-def test_what_the_site_told_is_never_taken_back(buyer: Buyer) -> None:
+def test_what_the_provider_told_is_never_taken_back(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
     buyer.confirm()

@@ -150,7 +150,7 @@ def test_a_press_that_fails_takes_no_other_press_back(buyer: Buyer, monkeypatch:
 # --- cancel ---
 
 
-def test_a_page_under_way_is_cancelled_at_the_site(buyer: Buyer) -> None:
+def test_a_page_under_way_is_cancelled_at_the_provider(buyer: Buyer) -> None:
     buyer.press()
     assert act(buyer, operations.cancel, newest(buyer)) is PaymentAttemptState.EXPIRED
     assert (buyer.state(), buyer.sessions()[0].status) == ("expired", "expired")
@@ -165,7 +165,7 @@ def test_money_that_came_first_is_not_cancelled(buyer: Buyer) -> None:
         act(buyer, operations.cancel, newest(buyer))
 
 
-def test_a_slip_that_the_site_keeps_is_told(buyer: Buyer) -> None:
+def test_a_slip_that_the_provider_keeps_is_told(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("konbini")
     buyer.confirm()

@@ -1,4 +1,4 @@
-"""Everything that touches one person's payment at once, at random: in the end our books are the site's."""
+"""Everything that touches one person's payment at once, at random: in the end our books are the provider's."""
 
 import random
 import threading
@@ -78,7 +78,7 @@ class Storm:
             choose(dice.choice(self.urls), dice.choice(means))
 
     def slip(self, dice: random.Random) -> None:
-        waiting = [one for one in self.stand.at_site() if one["state"] in {"ordered", "complete"}]
+        waiting = [one for one in self.stand.at_provider() if one["state"] in {"ordered", "complete"}]
         if waiting and self.stand.traits.later:
             path = "pay" if self.stand.name == "stripe" else "till"
             choose(f"{self.stand.sandbox.url}/{path}/{waiting[0]['id']}/slip", dice.choice(["paid", "lapsed"]))
@@ -131,7 +131,7 @@ class Storm:
     def rest(self) -> None:
         """Let all be told: what is under way is asked about until nothing changes any more."""
         if self.stand.name == "stripe":  # a slip's money gets to whom it is given back
-            for told in self.stand.at_site():
+            for told in self.stand.at_provider():
                 if told["refunded"] and told["method"] == "konbini":
                     choose(f"{self.stand.sandbox.url}/pay/{told['id']}/slip", "refund_taken")
         for _ in range(3):
@@ -150,11 +150,11 @@ def check(storm: Storm) -> None:
         assert row["state"] in _STATES[charge.status], (row["attempt"], row["state"], charge.status)
     # money of no attempt of ours is nowhere
     ours = {row["reference"]: row for row in rows}
-    for told in stand.at_site():
+    for told in stand.at_provider():
         if told["state"] == "paid":
             assert ours[told["reference"]]["state"] == ("refunded" if told["refunded"] else "paid")
-    # however it was pressed, the site took the money once
-    assert sum(told["state"] == "paid" for told in stand.at_site()) <= 1
+    # however it was pressed, the provider took the money once
+    assert sum(told["state"] == "paid" for told in stand.at_provider()) <= 1
     assert sum(row["state"] in {"started", "pending"} for row in rows) <= 1
     paid = [row for row in rows if row["state"] == "paid"]
     if len(paid) > 1:

@@ -53,7 +53,7 @@ def test_a_webhook_lost_for_a_day_changes_nothing_in_the_end(buyer: Buyer) -> No
     assert buyer.events() == [("started", "person"), ("paid", "provider")]
 
 
-def test_money_given_back_at_the_sites_own_desk_is_found(buyer: Buyer) -> None:
+def test_money_given_back_at_the_providers_own_desk_is_found(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
     buyer.confirm()
@@ -121,7 +121,7 @@ def test_another_amount_is_told_and_closed_once_it_agrees(buyer: Buyer) -> None:
     assert found(buyer) == [("amount", 11_000, 12_000, "system")]
 
 
-def test_money_that_the_site_knows_nothing_of_is_told(buyer: Buyer) -> None:
+def test_money_that_the_provider_knows_nothing_of_is_told(buyer: Buyer) -> None:
     buyer.press()
     buyer.choose("card")
     buyer.confirm()
@@ -157,7 +157,7 @@ def test_what_was_paid_by_another_contract_here_is_no_difference(
     assert found(one) == [("unknown", None, 12_000, "system")]
 
 
-def test_an_attempt_that_the_site_knows_nothing_of_is_looked_at_and_nobody_is_told_of_money(buyer: Buyer) -> None:
+def test_an_attempt_that_the_provider_knows_nothing_of_is_looked_at_and_nobody_is_told_of_money(buyer: Buyer) -> None:
     """The keys were replaced by another contract's, perhaps: until a person says so, nobody can pay."""
     buyer.press()
     buyer.site.reset()
@@ -170,7 +170,7 @@ def test_an_attempt_that_the_site_knows_nothing_of_is_looked_at_and_nobody_is_to
 
 
 def test_a_refund_that_came_back_is_told(buyer: Buyer) -> None:
-    """The bank could not credit it: the site has the money again, and the person was told that they would get it."""
+    """The bank could not credit it: the provider has the money again, and the person was told they would get it."""
     buyer.press()
     buyer.choose("card")
     buyer.confirm()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.providers import curl as outbound
+from app.providers import curl
 
 
 @pytest.fixture(scope="session")
@@ -49,4 +49,4 @@ def tls_server(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "CA_FILE", str(certificate))
+    monkeypatch.setattr(curl, "CA_FILE", str(certificate))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.providers import curl as outbound
+from app.providers import curl
 from app.providers.curl import BODY_LIMIT, Engine, perform
 from app.providers.http import Answer, Failure, Reach, Request, Response
 from tests.providers.rawserver import OK, Peer, RawServer, read_and_reset
@@ -35,7 +35,7 @@ def send_all(engine: Engine[int], requests: Iterable[Request], answers: list[Ans
 def send(request: pytest.FixtureRequest) -> Iterator[Send]:
     """One way to send and the other; both keep their connection between requests."""
     if request.param == "perform":
-        outbound._mine.__dict__.clear()
+        curl._mine.__dict__.clear()
         yield perform
         return
     with Engine[int](1) as engine:
@@ -72,10 +72,10 @@ def settle() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such limit")
 def test_the_kernel_gives_up_with_us_what_nobody_acknowledges() -> None:
-    outbound._mine.__dict__.clear()
+    curl._mine.__dict__.clear()
     with RawServer() as server:
         perform(post(server, timeout_s=3))
-        number = outbound._exchange_of_this_thread().curl.getinfo(pycurl.ACTIVESOCKET)
+        number = curl._exchange_of_this_thread().curl.getinfo(pycurl.ACTIVESOCKET)
         with socket.socket(fileno=os.dup(number)) as connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
 
@@ -353,7 +353,7 @@ def test_a_certificate_for_another_name_never_left(send: Send, tls_server: ssl.S
 
 
 def test_each_thread_and_each_process_has_connections_of_its_own() -> None:
-    outbound._mine.__dict__.clear()
+    curl._mine.__dict__.clear()
     with RawServer() as server:
         perform(post(server))
         thread = threading.Thread(target=perform, args=(post(server),))

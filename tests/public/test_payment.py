@@ -150,7 +150,7 @@ def test_konbini_waits_with_its_deadline(shop: Shop, reader: Browser) -> None:
     assert reader.title == "ご入金をお待ちしています | みどり信販"
     assert "お支払いの締め切り" in reader.text
     assert "支払いに進む" not in reader.text
-    # whoever closed the site's page finds the numbers for the konbini again
+    # whoever closed the provider's page finds the numbers for the konbini again
     slip = f'href="{shop.site.url}/pay/{shop.session()}/slip" rel="noreferrer">払込番号とお支払い方法を見る'
     assert slip in reader.text
     assert slip in reader.open("/p").text
@@ -405,7 +405,7 @@ def test_who_has_paid_is_not_asked_to_go_on_while_the_site_wishes_to_be_left_alo
     reader.open("/p")
     assert "もう一度支払わずにお待ちください" in reader.text
     assert "手続きが途中です" not in reader.text
-    # the site has told of it: nothing is left to press
+    # the provider has told of it: nothing is left to press
     database.execute("UPDATE payment SET told_at = now()")
     shop.later()
     reader.open("/p")

@@ -1,4 +1,4 @@
-"""What a conformance test needs to know of an SMS service: an account, and its documented answers.
+"""Accounts and answers of each SMS service, as the conformance test needs them.
 
 A service's line in `SAMPLES` is all that `test_conformance` asks of it.
 """

@@ -13,7 +13,7 @@ _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _HEADER = ("管理番号", "携帯電話番号", "氏名", "請求金額", "支払期限", "生年月日", "契約番号下4桁")
 _SOUND_ROWS = 40
 _PIECE = 1 << 20
-_SHEET, _TEXTS, _STYLES, _BOOK, _RELATIONS = (
+_SHEET, _TEXTS, _STYLES, _WORKBOOK, _RELATIONS = (
     "xl/worksheets/sheet1.xml",
     "xl/sharedStrings.xml",
     "xl/styles.xml",
@@ -21,7 +21,7 @@ _SHEET, _TEXTS, _STYLES, _BOOK, _RELATIONS = (
     "xl/_rels/workbook.xml.rels",
 )
 _PARTS = {
-    _BOOK: f'<workbook xmlns:r="{_TYPES}"><sheets><sheet name="名簿" sheetId="1" r:id="r1"/></sheets></workbook>',
+    _WORKBOOK: f'<workbook xmlns:r="{_TYPES}"><sheets><sheet name="名簿" sheetId="1" r:id="r1"/></sheets></workbook>',
     _RELATIONS: f'<Relationships><Relationship Id="r1" Type="{_TYPES}/worksheet" Target="worksheets/sheet1.xml"/>'
     f'<Relationship Id="r2" Type="{_TYPES}/sharedStrings" Target="sharedStrings.xml"/>'
     f'<Relationship Id="r3" Type="{_TYPES}/styles" Target="styles.xml"/></Relationships>',
@@ -99,7 +99,7 @@ def _noise(size: int) -> Pieces:
 
 def _many_sheets(size: int) -> Mapping[str, Pieces]:
     sheets = _again('<sheet name="名簿" sheetId="1" r:id="r1"/>', min(size, 19_000_000))
-    return _part(_BOOK, _between(f'<workbook xmlns:r="{_TYPES}"><sheets>', sheets, "</sheets></workbook>"))
+    return _part(_WORKBOOK, _between(f'<workbook xmlns:r="{_TYPES}"><sheets>', sheets, "</sheets></workbook>"))
 
 
 def _relations(size: int) -> Mapping[str, Pieces]:
@@ -160,8 +160,8 @@ def write(path: Path, name: str, size: int) -> None:
     parts: dict[str, Pieces] = {part: iter([content]) for part, content in _PARTS.items()}
     parts[_SHEET] = _sheet(harm=iter(()))
     parts |= HARMS[name](size)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as workbook:
         for part, pieces in parts.items():
-            with book.open(part, "w", force_zip64=True) as file:
+            with workbook.open(part, "w", force_zip64=True) as file:
                 for piece in pieces:
                     file.write(piece.encode())
