@@ -16,10 +16,10 @@ import redis as redis_package
 from flask import Flask
 from hypothesis.stateful import run_state_machine_as_test
 
-from app import config, tenancy
+from app import config, tenancy, work_budget
 from app.config import Settings
-from app.delivery import dispatch, leases, link_expiry, shutdown, slice_run, worker
-from app.outcomes import missing_receipts, provider_queries, witness
+from app.delivery import leases, shutdown, slice_run, worker
+from app.outcomes import provider_queries, witness
 from tests.clock import standing_clock
 from tests.delivery import outside
 from tests.delivery.machine import PEOPLE, START, Delivery, Ground
@@ -45,7 +45,7 @@ def ground(
     monkeypatch.setattr(witness, "perform", outside.fake_perform)
     # a process's own clock goes with the other two
     own = SimpleNamespace(monotonic=time.time, time=time.time)
-    for module in (slice_run, dispatch, missing_receipts, link_expiry):
+    for module in (slice_run, work_budget):
         monkeypatch.setattr(module, "time", own)
     monkeypatch.setattr(leases, "clock", time.time)
     with app.app_context(), standing_clock(database, settings, START) as clock:
