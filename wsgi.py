@@ -19,6 +19,7 @@ except BadSettings as faults:
 if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
     redis_client.hurry()
 
-# what stands now stands until the end: the cyclic collector's looks at it made one page in a hundred take 0.1 s more
+# objects that stand now stand until the end: the cyclic collector's looks at it made one page in a hundred take 0.1 s
+# more
 gc.collect()
 gc.freeze()

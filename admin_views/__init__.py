@@ -36,7 +36,7 @@ from admin_views.staff.users import UserView
 from admin_views.tenants.branding import PageLookView
 from admin_views.tenants.table import TenantView
 
-# what is set once in a while stands behind one entry of the menu: the day's work fits in one line
+# settings used once in a while stand behind one entry of the menu: the day's work fits in one line
 _SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "payment_account", "audit", "myself"}
 
 

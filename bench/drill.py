@@ -28,7 +28,7 @@ from sandbox.harness import Sandbox, running_sandbox
 
 FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "unknown_left", "recovery_s")
 RECOVERY_S = 90.0
-# what no factor shortens: programs that start, an account's rest after refusals, the sending itself; seconds
+# times that no factor shortens: programs that start, an account's rest after refusals, the sending itself; seconds
 _UNSCALED_S = 30.0
 _ROOMS = (
     "bench.drill_delivery",

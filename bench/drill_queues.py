@@ -23,7 +23,7 @@ Cell = Callable[[Ground], Run]
 _UNANSWERABLE, _TRUE = 6_000, 200
 _PUSHES_PER_S = 400
 _FROZEN_S = 30.0
-# what a request may cost that meets a silent Redis, beside what it costs by itself
+# time that a request may cost that meets a silent Redis, beside what it costs by itself
 _SILENCE_S = 0.2
 # how often it is looked before and while Redis is frozen; half of them are pages, half receipts
 _LOOKS = 60

@@ -30,7 +30,7 @@ from flask.cli import main
 
 from app.providers.curl import Engine
 
-# what a transaction is, by a statement of it
+# the kind of a transaction, by a statement of it
 _LEASE = "SET fence = fence + 1"
 _CLAIM = "INSERT INTO send_log"
 _RECORD = "UPDATE send_log"

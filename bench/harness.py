@@ -33,7 +33,7 @@ _LIMIT_S = 900
 _ASK_S = 3.0
 _FAULT_LIMIT_S = 60
 _POLL_S = 0.05
-# what settle times and the sandbox's delays are divided by, unless a cell's module says otherwise
+# the number that settle times and the sandbox's delays are divided by, unless a cell's module says otherwise
 FACTOR = int(os.environ.get("DRILL_FACTOR", "10"))
 # settings that the factor divides, and the least value of each
 _SCALABLE = {

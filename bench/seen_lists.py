@@ -237,7 +237,7 @@ def _hide(chance: Random, text: str, encoding: str, *, always: bool = False) -> 
 
 def _fits(text: str, encoding: str) -> bool:
     try:
-        # what comes back as another letter isn't what was seen
+        # a letter that comes back as another isn't the one seen
         return text.encode(encoding).decode(encoding) == text
     except UnicodeError:
         return False

@@ -43,7 +43,7 @@ _ROUNDS = 3
 _JOBS = 300
 _LIMIT_S = 900
 _WORKER = (sys.executable, "-m", "flask", "--app", "wsgi", "worker", "delivery")
-# what the settings say by default; the raw client has as many requests under way
+# the settings' defaults; the raw client has as many requests under way
 _AT_ONCE = 256
 
 

@@ -20,7 +20,7 @@ _WAIT_MS = 60_000
 PEOPLE = 40
 _HEAD = "管理番号,携帯電話番号,氏名,商品名,証券番号,生年月日,郵便番号,請求金額,支払期限\r\n"
 _NAMES = ("田中 一郎", "鈴木 陽子", "佐々木 翼", "高橋 美咲", "伊藤 健一")
-# what a hasty hand gets wrong: a number at home, a day that isn't, no amount
+# mistakes of a hasty hand: a number at home, a day that isn't, no amount
 _WRONG = {3: ("phone", "03-1234-5678"), 11: ("birth", "1980/13/45"), 27: ("amount", "")}
 CALLER = "080-7301-4019"  # the 20th of the list
 

@@ -15,7 +15,8 @@ from dev.stack import ROOT, Stack, remove
 
 _ADDRESS = re.compile(r"://|^\s*--(?:index-url|extra-index-url|find-links|trusted-host)", re.MULTILINE)
 # a sentence that begins so and is no question has no subject: "What stands between …"
-_HEADLESS = re.compile(r"(?:^|[.;:!?]\s+)((?:Who|Whom|Whose|What)\b[^.?]*)(?!\?)(?:[.]|$)")
+# a comment begins in lower case too: "what stands between …"
+_HEADLESS = re.compile(r"(?:^|[.;:!?]\s+)((?:^[Ww]|W)(?:ho|hom|hose|hat)\b[^.?]*)(?!\?)(?:[.]|$)")
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ def _unavailable(visit: Visit) -> None:
 
 def _unavailable_after(visit: Visit) -> None:
     _back(visit, "?back=1")
-    # what is about to end is not used again before the provider was asked
+    # a page about to end is not used again before the provider was asked
     visit.change("UPDATE payment SET expires_at = now() + interval '1 minute' WHERE recipient_id = {id}")
     visit.switch({"error_before": {"value": True, "on": "stripe"}})
     visit.press()

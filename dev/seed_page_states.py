@@ -179,7 +179,7 @@ def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:
     db.session.add(campaign)
     db.session.commit()
     people = [
-        # what the sandbox's carrier delivers ends in 1000 or more
+        # a number to which the sandbox's carrier delivers ends in 1000 or more
         Person(play, language, f"{play}-{language}-{number:03d}", f"090{first + 1000 + number:08d}")
         for number in range(_PEOPLE.get(play, _FEW))
     ]

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 LINK_BASE_URL = "https://todoke.example"
 QUEUES = ("intake", "delivery", "tracking")
 
-# what the web server bounds by itself: see docs/install.md and app/web/request_guard.py
+# limits that the web server holds by itself: see docs/install.md and app/web/request_guard.py
 SERVER_LIMITS = (
     *("--blocking-threads", str(request_guard.SERVER_THREADS)),
     *("--http", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", str(limits.HEAD)),

@@ -114,7 +114,7 @@ def yield_processor(queue_name: str) -> None:
 
 def run(queue_name: str) -> None:
     """Work on a queue until SIGTERM or SIGINT, through any absence of Redis. An application context must be pushed."""
-    # what stands now stands until the end, and messages make no cycles: to look for some took a tenth of the time
+    # objects that stand now stand until the end, and messages make no cycles: to look for some took a tenth of the time
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, *gc.get_threshold()[1:])

@@ -155,7 +155,7 @@ def show(standing: Standing) -> Response:
     title, text = visit.view(standing)
     standing, state, attempt = _asked(standing, visit.by_id)
     if state == "started" and attempt is not None and attempt.is_unheard:
-        # who has paid is not asked to go on: what the provider told of, or may know, is not here yet
+        # a person who has paid is not asked to go on: what the provider told of, or may know, is not here yet
         state = "checking" if attempt.is_told else "unsure"
     return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
 

@@ -1,6 +1,6 @@
 """The headers of this side's answers: nothing is kept, indexed, framed or loaded from elsewhere."""
 
-# what the other doors answer for themselves
+# paths that the other doors answer for themselves
 _OTHER_DOORS = ("/admin", "/callbacks", "/healthz")
 # the style sheets; an address with another content is another address
 _KEPT = ("/static/page/", "/look/")

@@ -382,7 +382,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "お支払いの結果は、SMSのリンクをもう一度開くとご覧いただけます。",
         "Please open the link in the SMS again to see the result of your payment.",
     ),
-    # what went wrong
+    # pages about a fault
     "busy_title": ("アクセスが集中しています", "Too many requests"),
     "busy": (
         "1分ほど待ってから、もう一度お試しください。",

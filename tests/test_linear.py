@@ -162,7 +162,7 @@ def test_every_expression_is_linear(found: Found) -> None:
     pattern = found.pattern
     plain = pattern.pattern.decode("latin-1") if isinstance(pattern.pattern, bytes) else pattern.pattern
     for short, long in zip(attacks(plain, _LENGTH), attacks(plain, 2 * _LENGTH), strict=True):
-        # what takes a quarter of the limit at one length is asked at double of it
+        # a pattern that takes a quarter of the limit at one length is asked at double of it
         if _took(pattern, short, anchored=found.anchored) > _LIMIT_S / 8:
             # the fastest of some: another program's turn is not the expression's fault
             took = min(_took(pattern, long, anchored=found.anchored) for _ in range(5))

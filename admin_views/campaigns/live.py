@@ -26,7 +26,7 @@ from app.values.japan_time import TOKYO, japan_minutes
 _BAR_WIDTH = 420
 _HOUR_HEIGHT = 100
 _OVER = {CampaignState.COMPLETED, CampaignState.CANCELLED}
-# what the list of people calls its filters
+# names of the people list's filters
 FILTERS = {"sms": "sms", "page": "page_state", "payment": "payment"}
 # states of a track where somebody should look
 _BAD = {"sms": {"undelivered", "unknown", "expired"}, "page": {"locked"}, "payment": {"failed", "expired"}}
@@ -350,7 +350,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, object]:
     return {
         "done": _shown(campaign, count) != shown,
         "over": _over(campaign, count),
-        # what tells no change by itself
+        # values that are no change by themselves
         "always": {"counted_at": _time(count.at)},
         "texts": texts
         | {

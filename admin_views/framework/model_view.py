@@ -163,7 +163,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
     # its rows decide who may do what: whoever writes them proves first who he is
     asks_again = False
 
-    # what a list says: at its top, and when it has nothing to show
+    # words of a list: at its top, and when it has nothing to show
     intro = ""
     empty_text = "まだ何もありません。"
     create_label = "新しく登録する"
@@ -323,7 +323,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
         column = self._get_column_by_idx(view_args.sort)
         if column is None or column[0] not in self._sortable_columns:
             view_args.sort = view_args.sort_desc = None
-        # what an address holds besides goes into no other address
+        # an address's other parts go into no other address
         view_args.extra_args = {}
         return view_args
 

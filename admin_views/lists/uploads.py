@@ -31,7 +31,7 @@ _ROWS_SHOWN = 50
 _KINDS_SHOWN = 20
 # of the rows that were passed over
 _IGNORED_READ, _RUNS_SHOWN = 1_000, 10
-# what stands around the file in the request
+# bytes that stand around the file in the request
 _FORM_BYTES = 100_000
 
 _NO_FILE = Kind(

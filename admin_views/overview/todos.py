@@ -242,7 +242,7 @@ def _unknown() -> Iterator[Todo]:
     people = rows(Recipient).filter(Recipient.unknown_at.is_not(None), Recipient.sms_state == SmsState.UNKNOWN)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
     named = 0
-    # who waits for a decision longest stands first; one that is only asked about never takes their place
+    # the one who waits longest for a decision stands first; one that is only asked about never takes their place
     for campaign in some.order_by(Campaign.launched_at, Campaign.id).limit(_DECIDED_ABOUT):
         unknown = live.recipients_url(campaign, SMS, SmsState.UNKNOWN)
         if undecided := manual_review.count(campaign):

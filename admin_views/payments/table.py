@@ -86,7 +86,7 @@ class PaymentView(SecureModelView[Payment]):
 class PaymentDifferenceView(SecureModelView[PaymentDifference]):
     """支払いの差異."""
 
-    # what to do, and its button, in sight on a narrow screen too
+    # the thing to do, and its button, in sight on a narrow screen too
     column_list = ("day", "kind", "settled_at", "ours_yen", "theirs_yen", "account", "reference", "found_at")
     column_filters = [_Open(PaymentDifference.kind, "対応", "open", lambda: [(_LOOK, "未対応のみ")])]
     column_labels = {

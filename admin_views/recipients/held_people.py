@@ -135,7 +135,7 @@ def _group(campaign: Campaign, reason: str, count: int, after: int) -> Group:
     verdicts: tuple[Verdict, ...] = OF_NUMBERS if of_numbers else OF_UNKNOWN
     if campaign.state == CampaignState.CANCELLED:
         verdicts = tuple(verdict for verdict in verdicts if verdict not in SENDING)
-    # whose number had enough is looked at one by one before anything more leaves to it
+    # people whose number had enough are looked at one by one before anything more leaves to it
     of_all = tuple(verdict for verdict in verdicts if verdict is not Verdict.SEND)
     return Group(reason, count, shown, rest, verdicts, of_all)
 

@@ -32,7 +32,7 @@ _UNLISTED = (
     "時間をおいてもう一度見てから「再送する」を選びます。"
 )
 
-# what to look up there, and what follows of it
+# things to look up there, and their consequences
 LOOK_UP: Mapping[str, Sequence[str]] = {
     manual_review.SILENT: (
         _FIND,
@@ -79,7 +79,7 @@ BUTTONS: Mapping[Verdict, str] = {
     Verdict.SKIP: "送らない",
     Verdict.SEND: "上限を超えて送る",
 }
-# what each will do
+# the effect of each
 EFFECTS: Mapping[Verdict, str] = {
     Verdict.SENT: (
         "「受付済」になり、照会を終えます。SMSは送られません。届いていなかった場合、この方にこのSMSは届きません。"

@@ -67,7 +67,7 @@ def _enter() -> BaseResponse | None:
         return None
     g.scope = ExitStack()
     g.scope.enter_context(_scope(session.get("scope", 0)))
-    # what a script asks by itself is no sign of life
+    # a script's own request is no sign of life
     g.staff = sessions.recall(session.get("key", ""), click=request.headers.get("Sec-Fetch-Dest") != "empty")
     if g.staff is None:
         session.clear()

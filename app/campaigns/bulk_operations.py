@@ -33,7 +33,7 @@ _UNDER_WAY = Kind(
     "前の操作で送信の準備を進めているところです。終わってから、もう一度お試しください。",
 )
 
-# whose payment is still to be made; somebody at the payment provider, or with a slip for the store, is left in peace
+# people who still have to pay; somebody at the payment provider, or with a slip for the store, is left in peace
 _OWING = (PaymentState.UNPAID, PaymentState.FAILED, PaymentState.EXPIRED, PaymentState.CANCELLED)
 _ENDED = (PageState.LOCKED, PageState.REVOKED)
 SOURCES = {

@@ -226,7 +226,7 @@ def import_running(campaign_id: int) -> bool:
 
 
 _BEGUN = Kind("already_launched", "この配信はすでに送信を開始しています。二重には送信されません。")
-# what somebody is told who presses again, or in another tab
+# the answer for somebody who presses again, or in another tab
 _ALREADY = {
     CampaignState.APPROVAL: Kind(
         "already_asked_for_approval",

@@ -60,7 +60,7 @@ class ShortForms:
             letters = units(flatten(cells[name]))
             seen.lengths[letters] += 1
             if length > LIMIT and seen.helps:
-                # what there is room for: a later list's name of as many letters fits too
+                # lengths that there is room for: a later list's name of as many letters fits too
                 room = letters - -(-(length - LIMIT) // seen.times)
                 seen.most = room if seen.most is None else min(room, seen.most)
                 seen.helps = units(render(seen.shortened)) <= LIMIT

@@ -14,7 +14,8 @@ LINK = "リンク"
 COMPANY = "会社名"
 BUILT_IN = (LINK, COMPANY)
 
-# what a phone would take for a part of the link, so that it led nowhere: what a field holds is not known here
+# characters that a phone would take for a part of the link, so that it led nowhere: what a field holds is not known
+# here
 _TOUCHED = re.compile(rf"\{{\s*{LINK}\s*\}}[0-9A-Za-z{{]")
 _FIELD = re.compile(r"\{([^{}\r\n]{1,100})\}")
 # up to so many letters the field itself, else the words

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.extensions import db
 from app.models import SmsAccount
 
-# what is due that much later than the wish ends waits for something else: its hours, its turn
+# a slice due that much later than the wish ends waits for something else: its hours, its turn
 _MARGIN = timedelta(minutes=2)
 
 # a shorter wish is over before anybody reads of it, seconds

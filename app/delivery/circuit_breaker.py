@@ -107,7 +107,7 @@ class Breaker:
             self._single = 0
             if outcome.kind is OutcomeKind.ACCEPTED:
                 self._taken_at = time.monotonic()
-            # what was under way when the account came into doubt shows nothing
+            # a message under way when the account came into doubt shows nothing
             if self._known_bad and not self._doubts:
                 with self._lock:
                     self._in_a_row = self._unsaid = 0

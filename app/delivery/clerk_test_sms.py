@@ -33,7 +33,7 @@ from app.values.japan_time import japan_minutes
 from app.values.phones import mask, to_e164
 from app.vault import Place
 
-# who needs more is sending a campaign
+# whoever needs more is sending a campaign
 MOST_A_DAY = 20
 
 BUSY = "busy"
@@ -156,7 +156,7 @@ def _problems(campaign: Campaign) -> list[Problem]:
     if checked is None:
         return [_UNCHECKED()]
     if checked.problems:
-        # what may not be sent to anybody isn't sent to the clerk
+        # a text that may not be sent to anybody isn't sent to the clerk
         return [_CHECK_FAILED(), *checked.problems]
     found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
     now = datetime.now(UTC)

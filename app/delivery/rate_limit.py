@@ -143,7 +143,7 @@ class Pace:
                 _RESERVE, 2, key, f"{key}:since", *arguments, _KEEP_S * 1000
             )
         except RedisError as error:
-            # what was told may not have come: those permits then count for longer than they were used
+            # the correction may not have come: those permits then count for longer than they were used
             _log.warning("rate limit unavailable", error=type(error).__name__)
             self._wait_until = asked + _REDIS_AWAY_S
             return False

@@ -27,7 +27,7 @@ def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
     if not ids:
         return
     reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=datetime.now(UTC))
-    # what an earlier failure planned, before a person sent it again, is over
+    # a plan of an earlier failure, before a person sent it again, is over
     connection.execute(
         text("UPDATE recipient SET retry_at = NULL WHERE id = ANY(:ids) AND retry_at IS NOT NULL"), {"ids": ids}
     )

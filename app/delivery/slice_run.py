@@ -79,7 +79,7 @@ class SliceRun:
         self._claims_until = time.monotonic() + _TURN_S
         rate = route.account.rate_per_s
         self._pace = Pace(route.account.id, rate) if rate else None
-        # what is claimed at the turn's end has to be sent at the account's rate yet
+        # claims at the turn's end have to be sent at the account's rate yet
         self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached

@@ -43,7 +43,7 @@ def _time(column: str) -> str:
     return f"coalesce(to_char(r.{column} AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI:SS'), '')"
 
 
-# what is to be known of a payment (p) beside its state, in the words of the office's screens
+# facts about a payment (p) beside its state, in the words of the office's screens
 _REMARKS = """
     CASE WHEN p.problem <> '' THEN '要確認' END,
     CASE p.dispute WHEN 'lost' THEN 'チャージバック成立' WHEN 'open' THEN 'チャージバックの結果待ち' END,
@@ -94,7 +94,7 @@ COLUMNS: tuple[Column, ...] = (
 _BY_KEY = {column.key: column for column in COLUMNS}
 _BY_WORD = {column.word: column.key for column in COLUMNS}
 
-# what stands in a file when nobody chose: of one campaign, and of all
+# columns of a file when nobody chose: of one campaign, and of all
 USUAL: tuple[str, ...] = (*[column.key for column in COLUMNS if column.key not in {"due_date", "campaign"}], REST)
 USUAL_OF_ALL: tuple[str, ...] = ("campaign", *USUAL[:-1])
 

@@ -16,7 +16,8 @@ from app.config import settings
 from app.extensions import db
 from app.states.transitions import note
 
-# what is judged: the latest of the last hour's openings, wrong answers and locks; enough to tell, and soon counted
+# events that are judged: the latest of the last hour's openings, wrong answers and locks; enough to tell, and soon
+# counted
 _SAMPLE = 2000
 # so many of a hundred people may end locked before many locks are too many
 _LOCKED_PERCENT = 10

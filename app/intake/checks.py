@@ -331,7 +331,7 @@ VARIANTS = Kind(
     "ときは、この名簿を取り消し、列の確認の画面で「異体字を同じとみなす」を選んで取り込み直してください。",
 )
 
-# what stands in a workbook's cell whose text isn't known, and what is told of it
+# the text of a workbook's cell whose text isn't known, and what is told of it
 UNREADABLE = {
     UNKNOWN: Kind(
         "cell_format_unknown",

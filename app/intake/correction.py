@@ -135,7 +135,7 @@ def let_go(connection: Connection, import_id: int, sheet_rows: Sequence[int]) ->
 
 def count(connection: Connection, import_id: int, *, rows: int, added: int, warnings: int) -> None:
     """Count rows that were kept out among those that were taken; those not `added` were known."""
-    # whose SMS is the longest is for the check to say now
+    # the longest SMS is for the check to say now
     connection.execute(
         text("""
             UPDATE import SET rows_rejected = rows_rejected - :rows, rows_added = rows_added + :added,

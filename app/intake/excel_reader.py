@@ -35,7 +35,7 @@ _MOST_ROWS = 1_048_576  # Excel's
 _LONGEST_REFERENCE = len("XFD1048576")
 # shared, by a formula, in the cell itself
 _TEXT_KINDS = frozenset({"s", "str", "inlineStr"})
-# what reading may take for each text and each row with something in it, seconds: several times what it takes
+# time that reading may take for each text and each row with something in it, seconds: several times what it takes
 _TEXT_S, _ROW_S = 0.000_005, 0.001
 
 Earn = Callable[[float], None]

@@ -19,7 +19,7 @@ from app.intake import imports, load
 from app.models import Campaign, ExcludedRecipient
 from app.problems import Kind, Refused
 
-# what intake writes of a recipient; all else begins as for somebody new
+# columns of a recipient that intake writes; all else begins as for somebody new
 _COLUMNS = ("id", "tenant_id", "campaign_id", "import_id", "answer_digests", *load.COLUMNS)
 _NAMES = ", ".join(dict.fromkeys(_COLUMNS))
 _GONE = Kind(

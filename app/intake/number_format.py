@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 )
 _DIGITS = "0#?"
 _SIGNS = {".": "point", ",": "comma", "@": "text"}
-# what stands for itself without quotes: Excel's list, and letters that no format code has
+# characters that stand for themselves without quotes: Excel's list, and letters that no format code has
 _BARE = frozenset(" $-+()!^&'~{}<>=:¥￥\u00a0")
 _COMPARE: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "<": Decimal.__lt__,

@@ -98,7 +98,7 @@ _PHONE_IN_HEADLINE = Kind(
     "{row}行目に電話番号が入っています。見出しのない名簿のようです。"
     "いちばん上に列の名前（電話番号、氏名など）の行を加えて、もう一度アップロードしてください。",
 )
-# what one sheet alone may have wrong, while others can be read
+# faults that one sheet alone may have, while others can be read
 _OF_ONE_SHEET = frozenset(kind.code for kind in (_LONG_CELL, LONG_CELL, _LONG_ROW, _MANY_ROWS))
 _HEADER_CHARACTERS = 100_000
 # One row's characters, quoted line breaks included. The csv module's own bound for a cell is 131,072, for the whole

@@ -21,7 +21,7 @@ _PAGE_ROWS = 500
 def rejects_xlsx(header: Sequence[str], rejected: Iterable[Rejected]) -> Iterator[bytes]:
     """Return a workbook piece by piece: reason, row in the uploaded file, then its cells, all of them text."""
     kept = [place for place, name in enumerate(header) if name not in OUR_COLUMNS]
-    # what stands beyond the headline is what is wrong with a row
+    # the column beyond the headline tells what is wrong with a row
     lines = (
         [_reasons(row), str(row.sheet_row), *_cells_at(kept, row.cells), *row.cells[len(header) :]] for row in rejected
     )

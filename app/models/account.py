@@ -39,7 +39,7 @@ class SmsAccount(TenantOwned, Model):
     sender: Mapped[str] = mapped_column(Text, server_default="")
     # how many messages may leave in any second, from all workers together; null for no limit
     rate_per_s: Mapped[int | None]
-    # what one SMS costs by the contract, for estimates
+    # the price of one SMS by the contract, for estimates
     price_yen: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     # a JSON object

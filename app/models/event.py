@@ -22,7 +22,7 @@ class Event(TenantOwned, Model):
     __tablename__ = "event"
     __table_args__ = (
         Index("ix_event_recipient_id_id", "recipient_id", "id", postgresql_where=text("recipient_id IS NOT NULL")),
-        # what app.identity.guard counts
+        # facts that app.identity.guard counts
         Index(
             "ix_event_campaign_id_at",
             "campaign_id",

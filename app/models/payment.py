@@ -93,7 +93,7 @@ class Payment(TenantOwned, Model):
     # while set and the state is paid, a refund is under way, the `refund_attempt`-th
     refund_asked_at: Mapped[Time | None]
     refund_attempt: Mapped[int] = mapped_column(server_default="0")
-    # what staff gave for a 消込 and, cancelled, for taking it back
+    # reasons that staff gave for a 消込 and, cancelled, for taking it back
     reason: Mapped[str] = mapped_column(Text, server_default="")
     # when the provider is to be asked (`app.payments.asking`), unless somebody does so until `asking_until`
     ask_at: Mapped[Time | None] = mapped_column(server_default=text("now() + interval '5 minutes'"))

@@ -31,7 +31,8 @@ _STATES = {
     ReportState.UNDELIVERED: SmsState.UNDELIVERED,
     ReportState.CANCELLED: SmsState.CANCELLED,
 }
-# who waits to be written to again gets that SMS, whatever becomes of the one before, unless it arrived after all
+# a person who waits to be written to again gets that SMS, whatever becomes of the one before, unless it arrived after
+# all
 _LEFT = (SmsState.SENDING, SmsState.ACCEPTED, SmsState.UNKNOWN)
 _FROM = {
     SmsState.ACCEPTED: _LEFT,

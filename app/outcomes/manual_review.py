@@ -196,7 +196,7 @@ def lock(campaign: Campaign, chosen: Chosen, ids: Sequence[int]) -> dict[int, in
     return {row.id: row.sms_attempt for row in db.session.execute(statement, values)}
 
 
-# who was asked about and accepted long ago is held from the day on which nobody could tell
+# a person asked about and accepted long ago is held from the day on which nobody could tell
 _CHOSEN = f"""
     AND r.unknown_at <= :at AND (CAST(:ids AS bigint[]) IS NULL OR r.id = ANY(CAST(:ids AS bigint[])))
     AND (CAST(:which AS text) IS NULL OR {_REASON} = CAST(:which AS text))

@@ -42,7 +42,7 @@ _PATIENCE = timedelta(days=1)
 # so long a receipt may be ahead of the provider's own answer; then `app.outcomes.missing_receipts` asks
 _AHEAD = timedelta(hours=72)
 _UNUSABLE_WAIT_S = 60.0
-# what a message may still become: a later one overrules
+# states that a message may still reach: a later one overrules
 _RANKS = (ReportState.PROCESSING, ReportState.CANCELLED, ReportState.UNDELIVERED, ReportState.DELIVERED)
 _ENDED = {SmsState.DELIVERED, SmsState.UNDELIVERED, SmsState.CANCELLED}
 

@@ -94,7 +94,7 @@ def _check(part: Range, budget: WorkBudget) -> None:
         rests_until[account_id] = now + timedelta(seconds=wait_s)
     with tenancy.transaction() as connection:
         if _lock(connection, part) == CampaignState.CANCELLED:
-            # whom a worker let wait again after the cancelling, and died before it gave the slice back
+            # people whom a worker let wait again after the cancelling, and died before it gave the slice back
             leases.let_go(connection, part, result_codes.CALLED_OFF)
         left, now = _unknown(connection, part)
         times = [

@@ -43,7 +43,7 @@ _PROBE_S = 3.0
 _UNUSABLE = 2  # one without credentials rests as long as one that was silent so many times more
 # how soon a hand that is free looks again for what has become due while others wait for answers, seconds
 _LOOK_S = 0.5
-# what is under way is asked about so often, the rarer the longer it waits. Not rarer than that: a provider that gives
+# attempts under way are asked about so often, the rarer the longer it waits. Not rarer than that: a provider that gives
 # up telling us, or that we could not hear, costs minutes
 _SOONEST, _RAREST = "5 minutes", "15 minutes"
 

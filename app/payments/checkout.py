@@ -309,7 +309,7 @@ def _order(
         payment_account_id=person.payment_account_id,
         reference=reference,
         amount_yen=person.amount_yen,
-        # what it is about stays between the company and the person
+        # the subject stays between the company and the person
         description=f"Payment to {person.company}" if english else f"{person.company}へのお支払い",
         locale=person.page_language,
         expires_at=expires_at,

@@ -286,7 +286,7 @@ def _enter(connection: Connection, payment: _Payment, to: PaymentAttemptState, c
     if to is PaymentAttemptState.PAID and _another(connection, payment, "state = 'paid'"):
         review.put_aside(connection, payment.id, ReviewReason.PAID_TWICE, now)
         return
-    # what becomes of an older attempt says nothing of the person's present one, unless it brings money; and one of two
+    # the end of an older attempt says nothing of the person's present one, unless it brings money; and one of two
     # payments given back leaves the other
     later = "attempt > :attempt AND payment_account_id IS NOT NULL"
     others = {PaymentAttemptState.PAID: "false", PaymentAttemptState.REFUNDED: "state = 'paid'"}.get(to, later)

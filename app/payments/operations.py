@@ -296,7 +296,7 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         charge = end(payment_id)
     except (NoAnswer, Unusable) as fault:
         _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
-        # what the provider doesn't know has no money; a contract that can't be used opens no second page
+        # a charge that the provider doesn't know has no money; a contract that can't be used opens no second page
         away = isinstance(fault, NoAnswer) and not fault.final
     paid = brings_money(payment_id, charge)
     now = datetime.now(UTC)

@@ -266,7 +266,7 @@ def _compare(tenant_id: int, account_id: int, day: date, charge: Charge) -> None
             _agreed(account_id, charge.reference, [str(Kind.UNKNOWN)])
         return
     told_as = PaymentAttemptState.REFUNDED if charge.status is ChargeStatus.REFUNDED else PaymentAttemptState.PAID
-    # what was given back or contested since is not told here: it becomes 要確認 by the provider's own answer
+    # money given back or contested since is not told here: it becomes 要確認 by the provider's own answer
     agrees = row.state == told_as and charge.amount_refunded == row.refunded_yen and not _is_contested_anew(charge, row)
     if not agrees and row.provider_id is not None:
         told = confirm(row.id)

@@ -99,7 +99,7 @@ def look_at_money(connection: Connection, payment_id: int, charge: Charge, now: 
         return
     back = row.refunded_yen if charge.amount_refunded is None else charge.amount_refunded
     if charge.status is ChargeStatus.PAID and row.state == PaymentAttemptState.REFUNDED:
-        # what had gone back came back to the company
+        # money that had gone back came back to the company
         if back < row.refunded_yen:
             _come_back(connection, payment_id, now)
     elif charge.status is ChargeStatus.PAID:

@@ -19,7 +19,7 @@ from app.restore import missed_messages
 from app.setback import account_holds
 from app.setback.provider_listing import Asked, Unasked
 
-# what left before is in no list any more, or too long ago to be sent again
+# a message that left before is in no list any more, or too long ago to be sent again
 _REMEMBERED_DAYS = 90
 
 _log = structlog.get_logger()

@@ -35,7 +35,7 @@ _TRY_AGAIN_S = 10.0
 
 _log = structlog.get_logger()
 
-# what the database says of itself; any role may ask for it
+# the database's word on itself; any role may ask for it
 RUNS_ON = "(SELECT system_identifier::text FROM pg_control_system())"
 RUNS_ALONG = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
 _STANDING = f"""

@@ -18,7 +18,7 @@ from app.setback.known import OUTSIDE, Why
 from app.setback.outside import OutsideAway
 from app.setback.provider_listing import Asked, NotYet, Unasked
 
-# who asks the services asks alone for so long, seconds
+# the process that asks the services asks alone for so long, seconds
 _ASKING_S = 600
 # how far a service's clock and ours may differ
 MARGIN = timedelta(minutes=10)

@@ -70,7 +70,7 @@ class Folder:
         with path.open("rb") as file:
             file.seek(offset)
             data = file.read()
-        # what stands behind the last line break is still being written
+        # the text behind the last line break is still being written
         whole = data.rfind(b"\n") + 1
         self._read_to[entry.name] = (found.st_ino, offset + whole)
         yield from filter(None, map(_parse, data[:whole].splitlines()))

@@ -46,7 +46,7 @@ _WORDS = {
     RESTORED: "復元の前に送信されたもの",
     REVOKED: "リンクを無効にしたため、送らず",
 }
-# what the adapters in app.providers.sms and app.providers.http hand over, where a clerk can do something with it
+# codes that the adapters in app.providers.sms and app.providers.http hand over, where a clerk can do something with it
 _FROM_OUTSIDE = {
     "received": "受信を確認",
     "unconnected": "電源が入っていないか、圏外",

@@ -153,8 +153,8 @@ SMS = Track(
             _S.UNDELIVERED: {_S.DELIVERED, _S.QUEUED},
             # a reminder to someone it reached already
             _S.DELIVERED: {_S.QUEUED},
-            # who got no SMS because they had paid, which was a mistake in the books; and here too a late receipt of an
-            # SMS that arrived after all outranks what we believed
+            # people who got no SMS because they had paid, which was a mistake in the books; and here too a late receipt
+            # of an SMS that arrived after all outranks what we believed
             _S.CANCELLED: {_S.QUEUED, _S.DELIVERED},
             _S.EXPIRED: {_S.DELIVERED},
         }

@@ -138,7 +138,7 @@ def forms(
 
 
 def _text(raw: str, kana: Kana, *, fold_small: bool = True) -> str:
-    # what stands between letters goes first, so that a letter and its mark meet; NFKC makes spaces of its own
+    # signs between letters go first, so that a letter and its mark meet; NFKC makes spaces of its own
     text = unicodedata.normalize("NFKC", _UNSEEN.sub("", raw))
     text = unicodedata.normalize("NFKC", text.casefold())
     text = unicodedata.normalize("NFKC", _BETWEEN_LETTERS.sub("", text))

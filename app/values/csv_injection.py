@@ -6,7 +6,7 @@ runs as a formula, or one that comes back changed. OWASP's list of first charact
 
 import re
 
-# what no text of ours can hold: NUL, and half of a letter
+# characters that no text of ours can hold: NUL, and half of a letter
 UNWRITABLE_SIGNS = "\0\ud800-\udfff"
 UNWRITABLE = re.compile(f"[{UNWRITABLE_SIGNS}]")
 _RUNS = re.compile("'*[=+\\-@\t\r\n\0＝＋－＠]")

@@ -32,7 +32,7 @@ _STYLES = (
     '</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
 )
 _HEAD, _TEXT, _NUMBER = 1, 2, 3
-# what XML 1.0 can't hold, and what Excel would read as one of its own escapes
+# characters that XML 1.0 can't hold, and what Excel would read as one of its own escapes
 _UNWRITABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _LOOKS_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 
@@ -100,7 +100,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _opening(header: Sequence[str], styles: Sequence[int]) -> str:
     cells = "".join(_text(name, _HEAD) for name in header)
-    # what is typed below the last row is text too: 090… keeps its zero
+    # a cell typed below the last row is text too: 090… keeps its zero
     columns = "".join(
         f'<col min="{place}" max="{place}" width="18" style="{style}" customWidth="1"/>'
         for place, style in enumerate(styles, start=1)

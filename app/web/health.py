@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 LIMIT_S = 2.0
 
-# what programs say of an empty database, as a failed pg_restore leaves it
+# the programs' word for an empty database, as a failed pg_restore leaves it
 NO_TABLES = "the database has no tables: restore the dump, or migrate a new installation (docs/install.md)"
 
 

@@ -25,7 +25,7 @@ _LATE_S = 1.0
 _PIECE = 1 << 16
 # held in memory; more goes to a file without a name
 _IN_MEMORY = 1_000_000
-# what is read of a body that is too large, so that its sender hears the refusal
+# the part that is read of a body that is too large, so that its sender hears the refusal
 READ_ALL_THE_SAME = 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""whose turn it is, who is tried again, how much left today"""
+"""turns of accounts, people tried again, how much left today"""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""what the sweep asks of refunds reads an index, however many payments there are"""
+"""the sweep's question about refunds reads an index, however many payments there are"""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""what the lists of the back office are found by: the last four digits, and the states that sending doesn't touch"""
+"""keys by which lists of the back office are found: the last four digits, and the states that sending doesn't touch"""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB

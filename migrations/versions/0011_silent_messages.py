@@ -13,7 +13,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("slice", sa.Column("receipts_due_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("SELECT set_config('app.platform', 'on', true)")
-    # what was sent before this column existed is looked after too
+    # messages sent before this column existed are looked after too
     op.execute("UPDATE slice SET receipts_due_at = now() + interval '72 hours' WHERE fence > 0")
     op.create_index(
         "ix_slice_receipts_due_at",

@@ -1,4 +1,4 @@
-"""whose SMS of a list is the longest"""
+"""the person whose SMS of a list is the longest"""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB

@@ -1,4 +1,4 @@
-"""what an SMS account waits for at its service's wish, whether that refuses questions, and SMS that left twice"""
+"""an SMS account's wait at its service's wish, whether that refuses questions, and SMS that left twice"""
 
 import sqlalchemy as sa
 from alembic import op

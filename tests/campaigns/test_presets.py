@@ -29,7 +29,7 @@ class TestStarter:
         merged = [name for text in (starter.sms_text, starter.page_title, starter.page_text)
                   for name in template.fields_in(text) if name not in template.BUILT_IN]  # fmt: skip
         assert mapping.problems(header, questions, merged, payment_required=starter.payment_required) == []
-        # what a question asks, the page doesn't need: answers are kept as digests alone
+        # the page doesn't need what a question asks: answers are kept as digests alone
         assert not {ask.column or ask.label for ask in starter.questions} & set(merged)
 
     def test_it_asks_two_things(self, starter):

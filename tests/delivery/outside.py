@@ -243,7 +243,7 @@ def _json(status: int, value: dict[str, Any], headers: dict[str, str] | None = N
     return Response(status, headers or {}, json.dumps(value).encode())
 
 
-# what the carrier says to what it does not take, and to what it takes without being able to say so
+# the carrier's words for what it does not take, and to what it takes without being able to say so
 _NOT_TAKEN: dict[str, Answer] = {
     "never_left": Failure(Reach.NEVER_LEFT, "refused"),
     "429": _json(429, {}, {"retry-after": "7"}),

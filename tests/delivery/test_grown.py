@@ -91,7 +91,7 @@ def house(tuned: Callable[..., None], database: psycopg.Connection, environment:
     user_id, account_id = factories.user(tenant_id), factories.sms_account(tenant_id)
     payment_account_id = factories.payment_account(tenant_id)
     dataset.fill(environment, "grown", _OTHERS)
-    # what is under way of theirs is not the question
+    # their requests under way are not the question
     database.execute("UPDATE slice SET check_at = NULL")
     database.execute("UPDATE recipient SET unknown_at = NULL WHERE unknown_at IS NOT NULL")
     campaign_id = factories.campaign(

@@ -109,7 +109,7 @@ def test_at_year_end_a_campaign_that_rests_on_holidays_rests_on_new_years_day(
         day = clock.now.astimezone(TOKYO).date().isoformat()
         sent[day] = sent.get(day, 0) + requests(sandbox) - before
         clock.ahead(hours=2)
-    # what a night holds back leaves at 8:00, what New Year's Day holds back on the 2nd
+    # SMS that a night holds back leave at 8:00, what New Year's Day holds back on the 2nd
     assert sent == {
         "2036-12-29": 3, "2036-12-30": 6, "2036-12-31": 6, "2037-01-01": 0, "2037-01-02": 12, "2037-01-03": 3
     }  # fmt: skip

@@ -206,7 +206,7 @@ def test_a_newer_link_is_another_message(launched: Launched, sandbox: Sandbox) -
     job = launched(1)
     job.send()
     use(job, "viewed")
-    # what drawing a new link does: the page begins anew, and an SMS is due
+    # effects of drawing a new link: the page begins anew, and an SMS is due
     force(job.database, "recipient", job.ids(), link_generation=2, page_state="unopened", sms_state="queued")
     job.change("UPDATE slice SET due_at = now()")
     steps.resume(job.campaign_id)

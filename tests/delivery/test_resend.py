@@ -323,7 +323,7 @@ def test_a_completion_under_way_does_not_overtake_who_is_to_be_written_to(app: F
             return bulk_operations.complete_if_done(connection, job.campaign_id)
 
     with ThreadPoolExecutor(1) as pool, tenancy.tenant(job.tenant_id):
-        # what `resend` does, held open in the middle
+        # the steps of `resend`, held open in the middle
         locks.locked_campaign(job.campaign_id)
         move_all(
             db.session,

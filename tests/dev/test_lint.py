@@ -48,9 +48,12 @@ def test_own_paths_are_found_in_what_may_be_committed_and_nothing_else(tmp_path)
 def test_a_sentence_without_a_subject_is_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        '"""What stands here. Who\n    knows that?"""\n# A list. Whom it\n# names is called.\nX = 1\n', encoding="utf-8"
+        '"""What stands here. Who\n    knows that?"""\n# A list. Whom it\n# names is called.\nX = 1\n'
+        "# what no\n# other does\nY = 1\n# what else?\nZ = 1  # who it is\n",
+        encoding="utf-8",
     )
     assert headless(tmp_path, [wrong]) == [
         "wrong.py:1: a sentence without a subject: What stands here",
         "wrong.py:3: a sentence without a subject: Whom it names is called",
+        "wrong.py:6: a sentence without a subject: what no other does",
     ]

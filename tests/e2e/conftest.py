@@ -22,7 +22,7 @@ from tests.payments.stand_ins import listener, running_site, shops
 
 __all__ = ["browser_of", "listener", "operator", "running_site", "shops"]
 
-# what takes minutes in earnest takes seconds here
+# waits of minutes in earnest take seconds here
 QUICK = {
     "SWEEP_S": "2",
     "LEASE_S": "6",

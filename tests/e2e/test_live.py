@@ -28,7 +28,7 @@ _HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-# what the page plans is written down beside
+# the page's plans are written down beside
 _LISTEN = """() => {
     window.plans = [];
     const plan = window.setTimeout;

@@ -102,7 +102,7 @@ def test_a_dismissed_confirmation_leaves_everything_as_it_is(
     page.get_by_text("取り込みを中止しました").wait_for()
     assert database.execute(state, [running[1]]).fetchone() == ("cancelled",)
 
-    # what weighs more is asked on a page of its own; going back is no answer
+    # a weightier act is asked on a page of its own; going back is no answer
     for act, state_before in (("cancel", "sending"), ("resume", "paused")):
         campaign = estate.campaigns[state_before]
         page.goto(f"{served}/admin/campaign/{campaign}/{act}")

@@ -147,6 +147,6 @@ def test_staff_resume_the_checks_and_are_on_record(crowd: Callable[[int], Crowd]
     assert people.state() == ("paused", False)
     assert people.events()[-1] == "checks_resumed"
     assert database.execute("SELECT actor, act FROM audit_entry").fetchall() == [(f"user:{user_id}", "resume_checks")]
-    # what was before is forgiven: those who come now are judged by themselves
+    # failures of before are forgiven: those who come now are judged by themselves
     assert people.open_and_answer(10, WRONG, times=2) == [VerdictKind.WRONG] * 10
     assert people.state() == ("paused", False)

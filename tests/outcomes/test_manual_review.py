@@ -126,7 +126,7 @@ def test_who_is_written_to_again_gets_one_sms_more(unclear: Job, sandbox: Sandbo
     got = received(sandbox) - before
     assert got == {"0" + unclear.people[1].phone[3:]: 1}
     assert unclear.states() == {"accepted": 1, "unknown": 2}
-    # what became of the first attempt is still not known, and that is what the log says
+    # the outcome of the first attempt is still not known, and that is what the log says
     assert unclear.attempts()["unknown", next(code for state, code in unclear.attempts() if state == "unknown")] == 3
 
 

@@ -173,7 +173,7 @@ def test_a_provider_that_asks_to_be_left_alone_is_asked_nothing_by_anybody(
     with pytest.raises(NoAnswer, match="left alone"):
         buyers[0].confirm()
     assert len(site.ledger("stripe")) - before == first
-    # who wasn't asked about is next; those that drew the wish come after them, and the account is at no fault
+    # people not asked about are next; those that drew the wish come after them, and the account is at no fault
     drew = buyers[0].database.execute("SELECT count(*), min(ask_at) > now() FROM payment WHERE unanswered = 1")
     assert drew.fetchone() == (first, True)
     assert buyers[0].database.execute("SELECT unanswered FROM payment_account").fetchone() == (0,)

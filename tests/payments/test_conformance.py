@@ -96,7 +96,7 @@ def order_slip(stand: Stand) -> None:
     payment = stand.payment()
     assert (stand.state(), payment["method"], payment["paid_at"]) == ("pending", stand.traits.later, None)
     assert timedelta(days=2) < payment["pay_by"] - datetime.now(UTC) < timedelta(days=4)
-    # what waits for its money starts no second payment
+    # an attempt that waits for its money starts no second payment
     assert stand.press() is Outcome.CLOSED
 
 
@@ -152,7 +152,7 @@ def refunded(stand: Stand) -> None:
     assert [one["refunded"] for one in stand.at_provider()] == [AMOUNT]
     stand.confirm()
     assert (stand.state(), stand.steps()) == ("refunded", ["started", "paid", "refunded"])
-    # what is given back can't be given back again
+    # money given back can't be given back again
     assert stand.charge().status is ChargeStatus.REFUNDED
     assert stand.provider.refund(stand.account(), stand.charge(), AMOUNT, "refund-2") is None
 

@@ -216,7 +216,7 @@ def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
     buyer.site.faults(latency_ms={"value": 2_000, "on": "stripe.session_create"})
     outcomes: list[checkout.Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))
-    # what staff saw before had no attempt yet
+    # the page that staff saw before had no attempt yet
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id), patch.object(manual_payments, "end"):
         thread.start()
         while not buyer.payments():

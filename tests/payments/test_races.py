@@ -25,7 +25,7 @@ from tests.payments.stand import Stand, make_stand
 from tests.providers.rawserver import Peer, RawServer
 
 THREADS, ACTS_EACH = 4, 7
-# what an act may come to beside being done: refused with words, no answer, a page that is over
+# ends that an act may come to beside being done: refused with words, no answer, a page that is over
 ALLOWED = (Refused, NoAnswer, Unusable, urllib.error.HTTPError)
 _STATES = {
     ChargeStatus.OPEN: {"started"},
@@ -170,7 +170,7 @@ def expected(rows: list[dict[str, Any]]) -> set[str]:
     for first in ("paid", "refunded", "started", "pending"):
         if first in states:
             return {first}
-    # who stood as paid by hand stands as unpaid once that is taken back
+    # a person who stood as paid by hand stands as unpaid once that is taken back
     taken_back = any(row["payment_account_id"] is None for row in rows)
     return ({states[-1]} if states else {"unpaid"}) | ({"unpaid"} if taken_back else set())
 

@@ -146,7 +146,7 @@ def test_what_was_paid_by_another_contract_here_is_no_difference(
         buyer.press()
         choose(f"{site.url}/pay/{buyer.payments()[0]['provider_id']}", "card")
         buyer.confirm()
-    # what an earlier version told of it is closed
+    # an earlier version's word on it is closed
     database.execute(
         "INSERT INTO payment_difference (tenant_id, payment_account_id, reference, kind, day, theirs_yen)"
         " SELECT %s, %s, reference, 'unknown', '2026-11-01', 12000 FROM payment WHERE payment_account_id = %s",

@@ -12,7 +12,7 @@ from tests.public.conftest import ANSWERS, Sent
 
 FOLDER = Path(public.__file__).parent
 TEMPLATES = sorted((FOLDER / "templates").rglob("*.html"))
-# what makes a browser fetch or run something, or take a card
+# markup that makes a browser fetch or run something, or take a card
 _FOREIGN = {"script", "iframe", "object", "embed", "video", "audio", "frame", "applet"}
 _FETCHES = {("img", "src"), ("link", "href"), ("source", "src"), ("input", "src"), ("form", "action"), ("use", "href")}
 _CARD = re.compile(r"card|cvc|cvv|cc-|pan\b|カード番号|有効期限.{0,4}月", re.IGNORECASE)

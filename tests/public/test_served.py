@@ -50,7 +50,7 @@ def test_fifty_posts_at_once_are_five_evaluations(sent: Sent, visit: Callable[[]
         other.connection.connect()
     got = at_once([partial(other.ask, "POST", "/p/answers", WRONG | hidden) for other in others])
     statuses = [answer.status for answer in got]
-    # who comes after the lock sees that it is one
+    # the one who comes after the lock sees that it is one
     assert (statuses.count(422), statuses.count(303) + statuses.count(200)) == (4, 46)
     assert state(sent) == ("locked", 5)
     assert [kind for _, kind, _ in events(sent)] == ["opened", *["wrong_answer"] * 5, "locked"]

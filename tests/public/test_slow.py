@@ -12,7 +12,7 @@ from tests.public.served import Visitor
 
 _HEAD = b"POST /p/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 _HALF_BODY = _HEAD + b"Content-Length: 100\r\n\r\nq1=1"
-# what is said, and how the answer to it begins once the deadline is over
+# the request, and how the answer to it begins once the deadline is over
 _SLOW = {
     "nothing": (b"", b""),
     "half a head": (_HEAD, b""),

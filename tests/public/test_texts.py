@@ -11,7 +11,7 @@ from public import texts
 
 TEMPLATES = sorted((Path(__file__).parents[2] / "public" / "templates" / "public").glob("*.html"))
 JAPANESE, ENGLISH = texts.texts("ja"), texts.texts("en")
-# what notice.html is asked for by name, in routes and errors
+# texts that notice.html is asked for by name, in routes and errors
 NOTICES = ["gone", "over", "locked", "stopped", "returned", "not_found", "busy", "failed", "bad"]
 
 

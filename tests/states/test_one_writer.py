@@ -22,8 +22,8 @@ STATES = {
 }
 MODELS = {name.capitalize(): name for name in STATES}
 COLUMNS = {column for columns in STATES.values() for column in columns}
-# what looks like one and is none: a test SMS has states of its own; a row that is corrected keeps its states, though
-# the names of its columns are put into the statement
+# writes that look like one and are none: a test SMS has states of its own; a row that is corrected keeps its states,
+# though the names of its columns are put into the statement
 OTHERS = {
     "app/delivery/clerk_test_sms.py: row.state",
     *(f"app/intake/amending.py: recipient.{column} in SQL" for column in STATES["recipient"]),

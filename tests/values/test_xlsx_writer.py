@@ -16,7 +16,7 @@ def read(content: bytes) -> list[list[tuple[object, ...]]]:
     return [list(sheet.values) for sheet in openpyxl.load_workbook(io.BytesIO(content)).worksheets]
 
 
-# what people write, what Excel would run, what XML can't hold, what looks like Excel's own escapes
+# texts that people write, that Excel would run, what XML can't hold, what looks like Excel's own escapes
 CELLS = st.text(max_size=12) | st.sampled_from(
     ["=1+1", '<&">', "髙橋𠮷", "a\nb", " x ", "_x0041_", "__x000D_", "\x01\x1f"]
 )

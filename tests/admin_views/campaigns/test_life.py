@@ -145,7 +145,7 @@ def test_a_rate_is_kept_with_the_account(app: Flask, manager: Browser, ours: Hou
     with app.app_context(), tenancy.tenant(ours.tenant):
         assert db.session.get_one(SmsAccount, ours.sms_account).rate_per_s == 20
     assert "1から1000まで" in manager.post(url, {**kept, "rate_per_s": "1001"}).get_data(as_text=True)
-    # what a field for numbers can't read is sent as nothing by the browser: here that would lift the limit
+    # text that a field for numbers can't read is sent as nothing by the browser: here that would lift the limit
     page = manager.get(url).get_data(as_text=True)
     assert 'type="number"' not in page
     refused = manager.post(url, {**kept, "rate_per_s": "20件"}).get_data(as_text=True)

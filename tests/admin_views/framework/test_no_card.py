@@ -13,9 +13,10 @@ import admin_views
 from admin_views.framework.fields import no_card_number
 from admin_views.framework.model_view import Form
 
-# what keeps a card's number out in another way: a telephone number that can be dialled, a mail address, a time of day
+# means that keep a card's number out in another way: a telephone number that can be dialled, a mail address, a time of
+# day
 _OWN_RULE = {"japanese_phone", "email", "_clock"}
-# what a browser fetches or sends to, elsewhere; and a field for a card
+# addresses that a browser fetches or sends to, elsewhere; and a field for a card
 _FOREIGN = re.compile(
     r"""<(?:script|img|iframe|source|embed|object|use|form|link)\b[^>]*?\s(?:src|href|action|data)=["'](?:https?:)?//[^"']*""",
     re.IGNORECASE,

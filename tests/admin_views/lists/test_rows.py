@@ -449,7 +449,7 @@ def test_number_and_answers_change_only_where_they_are_typed(app, clerk, ours, c
     (person,) = [found for reference, found in people(app, ours, campaign).items() if reference == "K9"]
     assert person["born"] is False
     assert person["answers"][1] == before["answers"][1]
-    # who was found by K3 is K9 now, to lists too
+    # the person found by K3 is K9 now, to lists too
     again = imported(app, ours, clerk, campaign, HEAD + TWICE.splitlines()[2].replace("K3", "K9") + "\r\n")
     assert "別の内容ですでに取り込まれています" in again
 

@@ -202,7 +202,7 @@ def test_thousands_of_todays_payments_are_not_looked_through(app, browser_of, ou
         """,
         [ours.payment_account],
     )
-    # what earlier tests left in table and index is not the question
+    # rows that earlier tests left in table and index are not the question
     database.execute("VACUUM (ANALYZE) payment")
     browser = browser_of(ours.manager)
     with app.app_context(), explained(instead=False) as plans:

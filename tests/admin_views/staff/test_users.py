@@ -192,7 +192,7 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
     assert f'<a href="/admin/recipient/details/?id={ours.people[0].id}">' in page
 
 
-# what no form writes
+# a value that no form writes
 _UNTOLD = {
     "id", "tenant_id", "key", "code", "look", "provider", "revision", "rehearsal", "failures", "trips", "resting_until",
     "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
