@@ -112,7 +112,7 @@ def _abilities() -> list[list[str]]:
         "ends an open page": lambda one: one.expire(account, opened),
         "cancels an order that waits for its money": lambda one: one.expire(account, waiting),
         "gives money back": lambda one: one.refund(account, paid, 1_000, "refund"),
-        "lists a day's charges": lambda one: one.day(account, date(2026, 1, 1)),
+        "lists a day's charges": lambda one: one.day_request(account, date(2026, 1, 1)),
     }
     providers = PROVIDERS.values()
     rows = [[what, *("no" if ask(one) is None else "yes" for one in providers)] for what, ask in questions.items()]

@@ -21,5 +21,5 @@ def run_bulk_operation(tenant_id: int, campaign_id: int, *, shift_s: float = SHO
 
 def preflight(tenant_id: int, campaign_id: int) -> None:
     """Render every SMS and page of a campaign whose check is due."""
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
         ordered_checks.run(campaign_id)

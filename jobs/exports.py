@@ -7,7 +7,7 @@ from app.tenancy import time_limits
 
 def make_export(tenant_id: int, export_id: int) -> None:
     """Make a file."""
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
         export_jobs.make(export_id)
 
 

@@ -10,13 +10,13 @@ from app.tenancy import time_limits
 
 def run_import(tenant_id: int, import_id: int) -> None:
     """Check an uploaded list and add its rows."""
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
         import_run.run(import_id)
 
 
 def count_hidden_rows(tenant_id: int, import_id: int) -> None:
     """Count the rows that an uploaded workbook hides; one of a known form that hides none starts."""
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK):
+    with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
         imports.count_hidden_rows(import_id)
         first_look.start_if_known(import_id)
 
@@ -24,5 +24,5 @@ def count_hidden_rows(tenant_id: int, import_id: int) -> None:
 def replace_rows(tenant_id: int, import_id: int, user_id: int, by_number: int) -> None:
     """Put a list's rows in the place of earlier ones; of a campaign that has left by now nothing changes."""
     by = replacing.By.NUMBER if by_number else replacing.By.REFERENCE
-    with tenancy.tenant(tenant_id), time_limits.of(time_limits.BULK), suppress(Refused):
+    with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK), suppress(Refused):
         replacing.replace(import_id, by, user_id=user_id)

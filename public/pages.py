@@ -18,17 +18,17 @@ _UNTIL = "\N{OBJECT REPLACEMENT CHARACTER}"
 _texts = cache(texts.texts)
 
 
-def page(template: str, *, status: int = 200, standing: Link | None = None, **context: Any) -> Response:  # noqa: ANN401 - a template's values
+def page(template: str, *, status: int = 200, link: Link | None = None, **context: Any) -> Response:  # noqa: ANN401 - a template's values
     """Render a page, in the campaign's language where the person is known, else in the browser's."""
-    who = standing.common.face if standing else None
+    who = link.common.face if link else None
     language = who.language if who else request.accept_languages.best_match(texts.LANGUAGES, "ja")
-    test = standing is not None and standing.common.test
-    return Response(_html(template, who, language, standing=standing, test=test, **context), status)
+    test = link is not None and link.common.test
+    return Response(_html(template, who, language, link=link, test=test, **context), status)
 
 
-def notice(name: str, *, status: int = 200, standing: Link | None = None, more: tuple[str, ...] = ()) -> Response:
+def notice(name: str, *, status: int = 200, link: Link | None = None, more: tuple[str, ...] = ()) -> Response:
     """Render a page that says one thing: `<name>_title`, `<name>`, then the texts named by `more`."""
-    return page("notice", status=status, standing=standing, name=name, more=more)
+    return page("notice", status=status, link=link, name=name, more=more)
 
 
 def welcome(link: Link) -> Response:

@@ -15,7 +15,7 @@ from app.config import settings
 from app.extensions import csrf, limiter
 from app.identity import check, visit
 from app.identity.check import Asked, VerdictKind
-from app.identity.visit import Link, Standing
+from app.identity.visit import Link, LiveLink
 from app.payments import attempts, checkout
 from app.payments.confirm import confirm_for_page
 from app.payments.review import ReviewReason, split
@@ -78,9 +78,9 @@ def welcome(token: str) -> Response:
     if link is None:
         return _gone()
     if link.page is PageState.LOCKED:
-        return notice("locked", standing=link)
+        return notice("locked", link=link)
     if link.common.stopped and link.common.asks and link.page not in _VERIFIED:
-        return notice("stopped", status=503, standing=link)
+        return notice("stopped", status=503, link=link)
     return pages.welcome(link)
 
 
@@ -120,26 +120,26 @@ def trial(zeros: str) -> Response:
 def visiting(
     missing: str = "over",
     more: tuple[str, ...] = ("over_cookies",),
-    find: Callable[[int, bytes], Standing | None] = visit.by_id,
-) -> Callable[[Callable[[Standing], Response]], Callable[[], Response]]:
+    find: Callable[[int, bytes], LiveLink | None] = visit.by_id,
+) -> Callable[[Callable[[LiveLink], Response]], Callable[[], Response]]:
     """Return a view the person of the page session as they stand now, in their tenant's scope.
 
     Without a session it shows the notice `missing` instead; with one whose link ended or is locked, that.
     """
 
-    def decorate(view: Callable[[Standing], Response]) -> Callable[[], Response]:
+    def decorate(view: Callable[[LiveLink], Response]) -> Callable[[], Response]:
         @wraps(view)
         def with_person() -> Response:
             if "link" not in session:
                 return notice(missing, more=more)
             with tenancy.tenant(session["tenant"]):
-                standing = find(session["recipient"], session["link"])
-                if standing is None:
+                link = find(session["recipient"], session["link"])
+                if link is None:
                     session.clear()
                     return _gone()
-                if standing.page is PageState.LOCKED:
-                    return notice("locked", standing=standing)
-                return view(standing)
+                if link.page is PageState.LOCKED:
+                    return notice("locked", link=link)
+                return view(link)
 
         return with_person
 
@@ -148,49 +148,47 @@ def visiting(
 
 @bp.get("/p")
 @visiting()
-def show(standing: Standing) -> Response:
+def show(link: LiveLink) -> Response:
     """Show what is next: the questions, or the message with its payment."""
-    if not _proved(standing):
-        return _questions(standing)
-    title, text = visit.view(standing)
-    standing, state, attempt = _asked(standing, visit.by_id)
+    if not _proved(link):
+        return _questions(link)
+    title, text = visit.view(link)
+    link, state, attempt = _asked(link, visit.by_id)
     if state == "started" and attempt is not None and attempt.is_unheard:
         # a person who has paid is not asked to go on: what the provider told of, or may know, is not here yet
         state = "checking" if attempt.is_told else "unsure"
-    return page("message", standing=standing, title=title, text=text, state=state, attempt=attempt)
+    return page("message", link=link, title=title, text=text, state=state, attempt=attempt)
 
 
 @bp.post("/p/answers")
 @visiting()
-def answer(standing: Standing) -> Response:
+def answer(link: LiveLink) -> Response:
     """Take the answers to all questions at once."""
-    if _proved(standing):
+    if _proved(link):
         return _go("public.show")
-    if standing.page is PageState.UNOPENED:
+    if link.page is PageState.UNOPENED:
         # the form is older than the link's new life: an SMS was sent again after its end
-        visit.begin(standing)
-    asked = check.questions(standing.campaign_id)
+        visit.begin(link)
+    asked = check.questions(link.campaign_id)
     typed = [_typed(number, question) for number, question in enumerate(asked, start=1)]
-    verdict = check.check(standing.tenant_id, standing.recipient_id, standing.generation, asked, typed)
+    verdict = check.check(link.tenant_id, link.recipient_id, link.generation, asked, typed)
     if verdict.kind is VerdictKind.RIGHT:
-        _open_session(standing, proved=True)
+        _open_session(link, proved=True)
     if verdict.kind in {VerdictKind.RIGHT, VerdictKind.LOCKED, VerdictKind.CLOSED}:
         return _go("public.show")
-    left = (
-        verdict.left if verdict.kind is VerdictKind.WRONG else standing.common.max_failures - standing.failed_attempts
-    )
+    left = verdict.left if verdict.kind is VerdictKind.WRONG else link.common.max_failures - link.failed_attempts
     faults = {number: verdict.faults[number - 1] for number in range(1, len(asked) + 1) if number - 1 in verdict.faults}
     return page(
         "questions",
         status=422,
-        standing=standing,
+        link=link,
         asked=asked,
         typed=typed,
         left=left,
         faults=faults,
         fault_words=texts.OF_FAULTS,
         error="wrong" if verdict.kind is VerdictKind.WRONG else "unreadable",
-        calendars=_calendars(standing),
+        calendars=_calendars(link),
     )
 
 
@@ -202,38 +200,38 @@ def answers_reloaded() -> Response:
 
 @bp.post("/p/pay")
 @visiting()
-def start_payment(standing: Standing) -> Response:
+def start_payment(link: LiveLink) -> Response:
     """Make the payment page ready, then lead there."""
-    if not _proved(standing):
+    if not _proved(link):
         return _go("public.show")
     base = f"{'https' if settings().https else 'http'}://{request.host}"
     outcome = checkout.start(
-        standing.recipient_id,
-        standing.generation,
+        link.recipient_id,
+        link.generation,
         return_url=base + url_for("public.returned"),
         back_url=base + url_for("public.returned", back=1),
     )
     if outcome is checkout.Outcome.HELD:
-        return page("unavailable", status=503, standing=standing, held=True)
+        return page("unavailable", status=503, link=link, held=True)
     if outcome is checkout.Outcome.REFUSED:
-        return page("unavailable", status=503, standing=standing, refused=True)
+        return page("unavailable", status=503, link=link, refused=True)
     if outcome is checkout.Outcome.UNAVAILABLE:
         # with an attempt under way, or one that the provider can't be asked about, money may have come
-        sure = standing.payment not in {PaymentState.STARTED, PaymentState.PENDING}
-        return page("unavailable", status=503, standing=standing, sure=sure)
+        sure = link.payment not in {PaymentState.STARTED, PaymentState.PENDING}
+        return page("unavailable", status=503, link=link, sure=sure)
     return _go("public.hand_over" if outcome is checkout.Outcome.READY else "public.show")
 
 
 @bp.get("/p/pay")
 @visiting()
-def hand_over(standing: Standing) -> Response:
+def hand_over(link: LiveLink) -> Response:
     """Lead to the payment page from a page of our own: Chromium applies form-action to a redirect after a POST."""
-    if _proved(standing) and not doubt.may_charge():
-        return page("unavailable", status=503, standing=standing, held=True)
-    url = attempts.open_url(standing.recipient_id) if _proved(standing) else None
+    if _proved(link) and not doubt.may_charge():
+        return page("unavailable", status=503, link=link, held=True)
+    url = attempts.open_url(link.recipient_id) if _proved(link) else None
     if url is None:
         return _go("public.show")
-    response = page("go", standing=standing, url=url, host=urlsplit(url).hostname)
+    response = page("go", link=link, url=url, host=urlsplit(url).hostname)
     # at once, so that the way back leads past this page
     response.headers["Refresh"] = f"0;url={url}"
     return response
@@ -241,24 +239,24 @@ def hand_over(standing: Standing) -> Response:
 
 @bp.get("/p/return")
 @visiting(missing="returned", more=(), find=visit.by_return)
-def returned(standing: Standing) -> Response:
+def returned(link: LiveLink) -> Response:
     """Show what is confirmed of the payment. That the browser came back proves nothing: the payment provider is asked.
 
     Also when the link's time ended while the person paid: then this page alone is left to them, and no other attempt.
     """
-    over = standing.expires_at <= datetime.now(UTC)
-    if not (_freshly_proved() if over else _proved(standing)):
+    over = link.expires_at <= datetime.now(UTC)
+    if not (_freshly_proved() if over else _proved(link)):
         return _go("public.show")
-    standing, state, attempt = _asked(standing, visit.by_return)
+    link, state, attempt = _asked(link, visit.by_return)
     looks = request.args.get("looks", 0, type=int)
     if state == "started" and "back" not in request.args:
-        response = page("waiting", standing=standing, still_looking=looks < _LOOKS, over=over)
+        response = page("waiting", link=link, still_looking=looks < _LOOKS, over=over)
         if looks < _LOOKS:
             response.headers["Refresh"] = f"{_LOOK_AGAIN_S};url={url_for('public.returned', looks=looks + 1)}"
         return response
     if state in {"", "unpaid", "started"}:
         return _go("public.show")
-    return page("result", standing=standing, state=state, attempt=attempt, over=over)
+    return page("result", link=link, state=state, attempt=attempt, over=over)
 
 
 # --- parts ---
@@ -296,29 +294,29 @@ def _freshly_proved() -> bool:
     return bool(time.time() - session.get("proved_at", 0) < _PROOF_LIFE_S)
 
 
-def _questions(standing: Standing) -> Response:
-    if standing.common.stopped:
-        return notice("stopped", status=503, standing=standing)
-    asked = check.questions(standing.campaign_id)
+def _questions(link: LiveLink) -> Response:
+    if link.common.stopped:
+        return notice("stopped", status=503, link=link)
+    asked = check.questions(link.campaign_id)
     if not asked:
         # nothing is asked, but this browser's proof is too old: its way in is the link's button
-        return notice("over", standing=standing)
+        return notice("over", link=link)
     blank = [("",) * 4] * len(asked)
     return page(
         "questions",
-        standing=standing,
+        link=link,
         asked=asked,
         typed=blank,
-        left=_left(standing),
+        left=_left(link),
         faults={},
         fault_words={},
         error="",
-        calendars=_calendars(standing),
+        calendars=_calendars(link),
     )
 
 
-def _left(standing: Standing) -> int:
-    return standing.common.max_failures - standing.failed_attempts
+def _left(link: LiveLink) -> int:
+    return link.common.max_failures - link.failed_attempts
 
 
 def _typed(number: int, question: Asked) -> tuple[str, ...]:
@@ -328,38 +326,38 @@ def _typed(number: int, question: Asked) -> tuple[str, ...]:
     return tuple(request.form.get(name, "") for name in names)
 
 
-def _calendars(standing: Standing) -> tuple[str, ...]:
+def _calendars(link: LiveLink) -> tuple[str, ...]:
     """Name the calendars offered beside a date's year: who thinks in eras types the era's digits alone."""
-    return (check.WESTERN, *check.ERAS) if standing.common.face.language == "ja" else ()
+    return (check.WESTERN, *check.ERAS) if link.common.face.language == "ja" else ()
 
 
 def _asked(
-    standing: Standing, find: Callable[[int, bytes], Standing | None]
-) -> tuple[Standing, str, attempts.Attempt | None]:
+    link: LiveLink, find: Callable[[int, bytes], LiveLink | None]
+) -> tuple[LiveLink, str, attempts.Attempt | None]:
     """Ask the payment provider about what is under way; say where the person, and the payment, stand then."""
-    state, attempt = _payment(standing)
+    state, attempt = _payment(link)
     if attempt is not None and state in {"started", "pending"}:
         confirm_for_page(attempt.id)
-        standing = find(standing.recipient_id, standing.digest) or standing
-        state, attempt = _payment(standing)
-    return standing, state, attempt
+        link = find(link.recipient_id, link.digest) or link
+        state, attempt = _payment(link)
+    return link, state, attempt
 
 
-def _payment(standing: Standing) -> tuple[str, attempts.Attempt | None]:
+def _payment(link: LiveLink) -> tuple[str, attempts.Attempt | None]:
     """Describe how the payment stands in one word for the page, empty where none is asked for."""
-    if standing.payment is PaymentState.NONE:
+    if link.payment is PaymentState.NONE:
         return "", None
-    attempt = attempts.that_counts(standing.recipient_id)
-    if attempt and attempt.problem and standing.payment not in {PaymentState.PAID, PaymentState.REFUNDED}:
+    attempt = attempts.that_counts(link.recipient_id)
+    if attempt and attempt.problem and link.payment not in {PaymentState.PAID, PaymentState.REFUNDED}:
         return "review", attempt
-    if attempt and (more := _more_than_paid(standing, attempt)):
+    if attempt and (more := _more_than_paid(link, attempt)):
         return more, attempt
-    return "failed" if standing.payment is PaymentState.CANCELLED else str(standing.payment), attempt
+    return "failed" if link.payment is PaymentState.CANCELLED else str(link.payment), attempt
 
 
-def _more_than_paid(standing: Standing, attempt: attempts.Attempt) -> str:
+def _more_than_paid(link: LiveLink, attempt: attempts.Attempt) -> str:
     """Name what became of money that came; empty where nothing did."""
-    if attempt.receipts and standing.payment is PaymentState.PAID:
+    if attempt.receipts and link.payment is PaymentState.PAID:
         return "twice"
     if ReviewReason.REFUND_FAILED in split(attempt.problem):
         return "refund_review"

@@ -205,7 +205,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "odd": carrier_text.looks_odd,
     "column-name": lambda text: column_names.canonical(text[:200]),
     "password": lambda text: passwords.problems(text, "a@example.jp", "名前"),
-    "password-matches": lambda text: passwords.matches(passwords.of_nobody(), text) if len(text) > 300 else None,
+    "password-matches": lambda text: passwords.matches(passwords.dummy_hash(), text) if len(text) > 300 else None,
     "second-factor": second_factor._read,
     "sender": lambda text: sender_check.find(text, text) if len(text) > sender_check.MOST_TYPED else None,
     "number-format": quietly(number_format.number_format),

@@ -37,7 +37,7 @@ _ASK_MANAGER = "自社の管理者にお知らせください。"
 
 def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Notice]:
     """Return what to know of an account now, as far as it concerns one campaign where that is given."""
-    found = account_waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
+    found = account_waits.waits_of(account, datetime.now(UTC), campaign_id=campaign_id)
     told = []
     if found.sending_until is not None:
         words = f"送信サービスの求めで、{japan_minutes(found.sending_until)}まで送信を待機しています。"

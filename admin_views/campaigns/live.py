@@ -33,7 +33,7 @@ _BAD = {"sms": {"undelivered", "unknown", "expired"}, "page": {"locked"}, "payme
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StateCount:
     """How many stand in one state of a track, and where to see them."""
 
     key: str
@@ -94,7 +94,7 @@ def overview(campaign: Campaign) -> dict[str, object]:
     now = count.figures
     return {
         "now": now,
-        "tracks": [(track.label, _standings(campaign, track, now)) for track in tracks_of(campaign)],
+        "tracks": [(track.label, _state_counts(campaign, track, now)) for track in tracks_of(campaign)],
         "bars": bars(campaign, now),
         "hours": hours(campaign, count),
         "pace": _pace(campaign, count),
@@ -178,10 +178,10 @@ def tracks_of(campaign: Campaign) -> list[Track]:
     return [SMS, PAGE, PAYMENT] if campaign.payment_required else [SMS, PAGE]
 
 
-def _standings(campaign: Campaign, track: Track, now: Figures) -> list[Standing]:
+def _state_counts(campaign: Campaign, track: Track, now: Figures) -> list[StateCount]:
     counts = {"sms": now.sms, "page": now.page, "payment": now.payment}[track.name]
     return [
-        Standing(
+        StateCount(
             f"{track.name}.{state}",
             word,
             counts[state],

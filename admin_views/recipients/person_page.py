@@ -118,7 +118,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrackState:
     """Where a person stands on one track, with the times of the steps that were taken."""
 
     label: str
@@ -126,19 +126,19 @@ class Standing:
     times: list[tuple[str, str]]
 
 
-def states(person: Recipient) -> list[Standing]:
+def states(person: Recipient) -> list[TrackState]:
     """Return the three states."""
-    return [_standing(person, track) for track in (SMS, PAGE, PAYMENT)]
+    return [_track_state(person, track) for track in (SMS, PAGE, PAYMENT)]
 
 
-def _standing(person: Recipient, track: Track) -> Standing:
+def _track_state(person: Recipient, track: Track) -> TrackState:
     state = getattr(person, f"{track.name}_state")
     steps = [
         (track.words[name], display.jst_exact(moment))
         for name in track.words
         if (column := STEP_TIMES.get((track.name, name))) and (moment := getattr(person, column))
     ]
-    return Standing(track.label, display.badge(state, display.word(track, state)), steps)
+    return TrackState(track.label, display.badge(state, display.word(track, state)), steps)
 
 
 def facts(person: Recipient) -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begu
     if max(len(tenant_code), len(email), len(password)) > limits.TYPED:
         raise Refused(REFUSED())  # nobody's: no account has so long a name or password
     attempt = _count_try(_BY_ADDRESS, email=_plain(email), code=_plain(tenant_code).lower())
-    right = passwords.matches(attempt.password_hash if attempt else passwords.of_nobody(), password)
+    right = passwords.matches(attempt.password_hash if attempt else passwords.dummy_hash(), password)
     if attempt is None or not right:
         _refuse(attempt, REFUSED)
     user = db.session.get_one(User, attempt.id)

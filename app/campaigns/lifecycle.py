@@ -327,7 +327,7 @@ def start(campaign_id: int) -> bool:
 
 def withdraw(campaign_id: int, *, user_id: int) -> bool:
     """Take a scheduled campaign back to draft before it starts; say whether it could be. Commits."""
-    return _turn(campaign_id, _is(CampaignState.SCHEDULED), CampaignState.DRAFT, "withdraw", user_id)
+    return _change_state(campaign_id, _is(CampaignState.SCHEDULED), CampaignState.DRAFT, "withdraw", user_id)
 
 
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
@@ -376,7 +376,7 @@ def hold_back(executor: Executor, campaign_id: int, *, at: datetime, actor: str,
 
 def pause(campaign_id: int, *, user_id: int) -> bool:
     """Stop sending; workers notice before their next batch. Says whether anything was to be sent. Commits."""
-    return _turn(campaign_id, can_pause, CampaignState.PAUSED, "pause", user_id)
+    return _change_state(campaign_id, can_pause, CampaignState.PAUSED, "pause", user_id)
 
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
@@ -384,7 +384,7 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
     if locks.locked_campaign(campaign_id).checks_stopped_at is not None:
         db.session.rollback()
         return False
-    if not _turn(campaign_id, _is(CampaignState.PAUSED), CampaignState.SENDING, "resume", user_id):
+    if not _change_state(campaign_id, _is(CampaignState.PAUSED), CampaignState.SENDING, "resume", user_id):
         return False
     with tenancy.transaction() as connection:
         # of one that was completed and has retries planned nothing waits now
@@ -395,14 +395,16 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
     """Cancel the campaign: from the commit on no worker takes up anybody of it. Return whether it could be."""
-    return _turn(campaign_id, can_cancel, CampaignState.CANCELLED, "cancel", user_id)
+    return _change_state(campaign_id, can_cancel, CampaignState.CANCELLED, "cancel", user_id)
 
 
 def _is(state: CampaignState) -> Callable[[Campaign], bool]:
     return lambda campaign: campaign.state == state
 
 
-def _turn(campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState, act: str, user_id: int) -> bool:
+def _change_state(
+    campaign_id: int, fits: Callable[[Campaign], bool], to: CampaignState, act: str, user_id: int
+) -> bool:
     now = datetime.now(UTC)
     actor = f"user:{user_id}"
     campaign = locks.locked_campaign(campaign_id)

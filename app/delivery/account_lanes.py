@@ -105,7 +105,7 @@ class Lanes:
         """End a lane."""
         self._lanes = tuple(one for one in self._lanes if one is not lane)
 
-    def full(self) -> list[int]:
+    def full_accounts(self) -> list[int]:
         """List the accounts that may begin no other turn now: one of theirs still claims, or too many are awaited."""
         count = Counter(lane.account_id for lane in self._lanes)
         sending = {lane.account_id for lane in self._lanes if lane.turn.reading}

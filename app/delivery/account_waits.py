@@ -28,7 +28,7 @@ class Waits:
     refused_code: str = ""
 
 
-def of(account: SmsAccount, now: datetime, *, campaign_id: int | None = None) -> Waits:
+def waits_of(account: SmsAccount, now: datetime, *, campaign_id: int | None = None) -> Waits:
     """Return what an account waits for, as far as it concerns one campaign where that is given."""
     wish, asking = account.send_wish_until, account.ask_wish_until
     return Waits(

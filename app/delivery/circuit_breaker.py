@@ -53,7 +53,7 @@ def suspect_until(person: Of[Recipient]) -> ColumnElement[datetime | None]:
 
 
 class Breaker:
-    """One turn's hold on its account's breaker: `saw` by the thread that sends, `tell` by the one that writes.
+    """One turn's hold on its account's breaker: `note_outcome` by the thread that sends, `save` by the one that writes.
 
     `open` says that going on would only collect refusals and unknowns, `pause_s` for how long, seconds. While `trying`,
     one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was.
@@ -101,7 +101,7 @@ class Breaker:
             self._single += 1
             return self._single <= _IN_A_ROW
 
-    def saw(self, outcome: Outcome, left_at: float | None = None) -> None:
+    def note_outcome(self, outcome: Outcome, left_at: float | None = None) -> None:
         """Take note of one outcome; its request left at `left_at` (`time.monotonic()`), just now where that is None."""
         if outcome.kind in {OutcomeKind.ACCEPTED, OutcomeKind.REFUSED}:
             self._single = 0
@@ -133,7 +133,7 @@ class Breaker:
         self.open = True
         self.pause_s = max(self.pause_s, pause_s)
 
-    def tell(self) -> None:
+    def save(self) -> None:
         """Share what was seen since the last time, in a transaction of its own if there is anything."""
         with self._lock:
             failures, clear, opened, pause_s = self._unsaid, self._clear, self.open, self.pause_s

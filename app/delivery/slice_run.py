@@ -95,7 +95,7 @@ class SliceRun:
         self._outside_away = False  # the beat can't be told outside
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether everybody it sends to is claimed and each claim has its result."""
         return self._read_out and not self._open
 
@@ -107,10 +107,10 @@ class SliceRun:
     @property
     def to_record(self) -> bool:
         """Whether a batch of results waits, or it is time for a sign of life."""
-        return self.full or time.monotonic() - self._recorded >= RECORD_S
+        return self.is_full or time.monotonic() - self._recorded >= RECORD_S
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether a batch of results waits."""
         return len(self._results) >= settings().batch_rows
 
@@ -178,7 +178,7 @@ class SliceRun:
         if self._breaker.is_own_fault(outcome, claim.suspect_since):
             outcome = Outcome(OutcomeKind.REFUSED, result_codes.MESSAGE + outcome.code)
         else:
-            self._breaker.saw(outcome, self._left.get(claim.recipient_id))
+            self._breaker.note_outcome(outcome, self._left.get(claim.recipient_id))
         self._came_to(claim, outcome)
 
     def skipped(self, claim: Claim) -> None:
@@ -226,7 +226,7 @@ class SliceRun:
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more
             raise
-        self._breaker.tell()
+        self._breaker.save()
         self._recorded = time.monotonic()
 
     def close(self, *, failed: bool = False) -> None:

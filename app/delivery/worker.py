@@ -55,7 +55,7 @@ def serve(next_lease: NextLease, budget: WorkBudget | None = None) -> None:
     another turn while one of its own is awaited, and the shift is over with the last of those. Raises whatever went
     wrong in either thread or in a turn, after everything that can be recorded is.
     """
-    with time_limits.of(time_limits.SENDING):
+    with time_limits.limited_to(time_limits.SENDING):
         _Shift(next_lease, budget or WorkBudget()).run()
 
 
@@ -132,7 +132,7 @@ class _Shift:
         lane, claim = call
         self._lanes.ended(lane)
         lane.turn.answered(claim, answer)
-        if lane.turn.full or lane.turn.over:
+        if lane.turn.is_full or lane.turn.is_over:
             self._wake.set()
 
     def _skipped(self, call: _Call) -> None:
@@ -166,7 +166,7 @@ class _Shift:
         if lane.hungry:
             self._let(lane, turn.read)
             lane.put(turn.batch)
-        if turn.over:
+        if turn.is_over:
             if self._let(lane, partial(turn.close, failed=turn.failed)):
                 self._lanes.remove(lane)
                 self._ask_at = 0.0  # its account may begin another
@@ -183,7 +183,7 @@ class _Shift:
 
     def _begin(self) -> bool:
         """Lease the next slice and begin its turn, if it has one now; return whether there was a slice."""
-        full = {lane.account_id for lane in self._lanes} if self._budget.is_spent else self._lanes.full()
+        full = {lane.account_id for lane in self._lanes} if self._budget.is_spent else self._lanes.full_accounts()
         try:
             lease = self._next_lease(sorted(full))
             self._began = True

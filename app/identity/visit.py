@@ -1,6 +1,6 @@
 """A person's visit to their page: whom the link is for, where they stand, what they may see.
 
-In: a token, or the recipient and the token's digest that a page session holds. Out: a `Standing`, or None for a link
+In: a token, or the recipient and the token's digest that a page session holds. Out: a `LiveLink`, or None for a link
 that is unknown, over or revoked: one answer for the three. Can't happen here: a state changed by looking; a message
 given out for a link that has ended; a session that opens another link's page once row numbers come again.
 """
@@ -100,8 +100,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing(Link):
-    """Where a person stands whose link lives. Times are aware, money is whole yen."""
+class LiveLink(Link):
+    """A link that lives, and where its person stands. Times are aware, money is whole yen."""
 
     payment: PaymentState
     failed_attempts: int
@@ -130,22 +130,22 @@ def by_token(token: str) -> Link | None:
     )
 
 
-def by_id(recipient_id: int, digest: bytes) -> Standing | None:
+def by_id(recipient_id: int, digest: bytes) -> LiveLink | None:
     """Find where the person of a page session stands now. The tenant's scope must be open."""
     return _found(_BY_ID, recipient_id, digest)
 
 
-def by_return(recipient_id: int, digest: bytes) -> Standing | None:
+def by_return(recipient_id: int, digest: bytes) -> LiveLink | None:
     """Find where a person stands who comes back from paying, also when the link's time ended meanwhile."""
     return _found(_BY_RETURN, recipient_id, digest)
 
 
-def _found(statement: TextClause, recipient_id: int, digest: bytes) -> Standing | None:
+def _found(statement: TextClause, recipient_id: int, digest: bytes) -> LiveLink | None:
     with tenancy.transaction() as connection:
         row = connection.execute(statement, {"id": recipient_id, "digest": digest}).first()
     if row is None:
         return None
-    return Standing(
+    return LiveLink(
         tenant_id=row.tenant_id,
         recipient_id=row.id,
         campaign_id=row.campaign_id,
@@ -197,18 +197,18 @@ def begin(link: Link) -> None:
         )
 
 
-def view(standing: Standing) -> tuple[str, str]:
+def view(link: LiveLink) -> tuple[str, str]:
     """Return the title and the message to a person who has proved who they are, and record that they saw it.
 
     Raises MissingField or CannotOpen where the data are not what was checked before sending.
     """
     # a session of its own: what the caller has open stays as it is
     with Session(db.engine) as session:
-        recipient = session.get_one(Recipient, standing.recipient_id)
-        campaign = session.get_one(Campaign, standing.campaign_id)
-        fields = rendering.open_fields(standing.tenant_id, standing.recipient_id, recipient.fields_sealed)
-        texts = rendering.page_texts(campaign, standing.common.face.company, fields)
-    if standing.page is PageState.VERIFIED:
+        recipient = session.get_one(Recipient, link.recipient_id)
+        campaign = session.get_one(Campaign, link.campaign_id)
+        fields = rendering.open_fields(link.tenant_id, link.recipient_id, recipient.fields_sealed)
+        texts = rendering.page_texts(campaign, link.common.face.company, fields)
+    if link.page is PageState.VERIFIED:
         with tenancy.transaction() as connection:
-            move(connection, PAGE, PageState.VIEWED, [Step(standing.recipient_id, datetime.now(UTC))], actor="person")
+            move(connection, PAGE, PageState.VIEWED, [Step(link.recipient_id, datetime.now(UTC))], actor="person")
     return texts

@@ -51,7 +51,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class _TakenRow:
     """The row as it stands, its list's columns, and what the whole list was checked by."""
 
     recipient_id: int
@@ -67,16 +67,16 @@ class _Standing:
 
 def kept(campaign: Campaign, recipient_id: int) -> Kept:
     """Return a row that was taken, to be corrected. Raises Refused."""
-    standing = _standing(campaign, recipient_id)
-    mapping = standing.context.mapping
-    unseen = {name for name in (mapping.phone, *mapping.answers) if name and name not in standing.fields}
-    needed = {standing.context.rules.header[place] for place in standing.context.rules.needed} - unseen
-    if not standing.reference:
+    taken = _taken_row(campaign, recipient_id)
+    mapping = taken.context.mapping
+    unseen = {name for name in (mapping.phone, *mapping.answers) if name and name not in taken.fields}
+    needed = {taken.context.rules.header[place] for place in taken.context.rules.needed} - unseen
+    if not taken.reference:
         needed.discard(mapping.reference or "")
-    cells = {name: standing.fields.get(name, "") for name in standing.header}
-    at = f"{standing.sheet_row:,}行目"
-    name = f"{standing.reference}（{at}）" if standing.reference else at
-    return Kept(Form(standing.header, mapping, frozenset(needed)), cells, frozenset(unseen), name)
+    cells = {name: taken.fields.get(name, "") for name in taken.header}
+    at = f"{taken.sheet_row:,}行目"
+    name = f"{taken.reference}（{at}）" if taken.reference else at
+    return Kept(Form(taken.header, mapping, frozenset(needed)), cells, frozenset(unseen), name)
 
 
 def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user_id: int) -> tuple[str, ...]:
@@ -85,17 +85,17 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
     Raises entry.BadRow, Refused.
     """
     campaign = db.session.get_one(Campaign, campaign_id)
-    standing = _standing(campaign, recipient_id)
-    context, places, cells = _as_typed(campaign, standing, typed)
+    taken = _taken_row(campaign, recipient_id)
+    context, places, cells = _as_typed(campaign, taken, typed)
     db.session.rollback()
-    checked = entry.check(context, standing.sheet_row, cells)
+    checked = entry.check(context, taken.sheet_row, cells)
     with tenancy.transaction() as connection:
         entry.lock(connection, context)
-        _write(connection, standing, context, checked, places)
+        _write(connection, taken, context, checked, places)
         excluded.list_changed(connection, campaign_id)
         duplicates.recount_same_number(connection, campaign_id)
-        detail = {"row": standing.sheet_row}
-        target = f"import:{standing.import_id}"
+        detail = {"row": taken.sheet_row}
+        target = f"import:{taken.import_id}"
         audit.record(connection, actor=f"user:{user_id}", act="amend_recipient", target=target, detail=detail)
         told = [fault.problem.message_ja for fault in checked.faults] + entry.twice(connection, context, checked.phone)
         told += duplicates.same_person(
@@ -105,7 +105,7 @@ def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user
     return tuple(told)
 
 
-def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
+def _taken_row(campaign: Campaign, recipient_id: int) -> _TakenRow:
     person = db.session.scalar(
         select(Recipient)
         .where(Recipient.id == recipient_id, Recipient.campaign_id == campaign.id)
@@ -119,7 +119,7 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
     context = correction.context_of(upload)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     shown = {context.mapping.phone, *context.mapping.answers, *fields}
-    return _Standing(
+    return _TakenRow(
         person.id,
         upload.id,
         person.sheet_row,
@@ -133,24 +133,24 @@ def _standing(campaign: Campaign, recipient_id: int) -> _Standing:
 
 
 def _as_typed(
-    campaign: Campaign, standing: _Standing, typed: Mapping[str, str]
+    campaign: Campaign, taken: _TakenRow, typed: Mapping[str, str]
 ) -> tuple[entry.ImportContext, list[int], list[str]]:
     """Return what the row is checked by, the places of the answers that are checked with it, and its cells.
 
     Answers that stay as they are can't be checked once more: they are digests.
     """
-    mapping = standing.context.mapping
-    said = {name: typed.get(name, "").replace("\0", "") for name in standing.header}
+    mapping = taken.context.mapping
+    said = {name: typed.get(name, "").replace("\0", "") for name in taken.header}
     if not said[mapping.phone or ""].strip():
-        said[mapping.phone or ""] = standing.phone
+        said[mapping.phone or ""] = taken.phone
     places = [
         place
         for place, column in enumerate(mapping.answers)
-        if column in standing.fields or said.get(column or "", "").strip()
+        if column in taken.fields or said.get(column or "", "").strip()
     ]
     left = {column for place, column in enumerate(mapping.answers) if place not in places}
-    header = [name for name in standing.header if name not in left]
-    reference = mapping.reference if standing.reference or said.get(mapping.reference or "", "").strip() else None
+    header = [name for name in taken.header if name not in left]
+    reference = mapping.reference if taken.reference or said.get(mapping.reference or "", "").strip() else None
     mapping = dataclasses.replace(
         mapping, reference=reference, answers=tuple(mapping.answers[place] for place in places)
     )
@@ -167,42 +167,42 @@ def _as_typed(
 
 
 def _write(
-    connection: Connection, standing: _Standing, context: entry.ImportContext, row: CheckedRow, places: Sequence[int]
+    connection: Connection, taken: _TakenRow, context: entry.ImportContext, row: CheckedRow, places: Sequence[int]
 ) -> None:
-    target = context.target(standing.import_id)
-    values = load.amended(target, standing.recipient_id, standing.row_digest, row)
+    target = context.target(taken.import_id)
+    values = load.amended(target, taken.recipient_id, taken.row_digest, row)
     found = connection.execute(
         text("""
             SELECT row_digest, answer_digests FROM recipient
             WHERE id = :id AND campaign_id = :campaign_id AND sms_state = 'draft' FOR NO KEY UPDATE
         """),
-        {"id": standing.recipient_id, "campaign_id": context.campaign_id},
+        {"id": taken.recipient_id, "campaign_id": context.campaign_id},
     ).one_or_none()
     if found is None:
         raise Refused(_GONE())
-    if bytes(found.row_digest) != standing.row_digest:
+    if bytes(found.row_digest) != taken.row_digest:
         raise Refused(_MEANWHILE())
     digests = [bytes(digest) for digest in found.answer_digests]
     for place, answer in zip(places, row.answers, strict=True):
         question_id = context.question_ids[place]
-        digests[place] = vault.answer_digest(context.tenant_id, standing.recipient_id, question_id, answer)
-    if row.reference and row.reference != standing.reference:
+        digests[place] = vault.answer_digest(context.tenant_id, taken.recipient_id, question_id, answer)
+    if row.reference and row.reference != taken.reference:
         values["identity_key"] = load.reference_key(target, row.reference)
-        taken = connection.execute(
+        other = connection.execute(
             text("SELECT 1 FROM recipient WHERE campaign_id = :campaign_id AND identity_key = :key"),
             {"campaign_id": context.campaign_id, "key": values["identity_key"]},
         ).scalar()
-        if taken:
+        if other:
             column = context.mapping.reference
-            raise entry.BadRow([Fault(standing.sheet_row, column, Level.ERROR, _TAKEN())])
+            raise entry.BadRow([Fault(taken.sheet_row, column, Level.ERROR, _TAKEN())])
     values["answer_digests"] = digests
     connection.execute(
         text(f"UPDATE recipient SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id"),  # noqa: S608
-        {**values, "id": standing.recipient_id},
+        {**values, "id": taken.recipient_id},
     )
     warned = connection.execute(
         text("DELETE FROM import_fault WHERE import_id = :id AND sheet_row = :row AND level = 'warning'"),
-        {"id": standing.import_id, "row": standing.sheet_row},
+        {"id": taken.import_id, "row": taken.sheet_row},
     ).rowcount
-    load.write_faults(connection, target, [row], {standing.sheet_row: standing.recipient_id})
-    correction.count(connection, standing.import_id, rows=0, added=0, warnings=len(row.faults) - warned)
+    load.write_faults(connection, target, [row], {taken.sheet_row: taken.recipient_id})
+    correction.count(connection, taken.import_id, rows=0, added=0, warnings=len(row.faults) - warned)

@@ -124,7 +124,7 @@ def enter(
             {"campaign_id": context.campaign_id},
             replaced=True,
         )
-    loaded = load.land(connection, target, len(sealed), replacing=replace)
+    loaded = load.insert_new(connection, target, len(sealed), replacing=replace)
     excluded.list_changed(connection, context.campaign_id)
     return loaded, load.ids_of(sealed)
 

@@ -155,7 +155,7 @@ class _Run:
         self._finish()
 
     def _land(self, batch: list[Row], outcomes: list[Outcome], became: dict[int, int]) -> None:
-        loaded = load.land(self._connection, self._target, len(became))
+        loaded = load.insert_new(self._connection, self._target, len(became))
         against, excluded = set(loaded.contradicting), set(loaded.excluded)
         cells = {item[0]: item[1] for item in batch} if against else {}
         told: list[Outcome] = [

@@ -120,7 +120,7 @@ def copy(connection: Connection, target: Target, rows: Sequence[tuple[Any, ...]]
             stream.write_row(row)
 
 
-def land(connection: Connection, target: Target, rows: int, *, replacing: bool = False) -> Loaded:
+def insert_new(connection: Connection, target: Target, rows: int, *, replacing: bool = False) -> Loaded:
     """Add those of the temporary table's `rows` that are new, and empty it.
 
     A row is known by its reference, or by all it says where it has none. With `replacing`, rows come in that were left
@@ -307,7 +307,7 @@ def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
     return vault.seal(_as_json(cells), row_place(tenant_id, fault_id))
 
 
-def standing(connection: Connection, target: Target, row: CheckedRow) -> int | None:
+def known_recipient(connection: Connection, target: Target, row: CheckedRow) -> int | None:
     """Return the id of the recipient that stands there for a row, by this import or one before; None for nobody."""
     key = _identity_key(target, row, _says(row, _as_json(row.fields)))
     found: int | None = connection.execute(

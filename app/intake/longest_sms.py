@@ -41,7 +41,7 @@ class Longest:
 
     def told(self, connection: Connection, target: load.Target) -> dict[str, Any] | None:
         """Return what `Import.longest` keeps, once all rows stand there; None where no row was taken."""
-        recipient_id = load.standing(connection, target, self._row) if self._row else None
+        recipient_id = load.known_recipient(connection, target, self._row) if self._row else None
         if self._row is None or recipient_id is None:
             return None
         return {"recipient_id": recipient_id, "sheet_row": self._row.sheet_row, "merged": self._merged}

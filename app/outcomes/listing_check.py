@@ -212,7 +212,7 @@ class Listing:
             requests = {part: provider.sent_between(opened, part.start, part.end, number) for part in left}
 
             def more(part: Span, response: Response) -> bool:
-                page = provider.listed(response, part.start, part.end)
+                page = provider.parse_list(response, part.start, part.end)
                 pages.ids |= self._sought & {message.report.provider_id for message in page.messages}
                 self._keep(page.messages, read)
                 return page.more

@@ -200,7 +200,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
 
         def read(item: _Silent, response: Response, account: send_context.Account = account) -> Report | None:
             if item.provider_id is None:
-                return account.provider.found(response, item.reference)
+                return account.provider.parse_lookup(response, item.reference)
             report = account.provider.report(response)
             if report.provider_id != item.provider_id:
                 raise UnclearAnswer("mismatch")

@@ -144,7 +144,7 @@ class Round:
         requests = {key: provider.lookup(opened, reference) for key, reference in wanted.items()}
 
         def read(key: K, response: Response) -> Report | None:
-            return provider.found(response, wanted[key])
+            return provider.parse_lookup(response, wanted[key])
 
         if self.wait_s:
             return {}

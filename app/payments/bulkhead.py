@@ -45,7 +45,7 @@ class _Line:
     in_vain: int = 0
     rests_until: float = 0.0
 
-    def full(self, now: float) -> bool:
+    def is_full(self, now: float) -> bool:
         """Return whether nobody else may wait now."""
         if now < self.rests_until:
             return True
@@ -94,7 +94,11 @@ class Bulkhead:
         since = self._clock()
         with self._lock:
             line = self._lines.setdefault(urlsplit(request.url).netloc, _Line(self._slow_s))
-            if line.full(since) or not self._lock.wait_for(line.is_place_free, _PLACE_S) or line.full(self._clock()):
+            if (
+                line.is_full(since)
+                or not self._lock.wait_for(line.is_place_free, _PLACE_S)
+                or line.is_full(self._clock())
+            ):
                 return Failure(Reach.NEVER_LEFT, SILENT)
             since = self._clock()
             line.waiting.append(since)

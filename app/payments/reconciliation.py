@@ -215,7 +215,7 @@ def _compare_list(tenant_id: int, account_id: int, day: date, budget: WorkBudget
     """
     listed: dict[str, bool] = {}
     provider, account = gateway.open_account(account_id)
-    if provider.day(account, day) is None:
+    if provider.day_request(account, day) is None:
         return None
     for charge in charges(provider, account_id, account, day):
         if charge.reference is None or references.parse_payment(charge.reference) is None:
@@ -239,12 +239,12 @@ def charges(provider: PaymentProvider, account_id: int, account: PaymentAccess, 
     """Read the provider's list of a day, page by page. Raises NoAnswer."""
     cursor = ""
     for _ in range(_MOST_PAGES):
-        request = provider.day(account, day, cursor)
+        request = provider.day_request(account, day, cursor)
         if request is None:
             return
         answer = gateway.exchange(account, request)
         try:
-            page = provider.listed(day, answer)
+            page = provider.parse_list(day, answer)
         except UnclearCharge as unclear:
             raise NoAnswer(unclear.code, final=unclear.final) from None
         yield from page.charges

@@ -35,7 +35,7 @@ def write_down(tenant_id: int, account_id: int, since: datetime, until: datetime
     try:
         provider, account = gateway.open_account(account_id)
         for day in _days(since, until):
-            if provider.day(account, day) is None:
+            if provider.day_request(account, day) is None:
                 raise Unasked("no_list")
             for charge in reconciliation.charges(provider, account_id, account, day):
                 if charge.status in _OVER:

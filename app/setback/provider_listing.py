@@ -165,7 +165,7 @@ def _read(
         request = provider.sent_between(account, start, end, number)
         if request is None:
             raise Unasked("no_list")
-        page = _ask(request, lambda response: provider.listed(response, start, end))
+        page = _ask(request, lambda response: provider.parse_list(response, start, end))
         found |= {item.report.provider_id: item for item in page.messages}
         if not page.more:
             return found

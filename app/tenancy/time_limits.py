@@ -70,7 +70,7 @@ def current() -> Limits:
 
 
 @contextmanager
-def of(kind: Limits) -> Iterator[None]:
+def limited_to(kind: Limits) -> Iterator[None]:
     """Let transactions that begin within a with block have these limits."""
     token = _limits.set(kind)
     try:

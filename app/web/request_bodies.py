@@ -188,7 +188,7 @@ class Body:
         """Return how long it takes already beyond what its bytes may take."""
         return now - self._began - self._got / _UPLOAD_BYTES_A_S
 
-    def over(self) -> None:
+    def await_end(self) -> None:
         """Wait until nobody reads it any more."""
         self._ended.wait()
         self.kept.close()

@@ -59,7 +59,7 @@ class _Farewell:
         try:
             return next(self._pieces)
         except StopIteration:
-            self._late.over()
+            self._late.await_end()
             raise
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ REFUSED, GONE, FINE = b"403 Forbidden", b"404 Not Found", b"200 OK"
 def told(job: Job, campaign_id: int | None = None) -> Waits:
     with tenancy.tenant(job.tenant_id):
         account = db.session.get_one(SmsAccount, job.account_id, populate_existing=True)
-        return account_waits.of(account, datetime.now(UTC), campaign_id=campaign_id)
+        return account_waits.waits_of(account, datetime.now(UTC), campaign_id=campaign_id)
 
 
 def asked(job: Job, what: str, *statuses: bytes) -> None:

@@ -40,15 +40,15 @@ def account(job: Job) -> dict[str, Any]:
 def test_it_opens_when_nothing_is_taken(job: Job) -> None:
     breaker = Breaker(job.account_id)
     for _ in range(19):
-        breaker.saw(LATER)
-    breaker.saw(ACCEPTED)
+        breaker.note_outcome(LATER)
+    breaker.note_outcome(ACCEPTED)
     for _ in range(19):
-        breaker.saw(TIMEOUT)
-    breaker.tell()
+        breaker.note_outcome(TIMEOUT)
+    breaker.save()
     assert (breaker.open, breaker.pause_s) == (False, 0)
     assert (account(job)["failures"], account(job)["resting_until"]) == (19, None)
-    breaker.saw(LATER)
-    breaker.tell()
+    breaker.note_outcome(LATER)
+    breaker.save()
     assert (breaker.open, breaker.account_fault) == (True, False)
     assert breaker.pause_s >= 90
     assert account(job)["resting_until"] > datetime.now(UTC) + timedelta(seconds=85)
@@ -59,8 +59,8 @@ def test_it_opens_for_the_account_once_another_message_is_refused_too(job: Job) 
     refused = Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True)
     for pause_s, account_fault in ((0, False), (300, True)):
         breaker = Breaker(job.account_id)
-        breaker.saw(refused)
-        breaker.tell()
+        breaker.note_outcome(refused)
+        breaker.save()
         breaker.settle_doubt()
         assert (breaker.open, breaker.account_fault, breaker.pause_s) == (True, account_fault, pause_s)
     assert account(job)["resting_code"] == "unauthentication"
@@ -70,7 +70,7 @@ def test_it_opens_for_the_account_once_another_message_is_refused_too(job: Job) 
 def test_it_opens_for_the_account_at_once_when_many_are_refused(job: Job) -> None:
     breaker = Breaker(job.account_id)
     for _ in range(20):
-        breaker.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
+        breaker.note_outcome(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
     assert (breaker.open, breaker.account_fault, breaker.pause_s) == (True, True, 300)
 
 
@@ -78,8 +78,8 @@ def test_failures_of_several_workers_add_up(job: Job) -> None:
     workers = [Breaker(job.account_id) for _ in range(4)]
     for worker in workers:
         for _ in range(5):
-            worker.saw(TIMEOUT)
-        worker.tell()
+            worker.note_outcome(TIMEOUT)
+        worker.save()
     assert [worker.open for worker in workers] == [False, False, False, True]
     assert account(job)["resting_until"] > datetime.now(UTC) - timedelta(seconds=1)
     assert account(job)["trips"] == 1
@@ -88,15 +88,15 @@ def test_failures_of_several_workers_add_up(job: Job) -> None:
 def test_a_clear_answer_of_one_worker_clears_what_others_counted(job: Job) -> None:
     one = Breaker(job.account_id)
     for _ in range(19):
-        one.saw(TIMEOUT)
-    one.tell()
+        one.note_outcome(TIMEOUT)
+    one.save()
     other = Breaker(job.account_id)
-    other.saw(REFUSED)
-    other.tell()
+    other.note_outcome(REFUSED)
+    other.save()
     assert account(job)["failures"] == 0
     third = Breaker(job.account_id)
-    third.saw(TIMEOUT)
-    third.tell()
+    third.note_outcome(TIMEOUT)
+    third.save()
     assert not third.open
     assert account(job)["failures"] == 1
 
@@ -105,9 +105,9 @@ def test_workers_that_open_it_together_open_it_once_and_keep_the_longest_wish(jo
     workers = [Breaker(job.account_id) for _ in range(3)]
     for worker, wish in zip(workers, (0, 600, 0), strict=True):
         for _ in range(20):
-            worker.saw(Outcome(OutcomeKind.LATER, "http_429", retry_after_s=wish))
+            worker.note_outcome(Outcome(OutcomeKind.LATER, "http_429", retry_after_s=wish))
     for worker in workers:
-        worker.tell()
+        worker.save()
     assert account(job)["trips"] == 1
     assert account(job)["resting_until"] > datetime.now(UTC) + timedelta(seconds=590)
 
@@ -115,10 +115,10 @@ def test_workers_that_open_it_together_open_it_once_and_keep_the_longest_wish(jo
 def test_an_answer_to_what_was_under_way_closes_nothing(job: Job) -> None:
     breaker = Breaker(job.account_id)
     for _ in range(20):
-        breaker.saw(LATER)
-    breaker.tell()
-    breaker.saw(ACCEPTED)
-    breaker.tell()
+        breaker.note_outcome(LATER)
+    breaker.save()
+    breaker.note_outcome(ACCEPTED)
+    breaker.save()
     assert account(job)["trips"] == 1
     assert account(job)["resting_until"] > datetime.now(UTC)
 
@@ -127,8 +127,8 @@ def test_good_times_write_nothing(job: Job) -> None:
     before = job.rows("SELECT xmin FROM sms_account WHERE %s > 0")
     breaker = Breaker(job.account_id)
     for _ in range(100):
-        breaker.saw(ACCEPTED)
-    breaker.tell()
+        breaker.note_outcome(ACCEPTED)
+    breaker.save()
     assert job.rows("SELECT xmin FROM sms_account WHERE %s > 0") == before
 
 
@@ -158,7 +158,7 @@ def test_a_running_turn_of_another_worker_stops(
     with tenancy.tenant(job.tenant_id):
         breaker = Breaker(job.account_id)
         for _ in range(20):
-            breaker.saw(LATER)
+            breaker.note_outcome(LATER)
     told = [False]
     real = send_context.request
 
@@ -166,7 +166,7 @@ def test_a_running_turn_of_another_worker_stops(
         if requests(sandbox) > 20 and not told[0]:
             told[0] = True
             with tenancy.tenant(job.tenant_id):
-                breaker.tell()
+                breaker.save()
         return real(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:

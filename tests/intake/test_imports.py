@@ -206,21 +206,21 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
     import_id = imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
-    landed = []
-    land = load.land
+    loaded = []
+    insert_new = load.insert_new
 
-    def land_and_cancel(*given: Any) -> load.Loaded:
-        landed.append(land(*given))
-        if len(landed) == 2:
+    def insert_and_cancel(*given: Any) -> load.Loaded:
+        loaded.append(insert_new(*given))
+        if len(loaded) == 2:
             with ThreadPoolExecutor(1) as clerk:
                 assert clerk.submit(cancel_elsewhere, app, tenant_id, import_id).result()
-        return landed[-1]
+        return loaded[-1]
 
-    monkeypatch.setattr(load, "land", land_and_cancel)
+    monkeypatch.setattr(load, "insert_new", insert_and_cancel)
     import_run.run(import_id, tell_every_s=0)
     db.session.expire_all()
-    assert 2 <= len(landed) <= 4
-    assert sum(item.added for item in landed) >= 5_000
+    assert 2 <= len(loaded) <= 4
+    assert sum(item.added for item in loaded) >= 5_000
     told = db.session.get_one(Import, import_id)
     assert (told.state, told.rows_added) == ("cancelled", 0)
     assert told.bytes_read < told.byte_count
@@ -258,11 +258,11 @@ def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     db.session.rollback()
-    land = load.land
+    insert_new = load.insert_new
     slept: list[int] = []
 
-    def land_and_sleep(connection: Connection, *given: Any) -> load.Loaded:
-        done = land(connection, *given)
+    def insert_and_sleep(connection: Connection, *given: Any) -> load.Loaded:
+        done = insert_new(connection, *given)
         if not slept:
             slept.append(1)
             database.execute("UPDATE lease SET held_until = now() - interval '1 second'")
@@ -271,7 +271,7 @@ def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
                 other.submit(run_elsewhere, app, tenant_id, import_id).result()
         return done
 
-    monkeypatch.setattr(load, "land", land_and_sleep)
+    monkeypatch.setattr(load, "insert_new", insert_and_sleep)
     with contextlib.suppress(DBAPIError):  # PostgreSQL ended its transaction; the sweep brings nothing back
         import_run.run(import_id)
     db.session.expire_all()
@@ -348,7 +348,7 @@ def test_a_row_that_is_there_already_is_found_without_reading_the_others(app: Fl
                 {"known": known},
             )
             with explained() as plans:
-                load.land(connection, target, known)
+                load.insert_new(connection, target, known)
             _insert, _order, contradictions, excluded, _any_order = plans
             assert touched(contradictions) >= known
             assert touched(contradictions) < 10 * known

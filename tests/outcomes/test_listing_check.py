@@ -124,7 +124,7 @@ def test_a_list_by_time_that_is_no_such_list_proves_nothing(
     def refuse(*_args: object) -> Page:
         raise UnclearAnswer(fault)
 
-    monkeypatch.setattr(type(PROVIDERS["karaden"]), "listed", refuse)
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "parse_list", refuse)
     job = unknown(launched, sandbox, error_before=True)
     looked_for(job)
     assert job.states() == {"unknown": 3}
@@ -136,7 +136,7 @@ def test_an_empty_list_by_time_proves_nothing(
     launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a carrier that doesn't know the question: the witness isn't in it either."""
-    monkeypatch.setattr(type(PROVIDERS["karaden"]), "listed", lambda *_: Page([], more=False))
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "parse_list", lambda *_: Page([], more=False))
     job = unknown(launched, sandbox, error_before=True)
     looked_for(job)
     assert job.states() == {"unknown": 3}
@@ -147,14 +147,14 @@ def test_a_list_by_time_that_flaps_sends_nothing_twice(
     launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, *, witnesses: bool
 ) -> None:
     """Each second answer is empty, of a witness's second or of the time of the attempts; none under a reference is."""
-    real, turns = type(PROVIDERS["karaden"]).listed, itertools.count()
+    real, turns = type(PROVIDERS["karaden"]).parse_list, itertools.count()
 
     def flapping(self: object, response: Response, start: datetime, end: datetime) -> Page:
         page = real(self, response, start, end)  # type: ignore[arg-type]
         of_witness = end - start < timedelta(seconds=10)
         return Page([], more=False) if of_witness is witnesses and next(turns) % 2 == 0 else page
 
-    monkeypatch.setattr(type(PROVIDERS["karaden"]), "listed", flapping)
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "parse_list", flapping)
     job = unknown(launched, sandbox, error_after=True, tag_unlisted=True)
     time.sleep(3)  # the witness's own second must not show them
     looked_for(job)
@@ -170,14 +170,14 @@ def test_a_list_that_lacks_what_was_taken_in_that_time_proves_nothing(
     sandbox.faults()
     assert job.states() == {"unknown": 2, "accepted": 4}
     hidden = job.rows("SELECT provider_id FROM send_log WHERE campaign_id = %s AND provider_id IS NOT NULL")[0]
-    real = type(PROVIDERS["karaden"]).listed
+    real = type(PROVIDERS["karaden"]).parse_list
 
     def lacking(self: object, response: Response, start: datetime, end: datetime) -> Page:
         page = real(self, response, start, end)  # type: ignore[arg-type]
         left = [one for one in page.messages if one.report.provider_id != hidden["provider_id"]]
         return Page(left, page.more)
 
-    monkeypatch.setattr(type(PROVIDERS["karaden"]), "listed", lacking)
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "parse_list", lacking)
     looked_for(job)
     assert job.states()["unknown"] == 2
     monkeypatch.undo()

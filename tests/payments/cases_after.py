@@ -387,7 +387,7 @@ def time_of_payment(stand: Stand) -> None:
 
 
 def money_without_a_payment(stand: Stand) -> None:
-    if stand.provider.day(stand.account(), datetime.now(UTC).date()) is None:
+    if stand.provider.day_request(stand.account(), datetime.now(UTC).date()) is None:
         pytest.skip("no list of a day's payments")
     pay(stand)
     # as a restored database would have it: the provider has a payment of ours that we don't

@@ -247,20 +247,20 @@ def event_of_what_never_was(stand: Stand) -> None:
 
 def listed_by_day(stand: Stand) -> None:
     today = datetime.now(JAPAN).date()
-    request = stand.provider.day(stand.account(), today)
+    request = stand.provider.day_request(stand.account(), today)
     if request is None:
         pytest.skip("no list of a day's payments")
     stand.press()
     stand.choose(stand.traits.at_once)
-    page = stand.provider.listed(today, stand.send(request))
+    page = stand.provider.parse_list(today, stand.send(request))
     assert [(one.reference, one.status, one.amount) for one in page.charges] == [
         (stand.payment()["reference"], ChargeStatus.PAID, AMOUNT)
     ]
     assert page.cursor is None
     other = today - timedelta(days=1)
-    before = stand.provider.day(stand.account(), other)
+    before = stand.provider.day_request(stand.account(), other)
     assert before is not None
-    assert not stand.provider.listed(other, stand.send(before)).charges
+    assert not stand.provider.parse_list(other, stand.send(before)).charges
 
 
 CASES: dict[str, Callable[[Stand], None]] = {

@@ -45,7 +45,7 @@ def code(statement: str, within: Limits, *, wait_s: float = 0) -> str:
     """Run a statement under short limits; give the SQLSTATE it ends with."""
 
     def work() -> None:
-        with tenancy.platform(), time_limits.of(within), tenancy.transaction() as connection:
+        with tenancy.platform(), time_limits.limited_to(within), tenancy.transaction() as connection:
             connection.execute(text(statement))
             time.sleep(wait_s)
             connection.execute(text("SELECT 1"))
@@ -76,7 +76,7 @@ def test_a_lock_is_not_waited_for_for_long(app: Flask, settings: Settings) -> No
 def test_a_limit_ends_with_its_transaction(app: Flask) -> None:
     """It is told by SET LOCAL: another part's work on the same connection of a pooler has its own."""
     with app.app_context(), tenancy.platform():
-        with time_limits.of(SHORT), tenancy.transaction() as connection:
+        with time_limits.limited_to(SHORT), tenancy.transaction() as connection:
             assert connection.scalar(text("SHOW lock_timeout")) == "300ms"
         raw = db.engine.raw_connection()
         try:
@@ -95,7 +95,7 @@ def test_each_kind_of_work_has_limits_of_its_own(app: Flask) -> None:
     told = {}
     with app.app_context():
         told["step"] = shown()
-        with time_limits.of(time_limits.BULK):
+        with time_limits.limited_to(time_limits.BULK):
             told["bulk"] = shown()
     for path in ("/healthz", "/admin/login"):
         with app.test_request_context(path):

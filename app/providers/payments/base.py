@@ -122,7 +122,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of a day's charges, and the cursor that `day` takes for the next page; None after the last one."""
+    """Some of a day's charges, and the cursor that `day_request` takes for the next page; None after the last one."""
 
     charges: Sequence[Charge]
     cursor: str | None
@@ -226,15 +226,15 @@ class PaymentProvider(Protocol):
     def refunded(self, response: Response) -> Refund:
         """Read the answer to `refund`. Raises UnclearCharge."""
 
-    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request | None:
+    def day_request(self, account: PaymentAccess, day: date, cursor: str = "") -> Request | None:
         """Return the request for a page of the charges made on a day in Japan (`day_bounds`).
 
         Made: the provider's own time of the payment page, or of the payment where it lists those alone. None where
         there is no such list.
         """
 
-    def listed(self, day: date, response: Response) -> Page:
-        """Read the answer to `day`. Raises UnclearCharge.
+    def parse_list(self, day: date, response: Response) -> Page:
+        """Read the answer to `day_request`. Raises UnclearCharge.
 
         `reference` tells which charge is which: an id may be another one than `fetch` takes. Unreadable charges, such
         as what the contract's owner sells elsewhere, are left out.

@@ -167,7 +167,7 @@ class _Komoju:
             raise UnclearCharge("unreadable")
         return Refund(RefundStatus.DONE, amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
+    def day_request(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the payments made on a day; pages are counted."""
         begin, end = day_bounds(day)
         query = {
@@ -178,8 +178,8 @@ class _Komoju:
         }
         return _get(account, f"payments?{urlencode(query)}")
 
-    def listed(self, day: date, response: Response) -> Page:
-        """Read the answer to `day`. Raises UnclearCharge."""
+    def parse_list(self, day: date, response: Response) -> Page:
+        """Read the answer to `day_request`. Raises UnclearCharge."""
         page = _read(response, "payment_list")
         begin, end = day_bounds(day)
         charges = []

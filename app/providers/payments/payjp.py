@@ -197,13 +197,13 @@ class _Payjp:
             raise UnclearCharge("unreadable")
         return Refund(status, amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
+    def day_request(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the payment flows, newest first; they can't be asked for by day."""
         del day
         query = {"limit": str(_PAGE)} | ({"starting_after": cursor} if cursor else {})
         return _get(account, f"{_FLOWS}?{urlencode(query)}")
 
-    def listed(self, day: date, response: Response) -> Page:
+    def parse_list(self, day: date, response: Response) -> Page:
         """Pick a day's flows from a page, and go on until they are older. Refunds are not told here."""
         page = _read(response, "list")
         begin, end = day_bounds(day)

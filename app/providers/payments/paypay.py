@@ -5,8 +5,8 @@ integration.paypay.ne.jp (lapsed codes, refunds). Requests are signed with the t
 of it. `merchantPaymentId` is our reference: a second code under it is refused, and its address is not told again, so
 an order whose answer got lost is over. A code lives as long as its answer says (`expiryDate`, minutes); one that
 lapsed unpaid stays CREATED for good. Webhooks are not signed: anybody can send one, and all it does is make us ask.
-There is no list of a day's payments but a file sent once a day, so `day` has none; a code can only be deleted by an id
-that is told once, when it is made, so `expire` can't.
+There is no list of a day's payments but a file sent once a day, so `day_request` has none; a code can only be deleted
+by an id that is told once, when it is made, so `expire` can't.
 """
 
 import base64
@@ -195,12 +195,12 @@ class _PayPay:
             raise UnclearCharge("unreadable")
         return Refund(status, amount, identifier(made, "merchantRefundId"))
 
-    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> None:
+    def day_request(self, account: PaymentAccess, day: date, cursor: str = "") -> None:
         """Nothing: see this module's first words."""
         del account, day, cursor
 
-    def listed(self, day: date, response: Response) -> Page:
-        """Read nothing: `day` never asks. Raises UnclearCharge."""
+    def parse_list(self, day: date, response: Response) -> Page:
+        """Read nothing: `day_request` never asks. Raises UnclearCharge."""
         del day, response
         raise UnclearCharge("no_list", final=True)
 

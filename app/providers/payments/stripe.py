@@ -196,7 +196,7 @@ class _StripeCheckout:
             raise UnclearCharge("unreadable")
         return Refund(_refund_status(made), amount, identifier(made, "id"))
 
-    def day(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
+    def day_request(self, account: PaymentAccess, day: date, cursor: str = "") -> Request:
         """Return the request for a page of the sessions made on a day, newest first."""
         begin, end = day_bounds(day)
         query = {
@@ -207,8 +207,8 @@ class _StripeCheckout:
         }
         return _get(account, f"checkout/sessions?{urlencode(query | ({'starting_after': cursor} if cursor else {}))}")
 
-    def listed(self, day: date, response: Response) -> Page:
-        """Read the answer to `day`. Raises UnclearCharge."""
+    def parse_list(self, day: date, response: Response) -> Page:
+        """Read the answer to `day_request`. Raises UnclearCharge."""
         del day
         page = _read(response, "list")
         sessions = several(page, "data")

@@ -139,7 +139,7 @@ class SmsProvider(Protocol):
     def lookup(self, account: SmsAccess, reference: str) -> Request | None:
         """Return the request that asks for messages by our reference, or None where the provider has no look-up."""
 
-    def found(self, response: Response, reference: str) -> Report | None:
+    def parse_lookup(self, response: Response, reference: str) -> Report | None:
         """Read the answer to `lookup`: a report, or None for a whole list that obeyed its filter and has no message.
 
         None alone proves no absence: the list may lag behind (`app.outcomes.absence`). Raises UnclearAnswer for
@@ -149,7 +149,7 @@ class SmsProvider(Protocol):
     def sent_between(self, account: SmsAccess, start: datetime, end: datetime, page: int) -> Request | None:
         """Return the request for a page, from 1 on, of what was accepted in a time; None without such a list."""
 
-    def listed(self, response: Response, start: datetime, end: datetime) -> Page:
+    def parse_list(self, response: Response, start: datetime, end: datetime) -> Page:
         """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time."""
 
     def detail(self, account: SmsAccess, provider_id: str) -> Request:

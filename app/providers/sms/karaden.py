@@ -95,7 +95,7 @@ class _Karaden:
         query = urlencode({"service_id": account.settings.get("service_id", ""), "tag": reference, "per_page": 100})
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
-    def found(self, response: Response, reference: str) -> Report | None:
+    def parse_lookup(self, response: Response, reference: str) -> Report | None:
         """Read the answer to `lookup`. Code `duplicate` says that the provider has the reference more than once."""
         content = _content(response)
         data, has_more = content.get("data"), content.get("has_more")
@@ -121,7 +121,7 @@ class _Karaden:
         })  # fmt: skip
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
-    def listed(self, response: Response, start: datetime, end: datetime) -> Page:
+    def parse_list(self, response: Response, start: datetime, end: datetime) -> Page:
         """Read a page of that list. Raises UnclearAnswer where its filter was not obeyed: it may lack others."""
         content = _content(response)
         data, has_more = content.get("data"), content.get("has_more")

@@ -203,8 +203,8 @@ def test_a_stored_key_for_tests_keeps_its_contract_one_for_tests(browser_of, our
 def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(app, browser_of, ours):
     with app.app_context(), tenancy.tenant(ours.tenant):
         seen = Breaker(ours.sms_account)
-        seen.saw(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
-        seen.tell()
+        seen.note_outcome(Outcome(OutcomeKind.LATER, "unauthentication", account_fault=True))
+        seen.save()
     manager, clerk = browser_of(ours.manager), browser_of(ours.clerk)
     assert "送信を見合わせています" in words(clerk, "/admin/")
     assert f"/admin/sms_account/edit/?id={ours.sms_account}" in manager.get("/admin/").get_data(as_text=True)

@@ -141,7 +141,7 @@ def test_every_act_on_record_has_words(app):
         path.read_text("utf-8") for folder in ("app", "admin_views", "jobs") for path in (root / folder).rglob("*.py")
     ]
     acts = {act for text in texts for act in re.findall(r'\bact="([a-z_.]+)"', text)}
-    acts |= {act for text in texts for act in re.findall(r'_turn\(campaign_id, [^,]+, "(\w+)"', text)}
+    acts |= {act for text in texts for act in re.findall(r'_change_state\(campaign_id, [^,]+, [^,]+, "(\w+)"', text)}
     acts |= {act for text in texts for act in re.findall(r'_record\("(\w+)"', text)}
     assert len(acts) > 8
     assert acts <= set(ACTS)

@@ -136,7 +136,7 @@ def test_parallel_guesses_do_not_outrun_the_count(app, clerk, monkeypatch):
         return matches(stored, typed)
 
     monkeypatch.setattr(passwords, "matches", look)
-    nobody = passwords.of_nobody()
+    nobody = passwords.dummy_hash()
 
     def guess(number):
         with app.app_context(), tenancy.platform(), pytest.raises(Refused, match="sign_in_refused"):

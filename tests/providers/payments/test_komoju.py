@@ -356,19 +356,19 @@ def test_a_refunds_answer_is_the_newest_of_the_payment() -> None:
 
 def test_a_day_is_asked_for_page_by_page() -> None:
     day = date(2026, 11, 23)
-    query = parse_qs(urlsplit(komoju.day(account(), day).url).query)
+    query = parse_qs(urlsplit(komoju.day_request(account(), day).url).query)
     assert query == {
         "start_time": ["2026-11-22T15:00:00+00:00"],
         "end_time": ["2026-11-23T15:00:00+00:00"],
         "per_page": ["100"],
         "page": ["1"],
     }
-    assert parse_qs(urlsplit(komoju.day(account(), day, "3").url).query)["page"] == ["3"]
+    assert parse_qs(urlsplit(komoju.day_request(account(), day, "3").url).query)["page"] == ["3"]
     found = [payment(), payment(id="pay2", created_at="2026-11-23T15:00:00Z"), payment(id="pay3", status="?"), {}]
-    page = komoju.listed(day, answer({"resource": "payment_list", "data": found, "page": 1, "last_page": 2}))
+    page = komoju.parse_list(day, answer({"resource": "payment_list", "data": found, "page": 1, "last_page": 2}))
     assert ([one.payment_id for one in page.charges], page.cursor) == (["pay1"], "2")
     assert (page.charges[0].provider_id, page.charges[0].reference) == ("sess1", "abc.12.p1")
-    last = komoju.listed(day, answer({"resource": "payment_list", "data": [], "page": 2, "last_page": 2}))
+    last = komoju.parse_list(day, answer({"resource": "payment_list", "data": [], "page": 2, "last_page": 2}))
     assert (last.charges, last.cursor) == ([], None)
 
 

@@ -62,14 +62,14 @@ def test_a_day_is_picked_from_the_list() -> None:
     day = date(2026, 11, 23)
     times = ("2026-11-23T15:00:00Z", "2026-11-23T14:59:59Z", "2026-11-22T15:00:00Z", "2026-11-22T14:59:59Z")
     flows = [flow(id=f"pfw_{at}", created_at=made) for at, made in enumerate(times)]
-    page = payjp.listed(day, answer({"object": "list", "has_more": True, "data": flows}))
+    page = payjp.parse_list(day, answer({"object": "list", "has_more": True, "data": flows}))
     assert ([one.payment_id for one in page.charges], page.cursor) == (["pfw_1", "pfw_2"], None)
-    page = payjp.listed(day, answer({"object": "list", "has_more": True, "data": flows[:2]}))
+    page = payjp.parse_list(day, answer({"object": "list", "has_more": True, "data": flows[:2]}))
     assert page.cursor == "pfw_1"
-    assert payjp.day(ACCOUNT, day, "pfw_1").url.endswith("/v2/payment_flows?limit=100&starting_after=pfw_1")
-    assert payjp.listed(day, answer({"object": "list", "has_more": False, "data": flows[:2]})).cursor is None
+    assert payjp.day_request(ACCOUNT, day, "pfw_1").url.endswith("/v2/payment_flows?limit=100&starting_after=pfw_1")
+    assert payjp.parse_list(day, answer({"object": "list", "has_more": False, "data": flows[:2]})).cursor is None
     strangers = [flow(metadata={}), flow(status="requires_action"), {"object": "payment_flow"}]
-    page = payjp.listed(day, answer({"object": "list", "data": strangers}))
+    page = payjp.parse_list(day, answer({"object": "list", "data": strangers}))
     assert [(one.reference, one.status) for one in page.charges] == [
         (None, ChargeStatus.PAID),
         ("abc.12.p1", ChargeStatus.OPEN),

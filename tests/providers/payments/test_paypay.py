@@ -330,7 +330,7 @@ def test_a_refunds_answer(state: str, status: RefundStatus) -> None:
 def test_what_paypay_has_no_call_for() -> None:
     paypay.expire(account(), replace(PAID, status=ChargeStatus.OPEN))
     with pytest.raises(UnclearCharge) as caught:
-        paypay.listed(date(2026, 11, 23), answer({}))
+        paypay.parse_list(date(2026, 11, 23), answer({}))
     assert caught.value.final
 
 

@@ -107,7 +107,7 @@ def test_a_refund_that_was_refused_or_cant_be_read() -> None:
 
 
 def test_a_day_is_japans() -> None:
-    query = parse_qs(urlsplit(stripe_checkout.day(ACCOUNT, date(2026, 11, 23)).url).query)
+    query = parse_qs(urlsplit(stripe_checkout.day_request(ACCOUNT, date(2026, 11, 23)).url).query)
     begin, end = day_bounds(date(2026, 11, 23))
     assert begin.isoformat() == "2026-11-22T15:00:00+00:00"
     assert end.isoformat() == "2026-11-23T15:00:00+00:00"
@@ -117,20 +117,20 @@ def test_a_day_is_japans() -> None:
         "limit": ["100"],
         "expand[0]": ["data.payment_intent.latest_charge.refunds"],
     }
-    more = parse_qs(urlsplit(stripe_checkout.day(ACCOUNT, date(2026, 11, 23), "cs_9").url).query)
+    more = parse_qs(urlsplit(stripe_checkout.day_request(ACCOUNT, date(2026, 11, 23), "cs_9").url).query)
     assert more["starting_after"] == ["cs_9"]
 
 
 def test_a_page_of_a_day_leaves_out_what_is_not_ours_to_read() -> None:
     day = date(2026, 11, 23)
     found = [session("cs_1"), session("cs_2", mode="subscription"), session("cs_3", payment_status="?")]
-    page = stripe_checkout.listed(day, answer({"object": "list", "data": found, "has_more": True}))
+    page = stripe_checkout.parse_list(day, answer({"object": "list", "data": found, "has_more": True}))
     assert ([one.provider_id for one in page.charges], page.cursor) == (["cs_1"], "cs_3")
-    last = stripe_checkout.listed(day, answer({"object": "list", "data": found, "has_more": False}))
+    last = stripe_checkout.parse_list(day, answer({"object": "list", "data": found, "has_more": False}))
     assert last.cursor is None
-    assert stripe_checkout.listed(day, answer({"object": "list", "data": [], "has_more": True})).cursor is None
+    assert stripe_checkout.parse_list(day, answer({"object": "list", "data": [], "has_more": True})).cursor is None
     with pytest.raises(UnclearCharge):
-        stripe_checkout.listed(day, answer({"object": "charge"}))
+        stripe_checkout.parse_list(day, answer({"object": "charge"}))
 
 
 def disputed(*statuses: str) -> dict[str, Any]:

@@ -110,18 +110,18 @@ def test_a_look_up_names_the_reference_and_believes_no_list_that_ignored_it(
         pytest.skip("the service has no look-up by reference")
     assert request.method == "GET"
     assert OURS in request.url
-    found = provider.found(sample.listing([shown(sample)]), OURS)
+    found = provider.parse_lookup(sample.listing([shown(sample)]), OURS)
     assert found is not None
     assert (list(found.references), found.state) == ([OURS], ReportState.PROCESSING)
-    assert provider.found(sample.listing([]), OURS) is None
+    assert provider.parse_lookup(sample.listing([]), OURS) is None
     with pytest.raises(UnclearAnswer):
-        provider.found(sample.listing([shown(sample, ANOTHERS)]), OURS)
+        provider.parse_lookup(sample.listing([shown(sample, ANOTHERS)]), OURS)
 
 
 def test_a_message_under_one_reference_twice_is_told_as_twice(provider: SmsProvider, sample: Sample) -> None:
     if provider.lookup(sample.account, OURS) is None:
         pytest.skip("the service has no look-up by reference")
-    found = provider.found(sample.listing([shown(sample), shown(sample, at=AT + timedelta(minutes=1))]), OURS)
+    found = provider.parse_lookup(sample.listing([shown(sample), shown(sample, at=AT + timedelta(minutes=1))]), OURS)
     assert found is not None
     assert (found.code, found.copies, found.accepted_at) == ("duplicate", 2, AT)
 
@@ -130,11 +130,11 @@ def test_a_list_of_a_time_tells_numbers_and_refuses_other_times(provider: SmsPro
     start, end = AT - timedelta(minutes=5), AT + timedelta(minutes=5)
     if provider.sent_between(sample.account, start, end, 1) is None:
         pytest.skip("the service lists nothing by time")
-    page = provider.listed(sample.listing([shown(sample)]), start, end)
+    page = provider.parse_list(sample.listing([shown(sample)]), start, end)
     assert [left.to for left in page.messages] == [NUMBER]
     assert DIGITS not in repr(page)
     with pytest.raises(UnclearAnswer):
-        provider.listed(sample.listing([shown(sample, at=AT + timedelta(days=1))]), start, end)
+        provider.parse_list(sample.listing([shown(sample, at=AT + timedelta(days=1))]), start, end)
 
 
 def test_a_message_is_asked_about_by_its_id(provider: SmsProvider, sample: Sample) -> None:
@@ -155,9 +155,9 @@ def test_a_receipt_tells_of_ours_and_shows_nobody(provider: SmsProvider, sample:
 @pytest.mark.parametrize("body", NONSENSE)
 def test_nonsense_is_no_report(provider: SmsProvider, sample: Sample, body: bytes) -> None:
     for read in (
-        lambda: provider.found(Response(200, {}, body), OURS),
+        lambda: provider.parse_lookup(Response(200, {}, body), OURS),
         lambda: provider.report(Response(200, {}, body)),
-        lambda: provider.listed(Response(200, {}, body), AT, AT),
+        lambda: provider.parse_list(Response(200, {}, body), AT, AT),
         lambda: provider.receipt(body, sample.receipt_headers),
     ):
         with pytest.raises(UnclearAnswer) as caught:

@@ -246,7 +246,7 @@ def test_reports_are_reports_or_unclear(status: int, body: bytes) -> None:
     response = Response(status, {}, body)
     for read in (
         lambda: karaden.report(response),
-        lambda: karaden.found(response, "ref-1"),
+        lambda: karaden.parse_lookup(response, "ref-1"),
         lambda: karaden.receipt(body, {}),
     ):
         with suppress(UnclearAnswer):
@@ -329,23 +329,23 @@ def test_a_detail_that_is_none_is_unclear(response: Response, code: str) -> None
 
 
 def test_a_reference_is_found_or_provably_absent() -> None:
-    found = karaden.found(listed(shown()), "ref-1")
+    found = karaden.parse_lookup(listed(shown()), "ref-1")
     assert found is not None
     assert (found.provider_id, found.code) == (ID, "waiting")
-    assert karaden.found(listed(), "ref-1") is None
+    assert karaden.parse_lookup(listed(), "ref-1") is None
 
 
 def test_a_reference_is_found_however_the_carrier_writes_it() -> None:
-    assert karaden.found(listed(shown(tags=["REF-1"])), "ref-1") is not None
+    assert karaden.parse_lookup(listed(shown(tags=["REF-1"])), "ref-1") is not None
     among_others = listed(shown(tags=["ref-2"]), shown(), shown(tags=["ref-3"]), has_more=True)
-    found = karaden.found(among_others, "ref-1")
+    found = karaden.parse_lookup(among_others, "ref-1")
     assert found is not None
     assert found.code == "waiting"
 
 
 def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
     second = shown(id="later", created_at="2026-11-23T10:00:01+09:00")
-    assert karaden.found(listed(second, shown()), "ref-1") == Report(
+    assert karaden.parse_lookup(listed(second, shown()), "ref-1") == Report(
         copies=2,
         provider_id=ID,
         state=ReportState.PROCESSING,
@@ -379,7 +379,7 @@ def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
 )
 def test_a_look_up_that_proves_nothing_is_unclear(response: Response) -> None:
     with pytest.raises(UnclearAnswer):
-        karaden.found(response, "ref-1")
+        karaden.parse_lookup(response, "ref-1")
 
 
 @pytest.mark.parametrize(
@@ -398,5 +398,5 @@ def test_a_look_up_that_proves_nothing_is_unclear(response: Response) -> None:
 )
 def test_a_listed_number_is_read_however_it_is_written(written: object, number: str | None) -> None:
     noon = datetime(2026, 11, 23, 1, tzinfo=UTC)
-    page = karaden.listed(listed(shown(to=written)), noon, noon)
+    page = karaden.parse_list(listed(shown(to=written)), noon, noon)
     assert [message.to for message in page.messages] == [number]

@@ -92,7 +92,7 @@ def test_every_answer_to_a_send_in_the_document_has_its_outcome(spec: dict[str, 
 
 def test_the_documents_list_and_receipt_are_read(spec: dict[str, Any]) -> None:
     (listed,) = examples(spec, "get", "200")
-    found = karaden.found(answer("200", listed), "string")
+    found = karaden.parse_lookup(answer("200", listed), "string")
     assert found is not None
     assert found.carrier == "docomo"
     assert found.accepted_at == datetime(2020, 1, 31, 14, 59, 59, tzinfo=UTC)

@@ -44,7 +44,7 @@ def send(account: SmsAccess, reference: str, to: str = "+819012345678") -> Outco
 def look_up(account: SmsAccess, reference: str) -> Report | None:
     response = perform(karaden.lookup(account, reference))
     assert isinstance(response, Response)
-    return karaden.found(response, reference)
+    return karaden.parse_lookup(response, reference)
 
 
 def wait_for_end(account: SmsAccess, provider_id: str) -> Report:
