@@ -138,7 +138,7 @@ class Shop:
         site = person["provider"]
         slip = site in _LATER and person["id"] % _SLIP_EVERY == 0
         phone.open(person["token"])
-        while url := phone.to_the_site():
+        while url := phone.to_the_provider():
             if not phone.choose(url, "konbini" if slip else _AT_ONCE[site]):
                 continue  # that page is over
             if slip:

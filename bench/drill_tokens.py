@@ -101,7 +101,7 @@ def _press_pay(ground: Ground, people: Sequence[Mapping[str, Any]]) -> dict[int,
     for person in people:
         phone = Phone(ground.stack.web_url, person["id"])
         phone.open(person["token"])
-        pages[person["id"]] = person["provider"], phone.to_the_site()
+        pages[person["id"]] = person["provider"], phone.to_the_provider()
     return pages
 
 

@@ -20,7 +20,7 @@ from app.extensions import db
 from app.intake import import_run, imports
 from app.intake.mapping import ColumnMapping
 from app.models import Import
-from bench.lists import company, draft, write_book, write_list
+from bench.lists import company, draft, write_list, write_workbook
 from bench.report import report
 from dev.stack import Stack, remove
 
@@ -41,7 +41,7 @@ def main(rows: int = ROWS, form: str = "csv") -> None:
             stack.prepare()
             stack.seed()
             path = folder / f"list.{form}"
-            (write_book if form == "xlsx" else write_list)(path, rows)
+            (write_workbook if form == "xlsx" else write_list)(path, rows)
             told = _child(stack, path)
             added, copied_s = _bare_copy(stack.env["DATABASE_OWNER_URL"], folder / "rows.bin")
         finally:

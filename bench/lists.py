@@ -54,7 +54,7 @@ def write_list(path: Path, rows: int) -> None:
         file.writelines(_lines(rows))
 
 
-def write_book(path: Path, rows: int) -> None:
+def write_workbook(path: Path, rows: int) -> None:
     """Write the same list as an Excel book, its texts shared between cells as Excel does it."""
     shared = _Shared()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:

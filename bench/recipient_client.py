@@ -42,7 +42,7 @@ class Phone:
         """Open the link and press its button."""
         self._ask("POST", f"/{token}", {})
 
-    def to_the_site(self) -> str:
+    def to_the_provider(self) -> str:
         """Press pay until a payment page is there; its address, or nothing when there is no more to pay."""
         while True:
             self._patient()

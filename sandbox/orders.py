@@ -86,7 +86,7 @@ class Orders:
         self._webhooks[site] = dict(webhooks)
 
     def told_by(self, site: str, teller: Teller) -> None:
-        """Set who makes a site's webhooks."""
+        """Set who makes a provider's webhooks."""
         self._tellers[site] = teller
 
     def webhook(self, site: str, account: str) -> Webhook:

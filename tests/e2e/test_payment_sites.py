@@ -53,7 +53,7 @@ def phone(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def to_the_site(phone: Page, web: str, stand: Stand) -> None:
+def to_the_provider(phone: Page, web: str, stand: Stand) -> None:
     """From the link in the SMS to the payment provider's page; each page says that this contract is for tests."""
     phone.goto(f"{web}/{stand.person.token}")
     expect(phone.get_by_text(TEST)).to_be_visible()
@@ -99,12 +99,12 @@ def choose(phone: Page, choice: str) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_declined_then_paid(provider: str, stand_at: StandAt, web: str, phone: Page) -> None:
     stand = stand_at(provider)
-    to_the_site(phone, web, stand)
+    to_the_provider(phone, web, stand)
     choose(phone, "declined")
     expect(phone.get_by_role("alert")).to_be_visible()
     fits(phone)
     site = phone.url
-    # away for a moment: our page says where things stand, and leads on to the same page of the site
+    # away for a moment: our page says where things stand, and leads on to the same page of the provider
     phone.goto(f"{web}/p")
     expect(phone.get_by_text("お支払いの手続きが途中です")).to_be_visible()
     fits(phone)
@@ -130,7 +130,7 @@ def test_declined_then_paid(provider: str, stand_at: StandAt, web: str, phone: P
 @pytest.mark.parametrize("provider", [name for name, traits in TRAITS.items() if traits.later])
 def test_ordered_then_paid_later(provider: str, stand_at: StandAt, web: str, phone: Page) -> None:
     stand = stand_at(provider)
-    to_the_site(phone, web, stand)
+    to_the_provider(phone, web, stand)
     choose(phone, str(TRAITS[provider].later))
     stand.come_back()
     phone.goto(f"{web}/p/return")
@@ -155,10 +155,10 @@ def test_a_page_whose_time_is_over_leads_on(
 ) -> None:
     """Whoever comes too late finds a new page at the next press, and pays once."""
     stand = stand_at(provider)
-    to_the_site(phone, web, stand)
+    to_the_provider(phone, web, stand)
     first = phone.url
     phone.goto(f"{web}/p")
-    # after the page has asked the site, which knows better
+    # after the page has asked the provider, which knows better
     expect(phone.get_by_role("button", name="支払いを続ける")).to_be_visible()
     database.execute("UPDATE payment SET expires_at = now() - interval '1 minute'")
     phone.get_by_role("button", name="支払いを続ける").click()

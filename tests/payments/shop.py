@@ -93,7 +93,7 @@ class Buyer:
         return StripeClient(f"sk_test_{self.account_id}", base_addresses={"api": self.site.stripe_base})
 
     def sessions(self) -> list[Any]:
-        """Return the site's own record of payment pages, newest first."""
+        """Return the provider's own record of payment pages, newest first."""
         return list(self.stripe().v1.checkout.sessions.list().data)
 
     def payments(self) -> list[dict[str, Any]]:

@@ -110,7 +110,7 @@ TRAITS = {
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """One person at one site."""
+    """One person at one provider."""
 
     name: str
     app: Flask
@@ -198,7 +198,7 @@ class Stand:
             asking.ask_due(self.tenant_id)
 
     def webhooks(self, count: int) -> list[Webhook]:
-        """Wait for so many webhooks of the site."""
+        """Wait for so many webhooks of the provider."""
         end = time.monotonic() + 30
         while len(self.listener.requests) < count:
             assert time.monotonic() < end, "no webhook came"

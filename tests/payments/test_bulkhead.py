@@ -160,7 +160,7 @@ def test_who_presses_pay_is_told_at_once(new_buyer: Callable[[], Buyer], site: S
     asked = len(site.ledger("stripe"))
     assert buyers[2].press() is Outcome.UNAVAILABLE
     assert len(site.ledger("stripe")) == asked
-    # nothing was lost by it: once the site answers, each has a page
+    # nothing was lost by it: once the provider answers, each has a page
     site.faults()
     config.install(usual)
     bulkhead.forget()  # its rest is over

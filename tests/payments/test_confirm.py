@@ -14,7 +14,7 @@ from tests.payments.shop import Buyer
 
 
 def truth(buyer: Buyer, number: int = -1) -> Charge:
-    """Ask the site, as confirm does."""
+    """Ask the provider, as confirm does."""
     payment = buyer.payments()[number]
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         provider, account = gateway.open_account(payment["payment_account_id"])

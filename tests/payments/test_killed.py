@@ -76,7 +76,7 @@ def test_killed_between_the_charge_and_our_commit(
     for _ in range(2):
         lock = holder()
         with child(buyer, environment, _CONFIRM.format(id=buyer.payments()[0]["id"])):
-            _until(lambda: _waits(buyer), "the site's answer to be recorded")
+            _until(lambda: _waits(buyer), "the provider's answer to be recorded")
         lock.close()
         assert (buyer.state(), buyer.states()) == ("started", ["started"])
     buyer.confirm()

@@ -212,7 +212,7 @@ def test_the_wrong_one_of_two_is_taken_back_and_the_other_counts(buyer: Buyer) -
 
 
 def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
-    """Recorded while the site is asked for a page: nobody is led there, and it is ended."""
+    """Recorded while the provider is asked for a page: nobody is led there, and it is ended."""
     buyer.site.faults(latency_ms={"value": 2_000, "on": "stripe.session_create"})
     outcomes: list[checkout.Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(buyer.press()))

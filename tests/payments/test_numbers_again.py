@@ -20,7 +20,7 @@ def test_somebody_else_gets_a_payment_page_of_their_own(buyer: Buyer) -> None:
     assert buyer.press() is Outcome.READY
     before = buyer.payments()[0]
     other = again(buyer)
-    assert other.press() is Outcome.READY, "the site knows no order by this name yet"
+    assert other.press() is Outcome.READY, "the provider knows no order by this name yet"
     (after,) = other.payments()
     assert (after["attempt"], before["attempt"]) == (1, 1)
     assert after["reference"] != before["reference"]

@@ -34,7 +34,7 @@ def test_a_notice_leads_to_the_truth(buyer: Buyer) -> None:
     provider_id = buyer.sessions()[0].id
     assert store(buyer, "evt_1", provider_id)
     apply(buyer)
-    assert buyer.state() == "started"  # the webhook said completed; the site's answer says otherwise
+    assert buyer.state() == "started"  # the webhook said completed; the provider's answer says otherwise
     buyer.choose("card")
     assert store(buyer, "evt_2", provider_id)
     assert not store(buyer, "evt_2", provider_id)
@@ -143,7 +143,7 @@ def test_an_attempt_that_never_got_a_page_ends_with_its_time(buyer: Buyer) -> No
 def test_what_anybody_may_have_sent_is_kept_where_it_leads_to_a_payment_and_is_few(
     buyer: Buyer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a site that signs nothing: no rows without end, and no genuine word lost because a forged one came first."""
+    """A provider signs nothing: no rows without end, and no genuine word lost because a forged one came first."""
     buyer.press()
     reference = buyer.payments()[0]["reference"]
 

@@ -57,7 +57,7 @@ def test_a_campaign_that_waits_for_a_manager_since_a_restore_charges_nobody(buye
 
 
 def forgotten(buyer: Buyer) -> datetime:
-    """Pay, and restore a backup of before; return when the money came, by the site's word."""
+    """Pay, and restore a backup of before; return when the money came, by the provider's word."""
     now = datetime.now(UTC)
     behind_s = min(600, int((now - day_bounds(now.astimezone(TOKYO).date())[0]).total_seconds()))
     buyer.site.faults(paid_behind_s=behind_s)
