@@ -22,7 +22,7 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.intake import excel_child, excel_reader, reader
+from app.intake import excel_child, excel_reader, headline, reader
 from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected
 from app.intake.excel_process import Bounds
 from app.intake.excel_reader import Sheet
@@ -191,7 +191,7 @@ def _differences(row: CheckedRow, person: Person, made: List) -> dict[str, Any]:
 
 def _names(made: List) -> dict[str, str]:
     """Name a list's columns as the product does."""
-    return {name: reader.name_of(written) for name, written in zip(made.columns, made.header, strict=True)}
+    return {name: headline.name_of(written) for name, written in zip(made.columns, made.header, strict=True)}
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ from flask import request, url_for
 
 from app.intake import amending, campaign_needs, correction, load, single_entry
 from app.intake.checks import Fault
-from app.intake.reader import LIMITS
+from app.intake.list_rows import LIMITS
 from app.models import Campaign, Import
 from app.problems import Kind, Refused
 from app.values.answers import QuestionKind

@@ -20,7 +20,7 @@ from app.extensions import csrf, db
 from app.intake import first_look, imports, load
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import LEVEL_LABELS, Level
-from app.intake.reader import column_letter
+from app.intake.list_rows import column_letter
 from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
 from app.models import Campaign, Import, ImportFault
 from app.problems import Kind, Refused

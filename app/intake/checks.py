@@ -15,8 +15,8 @@ from typing import Any
 
 from app.intake.excel_numbers import UNCOMPUTED, UNKNOWN
 from app.intake.first_seen import FirstRows
+from app.intake.list_rows import LIMITS, Row, is_hidden
 from app.intake.number_lengths import NumberLengths
-from app.intake.reader import LIMITS, Row, is_hidden
 from app.intake.rules import CellReader, Rules
 from app.problems import Kind, Problem, Refused
 from app.values.answers import LAST4_TOO_SHORT, POSTCODE_TOO_SHORT, normal_digits

@@ -109,9 +109,13 @@ class Reader:
     """One workbook, opened again for each sheet that is looked at."""
 
     def __init__(self, stream: BinaryIO, cell: int, clock: Clock) -> None:
-        from app.intake import excel_reader, reader  # noqa: PLC0415 - without the product
+        from app.intake import excel_reader, list_rows  # noqa: PLC0415 - without the product
 
-        self._excel, self._refuse, self._refuse_row = excel_reader, reader.refuse_long_cells, reader.refuse_long_row
+        self._excel, self._refuse, self._refuse_row = (
+            excel_reader,
+            list_rows.refuse_long_cells,
+            list_rows.refuse_long_row,
+        )
         self._stream = stream
         self._cell = cell
         self._clock = clock

@@ -18,8 +18,9 @@ from app.intake import imports, proposals, upload_chunks
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import Level, Rejected, check_row, read_cells
 from app.intake.encodings import encodings_possible
+from app.intake.list_rows import Row, is_hidden
 from app.intake.mapping import ColumnMapping, Question
-from app.intake.reader import Row, Table, is_hidden
+from app.intake.reader import Table
 from app.intake.rules import Rules, cell_readers, make_rules
 from app.models import Import
 from app.problems import Refused

@@ -23,9 +23,9 @@ from app.config import settings
 from app.extensions import db
 from app.intake import campaign_needs, imports, load, upload_chunks
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
+from app.intake.list_rows import Row
 from app.intake.longest_sms import Longest
 from app.intake.mapping import ColumnMapping
-from app.intake.reader import Row
 from app.intake.rules import make_rules
 from app.models import Import
 from app.problems import Refused

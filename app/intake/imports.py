@@ -19,9 +19,10 @@ from app.intake.campaign_needs import questions_of
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
 from app.intake.excel_process import WHOLE, WorkbookProcess
+from app.intake.list_rows import Limits
 from app.intake.mapping import ColumnMapping
 from app.intake.proposals import asked, guess, problems
-from app.intake.reader import Choice, Limits, Misread, Table, read_table
+from app.intake.reader import Choice, Misread, Table, read_table
 from app.intake.rejects import rejects_csv, rejects_xlsx
 from app.models import Campaign, Import, ImportFault
 from app.problems import Kind, Problem, Refused

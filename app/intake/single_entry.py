@@ -17,9 +17,9 @@ from app import tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.extensions import db, vault
 from app.intake import campaign_needs, entry
+from app.intake.list_rows import LIMITS
 from app.intake.longest_sms import Longest
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
-from app.intake.reader import LIMITS
 from app.models import Campaign, Import
 from app.problems import Kind, Refused
 from app.states.vocabulary import ImportState

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.intake import checks, excel_reader
-from app.intake.reader import Row, Table, read_table
+from app.intake.list_rows import Row
+from app.intake.reader import Table, read_table
 from app.values.cell_text import clean
 from bench import fuzz_lists
 from bench.fuzz_lists import Tally, chances, judge

@@ -11,7 +11,8 @@ import pytest
 
 from app.intake import excel_child, excel_reader
 from app.intake.excel_process import WHOLE, Bounds, WorkbookProcess
-from app.intake.reader import Limits, read_table
+from app.intake.list_rows import Limits
+from app.intake.reader import read_table
 from app.problems import Refused
 
 _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -10,7 +10,8 @@ from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from app.intake import excel_reader
-from app.intake.reader import Choice, Limits, read_table
+from app.intake.list_rows import Limits
+from app.intake.reader import Choice, read_table
 from app.problems import Refused
 from app.values.cell_text import HIDDEN_ROW
 

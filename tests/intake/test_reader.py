@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.reader import Limits, column_letter, read_table
+from app.intake.list_rows import Limits, column_letter
+from app.intake.reader import read_table
 from app.problems import Refused
 
 HEADER = "管理番号,電話番号,氏名"

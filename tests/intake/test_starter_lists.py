@@ -10,8 +10,9 @@ import pytest
 
 from app.campaigns.presets import STARTERS, Starter
 from app.intake.checks import CheckedRow, Level, Rejected, check_row
+from app.intake.list_rows import column_letter
 from app.intake.mapping import Question, propose
-from app.intake.reader import column_letter, read_table
+from app.intake.reader import read_table
 from app.intake.rules import Rules, make_rules
 from app.intake.sample_list import FORMS, Asked, sample_file
 
