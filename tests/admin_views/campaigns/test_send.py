@@ -271,7 +271,9 @@ def test_the_page_of_a_campaign_always_says_what_to_do_next(app, clerk, ours, ca
 
 def test_the_status_file_as_a_book_of_those_who_opened(clerk, ours, campaign, take, ask):
     send(clerk, campaign)
-    last = ask(select(Recipient.id, Recipient.reference).where(Recipient.campaign_id == campaign))[-1]
+    last = ask(
+        select(Recipient.id, Recipient.reference).where(Recipient.campaign_id == campaign).order_by(Recipient.id)
+    )[-1]
     take(steps.open_page, last[0])
     wanted = {"encoding": "xlsx", "page_state": "opened", "sms": ""}
     answer = clerk.post(f"/admin/campaign/{campaign}/status.csv", wanted)
