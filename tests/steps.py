@@ -173,7 +173,7 @@ def pay_elsewhere(*people: int) -> None:
 
 
 def refund(*people: int) -> None:
-    """Give people their money back."""
+    """Refund people."""
     reach(PAYMENT, PaymentState.REFUNDED, people)
 
 

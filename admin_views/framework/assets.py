@@ -1,4 +1,4 @@
-"""Give the back office its looks: templates that stand before Flask-Admin's own, static files, headers.
+"""Assets of the back office: templates that stand before Flask-Admin's own, static files, headers.
 
 In: nothing of the domain. Out: `bp`, registered before Flask-Admin so that its templates are found first; the policy
 under which a page of the back office runs no script and no style but our files.

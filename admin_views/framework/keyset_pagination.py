@@ -30,7 +30,7 @@ Key = InstrumentedAttribute[object]
 Condition = ColumnElement[bool]
 
 Check = Callable[[object], Condition]
-"""Gives the condition on a row of an entity, which may be the table or a part of it (`column_of`)."""
+"""Return the condition on a row of an entity, which may be the table or a part of it (`column_of`)."""
 
 Cursor = tuple[datetime | str | int, ...]
 
