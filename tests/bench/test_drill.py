@@ -1,7 +1,6 @@
 """The drill's judge and its ground: what counts as held, and what a factor divides."""
 
 import signal
-import time
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from bench import drill
 from bench.drill import holds
 from bench.harness import Ground, scaled_settings
 from dev.process import signal_tree, spawn, stop
+from tests.waiting import until
 
 RUN = {"cell": "x", "factor": 1, "messages": 9, "lost": 0, "duplicated": 0, "unknown_left": 0, "recovery_s": 89.9}
 
@@ -75,16 +75,12 @@ def test_a_frozen_program_stands_with_all_it_started_and_goes_on(tmp_path: Path)
     process = spawn(["/bin/sh", "-c", "sleep 60 & wait"], log=tmp_path / "log")
     try:
         one = psutil.Process(process.pid)
-        while one.name() == "python" or not one.children():
-            pass
+        until(lambda: one.name() != "python" and one.children())
         both = [one, *one.children()]
         signal_tree(process, signal.SIGSTOP)
         # a signal takes effect when its process runs next, which on a busy machine isn't at once
-        deadline = time.monotonic() + 10
-        while {each.status() for each in both} != {psutil.STATUS_STOPPED} and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert {each.status() for each in both} == {psutil.STATUS_STOPPED}
+        until(lambda: {each.status() for each in both} == {psutil.STATUS_STOPPED})
         signal_tree(process, signal.SIGCONT)
-        assert psutil.STATUS_STOPPED not in {each.status() for each in both}
+        until(lambda: psutil.STATUS_STOPPED not in {each.status() for each in both})
     finally:
         stop(process)

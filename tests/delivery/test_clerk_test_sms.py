@@ -1,6 +1,5 @@
 """A test SMS: one, to the number typed, with nobody's details and nobody counted."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from app.models import AuditEntry, Campaign, SmsAccount, TrialMessage
 from app.problems import Refused
 from sandbox.harness import Sandbox
 from tests import factories
+from tests.waiting import until
 
 Tuned = Callable[..., None]
 
@@ -150,8 +150,8 @@ def test_a_test_sms_counts_toward_the_accounts_rate(draft: tuple[int, int, int],
         account_id = account.id
     assert send(draft) == "accepted"
     taken = Pace(account_id, 1)
-    while (permit := taken.take()) is None:
-        time.sleep(0.05)
+    permit = until(taken.take)
+    assert permit is not None
     assert taken.leaves(permit)
     assert send(draft, wait_s=0.3) == clerk_test_sms.BUSY
     assert len(sandbox.messages()) == 1

@@ -6,7 +6,6 @@ others. A plan that then goes through those, or through the list for each of its
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from bench import dataset
 from jobs import due, setback
 from sandbox.harness import Sandbox
 from tests import factories
+from tests.waiting import until
 
 _OTHERS = 20_000
 _PEOPLE = 100
@@ -70,8 +70,7 @@ class House:
         db.session.remove()
         db.engine.dispose()
         lookup.close()
-        while self.database.execute(_CONNECTED).fetchone():
-            time.sleep(0.01)
+        until(lambda: not self.database.execute(_CONNECTED).fetchone())
 
     def _reads(self) -> dict[str, int]:
         return {table: int(rows) for table, rows in self.database.execute(_READ)}

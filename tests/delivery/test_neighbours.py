@@ -23,6 +23,7 @@ from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job, received
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -49,13 +50,6 @@ def worker(app: Flask) -> Iterator[None]:
     if faults:
         raise faults[0]
     assert not thread.is_alive()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "not within 20 s"
-        time.sleep(0.02)
 
 
 def latency(job: Job, ms: int) -> dict[str, object]:

@@ -79,6 +79,7 @@ def test_thousands_of_one_number_come_to_three(
     assert job.state() == "completed"
 
 
+@pytest.mark.usefixtures("one_day")
 def test_ten_of_a_company_leave_on_a_day(launched: Launched, sandbox: Sandbox) -> None:
     job = launched(3, phones=[PHONE] * 3)
     others = [another(job, 3) for _ in range(4)]

@@ -5,7 +5,6 @@ holds it: whoever waits for it must hold none that comes after it.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +28,7 @@ from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories, steps
 from tests.launched import Job
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 _PATIENCE_S = 10.0
@@ -80,7 +80,7 @@ def in_order(app: Flask, settings: Settings, database: psycopg.Connection, by_pl
                     connection.commit()
                 assert holder.execute(f"SELECT FROM {table} WHERE {first} FOR NO KEY UPDATE").rowcount == 1
                 thread.start()
-                assert _until(lambda: done.is_set() or _waits(database)), "it neither came to its end nor waited"
+                until(lambda: done.is_set() or _waits(database))
                 assert done.is_set() is not waits
                 free = looker.execute(f"SELECT FROM {table} WHERE {second} FOR NO KEY UPDATE SKIP LOCKED")
                 assert free.rowcount == 1
@@ -91,13 +91,6 @@ def in_order(app: Flask, settings: Settings, database: psycopg.Connection, by_pl
         assert done.is_set()
 
     return check
-
-
-def _until(true: Callable[[], bool]) -> bool:
-    ends = time.monotonic() + _PATIENCE_S
-    while not (found := true()) and time.monotonic() < ends:
-        time.sleep(0.02)
-    return found
 
 
 def _waits(database: psycopg.Connection) -> bool:
@@ -201,6 +194,7 @@ def test_claiming_questions_waits_for_nobody(job: Job, in_order: Callable[..., N
     assert claimed == [second]
 
 
+@pytest.mark.usefixtures("one_day")
 def test_giving_back_what_did_not_leave_on_two_days(job: Job, in_order: Callable[..., None]) -> None:
     job.send()
     today = datetime.now(UTC).astimezone(TOKYO).date()

@@ -15,6 +15,7 @@ from app.delivery.rate_limit import Pace, Permit
 from app.extensions import redis_client
 from sandbox.harness import Sandbox
 from tests.launched import Job, meanwhile
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 Tuned = Callable[..., None]
@@ -36,9 +37,9 @@ def warm(account_id: int) -> None:
     redis_client.connection.set(f"todoke:pace:{account_id}:since", 0)
 
 
-def work(app: Flask, until: float) -> None:
+def work(app: Flask, ends: float) -> None:
     with app.app_context():
-        while time.monotonic() < until:
+        while time.monotonic() < ends:
             if not dispatch.take():
                 time.sleep(0.02)
 
@@ -121,9 +122,7 @@ def test_a_permit_of_a_worker_that_died_counts_until_it_cannot_be_used_any_more(
     assert dead.take() is not None
     began = time.monotonic()
     other = Pace(7, 1)
-    while other.take() is None:
-        time.sleep(0.02)
-        assert time.monotonic() - began < 30
+    until(lambda: other.take() is not None)
     assert time.monotonic() - began >= 3
 
 

@@ -1,6 +1,5 @@
 """The carrier is told until when an SMS may arrive, and no request starts whose answer could come after that."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from sandbox.harness import Sandbox
 from tests import steps
 from tests.clock import Clock, japan, standing_clock
 from tests.launched import Job, requests
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 
@@ -106,11 +106,7 @@ def test_the_carrier_sends_nothing_after_that(launched: Launched, sandbox: Sandb
     job.change("UPDATE campaign SET link_until = now() + interval '6 seconds'")
     job.send()
     assert job.states() == {"accepted": 1}
-    deadline = time.monotonic() + 60
-    while (states := {message["state"] for message in sandbox.messages()}) == {"processing"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert states == {"expired"}
+    until(lambda: {message["state"] for message in sandbox.messages()} == {"expired"})
 
 
 def test_a_carrier_whose_clock_is_ahead_refuses_nobody_for_good() -> None:

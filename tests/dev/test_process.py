@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from dev.process import (
     wait_until,
     write_secret,
 )
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 # Starts a child in a process group of its own, as RQ's worker does, says its number, waits.
@@ -41,6 +41,7 @@ _WITH_SPAWNED = """
 import sys, time
 from pathlib import Path
 from dev.process import spawn
+from tests.waiting import until
 print(spawn([sys.executable, "-c", "import time; time.sleep(60)"], log=Path(sys.argv[1])).pid, flush=True)
 time.sleep(60)
 """
@@ -55,13 +56,6 @@ def _gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def _wait(condition, limit_s=30.0):
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_program_is_killed_with_what_it_started_in_groups_of_their_own(tmp_path):
     log = tmp_path / "log"
     process = spawn([sys.executable, "-c", _WITH_CHILD], log=log)
@@ -69,7 +63,7 @@ def test_a_program_is_killed_with_what_it_started_in_groups_of_their_own(tmp_pat
     child = int(log.read_text())
     kill_tree(process)
     assert describe_end(process) == "killed by SIGKILL"
-    _wait(lambda: _gone(child))
+    until(lambda: _gone(child))
 
 
 def test_what_a_program_left_behind_is_killed_after_its_own_end(tmp_path):
@@ -81,7 +75,7 @@ def test_what_a_program_left_behind_is_killed_after_its_own_end(tmp_path):
     process.wait()
     assert not _gone(child)
     kill_tree(process)
-    _wait(lambda: _gone(child))
+    until(lambda: _gone(child))
 
 
 def test_a_program_that_ignores_the_request_is_ended_after_the_grace(tmp_path):
@@ -103,7 +97,7 @@ def test_a_program_ends_when_its_parent_is_killed(tmp_path):
     assert not _gone(child)
     parent.kill()
     parent.wait()
-    _wait(lambda: _gone(child))
+    until(lambda: _gone(child))
 
 
 def test_a_program_that_ends_at_once_is_told_with_its_last_words(tmp_path):

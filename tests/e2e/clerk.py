@@ -4,9 +4,7 @@ import csv
 import io
 import json
 import re
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +96,3 @@ def put(stack: Stack, path: str, value: object, method: str = "PUT") -> None:
         f"{stack.sandbox_url}{path}", body, {"Content-Type": "application/json"}, method=method
     )
     urllib.request.urlopen(request, timeout=10).close()
-
-
-def wait_for(condition: Callable[[], object], what: str, limit_s: float = 120) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)

@@ -23,10 +23,11 @@ from werkzeug.datastructures import Headers
 from dev.process import wait_until
 from dev.servers import plain_url
 from dev.stack import QUEUES, Stack, answers, remove
-from tests.e2e.clerk import Office, ask, put, wait_for
+from tests.e2e.clerk import Office, ask, put
 from tests.e2e.conftest import QUICK
 from tests.public.page_headers import check_headers
 from tests.public.served import Visitor
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -120,7 +121,7 @@ def _send(clerk: Office, known: list[Person]) -> list[str]:
     before = len(ask(stack, "/_sandbox/messages"))
     clerk.upload(int(found[1]), content.encode("cp932"), PEOPLE)
     clerk.send(int(found[1]), PEOPLE)
-    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) >= before + PEOPLE, "a hundred SMS")
+    until(lambda: len(ask(stack, "/_sandbox/messages")) >= before + PEOPLE, "a hundred SMS")
     links = {message["to"]: message["body"].rpartition("/")[2] for message in ask(stack, "/_sandbox/messages")[before:]}
     return [links[person.number] if person.number in links else links[f"+81{person.number[1:]}"] for person in known]
 

@@ -16,7 +16,8 @@ from app.demo import WITNESS_PHONE
 from app.values.phones import national
 from dev.browser import PHONE
 from dev.stack import Stack
-from tests.e2e.clerk import PEOPLE, WAIT_MS, Office, ask, put, wait_for
+from tests.e2e.clerk import PEOPLE, WAIT_MS, Office, ask, put
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -63,7 +64,7 @@ def sent(clerk: Office, stack: Stack) -> Sent:
         rows = clerk.status_csv(campaign_id, "utf-8-sig")
         return all(row["SMS状態"] in {"受付済", "到達", "不達"} for row in rows)
 
-    wait_for(quiet, "500 SMS at the carrier")
+    until(quiet, "500 SMS at the carrier")
     return Sent(campaign_id, ask(stack, "/_sandbox/messages")[before:])
 
 
@@ -124,7 +125,7 @@ def test_the_status_csv_tells_all_of_it(clerk: Office, sent: Sent, payer: dict[s
         rows = clerk.status_csv(sent.campaign_id, "utf-8-sig")
         return all(row["SMS状態"] in {"到達", "不達"} for row in rows if not row["送信先電話番号"].endswith("0002"))
 
-    wait_for(delivered, "receipts of all")
+    until(delivered, "receipts of all")
     for encoding in ("cp932", "utf-8-sig"):
         rows = clerk.status_csv(sent.campaign_id, encoding)
         assert len(rows) == PEOPLE
@@ -187,7 +188,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(clerk: Office, sent: 
     # the same people: another campaign may write to them
     clerk.upload(campaign_id, collection())
     clerk.send(campaign_id)
-    wait_for(lambda: len(ask(stack, "/_sandbox/messages")) > before + 40, "the first SMS")
+    until(lambda: len(ask(stack, "/_sandbox/messages")) > before + 40, "the first SMS")
     stack.kill("delivery")
     at_kill = len(ask(stack, "/_sandbox/messages")) - before
     assert at_kill < PEOPLE
@@ -198,7 +199,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(clerk: Office, sent: 
         rows = clerk.status_csv(campaign_id, "utf-8-sig")
         return all(row["SMS状態"] in {"受付済", "到達", "不達"} for row in rows)
 
-    wait_for(done, "everyone written to after the crash")
+    until(done, "everyone written to after the crash")
     fresh = ask(stack, "/_sandbox/messages")[before:]
     # beside the people's SMS: those to the account's 確認用番号, which prove that the carrier's list has caught up
     people = [message for message in fresh if message["to"] != national(WITNESS_PHONE)]

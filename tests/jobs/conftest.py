@@ -78,16 +78,3 @@ def start(
             return Program(process, log)
 
         yield run
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    """Wait for a condition, at most so long."""
-
-    def wait(condition: Callable[[], bool], limit_s: float = 120) -> None:
-        deadline = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come to that"
-            time.sleep(0.05)
-
-    return wait

@@ -12,6 +12,7 @@ from tests import factories
 from tests.jobs.conftest import Program
 from tests.launched import Job
 from tests.raw_states import set_back
+from tests.waiting import until
 
 PEOPLE = 3_000
 
@@ -19,7 +20,6 @@ PEOPLE = 3_000
 def test_a_killed_worker_loses_and_doubles_nobody(
     launched: Callable[..., Job],
     start: Callable[..., Program],
-    until: Callable[..., None],
 ) -> None:
     job = launched(PEOPLE)
     job.change("DELETE FROM event")

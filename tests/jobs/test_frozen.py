@@ -16,15 +16,15 @@ from sandbox.harness import Sandbox
 from tests import factories
 from tests.jobs.conftest import Program
 from tests.launched import Job, received
+from tests.waiting import until
 
 Start = Callable[..., Program]
-Until = Callable[..., None]
 Launched = Callable[..., Job]
 
 _LEASE_S = 5  # of the workers that `start` starts
 
 
-def frozen(job: Job, start: Start, until: Until) -> Program:
+def frozen(job: Job, start: Start) -> Program:
     """A worker that stands in the middle of the transaction in which it records."""
     delivery = start("worker", "delivery", freezes="recording")
     process = psutil.Process(delivery.process.pid)
@@ -34,16 +34,16 @@ def frozen(job: Job, start: Start, until: Until) -> Program:
 
 
 def test_a_press_and_a_cancel_are_answered_while_a_worker_is_frozen(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox, app: Flask
+    launched: Launched, start: Start, sandbox: Sandbox, app: Flask
 ) -> None:
     job = launched(200)
     user_id = factories.user(job.tenant_id, "manager")
     queues.enqueue("jobs.delivery.send")
-    worker = frozen(job, start, until)
+    worker = frozen(job, start)
     began = time.monotonic()
     held = next(person for person in job.people if job.person(person.id)["sms_state"] == "sending")
     assert app.test_client().post(f"/{held.token}").status_code in {303, 503}
-    assert time.monotonic() - began < 2, "0.7 s, and the machine is shared"
+    assert time.monotonic() - began < 4, "0.7 s, and the machine is shared; any other limit is 5 s at least"
     pressed: list[bool] = []
 
     def press() -> None:
@@ -62,12 +62,10 @@ def test_a_press_and_a_cancel_are_answered_while_a_worker_is_frozen(
     assert set(received(sandbox).values()) == {1}
 
 
-def test_a_frozen_workers_slice_goes_on_elsewhere(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox
-) -> None:
+def test_a_frozen_workers_slice_goes_on_elsewhere(launched: Launched, start: Start, sandbox: Sandbox) -> None:
     job = launched(200)
     queues.enqueue("jobs.delivery.send")
-    worker = frozen(job, start, until)
+    worker = frozen(job, start)
     began = time.monotonic()
     taken: list[leases.SliceLease] = []
 

@@ -10,9 +10,9 @@ from app import queues
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
 from tests.launched import Job
+from tests.waiting import until
 
 Start = Callable[..., Program]
-Until = Callable[..., None]
 Launched = Callable[..., Job]
 
 SEND = "jobs.delivery.send"
@@ -32,7 +32,7 @@ def most_within_a_second(times: list[float]) -> int:
     return most
 
 
-def four_workers(start: Start, until: Until, redis_ready: Callable[[], int]) -> None:
+def four_workers(start: Start, redis_ready: Callable[[], int]) -> None:
     """Start four workers, all of them with something to do from the first moment on."""
     for _ in range(4):
         start("worker", "delivery", SEND_CONNECTIONS="50")
@@ -42,8 +42,8 @@ def four_workers(start: Start, until: Until, redis_ready: Callable[[], int]) -> 
 
 
 @pytest.fixture
-def workers(start: Start, until: Until, redis: object) -> Callable[[], None]:
-    return lambda: four_workers(start, until, lambda: int(redis.scard("rq:workers")))  # type: ignore[attr-defined]
+def workers(start: Start, redis: object) -> Callable[[], None]:
+    return lambda: four_workers(start, lambda: int(redis.scard("rq:workers")))  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
@@ -66,9 +66,10 @@ def test_four_processes_never_pass_an_accounts_rate_in_any_second(
     assert len({message["to"] for message in messages}) == len(messages) >= len(times)
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.slow
 def test_four_processes_never_pass_a_companys_daily_cap(
-    launched: Launched, workers: Callable[[], None], until: Until, sandbox: Sandbox
+    launched: Launched, workers: Callable[[], None], sandbox: Sandbox
 ) -> None:
     job = launched(600, slice_rows=20)
     job.change("UPDATE tenant SET daily_cap = 333 WHERE id = %s", job.tenant_id)

@@ -12,9 +12,9 @@ from dev.process import signal_tree
 from jobs import scheduler
 from tests.jobs.conftest import Program
 from tests.launched import Job
+from tests.waiting import until
 
 Start = Callable[..., Program]
-Until = Callable[..., None]
 Launched = Callable[..., Job]
 
 
@@ -22,7 +22,7 @@ def leads(program: Program) -> bool:
     return "scheduler leads" in program.told()
 
 
-def test_one_leads_and_another_follows_when_it_is_killed(launched: Launched, start: Start, until: Until) -> None:
+def test_one_leads_and_another_follows_when_it_is_killed(launched: Launched, start: Start) -> None:
     launched(10)
     programs = [start("scheduler") for _ in range(3)]
     until(lambda: any(map(leads, programs)))
@@ -38,7 +38,7 @@ def test_one_leads_and_another_follows_when_it_is_killed(launched: Launched, sta
 
 
 def test_it_schedules_again_after_losing_its_session_or_redis(
-    launched: Launched, start: Start, until: Until, database: psycopg.Connection, redis: redis_package.Redis
+    launched: Launched, start: Start, database: psycopg.Connection, redis: redis_package.Redis
 ) -> None:
     launched(10)
     program = start("scheduler")
@@ -57,7 +57,7 @@ def test_it_schedules_again_after_losing_its_session_or_redis(
 
 
 def test_a_frozen_one_gives_way_and_does_nothing_more_when_it_wakes(
-    launched: Launched, start: Start, until: Until, redis: redis_package.Redis
+    launched: Launched, start: Start, redis: redis_package.Redis
 ) -> None:
     """kill -STOP, a machine's snapshot, a network that is gone: a session's lock once kept the reserve waiting."""
     launched(10)

@@ -11,16 +11,16 @@ from sandbox.harness import Sandbox
 from tests import factories
 from tests.jobs.conftest import Program
 from tests.launched import Job, received, requests
+from tests.waiting import until
 
 Start = Callable[..., Program]
-Until = Callable[..., None]
 Launched = Callable[..., Job]
 
 _LIMIT_S = 2.0
 
 
 @pytest.fixture
-def sending(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> Job:
+def sending(launched: Launched, start: Start, sandbox: Sandbox) -> Job:
     """A campaign of 3,000 in the middle of being sent, some 200 a second."""
     job = launched(3000)
     sandbox.faults(latency_ms=50)
@@ -45,7 +45,7 @@ def count_after_limit(sandbox: Sandbox) -> int:
     return count
 
 
-def test_a_pause_stops_what_has_not_left(sending: Job, sandbox: Sandbox, until: Until) -> None:
+def test_a_pause_stops_what_has_not_left(sending: Job, sandbox: Sandbox) -> None:
     press(sending, lifecycle.pause)
     sent = count_after_limit(sandbox)
     assert sent < 1500
@@ -57,7 +57,7 @@ def test_a_pause_stops_what_has_not_left(sending: Job, sandbox: Sandbox, until: 
     assert len(sandbox.messages()) == 3000
 
 
-def test_a_cancel_stops_what_has_not_left_for_good(sending: Job, sandbox: Sandbox, until: Until) -> None:
+def test_a_cancel_stops_what_has_not_left_for_good(sending: Job, sandbox: Sandbox) -> None:
     press(sending, lifecycle.cancel)
     sent = count_after_limit(sandbox)
     assert sent < 1500

@@ -23,9 +23,9 @@ from jobs import worker as jobs_worker
 from sandbox.harness import Sandbox
 from tests.jobs.conftest import Program
 from tests.launched import Job, give_witness_phone, received, requests
+from tests.waiting import until
 
 Start = Callable[..., Program]
-Until = Callable[..., None]
 Launched = Callable[..., Job]
 
 SEND = "jobs.delivery.send"
@@ -39,7 +39,7 @@ def done(job: Job) -> Callable[[], bool]:
     return lambda: set(job.states()) <= {"accepted", "delivered"}
 
 
-def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> None:
+def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, sandbox: Sandbox) -> None:
     job = launched(200, slice_rows=50)
     queues.queue(queues.DELIVERY).enqueue(SEND, args=("an", "argument"))  # a job that fails is not the worker's end
     enqueue()
@@ -52,17 +52,13 @@ def test_a_worker_sends_and_ends_when_asked(launched: Launched, start: Start, un
 
 
 @pytest.mark.parametrize(("queue", "nice"), [("delivery", 10), ("intake", 10), ("tracking", 0)])
-def test_pages_and_receipts_have_the_processor_before_lists_and_sending(
-    start: Start, until: Until, queue: str, nice: int
-) -> None:
+def test_pages_and_receipts_have_the_processor_before_lists_and_sending(start: Start, queue: str, nice: int) -> None:
     worker = psutil.Process(start("worker", queue).process.pid)
     until(lambda: redis_client.connection.scard("rq:workers") > 0)
-    assert worker.nice() - psutil.Process().nice() == nice
+    assert worker.nice() == min(psutil.Process().nice() + nice, 19)  # the least that there is
 
 
-def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox
-) -> None:
+def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(launched: Launched, start: Start, sandbox: Sandbox) -> None:
     job = launched(1000)
     sandbox.faults(latency_ms=50)
     enqueue()
@@ -80,7 +76,7 @@ def test_a_worker_asked_to_end_in_mid_slice_leaves_the_rest(
 
 
 def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send_none_twice(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox
+    launched: Launched, start: Start, sandbox: Sandbox
 ) -> None:
     """The short cut of `make drill`."""
     job = launched(240, slice_rows=10)
@@ -104,7 +100,7 @@ def test_workers_killed_at_every_point_of_their_way_cost_no_one_the_sms_and_send
 
 
 def test_a_worker_whose_clock_is_wrong_begins_nothing_more(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox, redis: redis_package.Redis
+    launched: Launched, start: Start, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
     first, second = launched(10), launched(10)
     second.change("UPDATE slice SET due_at = NULL WHERE campaign_id = %s", second.campaign_id)
@@ -130,7 +126,7 @@ def test_a_clock_that_is_seconds_off_is_wrong(app: Flask, off_s: int, wrong: boo
 
 
 def test_an_emptied_redis_costs_time_alone(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox, redis: redis_package.Redis
+    launched: Launched, start: Start, sandbox: Sandbox, redis: redis_package.Redis
 ) -> None:
     job = launched(1000, slice_rows=250)
     sandbox.faults(latency_ms=30)
@@ -146,7 +142,7 @@ def test_an_emptied_redis_costs_time_alone(
     assert received(sandbox).total() == len(received(sandbox)) == 1000
 
 
-def test_two_workers_share_a_campaign(launched: Launched, start: Start, until: Until, sandbox: Sandbox) -> None:
+def test_two_workers_share_a_campaign(launched: Launched, start: Start, sandbox: Sandbox) -> None:
     job = launched(1000, slice_rows=100)
     sandbox.faults(latency_ms=20)
     for _ in range(2):
@@ -164,9 +160,7 @@ def redis_workers() -> set[Any]:
 
 
 @pytest.mark.slow
-def test_a_worker_outlives_redis(
-    launched: Launched, start: Start, until: Until, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_worker_outlives_redis(launched: Launched, start: Start, sandbox: Sandbox, tmp_path: Path) -> None:
     job = launched(20)
     valkey = start_valkey(tmp_path / "valkey", password="of-this-test", durable=True)
     try:

@@ -220,6 +220,7 @@ def test_a_witness_that_never_got_in_proves_nothing(lost: Job, sandbox: Sandbox)
     assert lost.states() == {"unknown": 5}
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.parametrize(
     "change",
     [

@@ -22,6 +22,7 @@ from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
 from tests.providers.rawserver import Peer, RawServer
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 
@@ -53,10 +54,7 @@ class Door:
         self._server.server_close()
 
     def wait(self, count: int) -> None:
-        deadline = time.monotonic() + 30
-        while len(self.answers) < count:
-            assert time.monotonic() < deadline, f"{len(self.answers)} of {count} receipts came"
-            time.sleep(0.01)
+        until(lambda: len(self.answers) >= count)
 
 
 @pytest.fixture

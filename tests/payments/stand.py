@@ -1,7 +1,6 @@
 """One person who is to pay 12,000 yen at any payment provider: what its page offers, and its webhooks."""
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from tests import factories, steps
 from tests.payments.shop import BACK, HURRY, RETURN, choose, tell
 from tests.providers.rawserver import RawServer
 from tests.raw_states import set_back
+from tests.waiting import until
 
 Headers = dict[str, str]
 Webhook = tuple[Headers, bytes]
@@ -199,10 +199,7 @@ class Stand:
 
     def webhooks(self, count: int) -> list[Webhook]:
         """Wait for so many webhooks of the provider."""
-        end = time.monotonic() + 30
-        while len(self.listener.requests) < count:
-            assert time.monotonic() < end, "no webhook came"
-            time.sleep(0.01)
+        until(lambda: len(self.listener.requests) >= count)
         read = []
         for raw in self.listener.requests:
             head, _, body = raw.partition(b"\r\n\r\n")

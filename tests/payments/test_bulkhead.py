@@ -15,6 +15,7 @@ from app.providers.http import Failure, Request, Response
 from sandbox.harness import Sandbox
 from tests.payments.shop import Buyer
 from tests.providers.rawserver import Peer, RawServer
+from tests.waiting import until
 
 
 class Clock:
@@ -75,12 +76,14 @@ def one_by_one(places: Bulkhead, server: RawServer, clock: Clock, count: int) ->
     def ask() -> None:
         found.append(told(places, server.url))
 
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
+    def begin(thread: threading.Thread) -> None:
         before = len(server.requests)
         thread.start()
-        while thread.is_alive() and len(server.requests) == before:
-            time.sleep(0.005)
+        until(lambda: not thread.is_alive() or len(server.requests) > before)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        begin(thread)
         clock.ahead(31)
     for thread in threads:
         thread.join()

@@ -25,6 +25,9 @@ from tests.payments.shop import BACK, RETURN
 from tests.payments.stand import TRAITS, Stand, make_stand
 from tests.providers.rawserver import RawServer
 
+# payments of a day are listed, and nights are counted from today on
+pytestmark = pytest.mark.usefixtures("one_day")
+
 AMOUNT = 12_000
 JAPAN = ZoneInfo("Asia/Tokyo")
 

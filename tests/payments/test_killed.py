@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,17 +12,10 @@ import pytest
 from app.config import Settings
 from app.payments.checkout import Outcome
 from tests.payments.shop import BACK, RETURN, Buyer
+from tests.waiting import until
 
-_WAIT_S = 60
 _CONFIRM = "confirm.confirm({id})"
 _PRESS = f"checkout.start({{person}}, 1, return_url='{RETURN}', back_url='{BACK}')"
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + _WAIT_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -76,7 +68,7 @@ def test_killed_between_the_charge_and_our_commit(
     for _ in range(2):
         lock = holder()
         with child(buyer, environment, _CONFIRM.format(id=buyer.payments()[0]["id"])):
-            _until(lambda: _waits(buyer), "the provider's answer to be recorded")
+            until(lambda: _waits(buyer), "the provider's answer to be recorded")
         lock.close()
         assert (buyer.state(), buyer.states()) == ("started", ["started"])
     buyer.confirm()
@@ -91,9 +83,9 @@ def test_killed_between_the_sites_page_and_our_commit(
 ) -> None:
     buyer.site.faults(latency_ms=2_000)
     with child(buyer, environment, _PRESS.format(person=buyer.person.id)):
-        _until(buyer.payments, "the attempt on record")
+        until(buyer.payments, "the attempt on record")
         lock = holder()
-        _until(lambda: _waits(buyer), "the page to be kept")
+        until(lambda: _waits(buyer), "the page to be kept")
     lock.close()
     buyer.site.faults()
     assert [payment["provider_id"] for payment in buyer.payments()] == [None]

@@ -1,7 +1,6 @@
 """Money that came another way: recorded in full with a reason, and taken back when it was wrong."""
 
 import threading
-import time
 from collections.abc import Callable
 from unittest.mock import patch
 
@@ -13,6 +12,7 @@ from app.payments.manual_payments import Money
 from app.problems import Refused
 from app.states.vocabulary import PaymentAttemptState, PaymentState
 from tests.payments.shop import MANAGER, Buyer, act, audited
+from tests.waiting import until
 
 
 def settle(
@@ -219,8 +219,7 @@ def test_a_page_that_comes_after_the_money_is_nobodys(buyer: Buyer) -> None:
     # the page that staff saw before had no attempt yet
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id), patch.object(manual_payments, "end"):
         thread.start()
-        while not buyer.payments():
-            time.sleep(0.01)
+        until(buyer.payments)
         manual_payments.settle(buyer.person.id, Money("cash", 12_000, "窓口で受領"), actor=MANAGER, despite_open=True)
     thread.join()
     assert (outcomes, buyer.url(), buyer.state()) == ([checkout.Outcome.CLOSED], None, "paid")

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from tests.waiting import PATIENCE_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -65,7 +67,8 @@ class RawServer:
 
     def __init__(self, *behaviours: Callable[[Peer], object], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []
-        self.connections = 0
+        self._taken = 0
+        self._own: dict[Any, threading.Event] = {}
         self._behaviours = behaviours
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -74,16 +77,33 @@ class RawServer:
         self._threads: list[threading.Thread] = []
         self._socks: list[socket.socket] = []
 
+    @property
+    def connections(self) -> int:
+        """How many connections stand or stood: also one that a client has and our thread didn't see yet.
+
+        They are accepted in their order, so that all before a connection of our own have been seen when that one is.
+        """
+        with socket.socket() as own:
+            own.bind(("127.0.0.1", 0))
+            seen = self._own[own.getsockname()] = threading.Event()
+            own.connect(("127.0.0.1", self.port))
+            assert seen.wait(PATIENCE_S)
+        return self._taken
+
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, peer = self._listener.accept()
             except OSError:
                 return
+            if seen := self._own.pop(peer, None):
+                sock.close()
+                seen.set()
+                continue
             sock.settimeout(10)
             self._socks.append(sock)
-            number = self.connections
-            self.connections += 1
+            number = self._taken
+            self._taken += 1
             behaviour = self._behaviours[number] if number < len(self._behaviours) else serve_ok
             self._start(self._serve, sock, behaviour)
 

@@ -1,10 +1,12 @@
 """Many requests at once: each answered once, none after the gate is shut, no more at a time than asked for."""
 
 import os
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import NoReturn
 
 import pytest
@@ -151,6 +153,13 @@ def test_the_window_is_asked_again_when_the_connection_stands() -> None:
         answers: dict[int, Answer] = {}
         run(engine, posts(server, 1), answers.__setitem__)  # the handle is as good as new
         assert isinstance(answers[0], Response)
+
+
+def test_a_connection_that_stands_is_counted_before_the_raw_servers_thread_ran() -> None:
+    with RawServer() as server, ExitStack() as opened:
+        for count in range(1, 21):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            assert server.connections == count
 
 
 def unexpected_answer(key: int, answer: Answer) -> None:

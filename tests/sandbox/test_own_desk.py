@@ -1,12 +1,11 @@
 """Acts on payments at the providers' own desks, and faults that meet single payments alone."""
 
-import time
-
 import pytest
 
 from sandbox.harness import Sandbox, SandboxError
 from tests.payments.sdks import paypay_client
 from tests.providers.rawserver import Peer, RawServer
+from tests.waiting import until
 
 KEY = "key_desk"
 
@@ -55,9 +54,7 @@ def test_another_systems_payments_are_told_of_and_stand_in_no_books(sandbox: San
     with RawServer(*[take] * 6) as listener:
         sandbox.addresses(**{f"{site}_webhooks": {"sk_test_desk": {"url": listener.url, "secret": "secret"}}})
         sandbox.foreign(site, "sk_test_desk", 3, merchant="merchant-1")
-        deadline = time.monotonic() + 10
-        while len(listener.requests) < count and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: len(listener.requests) >= count)
         assert len(listener.requests) == count
     assert sandbox.payments() == []
     with pytest.raises(SandboxError, match="give site, key and count"):

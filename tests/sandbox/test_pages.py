@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from sandbox.harness import Sandbox
 from sandbox.pages import tappable
-from tests.sandbox.conftest import LINKS, TENANT, until
+from tests.sandbox.conftest import LINKS, TENANT
 from tests.sandbox.stripe_shop import choose, opened
+from tests.waiting import until
 
 TEXT = "【さくら保険】<お支払い>\nhttps://todoke.example/r/AbC?x=1&y=2。ご確認ください"
 

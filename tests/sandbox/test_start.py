@@ -14,7 +14,8 @@ import requests
 
 from sandbox.harness import Sandbox, SandboxError, running_sandbox
 from sandbox.settings import SettingError, read
-from tests.sandbox.conftest import TENANT, until
+from tests.sandbox.conftest import TENANT
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,9 @@ import requests
 import stripe
 
 from sandbox.harness import Sandbox, running_sandbox
-from tests.sandbox.conftest import Listener, until
+from tests.sandbox.conftest import Listener
 from tests.sandbox.stripe_shop import KEY, SECRET, Client, choose, events, opened, read, wanted
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 from sandbox.faults import AMOUNTS, FAULTS, FLAGS
 from sandbox.harness import Sandbox, SandboxError
-from tests.sandbox.conftest import TENANT, Listener, until
+from tests.sandbox.conftest import TENANT, Listener
 from tests.sandbox.karaden_sender import FORM, fates, post
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_receipts_doubled(sandbox: Sandbox, listener: Listener) -> None:
 
 def test_receipts_late_come_after_the_detail_knows(sandbox: Sandbox, listener: Listener) -> None:
     sandbox.addresses(karaden_receipts={"1": listener.url})
-    sandbox.faults(receipts_late_ms=400)
+    sandbox.faults(receipts_late_ms=1500)
     post(sandbox)
     until(lambda: sandbox.messages()[0]["state"] == "received")
     assert listener.got == []

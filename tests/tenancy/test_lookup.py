@@ -1,7 +1,6 @@
 """Reads across companies: they can't write, share no connection, and outlive a restart of the database."""
 
 import threading
-import time
 
 import psycopg
 import pytest
@@ -10,6 +9,7 @@ from flask import Flask
 from app.extensions import db
 from app.tenancy import lookup, platform, transaction
 from tests import factories
+from tests.waiting import until
 
 COUNT = "SELECT count(*) FROM tenant"
 
@@ -58,8 +58,8 @@ def test_it_outlives_a_restart_of_the_database(app: Flask, database: psycopg.Con
     database.execute("SELECT pg_advisory_lock(1)")
     for thread in threads:
         thread.start()
-    while len(database.execute(f"SELECT {theirs} AND wait_event = 'advisory'", [waits]).fetchall()) < len(threads):
-        time.sleep(0.01)
+    reading = f"SELECT {theirs} AND wait_event = 'advisory'"
+    until(lambda: len(database.execute(reading, [waits]).fetchall()) == len(threads))
     database.execute("SELECT pg_advisory_unlock(1)")
     for thread in threads:
         thread.join()

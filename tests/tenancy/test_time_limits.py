@@ -143,7 +143,7 @@ def test_a_persons_press_is_answered_though_a_worker_vanished(
         browser.open(sent.link)
         began = time.monotonic()
         answer = app.test_client().post(sent.link)
-        assert time.monotonic() - began < 1.5, "0.7 s, and the machine is shared"
+        assert time.monotonic() - began < 4, "0.7 s, and the machine is shared; any other limit is 5 s at least"
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "5"
         assert "数秒待ってから" in answer.get_data(as_text=True)
@@ -167,12 +167,12 @@ def test_a_page_says_what_to_do_while_postgresql_is_away(
 # --- leases ---
 
 
-def test_work_is_one_holders_until_it_falls_silent(app: Flask) -> None:
+def test_work_is_one_holders_until_it_falls_silent(app: Flask, database: psycopg.Connection) -> None:
     with app.app_context(), tenancy.platform():
-        first = leases.take("x", 0.4)
+        first = leases.take("x", 5)
         assert first is not None
-        assert leases.take("x", 0.4) is None
-        time.sleep(0.5)
+        assert leases.take("x", 5) is None
+        database.execute("UPDATE lease SET held_until = now() - interval '1 second'")
         second = leases.take("x", 5)
         assert second is not None
         with pytest.raises(leases.Lost):
@@ -192,12 +192,12 @@ def test_what_is_written_under_a_lease_keeps_others_out_until_it_is_committed(ap
             taken.append(leases.take("x", 5))
 
     with app.app_context(), tenancy.platform():
-        first = leases.take("x", 0.2)
+        first = leases.take("x", 1)
         assert first is not None
         thread = threading.Thread(target=other)
         with tenancy.transaction() as connection:
             leases.hold(connection, first)
-            time.sleep(0.3)  # the lease would be over now
+            time.sleep(1.1)  # the lease would be over now
             thread.start()
             time.sleep(0.3)
             assert not taken

@@ -227,6 +227,7 @@ def test_whom_nobody_can_tell_of_is_found_when_his_slice_is_done(clerk, ours, mo
     assert seen(open_(clerk, "/admin/recipient/?sms=unknown")) == [ours.people[2].reference]
 
 
+@pytest.mark.usefixtures("one_day")
 def test_people_are_found_by_the_day_of_their_sms(clerk, ours, moved):
     del moved
     japan = datetime.now(UTC) + timedelta(hours=9)

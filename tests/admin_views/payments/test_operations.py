@@ -392,6 +392,7 @@ def test_what_became_of_money_stays_once_looked_into(browser_of, ours, attempt, 
     assert says in browser.get("/admin/payment/").get_data(as_text=True)
 
 
+@pytest.mark.usefixtures("one_day")
 def test_money_that_went_back_is_no_money_paid_at_home(app, ours, attempt):
     attempt(paid_at=datetime.now(UTC), refunded_yen=500)
     attempt(attempt=2, reference="k.1.p2", paid_at=datetime.now(UTC), dispute="lost")

@@ -1,6 +1,5 @@
 """The adapter against the sandbox: every way a payment can go, told by the fetch and announced by a webhook."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from app.providers.payments.base import Charge, ChargeStatus, Order, PaymentAcce
 from app.providers.payments.stripe import stripe_checkout
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
+from tests.waiting import until
 
 KEY, SECRET = "sk_test_shop", "whsec_shop"
 
@@ -79,10 +79,7 @@ def choose(url: str, choice: str) -> None:
 
 def events(account: PaymentAccess, receiver: RawServer, count: int) -> list[WebhookEvent]:
     """Wait for so many webhooks and read them."""
-    for _ in range(500):
-        if len(receiver.requests) >= count:
-            break
-        time.sleep(0.02)
+    until(lambda: len(receiver.requests) >= count)
     read = []
     for raw in receiver.requests:
         head, _, body = raw.partition(b"\r\n\r\n")

@@ -1,6 +1,5 @@
 """The adapter and the engine against the sandbox: what the network did to a message, and what the ledger says of it."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, Sm
 from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
+from tests.waiting import until
 
 SETTINGS = {"tenant_id": "159bfd33-b9b7-f424-4755-c119b324591d", "service_id": "12"}
 
@@ -48,14 +48,15 @@ def look_up(account: SmsAccess, reference: str) -> Report | None:
 
 
 def wait_for_end(account: SmsAccess, provider_id: str) -> Report:
-    for _ in range(500):
+    def ended() -> Report | None:
         response = perform(karaden.detail(account, provider_id))
         assert isinstance(response, Response)
         report = karaden.report(response)
-        if report.state is not ReportState.PROCESSING:
-            return report
-        time.sleep(0.02)
-    pytest.fail("the message never came to an end")
+        return None if report.state is ReportState.PROCESSING else report
+
+    report = until(ended)
+    assert report is not None
+    return report
 
 
 @pytest.mark.parametrize(
@@ -129,10 +130,7 @@ def test_a_receipt_tells_what_the_detail_tells(sandbox: Sandbox, account: SmsAcc
         sandbox.addresses(karaden_receipts={"12": receiver.url})
         outcome = send(account, "ref-1")
         assert outcome.provider_id is not None
-        for _ in range(500):
-            if receiver.requests:
-                break
-            time.sleep(0.02)
+        until(lambda: receiver.requests)
         (report,) = karaden.receipt(receiver.requests[0].partition(b"\r\n\r\n")[2], {})
     assert report == wait_for_end(account, outcome.provider_id)
     assert report.references == ("ref-1",)
