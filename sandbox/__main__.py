@@ -16,7 +16,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe
+from sandbox import control, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe, zettai_reach
 from sandbox.fast_path import Lane
 from sandbox.karaden import Karaden
 from sandbox.middleware import Gate
@@ -63,10 +63,15 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     world = build(settings, settings.public_url or address)
-    carrier = Karaden(world.messages, world.switches, settings.karaden_tokens)
+    carrier = Karaden(world.messages, world.switches, settings.karaden_tokens, world.karaden)
     carrier_gate = Gate("karaden", world.agenda, world.ledger, world.switches, karaden.failure)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(carrier.routes(carrier_gate))
+    reach = zettai_reach.ZettaiReach(world.messages, world.switches, world.sms[zettai_reach.NAME])
+    sms_doors = ((zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SECRETS),)
+    for kind, sms_door, failure, secrets in sms_doors:
+        gate = Gate(kind, world.agenda, world.ledger, world.switches, failure, secrets=secrets)
+        app.add_routes(sms_door.routes(gate))
     payment_doors = (
         ("stripe", stripe.Stripe(world.checkouts, world.idempotency), stripe.failure),
         ("payjp", payjp.Payjp(world.orders, world.idempotency), payjp.failure),

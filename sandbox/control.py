@@ -8,7 +8,7 @@
 | `GET /_sandbox/payments` | payments of all providers: site, id, reference, amount, method, state, refunded (yen) |
 | `POST /_sandbox/payments/{id}`, `/_sandbox/foreign` | what the providers' own desks do: see `sandbox.own_desk` |
 | `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
-| `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `stripe_webhooks`, … |
+| `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `sms_accounts`, … |
 | `POST /_sandbox/reset` | forgets all that happened, puts every switch off |
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.faults import SwitchError
-from sandbox.settings import SettingError, read_receipts, read_webhooks
+from sandbox.settings import SettingError, read_receipts, read_sms_accounts, read_webhooks
 from sandbox.state import World
 
 _PAYMENT_SITES = ("stripe", "payjp", "komoju", "paypay")
@@ -50,8 +50,9 @@ class Desk:
     async def ledger(self, request: web.Request) -> web.Response:
         """Return a page of the ledger."""
         kind = request.query.get("kind")
-        if kind not in {None, "karaden", *_PAYMENT_SITES}:
-            return _bad(f"kind: give karaden, {', '.join(_PAYMENT_SITES)}, or leave it out")
+        kinds = ("karaden", *self._world.sms, *_PAYMENT_SITES)
+        if kind not in {None, *kinds}:
+            return _bad(f"kind: give one of {', '.join(kinds)}, or leave it out")
         since, limit = _count(request, "since", 0), _count(request, "limit", 1000)
         if since is None or limit is None:
             return _bad("since and limit: give whole numbers")
@@ -101,15 +102,17 @@ class Desk:
         """Replace where receipts or webhooks go."""
         wanted = await _json(request)
         sites = {f"{site}_webhooks": site for site in _PAYMENT_SITES}
-        if not isinstance(wanted, dict) or not wanted.keys() <= {"karaden_receipts", *sites}:
-            return _bad(f"give an object with some of: karaden_receipts, {', '.join(sites)}")
+        if not isinstance(wanted, dict) or not wanted.keys() <= {"karaden_receipts", "sms_accounts", *sites}:
+            return _bad(f"give an object with some of: karaden_receipts, sms_accounts, {', '.join(sites)}")
         try:
+            accounts = read_sms_accounts(wanted.get("sms_accounts", {}), "sms_accounts", self._world.sms)
             receipts = read_receipts(wanted.get("karaden_receipts", {}), "karaden_receipts")
             webhooks = {sites[name]: read_webhooks(wanted[name], name) for name in sites if name in wanted}
         except SettingError as error:
             return _bad(str(error))
         if "karaden_receipts" in wanted:
-            self._world.messages.tell(receipts)
+            self._world.karaden.tell(receipts)
+        self._world.tell_sms(accounts)
         self._world.tell(webhooks)
         return _answer({"set": sorted(wanted)})
 

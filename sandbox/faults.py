@@ -3,9 +3,9 @@
 In: a JSON object, switch -> setting, which replaces all switches. Out: for each request the one fault it meets, and
 for each receipt or webhook what becomes of it. A setting is a plain value (always), `{"value": v, "next": n}` (the
 next n times) or `{"value": v, "rate": p}` (each time with probability p); `"on"` limits it to an API or one of its
-calls by prefix (`karaden`, `karaden.create`, `stripe.session_create`, …), with the carrier's tenant id behind it to one
-contract (`karaden.create@1b4e28ba-…`). For switches that are only on or off,
-`"value"` may be left out. `"seed"` makes the dice repeatable.
+calls by prefix (`karaden`, `zettai_reach.create`, `stripe.session_create`, …), with Karaden's tenant id behind it to
+one contract (`karaden.create@1b4e28ba-…`). For switches that are only on or off, `"value"` may be left out. `"seed"`
+makes the dice repeatable.
 """
 
 import random
@@ -155,10 +155,10 @@ class Switches:
             return switch.value
         return self._defaults.get(name, 0)
 
-    def poison(self, number: str) -> int:
-        """Return the status with which a send to this number is refused, 0 for none."""
+    def poison(self, number: str, call: str) -> int:
+        """Return the status with which a call that sends to this number is refused, 0 for none."""
         switch = self._set.get("poison")
-        if switch is None or not switch.fires(self._dice, "karaden.create", number):
+        if switch is None or not switch.fires(self._dice, call, number):
             return 0
         return int(switch.value)
 

@@ -38,6 +38,11 @@ class Sandbox:
         return f"{self.url}/karaden/api"
 
     @property
+    def zettai_reach_base(self) -> str:
+        """The value for `ZETTAI_REACH_API_BASE`; paths go on with /p5/api."""
+        return f"{self.url}/zettai_reach"
+
+    @property
     def stripe_base(self) -> str:
         """The value for `StripeClient(base_addresses={"api": …})`; paths go on with /v1."""
         return f"{self.url}/stripe"
@@ -66,7 +71,7 @@ class Sandbox:
         self._call("PUT", "/_sandbox/switches", faults)
 
     def addresses(self, **maps: Mapping[str, Any]) -> None:
-        """Replace some of `karaden_receipts` and, for each payment provider, `stripe_webhooks`, `payjp_webhooks`, …."""
+        """Replace some of `karaden_receipts`, `sms_accounts` and, for each payment provider, `stripe_webhooks`, …."""
         self._call("PUT", "/_sandbox/addresses", maps)
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ no idempotency key.
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -16,8 +16,11 @@ from aiohttp import web
 from yarl import URL
 
 from sandbox.faults import Switches
-from sandbox.messages import JST, VERSION, Draft, Message, Messages, units
+from sandbox.messages import JST, Draft, Message, Messages, units
 from sandbox.middleware import Gate, Reply
+from sandbox.webhook_sender import Parcel
+
+VERSION = "2024-03-01"
 
 _TENANT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{11}")
@@ -57,11 +60,38 @@ class KaradenError(Exception):
         self.errors = errors
 
 
+class Receipts:
+    """Where each service's receipts go, and how they are written: one message each."""
+
+    most = 1
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self._addresses = addresses
+
+    def tell(self, addresses: Mapping[str, str]) -> None:
+        """Set where each service's receipts go; keys are `tenant/service`, `service` or `*`."""
+        self._addresses = addresses
+
+    def address(self, message: Message) -> str | None:
+        """Return where a message's receipt goes."""
+        addresses, service = self._addresses, str(message.service_id)
+        return addresses.get(f"{message.tenant}/{service}") or addresses.get(service) or addresses.get("*")
+
+    def write(self, message: Message) -> bytes:
+        """Write a message's receipt."""
+        return message.write(receipt=True).encode()
+
+    def parcel(self, url: str, receipts: Sequence[bytes]) -> Parcel:
+        """Pack a receipt."""
+        return Parcel("receipt", url, receipts[0], {"Content-Type": "application/json", "Karaden-Version": VERSION})
+
+
 class Karaden:
     """The API over one set of messages."""
 
-    def __init__(self, messages: Messages, switches: Switches, tokens: Mapping[str, str]) -> None:
+    def __init__(self, messages: Messages, switches: Switches, tokens: Mapping[str, str], receipts: Receipts) -> None:
         self._messages = messages
+        messages.through("karaden", receipts)
         self._switches = switches
         self._tokens = tokens
 
@@ -83,7 +113,7 @@ class Karaden:
             draft = read_draft(tenant, body)
         except KaradenError as error:
             return refusal(error)
-        if status := self._switches.poison(draft.to):
+        if status := self._switches.poison(draft.to, "karaden.create"):
             return poisoned(status)
         message = self._messages.accept(draft)
         reply = _reply(message)

@@ -1,7 +1,8 @@
-"""The carrier behind Karaden's door: messages, what becomes of them, and the inbox of every number.
+"""The carriers behind the SMS services' doors: messages, what becomes of them, and the inbox of every number.
 
-In: checked send requests. Out: messages in Karaden's vocabulary (specification 2024-03-01), and receipts to the
-service's address. A message's fate is decided by its number alone, so that every run tells the same story:
+In: checked send requests. Out: messages in Karaden's vocabulary (specification 2024-03-01), which each door writes in
+its own, and receipts to where the door says. A message's fate is decided by its number alone, so that every run tells
+the same story:
 
 | number ends in | end | receipt |
 |---|---|---|
@@ -19,11 +20,11 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sandbox.faults import Switches
 from sandbox.journal import Journal, Record
@@ -31,9 +32,8 @@ from sandbox.timers import Agenda
 from sandbox.webhook_sender import Courier, Parcel
 
 JST = timezone(timedelta(hours=9))
-VERSION = "2024-03-01"
-_CREATE = "karaden.create"
 _RECEIPT_GAP_S = 0.1  # keeps a message's receipts in their order
+_BUNDLE_S = 0.1  # how long the first receipt of a bundle waits for others
 CANCEL_BEFORE_S = 300  # a booked message can be cancelled until 5 minutes before its time
 _ONE_SMS, _ONE_PART = 70, 67  # UTF-16 units
 _CARRIERS = ("docomo",) * 4 + ("au",) * 3 + ("softbank",) * 2 + ("rakuten",)
@@ -44,7 +44,8 @@ _ENDS = {"0000": "error", "0001": "unconnected", "0002": "none", "0003": "unknow
 class Message:
     """One SMS. `at` is its acceptance in epoch seconds; the other times, where known, ISO 8601 in Japan's time.
 
-    One that is `unlisted` stands in no list of its tag.
+    One that is `unlisted` stands in no list of its tag. `door` is the service it came through, `to` the number in its
+    domestic form, `key` what the service takes but once, `receipt_url` where it alone is told of.
     """
 
     id: str
@@ -67,6 +68,9 @@ class Message:
     received_at: str | None = None
     charged_at: str | None = None
     unlisted: bool = False
+    door: str = "karaden"
+    key: str = ""
+    receipt_url: str = ""
 
     @property
     def state(self) -> str:
@@ -110,6 +114,32 @@ class Draft(NamedTuple):
     is_shorten: bool = False
     scheduled_at: datetime | None = None
     limited_at: datetime | None = None
+    door: str = "karaden"
+    key: str = ""
+    receipt_url: str = ""
+
+
+class Teller(Protocol):
+    """How a door tells its customers of their messages; `most` receipts at once."""
+
+    most: int
+
+    def address(self, message: Message) -> str | None:
+        """Return where a message's receipt goes, None for nowhere."""
+
+    def write(self, message: Message) -> bytes:
+        """Write a message's receipt as it stands now."""
+
+    def parcel(self, url: str, receipts: Sequence[bytes]) -> Parcel:
+        """Pack receipts for one delivery."""
+
+
+class Receipt(NamedTuple):
+    """A receipt to be delivered."""
+
+    teller: Teller
+    url: str
+    body: bytes
 
 
 class Messages:
@@ -120,15 +150,17 @@ class Messages:
         self._agenda = agenda
         self._courier = courier
         self._switches = switches
-        self._receipts: Mapping[str, str] = {}
+        self._tellers: dict[str, Teller] = {}
+        self._bundles: dict[str, list[Receipt]] = {}
+        self._keys: set[tuple[str, str, str]] = set()
         self.all: list[Message] = []
         self._by_id: dict[str, Message] = {}
         self._by_tag: dict[tuple[str, str], list[Message]] = {}
         self.by_number: dict[str, list[Message]] = {}  # the number with the newest message stands last
 
-    def tell(self, receipts: Mapping[str, str]) -> None:
-        """Set where each service's receipts go; keys are `tenant/service`, `service` or `*`."""
-        self._receipts = receipts
+    def through(self, door: str, teller: Teller) -> None:
+        """Have a door's messages told of by its teller."""
+        self._tellers[door] = teller
 
     def accept(self, draft: Draft) -> Message:
         """Take over one message; from here on it runs its course."""
@@ -143,9 +175,12 @@ class Messages:
             is_shorten=draft.is_shorten,
             scheduled_at=_iso(draft.scheduled_at),
             limited_at=_iso(draft.limited_at),
-            at=now - self._switches.amount("clock_behind_s", _CREATE),
+            at=now - self._switches.amount("clock_behind_s", f"{draft.door}.create"),
             updated_at=iso(now),
-            unlisted=self._switches.flag("tag_unlisted", _CREATE),
+            unlisted=self._switches.flag("tag_unlisted", f"{draft.door}.create"),
+            door=draft.door,
+            key=draft.key,
+            receipt_url=draft.receipt_url,
         )
         self._keep(message)
         self._write(message)
@@ -153,9 +188,14 @@ class Messages:
         return message
 
     def _tags(self, draft: Draft) -> list[str]:
-        if self._switches.flag("tag_lost", _CREATE):
+        create = f"{draft.door}.create"
+        if self._switches.flag("tag_lost", create):
             return []
-        return [tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", _CREATE) else draft.tags
+        return [tag.upper() for tag in draft.tags] if self._switches.flag("tags_upper", create) else draft.tags
+
+    def has(self, door: str, tenant: str, key: str) -> bool:
+        """Return whether a door has taken a message of a tenant under this key."""
+        return (door, tenant, key) in self._keys
 
     def find(self, tenant: str, message_id: str) -> Message | None:
         """Return one message of a tenant."""
@@ -183,9 +223,8 @@ class Messages:
 
     async def settle_early(self, message: Message) -> None:
         """Bring a fresh message to its end and deliver its receipt before returning."""
-        parcels = self._settled(message)
-        for parcel in parcels:
-            await self._courier.send_now(parcel)
+        for receipt in self._settled(message):
+            await self._courier.send_now(receipt.teller.parcel(receipt.url, [receipt.body]))
 
     def load(self, record: Record) -> None:
         """Take back a message that the journal kept."""
@@ -209,6 +248,8 @@ class Messages:
         self.all.clear()
         self._by_id.clear()
         self._by_tag.clear()
+        self._bundles.clear()
+        self._keys.clear()
         self.by_number.clear()
 
     def summary(self) -> dict[str, Any]:
@@ -224,6 +265,8 @@ class Messages:
     def _keep(self, message: Message) -> None:
         self.all.append(message)
         self._by_id[message.id] = message
+        if message.key:
+            self._keys.add((message.door, message.tenant, message.key))
         for tag in message.tags:
             self._by_tag.setdefault((message.tenant, tag.lower()), []).append(message)
         inbox = self.by_number.pop(message.to, [])
@@ -236,20 +279,39 @@ class Messages:
 
     def _book(self, message: Message, now: float) -> None:
         start = now if message.scheduled_at is None else datetime.fromisoformat(message.scheduled_at).timestamp()
-        delay_s = max(start - now, 0) + self._switches.amount("receipt_delay_ms", "karaden.receipt") / 1000
-        self._agenda.after(delay_s, partial(self._settle, message))
+        wait_ms = self._switches.amount("receipt_delay_ms", f"{message.door}.receipt")
+        self._agenda.after(max(start - now, 0) + wait_ms / 1000, partial(self._settle, message))
 
     def _settle(self, message: Message) -> None:
-        late_s = self._switches.amount("receipts_late_ms", "karaden.receipt") / 1000
-        for parcel in self._settled(message):
-            self._courier.send(parcel, late_s)
+        late_s = self._switches.amount("receipts_late_ms", f"{message.door}.receipt") / 1000
+        for receipt in self._settled(message):
+            if receipt.teller.most > 1:
+                self._agenda.after(late_s, partial(self._bundle, receipt))
+            else:
+                self._courier.send(receipt.teller.parcel(receipt.url, [receipt.body]), late_s)
             late_s += _RECEIPT_GAP_S
 
-    def _settled(self, message: Message) -> list[Parcel]:
+    def _bundle(self, receipt: Receipt) -> None:
+        """Keep a receipt until others have come that go to the same address, or for a moment."""
+        bundle = self._bundles.setdefault(receipt.url, [])
+        bundle.append(receipt)
+        if len(bundle) >= receipt.teller.most:
+            self._deliver(receipt.url, bundle)
+        elif len(bundle) == 1:
+            self._agenda.after(_BUNDLE_S, partial(self._deliver, receipt.url, bundle))
+
+    def _deliver(self, url: str, bundle: list[Receipt]) -> None:
+        if self._bundles.get(url) is not bundle:
+            return  # it was full before its time
+        del self._bundles[url]
+        self._courier.send(bundle[0].teller.parcel(url, [receipt.body for receipt in bundle]))
+
+    def _settled(self, message: Message) -> list[Receipt]:
         """Bring a message to its end and give the receipts to deliver, in order."""
         if message.status != "waiting":
             return []  # cancelled, or settled early
-        before = _receipt(message) if self._switches.flag("receipts_reversed") else b""
+        teller = self._tellers[message.door]
+        before = teller.write(message) if self._switches.flag("receipts_reversed") else b""
         now = time.time()
         message.updated_at = iso(now)
         if message.limited_at is not None and datetime.fromisoformat(message.limited_at).timestamp() < now:
@@ -257,20 +319,15 @@ class Messages:
         else:
             _end(message, iso(now))
         self._write(message)
-        url = self._receipt_url(message)
+        url = teller.address(message)
         if message.result == "processing" or url is None or self._switches.flag("receipts_off"):
             return []
-        bodies = [_receipt(message)]
+        bodies = [teller.write(message)]
         if self._switches.flag("receipts_doubled"):
             bodies.append(bodies[0])
         if before:
             bodies.append(before)
-        headers = {"Content-Type": "application/json", "Karaden-Version": VERSION}
-        return [Parcel("receipt", url, body, headers) for body in bodies]
-
-    def _receipt_url(self, message: Message) -> str | None:
-        receipts, service = self._receipts, str(message.service_id)
-        return receipts.get(f"{message.tenant}/{service}") or receipts.get(service) or receipts.get("*")
+        return [Receipt(teller, url, body) for body in bodies]
 
 
 def units(text: str) -> int:
@@ -306,10 +363,6 @@ def _end(message: Message, now: str) -> None:
         length = units(message.body)
         message.charged_count_per_sent = 1 if length <= _ONE_SMS else -(-length // _ONE_PART)
         message.charged_at = now
-
-
-def _receipt(message: Message) -> bytes:
-    return message.write(receipt=True).encode()
 
 
 def _new_id() -> str:

@@ -6,6 +6,7 @@ happen here: a whole request that leaves no row in the ledger.
 
 import asyncio
 import json
+import re
 import socket
 import struct
 import time
@@ -52,7 +53,7 @@ class Gate:
     """Stands before one provider's API; `failure` makes that provider's 429 and 500.
 
     `agenda` keeps the requests that a gateway lets through late. `quotes`: its answers tell amounts, which a switch may
-    falsify.
+    falsify. `secrets` are fields of a form or a query that the ledger doesn't keep.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Gate:
     switches: Switches
     failure: Failer
     quotes: bool = False
+    secrets: frozenset[str] = frozenset()
 
     def guard(self, call: str, answer: Answerer) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Make the handler of one API call."""
@@ -136,11 +138,11 @@ class Gate:
 
     def _refuse(self, request: web.Request, call: str, body: bytes, status: int, fault: str) -> web.Response:
         reply = self.failure(status)
-        self._note(request, call, body, status, fault)
+        self._note(request, call, body, reply.status, fault)
         headers = dict(reply.headers)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["Retry-After"] = f"{self.switches.amount('retry_after_s'):g}"
-        return web.Response(status=status, body=reply.body, headers=headers)
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     def _spoil(self, reply: Reply) -> Reply:
         failure = self.failure(500)
@@ -152,8 +154,11 @@ class Gate:
     def _note(
         self, request: web.Request, call: str, body: bytes, status: int | None, fate: str, accepted: str | None = None
     ) -> None:
-        row = Row(time.time(), self.kind, call, request.method, request.path_qs, body, status, fate, accepted)
-        self.ledger.add(row)
+        target = request.path_qs
+        for name in self.secrets:
+            target = re.sub(rf"(?<=[?&]){name}=[^&]*", f"{name}=", target)
+            body = re.sub(rb"(?:^|(?<=&))%b=[^&]*" % name.encode(), b"%b=" % name.encode(), body)
+        self.ledger.add(Row(time.time(), self.kind, call, request.method, target, body, status, fate, accepted))
 
 
 def of_contract(call: str, contract: str | None) -> str:

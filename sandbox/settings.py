@@ -9,6 +9,7 @@
 | `SANDBOX_LINK_MAP` | `{}` | JSON, https prefix of a link in an SMS -> address that a tap opens |
 | `SANDBOX_KARADEN_TOKENS` | any | JSON, Karaden tenant id (a uuid) -> its only token |
 | `SANDBOX_KARADEN_RECEIPTS` | `{}` | JSON, `"<tenant id>/<service>"`, `"<service>"` or `"*"` -> receipt URL |
+| `SANDBOX_SMS_ACCOUNTS` | `{}` | JSON, other SMS service -> account or `"*"` -> `{"url": receipts', "secret": …}` |
 | `SANDBOX_STRIPE_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": "whsec_…", "shop": …}` |
 | `SANDBOX_PAYJP_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": token, "shop": …}` |
 | `SANDBOX_KOMOJU_WEBHOOKS` | `{}` | JSON, secret key or `"*"` -> `{"url": …, "secret": …, "shop": …}` |
@@ -21,10 +22,13 @@ An example of a link map: `{"https://todoke.example": "http://127.0.0.1:8000"}`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+# SMS services beside Karaden
+SMS_DOORS = ("zettai_reach",)
 
 
 class SettingError(Exception):
@@ -51,6 +55,7 @@ class Settings:
     link_map: Mapping[str, str] = field(default_factory=dict)
     karaden_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     karaden_receipts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sms_accounts: Mapping[str, Mapping[str, Webhook]] = field(default_factory=dict, repr=False)
     stripe_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
     payjp_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
     komoju_webhooks: Mapping[str, Webhook] = field(default_factory=dict, repr=False)
@@ -74,6 +79,7 @@ def read(env: Mapping[str, str]) -> Settings:
         link_map=_addresses(_object(env, "SANDBOX_LINK_MAP"), "SANDBOX_LINK_MAP"),
         karaden_tokens=_texts(_object(env, "SANDBOX_KARADEN_TOKENS"), "SANDBOX_KARADEN_TOKENS"),
         karaden_receipts=read_receipts(_object(env, "SANDBOX_KARADEN_RECEIPTS"), "SANDBOX_KARADEN_RECEIPTS"),
+        sms_accounts=read_sms_accounts(_object(env, "SANDBOX_SMS_ACCOUNTS"), "SANDBOX_SMS_ACCOUNTS", SMS_DOORS),
         stripe_webhooks=read_webhooks(_object(env, "SANDBOX_STRIPE_WEBHOOKS"), "SANDBOX_STRIPE_WEBHOOKS"),
         payjp_webhooks=read_webhooks(_object(env, "SANDBOX_PAYJP_WEBHOOKS"), "SANDBOX_PAYJP_WEBHOOKS"),
         komoju_webhooks=read_webhooks(_object(env, "SANDBOX_KOMOJU_WEBHOOKS"), "SANDBOX_KOMOJU_WEBHOOKS"),
@@ -86,6 +92,13 @@ def read(env: Mapping[str, str]) -> Settings:
 def read_receipts(value: object, name: str) -> dict[str, str]:
     """Check a map service -> receipt URL. Raises SettingError."""
     return _addresses(value, name)
+
+
+def read_sms_accounts(value: object, name: str, doors: Collection[str]) -> dict[str, dict[str, Webhook]]:
+    """Check a map SMS service -> account -> its receipts' address and its secret. Raises SettingError."""
+    if not isinstance(value, dict) or not value.keys() <= set(doors):
+        raise SettingError(_want(name, f"a JSON object of SMS services: {', '.join(doors)}"))
+    return {door: read_webhooks(accounts, name) for door, accounts in value.items()}
 
 
 def read_webhooks(value: object, name: str) -> dict[str, Webhook]:

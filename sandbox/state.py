@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sandbox import karaden, zettai_reach
 from sandbox.checkout import Checkouts, account_of
 from sandbox.faults import Switches
 from sandbox.idempotency import Idempotency
@@ -27,6 +28,8 @@ class World:
     switches: Switches
     ledger: Ledger
     messages: Messages
+    karaden: karaden.Receipts
+    sms: Mapping[str, zettai_reach.Receipts]
     checkouts: Checkouts
     orders: Orders
     idempotency: Idempotency
@@ -54,6 +57,11 @@ class World:
         self.journal.clear()
         self.switches.replace({})
 
+    def tell_sms(self, accounts: Mapping[str, Mapping[str, Webhook]]) -> None:
+        """Set SMS services' accounts: service -> account -> where its receipts go, and its secret."""
+        for name, known in accounts.items():
+            self.sms[name].accounts = known
+
     def tell(self, webhooks: Mapping[str, Mapping[str, Webhook]]) -> None:
         """Set where each payment provider's webhooks go: site -> secret key (PayPay: API key) -> webhook."""
         for site, known in webhooks.items():
@@ -79,11 +87,27 @@ def build(settings: Settings, url: str) -> World:
     courier = Courier(agenda)
     switches = Switches({"receipt_delay_ms": settings.receipt_delay_ms, "retry_after_s": 1})
     messages = Messages(journal, agenda, courier, switches)
-    messages.tell(settings.karaden_receipts)
+    receipts = karaden.Receipts(settings.karaden_receipts)
     checkouts = Checkouts(journal, agenda, courier, switches, url)
     orders = Orders(journal, agenda, courier, switches, url)
     ledger, idempotency = Ledger(journal), Idempotency(journal)
-    world = World(settings, url, journal, agenda, courier, switches, ledger, messages, checkouts, orders, idempotency)
+    sms = {zettai_reach.NAME: zettai_reach.Receipts()}
+    world = World(
+        settings,
+        url,
+        journal,
+        agenda,
+        courier,
+        switches,
+        ledger,
+        messages,
+        receipts,
+        sms,
+        checkouts,
+        orders,
+        idempotency,
+    )
+    world.tell_sms(settings.sms_accounts)
     world.tell(
         {
             "stripe": settings.stripe_webhooks,
