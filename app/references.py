@@ -24,6 +24,9 @@ _MARK = "([0-9A-Za-z_-]{1,20})"
 _ROW = "([0-9]{1,18})"
 _ATTEMPT = "([0-9]{1,9})"
 
+# characters of the longest reference that is written: a mark, a row number of 13 digits, an attempt of 3
+LONGEST = 30
+
 _SMS = re.compile(rf"{_MARK}\.{_ROW}\.{_ATTEMPT}", re.ASCII)
 _PAYMENT = re.compile(rf"{_MARK}\.{_ROW}\.p{_ATTEMPT}", re.ASCII)
 _TEST_SMS = re.compile(rf"{_MARK}\.[tT]{_ROW}", re.ASCII)

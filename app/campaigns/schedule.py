@@ -1,8 +1,10 @@
 """Plan a campaign from hours, start, deadline and rate: when it begins, when it is done, what stands in the way."""
 
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from app.accounts import abilities
 from app.campaigns.send_windows import Policy, at_night, expected_finish, policy_of
 from app.models import Campaign
 from app.problems import Kind, Problem
@@ -10,6 +12,8 @@ from app.values.japan_time import japan_minutes
 
 # SMS a second that are counted on where an account has no limit of its own
 _USUAL_RATE = 200
+# openings that are looked at for one that is long enough: a week's
+_OPENINGS = 8
 
 NIGHT = "夜間・早朝（21:00〜8:00）"
 
@@ -20,6 +24,11 @@ _LINK_ENDS_BEFORE = Kind(
 )
 _NO_HOURS = Kind(
     "send_window_empty", "送信できる時間帯がありません。会社の送信時間帯と重なるように、送信時間帯を変えてください。"
+)
+_HOURS_TOO_SHORT = Kind(
+    "send_window_shorter_than_delivery",
+    "この送信サービスではSMSに配信の期限を付けられず、携帯電話会社が最長{minutes}分、配信を試みます。送信時間帯がそれより"
+    "短いため、送信できません。送信時間帯を広げるか、ほかのSMSアカウントを選んでください。",
 )
 _DEADLINE_OVER = Kind("deadline_over", "送信の締切が過ぎています。新しい日時にしてください。")
 _NO_HOURS_BEFORE_DEADLINE = Kind(
@@ -45,7 +54,7 @@ def plan(campaign: Campaign, people: int, now: datetime, *, rate: float | None =
     policy = policy_of(campaign, campaign.tenant)
     start = max(now, campaign.starts_at or now)
     account = campaign.sms_account
-    rate = rate or (account.rate_per_s if account else None) or _USUAL_RATE
+    rate = rate or (abilities.rate_of(account) if account else None) or _USUAL_RATE
     finish = expected_finish(policy, start, people, rate, campaign.tenant.daily_cap)
     return Plan(policy, policy.next_opening(start), finish)
 
@@ -71,12 +80,35 @@ def problems(campaign: Campaign, now: datetime) -> list[Problem]:
     if campaign.link_until is not None and begins is not None and campaign.link_until <= begins:
         return [_LINK_ENDS_BEFORE(begins_at=japan_minutes(begins))]
     if begins is not None:
-        return []
+        return too_short(campaign, policy, begins)
     if campaign.deadline_at is None:
         return [_NO_HOURS()]
     if campaign.deadline_at <= now:
         return [_DEADLINE_OVER()]
     return [_NO_HOURS_BEFORE_DEADLINE(deadline_at=japan_minutes(campaign.deadline_at))]
+
+
+def too_short(campaign: Campaign, policy: Policy, begins: datetime) -> list[Problem]:
+    """Return the problem of hours that end before the carriers of a message without an end do."""
+    if campaign.sms_account is None:
+        return []
+    lead = abilities.lead_time(abilities.of(campaign.sms_account))
+    if _ever_open_for(policy, begins, lead):
+        return []
+    return [_HOURS_TOO_SHORT(minutes=math.ceil(lead.total_seconds() / 60))]
+
+
+def _ever_open_for(policy: Policy, begins: datetime, lead: timedelta) -> bool:
+    """Return whether some opening from `begins` on is longer than `lead`."""
+    opening: datetime | None = begins
+    for _ in range(_OPENINGS):
+        ends = policy.ends_at(opening) if opening is not None else None
+        if opening is None or ends is None:
+            return False
+        if opening + lead < ends:
+            return True
+        opening = policy.next_opening(ends)
+    return False
 
 
 def warnings(campaign: Campaign, people: int, now: datetime) -> list[str]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select, text
 
 from app import audit, links, references
-from app.accounts import for_sms
+from app.accounts import abilities, for_sms
 from app.campaigns import lifecycle, preflight, rendering
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.sms_length import LIMIT, units
@@ -97,15 +97,17 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
         raise Refused(_TOO_LONG(limit=LIMIT))
     row_id, reference = _write_down(campaign, account, to, user_id)
     policy = policy_of(campaign, campaign.tenant)
-    message = SmsMessage(to, body, reference, send_context.ends_at(policy, datetime.now(UTC)))
     provider, opened = PROVIDERS[account.provider], for_sms(account)
-    account_id, rate = account.id, account.rate_per_s
+    able = provider.capabilities
+    ends = send_context.ends_at(policy, datetime.now(UTC), able)
+    message = SmsMessage(to, body, reference, ends and abilities.valid_until(able, ends))
+    account_id, rate = account.id, abilities.rate_of(account)
     _commit()
     if rate_limit.may_leave(account_id, rate, wait_s):
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
             provider.send(opened, message),
-            may_send=lambda: send_context.ends_at(policy, datetime.now(UTC)) is not None,
+            may_send=lambda: send_context.ends_at(policy, datetime.now(UTC), able) is not None,
         )
         outcome = provider.outcome(answer)
         if outcome == Outcome(OutcomeKind.LATER, "held"):

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 
 from app import links
-from app.accounts import Unusable, contracts, for_sms
+from app.accounts import Unusable, abilities, contracts, for_sms
 from app.accounts.contracts import Contract
 from app.campaigns import preflight, rendering
 from app.campaigns.send_windows import Policy, policy_of
 from app.campaigns.sms_length import LIMIT, units
 from app.campaigns.template import MissingField
-from app.config import settings
 from app.delivery.claims import Claim
 from app.extensions import db
 from app.models import Campaign, SmsAccount
@@ -60,11 +59,6 @@ class Route:
     daily_cap: int | None
 
 
-def answer_time() -> timedelta:
-    """Return how long the answer to a request may take: one that starts later than this before an end is too late."""
-    return timedelta(seconds=settings().send_timeout_s)
-
-
 def opens_at(route: Route, at: datetime) -> datetime | None:
     """Return when a request for an SMS of this campaign may start, `at` or later.
 
@@ -72,7 +66,7 @@ def opens_at(route: Route, at: datetime) -> datetime | None:
     """
     opening = route.policy.next_opening(at)
     while opening is not None:
-        if links.expiry(route.validity, opening) <= opening + answer_time():
+        if links.expiry(route.validity, opening) <= opening + abilities.lead_time(route.account.provider.capabilities):
             return None
         if closes_at(route, opening) is not None:
             return opening
@@ -83,19 +77,20 @@ def opens_at(route: Route, at: datetime) -> datetime | None:
 def closes_at(route: Route, at: datetime) -> datetime | None:
     """Return until when an SMS that is asked for at `at` may arrive: the hours end, or the link does.
 
-    None: it may not, or the answer could come after that.
+    None: it may not, or it could come after that.
     """
-    closes = ends_at(route.policy, at)
+    able = route.account.provider.capabilities
+    closes = ends_at(route.policy, at, able)
     until = route.validity["link_until"]
     if closes is None or not isinstance(until, datetime):
         return closes
-    return min(closes, until) if at + answer_time() < until else None
+    return min(closes, until) if at + abilities.lead_time(able) < until else None
 
 
-def ends_at(policy: Policy, at: datetime) -> datetime | None:
-    """Return when the hours end in which a request starts at `at`; None where its answer could come after that."""
+def ends_at(policy: Policy, at: datetime, able: base.Capabilities) -> datetime | None:
+    """Return when the hours end in which a request starts at `at`; None where the SMS could come after that."""
     ends = policy.ends_at(at)
-    return ends if ends is not None and at + answer_time() < ends else None
+    return ends if ends is not None and at + abilities.lead_time(able) < ends else None
 
 
 def account(account_id: int) -> Account:
@@ -137,7 +132,10 @@ def route(campaign_id: int) -> Route:
 
 
 def _opened(row: SmsAccount) -> Account:
-    return Account(row.id, PROVIDERS[row.provider], for_sms(row), row.rate_per_s)
+    provider = PROVIDERS[row.provider]
+    if not abilities.carries(provider.capabilities, LIMIT):
+        raise Unusable(f"{row.provider} can't carry an SMS of ours")
+    return Account(row.id, provider, for_sms(row), abilities.rate_of(row))
 
 
 def request(route: Route, claim: Claim, closes: datetime) -> Request:
@@ -157,7 +155,7 @@ def request(route: Route, claim: Claim, closes: datetime) -> Request:
     if units(body) > LIMIT:
         raise Unsendable("too_long")
     to = rendering.open_phone(route.tenant_id, claim.recipient_id, claim.phone_sealed)
-    until = min(closes, claim.link_expires_at or closes)
+    until = abilities.valid_until(route.account.provider.capabilities, min(closes, claim.link_expires_at or closes))
     message = base.SmsMessage(to, body, claim.reference, until)
     try:
         return route.account.provider.send(route.account.opened, message)

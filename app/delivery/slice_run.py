@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app import references
+from app.accounts import abilities
 from app.config import settings
 from app.delivery import claims, daily_cap, leases, send_context
 from app.delivery.circuit_breaker import Breaker, others_wait
@@ -74,7 +75,8 @@ class SliceRun:
         self._closes_at = closes_at
         # a day's cap is the day's own: where hours go on at midnight, a turn doesn't
         day_ends = route.policy.closes_at(datetime.now(UTC)) or closes_at
-        self._starts_until = min(closes_at - send_context.answer_time(), day_ends).timestamp()
+        lead = abilities.lead_time(route.account.provider.capabilities)
+        self._starts_until = min(closes_at - lead, day_ends).timestamp()
         self._halted = halted
         self._claims_until = time.monotonic() + _TURN_S
         rate = route.account.rate_per_s

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, text
 
 from app import references
 from app.config import settings
-from app.providers.sms.base import Report
+from app.providers.sms.base import Capabilities, Report
 
 # the answers of gateways, of which 520 to 529 are those of a large one that stands before many services
 _GATEWAY = re.compile(r"http_(502|503|504|52\d)")
@@ -51,10 +51,11 @@ class Sight:
     flaps: bool = False
 
 
-def settle_time(code: str) -> timedelta:
-    """Return how long after its outcome `code` a message may still be taken by the carrier."""
+def settle_time(code: str, able: Capabilities) -> timedelta:
+    """Return how long after its outcome `code` a message may still be taken by a carrier with these abilities."""
     answered = code in _ANSWERED_ODDLY or (_ANSWERED.fullmatch(code) and not _GATEWAY.fullmatch(code))
-    return timedelta(seconds=settings().unknown_settle_s if answered else settings().gateway_settle_s)
+    ours_s = settings().unknown_settle_s if answered else settings().gateway_settle_s
+    return timedelta(seconds=max(float(ours_s), able.absent_after_s))
 
 
 def reference(row: Row[Any]) -> str:

@@ -15,18 +15,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import aliased
 
 from app import references
-from app.accounts import Unusable, contracts, for_sms
+from app.accounts import abilities, contracts
 from app.config import settings
 from app.db import in_text
 from app.delivery import send_log
 from app.delivery.held_selection import Chosen
 from app.extensions import db
-from app.models import Campaign, Recipient, SendLog, SmsAccount
-from app.providers.sms import PROVIDERS
+from app.models import Campaign, Recipient, SendLog
+from app.providers.sms.base import LookupBy
 from app.states import result_codes
 from app.states.reached import reached
 from app.states.vocabulary import SmsState
-from app.vault import CannotOpen
 
 # why a message is held, and what a manager reads about it
 SILENT = "silent"
@@ -218,17 +217,10 @@ def _values(campaign: Campaign, at: datetime | None = None) -> dict[str, object]
     return {
         **_of(campaign),
         "no_receipt": result_codes.NO_RECEIPT,
-        "has_lookup": account is None or _has_lookup(account),
+        "has_lookup": account is None or abilities.of(account).lookup_by is not LookupBy.NONE,
         "identity": contracts.identity(account) if account is not None else None,
         "has_witness": account is not None and account.witness_phone_sealed is not None,
         "at_once": list(_AT_ONCE),
         "settled_since": now - timedelta(seconds=settings().gateway_settle_s),
         "asked_since": now - timedelta(seconds=settings().held_after_s),
     }
-
-
-def _has_lookup(account: SmsAccount) -> bool:
-    try:
-        return PROVIDERS[account.provider].lookup(for_sms(account), "") is not None
-    except (Unusable, CannotOpen):
-        return True  # it may be usable again

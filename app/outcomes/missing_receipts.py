@@ -23,7 +23,7 @@ from app.models import Recipient
 from app.outcomes import apply_reports
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
-from app.providers.sms.base import Report, ReportState, UnclearAnswer
+from app.providers.sms.base import Report, ReportState, Sought, UnclearAnswer
 from app.states import locks, result_codes
 from app.states.reached import reached
 from app.states.transitions import Step, move
@@ -200,7 +200,7 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
 
         def read(item: _Silent, response: Response, account: send_context.Account = account) -> Report | None:
             if item.provider_id is None:
-                return account.provider.parse_lookup(response, item.reference)
+                return account.provider.parse_lookup(response, Sought(item.reference))
             report = account.provider.report(response)
             if report.provider_id != item.provider_id:
                 raise UnclearAnswer("mismatch")
@@ -218,7 +218,7 @@ def _question(item: _Silent, account: send_context.Account) -> Request | None:
     """Ask by the provider's id where it gave one, else by our reference where it can be asked so."""
     if item.provider_id is not None:
         return account.provider.detail(account.opened, item.provider_id)
-    return account.provider.lookup(account.opened, item.reference)
+    return account.provider.lookup(account.opened, Sought(item.reference))
 
 
 def _given_up(item: _Silent, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from app.outcomes import absence
 from app.outcomes.absence import Sight, Witness
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Response
-from app.providers.sms.base import Report
+from app.providers.sms.base import Capabilities, Report, Sought
 
 # nothing is sent again by itself for longer: by then a manager has decided, or the message says what is over
 _BY_ITSELF = timedelta(hours=24)
@@ -74,10 +74,10 @@ def references_of(row: Row[Any]) -> dict[int, str]:
     return {**named, row.attempt: absence.reference(row)}
 
 
-def spans_of(row: Row[Any], settled_at: datetime) -> tuple[tuple[datetime, datetime], ...]:
+def spans_of(row: Row[Any], settled_at: datetime, able: Capabilities) -> tuple[tuple[datetime, datetime], ...]:
     """Return when the carrier may have accepted an attempt and each of the `earlier` ones, by our clock."""
     earlier = zip(row.earlier_started, row.earlier_answered, row.earlier_codes, strict=True)
-    settled = [(started, answered + absence.settle_time(code)) for started, answered, code in earlier]
+    settled = [(started, answered + absence.settle_time(code, able)) for started, answered, code in earlier]
     return (*settled, (row.started_at, settled_at))
 
 
@@ -141,10 +141,10 @@ class Round:
     def ask(self, wanted: Mapping[K, str]) -> dict[K, Report | None]:
         """Ask for references; what got no clear answer is missing."""
         provider, opened = self._account.provider, self._account.opened
-        requests = {key: provider.lookup(opened, reference) for key, reference in wanted.items()}
+        requests = {key: provider.lookup(opened, Sought(reference)) for key, reference in wanted.items()}
 
         def read(key: K, response: Response) -> Report | None:
-            return provider.parse_lookup(response, wanted[key])
+            return provider.parse_lookup(response, Sought(wanted[key]))
 
         if self.wait_s:
             return {}

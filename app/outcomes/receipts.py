@@ -21,7 +21,7 @@ from app.outcomes import apply_reports, provider_queries, receipt_queue
 from app.outcomes.receipt_queue import Waiting
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
-from app.providers.sms.base import Report, ReportState, UnclearAnswer
+from app.providers.sms.base import Pushed, ReceiptTrust, Report, ReportState, UnclearAnswer
 from app.states.vocabulary import SmsState
 from app.tenancy import lookup
 from app.vault import CannotOpen, Place
@@ -126,7 +126,7 @@ def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: flo
 def _message_id(provider: str, body: bytes) -> str | None:
     """Return the id of the one message that a body names; None where it names several, or can't be read."""
     try:
-        named = {report.provider_id for report in PROVIDERS[provider].receipt(body, {})}
+        named = {report.provider_id for report in PROVIDERS[provider].receipt(Pushed(body))}
     except UnclearAnswer:
         return None
     return named.pop() if len(named) == 1 else None
@@ -148,12 +148,12 @@ def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting
     pushed: dict[Waiting, Sequence[Report]] = {}
     for item in batch:
         try:
-            pushed[item] = account.provider.receipt(vault.open(item.body_sealed, _place(tenant_id, item.id)), {})
+            pushed[item] = account.provider.receipt(Pushed(vault.open(item.body_sealed, _place(tenant_id, item.id))))
         except UnclearAnswer as unclear:
             verdict.outcomes[item] = f"unreadable: {unclear}"
         except CannotOpen as fault:
             verdict.outcomes[item] = f"cannot be opened: {fault}"
-    if account.provider.receipts_are_signed:
+    if account.provider.capabilities.receipts is ReceiptTrust.SIGNED:
         verdict.believed = pushed
     else:
         _settle_known(account.id, pushed, verdict)

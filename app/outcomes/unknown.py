@@ -27,6 +27,7 @@ from app.models import Recipient, SendLog
 from app.outcomes import absence, apply_reports, question_round, witness
 from app.outcomes.listing_check import Listing
 from app.outcomes.question_round import Looked, Open
+from app.providers.sms import PROVIDERS
 from app.states import locks, reached, result_codes
 from app.states.transitions import Step, move, move_campaign, note
 from app.states.vocabulary import SMS, CampaignState, SmsState
@@ -193,6 +194,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
                 l.sms_contract_id, k.identity, l.asked_at, l.absent_at, {absence.REFERENCE},
                 r.sms_code = :listed OR {_SENT_AGAIN} OR {_ARRIVED_BEFORE} AS for_a_person,
                 l.started_at, r.phone_index,
+                (SELECT a.provider FROM sms_account a WHERE a.id = l.sms_account_id) AS provider,
                 ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
                 ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references,
                 ARRAY(SELECT e.started_at {_EARLIER}) AS earlier_started,
@@ -218,7 +220,8 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
     )
     found: dict[int, list[Open]] = defaultdict(list)
     for row in rows:
-        settled_at = row.since + absence.settle_time(row.code)
+        able = PROVIDERS[row.provider].capabilities
+        settled_at = row.since + absence.settle_time(row.code, able)
         found[row.sms_account_id].append(
             Open(
                 recipient_id=row.id,
@@ -231,7 +234,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
                 asked_at=row.asked_at,
                 absent_at=row.absent_at,
                 for_a_person=row.for_a_person,
-                spans=question_round.spans_of(row, settled_at),
+                spans=question_round.spans_of(row, settled_at, able),
                 phone_index=row.phone_index,
             )
         )

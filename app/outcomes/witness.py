@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, and_, not_, select, text
 
 from app import references, tenancy
-from app.accounts import Unusable, witness_phone_of
+from app.accounts import Unusable, abilities, witness_phone_of
 from app.config import settings
 from app.delivery import daily_cap, rate_limit, send_context
 from app.delivery.circuit_breaker import rests
@@ -59,13 +59,14 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
     except (Unusable, CannotOpen) as fault:
         _log.error("witness not sent", sms_account_id=account_id, reason=str(fault))
         return
-    closes = send_context.ends_at(way.policy, now)
+    able = way.account.provider.capabilities
+    closes = send_context.ends_at(way.policy, now, able)
     if phone is None or way.account.id != account_id or closes is None:
         return
     reference = references.witness()
     row_id = _write_down(way, campaign_id, reference)
     if row_id is not None:
-        _send(way, row_id, SmsMessage(phone, words(way.company), reference, closes))
+        _send(way, row_id, SmsMessage(phone, words(way.company), reference, abilities.valid_until(able, closes)))
 
 
 def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:

@@ -117,8 +117,8 @@ def test_a_carrier_whose_clock_is_ahead_refuses_nobody_for_good() -> None:
 
 def test_hours_of_a_few_seconds_never_open() -> None:
     policy = Policy(ALWAYS, japan(f"{MONDAY}12:00:01"))
-    assert send_context.ends_at(policy, japan(f"{MONDAY}11:59:00")) is not None
-    assert send_context.ends_at(policy, japan(f"{MONDAY}12:00:00")) is None
+    assert send_context.ends_at(policy, japan(f"{MONDAY}11:59:00"), karaden.capabilities) is not None
+    assert send_context.ends_at(policy, japan(f"{MONDAY}12:00:00"), karaden.capabilities) is None
 
 
 def test_midnight_ends_nothing_where_the_next_day_follows() -> None:

@@ -11,6 +11,7 @@ from app.extensions import db
 from app.models import SmsAccount
 from app.outcomes import absence
 from app.outcomes.absence import ASKED, Sight, Witness, sight
+from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Report, ReportState
 from jobs import outcomes
 from sandbox.harness import Sandbox
@@ -140,7 +141,7 @@ def test_a_gateways_message_that_is_taken_late_is_not_sent_twice(
 )
 def test_the_settle_time_is_that_of_the_outcomes_kind(tuned: Tuned, code: str, *, gateway: bool) -> None:
     tuned(unknown_settle_s=40, gateway_settle_s=300)
-    assert absence.settle_time(code) == timedelta(seconds=300 if gateway else 40)
+    assert absence.settle_time(code, PROVIDERS["karaden"].capabilities) == timedelta(seconds=300 if gateway else 40)
 
 
 def test_one_look_up_is_not_enough(lost: Job) -> None:

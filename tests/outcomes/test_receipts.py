@@ -17,6 +17,7 @@ from app import queues, tenancy
 from app.delivery import send_context
 from app.outcomes import provider_queries, receipt_queue, receipts
 from app.providers.sms import PROVIDERS
+from app.providers.sms.base import ReceiptTrust
 from jobs import due, outcomes
 from sandbox.harness import Sandbox
 from tests import factories
@@ -280,7 +281,7 @@ def test_a_receipt_for_another_companys_person_changes_nothing(
     foreign = message(other.references()[0])
     own_but_other_account = message(job.references()[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
+        sign_receipts(patch)
         assert post(app, job, json.dumps(foreign).encode()) == 200
         assert post(app, job, json.dumps(own_but_other_account).encode(), account_id=second) == 200
         apply(job)
@@ -299,10 +300,16 @@ def test_a_time_in_the_future_is_not_believed(launched: Launched, app: Flask) ->
     job.send()
     body = message(job.references()[0]) | {"received_at": "2999-01-01T00:00:00+09:00"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
+        sign_receipts(patch)
         post(app, job, json.dumps(body).encode())
         apply(job)
     assert job.person(job.people[0].id)["delivered_at"] <= datetime.now(UTC)
+
+
+def sign_receipts(patch: pytest.MonkeyPatch) -> None:
+    """Have the service's receipts believed, as those of one that signs them."""
+    able = replace(PROVIDERS["karaden"].capabilities, receipts=ReceiptTrust.SIGNED)
+    patch.setattr(type(PROVIDERS["karaden"]), "capabilities", able)
 
 
 def message(reference: str) -> dict[str, Any]:
@@ -536,7 +543,7 @@ def test_a_time_that_cannot_be_is_not_the_time_of_delivery(
     started_at = job.rows("SELECT started_at FROM send_log WHERE campaign_id = %s")[0]["started_at"]
     received_at = (started_at - timedelta(minutes=1)).isoformat() if told == "before" else f"{told}T00:00:00+09:00"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(PROVIDERS["karaden"]), "receipts_are_signed", True)
+        sign_receipts(patch)
         keep(job, sandbox.messages()[0]["id"], received_at=received_at)
         apply(job)
     delivered_at = job.person(job.people[0].id)["delivered_at"]

@@ -5,6 +5,7 @@ for all of them. Whatever an adapter can't be sure of is `UNKNOWN`: it is asked 
 again blind.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,16 +23,90 @@ class SmsAccess:
     settings: Mapping[str, str]
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 20.0
+    receipt_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SmsMessage:
-    """One SMS. `to` is E.164, `reference` is ours and unique for the attempt, `valid_until` is aware."""
+    """One SMS. `to` is E.164, `reference` is ours and unique for the attempt, `valid_until` is aware.
+
+    `sender` is the approved number or name that it goes out under, where the service takes one.
+    """
 
     to: str = field(repr=False)
     body: str = field(repr=False)
     reference: str
     valid_until: datetime | None = None
+    sender: str | None = None
+
+
+class LookupBy(StrEnum):
+    """By which of its marks a service finds a message that it may or may not have."""
+
+    REFERENCE = "reference"  # ours: a tag, a name, or an id that we chose
+    TEXT = "text"  # its number, day and text: each of our texts holds a link of its own
+    NONE = "none"
+
+
+class ReceiptTrust(StrEnum):
+    """How far a pushed receipt may be believed."""
+
+    SIGNED = "signed"  # verified at the door and believed
+    UNSIGNED = "unsigned"  # it only says "ask for the detail"
+    NONE = "none"  # the service pushes nothing: it is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The shortest and longest time, seconds from now, that a service takes as a message's end; inf where unbounded."""
+
+    least_s: float = 0.0
+    most_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The abilities of a service, as its specification says. Engine and screens read these, never a service's name.
+
+    `longest_reference` and `longest_text` count characters. A message without an outcome may still get in for
+    `absent_after_s`, where that is longer than the installation's own settle time. `validity` is None where a message
+    can be given no end; the carriers then go on trying for `retries_for_s`. `most_requests_s` is the most requests a
+    second. None, where the specification names no limit. Messages through `test_hosts` reach nobody.
+    """
+
+    lookup_by: LookupBy
+    receipts: ReceiptTrust
+    refuses_duplicates: bool
+    tells_carrier: bool
+    tells_units: bool
+    validity: Validity | None
+    retries_for_s: float = 0.0
+    absent_after_s: float = 0.0
+    longest_reference: int | None = None
+    longest_text: int | None = None
+    most_requests_s: int | None = None
+    probes_numbers: bool = False
+    takes_sender: bool = False
+    test_hosts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The attempt that a look-up asks for. `to` (E.164), `body`, `sent_at` (aware): only where it goes by TEXT."""
+
+    reference: str
+    sent_at: datetime | None = None
+    to: str = field(default="", repr=False)
+    body: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A receipt as it came to the door. `query` is the raw query string of the address; header names in lower case."""
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
 
 
 class OutcomeKind(StrEnum):
@@ -129,6 +204,11 @@ class SmsProvider(Protocol):
     label: str
     fields: Sequence[AccountField]
     passing: frozenset[str]
+    capabilities: Capabilities
+
+    @property
+    def api_base(self) -> str | None:
+        """The address of the service's API unless the installation's setting names another; None: it must."""
 
     def send(self, account: SmsAccess, message: SmsMessage) -> Request:
         """Return the request that sends `message` once."""
@@ -136,10 +216,10 @@ class SmsProvider(Protocol):
     def outcome(self, answer: Answer) -> Outcome:
         """Read the answer to `send`. Never raises."""
 
-    def lookup(self, account: SmsAccess, reference: str) -> Request | None:
-        """Return the request that asks for messages by our reference, or None where the provider has no look-up."""
+    def lookup(self, account: SmsAccess, sought: Sought) -> Request | None:
+        """Return the request that asks for an attempt's messages, or None where the provider has no look-up."""
 
-    def parse_lookup(self, response: Response, reference: str) -> Report | None:
+    def parse_lookup(self, response: Response, sought: Sought) -> Report | None:
         """Read the answer to `lookup`: a report, or None for a whole list that obeyed its filter and has no message.
 
         None alone proves no absence: the list may lag behind (`app.outcomes.absence`). Raises UnclearAnswer for
@@ -158,7 +238,8 @@ class SmsProvider(Protocol):
     def report(self, response: Response) -> Report:
         """Read the answer to `detail`. Raises UnclearAnswer."""
 
-    def receipt(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
-        """Read a pushed receipt's body. Raises UnclearAnswer. `receipts_are_signed` says whether it may be believed."""
+    def receipt(self, pushed: Pushed) -> Sequence[Report]:
+        """Read a pushed receipt. Raises UnclearAnswer. `capabilities.receipts` says whether it may be believed."""
 
-    receipts_are_signed: bool
+    def is_authentic(self, account: SmsAccess, pushed: Pushed) -> bool:
+        """Return whether a receipt's signature is right for `account.receipt_url`; False without signatures."""

@@ -17,15 +17,21 @@ from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
 from app.providers.sms.base import (
+    Capabilities,
     ListedMessage,
+    LookupBy,
     Outcome,
     OutcomeKind,
     Page,
+    Pushed,
+    ReceiptTrust,
     Report,
     ReportState,
     SmsAccess,
     SmsMessage,
+    Sought,
     UnclearAnswer,
+    Validity,
     first_of,
     names,
 )
@@ -61,7 +67,16 @@ class _Karaden:
         AccountField("service_id", "サービスID", contract=True, help="送信に使うサービス設定の番号です（半角数字）。"),
         AccountField("token", "アクセストークン", secret=True, help="管理画面で発行したAPIのトークンです。"),
     )
-    receipts_are_signed = False
+    api_base = "https://prg.karaden.jp/api"
+    capabilities = Capabilities(
+        lookup_by=LookupBy.REFERENCE,
+        receipts=ReceiptTrust.UNSIGNED,
+        refuses_duplicates=False,
+        tells_carrier=True,
+        tells_units=True,
+        validity=Validity(),
+        longest_text=660,
+    )
     # switched off or out of range; "error" says nothing of a cause that passes (the specification names no more)
     passing = frozenset({"unconnected"})
 
@@ -90,19 +105,21 @@ class _Karaden:
             return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=retry_after_s(answer.headers))
         return _refused(answer)
 
-    def lookup(self, account: SmsAccess, reference: str) -> Request:
-        """Return the request that asks for messages by our reference."""
-        query = urlencode({"service_id": account.settings.get("service_id", ""), "tag": reference, "per_page": 100})
+    def lookup(self, account: SmsAccess, sought: Sought) -> Request:
+        """Return the request that asks for an attempt's messages, by our reference."""
+        query = urlencode(
+            {"service_id": account.settings.get("service_id", ""), "tag": sought.reference, "per_page": 100}
+        )
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
-    def parse_lookup(self, response: Response, reference: str) -> Report | None:
+    def parse_lookup(self, response: Response, sought: Sought) -> Report | None:
         """Read the answer to `lookup`. Code `duplicate` says that the provider has the reference more than once."""
         content = _content(response)
         data, has_more = content.get("data"), content.get("has_more")
         if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
             raise UnclearAnswer("unreadable")
         reports = [_report(message) for message in data]
-        ours = [report for report in reports if names(report.references, reference)]
+        ours = [report for report in reports if names(report.references, sought.reference)]
         if not ours:
             # Another's message in it shows that the filter was not obeyed: ours may stand on a page that isn't shown.
             if has_more or reports:
@@ -143,10 +160,14 @@ class _Karaden:
         """Read the answer to `detail`. Raises UnclearAnswer."""
         return _report(_content(response))
 
-    def receipt(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
+    def receipt(self, pushed: Pushed) -> Sequence[Report]:
         """Read a pushed receipt: one message in the vocabulary of `detail`. Raises UnclearAnswer."""
-        del headers  # none of them tells anything
-        return (_report(_json(body)),)
+        return (_report(_json(pushed.body)),)
+
+    def is_authentic(self, account: SmsAccess, pushed: Pushed) -> bool:
+        """Return False: nothing in a receipt proves its origin."""
+        del account, pushed
+        return False
 
 
 karaden = _Karaden()

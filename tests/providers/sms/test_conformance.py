@@ -9,7 +9,16 @@ import pytest
 
 from app.providers.http import Failure, Reach, Response
 from app.providers.sms import PROVIDERS
-from app.providers.sms.base import Outcome, OutcomeKind, ReportState, SmsMessage, SmsProvider, UnclearAnswer
+from app.providers.sms.base import (
+    Outcome,
+    OutcomeKind,
+    Pushed,
+    ReportState,
+    SmsMessage,
+    SmsProvider,
+    Sought,
+    UnclearAnswer,
+)
 from tests.providers.sms.samples import SAMPLES, Sample, answer
 
 NUMBER, DIGITS, BODY = "+819012345678", "9012345678", "お届け物です https://todoke.example/a"
@@ -105,23 +114,25 @@ def test_nonsense_proves_nothing(provider: SmsProvider, status: int, body: bytes
 def test_a_look_up_names_the_reference_and_believes_no_list_that_ignored_it(
     provider: SmsProvider, sample: Sample
 ) -> None:
-    request = provider.lookup(sample.account, OURS)
+    request = provider.lookup(sample.account, Sought(OURS))
     if request is None:
         pytest.skip("the service has no look-up by reference")
     assert request.method == "GET"
     assert OURS in request.url
-    found = provider.parse_lookup(sample.listing([shown(sample)]), OURS)
+    found = provider.parse_lookup(sample.listing([shown(sample)]), Sought(OURS))
     assert found is not None
     assert (list(found.references), found.state) == ([OURS], ReportState.PROCESSING)
-    assert provider.parse_lookup(sample.listing([]), OURS) is None
+    assert provider.parse_lookup(sample.listing([]), Sought(OURS)) is None
     with pytest.raises(UnclearAnswer):
-        provider.parse_lookup(sample.listing([shown(sample, ANOTHERS)]), OURS)
+        provider.parse_lookup(sample.listing([shown(sample, ANOTHERS)]), Sought(OURS))
 
 
 def test_a_message_under_one_reference_twice_is_told_as_twice(provider: SmsProvider, sample: Sample) -> None:
-    if provider.lookup(sample.account, OURS) is None:
+    if provider.lookup(sample.account, Sought(OURS)) is None:
         pytest.skip("the service has no look-up by reference")
-    found = provider.parse_lookup(sample.listing([shown(sample), shown(sample, at=AT + timedelta(minutes=1))]), OURS)
+    found = provider.parse_lookup(
+        sample.listing([shown(sample), shown(sample, at=AT + timedelta(minutes=1))]), Sought(OURS)
+    )
     assert found is not None
     assert (found.code, found.copies, found.accepted_at) == ("duplicate", 2, AT)
 
@@ -147,7 +158,7 @@ def test_a_message_is_asked_about_by_its_id(provider: SmsProvider, sample: Sampl
 
 def test_a_receipt_tells_of_ours_and_shows_nobody(provider: SmsProvider, sample: Sample) -> None:
     body = json.dumps(shown(sample, arrived=True)).encode()
-    (report,) = provider.receipt(body, sample.receipt_headers)
+    (report,) = provider.receipt(Pushed(body, sample.receipt_headers))
     assert (list(report.references), report.state) == ([OURS], ReportState.DELIVERED)
     assert not any(secret in repr(report) for secret in (DIGITS, "秘密の本文"))
 
@@ -155,10 +166,10 @@ def test_a_receipt_tells_of_ours_and_shows_nobody(provider: SmsProvider, sample:
 @pytest.mark.parametrize("body", NONSENSE)
 def test_nonsense_is_no_report(provider: SmsProvider, sample: Sample, body: bytes) -> None:
     for read in (
-        lambda: provider.parse_lookup(Response(200, {}, body), OURS),
+        lambda: provider.parse_lookup(Response(200, {}, body), Sought(OURS)),
         lambda: provider.report(Response(200, {}, body)),
         lambda: provider.parse_list(Response(200, {}, body), AT, AT),
-        lambda: provider.receipt(body, sample.receipt_headers),
+        lambda: provider.receipt(Pushed(body, sample.receipt_headers)),
     ):
         with pytest.raises(UnclearAnswer) as caught:
             read()

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from app.providers.http import Failure, Reach, Response
 from app.providers.sms import PROVIDERS
-from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccess, SmsMessage, UnclearAnswer
+from app.providers.sms.base import (
+    Outcome,
+    OutcomeKind,
+    Pushed,
+    Report,
+    ReportState,
+    SmsAccess,
+    SmsMessage,
+    Sought,
+    UnclearAnswer,
+)
 from app.providers.sms.karaden import karaden
 
 ACCOUNT = SmsAccess(
@@ -109,7 +119,7 @@ def test_a_number_that_would_ring_a_stranger_is_refused_and_not_told(to: str) ->
 def test_settings_and_ids_cannot_leave_their_place_in_the_url() -> None:
     account = SmsAccess("https://x/api", {"tenant_id": "../a?b#c", "service_id": "1&to=2"}, {})
     assert urlsplit(karaden.detail(account, "../../other").url).path == "/api/..%2Fa%3Fb%23c/messages/..%2F..%2Fother"
-    assert parse_qs(urlsplit(karaden.lookup(account, "a&b=c").url).query) == {
+    assert parse_qs(urlsplit(karaden.lookup(account, Sought("a&b=c")).url).query) == {
         "service_id": ["1&to=2"],
         "tag": ["a&b=c"],
         "per_page": ["100"],
@@ -246,8 +256,8 @@ def test_reports_are_reports_or_unclear(status: int, body: bytes) -> None:
     response = Response(status, {}, body)
     for read in (
         lambda: karaden.report(response),
-        lambda: karaden.parse_lookup(response, "ref-1"),
-        lambda: karaden.receipt(body, {}),
+        lambda: karaden.parse_lookup(response, Sought("ref-1")),
+        lambda: karaden.receipt(Pushed(body)),
     ):
         with suppress(UnclearAnswer):
             read()
@@ -303,7 +313,7 @@ def test_a_report_tells_all_there_is() -> None:
         units=1,
     )
     assert karaden.report(answer(200, message)) == expected
-    assert karaden.receipt(json.dumps(message).encode(), {}) == (expected,)
+    assert karaden.receipt(Pushed(json.dumps(message).encode())) == (expected,)
 
 
 def test_a_time_without_zone_and_a_strange_figure_are_not_believed() -> None:
@@ -329,23 +339,23 @@ def test_a_detail_that_is_none_is_unclear(response: Response, code: str) -> None
 
 
 def test_a_reference_is_found_or_provably_absent() -> None:
-    found = karaden.parse_lookup(listed(shown()), "ref-1")
+    found = karaden.parse_lookup(listed(shown()), Sought("ref-1"))
     assert found is not None
     assert (found.provider_id, found.code) == (ID, "waiting")
-    assert karaden.parse_lookup(listed(), "ref-1") is None
+    assert karaden.parse_lookup(listed(), Sought("ref-1")) is None
 
 
 def test_a_reference_is_found_however_the_carrier_writes_it() -> None:
-    assert karaden.parse_lookup(listed(shown(tags=["REF-1"])), "ref-1") is not None
+    assert karaden.parse_lookup(listed(shown(tags=["REF-1"])), Sought("ref-1")) is not None
     among_others = listed(shown(tags=["ref-2"]), shown(), shown(tags=["ref-3"]), has_more=True)
-    found = karaden.parse_lookup(among_others, "ref-1")
+    found = karaden.parse_lookup(among_others, Sought("ref-1"))
     assert found is not None
     assert found.code == "waiting"
 
 
 def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
     second = shown(id="later", created_at="2026-11-23T10:00:01+09:00")
-    assert karaden.parse_lookup(listed(second, shown()), "ref-1") == Report(
+    assert karaden.parse_lookup(listed(second, shown()), Sought("ref-1")) == Report(
         copies=2,
         provider_id=ID,
         state=ReportState.PROCESSING,
@@ -379,7 +389,7 @@ def test_a_reference_found_twice_says_so_and_tells_of_the_first() -> None:
 )
 def test_a_look_up_that_proves_nothing_is_unclear(response: Response) -> None:
     with pytest.raises(UnclearAnswer):
-        karaden.parse_lookup(response, "ref-1")
+        karaden.parse_lookup(response, Sought("ref-1"))
 
 
 @pytest.mark.parametrize(

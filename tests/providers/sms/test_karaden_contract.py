@@ -19,7 +19,7 @@ from karaden.request_options import RequestOptions
 
 from app.providers.curl import Engine, perform
 from app.providers.http import Request, Response
-from app.providers.sms.base import OutcomeKind, ReportState, SmsAccess, SmsMessage
+from app.providers.sms.base import OutcomeKind, Pushed, ReportState, SmsAccess, SmsMessage, Sought
 from app.providers.sms.karaden import VERSION, karaden
 from tests.providers.rawserver import Peer, RawServer
 
@@ -58,7 +58,7 @@ def test_the_form_is_the_documents_form(spec: dict[str, Any]) -> None:
 
 
 def test_every_query_of_the_look_up_is_in_the_document(spec: dict[str, Any]) -> None:
-    query = parse_qs(urlsplit(karaden.lookup(account(), "ref-1").url).query)
+    query = parse_qs(urlsplit(karaden.lookup(account(), Sought("ref-1")).url).query)
     parameters = spec["paths"]["/{tenant_id}/messages"]["get"]["parameters"]
     named = [spec["components"]["parameters"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p for p in parameters]
     assert query.keys() <= {parameter["name"] for parameter in named if parameter["in"] == "query"}
@@ -92,13 +92,13 @@ def test_every_answer_to_a_send_in_the_document_has_its_outcome(spec: dict[str, 
 
 def test_the_documents_list_and_receipt_are_read(spec: dict[str, Any]) -> None:
     (listed,) = examples(spec, "get", "200")
-    found = karaden.parse_lookup(answer("200", listed), "string")
+    found = karaden.parse_lookup(answer("200", listed), Sought("string"))
     assert found is not None
     assert found.carrier == "docomo"
     assert found.accepted_at == datetime(2020, 1, 31, 14, 59, 59, tzinfo=UTC)
     example = spec["components"]["schemas"]["SentMessage"]["x-examples"]["example-1"]
     valid(spec, "SentMessage", example)
-    (report,) = karaden.receipt(json.dumps(example).encode(), {})
+    (report,) = karaden.receipt(Pushed(json.dumps(example).encode()))
     assert (report.provider_id, report.references) == (example["id"], ("string",))
 
 
@@ -175,7 +175,7 @@ def test_a_send_is_what_the_sdk_sends(recorder: RawServer) -> None:
 
 def test_a_look_up_is_what_the_sdk_sends(recorder: RawServer) -> None:
     sdk_sends(recorder, Message.list, MessageListParams(service_id=12, tag="ref-1", per_page=100))
-    we_send(recorder, karaden.lookup(base(recorder), "ref-1"))
+    we_send(recorder, karaden.lookup(base(recorder), Sought("ref-1")))
     (sdk_line, *sdk), (our_line, *ours) = map(parts, recorder.requests)
     assert ours == sdk
     sdk_path, our_path = (urlsplit(line.split(" ")[1]) for line in (sdk_line, our_line))

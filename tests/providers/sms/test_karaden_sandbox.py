@@ -9,7 +9,7 @@ import pytest
 
 from app.providers.curl import Engine, perform
 from app.providers.http import Answer, Response
-from app.providers.sms.base import Outcome, OutcomeKind, Report, ReportState, SmsAccess, SmsMessage
+from app.providers.sms.base import Outcome, OutcomeKind, Pushed, Report, ReportState, SmsAccess, SmsMessage, Sought
 from app.providers.sms.karaden import karaden
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
@@ -42,9 +42,9 @@ def send(account: SmsAccess, reference: str, to: str = "+819012345678") -> Outco
 
 
 def look_up(account: SmsAccess, reference: str) -> Report | None:
-    response = perform(karaden.lookup(account, reference))
+    response = perform(karaden.lookup(account, Sought(reference)))
     assert isinstance(response, Response)
-    return karaden.parse_lookup(response, reference)
+    return karaden.parse_lookup(response, Sought(reference))
 
 
 def wait_for_end(account: SmsAccess, provider_id: str) -> Report:
@@ -131,7 +131,7 @@ def test_a_receipt_tells_what_the_detail_tells(sandbox: Sandbox, account: SmsAcc
         outcome = send(account, "ref-1")
         assert outcome.provider_id is not None
         until(lambda: receiver.requests)
-        (report,) = karaden.receipt(receiver.requests[0].partition(b"\r\n\r\n")[2], {})
+        (report,) = karaden.receipt(Pushed(receiver.requests[0].partition(b"\r\n\r\n")[2]))
     assert report == wait_for_end(account, outcome.provider_id)
     assert report.references == ("ref-1",)
 

@@ -1,0 +1,50 @@
+"""The abilities of an account's service, as the engine and the checks before sending use them.
+
+In: an account, or its adapter's `Capabilities`. Out: how fast, how late and with which end an SMS may be asked for.
+Can't happen here: a service's name, or a network call.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from app import references
+from app.config import settings
+from app.models import SmsAccount
+from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Capabilities
+
+
+def of(row: SmsAccount) -> Capabilities:
+    """Return the abilities of an account's service."""
+    return PROVIDERS[row.provider].capabilities
+
+
+def rate_of(row: SmsAccount) -> int | None:
+    """Return the most messages that may leave in any second: the account's rate, or its service's if less; or None."""
+    limits = [one for one in (row.rate_per_s, of(row).most_requests_s) if one is not None]
+    return min(limits, default=None)
+
+
+def lead_time(able: Capabilities) -> timedelta:
+    """Return how long before an end a request must start: later, its answer or the SMS itself may come after that.
+
+    A service that takes an end for each message must be given one that it takes; where none can be given, the carriers
+    may go on trying to the end of their own time.
+    """
+    least_s = able.retries_for_s if able.validity is None else able.validity.least_s
+    return timedelta(seconds=max(float(settings().send_timeout_s), least_s))
+
+
+def valid_until(able: Capabilities, ends: datetime) -> datetime | None:
+    """Return the end that a message is given: `ends`, or the latest that its service takes; or None."""
+    if able.validity is None:
+        return None
+    if math.isinf(able.validity.most_s):
+        return ends
+    return min(ends, datetime.now(UTC) + timedelta(seconds=able.validity.most_s))
+
+
+def carries(able: Capabilities, text_units: int) -> bool:
+    """Return whether a service carries our references whole, and a text of so many UTF-16 units."""
+    reference, text = able.longest_reference, able.longest_text
+    return (reference is None or reference >= references.LONGEST) and (text is None or text >= text_units)
