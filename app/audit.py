@@ -57,7 +57,7 @@ def record_all(
     ).scalar()
     before, at, rows = bytes(last or b""), datetime.now(UTC), []
     for target, detail in entries:
-        before = _hash(before, owner, at, actor, act, target, detail)
+        before = _hash(before, [owner, _written(at), actor, act, target, detail])
         rows.append(
             {
                 "owner": owner,
@@ -89,15 +89,17 @@ def verify(executor: Executor, tenant_id: int | None) -> int | None:
         {"owner": tenant_id},
     )
     for row in rows:
-        expected = _hash(before, tenant_id, row.at, row.actor, row.act, row.target, row.detail)
+        expected = _hash(before, [tenant_id, _written(row.at), row.actor, row.act, row.target, row.detail])
         if not hmac.compare_digest(expected, bytes(row.hash)):
             return int(row.id)
         before = bytes(row.hash)
     return None
 
 
-def _hash(
-    before: bytes, owner: int | None, at: datetime, actor: str, act: str, target: str, detail: Mapping[str, Any] | None
-) -> bytes:
-    fields = [owner, at.astimezone(UTC).isoformat(), actor, act, target, detail]
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def _hash(before: bytes, fields: Sequence[object]) -> bytes:
+    """Chain an entry's owner, time, actor, act, target and detail, in this order, to the hash before it."""
     return sha256(before + json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).digest()

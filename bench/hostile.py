@@ -110,7 +110,7 @@ def main(megabytes: int = MEGABYTES, *names: str) -> int:
             runs = []
             for name in names or HARMS:
                 write(path, name, megabytes * 1_000_000)
-                runs.append(_one(stack, browser, campaign_id, name, path, links))
+                runs.append(_one(stack, browser, campaign_id, path, name=name, links=links))
         except DevError as fault:
             print(fault, file=sys.stderr)
             return 1
@@ -137,7 +137,9 @@ def _clerk_of_another(stack: Stack) -> dict[str, str]:
     return next(one for one in stack.accounts if one["role"] == "clerk" and one["tenant_code"] == codes[1])
 
 
-def _one(stack: Stack, browser: Browser, campaign_id: int, name: str, path: Path, links: list[str]) -> tuple[Run, str]:
+def _one(
+    stack: Stack, browser: Browser, campaign_id: int, path: Path, *, name: str, links: list[str]
+) -> tuple[Run, str]:
     with visiting(stack.web_url, links, _REST_S) as seen, watching() as children:
         began = time.monotonic()
         message = _upload(browser, campaign_id, path)

@@ -40,7 +40,7 @@ def main(phones: int = PHONES, sms: int = SMS, rows: int = ROWS, seconds: int = 
             for program in ("web", *QUEUES, "scheduler"):
                 stack.restart(program)
             stack.wait_for("web")
-            run = _measure(stack, sandbox, phones, sms, rows, seconds)
+            run = _measure(stack, sandbox, phones=phones, sms=sms, rows=rows, seconds=seconds)
         finally:
             stack.stop()
             remove(stack.folder)
@@ -55,7 +55,7 @@ def holds(run: Run) -> bool:
     return not run["errors"] and p99_ms <= _P99_MS
 
 
-def _measure(stack: Stack, sandbox: Sandbox, phones: int, sms: int, rows: int, seconds: int) -> Run:
+def _measure(stack: Stack, sandbox: Sandbox, *, phones: int, sms: int, rows: int, seconds: int) -> Run:
     with database(stack) as connection:
         first = prepare(stack, phones + phones // 500 + 2)
         clerk(stack, "launch", first)

@@ -15,13 +15,16 @@ from jobs import worker
 NAME = "bench.per_job.send_one"
 
 
-def send_one(
-    slice_id: int, tenant_id: int, campaign_id: int, first_id: int, last_id: int, fence: int, recipient_id: int
-) -> None:
-    """Claim one person of a held slice, send, record: a commit before and one after the request."""
+def send_one(*ids: int) -> None:
+    """Claim one person of a held slice, send, record: a commit before and one after the request.
+
+    `ids` are the slice's columns, in the order of `SliceLease`, and then the recipient's id.
+    """
+    *columns, recipient_id = ids
+    slice_id, tenant_id, campaign_id, first_id, last_id, fence = columns
     lease = SliceLease(slice_id, tenant_id, campaign_id, first_id, last_id, fence, call_until=leases.clock() + 60)
-    with tenancy.tenant(tenant_id):
-        route = send_context.route(campaign_id)
+    with tenancy.tenant(lease.tenant_id):
+        route = send_context.route(lease.campaign_id)
         with leases.holding(lease) as connection:
             [claim] = claims.claim(
                 connection,

@@ -158,7 +158,9 @@ class Komoju:
         ]
         last = max(1, -(-len(found) // per_page))
         shown = found[(page - 1) * per_page : page * per_page]
-        return 200, _page(shown, page, per_page, last, len(found), begin, end), None
+        counted = {"total": len(found), "page": page, "per_page": per_page, "last_page": last}
+        span = {"start_time": _time(begin), "end_time": _time(end)}
+        return 200, {"resource": "payment_list", "data": shown, **span, **counted}, None
 
     def _find(self, account: str, order_id: str) -> Order:
         order = self._orders.get(order_id)
@@ -294,19 +296,6 @@ def _payment(order: Order) -> Json:
             for refund in order.refunds
         ],
         "refund_requests": [],
-    }
-
-
-def _page(shown: list[Json], page: int, per_page: int, last: int, total: int, begin: float, end: float) -> Json:
-    return {
-        "resource": "payment_list",
-        "data": shown,
-        "start_time": _time(begin),
-        "end_time": _time(end),
-        "total": total,
-        "page": page,
-        "per_page": per_page,
-        "last_page": last,
     }
 
 

@@ -73,7 +73,7 @@ class Gate:
             named = of_contract(full_call, request.match_info.get("tenant"))
             fault = self.switches.fault(named, request.path)
             if fault == "reset_before_body":
-                self._note(request, call, b"", None, fault)
+                self._note(request, call, b"", None, fate=fault)
                 return _reset(request)
             body = await request.read()
             if fault in _REFUSED:
@@ -94,7 +94,7 @@ class Gate:
             reply = self._spoil(reply)
         no_answer = fault in {"reset_after_body", "hang"}
         status = None if no_answer else reply.status
-        self._note(request, call, body, status, fault or "answered", reply.accepted)
+        self._note(request, call, body, status, fate=fault or "answered", accepted=reply.accepted)
         if reply.first is not None:
             await reply.first()
         if fault == "reset_after_body":
@@ -109,7 +109,7 @@ class Gate:
     async def _late(self, request: web.Request, call: str, body: bytes, fault: str, answer: Answerer) -> web.Response:
         """Answer as a gateway that gave up waiting; what stands behind it takes the request later."""
         no_answer = fault == "hang_late"
-        self._note(request, call, body, None if no_answer else 504, fault)
+        self._note(request, call, body, None if no_answer else 504, fate=fault)
         named = of_contract(f"{self.kind}.{call}", request.match_info.get("tenant"))
         wait_s = self.switches.amount("taken_late_s", named)
         self.agenda.after(wait_s, lambda: _let_in(answer, request, body))
@@ -138,7 +138,7 @@ class Gate:
 
     def _refuse(self, request: web.Request, call: str, body: bytes, status: int, fault: str) -> web.Response:
         reply = self.failure(status)
-        self._note(request, call, body, reply.status, fault)
+        self._note(request, call, body, reply.status, fate=fault)
         headers = dict(reply.headers)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["Retry-After"] = f"{self.switches.amount('retry_after_s'):g}"
@@ -152,7 +152,14 @@ class Gate:
         return failure
 
     def _note(
-        self, request: web.Request, call: str, body: bytes, status: int | None, fate: str, accepted: str | None = None
+        self,
+        request: web.Request,
+        call: str,
+        body: bytes,
+        status: int | None,
+        *,
+        fate: str,
+        accepted: str | None = None,
     ) -> None:
         target = request.path_qs
         for name in self.secrets:

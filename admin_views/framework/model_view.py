@@ -214,7 +214,7 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
         """Return the scope's rows."""
         return scoping.rows(self.model)
 
-    def get_list(
+    def get_list(  # noqa: PLR0917 - Flask-Admin's hook
         self,
         page: int | None,
         sort_column: str | None,

@@ -30,7 +30,7 @@ def wake() -> None:
             """)
         )
         parts = [Range(*row) for row in rows]
-    if sum([_wake(part) for part in parts]):
+    if sum(_wake(part) for part in parts):
         queues.enqueue("jobs.delivery.send", once=True)
 
 

@@ -66,7 +66,17 @@ def _stop(connection: Connection, tenant_id: int, campaign_id: int, now: datetim
     ).first()
     if stopped is None:
         return False
-    _note(connection, "checks_stopped", tenant_id, campaign_id, now, "system", detail)
+    note(
+        connection,
+        "campaign",
+        "checks_stopped",
+        tenant_id=tenant_id,
+        campaign_id=campaign_id,
+        recipient_id=None,
+        at=now,
+        actor="system",
+        detail=detail,
+    )
     lifecycle.hold_back(connection, campaign_id, at=now, actor="system", detail=detail)
     return True
 
@@ -84,29 +94,16 @@ def resume(tenant_id: int, campaign_id: int, *, user_id: int) -> bool:
     if resumed is None:
         db.session.rollback()
         return False
-    _note(db.session.connection(), "checks_resumed", tenant_id, campaign_id, now, actor, None)
-    audit.record(db.session, actor=actor, act="resume_checks", target=f"campaign:{campaign_id}")
-    db.session.commit()
-    return True
-
-
-def _note(
-    connection: Connection,
-    kind: str,
-    tenant_id: int,
-    campaign_id: int,
-    at: datetime,
-    actor: str,
-    detail: dict[str, int] | None,
-) -> None:
     note(
-        connection,
+        db.session.connection(),
         "campaign",
-        kind,
+        "checks_resumed",
         tenant_id=tenant_id,
         campaign_id=campaign_id,
         recipient_id=None,
-        at=at,
+        at=now,
         actor=actor,
-        detail=detail,
     )
+    audit.record(db.session, actor=actor, act="resume_checks", target=f"campaign:{campaign_id}")
+    db.session.commit()
+    return True

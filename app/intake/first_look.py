@@ -6,7 +6,7 @@ refusal that would keep the row out. The same readers and checks as in the run i
 
 import datetime as dt
 import itertools
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from app.intake.encodings import encodings_possible
 from app.intake.list_rows import Row, is_hidden
 from app.intake.mapping import ColumnMapping, Question
 from app.intake.reader import Table
-from app.intake.rules import Rules, cell_readers, make_rules
+from app.intake.rules import CellReader, Rules, cell_readers, make_rules
 from app.models import Import
 from app.problems import Refused
 from app.states.vocabulary import ImportState
@@ -130,21 +130,24 @@ def seen(
     terms: dict[str, Any] = {"payment_required": campaign.payment_required, "today": today}
     fits = not mapping.problems(header, questions, merged, payment_required=campaign.payment_required)
     rules = make_rules(header, mapping, questions, merged, **terms) if fits else None
-    found = []
-    for sheet_row, cells in rows[:_SHOWN]:
-        found.append(_seen_row((sheet_row, cells), header, mapping, questions, merged, rules, terms))
-    return found
+    look = _Look(header, mapping, questions, merged, cell_readers(header, mapping, questions, **terms), rules)
+    return [_seen_row(row, look) for row in rows[:_SHOWN]]
 
 
-def _seen_row(
-    row: Row,
-    header: Sequence[str],
-    mapping: ColumnMapping,
-    questions: Sequence[Question],
-    merged: Sequence[str],
-    rules: Rules | None,
-    terms: Mapping[str, Any],
-) -> SeenRow:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How rows are looked at: the `readers` of their cells, and the `rules` where the mapping has no problems."""
+
+    header: Sequence[str]
+    mapping: ColumnMapping
+    questions: Sequence[Question]
+    merged: Sequence[str]
+    readers: Sequence[CellReader]
+    rules: Rules | None
+
+
+def _seen_row(row: Row, look: _Look) -> SeenRow:
+    header, mapping = look.header, look.mapping
     sheet_row, cells = row
     # half a letter could not be shown; the check of the row itself refuses it
     padded = [restore(UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cell)) for cell in cells]
@@ -153,19 +156,25 @@ def _seen_row(
     refusals: dict[str | None, dict[str, None]] = {}
     remarks: dict[str | None, dict[str, None]] = {}
     columns = (mapping.phone, mapping.reference, mapping.amount, mapping.due_date, *mapping.answers)
-    words = ("電話番号", "管理番号", "請求金額", "支払期限", *(f"答え：{question.label}" for question in questions))
-    for column, word, reader in zip(columns, words, cell_readers(header, mapping, questions, **terms), strict=True):
+    words = (
+        "電話番号",
+        "管理番号",
+        "請求金額",
+        "支払期限",
+        *(f"答え：{question.label}" for question in look.questions),
+    )
+    for column, word, reader in zip(columns, words, look.readers, strict=True):
         if column is None or column not in header or not any(map(str.strip, padded)):
             continue
         values, faults = read_cells(sheet_row, padded, (reader,), header)
         uses.setdefault(column, []).extend(_use(word, value) for value in values if value not in (None, ""))
         refusals.setdefault(column, {}).update({fault.problem.message_ja: None for fault in faults})
-    for name in merged:
+    for name in look.merged:
         column = mapping.source(name)
         if column in header:
             uses.setdefault(column, []).append(Use(f"{{{name}}}", padded[header.index(column)].strip()))
-    if rules is not None:
-        outcome = check_row(row, rules)
+    if look.rules is not None:
+        outcome = check_row(row, look.rules)
         for fault in outcome.faults:
             told = refusals if fault.level == Level.ERROR else remarks
             told.setdefault(fault.column, {})[fault.problem.message_ja] = None

@@ -103,8 +103,10 @@ def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
     phones_sealed = vault.seal_column(tenant_id, "recipient", "phone_sealed", ids, [row.phone.encode() for row in rows])
     fields_sealed = vault.seal_column(tenant_id, "recipient", "fields_sealed", ids, [said.encode() for said in fields])
     secrets = links.draw_secrets(len(rows))
+    parts = zip(ids, rows, fields, phones_sealed, fields_sealed, secrets, strict=True)
     return [
-        _values(target, *parts) for parts in zip(ids, rows, fields, phones_sealed, fields_sealed, secrets, strict=True)
+        _values(target, row_id, row, written, phone_sealed=phone, fields_sealed=sealed, secret=secret)
+        for row_id, row, written, phone, sealed, secret in parts
     ]
 
 
@@ -359,6 +361,7 @@ def _values(
     row_id: int,
     row: CheckedRow,
     fields: str,
+    *,
     phone_sealed: bytes,
     fields_sealed: bytes,
     secret: bytes,

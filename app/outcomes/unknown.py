@@ -270,11 +270,11 @@ def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -
         apply_reports.apply(connection, told)
         of_own = {item for item, attempt in looked.found if attempt == item.attempt}
         still = [item for item in asked if item.recipient_id in ids and item not in of_own]
-        return _weigh(connection, part, still, looked, now, state)
+        return _weigh(connection, part, still, looked, now=now, state=state)
 
 
 def _weigh(
-    connection: Connection, part: Range, still: Sequence[Open], looked: Looked, now: datetime, state: str
+    connection: Connection, part: Range, still: Sequence[Open], looked: Looked, *, now: datetime, state: str
 ) -> int:
     """Keep what a look-up proved of those still unknown; let those wait again of whom it is the second proof."""
     if looked.flaps:

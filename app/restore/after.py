@@ -61,37 +61,10 @@ def restore(
     late: nothing is lifted until whoever looked at the services' own screens says that `nothing_left`.
     """
     known = _known(take_over)
-    start, now = _hold(since, sleep, say)
+    start, _ = times = _hold(since, sleep, say)
     done = Restored(since=start.isoformat(timespec="seconds"))
-    highest = 0
-    with tenancy.platform():
-        sms_accounts = provider_listing.accounts()
-        payment_accounts = _payment_accounts()
-    for number, account in enumerate(sms_accounts, 1):
-        say(f"SMS account {number} of {len(sms_accounts)}: {account.name}")
-        with tenancy.tenant(account.tenant_id):
-            try:
-                begins = account_holds.since(account_holds.SMS, account.id, start)
-                found = missed_messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
-                attempts, strangers = missed_messages.write_down(account, found)
-                highest = max([highest, *missed_messages.numbers(found)])
-            except Unasked as fault:
-                _hold_account(done, account_holds.SMS, account.id, account.name, fault, (start, now))
-                continue
-            account_holds.lift(account_holds.SMS, account.id, actor="system")
-        done.accounts += 1
-        done.attempts += attempts
-        done.strangers += strangers
-    for number, (tenant_id, account_id, name) in enumerate(payment_accounts, 1):
-        say(f"payment account {number} of {len(payment_accounts)}: {name}")
-        with tenancy.tenant(tenant_id):
-            try:
-                begins = account_holds.since(account_holds.PAYMENT, account_id, start)
-                done.payments += missed_payments.write_down(tenant_id, account_id, begins, now)
-            except Unasked as fault:
-                _hold_account(done, account_holds.PAYMENT, account_id, name, fault, (start, now))
-                continue
-            account_holds.lift(account_holds.PAYMENT, account_id, actor="system")
+    highest = _write_down_messages(done, times, sleep, say)
+    _write_down_payments(done, times, say)
     with tenancy.platform():
         _advance(highest)
         if not nothing_left:
@@ -99,6 +72,49 @@ def restore(
         _lift(known, take_over, done)
         done.campaigns_held_now = _held_now()
     return done
+
+
+def _write_down_messages(
+    done: Restored, times: _Times, sleep: Callable[[float], None], say: Callable[[str], None]
+) -> int:
+    """Write down the SMS that left between the two times; return the highest number of a recipient among them."""
+    start, now = times
+    highest = 0
+    with tenancy.platform():
+        accounts = provider_listing.accounts()
+    for number, account in enumerate(accounts, 1):
+        say(f"SMS account {number} of {len(accounts)}: {account.name}")
+        with tenancy.tenant(account.tenant_id):
+            try:
+                begins = account_holds.since(account_holds.SMS, account.id, start)
+                found = missed_messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
+                attempts, strangers = missed_messages.write_down(account, found)
+                highest = max([highest, *missed_messages.numbers(found)])
+            except Unasked as fault:
+                _hold_account(done, (account_holds.SMS, account.id, account.name), fault, times)
+                continue
+            account_holds.lift(account_holds.SMS, account.id, actor="system")
+        done.accounts += 1
+        done.attempts += attempts
+        done.strangers += strangers
+    return highest
+
+
+def _write_down_payments(done: Restored, times: _Times, say: Callable[[str], None]) -> None:
+    """Write down the payments that were made between the two times."""
+    start, now = times
+    with tenancy.platform():
+        accounts = _payment_accounts()
+    for number, (tenant_id, account_id, name) in enumerate(accounts, 1):
+        say(f"payment account {number} of {len(accounts)}: {name}")
+        with tenancy.tenant(tenant_id):
+            try:
+                begins = account_holds.since(account_holds.PAYMENT, account_id, start)
+                done.payments += missed_payments.write_down(tenant_id, account_id, begins, now)
+            except Unasked as fault:
+                _hold_account(done, (account_holds.PAYMENT, account_id, name), fault, times)
+                continue
+            account_holds.lift(account_holds.PAYMENT, account_id, actor="system")
 
 
 def next_steps(done: Restored) -> list[str]:
@@ -186,8 +202,9 @@ def _payment_accounts() -> list[tuple[int, int, str]]:
     return [tuple(row) for row in rows]
 
 
-def _hold_account(done: Restored, kind: str, account_id: int, name: str, fault: Unasked, times: _Times) -> None:
-    """Leave an account, and the campaigns that it matters to, to a manager."""
+def _hold_account(done: Restored, account: tuple[str, int, str], fault: Unasked, times: _Times) -> None:
+    """Leave an account (kind, id, name), and the campaigns that it matters to, to a manager."""
+    kind, account_id, name = account
     code = str(fault)
     _log.error("account not queried, campaigns held", kind=kind, account_id=account_id, reason=code)
     done.unasked.append(f"{name} ({code})")

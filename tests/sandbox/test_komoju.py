@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import urllib.error
 import urllib.request
 from typing import Any
 
