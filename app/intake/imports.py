@@ -174,7 +174,7 @@ def choose_reading(import_id: int, choice: Choice) -> None:
         table, unread = None, refused if isinstance(refused, Misread) else None
         if unread is None or (row.header and choice.sheet == row.sheet):
             raise Refused(_READS_AS_NO_LIST(why=refused.message_ja, cause=refused.problem.code)) from None
-    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
+    row = locks.locked_import(import_id)
     if row.state != ImportState.MAPPING or (table is None and unread is None):
         raise Refused(_READING_NOT_OFFERED())
     if unread is not None:
@@ -229,7 +229,7 @@ def start(
     """
     # first the campaign: whoever changes its questions holds its lock, and looks for lists that are on their way in
     campaign = locks.locked_campaign(db.session.get_one(Import, import_id).campaign_id)
-    row = db.session.get_one(Import, import_id, with_for_update={"key_share": True}, populate_existing=True)
+    row = locks.locked_import(import_id)
     _check_open(campaign)
     if row.state != ImportState.MAPPING:
         raise Refused(_STARTED())

@@ -3,11 +3,12 @@
 Whoever locks rows of more than one kind in a transaction locks them in this order, and several of a kind by their ids:
 
 1. the campaign: one in a transaction, for two of them need an order too
-2. its slices
-3. the people
-4. what hangs on them: send log, payment, event
-5. the sending day. A claim locks it before its people: it takes only those whom nobody has locked
-6. the audit chain, last
+2. its list, as long as that waits for its columns
+3. its slices
+4. the people
+5. what hangs on them: send log, payment, event
+6. the sending day. A claim locks it before its people: it takes only those whom nobody has locked
+7. the audit chain, last
 
 So nobody waits in a ring (tests/delivery/test_lock_order.py). Accounts, leases and turns (`served_at`) are written in
 transactions of their own. Whoever takes what is free (a slice, people to claim) passes over what is locked.
@@ -19,7 +20,7 @@ from sqlalchemy import select, text
 
 from app.db import Executor
 from app.extensions import db
-from app.models import Campaign
+from app.models import Campaign, Import
 from app.states.vocabulary import CampaignState, PaymentState
 
 
@@ -37,6 +38,16 @@ def lock_campaign(executor: Executor, campaign_id: int) -> CampaignState:
     """Lock a campaign; return its state."""
     statement = text("SELECT state FROM campaign WHERE id = :id FOR NO KEY UPDATE")
     return CampaignState(executor.execute(statement, {"id": campaign_id}).scalar_one())
+
+
+def locked_import(import_id: int) -> Import:
+    """Return a list as it stands now, whatever the session knew of it, locked until commit."""
+    return db.session.execute(
+        select(Import)
+        .where(Import.id == import_id)
+        .with_for_update(of=Import, key_share=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one()
 
 
 def lock_slice(executor: Executor, slice_id: int) -> None:
