@@ -14,8 +14,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config, extensions, limits, logs, tenancy
 from app.config import Settings
+from app.process_state import process_state
 from app.setback import beat, doubt
-from app.tenancy import lookup, scope, time_limits
+from app.tenancy import scope, time_limits
 from app.tenancy.time_limits import Limits
 from app.web import headers, health, request_guard
 
@@ -46,6 +47,7 @@ class _Product(Flask):
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the WSGI application from `settings`, or from the environment. Raises BadSettings."""
     settings = settings or Settings.from_env()
+    process_state.begin_anew()
     config.install(settings)
     logs.configure(settings.log_format, settings.log_level, of_request=_of_request)
     app = _Product(__name__, static_folder=None)
@@ -122,8 +124,6 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     with app.app_context():
         scope.bind(extensions.db.engine, _limits_of_request)
         beat.watch(extensions.db.engine)
-    beat.forget()
-    lookup.close()  # those of an earlier application in this process read another database
 
 
 def _guard(app: Flask, settings: Settings) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from app.process_state import process_state
+
 ENVIRONMENTS = ("production", "demo", "test")
 
 # Secrets made for a demo or a test carry this mark, so that production can refuse them whatever their name.
@@ -364,18 +366,19 @@ def new_secrets(*, demo: bool = False) -> dict[str, str]:
 
 
 class _Current:
-    """Where the process's settings stand once `create_app` has taken them."""
+    """The process's settings, once `create_app` has taken them."""
 
     value: Settings | None = None
 
 
 def install(settings: Settings) -> None:
     """Make `settings` those of this process; `create_app` does it."""
-    _Current.value = settings
+    process_state.of(_Current).value = settings
 
 
 def settings() -> Settings:
     """Return this process's settings; an error before `create_app`."""
-    if _Current.value is None:
+    current = process_state.of(_Current).value
+    if current is None:
         raise RuntimeError("create_app() has not run: there are no settings yet")
-    return _Current.value
+    return current

@@ -16,6 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app.extensions import redis_client
+from app.process_state import process_state
 
 INTAKE = "intake"
 DELIVERY = "delivery"
@@ -135,9 +136,6 @@ class _Offers:
             return wanted
 
 
-_offers = _Offers()
-
-
 def queue(name: str) -> Queue:
     """Return a queue."""
     return Queue(name, connection=redis_client.connection, serializer=JSONSerializer, job_class=NamedJob)
@@ -162,12 +160,12 @@ def enqueue(job: str, *ids: int, once: bool = False) -> bool:
 
 def offer(job: str, *ids: int) -> None:
     """Have a job put on its queue `once` in a moment, after the commit that makes it due; nobody waits for Redis."""
-    _offers.add(job, ids)
+    process_state.of(_Offers).add(job, ids)
 
 
 def finish_offers() -> None:
     """Wait until every job that was offered is on its queue, or is left to the sweep."""
-    _offers.finish()
+    process_state.of(_Offers).finish()
 
 
 def begun(job: str, *ids: int) -> None:

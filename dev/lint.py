@@ -1,4 +1,4 @@
-"""Check what no linter knows: addresses in locks, own paths in files, whole sentences, migrations that match."""
+"""Check what no linter knows: addresses in locks, own paths, whole sentences, modules' state, migrations that match."""
 
 import ast
 import io
@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
+from dev.module_state import module_state
 from dev.process import DevError
 from dev.stack import ROOT, Stack, remove
 
@@ -25,6 +26,7 @@ def main() -> int:
         *addresses_in_locks(sorted(ROOT.glob("requirements*.lock"))),
         *own_paths(ROOT, files(ROOT)),
         *headless(ROOT, (path for path in files(ROOT) if path.suffix == ".py")),
+        *module_state(ROOT, files(ROOT)),
         *migrations(),
     ]
     for fault in faults:

@@ -9,7 +9,7 @@ def ask(tenant_id: int) -> None:
     """Ask about the payments that are due: those that an event told of, those under way."""
     queues.begun("jobs.payments.ask", tenant_id)
     with tenancy.tenant(tenant_id):
-        more = asking.ask_due(tenant_id, stopping=shutdown.asked.is_set)
+        more = asking.ask_due(tenant_id, stopping=shutdown.is_asked)
     if more:
         queues.enqueue("jobs.payments.ask", tenant_id, once=True)
 

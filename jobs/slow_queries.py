@@ -13,6 +13,7 @@ import structlog
 from flask import current_app
 
 from app import queues
+from app.process_state import process_state
 
 # how long a worker waits for a job's end before it goes on with others, seconds
 PATIENCE_S = 5.0
@@ -78,6 +79,11 @@ class _Aside:
             thread.join()
 
 
-_aside = _Aside()
-run = _aside.run
-finish = _aside.finish
+def run(job: str, tenant_id: int, act: Callable[[int], None]) -> None:
+    """Do it, for at most PATIENCE_S in this thread's time. Raises what it raises until then."""
+    process_state.of(_Aside).run(job, tenant_id, act)
+
+
+def finish() -> None:
+    """Wait for all that goes on aside."""
+    process_state.of(_Aside).finish()

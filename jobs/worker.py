@@ -53,7 +53,7 @@ class Worker(SimpleWorker):
 
     def handle_warm_shutdown_request(self) -> None:
         """Let the job in progress leave off at its next message, instead of running to its end."""
-        shutdown.asked.set()
+        shutdown.ask()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         """Run one job of ours, once this machine's clock is right.
@@ -63,9 +63,9 @@ class Worker(SimpleWorker):
         if (fault := _fault(job)) is not None:
             _log.error("foreign job refused", queue=queue.name, reason=fault)
             return super().perform_job(job, queue, execution)
-        while _clock_is_wrong() and not shutdown.asked.wait(_CLOCK_WAIT_S):
+        while _clock_is_wrong() and not shutdown.wait(_CLOCK_WAIT_S):
             pass
-        if shutdown.asked.is_set():
+        if shutdown.is_asked():
             self._put_back(job, queue, execution)
             return False
         with structlog.contextvars.bound_contextvars(job=job.func_name, job_id=job.id):
@@ -118,8 +118,8 @@ def run(queue_name: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, *gc.get_threshold()[1:])
-    shutdown.asked.clear()
-    while not shutdown.asked.is_set():
+    shutdown.forget()
+    while not shutdown.is_asked():
         try:
             worker = Worker(
                 [queues.queue(queue_name)],
@@ -133,6 +133,6 @@ def run(queue_name: str) -> None:
             worker.work(logging_level="WARNING")
         except RedisError as error:
             _log.warning("redis unavailable", error=type(error).__name__)
-        if not shutdown.asked.is_set():
+        if not shutdown.is_asked():
             time.sleep(_RECONNECT_S)
     slow_queries.finish()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flask import Response, url_for
 
+from app.process_state import process_state
 from app.tenancy import lookup
 from app.tenants import branding
 
@@ -29,12 +30,18 @@ def address(digest: str) -> str:
 def sheet(digest: str) -> Response | None:
     """Return the style sheet of a look; None where no company has it."""
     try:
-        return Response(_sheet(digest), mimetype="text/css")
+        return Response(process_state.of(_Sheets).of(digest), mimetype="text/css")
     except LookupError:
         return None
 
 
-@lru_cache(maxsize=256)
+class _Sheets:
+    """The style sheets that were made last, by the digest of their look."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=256)(_sheet)
+
+
 def _sheet(digest: str) -> str:
     found = lookup.first(_FOUND, digest)
     if found is None:

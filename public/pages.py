@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from app.config import settings
 from app.identity.visit import Face, Link
+from app.process_state import process_state
 from public import look, texts
 
 # stands where the time goes, in a page that is made once for many people
@@ -33,11 +34,17 @@ def notice(name: str, *, status: int = 200, link: Link | None = None, more: tupl
 
 def welcome(link: Link) -> Response:
     """Return a link's first page. A whole list opens it at once, so it is made once per company and form."""
-    html = _welcome(link.common.face, link.common.asks, link.common.test)
+    html = process_state.of(_Welcomes).of(link.common.face, link.common.asks, link.common.test)
     return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
 
 
-@lru_cache(maxsize=1024)
+class _Welcomes:
+    """The first pages that were made last."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=1024)(_welcome)
+
+
 def _welcome(who: Face, asks: bool, test: bool) -> str:  # noqa: FBT001 - what the page depends on
     return _html("welcome", who, who.language, asks=asks, test=test, until=_UNTIL)
 

@@ -59,7 +59,7 @@ def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable
         absence_gap_s=1,
     )
     config.install(base)
-    shutdown.asked.clear()
+    shutdown.forget()
     with app.app_context():
         yield lambda **changes: config.install(replace(config.settings(), **changes))
     config.install(settings)

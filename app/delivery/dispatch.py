@@ -20,7 +20,7 @@ def serve(*, shift_s: float = SHIFT_S) -> None:
         return
 
     def next_lease(full: Sequence[int]) -> SliceLease | None:
-        return None if shutdown.asked.is_set() or doubt.has_arisen() else _lease(full)
+        return None if shutdown.is_asked() or doubt.has_arisen() else _lease(full)
 
     worker.serve(next_lease, budget)
     if budget.is_spent:

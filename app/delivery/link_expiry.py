@@ -38,7 +38,7 @@ def expire_links(tenant_id: int, *, step_rows: int = _STEP_ROWS, shift_s: float 
     for part in _due(tenant_id):
         after_id: int | None = part.first_id - 1
         while after_id is not None:
-            if shutdown.asked.is_set() or budget.is_spent:
+            if shutdown.is_asked() or budget.is_spent:
                 return
             after_id = _step(part, after_id, step_rows)
         _rearm(part)

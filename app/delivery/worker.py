@@ -103,7 +103,7 @@ class _Shift:
                     break
 
     def _halted(self) -> bool:
-        return shutdown.asked.is_set() or self._ending.is_set() or self._fault is not None
+        return shutdown.is_asked() or self._ending.is_set() or self._fault is not None
 
     # --- the provider's thread ---
 

@@ -18,6 +18,7 @@ from app import tenancy
 from app.campaigns import rendering
 from app.extensions import db, vault
 from app.models import Campaign, Recipient
+from app.process_state import process_state
 from app.states import reached
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, PageState, PaymentState
@@ -161,21 +162,25 @@ def _found(statement: TextClause, recipient_id: int, digest: bytes) -> LiveLink 
     )
 
 
-# campaign -> (until when it may be used, by time.monotonic(); what its people have in common)
-_known: dict[int, tuple[float, Common]] = {}
+class _Commons:
+    """What the people of campaigns have in common, and until when that may be used, by `time.monotonic()`."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[float, Common]] = {}
 
 
 def _common_of(campaign_id: int) -> Common:
     now = time.monotonic()
-    kept = _known.get(campaign_id)
+    known = process_state.of(_Commons).known
+    kept = known.get(campaign_id)
     if kept is not None and now < kept[0]:
         return kept[1]
     row = lookup.first(_OF_CAMPAIGN, campaign_id)
     assert row is not None  # noqa: S101 - a recipient refers to it
-    if len(_known) >= _COMMON_KEPT:
-        _known.clear()
+    if len(known) >= _COMMON_KEPT:
+        known.clear()
     common = _common(row)
-    _known[campaign_id] = (now + _COMMON_LIFE_S, common)
+    known[campaign_id] = (now + _COMMON_LIFE_S, common)
     return common
 
 

@@ -94,7 +94,7 @@ class _Answers:
 def poll(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = SHIFT_S) -> None:
     """Ask about the tenant's people who were accepted 72 hours ago and of whom nothing was heard since."""
     budget = WorkBudget(shift_s)  # others' receipts wait on the same queue
-    while not shutdown.asked.is_set():
+    while not shutdown.is_asked():
         if budget.is_spent:
             queues.enqueue("jobs.outcomes.poll", tenant_id, once=True)
             return

@@ -158,7 +158,7 @@ def ask(
     def may_ask(_key: K) -> bool:
         if budget is not None and budget.is_spent:
             return False
-        return not wait_s and unanswered < _SILENT and refused < _SILENT and not shutdown.asked.is_set()
+        return not wait_s and unanswered < _SILENT and refused < _SILENT and not shutdown.is_asked()
 
     with Engine[K](min(_AT_ONCE, len(requests))) as engine:
         engine.run(iter(requests.items()), answered, may_connect=may_ask, may_send=may_ask, on_skipped=skipped.add)

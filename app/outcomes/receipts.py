@@ -110,7 +110,7 @@ def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: flo
         for account_id in found:
             account = _opened(account_id)
             for tried in (False, True) if account else ():
-                if shutdown.asked.is_set():
+                if shutdown.is_asked():
                     return
                 batch = receipt_queue.claim(account_id, tried=tried, limit=_RETRIED if tried else batch_rows)
                 if account and batch:

@@ -59,7 +59,7 @@ def reconcile(*, shift_s: float = SHIFT_S) -> None:
     budget = WorkBudget(shift_s)  # others wait on the same queue, of other companies too
     retry_due.wake()
     _revive_stalled()
-    while not shutdown.asked.is_set() and (part := leases.to_check()):
+    while not shutdown.is_asked() and (part := leases.to_check()):
         _check(part, budget)
         if budget.is_spent:
             queues.enqueue("jobs.outcomes.reconcile", part.tenant_id, once=True)

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from app.process_state import process_state
 from app.providers.curl import perform
 from app.providers.http import Answer, Failure, Reach, Request
 
@@ -115,20 +116,12 @@ class Bulkhead:
                 if line.in_vain >= _IN_VAIN:
                     line.rests_until = self._clock() + self._rest_s
 
-    def forget(self) -> None:
-        """Know nothing of any provider any more."""
-        with self._lock:
-            self._lines.clear()
-
-
-_of_process = Bulkhead()
-
 
 def ask(request: Request) -> Answer:
     """Do one request to a payment provider from a place of this process; see `Bulkhead.ask`."""
-    return _of_process.ask(request)
+    return process_state.of(Bulkhead).ask(request)
 
 
 def forget() -> None:
     """Have this process know nothing of any provider any more."""
-    _of_process.forget()
+    process_state.forget(Bulkhead)

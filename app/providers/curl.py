@@ -22,6 +22,7 @@ from typing import Final, Generic, Self, TypeVar
 import certifi
 import pycurl
 
+from app.process_state import process_state
 from app.providers.http import Answer, Failure, Reach, Request, Response
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes of an answer; a provider's is a few KiB
@@ -195,7 +196,11 @@ def _headers(lines: list[bytes]) -> dict[str, str] | None:
     return headers if whole else None
 
 
-_mine = threading.local()
+class _OfThread(threading.local):
+    """A thread's handles, by the process that it made them in."""
+
+    def __init__(self) -> None:
+        self.by_process: dict[int, _Exchange] = {}
 
 
 def perform(request: Request, may_send: Callable[[], bool] | None = None) -> Answer:
@@ -221,7 +226,7 @@ def perform(request: Request, may_send: Callable[[], bool] | None = None) -> Ans
 
 def _exchange_of_this_thread() -> _Exchange:
     """Return this thread's handle; a forked child gets its own, and leaves the parent's connections untouched."""
-    by_process: dict[int, _Exchange] = _mine.__dict__.setdefault("by_process", {})
+    by_process = process_state.of(_OfThread).by_process
     pid = os.getpid()
     if pid not in by_process:
         by_process[pid] = _Exchange()

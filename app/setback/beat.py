@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from sqlalchemy import Connection, Engine, event, text
 from app.config import settings
 from app.db import Executor
 from app.extensions import redis_client
+from app.process_state import process_state
 from app.setback.known import SLOTS, Beat, Branch, Known, Why
 from app.setback.outside import Folder, OutsideAway, RedisCopy
 from app.tenancy import scope
@@ -91,34 +91,22 @@ class InDoubt(NothingMayLeave):
     """The providers must be asked first whether they know more than the database (`app.setback.doubt`)."""
 
 
-@dataclass(slots=True)
-class _Process:
-    """This process's knowledge, and where it keeps copies."""
+class _Outside:
+    """This process's knowledge of the copies outside, and where they are kept."""
 
-    known: Known
-    folder: Folder | None
-    redis: RedisCopy
-    writable: bool = True
-    tried_at: float = float("-inf")
-
-
-_process: _Process | None = None
-_lock = threading.RLock()
+    def __init__(self) -> None:
+        path = settings().outside_dir
+        self.lock = threading.RLock()
+        self.known = Known()
+        self.folder = Folder(Path(path)) if path else None
+        self.redis = RedisCopy(redis_client.brief)
+        self.writable = True
+        self.tried_at = float("-inf")
 
 
 def forget() -> None:
     """Forget what this process knows: it reads another database from now on."""
-    global _process  # noqa: PLW0603 - a process has one
-    with _lock:
-        _process = None
-
-
-def _mine() -> _Process:
-    global _process  # noqa: PLW0603 - a process has one
-    if _process is None:
-        path = settings().outside_dir
-        _process = _Process(Known(), Folder(Path(path)) if path else None, RedisCopy(redis_client.brief))
-    return _process
+    process_state.forget(_Outside)
 
 
 def listen() -> Known:
@@ -127,8 +115,8 @@ def listen() -> Known:
     The database is compared with this, read afterwards: what another thread or process commits and tells in between is
     in the database by then, and not the other way round.
     """
-    with _lock:
-        mine = _mine()
+    mine = process_state.of(_Outside)
+    with mine.lock:
         if mine.folder is not None:
             mine.known.learn(mine.folder.read())
         mine.known.learn(mine.redis.read())
@@ -137,8 +125,8 @@ def listen() -> Known:
 
 def may_tell() -> bool:
     """Return whether a beat could be written outside; tried now and then. Where it can't, nothing may leave."""
-    with _lock:
-        mine = _mine()
+    mine = process_state.of(_Outside)
+    with mine.lock:
         if mine.folder is not None and time.monotonic() >= mine.tried_at + _TRY_AGAIN_S:
             mine.tried_at = time.monotonic()
             try:
@@ -176,8 +164,8 @@ def rise(executor: Executor, known: Known) -> Beat:
 
 def tell(beat: Beat) -> None:
     """Write a committed beat outside. Raises OutsideAway: what it was raised for must not leave."""
-    with _lock:
-        mine = _mine()
+    mine = process_state.of(_Outside)
+    with mine.lock:
         mine.known.learn([beat])
         mine.redis.write([beat])
         if mine.folder is not None:

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import text
 
 from app import queues, tenancy
+from app.process_state import process_state
 from app.setback import beat, provider_listing, recognise
 from app.setback.beat import InDoubt, NothingMayLeave
 from app.setback.known import OUTSIDE, Why
@@ -23,14 +24,16 @@ _ASKING_S = 600
 # how far a service's clock and ours may differ
 MARGIN = timedelta(minutes=10)
 
-_arose = threading.Event()
-
 _log = structlog.get_logger()
+
+
+class _Arisen(threading.Event):
+    """Set while a claim of this process has found reason for doubt, or for the hold."""
 
 
 def has_arisen() -> bool:
     """Return whether a claim of this process found reason for doubt, or for the hold, since `may_send`."""
-    return _arose.is_set()
+    return process_state.of(_Arisen).is_set()
 
 
 def may_send() -> bool:
@@ -38,7 +41,7 @@ def may_send() -> bool:
 
     The platform's scope must be open.
     """
-    _arose.clear()
+    process_state.of(_Arisen).clear()
     try:
         _compare()
     except InDoubt as doubt:
@@ -73,7 +76,7 @@ def watch(*, alive: bool) -> None:
 
 def hold(stopped: NothingMayLeave, facts: dict[str, object] | None = None) -> None:
     """Hold everything that sends or charges, for all processes, until `flask after-restore`. Any scope may be open."""
-    _arose.set()
+    process_state.of(_Arisen).set()
     if isinstance(stopped, InDoubt):
         return  # asked by whoever is about to send next
     with tenancy.transaction() as connection:

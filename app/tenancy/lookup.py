@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import psycopg
 
 from app.config import settings
+from app.process_state import process_state
 from app.tenancy.time_limits import LIBPQ, PAGE
 
 _SESSION = """
@@ -23,39 +24,62 @@ _SESSION = """
 """
 
 _Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
-_Idle: TypeAlias = deque[_Cursor]
 
-# one per connection, as many as threads have asked at the same time; the last one back is the first one out
-_reading: _Idle = deque()
-_writing: _Idle = deque()
+
+class _Idle:
+    """Connections that nobody uses: as many as threads have asked at the same time.
+
+    The last one back is the first one out.
+    """
+
+    def __init__(self, *, read_only: bool) -> None:
+        self.read_only = read_only
+        self.cursors: deque[_Cursor] = deque()
+
+    def close(self) -> None:
+        """Close them."""
+        while self.cursors:
+            self.cursors.pop().connection.close()
+
+
+class _Connections:
+    """Those of this process."""
+
+    def __init__(self) -> None:
+        self.reading = _Idle(read_only=True)
+        self.writing = _Idle(read_only=False)
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        self.reading.close()
+        self.writing.close()
 
 
 def first(statement: str, *values: object) -> tuple[Any, ...] | None:
     """Return the first row of a read in the platform's scope. Raises psycopg.Error."""
-    return _ask(_reading, statement, values)
+    return _ask(process_state.of(_Connections).reading, statement, values)
 
 
 def write(statement: str, *values: object) -> tuple[Any, ...] | None:
     """Return the first row that a write in the platform's scope returns; it is committed. Raises psycopg.Error."""
-    return _ask(_writing, statement, values)
+    return _ask(process_state.of(_Connections).writing, statement, values)
 
 
 def close() -> None:
     """Close the connections that nobody uses; for the end of a process, or of its database."""
-    for idle in (_reading, _writing):
-        _close(idle)
+    process_state.of(_Connections).close()
 
 
 def _ask(idle: _Idle, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
     try:
-        cursor = idle.pop()
+        cursor = idle.cursors.pop()
     except IndexError:
         return _run(_connect(idle), idle, statement, values)
     try:
         return _run(cursor, idle, statement, values)
     except psycopg.OperationalError:
         # the others are of the same age
-        _close(idle)
+        idle.close()
         return _run(_connect(idle), idle, statement, values)
 
 
@@ -66,18 +90,13 @@ def _run(cursor: _Cursor, idle: _Idle, statement: str, values: tuple[object, ...
     except BaseException:
         cursor.connection.close()
         raise
-    idle.append(cursor)
+    idle.cursors.append(cursor)
     return row
-
-
-def _close(idle: _Idle) -> None:
-    while idle:
-        idle.pop().connection.close()
 
 
 def _connect(idle: _Idle) -> _Cursor:
     connection = psycopg.connect(settings().database_url.replace("+psycopg", "", 1), autocommit=True, **LIBPQ)
     # told once it stands, not as start-up options, which poolers drop
     _, lock_timeout, statement_timeout = PAGE.values
-    connection.execute(_SESSION, ("on" if idle is _reading else "off", lock_timeout, statement_timeout))
+    connection.execute(_SESSION, ("on" if idle.read_only else "off", lock_timeout, statement_timeout))
     return connection.cursor(binary=True)

@@ -122,13 +122,13 @@ def test_a_process_that_is_asked_to_end_leaves_the_rest_as_it_was(
     tuned(send_connections=10)
     job = launched(1000)
     sandbox.faults(latency_ms=20)
-    with meanwhile(shutdown.asked.set, when=lambda: requests(sandbox) > 60):
+    with meanwhile(shutdown.ask, when=lambda: requests(sandbox) > 60):
         job.send()
     early = len(received(sandbox))
     assert 60 < early < 1000
     assert job.states() == {"accepted": early, "queued": 1000 - early}
     assert job.slice()["leased_until"] is None
-    shutdown.asked.clear()
+    shutdown.forget()
     sandbox.faults()
     send_all(job)
     assert job.states() == {"accepted": 1000}

@@ -337,9 +337,9 @@ def test_a_job_ends_in_time_and_the_next_sweep_goes_on(sent: Launched, why: str)
     if why == "shift over":
         look(job, shift_s=0)
     else:
-        shutdown.asked.set()
+        shutdown.ask()
         look(job)
-        shutdown.asked.clear()
+        shutdown.forget()
     assert pages(job) == ["unopened"] * 3
     look(job)
     assert pages(job) == ["expired"] * 3

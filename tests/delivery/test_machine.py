@@ -37,7 +37,7 @@ def ground(
     """The product with its outside exchanged."""
     # each act's people are moved by a job, which may die
     config.install(replace(settings, batch_rows=2, at_once_people=0))
-    shutdown.asked.clear()
+    shutdown.forget()
     real = tenancy.transaction
     monkeypatch.setattr(tenancy, "transaction", partial(outside.mortal_transaction, real))
     for module in (worker, provider_queries):

@@ -145,9 +145,9 @@ def test_without_redis_nothing_leaves(launched: Launched, sandbox: Sandbox) -> N
     job = launched(5)
     job.change("UPDATE sms_account SET rate_per_s = 100 WHERE id = %s", job.account_id)
     redis_client.bind("redis://127.0.0.1:9/0")
-    with meanwhile(shutdown.asked.set, when=lambda: job.states() == {"sending": 5}):
+    with meanwhile(shutdown.ask, when=lambda: job.states() == {"sending": 5}):
         dispatch.take()
-    shutdown.asked.clear()
+    shutdown.forget()
     assert sandbox.ledger("karaden") == []
     assert job.states() == {"queued": 5}
     assert job.slice()["leased_until"] is None

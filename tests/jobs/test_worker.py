@@ -185,13 +185,13 @@ def test_a_worker_that_is_asked_to_stop_begins_no_job_and_leaves_it_to_the_next(
     del redis
     job = launched(3)
     enqueue()
-    shutdown.asked.set()
+    shutdown.ask()
     try:
         burst()
         assert queues.waiting(SEND) == {()}
         assert job.states() == {"queued": 3}
     finally:
-        shutdown.asked.clear()
+        shutdown.forget()
     assert not queues.queue(queues.DELIVERY).intermediate_queue.get_job_ids()
     assert not queues.queue(queues.DELIVERY).started_job_registry.get_job_ids()
     burst()

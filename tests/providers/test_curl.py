@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.process_state import process_state
 from app.providers import curl
 from app.providers.curl import BODY_LIMIT, Engine, perform
 from app.providers.http import Answer, Failure, Reach, Request, Response
@@ -35,7 +36,7 @@ def send_all(engine: Engine[int], requests: Iterable[Request], answers: list[Ans
 def send(request: pytest.FixtureRequest) -> Iterator[Send]:
     """One way to send and the other; both keep their connection between requests."""
     if request.param == "perform":
-        curl._mine.__dict__.clear()
+        process_state.forget(curl._OfThread)
         yield perform
         return
     with Engine[int](1) as engine:
@@ -72,7 +73,7 @@ def settle() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such limit")
 def test_the_kernel_gives_up_with_us_what_nobody_acknowledges() -> None:
-    curl._mine.__dict__.clear()
+    process_state.forget(curl._OfThread)
     with RawServer() as server:
         perform(post(server, timeout_s=3))
         number = curl._exchange_of_this_thread().curl.getinfo(pycurl.ACTIVESOCKET)
@@ -353,7 +354,7 @@ def test_a_certificate_for_another_name_never_left(send: Send, tls_server: ssl.S
 
 
 def test_each_thread_and_each_process_has_connections_of_its_own() -> None:
-    curl._mine.__dict__.clear()
+    process_state.forget(curl._OfThread)
     with RawServer() as server:
         perform(post(server))
         thread = threading.Thread(target=perform, args=(post(server),))

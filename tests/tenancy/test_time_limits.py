@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app import leases, tenancy
 from app.config import Settings
 from app.extensions import db, redis_client
+from app.process_state import process_state
 from app.tenancy import lookup, time_limits
 from app.tenancy.time_limits import Limits
 from tests import factories
@@ -121,7 +122,7 @@ def test_connections_notice_a_server_that_vanished(app: Flask) -> None:
     with app.app_context(), tenancy.platform(), tenancy.transaction() as connection:
         raw: Any = connection.connection.driver_connection
         numbers = [raw.fileno()]
-        numbers.append(lookup._reading[-1].connection.fileno())
+        numbers.append(process_state.of(lookup._Connections).reading.cursors[-1].connection.fileno())
         redis_client.connection.ping()
         taken: Any = redis_client.connection.connection_pool.get_connection()
         try:
