@@ -1,7 +1,7 @@
 """Finds state that a module of the product keeps for itself: `app.process_state` holds what changes while it runs.
 
-In: the product's files. Out: a line for each place where a function changes what its module holds. What Python alone
-can't tell is a table here, with its reason: functions whose answers never change, and what changes at import alone.
+In: the product's files. Out: a line for each place where a function changes what its module holds. Facts that no code
+tells stand in tables here: functions whose answers never change, names that change while modules are imported alone.
 """
 
 import ast

@@ -163,7 +163,7 @@ def _found(statement: TextClause, recipient_id: int, digest: bytes) -> LiveLink 
 
 
 class _Commons:
-    """What the people of campaigns have in common, and until when that may be used, by `time.monotonic()`."""
+    """Facts that the people of a campaign share, and until when they may be used, by `time.monotonic()`."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[float, Common]] = {}
