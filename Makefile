@@ -32,7 +32,7 @@ test: $(STAMP) ## the default tests, with servers of their own (PYTEST_ARGS='-k 
 e2e: $(STAMP) ## a browser through the whole product (needs Debian's chromium, w3m, tmux; PYTEST_ARGS)
 	$(PY) -m pytest -m e2e $(PYTEST_ARGS) tests/e2e
 
-contract: $(STAMP) ## adapters and sandbox against contract, SDKs, specifications; writes docs/payment-providers-table.md
+contract: $(STAMP) ## adapters and sandbox against contract, SDKs, specifications; writes docs/*-providers-table.md
 	$(PY) -m dev.contract $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff, types, import contracts, locks, migrations match models

@@ -1,99 +1,121 @@
-"""`make contract`: every provider against its contract, and the table of what was tried, provider by case.
+"""`make contract`: every provider against its contract, and the tables of what was tried, provider by case.
 
 In: the tests named `test_conformance[provider-case]`, and those that hold adapters and sandbox to the official SDKs and
-specifications. Out: one line for each case, printed and, when all of it passed, written into docs/. Can't happen here:
-a table in docs/ that a failing run made.
+specifications. Out: one line for each case, printed and, when all of it passed, written into docs/; and which of the
+judges were not at hand. Can't happen here: a table in docs/ that a failing run made.
+
+`python -m dev.contract sms` tries the SMS services alone, `payments` the payment providers.
 """
 
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from app.providers.payments import PROVIDERS
+from app.providers import payments, sms
 from app.providers.payments.base import Charge, ChargeStatus, PaymentAccess, PaymentProvider
+from app.providers.sms.base import Capabilities
 
 ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "docs" / "payment-providers-table.md"
-_TESTS = ("tests/payments", "tests/sms", "tests/sandbox")
-_OF_THE_PAGE = "tests/payments/test_conformance.py::test_the_table_in_docs_has_every_case"
-_CONFORMANCE = re.compile(r"tests/payments/test_conformance\.py::test_conformance\[([a-z]+)-(.+)\]")
+_OF_THE_PAGE = "test_conformance.py::test_the_table_in_docs_has_every_case"
+_CONFORMANCE = re.compile(r"tests/(\w+|\w+/\w+)/test_conformance\.py::test_conformance\[([a-z_]+)-(.+)\]")
 _WORDS = {"passed": "passes", "failed": "FAILS"}
+_MISSING = re.compile(r"not at hand")
+
+Cases = dict[str, dict[str, str]]
 
 
+class _Labelled(Protocol):
+    label: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of provider: where its cases and its other judges stand, and its page in docs/.
+
+    `abilities` are further rows, by what they tell.
+    """
+
+    room: str
+    tests: Sequence[str]
+    table: Path
+    providers: Mapping[str, _Labelled]
+    head: Sequence[str]
+    abilities: Callable[[], Sequence[Sequence[str]]]
+
+
+@dataclass
 class Results:
-    """The result of each case, as pytest tells it: case -> provider -> passed, failed, or why it is not offered."""
+    """The result of each case, as pytest tells it: room -> case -> provider -> passed, failed, or why it isn't offered.
 
-    def __init__(self) -> None:
-        self.cases: dict[str, dict[str, str]] = {}
+    `missing` are the judges that were not at hand.
+    """
+
+    rooms: dict[str, Cases] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take one report; the worst of set-up, call and tear-down counts."""
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
         found = _CONFORMANCE.search(report.nodeid)
         if found is None:
+            self.missing |= {reason} if _MISSING.search(reason) else set()
             return
-        provider, case = found.groups()
-        kept = self.cases.setdefault(case, {})
+        room, provider, case = found.groups()
+        kept = self.rooms.setdefault(room, {}).setdefault(case, {})
         if report.failed:
             kept[provider] = "failed"
-        elif report.skipped and isinstance(report.longrepr, tuple):
-            kept[provider] = f"n/a: {report.longrepr[2].removeprefix('Skipped: ')}"
+        elif report.skipped:
+            kept[provider] = f"n/a: {reason}"
         elif report.when == "call":
             kept.setdefault(provider, "passed")
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the tests and tell of them; pytest's exit code."""
+    named = [kind for name, kind in KINDS.items() if name in arguments]
+    more = [argument for argument in arguments if argument not in KINDS]
+    kinds = named or list(KINDS.values())
     results = Results()
-    # that the page in docs/ is of today is for the default tests to say: this run writes it
-    options = ["-q", "-p", "no:randomly", f"--deselect={_OF_THE_PAGE}"]
-    code = int(pytest.main([*options, *_TESTS, *sys.argv[1:]], plugins=[results]))
-    print()
-    for line in text(results.cases):
-        print(line)
-    if code == 0 and not sys.argv[1:]:
-        TABLE.write_text(markdown(results.cases), encoding="utf-8")
-        print(f"\n{TABLE.relative_to(ROOT)} is written.")
+    # that the pages in docs/ are of today is for the default tests to say: this run writes them
+    pages = [f"--deselect=tests/{kind.room}/{_OF_THE_PAGE}" for kind in kinds]
+    paths = dict.fromkeys(path for kind in kinds for path in kind.tests)
+    code = int(pytest.main(["-q", "-p", "no:randomly", *pages, *paths, *more], plugins=[results]))
+    for kind in kinds:
+        cases = results.rooms.get(kind.room, {})
+        print()
+        for line in text(kind, cases):
+            print(line)
+        if code == 0 and not more:
+            kind.table.write_text(markdown(kind, cases), encoding="utf-8")
+            print(f"\n{kind.table.relative_to(ROOT)} is written.")
+    for reason in sorted(results.missing):
+        print(f"missing judge: {reason}")
     return code
 
 
-def text(cases: Mapping[str, Mapping[str, str]]) -> list[str]:
+def text(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Lay the table out for a terminal."""
-    rows = _rows(cases)
+    rows = _rows(kind, cases)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def markdown(cases: Mapping[str, Mapping[str, str]]) -> str:
+def markdown(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> str:
     """Write the page for docs/."""
-    abilities = [["", *(provider.label for provider in PROVIDERS.values())]]
-    abilities += [[what, *column] for what, *column in _abilities()]
-    return "\n".join(
-        [
-            "# Payment providers: what each was tried with",
-            "",
-            "Made by `make contract`, from the last run in which everything passed, against the sandbox. `n/a` says",
-            "what the provider doesn't offer. PayPay signs no webhook: there the signature is the merchant's id, and",
-            "a forged one only makes the product ask.",
-            "",
-            *_table(_rows(cases)),
-            "",
-            "What each can do:",
-            "",
-            *_table(abilities),
-            "",
-        ]
-    )
+    abilities = [["", *(provider.label for provider in kind.providers.values())], *kind.abilities()]
+    return "\n".join([*kind.head, "", *_table(_rows(kind, cases)), "", "What each can do:", "", *_table(abilities), ""])
 
 
-def _rows(cases: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
-    rows = [["case", *(provider.label for provider in PROVIDERS.values())]]
+def _rows(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
+    rows = [["case", *(provider.label for provider in kind.providers.values())]]
     for case, told in cases.items():
-        became = [told.get(name, "not run") for name in PROVIDERS]
+        became = [told.get(name, "not run") for name in kind.providers]
         rows.append([case, *(_WORDS.get(one, one) for one in became)])
     return rows
 
@@ -103,7 +125,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 
 
-def _abilities() -> list[list[str]]:
+def _of_payments() -> list[list[str]]:
     """Ask each adapter what it would do with a charge."""
     account = PaymentAccess("https://provider.example", {}, {})
     paid = Charge("id", "reference", ChargeStatus.PAID, 1_000, "jpy", payment_id="payment")
@@ -114,12 +136,62 @@ def _abilities() -> list[list[str]]:
         "gives money back": lambda one: one.refund(account, paid, 1_000, "refund"),
         "lists a day's charges": lambda one: one.day_request(account, date(2026, 1, 1)),
     }
-    providers = PROVIDERS.values()
+    providers = payments.PROVIDERS.values()
     rows = [[what, *("no" if ask(one) is None else "yes" for one in providers)] for what, ask in questions.items()]
     rows.append(["means of payment", *(", ".join(one.methods) for one in providers)])
     rows.append(["longest life of a page, minutes", *(str(one.lifetime_s[1] // 60) for one in providers)])
     return rows
 
 
+def _of_sms() -> list[list[str]]:
+    """Tell what each adapter declares."""
+    facts: dict[str, Callable[[Capabilities], str]] = {
+        "looked up by": lambda able: able.lookup_by,
+        "refuses a reference that it had before": lambda able: _yes(able.refuses_duplicates),
+        "receipts": lambda able: able.receipts,
+        "tells the carrier": lambda able: _yes(able.tells_carrier),
+        "tells the units charged": lambda able: _yes(able.tells_units),
+        "takes an end for a message": lambda able: _yes(able.validity is not None),
+        "takes a sender": lambda able: _yes(able.takes_sender),
+        "most requests a second": lambda able: str(able.most_requests_s or "not told"),
+    }
+    services = sms.PROVIDERS.values()
+    return [[what, *(tell(one.capabilities) for one in services)] for what, tell in facts.items()]
+
+
+def _yes(able: bool) -> str:  # noqa: FBT001 - a word for it
+    return "yes" if able else "no"
+
+
+KINDS: Mapping[str, Kind] = {
+    "payments": Kind(
+        "payments",
+        ("tests/payments", "tests/providers/payments", "tests/sandbox"),
+        ROOT / "docs" / "payment-providers-table.md",
+        payments.PROVIDERS,
+        (
+            "# Payment providers: what each was tried with",
+            "",
+            "Made by `make contract`, from the last run in which everything passed, against the sandbox. `n/a` says",
+            "what the provider doesn't offer. PayPay signs no webhook: there the signature is the merchant's id, and",
+            "a forged one only makes the product ask.",
+        ),
+        _of_payments,
+    ),
+    "sms": Kind(
+        "providers/sms",
+        ("tests/providers/sms", "tests/sandbox"),
+        ROOT / "docs" / "sms-providers-table.md",
+        sms.PROVIDERS,
+        (
+            "# SMS services: what each was tried with",
+            "",
+            "Made by `make contract`, from the last run in which everything passed. `n/a` says what a service",
+            "doesn't offer. The answers are those of each specification (`tests/providers/sms/samples_<name>.py`).",
+        ),
+        _of_sms,
+    ),
+}
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

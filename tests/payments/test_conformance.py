@@ -17,7 +17,7 @@ from app.payments.gateway import NoAnswer, ask
 from app.providers.http import Request
 from app.providers.payments import PROVIDERS
 from app.providers.payments.base import ChargeStatus, Order, RefundStatus, session_end
-from dev.contract import TABLE
+from dev.contract import KINDS
 from sandbox.harness import Sandbox
 from tests.payments.cases_after import AFTER
 from tests.payments.sdks import paypay_client
@@ -301,5 +301,5 @@ def test_every_provider_has_a_stand() -> None:
 
 
 def test_the_table_in_docs_has_every_case() -> None:
-    rows = [line.split(" | ")[0] for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split(" | ")[0] for line in KINDS["payments"].table.read_text(encoding="utf-8").splitlines()]
     assert [f"| {case}" for case in CASES] == [row for row in rows if row.removeprefix("| ") in CASES]
