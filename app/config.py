@@ -148,6 +148,9 @@ class Settings:
     trusted_proxies: int = _setting(_whole(0, 5), "0", "reverse proxies in front whose headers are believed")
 
     karaden_api_base: str = _setting(_url("https", "http"), "https://prg.karaden.jp/api", "Karaden's API")
+    zettai_reach_api_base: str = _setting(
+        _url("https", "http"), "https://sms-api.aossms.com", "the API of 絶対リーチ!SMS"
+    )
     stripe_api_base: str = _setting(_url("https", "http"), "https://api.stripe.com", "Stripe's API")
     payjp_api_base: str = _setting(_url("https", "http"), "https://api.pay.jp", "PAY.JP's API")
     komoju_api_base: str = _setting(_url("https", "http"), "https://komoju.com/api/v1", "KOMOJU's API")

@@ -38,6 +38,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{6,}"), REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 " + REDACTED),
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
+    # one in a form or a query, as some services take it
+    (re.compile(r"(?i)(?<![A-Za-z0-9])(token|clientsecret|password)=[^&\s\"']+"), r"\1=" + REDACTED),
 )
 
 # Lines that a stranger can cause as often as they send: each once a minute, then how often it came. The names are those

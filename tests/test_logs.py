@@ -81,9 +81,11 @@ def test_the_secret_in_a_receipts_address_is_scrubbed(lines: io.StringIO) -> Non
 
 def test_credentials_in_headers_and_addresses_are_scrubbed(lines: io.StringIO) -> None:
     structlog.get_logger().info("call", header="Bearer abcdef0123456789", at="postgresql://app:s3cr3tpw@db/x")
+    structlog.get_logger().info("call", url="https://sms.example/status.json?token=abcdef0123456789&clientTag=tag.1.1")
     written = lines.getvalue()
     assert "abcdef0123456789" not in written
     assert "s3cr3tpw" not in written
+    assert "clientTag=tag.1.1" in written
 
 
 def test_what_operators_need_stays(lines: io.StringIO) -> None:

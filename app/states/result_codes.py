@@ -51,6 +51,11 @@ _FROM_OUTSIDE = {
     "received": "受信を確認",
     "unconnected": "電源が入っていないか、圏外",
     "error": "使われていない番号など、届かない番号",
+    "vacant": "使われていない番号など、届かない番号",
+    "congested": "携帯電話会社の回線の混雑",
+    "handset_refused": "端末が受け取らず（SMSの受信拒否など）",
+    "failed": "配信の失敗",
+    "quota": "契約で送信できる件数の上限",
     "processing_error": "送信サービスでの処理の失敗",
     "canceled": "送信サービスで取り消し",
     "unknown": "携帯会社の結果が不明",
@@ -58,6 +63,7 @@ _FROM_OUTSIDE = {
     "processing": "送信サービスで処理中",
     "done": "送信サービスで処理済み",
     "duplicate": "送信サービスに同じ参照番号の記録が複数",
+    "duplicate_refused": "送信サービスがすでに受け付けていたため、重ねての送信は断られた",
     "validation_error": "送信サービスが内容を受け付けず",
     "unauthentication": "認証情報の誤り",
     "invalid_tenant": "テナントIDの誤り",
@@ -80,7 +86,7 @@ _FROM_OUTSIDE = {
     "malformed": "設定の誤りで要求を作れず",
     "held": "送信直前に中止",
 }
-_STATUS = re.compile(r"(http|curl)_([0-9]{1,3})")
+_STATUS = re.compile(r"(http|curl|code)_([0-9]{1,3})")
 _REFUSED_FIELD = {"to": "送信サービスがこの電話番号を受け付けず", "body": "送信サービスが本文を受け付けず"}
 _BEGINNINGS = {
     GAVE_UP: "受け付けられず断念",

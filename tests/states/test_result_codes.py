@@ -31,6 +31,9 @@ OURS = [code for name, code in vars(result_codes).items() if name.isupper() and 
         ("http_429", "送信サービスの混雑、応答コード429"),
         ("http_404", "送信サービスが受け付けず、応答コード404"),
         ("curl_56", "通信の失敗、番号56"),
+        ("code_500", "送信サービスの障害、応答コード500"),
+        ("vacant:31732", "使われていない番号など、届かない番号"),
+        ("account:quota", "アカウントの問題（契約で送信できる件数の上限）"),
     ],
 )
 def test_why_an_attempt_ended_so_is_said_in_words(code: str, words: str) -> None:
@@ -54,5 +57,6 @@ def test_each_code_that_an_adapter_can_hand_over_has_words() -> None:
         for word in WORD.findall(file.read_text("utf-8"))
     }
     assert "duplicate" in said
-    carried = {*curl._BEFORE.values(), *curl._AFTER.values(), *_ACCOUNT_CODES, *PROVIDERS["karaden"].passing}
+    passing = {code for provider in PROVIDERS.values() for code in provider.passing}
+    carried = {*curl._BEFORE.values(), *curl._AFTER.values(), *_ACCOUNT_CODES, *passing}
     assert [code for code in said | carried if result_codes.words(code).isascii()] == []

@@ -9,5 +9,6 @@ from collections.abc import Mapping
 
 from app.providers.sms.base import SmsProvider
 from app.providers.sms.karaden import karaden
+from app.providers.sms.zettai_reach import zettai_reach
 
-PROVIDERS: Mapping[str, SmsProvider] = {provider.name: provider for provider in (karaden,)}
+PROVIDERS: Mapping[str, SmsProvider] = {provider.name: provider for provider in (karaden, zettai_reach)}

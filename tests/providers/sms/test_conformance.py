@@ -139,7 +139,12 @@ def timeout(tried: Tried) -> None:
 def cut(tried: Tried) -> None:
     whole = tried.sample.accepted(SHOWN)
     head = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (whole.status, len(whole.body))
-    with RawServer(lambda peer: (peer.answer(head + whole.body[:-9]), peer.sock.close())[1]) as server:
+
+    def stop_midway(peer: Peer) -> None:
+        peer.answer(head + whole.body[:-9])
+        peer.sock.close()
+
+    with RawServer(stop_midway) as server:
         outcome = tried.outcome(perform(_send_to(tried, server, timeout_s=5)))
     assert (outcome.kind, outcome.code) == (OutcomeKind.UNKNOWN, "truncated")
     # nor is what a proxy passes on as if it were whole
@@ -199,7 +204,7 @@ def looked_up(tried: Tried) -> None:
         assert twice is not None
         assert (twice.code, twice.copies) == ("duplicate", 2)
         assert twice.accepted_at in {AT, None}
-    # what is found is asked about by its id, and by no other's
+    # a message that is found is asked about by its id, and by no other's
     detail = tried.provider.detail(tried.sample.account, found.provider_id)
     assert (detail.method, found.provider_id in said(detail)) == ("GET", True)
     report = tried.provider.report(tried.sample.detail(tried.message(replace(SHOWN, arrived=True))))

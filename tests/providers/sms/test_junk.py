@@ -18,7 +18,6 @@ import pytest
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import (
-    ListedMessage,
     Outcome,
     OutcomeKind,
     Page,
@@ -174,7 +173,7 @@ def _reports(read: object) -> list[Report]:
         case list():
             return [one for one in read if isinstance(one, Report)]
         case Page(messages=messages):
-            return [one.report for one in messages if isinstance(one, ListedMessage)]
+            return [one.report for one in messages]
     return []
 
 
