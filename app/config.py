@@ -9,11 +9,12 @@ import binascii
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from app import provider_addresses
 from app.process_state import process_state
 
 ENVIRONMENTS = ("production", "demo", "test")
@@ -147,14 +148,8 @@ class Settings:
     trusted_hosts: tuple[str, ...] = _setting(_list, "", "host names answered, comma separated (default: those above)")
     trusted_proxies: int = _setting(_whole(0, 5), "0", "reverse proxies in front whose headers are believed")
 
-    karaden_api_base: str = _setting(_url("https", "http"), "https://prg.karaden.jp/api", "Karaden's API")
-    zettai_reach_api_base: str = _setting(
-        _url("https", "http"), "https://sms-api.aossms.com", "the API of 絶対リーチ!SMS"
-    )
-    stripe_api_base: str = _setting(_url("https", "http"), "https://api.stripe.com", "Stripe's API")
-    payjp_api_base: str = _setting(_url("https", "http"), "https://api.pay.jp", "PAY.JP's API")
-    komoju_api_base: str = _setting(_url("https", "http"), "https://komoju.com/api/v1", "KOMOJU's API")
-    paypay_api_base: str = _setting(_url("https", "http"), "https://apigw.paypay.ne.jp", "PayPay OPA's API")
+    # by a provider's name: the addresses of its API, each variable of its own (`app.provider_addresses`)
+    api_bases: Mapping[str, tuple[str, ...]]
 
     payment_page_hosts: tuple[str, ...] = _setting(
         _list, "", "further host names of payment pages, comma separated: a provider's page under a name of your own"
@@ -241,17 +236,12 @@ class Settings:
         """Whether people reach this installation over https: cookies are Secure then, and HSTS is sent."""
         return self.public_base_url.startswith("https://")
 
-    def api_base(self, provider: str) -> str:
-        """Return the address of a provider's API, the setting `<provider>_api_base`."""
-        base: str = getattr(self, f"{provider}_api_base")
-        return base
-
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read and check everything. Raises BadSettings that names each wrong setting and why."""
         values: dict[str, Any] = {}
         faults: list[str] = []
-        for item in fields(cls):
+        for item in _own(cls):
             name = variable(item.name)
             try:
                 raw = _raw(environ, name)
@@ -262,6 +252,7 @@ class Settings:
                 values[item.name] = raw if raw == "" and item.metadata["default"] == "" else item.metadata["parse"](raw)
             except ValueError as fault:
                 faults.append(f"{name}: {fault}")
+        values["api_bases"] = provider_addresses.read(lambda name: _raw(environ, name), faults)
         if not faults:
             _fill(values)
             faults = _contradictions(values)
@@ -272,7 +263,13 @@ class Settings:
     @classmethod
     def describe(cls) -> list[tuple[str, str, str]]:
         """List (variable, default or "", what it is), for documentation."""
-        return [(variable(f.name), f.metadata["default"] or "", f.metadata["doc"]) for f in fields(cls)]
+        own = [(variable(f.name), f.metadata["default"] or "", f.metadata["doc"]) for f in _own(cls)]
+        return own + provider_addresses.describe()
+
+
+def _own(settings: type[Settings]) -> list[Field[Any]]:
+    """Return the fields with a variable of their own."""
+    return [item for item in fields(settings) if item.metadata]
 
 
 def variable(field_name: str) -> str:
@@ -337,12 +334,9 @@ def _unfit_for_production(values: dict[str, Any]) -> list[str]:
             "REDIS_URL: names no password, so that whoever reaches it gives orders to the workers; set one"
             " (rediss://:password@host:port/0), or say in REDIS_NO_PASSWORD_BECAUSE why none is needed"
         )
-    faults.extend(
-        f"{name.upper()}: must start with https:// in production"
-        for name in ("public_base_url", *(name for name in values if name.endswith("_api_base")))
-        if not values[name].startswith("https://")
-    )
-    return faults
+    if not values["public_base_url"].startswith("https://"):
+        faults.append("PUBLIC_BASE_URL: must start with https:// in production")
+    return faults + provider_addresses.unfit_for_production(values["api_bases"])
 
 
 def _redis_password(url: str) -> str:

@@ -24,6 +24,7 @@ from bench.harness import FACTOR, Ground
 from bench.report import Run, report
 from bench.send import clerk
 from dev.stack import Stack, remove
+from sandbox import doors
 from sandbox.harness import Sandbox, running_sandbox
 
 FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "unknown_left", "recovery_s")
@@ -122,11 +123,7 @@ def _cells() -> Mapping[str, tuple[str, Callable[[Ground], Run]]]:
 
 def _bases(sandbox: Sandbox) -> dict[str, str]:
     return {
-        "KARADEN_API_BASE": sandbox.karaden_base,
-        "STRIPE_API_BASE": sandbox.stripe_base,
-        "PAYJP_API_BASE": sandbox.payjp_base,
-        "KOMOJU_API_BASE": sandbox.komoju_base,
-        "PAYPAY_API_BASE": sandbox.paypay_base,
+        **doors.environment(sandbox.url),
         # each cell sends to the same numbers, all on one day
         "NUMBER_DAILY_CAP": "1000",
     }

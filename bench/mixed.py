@@ -19,6 +19,7 @@ from bench.lists import write_list
 from bench.report import Run, report
 from bench.send import clerk, database, prepare, wait
 from dev.stack import QUEUES, Stack, remove
+from sandbox import doors
 from sandbox.harness import Sandbox, running_sandbox
 
 FIELDS = ("requests", "errors", "p99_ms", "accepted")
@@ -32,7 +33,7 @@ _LATER_S = 120
 def main(phones: int = PHONES, sms: int = SMS, rows: int = ROWS, seconds: int = SECONDS) -> int:
     """Measure. Returns an exit status: 1 where it is not as it must be."""
     with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name, running_sandbox(receipt_delay_ms=1000) as sandbox:
-        stack = Stack(Path(name) / "stack", extra_env={"KARADEN_API_BASE": sandbox.karaden_base})
+        stack = Stack(Path(name) / "stack", extra_env=doors.environment(sandbox.url))
         try:
             stack.prepare()
             stack.seed()

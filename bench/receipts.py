@@ -21,6 +21,7 @@ from bench.report import Run, report
 from bench.send import clerk, database, prepare, wait
 from dev.process import stop
 from dev.stack import ROOT, Stack, remove
+from sandbox import doors
 from sandbox.harness import Sandbox, running_sandbox
 
 FIELDS = ("pushed", "applied_s", "questions", "page_p99_ms")
@@ -36,7 +37,7 @@ _LIMIT_S = 600
 def main(rate: int = RATE, seconds: int = SECONDS) -> int:
     """Measure. Returns an exit status: 1 where it is not as it must be."""
     with tempfile.TemporaryDirectory(prefix="todoke-bench-") as name, running_sandbox(receipt_delay_ms=0) as sandbox:
-        stack = Stack(Path(name) / "stack", extra_env={"KARADEN_API_BASE": sandbox.karaden_base})
+        stack = Stack(Path(name) / "stack", extra_env=doors.environment(sandbox.url))
         try:
             stack.prepare()
             stack.seed()

@@ -30,6 +30,7 @@ from bench.report import Run, report
 from dev.process import spawn, stop
 from dev.servers import plain_url
 from dev.stack import ROOT, Stack, remove
+from sandbox import doors
 from sandbox.harness import Sandbox, running_sandbox
 
 FIELDS = (
@@ -151,7 +152,7 @@ def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
 
 def environment(sandbox: Sandbox) -> dict[str, str]:
     """Return what a bench of sending changes: its carrier, and that each round sends to the same numbers on one day."""
-    return {"KARADEN_API_BASE": sandbox.karaden_base, "NUMBER_DAILY_CAP": "1000"}
+    return {**doors.environment(sandbox.url), "NUMBER_DAILY_CAP": "1000"}
 
 
 def prepare(stack: Stack, rows: int) -> int:

@@ -29,6 +29,7 @@ from dev.postgres import remove_postgres
 from dev.process import DevError, free_port, kill_tree, spawn, stop, tail, wait_until, write_secret
 from dev.provision import provision, unprovision
 from dev.servers import Servers, check_database, check_redis, start_servers
+from sandbox import doors
 
 ROOT = Path(__file__).parents[1]
 LINK_BASE_URL = "https://todoke.example"
@@ -123,11 +124,7 @@ class Stack:
             "LINK_BASE_URL": LINK_BASE_URL,
             "PUBLIC_BASE_URL": self.web_url,
             "TRUSTED_HOSTS": "127.0.0.1,localhost,todoke.example",
-            "KARADEN_API_BASE": f"{self.sandbox_url}/karaden/api",
-            "STRIPE_API_BASE": f"{self.sandbox_url}/stripe",
-            "PAYJP_API_BASE": f"{self.sandbox_url}/payjp",
-            "KOMOJU_API_BASE": f"{self.sandbox_url}/komoju/api/v1",
-            "PAYPAY_API_BASE": f"{self.sandbox_url}/paypay",
+            **doors.environment(self.sandbox_url),
             "OUTSIDE_DIR": str((self.folder / "outside").absolute()),
             "LOG_FORMAT": "json",
             "SANDBOX_PORT": str(self.sandbox_port),

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.doors import BASES
+
 _ROOT = Path(__file__).resolve().parent.parent
 _START_S = 20.0
 _STOP_S = 5.0
@@ -35,32 +37,32 @@ class Sandbox:
     @property
     def karaden_base(self) -> str:
         """The value for the Karaden SDK's `Config.api_base`."""
-        return f"{self.url}/karaden/api"
+        return self.url + BASES["karaden"]
 
     @property
     def zettai_reach_base(self) -> str:
         """The value for `ZETTAI_REACH_API_BASE`; paths go on with /p5/api."""
-        return f"{self.url}/zettai_reach"
+        return self.url + BASES["zettai_reach"]
 
     @property
     def stripe_base(self) -> str:
         """The value for `StripeClient(base_addresses={"api": …})`; paths go on with /v1."""
-        return f"{self.url}/stripe"
+        return self.url + BASES["stripe"]
 
     @property
     def payjp_base(self) -> str:
         """The value for `payjpv2.Configuration(host=…)`; paths go on with /v2."""
-        return f"{self.url}/payjp"
+        return self.url + BASES["payjp"]
 
     @property
     def komoju_base(self) -> str:
         """The value for `basePath` of KOMOJU's SDK; paths go on with /sessions."""
-        return f"{self.url}/komoju/api/v1"
+        return self.url + BASES["komoju"]
 
     @property
     def paypay_base(self) -> str:
         """The value for `paypayopa.Client(base_url=…)`; paths go on with /v2."""
-        return f"{self.url}/paypay"
+        return self.url + BASES["paypay"]
 
     def reset(self) -> None:
         """Forget all that happened and put every switch off; addresses stay."""

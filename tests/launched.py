@@ -23,6 +23,7 @@ from app.extensions import db
 from app.models import SmsAccount
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
+from tests.addresses import carriers
 from tests.factories import Person
 from tests.raw_states import force, set_back
 
@@ -49,7 +50,7 @@ def tuned(app: Flask, settings: Settings, sandbox: Sandbox) -> Iterator[Callable
     """The application within its context, talking to the sandbox; call it to change settings for this test."""
     base = replace(
         settings,
-        karaden_api_base=sandbox.karaden_base,
+        api_bases=carriers(settings, sandbox.url),
         batch_rows=50,
         # longer than a carrier takes that shares a busy machine
         send_timeout_s=10,

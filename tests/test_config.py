@@ -55,12 +55,27 @@ def test_defaults_are_filled_from_what_is_given() -> None:
         ("OUTSIDE_DIR", "", "must be set in production"),
         ("OUTSIDE_DIR", "outside", "absolute path"),
         ("KARADEN_API_BASE", "http://127.0.0.1:1/karaden", "https:// in production"),
+        ("KARADEN_API_BASE", "https://one.example,http://two.example", "https:// in production"),
+        ("KARADEN_API_BASE", "", "one address or more"),
+        ("KARADEN_API_BASE", " , ", "one address or more"),
+        ("KARADEN_API_BASE", "prg.karaden.jp", "starts with https://"),
+        ("KARADEN_API_BASE", "https:///api", "starts with https://"),
+        ("KARADEN_API_BASE", "https://[::1", "starts with https://"),
+        ("KARADEN_API_BASE", "https://me:topsecret@one.example", "no user"),
+        ("KARADEN_API_BASE", "https://one.example?key=topsecret", "no query"),
+        ("STRIPE_API_BASE", "https://one.example/,https://one.example", "twice"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_and_reason(name: str, value: str, reason: str) -> None:
     said = faults(**{name: value})
     assert said.startswith(f"{name}: ")
     assert reason in said
+
+
+def test_the_addresses_of_each_providers_api_are_its_own_or_those_listed() -> None:
+    assert Settings.from_env(GOOD).api_bases["stripe"] == ("https://api.stripe.com",)
+    listed = {"STRIPE_API_BASE": " https://one.example/v1/ , https://two.example"}
+    assert Settings.from_env(GOOD | listed).api_bases["stripe"] == ("https://one.example/v1", "https://two.example")
 
 
 def test_all_faults_are_told_at_once_and_no_value_with_them() -> None:

@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar
 
 from flask import abort, request
 from flask_admin.helpers import get_form_data
-from wtforms import BooleanField, Field, PasswordField, StringField
+from wtforms import BooleanField, Field, PasswordField, SelectField, StringField
 from wtforms.validators import ValidationError
 
+from admin_views.framework import display
 from admin_views.framework.fields import (
     Check,
     ChoicesField,
@@ -19,11 +20,20 @@ from admin_views.framework.fields import (
     no_card_number,
     one_line,
     required,
+    select_options,
 )
 from admin_views.framework.model_view import Form, SecureModelView, Sent
 from admin_views.staff.users import companies
 from app import tenancy
-from app.accounts import credentials_of, seal_credentials
+from app.accounts import (
+    AddressGone,
+    address_of,
+    choose_address,
+    chosen_address,
+    credentials_of,
+    seal_credentials,
+)
+from app.config import settings
 from app.models import PaymentAccount, SmsAccount
 from app.providers.http import AccountField
 from app.providers.payments.base import PaymentProvider
@@ -37,6 +47,11 @@ F = TypeVar("F", bound="AccountForm")
 
 PREFIX = "provider_"
 _LONGEST = 500
+_GONE = (
+    "接続先の見直し",
+    "このアカウントの接続先は、運営担当者の一覧から外れました。このアカウントでは、送信も、送信結果や支払いの照会もできません。",
+    "接続先を選び直して保存してください。選び直せないときは、新しいアカウントとして登録するか、運営担当者に確かめてください。",
+)
 
 
 class AccountForm(Form):
@@ -51,10 +66,19 @@ class AccountForm(Form):
         help="配信を作るときに選ぶ名前です。例：本社 督促用",
     )
     active = BooleanField("利用する", default=True, description="外すと、新しい送信や支払いに使われなくなります。")
+    address = SelectField(
+        "接続先",
+        [required("接続先を一覧から選んでください。")],
+        description="契約先から案内されたアドレスを選んでください。一覧にないときは、運営担当者に追加を依頼してください。",
+        validate_choice=False,
+    )
 
     def __init__(self, formdata: Sent | None = None, obj: Account | None = None) -> None:
         stored = {PREFIX + name: value for name, value in obj.settings.items()} if obj is not None else {}
+        if obj is not None:
+            stored["address"] = self.address_at(obj)
         super().__init__(formdata, obj=obj, data=stored)
+        self._offer_addresses(obj)
         sealed = credentials_of(obj) if obj is not None else {}
         for item, field in self.of_provider():
             if item.secret and item.name in sealed:
@@ -63,6 +87,30 @@ class AccountForm(Form):
                 field.flags.required = True
         if obj is not None or tenancy.current().tenant_id is not None:
             del self.tenant_id
+
+    def _offer_addresses(self, obj: Account | None) -> None:
+        """Offer the operator's addresses where there is a choice; the account's own stays one, listed or not."""
+        offered = {address: host_of(address) for address in settings().api_bases[self.provider.name]}
+        if obj is not None and (own := self.address_at(obj)) and own not in offered:
+            offered[own] = f"{host_of(own)}（今は使えません）"
+        self._addresses = frozenset(offered)
+        if len(offered) > 1:
+            self.address.choices = select_options([("", "（選んでください）"), *offered.items()])
+        else:
+            del self.address
+
+    @staticmethod
+    def address_at(obj: Account) -> str:
+        """Return the address that an account is at, listed or not; nothing where it has none."""
+        try:
+            return address_of(obj)
+        except AddressGone:
+            return chosen_address(obj) or ""
+
+    def validate_address(self, field: Field) -> None:
+        """Refuse what is not on offer."""
+        if field.data not in self._addresses:
+            raise ValidationError("接続先を一覧から選んでください。")
 
     def of_provider(self) -> list[tuple[AccountField, Field]]:
         """Return the provider's fields with the form's."""
@@ -73,6 +121,7 @@ class AccountForm(Form):
         if "tenant_id" in self:  # of a new account
             obj.tenant_id = self.tenant_id.data
         obj.provider = self.provider.name
+        kept = chosen_address(self._obj) if self._obj is not None else None
         for name in ("name", "active", "sender", "rate_per_s", "price_yen", "test_mode"):
             if name in self:
                 setattr(obj, name, self[name].data)
@@ -81,6 +130,10 @@ class AccountForm(Form):
             for item, field in self.of_provider()
             if not item.secret
         }
+        if "address" in self:
+            choose_address(obj, self.address.data)
+        elif kept is not None:
+            choose_address(obj, kept)
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets that were typed."""
@@ -131,6 +184,30 @@ def _field_of(item: AccountField) -> Field:
     )
 
 
+def label_in(providers: Mapping[str, Provider]) -> display.Formatter:
+    """Format a column that holds a provider's name."""
+
+    def show(_view: object, _context: object, model: object, name: str) -> str:
+        known = providers.get(getattr(model, name))
+        return known.label if known else str(getattr(model, name))
+
+    return show
+
+
+def host_of(address: str) -> str:
+    """Write an address as people read it."""
+    return address.partition("://")[2]
+
+
+def address_warnings(account: Account) -> list[tuple[str, str, str]]:
+    """Return what is to be said of an account that is at no address of the operator's list."""
+    try:
+        address_of(account)
+    except AddressGone:
+        return [_GONE]
+    return []
+
+
 def form_for(base: type[F], provider: Provider) -> type[F]:
     """Make the form of one provider's accounts."""
     attributes: dict[str, object] = {"provider": provider}
@@ -156,13 +233,18 @@ class AccountView(SecureModelView[A], Generic[A, F]):
         """Return a way to a new account for each provider."""
         return [
             (f"{provider.label}のアカウントを登録する", self.get_url(".create_view", provider=name))
-            for name, provider in self.providers.items()
+            for name, provider in self._offered().items()
         ]
+
+    def _offered(self) -> Mapping[str, Provider]:
+        """Return the providers that new accounts can be made with: the operator lists an address of each."""
+        return {name: provider for name, provider in self.providers.items() if settings().api_bases[name]}
 
     def create_form(self, obj: A | None = None) -> F:
         """Make the form of the provider that the address names."""
-        name = request.args.get("provider") or next(iter(self.providers))
-        if name not in self.providers:
+        offered = self._offered()
+        name = request.args.get("provider") or next(iter(offered), "")
+        if name not in offered:
             abort(404)
         return self._form_of(name)(get_form_data(), obj=obj)
 

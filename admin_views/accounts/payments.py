@@ -7,7 +7,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import ValidationError
 
 from admin_views.accounts import payment_waits
-from admin_views.accounts.forms import AccountForm, AccountView
+from admin_views.accounts.forms import AccountForm, AccountView, address_warnings, label_in
 from admin_views.framework import display
 from app.accounts import credentials_of
 from app.config import settings
@@ -57,7 +57,7 @@ class PaymentAccountView(AccountView[PaymentAccount, PaymentAccountForm]):
         "created_at": "登録日時",
     }
     column_formatters = {
-        "provider": display.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
+        "provider": label_in(PROVIDERS),
         "test_mode": lambda _v, _c, account, _n: "テスト" if account.test_mode else "本番",
         "active": _state,
     }
@@ -82,4 +82,5 @@ class PaymentAccountView(AccountView[PaymentAccount, PaymentAccountForm]):
 
     def warnings(self, model: PaymentAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for."""
-        return [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]
+        waits = [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]
+        return address_warnings(model) + waits

@@ -8,7 +8,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views.accounts import sms_waits
-from admin_views.accounts.forms import PREFIX, AccountForm, AccountView
+from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address_warnings, label_in
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, line, phone_line
 from admin_views.framework.model_view import Sent
@@ -77,7 +77,8 @@ class SmsAccountForm(AccountForm):
 
     def of_contract(self) -> list[Field]:
         """Return the fields that tell one contract from another."""
-        return [field for item, field in self.of_provider() if item.contract]
+        address = [self.address] if "address" in self else []
+        return address + [field for item, field in self.of_provider() if item.contract]
 
     def validate(self, extra_validators: Mapping[str, Sequence[Check]] | None = None) -> bool:
         """Check every field, and that an account in use stays the contract that it is."""
@@ -85,8 +86,10 @@ class SmsAccountForm(AccountForm):
         stored = self._obj
         if not fine or stored is None or not contracts.in_use(stored):
             return fine
+        kept = {PREFIX + name: str(value) for name, value in stored.settings.items()}
+        kept["address"] = self.address_at(stored)
         for field in self.of_contract():
-            if field.data != str(stored.settings.get(field.name.removeprefix(PREFIX), "")):
+            if field.data != kept.get(field.name, ""):
                 field.errors = [*field.errors, _SAME_CONTRACT]
                 fine = False
         return fine
@@ -113,7 +116,7 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
         "created_at": "登録日時",
     }
     column_formatters = {
-        "provider": display.words_of({name: provider.label for name, provider in PROVIDERS.items()}),
+        "provider": label_in(PROVIDERS),
         "active": _state,
     }
     intro = "SMSを送る契約です。送信サービスの管理画面で発行された認証情報を登録します。"
@@ -131,7 +134,8 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
 
     def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for, and what its service refuses."""
-        return [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
+        waits = [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
+        return address_warnings(model) + waits
 
     def offers(self, model: SmsAccount) -> list[tuple[str, str]]:
         """Offer a new account for another contract."""

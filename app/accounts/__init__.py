@@ -1,7 +1,7 @@
 """A tenant's contracts with SMS services and payment providers, opened for use.
 
 In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. Can't happen here:
-credentials in a column as text, or an address that a tenant chose.
+credentials in a column as text, or credentials sent to an address that is not on the operator's list.
 """
 
 import hmac
@@ -21,8 +21,37 @@ from app.vault import Place
 _PAYMENT_TIMEOUT_S = 10.0
 
 
+# beside the adapter's own words in an account's `settings`: the address that the company chose
+_CHOSEN = "api_base"
+
+
 class Unusable(Exception):  # noqa: N818 - it says what the account is
-    """An account without credentials."""
+    """An account without credentials, or one without an address."""
+
+
+class AddressGone(Unusable):
+    """The operator's list holds the account's address no longer, or none for its provider."""
+
+
+def choose_address(row: SmsAccount | PaymentAccount, address: str) -> None:
+    """Keep which address of its provider's an account is at."""
+    row.settings = {**row.settings, _CHOSEN: address}
+
+
+def chosen_address(row: SmsAccount | PaymentAccount) -> str | None:
+    """Return the address that was chosen for an account, listed or not; None where there was nothing to choose."""
+    chosen = row.settings.get(_CHOSEN)
+    return None if chosen is None else str(chosen)
+
+
+def address_of(row: SmsAccount | PaymentAccount) -> str:
+    """Return the address of an account's provider: the chosen one, else the first listed. Raises AddressGone."""
+    listed, chosen = settings().api_bases[row.provider], chosen_address(row)
+    if chosen is None and listed:
+        return listed[0]
+    if chosen is None or chosen not in listed:
+        raise AddressGone(f"{row.__tablename__} {row.id} is at no address that is listed")
+    return chosen
 
 
 def receipt_path(row: SmsAccount) -> str:
@@ -51,7 +80,7 @@ def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
 def for_sms(row: SmsAccount) -> sms.SmsAccess:
     """Open an SMS account for its adapter. Raises Unusable."""
     return sms.SmsAccess(
-        settings().api_base(row.provider),
+        address_of(row),
         _texts(row.settings),
         _required(row),
         timeout_s=float(settings().send_timeout_s),
@@ -62,7 +91,11 @@ def sms_contract(row: SmsAccount) -> dict[str, str]:
     """Return what tells an SMS account's contract from another: its service, address and ids, no secret."""
     ids = {item.name for item in PROVIDERS[row.provider].fields if item.contract}
     named = {name: value for name, value in _texts(row.settings).items() if name in ids}
-    return {"service": row.provider, "address": settings().api_base(row.provider), **dict(sorted(named.items()))}
+    try:
+        address = address_of(row)
+    except AddressGone:  # what left there is of that contract still
+        address = chosen_address(row) or ""
+    return {"service": row.provider, "address": address, **dict(sorted(named.items()))}
 
 
 def witness_phone_of(row: SmsAccount) -> str | None:
@@ -84,7 +117,7 @@ def _witness_place(row: SmsAccount) -> Place:
 def for_payment(row: PaymentAccount) -> payments.PaymentAccess:
     """Open a payment account for its adapter. Raises Unusable."""
     return payments.PaymentAccess(
-        settings().api_base(row.provider),
+        address_of(row),
         _texts(row.settings),
         _required(row),
         timeout_s=min(float(settings().send_timeout_s), _PAYMENT_TIMEOUT_S),

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import func, select, text
 
 from app import audit, queues, tenancy
-from app.accounts import Unusable, for_payment, for_sms
+from app.accounts import AddressGone, Unusable, for_payment, for_sms
 from app.campaigns import bulk_operations, preflight, schedule
 from app.db import Executor
 from app.extensions import db
@@ -37,6 +37,10 @@ _SMS_ACCOUNT_UNUSABLE = Kind(
     "sms_account_without_credentials",
     "選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。",
 )
+_SMS_ADDRESS_GONE = Kind(
+    "sms_account_address_gone",
+    "選ばれているSMSアカウントの接続先が、運営担当者の一覧から外れています。別のアカウントを選ぶか、管理者にお知らせください。",
+)
 _NO_PAYMENT_ACCOUNT = Kind("payment_account_not_chosen", "支払いを受け取る決済アカウントが選ばれていません。")
 _NO_PAYMENT_ACCOUNT_YET = Kind(
     "payment_account_not_registered",
@@ -48,6 +52,10 @@ _PAYMENT_ACCOUNT_STOPPED = Kind(
 _PAYMENT_ACCOUNT_UNUSABLE = Kind(
     "payment_account_without_credentials",
     "選ばれている決済アカウントに認証情報がありません。管理者に設定を依頼してください。",
+)
+_PAYMENT_ADDRESS_GONE = Kind(
+    "payment_account_address_gone",
+    "選ばれている決済アカウントの接続先が、運営担当者の一覧から外れています。別のアカウントを選ぶか、管理者にお知らせください。",
 )
 _NO_CONTRACT = Kind(
     "contract_not_active", "ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"
@@ -186,6 +194,8 @@ def missing_to_send(campaign: Campaign) -> list[Problem]:
         return [_SMS_ACCOUNT_STOPPED()]
     try:
         for_sms(account)
+    except AddressGone:
+        return [_SMS_ADDRESS_GONE()]
     except Unusable:
         return [_SMS_ACCOUNT_UNUSABLE()]
     return []
@@ -212,6 +222,8 @@ def _missing_for_payment(campaign: Campaign) -> list[Problem]:
         return [_PAYMENT_ACCOUNT_STOPPED()]
     try:
         for_payment(account)
+    except AddressGone:
+        return [_PAYMENT_ADDRESS_GONE()]
     except Unusable:
         return [_PAYMENT_ACCOUNT_UNUSABLE()]
     return []

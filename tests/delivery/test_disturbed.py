@@ -13,11 +13,12 @@ from urllib.parse import parse_qs
 import pytest
 from flask import current_app
 
-from app import tenancy
+from app import config, tenancy
 from app.campaigns import lifecycle
 from app.delivery import leases, shutdown
 from sandbox.harness import Sandbox
 from tests import factories, steps
+from tests.addresses import bases
 from tests.launched import Job, meanwhile, received, requests
 
 MOST_TURNS = 20
@@ -66,7 +67,7 @@ def test_what_may_have_left_is_unknown_and_not_sent_again(
 
 
 def test_a_carrier_that_cannot_be_reached_leaves_everybody_waiting(launched: Launched, tuned: Tuned) -> None:
-    tuned(karaden_api_base="http://127.0.0.1:9/karaden/api")
+    tuned(api_bases=bases(config.settings(), karaden="http://127.0.0.1:9/karaden/api"))
     job = launched(200)
     job.send()
     assert job.states() == {"queued": 200}
@@ -234,7 +235,8 @@ def test_an_answer_that_names_another_message_proves_nothing(launched: Launched,
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        tuned(karaden_api_base=f"http://127.0.0.1:{server.server_port}", send_connections=1)
+        address = f"http://127.0.0.1:{server.server_port}"
+        tuned(api_bases=bases(config.settings(), karaden=address), send_connections=1)
         job = launched(5)
         job.send()
     finally:

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 
 from dev.process import kill_tree, spawn, stop, tail
+from sandbox import doors
 from sandbox.harness import Sandbox
 from tests.launched import carrier, launched, sandbox, tuned
 
@@ -56,7 +57,7 @@ def start(
     env = {
         **os.environ,
         **environment,
-        "KARADEN_API_BASE": sandbox.karaden_base,
+        **doors.environment(sandbox.url),
         "BATCH_ROWS": "50",
         "SEND_CONNECTIONS": "10",
         "SEND_TIMEOUT_S": "2",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app import tenancy
+from app import config, tenancy
 from app.accounts import seal_credentials
 from app.extensions import db
 from app.models import SmsAccount
@@ -16,6 +16,7 @@ from app.providers.sms.base import Report, ReportState
 from jobs import outcomes
 from sandbox.harness import Sandbox
 from tests import steps
+from tests.addresses import bases
 from tests.launched import Job, give_witness_phone, received, to_own_number
 from tests.outcomes.proving_absence import make_due, proven_absent, settled, witnessed
 from tests.raw_states import force
@@ -273,7 +274,7 @@ def test_an_account_edited_while_messages_are_unknown_sends_nothing_twice(untold
 
 
 def test_another_address_of_the_service_is_another_contract(lost: Job, sandbox: Sandbox, tuned: Tuned) -> None:
-    tuned(karaden_api_base=f"{sandbox.karaden_base}/")
+    tuned(api_bases=bases(config.settings(), karaden=f"{sandbox.karaden_base}/"))
     proven_absent(lost)
     assert lost.states() == {"unknown": 5}
 

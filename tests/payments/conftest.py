@@ -11,6 +11,7 @@ from app import config
 from app.config import Settings
 from app.payments import bulkhead
 from sandbox.harness import Sandbox
+from tests.addresses import at
 from tests.payments.shop import Buyer, make_buyer
 from tests.payments.stand_ins import listener, running_site, shops
 
@@ -23,7 +24,7 @@ def site(running_site: Sandbox, app: Flask, settings: Settings) -> Sandbox:
     del app
     running_site.reset()
     bulkhead.forget()
-    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
+    config.install(replace(at(settings, stripe=running_site.stripe_base), send_timeout_s=5))
     return running_site
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,7 +10,9 @@ from app import config
 from app.config import Settings
 from app.payments import bulkhead
 from app.providers.payments import PROVIDERS
+from sandbox.doors import BASES
 from sandbox.harness import Sandbox, running_sandbox
+from tests.addresses import at
 from tests.providers.rawserver import Peer, RawServer
 
 
@@ -37,7 +38,8 @@ def shops(app: Flask, settings: Settings, running_site: Sandbox) -> Iterator[San
     del app
     running_site.reset()
     bulkhead.forget()
-    bases: dict[str, Any] = {f"{name}_api_base": getattr(running_site, f"{name}_base") for name in PROVIDERS}
-    config.install(replace(settings, **bases, send_timeout_s=5))
+    config.install(
+        replace(at(settings, **{name: running_site.url + BASES[name] for name in PROVIDERS}), send_timeout_s=5)
+    )
     yield running_site
     running_site.addresses(**{f"{name}_webhooks": {} for name in PROVIDERS})

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -16,6 +15,7 @@ from app.payments.confirm import confirm, confirm_for_page
 from app.payments.gateway import NoAnswer
 from app.providers.payments.base import Charge, WebhookEvent
 from sandbox.harness import Sandbox
+from tests.addresses import at
 from tests.payments.shop import Buyer, make_buyer
 
 
@@ -271,7 +271,7 @@ def test_2000_events_about_another_system_delay_no_payer(
 ) -> None:
     """They are settled as they come: nothing is asked about them, and nobody of ours waits."""
     (buyer,) = payers(1)
-    config.install(replace(settings, stripe_api_base=buyer.site.stripe_base))
+    config.install(at(settings, stripe=buyer.site.stripe_base))
     before = len(buyer.site.ledger("stripe"))
     with buyer.app.app_context(), tenancy.tenant(buyer.tenant_id):
         for number in range(100):

@@ -18,6 +18,7 @@ from app.payments.checkout import Outcome
 from app.providers.payments.base import ChargeStatus
 from app.states.vocabulary import PaymentAttemptState
 from tests import steps
+from tests.addresses import at
 from tests.payments.shop import HURRY, Buyer
 from tests.providers.rawserver import RawServer
 from tests.raw_states import force
@@ -297,11 +298,11 @@ def test_a_key_that_is_refused_sends_the_person_to_the_company(buyer: Buyer, set
     refusal = b'{"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}}'
     answer = b"HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(refusal), refusal)
     with RawServer(*[lambda peer: peer.answer(answer)] * 4) as site:
-        config.install(replace(settings, stripe_api_base=site.url))
+        config.install(at(settings, stripe=site.url))
         assert buyer.press() is Outcome.REFUSED
         assert len(site.requests) == 1
     assert buyer.states() == ["started"]
-    config.install(replace(settings, stripe_api_base=buyer.site.stripe_base))
+    config.install(at(settings, stripe=buyer.site.stripe_base))
     assert buyer.press() is Outcome.READY
     assert buyer.states() == ["started"]
 
@@ -309,6 +310,6 @@ def test_a_key_that_is_refused_sends_the_person_to_the_company(buyer: Buyer, set
 def test_a_page_at_another_host_is_refused_at_once(buyer: Buyer, settings: Settings) -> None:
     """Pressing again in a few minutes would be no use: only the company can mend it."""
     base = buyer.site.stripe_base.replace("127.0.0.1", "localhost")
-    config.install(replace(settings, stripe_api_base=base, send_timeout_s=5))
+    config.install(replace(at(settings, stripe=base), send_timeout_s=5))
     assert buyer.press() is Outcome.REFUSED
     assert (buyer.url(), buyer.payments()[-1]["url_sealed"]) == (None, None)

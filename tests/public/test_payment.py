@@ -15,6 +15,7 @@ from app.payments import operations
 from app.states.vocabulary import PAYMENT, PaymentState
 from sandbox.harness import Sandbox, running_sandbox
 from tests import steps
+from tests.addresses import at
 from tests.payments.shop import choose
 from tests.public.browser import Browser
 from tests.public.conftest import ANSWERS, Sent
@@ -64,7 +65,7 @@ def shop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Shop:
     running_site.reset()
-    config.install(replace(settings, stripe_api_base=running_site.stripe_base, send_timeout_s=5))
+    config.install(replace(at(settings, stripe=running_site.stripe_base), send_timeout_s=5))
     sent = send(payment=True)
     (account_id,) = database.execute("SELECT id FROM payment_account").fetchone() or (0,)
     return Shop(sent, account_id, running_site, database)

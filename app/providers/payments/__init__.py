@@ -1,7 +1,6 @@
 """The payment providers that an account can be made with, by name.
 
-Another provider is one more file, one more line below, its API's address in `app.config`, and how long its signature's
-header may be in `app.limits`.
+Another provider is one more file and one more line below.
 """
 
 from collections.abc import Mapping

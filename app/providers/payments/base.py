@@ -186,6 +186,10 @@ class PaymentProvider(Protocol):
     page_domains: tuple[str, ...]  # its payment pages are below these names and nowhere else
     tells_end: bool  # whether `fetch` tells that a page's time is over; else it stays OPEN for good
 
+    @property
+    def api_base(self) -> str | None:
+        """The address of the provider's API unless the operator lists others; None: they must."""
+
     def bounds(self, settings: Mapping[str, str]) -> tuple[int, int]:
         """Return the least and the most that an account of these settings can be paid, yen, as far as known."""
 

@@ -81,6 +81,7 @@ class _Komoju:
 
     name = "komoju"
     label = "KOMOJU"
+    api_base = "https://komoju.com/api/v1"
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_ で始まるキーです。"),
         AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="Webhook設定のSecret Tokenです。"),

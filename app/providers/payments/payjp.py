@@ -81,6 +81,7 @@ class _Payjp:
 
     name = "payjp"
     label = "PAY.JP"
+    api_base = "https://api.pay.jp"
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_live_ または sk_test_ で始まるキーです。"),
         AccountField("webhook_token", "Webhookトークン", secret=True, help="管理画面のWebhook設定にある文字列です。"),

@@ -75,6 +75,7 @@ class _PayPay:
 
     name = "paypay"
     label = "PayPay"
+    api_base = "https://apigw.paypay.ne.jp"
     fields: Sequence[AccountField] = (
         AccountField("api_key", "APIキー", secret=True, help="PayPay for Developersの「APIキー」です。"),
         AccountField("api_secret", "シークレット", secret=True, help="APIキーと一緒に発行される文字列です。"),

@@ -80,6 +80,7 @@ class _StripeCheckout:
 
     name = "stripe"
     label = "Stripe"
+    api_base = "https://api.stripe.com"
     fields: Sequence[AccountField] = (
         AccountField("secret_key", "シークレットキー", secret=True, help="sk_ または rk_ で始まるキーです。"),
         AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="whsec_ で始まる文字列です。"),

@@ -1,8 +1,8 @@
 """SMS providers: one adapter per file behind the contract of `app.providers.sms.base`.
 
 In: a tenant's account and one message. Out: the HTTP request that sends it, and the meaning of what came back. Can't
-happen here: I/O, a guess (what isn't certain is `unknown`), a domain rule. Another provider is one more file, one
-more line below, and its API's address in `app.config`.
+happen here: I/O, a guess (what isn't certain is `unknown`), a domain rule. Another provider is one more file and one
+more line below.
 """
 
 from collections.abc import Mapping

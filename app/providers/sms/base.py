@@ -208,7 +208,7 @@ class SmsProvider(Protocol):
 
     @property
     def api_base(self) -> str | None:
-        """The address of the service's API unless the installation's setting names another; None: it must."""
+        """The address of the service's API unless the operator lists others; None: they must."""
 
     def send(self, account: SmsAccess, message: SmsMessage) -> Request:
         """Return the request that sends `message` once."""
