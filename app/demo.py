@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app import tenancy
-from app.accounts import credentials_of, receipt_path, seal_credentials, seal_witness_phone
+from app.accounts import credentials_of, receipt_url, seal_credentials, seal_witness_phone
 from app.auth.passwords import hash_password
 from app.campaigns import lifecycle
 from app.campaigns.send_windows import ALWAYS
@@ -125,7 +125,7 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
     db.session.commit()
     base = settings().public_base_url
     service = f"{sms.settings['tenant_id']}/{sms.settings['service_id']}"
-    receipts[service] = f"{base}{receipt_path(sms)}"
+    receipts[service] = receipt_url(sms)
     secrets = credentials_of(payment)
     webhooks[secrets["secret_key"]] = {
         "url": f"{base}/callbacks/payment/{payment.id}",

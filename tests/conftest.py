@@ -31,6 +31,7 @@ from dev.postgres import remove_postgres
 from dev.process import DevError
 from dev.provision import provision, unprovision
 from dev.servers import Servers, start_servers
+from sandbox import doors
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,8 +86,7 @@ def environment(servers: Servers) -> Iterator[dict[str, str]]:
         "LINK_BASE_URL": "https://todoke.example",
         "TRUSTED_HOSTS": "localhost,127.0.0.1,todoke.example",
         # The discard port: what a test does not send to a sandbox of its own goes nowhere.
-        "KARADEN_API_BASE": "http://127.0.0.1:9/karaden/api",
-        "STRIPE_API_BASE": "http://127.0.0.1:9/stripe",
+        **doors.environment("http://127.0.0.1:9"),
     }
     unprovision(servers.database_url, name)
 

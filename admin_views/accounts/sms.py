@@ -12,8 +12,7 @@ from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, line, phone_line
 from admin_views.framework.model_view import Sent
-from app.accounts import contracts, receipt_path, seal_witness_phone, witness_phone_of
-from app.config import settings
+from app.accounts import contracts, receipt_url, seal_witness_phone, witness_phone_of
 from app.delivery import circuit_breaker
 from app.models import SmsAccount
 from app.problems import Refused
@@ -128,9 +127,8 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
 
     def notes(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return the address to which the service pushes receipts."""
-        address = f"{settings().public_base_url}{receipt_path(model)}"
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
-        return [("送信結果の通知先", address, explanation)]
+        return [("送信結果の通知先", receipt_url(model), explanation)]
 
     def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for, and what its service refuses."""

@@ -59,6 +59,11 @@ def receipt_path(row: SmsAccount) -> str:
     return f"/callbacks/sms/{row.id}/{vault.receipt_key(row.id, row.receipt_secret)}"
 
 
+def receipt_url(row: SmsAccount) -> str:
+    """Return the address to which a service pushes the receipts of an account, as services are told."""
+    return f"{settings().public_base_url}{receipt_path(row)}"
+
+
 def is_receipt_key(account_id: int, secret: bytes | None, key: str) -> bool:
     """Return whether this is the key in the address of the receipts of an account that has this `receipt_secret`."""
     return hmac.compare_digest(key.encode(), vault.receipt_key(account_id, secret).encode())
@@ -84,6 +89,7 @@ def for_sms(row: SmsAccount) -> sms.SmsAccess:
         _texts(row.settings),
         _required(row),
         timeout_s=float(settings().send_timeout_s),
+        receipt_url=receipt_url(row),
     )
 
 
