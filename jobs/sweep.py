@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from app import queues, tenancy
+from app.delivery import failover
 from app.exports import export_jobs
 from app.outcomes import refused_receipts
 from app.setback import doubt
@@ -21,6 +22,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
     with tenancy.platform():
         go_on()
         doubt.watch(alive=True)
+        failover.review()
         refused_receipts.watch()
         export_jobs.expire()
         _put_back(due.work(), go_on)
@@ -30,6 +32,7 @@ def watch(go_on: Callable[[], object] = lambda: None) -> None:
     """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
     with tenancy.platform():
         doubt.watch(alive=False)
+        failover.review()
         refused_receipts.watch()
         _put_back(due.urgent(), go_on)
 

@@ -12,7 +12,7 @@ from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, line, phone_line
 from admin_views.framework.model_view import Sent
-from app.accounts import contracts, receipt_url, seal_witness_phone, witness_phone_of
+from app.accounts import abilities, contracts, receipt_url, seal_witness_phone, witness_phone_of
 from app.delivery import circuit_breaker
 from app.models import SmsAccount
 from app.problems import Refused
@@ -51,6 +51,18 @@ class SmsAccountForm(AccountForm):
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
         description="送信サービスとの契約で決まっているときに入力します。空なら、上限はありません。",
         render_kw={"inputmode": "numeric"},
+    )
+
+    takeover_order = WholeField(
+        "代わりに送る順番",
+        [Optional(), NumberRange(1, 99, "1から99までの間で入力してください。")],
+        description="ほかのアカウントで送れないときに、このアカウントが代わりに送る順番です（1が最初）。空なら、代わりに"
+        "送ることはありません。代わりに送るのは、配信で「ほかのSMSアカウントでの送信を許す」を選んだときだけです。",
+        render_kw={"inputmode": "numeric"},
+    )
+    test_mode = BooleanField(
+        "試験用の契約",
+        description="試験環境の契約なら選びます。SMSは実際には届きません。画面に「試験環境」と表示します。",
     )
 
     witness_phone = phone_line("確認用番号", Optional(), _mobile, help=_WITNESS_HELP)
@@ -97,6 +109,8 @@ class SmsAccountForm(AccountForm):
 def _state(view: object, context: object, model: SmsAccount, name: str) -> Markup | str:
     if model.active and model.trips:
         return display.badge("paused", "送信見合わせ中")
+    if model.active and abilities.is_test(model):
+        return display.badge("paused", "試験環境")
     return display.yes_or_no("利用中", "停止")(view, context, model, name)
 
 
@@ -105,9 +119,10 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
 
     form = SmsAccountForm
     providers = PROVIDERS
-    column_list = ("tenant", "name", "provider", "sender", "active", "created_at")
+    column_list = ("tenant", "takeover_order", "name", "provider", "sender", "active", "created_at")
     column_labels = {
         "tenant": "企業",
+        "takeover_order": "代わりに送る順番",
         "name": "アカウント名",
         "provider": "サービス",
         "sender": "送信元の表示",

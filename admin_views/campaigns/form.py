@@ -93,6 +93,11 @@ class CampaignForm(Form):
         help="社内での呼び名です。受信者には表示されません。例：12月度 未納のご案内",
     )
     sms_account_id = RowField("SMSアカウント", offer=_accounts(SmsAccount), blank="（あとで選ぶ）")
+    may_switch = BooleanField(
+        "ほかのSMSアカウントでの送信を許す",
+        description="選んだアカウントで送れない状態が続いたとき、会社で決めた順番のアカウントに自動で切り替えます。"
+        "切り替わった分は、送信元の番号が変わります。結果の分からないSMSを、別のアカウントで送り直すことはありません。",
+    )
     sms_text = text("SMS本文", most=300)
     page_title = line("ページの題名", most=60)
     page_text = text("ページの本文", most=5000)
@@ -230,9 +235,9 @@ class CampaignForm(Form):
 
     def populate_obj(self, obj: Any) -> None:
         """Write the form into the campaign."""
-        for name in ("name", "sms_account_id", "sms_text", "page_title", "page_text", "page_language", "max_failures"):
+        for name in ("name", "sms_account_id", "may_switch", "sms_text", "page_title", "page_text", "page_language"):
             setattr(obj, name, self[name].data)
-        for name in ("profile", "retry_times", "retry_after_minutes"):
+        for name in ("max_failures", "profile", "retry_times", "retry_after_minutes"):
             setattr(obj, name, self[name].data)
         window = self.hours.form.window()
         obj.send_window = None if window is None else window.to_json()

@@ -12,6 +12,7 @@ from admin_views.framework.access import staff
 from admin_views.framework.model_view import SecureView
 from admin_views.framework.scoping import managers
 from app import audit
+from app.accounts import abilities
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign, Import
@@ -49,6 +50,7 @@ class FlowView(SecureView):
             launched=launched(campaign),
             restore_waits=restore_words.waits(campaign) if campaign.state != CampaignState.CANCELLED else [],
             restore_people=missed_numbers.count(campaign),
+            sms_in_test=campaign.sms_account is not None and abilities.is_test(campaign.sms_account),
             managers=managers(),
             can_cancel=lifecycle.can_cancel(campaign),
             locked=lifecycle.why_locked(campaign.state).message_ja if lifecycle.content_locked(campaign) else "",

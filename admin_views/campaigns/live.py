@@ -13,7 +13,7 @@ from sqlalchemy import select
 from admin_views.accounts import payment_waits, sms_waits
 from admin_views.accounts.sms_waits import Notice
 from app.campaigns import bulk_operations, lifecycle, schedule
-from app.delivery import number_limits, resend
+from app.delivery import failover, number_limits, resend
 from app.extensions import db
 from app.models import Campaign, Reminder
 from app.reports.campaign_totals import HOURS, Figures
@@ -107,6 +107,7 @@ def overview(campaign: Campaign) -> dict[str, object]:
         "planned": _planned_words(campaign, count),
         "again": _again(campaign, now),
         "reminders": _reminders(campaign),
+        "changes": failover.history(db.session.connection(), campaign.id),
         "live_url": url_for("flow.status_figures", campaign_id=campaign.id, shown=_shown(campaign, count)),
         "can_pause": lifecycle.can_pause(campaign),
         "can_resume": campaign.state == CampaignState.PAUSED,
@@ -257,7 +258,7 @@ def _alerts(campaign: Campaign, count: Progress) -> list[Alert]:
 
 def notices(campaign: Campaign, count: Progress) -> list[Notice]:
     """Return what its accounts wait for, while anything of the campaign waits for that."""
-    account, now = campaign.sms_account, count.figures.sms
+    account, now = campaign.standby_account or campaign.sms_account, count.figures.sms
     if campaign.launched_at is None:
         return []
     paying = campaign.payment_account if campaign.payment_required else None
@@ -274,7 +275,8 @@ def _shown(campaign: Campaign, count: Progress) -> str:
     """Name what a page shows besides figures: when it is another, the page is to be loaded anew."""
     planned = ["planned"] if count.planned else []
     told = (notice.key for notice in notices(campaign, count))
-    return "-".join([campaign.state, *planned, *told, *(alert.key for alert in _alerts(campaign, count))])
+    by = [f"by{campaign.standby_account_id}"] if campaign.standby_account_id else []
+    return "-".join([campaign.state, *planned, *by, *told, *(alert.key for alert in _alerts(campaign, count))])
 
 
 def bars(campaign: Campaign, now: Figures) -> list[Bar]:

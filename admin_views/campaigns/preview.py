@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING
 from sqlalchemy import select
 
 from admin_views.lists import row_actions
+from app.accounts import abilities
 from app.campaigns import lifecycle, preflight, rendering, schedule, template
 from app.campaigns.preflight import Preflight
 from app.campaigns.send_windows import describe, policy_of
@@ -16,10 +17,10 @@ from app.campaigns.short_forms import WORDS
 from app.campaigns.sms_length import LIMIT, flatten, units
 from app.campaigns.template import MissingField
 from app.config import settings
-from app.delivery import clerk_test_sms
+from app.delivery import clerk_test_sms, failover
 from app.extensions import db
 from app.intake.rules import MAX_REFERENCE
-from app.models import Campaign, Event, Import, Recipient
+from app.models import Campaign, Event, Import, Recipient, SmsAccount
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
@@ -144,11 +145,14 @@ def _masked_link() -> str:
 def terms(campaign: Campaign) -> list[tuple[str, str]]:
     """Describe by whom the SMS is sent, how long the link lives, what the page asks, whether it leads to payment."""
     account = campaign.sms_account
-    sender = "未設定" if account is None else f"{account.name}（送信元：{account.sender or '番号は事業者が割り当て'}）"
+    sender = "未設定" if account is None else _with_sender(account)
+    if account is not None and abilities.is_test(account):
+        sender += "／試験環境：SMSは届きません"
     questions = "、".join(question.label for question in campaign.questions) or "なし"
     paid_by = campaign.payment_account.name if campaign.payment_account else "未設定"
     return [
         ("SMSの送信元", sender),
+        ("ほかのアカウントでの送信", _standbys(campaign)),
         ("送信時間帯", _hours(campaign)),
         ("送信を始める日時", japan_minutes(campaign.starts_at) or "指定なし"),
         ("送信の締切", japan_minutes(campaign.deadline_at) or "指定なし"),
@@ -283,6 +287,18 @@ def came_back(campaign: Campaign) -> bool:
         .limit(1)
     ).first()
     return last is not None and (last.detail or {}).get("reason") == "changed"
+
+
+def _with_sender(account: SmsAccount) -> str:
+    return f"{account.name}（送信元：{account.sender or '番号は事業者が割り当て'}）"
+
+
+def _standbys(campaign: Campaign) -> str:
+    """Describe which accounts may take over, in their order."""
+    if not campaign.may_switch:
+        return "許さない"
+    names = [_with_sender(account) for account in failover.standbys(campaign)]
+    return f"許す：{'→'.join(names)}" if names else "許す（代わりに送る順番を決めたアカウントがありません）"
 
 
 def _hours(campaign: Campaign) -> str:

@@ -21,7 +21,7 @@ _COPY = "（コピー）"
 _LONGEST_NAME = 100
 _OF_QUESTION = ("label", "kind", "column_name", "kana", "variants_alike", "choices")
 _COPIED = (
-    "sms_text", "page_title", "page_text", "page_language", "max_failures", "payment_required", "profile",
+    "may_switch", "sms_text", "page_title", "page_text", "page_language", "max_failures", "payment_required", "profile",
     "retry_times", "retry_after_minutes",
 )  # fmt: skip
 

@@ -34,8 +34,9 @@ from admin_views.framework.scoping import M
 from admin_views.staff import reauthentication
 from admin_views.staff.sign_in import to_sign_in
 from app import audit, tenancy
+from app.accounts import abilities
 from app.extensions import db
-from app.models import PaymentAccount, Tenant
+from app.models import PaymentAccount, SmsAccount, Tenant
 from app.setback import doubt
 from app.setback import hold_reasons as setback_words
 
@@ -85,6 +86,13 @@ def pays_in_test() -> bool:
     return bool(db.session.query(used.exists()).scalar())
 
 
+def sends_in_test() -> bool:
+    """Return whether the company in scope has an SMS contract in use that is for tests: every page tells so."""
+    if tenancy.current().tenant_id is None:
+        return False
+    return any(abilities.is_test(account) for account in scoping.rows(SmsAccount).filter(SmsAccount.active))
+
+
 def restore_hold() -> tuple[str, str, str] | None:
     """Return what every page says while sending is held: title, why, what to do; None while it isn't."""
     code = doubt.why_nothing_leaves()
@@ -107,7 +115,8 @@ class SecureView(BaseView):
 
     def render(self, template: str, **kwargs: Any) -> str:
         """Render a page."""
-        return str(super().render(template, pays_in_test=pays_in_test, restore_hold=restore_hold, **kwargs))
+        told = {"pays_in_test": pays_in_test, "sends_in_test": sends_in_test, "restore_hold": restore_hold}
+        return str(super().render(template, **told, **kwargs))
 
     def is_accessible(self) -> bool:
         """Ask the table of access."""

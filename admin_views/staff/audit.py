@@ -119,6 +119,8 @@ _FIELDS = {
     "page_title": "ページの題名",
     "page_text": "ページの本文",
     "sms_account_id": "SMSアカウント",
+    "may_switch": "ほかのアカウントでの送信",
+    "takeover_order": "代わりに送る順番",
     "payment_account_id": "決済アカウント",
     "payment_required": "支払い",
     "link_minutes": "有効期限",

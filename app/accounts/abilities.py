@@ -6,8 +6,10 @@ Can't happen here: a service's name, or a network call.
 
 import math
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from app import references
+from app.accounts import Unusable, address_of
 from app.config import settings
 from app.models import SmsAccount
 from app.providers.sms import PROVIDERS
@@ -17,6 +19,16 @@ from app.providers.sms.base import Capabilities
 def of(row: SmsAccount) -> Capabilities:
     """Return the abilities of an account's service."""
     return PROVIDERS[row.provider].capabilities
+
+
+def is_test(row: SmsAccount) -> bool:
+    """Return whether what leaves by an account reaches nobody: a contract for tries, or an address for them."""
+    if row.test_mode:
+        return True
+    try:
+        return urlsplit(address_of(row)).hostname in of(row).test_hosts
+    except Unusable:
+        return False
 
 
 def rate_of(row: SmsAccount) -> int | None:

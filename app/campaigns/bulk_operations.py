@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, not_, or_, select, text, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, not_, or_, select, text, true, tuple_
 
 from app import queues, tenancy
 from app.config import settings
 from app.db import Executor, Of, in_text
 from app.extensions import db
-from app.models import Campaign, Recipient, Reminder, SmsAccount, Wave
+from app.models import Campaign, Recipient, Reminder, SendLog, SmsAccount, Wave
 from app.problems import Kind, Problem
 from app.providers.sms import PROVIDERS
 from app.states import locks, release, result_codes
@@ -53,15 +53,33 @@ def unwanted(person: Of[Recipient]) -> ColumnElement[bool]:
     return or_(_is_settled(person), waits_for_it)
 
 
-def to_resend(person: Of[Recipient], provider: str | None) -> ColumnElement[bool]:
-    """Return the condition that another SMS may reach somebody whom none has reached, through `provider`.
+def to_resend(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that another SMS may reach somebody whom none has reached.
 
-    A number that is refused for good is not tried again, but one refused alone is: a firewall may be mended.
+    The code is that of the service by which the last attempt went, of the campaign's where no attempt tells. A number
+    that is refused for good is not tried again, but one refused alone is: a firewall may be mended.
     """
-    passing = PROVIDERS[provider].passing if provider else frozenset[str]()
+    passing = sorted((name, code) for name, provider in PROVIDERS.items() for code in provider.passing)
+    went_by = (
+        select(SmsAccount.provider)
+        .join(SendLog, SendLog.sms_account_id == SmsAccount.id)
+        .where(SendLog.recipient_id == person.id, SendLog.attempt == person.sms_attempt)
+        .correlate(person)
+        .scalar_subquery()
+    )
+    chosen = (
+        select(SmsAccount.provider)
+        .join(Campaign, Campaign.sms_account_id == SmsAccount.id)
+        .where(Campaign.id == person.campaign_id)
+        .correlate(person)
+        .scalar_subquery()
+    )
     return and_(
         or_(
-            person.sms_code.in_(sorted(passing)),
+            and_(
+                person.sms_code.in_(sorted({code for _, code in passing})),
+                tuple_(func.coalesce(went_by, chosen), person.sms_code).in_(passing),
+            ),
             func.starts_with(person.sms_code, result_codes.GAVE_UP),
             func.starts_with(person.sms_code, result_codes.MESSAGE),
         ),
@@ -263,7 +281,7 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
         at=now,
         actor=wave.actor,
         only=Only(
-            f"id BETWEEN :first AND :last AND {in_text(_chosen(connection, wave), Recipient)}",
+            f"id BETWEEN :first AND :last AND {in_text(_chosen(wave), Recipient)}",
             span,
             wave.detail,
             wave.reminder_id,
@@ -280,12 +298,10 @@ def _move(connection: Connection, wave: Row[Any], first: int, last: int) -> int:
     return moved
 
 
-def _chosen(connection: Connection, wave: Row[Any]) -> Callable[[Of[Recipient]], ColumnElement[bool]]:
+def _chosen(wave: Row[Any]) -> Callable[[Of[Recipient]], ColumnElement[bool]]:
     """Return the condition that a wave is for somebody who stands where it takes people from."""
     if wave.kind == "resend":
-        of_campaign = select(Campaign.sms_account_id).where(Campaign.id == wave.campaign_id).scalar_subquery()
-        provider = connection.scalar(select(SmsAccount.provider).where(SmsAccount.id == of_campaign))
-        return partial(to_resend, provider=provider)
+        return to_resend
     return partial(to_remind, which=wave.which) if wave.kind == "remind" else lambda _: true()
 
 

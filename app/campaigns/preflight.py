@@ -167,6 +167,7 @@ def digest(campaign: Campaign) -> str:
         campaign.revision,
         campaign.tenant.name,
         [sms_route(account) for account in [campaign.sms_account] if account is not None],
+        *(["may_switch"] if campaign.may_switch else []),
         campaign.payment_account_id if campaign.payment_required else None,
         campaign.payment_required,
         campaign.sms_text,

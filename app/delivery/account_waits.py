@@ -45,7 +45,8 @@ def _sending_until(account: SmsAccount, wish: datetime, now: datetime, campaign_
         text("""
             SELECT min(s.due_at), coalesce(bool_or(s.leased_until > now()), false)
             FROM campaign c JOIN slice s ON s.campaign_id = c.id
-            WHERE c.tenant_id = :tenant_id AND c.sms_account_id = :id AND c.state = 'sending'
+            WHERE c.tenant_id = :tenant_id AND coalesce(c.standby_account_id, c.sms_account_id) = :id
+            AND c.state = 'sending'
             AND (CAST(:campaign_id AS bigint) IS NULL OR c.id = :campaign_id) AND s.due_at IS NOT NULL
         """),
         {"tenant_id": account.tenant_id, "id": account.id, "campaign_id": campaign_id},

@@ -7,7 +7,7 @@ before the account rests. Why and how: docs/adr/0004-circuit-breaker.md.
 
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, Interval, case, false, func, literal_column, select, text
 from sqlalchemy.orm import aliased
@@ -59,8 +59,13 @@ class Breaker:
     one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was.
     """
 
-    def __init__(self, account_id: int) -> None:
-        """Read where the account's breaker stands. A scope must be open."""
+    def __init__(self, account_id: int, *, probes: bool = False) -> None:
+        """Read where the account's breaker stands. A scope must be open.
+
+        A turn that `probes` tries an account whose campaigns another one sends: its clear answer counts though the
+        account rests.
+        """
+        self._probes = probes
         self.open = False
         self.account_fault = False
         self.pause_s = 0.0
@@ -149,18 +154,21 @@ class Breaker:
             ).one()
             trips = row.trips
             # an answer to what was under way when it opened, or came into doubt, closes nothing
-            closes = clear and not row.rests and (row.doubted_at is None or self._read_at > row.doubted_at)
+            settled = row.doubted_at is None or self._read_at > row.doubted_at
+            closes = clear and settled and (self._probes or not row.rests)
             if closes:
                 trips = 0
             total = failures if clear else row.failures + failures
             # others' failures may make the row full that this turn's own don't
             if total >= _IN_A_ROW and not opened and not clear:
                 opened, pause_s = True, backoff.pause_s(trips + 1, wish_s)
-            if opened and failures and not row.rests:
+            if opened and failures and (self._probes or not row.rests):
                 trips += 1
             connection.execute(
                 text("""
                     UPDATE sms_account a SET failures = :failures, trips = :trips,
+                        tripped_at = CASE WHEN :trips > 0 THEN coalesce(tripped_at, now()) END,
+                        well_since = CASE WHEN :trips = 0 AND trips > 0 THEN now() ELSE well_since END,
                         resting_until = CASE
                             WHEN :opens THEN greatest(resting_until, now() + make_interval(secs => :pause_s))
                             WHEN :trips > 0 THEN resting_until END,
@@ -203,6 +211,7 @@ class Breaker:
             if shown:
                 statement = """
                     UPDATE sms_account SET failures = 0, trips = 0, resting_until = NULL, resting_code = '',
+                        tripped_at = NULL, well_since = CASE WHEN trips > 0 THEN now() ELSE well_since END,
                         doubted_at = NULL, proved_at = now()
                     WHERE id = :id AND NOT coalesce(resting_until > now(), false)
                 """
@@ -226,7 +235,8 @@ def others_wait(connection: Connection, account_id: int) -> bool:
             SELECT EXISTS (
                 SELECT FROM campaign c JOIN slice s ON s.campaign_id = c.id
                 JOIN recipient r ON r.campaign_id = c.id AND r.id BETWEEN s.first_id AND s.last_id
-                WHERE c.sms_account_id = :account_id AND c.state = 'sending' AND c.checks_stopped_at IS NULL
+                WHERE coalesce(c.standby_account_id, c.sms_account_id) = :account_id
+                AND c.state = 'sending' AND c.checks_stopped_at IS NULL
                 AND s.due_at <= now() + interval '1 minute'
                 AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, :account)
             )
@@ -245,13 +255,17 @@ def close(account: SmsAccount) -> None:
         text("""
             UPDATE slice SET due_at = now() WHERE id IN (
                 SELECT s.id FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                WHERE c.sms_account_id = :id AND c.state = 'sending' AND s.due_at > now()
+                WHERE coalesce(c.standby_account_id, c.sms_account_id) = :id
+                AND c.state = 'sending' AND s.due_at > now()
                 ORDER BY s.id FOR NO KEY UPDATE OF s
             )
         """),
         {"id": account.id},
     )
+    if account.trips:
+        account.well_since = datetime.now(UTC)
     account.failures = account.trips = 0
+    account.tripped_at = None
     account.resting_until = account.doubted_at = account.send_wish_until = None
     # and asked at once too: what it refuses with this token shows again
     account.ask_after = account.ask_wish_until = account.ask_refused_at = None

@@ -44,7 +44,7 @@ _MAY_SEND = f"""
 
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
-    LEFT JOIN sms_account a ON a.id = c.sms_account_id
+    LEFT JOIN sms_account a ON a.id = coalesce(c.standby_account_id, c.sms_account_id)
     WHERE NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
     AND s.due_at <= now() + make_interval(secs => :skew_s) AND (s.due_at <= now() OR s.fence = 0)
     AND (s.leased_until IS NULL OR s.leased_until < now())
@@ -59,7 +59,7 @@ _LEASE = text(f"""
         links_end_at = least(links_end_at, now() + make_interval(secs => :links_s))
     WHERE id = (
         SELECT s.id {_DUE}
-        AND NOT coalesce(c.sms_account_id = ANY(:full), false)
+        AND NOT coalesce(coalesce(c.standby_account_id, c.sms_account_id) = ANY(:full), false)
         ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
         LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     )
@@ -71,7 +71,8 @@ _RENEW = text(f"""
     WHERE s.id = :id AND s.fence = :fence
     -- asked for one campaign: a join may read all of them, where statistics don't know of the newest yet
     RETURNING (
-        SELECT {_MAY_SEND} FROM tenant t, campaign c LEFT JOIN sms_account a ON a.id = c.sms_account_id
+        SELECT {_MAY_SEND} FROM tenant t, campaign c
+        LEFT JOIN sms_account a ON a.id = coalesce(c.standby_account_id, c.sms_account_id)
         WHERE c.id = s.campaign_id AND t.id = s.tenant_id
     ) AS may_send
 """)  # noqa: S608 - our own words

@@ -69,14 +69,14 @@ def problems(campaign: Campaign) -> list[Problem]:
 
 def to_resend(campaign: Campaign) -> Count:
     """Count whom `resend` would write to."""
-    return _count(campaign, "resend", bulk_operations.to_resend(Recipient, _provider(campaign)))
+    return _count(campaign, "resend", bulk_operations.to_resend(Recipient))
 
 
 def may_resend(person: Recipient) -> bool:
     """Return whether `resend` would write to this person: the failure is one that passes."""
     if person.campaign.state == CampaignState.CANCELLED:
         return False
-    condition = bulk_operations.to_resend(Recipient, _provider(person.campaign))
+    condition = bulk_operations.to_resend(Recipient)
     return bool(db.session.scalar(select(condition).where(Recipient.id == person.id)))
 
 
@@ -183,10 +183,6 @@ def _send(
     db.session.commit()
     bulk_operations.go(tenant_id, campaign_id, count)
     return count
-
-
-def _provider(campaign: Campaign) -> str | None:
-    return campaign.sms_account.provider if campaign.sms_account else None
 
 
 def _count(campaign: Campaign, kind: str, condition: ColumnElement[bool]) -> Count:

@@ -37,7 +37,10 @@ def plan(connection: Connection, recipient_ids: Iterable[int]) -> None:
             SET retry_at = now() + make_interval(mins => c.retry_after_minutes, secs => random() * :jitter_s)
             FROM campaign c, sms_account a, unnest(CAST(:providers AS text[]), CAST(:codes AS text[])) AS p(name, code)
             WHERE r.id = ANY(:ids) AND r.sms_state = 'undelivered' AND r.page_state <> 'revoked'
-            AND c.id = r.campaign_id AND c.state <> 'cancelled' AND a.id = c.sms_account_id AND a.provider = p.name
+            AND c.id = r.campaign_id AND c.state <> 'cancelled' AND a.provider = p.name
+            AND a.id = (
+                SELECT l.sms_account_id FROM send_log l WHERE l.recipient_id = r.id AND l.attempt = r.sms_attempt
+            )
             AND (r.sms_code = p.code OR starts_with(r.sms_code, :gave_up))
             AND c.retry_times > (
                 SELECT count(*) FROM send_log l

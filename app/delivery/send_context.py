@@ -47,7 +47,8 @@ class Account:
 class Route:
     """A campaign's content, frozen since its launch, the account it is sent through, and when and how much may leave.
 
-    `daily_cap` is the company's, messages on a day of Japan's calendar.
+    `daily_cap` is the company's, messages on a day of Japan's calendar. One that `probes` is for a single message, to
+    see whether an account takes any (`app.delivery.failover`).
     """
 
     tenant_id: int
@@ -57,6 +58,7 @@ class Route:
     account: Account
     policy: Policy
     daily_cap: int | None
+    probes: bool = False
 
 
 def opens_at(route: Route, at: datetime) -> datetime | None:
@@ -109,10 +111,14 @@ def account_with_contract(account_id: int) -> Account:
     return found
 
 
-def route(campaign_id: int) -> Route:
-    """Open a campaign for sending. Raises Unusable. Ends the session's transaction."""
+def route(campaign_id: int, *, probes: bool = False) -> Route:
+    """Open a campaign for sending. Raises Unusable. Ends the session's transaction.
+
+    It goes by the account that stands in for its own one, if any does, unless it `probes` that.
+    """
     row = db.session.execute(select(Campaign).where(Campaign.id == campaign_id)).scalar_one()
-    if row.sms_account is None or not row.sms_account.active:
+    by = row.sms_account if probes else row.standby_account or row.sms_account
+    if by is None or not by.active:
         raise Unusable(f"campaign {campaign_id} has no active sms_account")
     try:
         policy = policy_of(row, row.tenant)
@@ -123,9 +129,10 @@ def route(campaign_id: int) -> Route:
         company=preflight.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
-        account=replace(_opened(row.sms_account), contract=contracts.keep(row.sms_account)),
+        account=replace(_opened(by), contract=contracts.keep(by)),
         policy=policy,
         daily_cap=row.tenant.daily_cap,
+        probes=probes,
     )
     db.session.rollback()
     return found

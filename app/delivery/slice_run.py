@@ -85,7 +85,7 @@ class SliceRun:
         self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
         self._permits: dict[int, Permit] = {}
         self._after: datetime | None = None  # no more today: the company's daily cap is reached
-        self._breaker = Breaker(route.account.id)
+        self._breaker = Breaker(route.account.id, probes=route.probes)
         self._cursor = lease.first_id - 1
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
@@ -206,7 +206,7 @@ class SliceRun:
         if self.batch:
             self._cursor = self.batch[-1].recipient_id
         # of an account that rested one message goes alone: the slice's next turn sends the others if it is taken
-        self._read_out = not self.batch or self._breaker.trying
+        self._read_out = not self.batch or self._breaker.trying or self._route.probes
 
     def lose(self) -> None:
         """Leave the slice to the other worker that has it."""
@@ -256,7 +256,8 @@ class SliceRun:
         if self._after is not None and self._cap_left():
             self._after = None  # some of those that filled the cap never left
         fault_s = FAULT_PAUSE_S if failed or self._closed_people or self._outside_away else 0.0
-        pause_s = max(self._rest_s, self._breaker.pause_s, fault_s)
+        # the answer to a message that tried an account keeps nobody else waiting
+        pause_s = fault_s if self._route.probes else max(self._rest_s, self._breaker.pause_s, fault_s)
         give_back(self.lease, self._route, pause_s=pause_s, after=self._after)
 
     def _cap_left(self) -> int:
@@ -285,7 +286,7 @@ class SliceRun:
     def _claim_in(self, connection: Connection) -> list[Claim]:
         if not self.lease.may_send:
             return []
-        limit = 1 if self._breaker.trying else self._claim_rows
+        limit = 1 if self._breaker.trying or self._route.probes else self._claim_rows
         if self._route.daily_cap is not None:
             limit = min(limit, daily_cap.left(connection, self.lease.tenant_id, self._route.daily_cap))
             if not limit:

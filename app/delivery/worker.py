@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from app import tenancy
 from app.accounts import Unusable
 from app.config import settings
-from app.delivery import leases, send_context, shutdown
+from app.delivery import failover, leases, send_context, shutdown
 from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes
 from app.delivery.claims import Claim
 from app.delivery.leases import LeaseLost, SliceLease
@@ -202,7 +202,7 @@ class _Shift:
         """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
         with tenancy.tenant(lease.tenant_id):
             try:
-                route = send_context.route(lease.campaign_id)
+                route = send_context.route(lease.campaign_id, probes=failover.probe(lease.campaign_id) is not None)
                 closes_at = send_context.closes_at(route, datetime.now(UTC))
                 if closes_at is None:
                     give_back(lease, route)

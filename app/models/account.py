@@ -31,6 +31,7 @@ class SmsAccount(TenantOwned, Model):
     __table_args__ = owned(
         CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"),
         CheckConstraint("price_yen BETWEEN 0 AND 1000", name="price_yen"),
+        CheckConstraint("takeover_order BETWEEN 1 AND 99", name="takeover_order"),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
@@ -49,10 +50,19 @@ class SmsAccount(TenantOwned, Model):
     # drawn for the address of its receipts, so that a row number that comes again after a restore is nobody's address
     receipt_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=lambda: os.urandom(16))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
+    # a contract for tries: what leaves by it reaches nobody, and counts as sent nowhere
+    test_mode: Mapped[bool] = mapped_column(server_default=text("false"))
+    # its place among those that take over for another of the company's; null: it never does
+    takeover_order: Mapped[int | None]
     # the breaker's (`app.delivery.circuit_breaker`): answers in a row that were neither a yes nor a no
     failures: Mapped[int] = mapped_column(server_default="0")
     # how often in a row it opened
     trips: Mapped[int] = mapped_column(server_default="0")
+    # since when it is open; since when it is closed again
+    tripped_at: Mapped[Time | None]
+    well_since: Mapped[Time | None]
+    # when a message last tried it while another account stood in (`app.delivery.failover`)
+    probed_at: Mapped[Time | None]
     # until when nothing is sent, and the answer that caused it
     resting_until: Mapped[Time | None]
     resting_code: Mapped[str] = mapped_column(Text, server_default="")

@@ -19,6 +19,7 @@ class Campaign(TenantOwned, Model):
     __tablename__ = "campaign"
     __table_args__ = owned(
         refers_to("sms_account", "sms_account_id"),
+        refers_to("sms_account", "standby_account_id"),
         refers_to("payment_account", "payment_account_id"),
         CheckConstraint("max_failures BETWEEN 3 AND 10", name="max_failures"),
         CheckConstraint("(link_minutes IS NULL) <> (link_until IS NULL)", name="one_validity"),
@@ -42,6 +43,9 @@ class Campaign(TenantOwned, Model):
     name: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, server_default="draft")
     sms_account_id: Mapped[int | None] = mapped_column(BigInteger)
+    # whether another account of the company's, with its own sender, may take over; the one that does at the moment
+    may_switch: Mapped[bool] = mapped_column(server_default=text("false"))
+    standby_account_id: Mapped[int | None] = mapped_column(BigInteger)
     payment_account_id: Mapped[int | None] = mapped_column(BigInteger)
     sms_text: Mapped[str] = mapped_column(Text, server_default="")
     page_title: Mapped[str] = mapped_column(Text, server_default="")
@@ -92,6 +96,9 @@ class Campaign(TenantOwned, Model):
     tenant: Mapped[Tenant] = relationship(viewonly=True)
     sms_account: Mapped[SmsAccount | None] = relationship(
         foreign_keys=[sms_account_id], primaryjoin="Campaign.sms_account_id == SmsAccount.id"
+    )
+    standby_account: Mapped[SmsAccount | None] = relationship(
+        foreign_keys=[standby_account_id], primaryjoin="Campaign.standby_account_id == SmsAccount.id", viewonly=True
     )
     payment_account: Mapped[PaymentAccount | None] = relationship(
         foreign_keys=[payment_account_id], primaryjoin="Campaign.payment_account_id == PaymentAccount.id"
