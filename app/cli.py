@@ -16,8 +16,10 @@ from app.auth import passwords
 from app.extensions import db
 from app.models import Tenant, User
 from app.problems import messages_ja
+from app.reports import totals_upkeep
 from app.restore import after
 from app.setback import doubt
+from app.tenancy import time_limits
 from app.web import health
 
 
@@ -30,6 +32,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(describe_settings)
     app.cli.add_command(seed_demo)
     app.cli.add_command(ready)
+    app.cli.add_command(recount_totals)
     app.cli.add_command(after_restore)
 
 
@@ -131,6 +134,24 @@ def _without_tables(fault: ProgrammingError) -> str:
     if not health.lacks_tables(fault):
         raise fault
     return health.NO_TABLES
+
+
+@click.command("recount-totals")
+@click.option("--campaign", type=int, help="one campaign's number; without it all are counted")
+@with_appcontext
+def recount_totals(campaign: int | None) -> None:
+    """Count people, attempts and payments, and put right the totals that differ; exit code 1 where any did."""
+    with tenancy.platform(), time_limits.limited_to(time_limits.BULK):
+        campaigns = totals_upkeep.all_campaigns()
+        if campaign is not None and campaign not in campaigns:
+            raise click.ClickException(f"there is no campaign {campaign}")
+        chosen = campaigns if campaign is None else [campaign]
+        differed = {one: keys for one in chosen if (keys := totals_upkeep.recount(one))}
+    for one, keys in differed.items():
+        click.echo(f"campaign {one}: {keys} totals put right")
+    click.echo(f"{len(chosen)} campaigns counted, {len(differed)} put right")
+    if differed:
+        raise SystemExit(1)
 
 
 @click.command("seed-demo")

@@ -44,6 +44,8 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.payments.ask": (TRACKING, 600),
     # beside imports, not beside receipts: a large contract's night asks for long
     "jobs.payments.reconcile_day": (INTAKE, 3600),
+    # a million people take seconds: not beside receipts
+    "jobs.reports.recount": (INTAKE, 3600),
 }
 
 

@@ -76,6 +76,12 @@ _STATEMENTS: Mapping[str, str | Executable] = {
         AND EXISTS (SELECT FROM payment p WHERE p.payment_account_id = payment_account.id)
         AND NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
     """,
+    # campaigns of before there were totals, and each night those that changed (`app.reports.totals_upkeep`)
+    "jobs.reports.recount": """
+        SELECT id FROM tenant
+        WHERE recounted_on < (now() AT TIME ZONE 'Asia/Tokyo' - interval '3 hours')::date
+        UNION SELECT tenant_id FROM campaign WHERE counted_at IS NULL
+    """,
     "jobs.payments.ask": asking.due_tenants().distinct(),
 }
 

@@ -8,6 +8,7 @@ from app import queues, tenancy
 from app.delivery import failover
 from app.exports import export_jobs
 from app.outcomes import refused_receipts
+from app.reports import totals_upkeep
 from app.setback import doubt
 from jobs import due
 
@@ -26,15 +27,19 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
         refused_receipts.watch()
         export_jobs.expire()
         _put_back(due.work(), go_on)
+        go_on()
+        totals_upkeep.fold()
 
 
 def watch(go_on: Callable[[], object] = lambda: None) -> None:
-    """Rebuild what can't wait for the next sweep: it takes a few milliseconds."""
+    """Rebuild what can't wait for the next sweep, and fold totals together: it takes a few milliseconds."""
     with tenancy.platform():
         doubt.watch(alive=False)
         failover.review()
         refused_receipts.watch()
         _put_back(due.urgent(), go_on)
+        go_on()
+        totals_upkeep.fold()
 
 
 def _put_back(work: Iterable[tuple[str, list[tuple[int, ...]]]], go_on: Callable[[], object]) -> None:

@@ -24,6 +24,7 @@ from app.models import SmsAccount
 from sandbox.harness import Sandbox, running_sandbox
 from tests import factories
 from tests.addresses import carriers
+from tests.counted import differences
 from tests.factories import Person
 from tests.raw_states import force, set_back
 
@@ -190,8 +191,8 @@ class Job:
 
 
 @pytest.fixture
-def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Callable[..., Job]:
-    """Make and launch a campaign for so many people."""
+def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Iterator[Callable[..., Job]]:
+    """Make and launch a campaign for so many people. At the test's end the totals are what a count says."""
     del tuned
 
     def make(
@@ -206,4 +207,5 @@ def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Callab
         slices = factories.launch(tenant_id, campaign_id, slice_rows=slice_rows)
         return Job(tenant_id, account_id, campaign_id, slices, people, database)
 
-    return make
+    yield make
+    assert differences(database) == []

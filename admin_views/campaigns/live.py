@@ -1,6 +1,6 @@
 """状況: a campaign as it goes, as figures, as pictures and as JSON for the page that asks again and again.
 
-Everything comes of one count that all who watch share (`app.reports.progress`), with its time beside it.
+Everything comes of one reading of the campaign's totals (`app.reports.progress`), with its time beside it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -296,8 +296,9 @@ def bars(campaign: Campaign, now: Figures) -> list[Bar]:
 
 def hours(campaign: Campaign, count: Progress) -> list[Hour]:
     """Return what people did by the hour of the day: opened, and where money is asked for, paid."""
-    most = max(*count.opened, *count.paid, 1)
-    kinds = [("opened", "開封", count.opened), ("paid", "支払", count.paid)]
+    opened, paid = count.figures.opened, count.figures.paid
+    most = max(*opened, *paid, 1)
+    kinds = [("opened", "開封", opened), ("paid", "支払", paid)]
     return [
         Hour(
             hour,

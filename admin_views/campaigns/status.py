@@ -11,9 +11,10 @@ from flask import Response, abort, stream_with_context, url_for
 from admin_views.accounts import restore_words
 from admin_views.campaigns.live import FILTERS, tracks_of
 from app import tenancy
-from app.campaigns import lifecycle, schedule
+from app.campaigns import schedule
 from app.models import Campaign
 from app.reports.campaign_totals import figures
+from app.reports.progress import progress
 from app.setback import missed_numbers
 from app.states.vocabulary import PAGE, PAYMENT, SMS, SmsState
 from app.values.japan_time import TOKYO
@@ -45,8 +46,8 @@ _RETRIED_LATER = "一時的な理由で届かなかった{:,}人にも、予定�
 
 def resume_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before sending goes on."""
-    waiting = figures(campaign.id).sms[SmsState.QUEUED]
-    planned = lifecycle.planned(campaign.id)
+    count = progress(campaign)
+    waiting, planned = count.figures.sms[SmsState.QUEUED], count.planned
     now = datetime.now(UTC)
     night = schedule.leaves_at_night(campaign, now)
     warned = (
@@ -83,7 +84,7 @@ def release_restored_question(
             f"止めている{people:,}人の電話番号には、復元の前にSMSが送られています。"
             "送信サービスの管理画面で送信履歴を確かめてください。許可すると、もう一度送ります。"
         )
-    waiting = figures(campaign.id).sms[SmsState.QUEUED]
+    waiting = figures(campaign).sms[SmsState.QUEUED]
     words.append(f"許可すると、送信待ちの{waiting:,}件のSMSを、送信時間帯のうちに送ります。")
     return (
         campaign,
@@ -123,12 +124,12 @@ def resume_checks_question(campaign: Campaign) -> tuple[Campaign, str, Confirmat
 
 def cancel_question(campaign: Campaign) -> tuple[Campaign, str, Confirmation]:
     """Ask before a campaign is given up."""
-    now = figures(campaign.id)
+    count = progress(campaign)
+    now, planned = count.figures, count.planned
     waiting = now.sms[SmsState.QUEUED] + now.sms[SmsState.DRAFT]
     unsent = waiting + now.sms[SmsState.CANCELLED] + now.sms[SmsState.EXPIRED]
     # whoever waits for a reminder has got the first SMS
     handed = max(now.people - unsent, now.funnel[0][1])
-    planned = lifecycle.planned(campaign.id)
     words = [f"まだ送っていない{waiting:,}件は送られなくなります。"] if waiting or not planned else []
     if planned:
         words.append(f"自動で送り直す予定の{planned.people:,}人にも、送られなくなります。")

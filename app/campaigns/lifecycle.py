@@ -68,14 +68,6 @@ _OTHER_CHECK = Kind("check_outdated", "確認した内容が変わっていま�
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """Retries that leave by themselves: to how many people, and when the first one is due."""
-
-    people: int
-    first_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Missing:
     """The gaps of a step (write, list, check)."""
 
@@ -351,14 +343,13 @@ def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
     return total
 
 
-def planned(campaign_id: int) -> Planned | None:
-    """Return the retries that are planned; None for none."""
-    people, first_at = db.session.execute(
-        select(func.count(), func.min(Recipient.retry_at)).where(
+def first_retry_at(campaign_id: int) -> datetime | None:
+    """Return when the first retry that is planned is due; None without any."""
+    return db.session.scalar(
+        select(func.min(Recipient.retry_at)).where(
             Recipient.campaign_id == campaign_id, Recipient.retry_at.is_not(None)
         )
-    ).one()
-    return None if first_at is None else Planned(people, first_at)
+    )
 
 
 def can_pause(campaign: Campaign) -> bool:

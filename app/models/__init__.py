@@ -18,6 +18,7 @@ from app.models.reminder import Reminder
 from app.models.setback import BeatSlot, Installation, MissedMessage
 from app.models.staff_session import StaffSession
 from app.models.tenant import Tenant
+from app.models.total import PaymentTotal, RecipientTotal, SendLogTotal
 from app.models.trial import TrialMessage
 from app.models.user import User
 from app.models.wave import Wave
@@ -43,12 +44,15 @@ __all__ = [
     "PaymentAccount",
     "PaymentDifference",
     "PaymentNotice",
+    "PaymentTotal",
     "Pulse",
     "Question",
     "Receipt",
     "Recipient",
+    "RecipientTotal",
     "Reminder",
     "SendLog",
+    "SendLogTotal",
     "SendingDay",
     "Slice",
     "SmsAccount",

@@ -34,6 +34,7 @@ class Campaign(TenantOwned, Model):
         Index("ix_campaign_stopped", "tenant_id", "id", postgresql_where=text("checks_stopped_at IS NOT NULL")),
         Index("ix_campaign_restore_hold", "tenant_id", "id", postgresql_where=text("restore_hold <> ''")),
         Index("ix_campaign_check_due_at", "check_due_at", postgresql_where=text("check_due_at IS NOT NULL")),
+        Index("ix_campaign_uncounted", "tenant_id", postgresql_where=text("counted_at IS NULL")),
         Index("ix_campaign_starts_at", "starts_at", postgresql_where=text("state = 'scheduled'")),
     )
 
@@ -92,6 +93,8 @@ class Campaign(TenantOwned, Model):
     served_at: Mapped[Time | None]
     # not empty: nothing is sent, an account could not be asked after a restore (`app.setback.account_holds`)
     restore_hold: Mapped[str] = mapped_column(Text, server_default="")
+    # when its totals were last compared with a count; null: they lack what was before them (`app.reports.totals`)
+    counted_at: Mapped[CreatedAt | None]
 
     tenant: Mapped[Tenant] = relationship(viewonly=True)
     sms_account: Mapped[SmsAccount | None] = relationship(

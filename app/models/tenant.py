@@ -1,5 +1,6 @@
 """The companies that send."""
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, text
@@ -47,6 +48,10 @@ class Tenant(Model):
     approval_above: Mapped[int | None]
     second_factor_required: Mapped[bool] = mapped_column(server_default=text("false"))
     served_at: Mapped[Time | None]
+    # the last night (its date in Japan) in which its totals were compared with counts
+    recounted_on: Mapped[date] = mapped_column(
+        server_default=text("(now() AT TIME ZONE 'Asia/Tokyo' - interval '3 hours')::date")
+    )
     created_at: Mapped[CreatedAt]
 
     def __str__(self) -> str:

@@ -1,73 +1,89 @@
-"""A campaign in numbers: how many stand where, and how many came how far."""
+"""A campaign in numbers: how many stand where, how many came how far, and at which hours they opened and paid."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import text
-
-from app.extensions import db
-from app.states.vocabulary import PAGE, PAYMENT, SMS
-
-# the funnel's steps: the word and the column that keeps the step's time
-FUNNEL: tuple[tuple[str, str], ...] = (
-    ("送信", "accepted_at"),
-    ("到達", "delivered_at"),
-    ("開封", "opened_at"),
-    ("認証", "verified_at"),
-    ("閲覧", "viewed_at"),
-    ("支払", "paid_at"),
-)
-
+from app.models import Campaign
+from app.reports.totals import RECIPIENTS, Where, sums
+from app.states.vocabulary import PAGE, PAYMENT, SMS, Track
 
 HOURS = range(24)
 
 
+class _Row(NamedTuple):
+    """So many people of a campaign, in the columns of their totals."""
+
+    sms_state: str
+    page_state: str
+    payment_state: str
+    handed: bool
+    arrived: bool
+    verified: bool
+    viewed: bool
+    planned: bool
+    opened_hour: int
+    paid_hour: int
+    people: int
+
+
+# the funnel's steps, and who has come so far: one whose page was opened, or who paid, did so at an hour
+_FUNNEL: tuple[tuple[str, Callable[[_Row], bool]], ...] = (
+    ("送信", lambda row: row.handed),
+    ("到達", lambda row: row.arrived),
+    ("開封", lambda row: row.opened_hour >= 0),
+    ("認証", lambda row: row.verified),
+    ("閲覧", lambda row: row.viewed),
+    ("支払", lambda row: row.paid_hour >= 0),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Counts of people by state on each track, all states named, and the funnel from sending to payment."""
+    """Counts of people by state on each track, all states named, and the funnel from sending to payment.
+
+    `opened` and `paid` count people by the hour of Japan's day in which they first opened and paid, from 0. `planned`
+    are those to whom another SMS goes by itself.
+    """
 
     people: int
     sms: Mapping[str, int]
     page: Mapping[str, int]
     payment: Mapping[str, int]
     funnel: tuple[tuple[str, int], ...]
+    opened: tuple[int, ...]
+    paid: tuple[int, ...]
+    planned: int
 
 
-def figures(campaign_id: int) -> Figures:
-    """Count a campaign's people in one pass over them."""
-    # one whose outcome was asked for goes on to "arrived" without our having heard that it was accepted
-    heard = {"accepted_at": "coalesce(accepted_at, delivered_at)"}
-    steps = ", ".join(f"count({heard.get(column, column)})" for _, column in FUNNEL)
-    rows = db.session.execute(
-        text(
-            f"SELECT sms_state, page_state, payment_state, count(*), {steps} FROM recipient"  # noqa: S608 - from FUNNEL
-            " WHERE campaign_id = :id GROUP BY 1, 2, 3"
-        ),
-        {"id": campaign_id},
-    ).all()
-    sms: Counter[str] = Counter({str(state): 0 for state in SMS.words})
-    page: Counter[str] = Counter({str(state): 0 for state in PAGE.words})
-    payment: Counter[str] = Counter({str(state): 0 for state in PAYMENT.words})
+def figures(campaign: Campaign) -> Figures:
+    """Return a campaign's figures as they are now."""
+    where = Where(f"{campaign.tenant_id}:{campaign.id}", "campaign_id = :id", "campaign_id = :id", {"id": campaign.id})
+    found = sums(RECIPIENTS, _Row._fields[:-1], where, kept=campaign.counted_at is not None)
+    rows = [_Row(*one.of, *one.sums) for one in found]
+    funnel = tuple((word, sum(row.people for row in rows if reached(row))) for word, reached in _FUNNEL)
+    return Figures(
+        people=sum(row.people for row in rows),
+        sms=_by_state(SMS, rows),
+        page=_by_state(PAGE, rows),
+        payment=_by_state(PAYMENT, rows),
+        funnel=funnel,
+        opened=_by_hour("opened_hour", rows),
+        paid=_by_hour("paid_hour", rows),
+        planned=sum(row.people for row in rows if row.planned),
+    )
+
+
+def _by_state(track: Track, rows: Sequence[_Row]) -> Mapping[str, int]:
+    counts = Counter({str(state): 0 for state in track.words})
     for row in rows:
-        sms[row[0]] += row[3]
-        page[row[1]] += row[3]
-        payment[row[2]] += row[3]
-    funnel = tuple((word, sum(row[4 + place] for row in rows)) for place, (word, _) in enumerate(FUNNEL))
-    return Figures(sum(row[3] for row in rows), sms, page, payment, funnel)
+        counts[getattr(row, f"{track.name}_state")] += row.people
+    return counts
 
 
-def response_hours(campaign_id: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Count by the hour of Japan's day, from 0, in which people first opened the page, and in which they paid."""
-    found = []
-    for column in ("opened_at", "paid_at"):
-        rows = db.session.execute(
-            text(
-                f"SELECT CAST(extract(hour FROM {column} AT TIME ZONE 'Asia/Tokyo') AS int), count(*)"  # noqa: S608
-                f" FROM recipient WHERE campaign_id = :id AND {column} IS NOT NULL GROUP BY 1"
-            ),
-            {"id": campaign_id},
-        )
-        counts = {row[0]: row[1] for row in rows}
-        found.append(tuple(counts.get(hour, 0) for hour in HOURS))
-    return found[0], found[1]
+def _by_hour(column: str, rows: Sequence[_Row]) -> tuple[int, ...]:
+    counts: Counter[int] = Counter()
+    for row in rows:
+        counts[getattr(row, column)] += row.people
+    return tuple(counts[hour] for hour in HOURS)

@@ -1,14 +1,14 @@
-"""A company's day and month in numbers: what left, what arrived, what was paid. Counted once for all who ask."""
+"""A company's day and month in numbers: what left, what arrived, what was paid."""
 
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
-from sqlalchemy import text
-
-from app.extensions import db
-from app.reports.cached_count import shared
+from app.reports.totals import ATTEMPTS, PAYMENTS, Totals, Where, are_kept, sums
+from app.states.vocabulary import SmsState
 from app.values.japan_time import TOKYO
+
+_SENT = (SmsState.ACCEPTED, SmsState.DELIVERED, SmsState.UNDELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +29,37 @@ class Period:
 def day_and_month(tenant_id: int, now: datetime) -> tuple[Period, Period]:
     """Return the tenant's day and month so far, by Japan's calendar."""
     today = now.astimezone(TOKYO).date()
-    days = (today, today.replace(day=1))
-    starts = [datetime(day.year, day.month, day.day, tzinfo=TOKYO).astimezone(UTC) for day in days]
-    found = shared(
-        f"business:{tenant_id}:{today.isoformat()}",
-        lambda: [_since(tenant_id, day.isoformat(), start) for day, start in zip(days, starts, strict=True)],
-        lambda periods: [asdict(period) for period in periods],
-        lambda told: [Period(**one) for one in told],
+    month = today.replace(day=1)
+    kept = are_kept(tenant_id)
+    attempts = sums(ATTEMPTS, ("day", "state"), _since(ATTEMPTS, tenant_id, month), kept=kept)
+    payments = sums(PAYMENTS, ("day",), _since(PAYMENTS, tenant_id, month), kept=kept)
+
+    def period(since: date) -> Period:
+        states: Counter[str] = Counter()
+        for (day, state), (count, _) in attempts:
+            states[state] += count if day >= since else 0
+        paid = [one.sums for one in payments if one.of[0] >= since]
+        return Period(
+            since=since.isoformat(),
+            sent=sum(states[state] for state in _SENT),
+            delivered=states[SmsState.DELIVERED],
+            undelivered=states[SmsState.UNDELIVERED],
+            paid=sum(count for count, _ in paid),
+            paid_yen=sum(yen for _, yen in paid),
+        )
+
+    return period(today), period(month)
+
+
+def _since(totals: Totals, tenant_id: int, day: date) -> Where:
+    column = "started_at" if totals is ATTEMPTS else "paid_at"
+    return Where(
+        f"{tenant_id}:since:{day.isoformat()}",
+        "tenant_id = :tenant_id AND day >= :day",
+        f"tenant_id = :tenant_id AND {column} >= :start",
+        {
+            "tenant_id": tenant_id,
+            "day": day,
+            "start": datetime(day.year, day.month, day.day, tzinfo=TOKYO).astimezone(UTC),
+        },
     )
-    return found[0], found[1]
-
-
-def _since(tenant_id: int, day: str, start: datetime) -> Period:
-    values: dict[str, Any] = {"tenant_id": tenant_id, "start": start}
-    sent = db.session.execute(
-        text("""
-            SELECT count(*) FILTER (WHERE state IN ('accepted', 'delivered', 'undelivered')),
-                count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'undelivered')
-            FROM send_log WHERE tenant_id = :tenant_id AND started_at >= :start
-        """),
-        values,
-    ).one()
-    paid = db.session.execute(
-        text("""
-            SELECT count(*), coalesce(sum(amount_yen - refunded_yen) FILTER (WHERE dispute <> 'lost'), 0) FROM payment
-            WHERE tenant_id = :tenant_id AND paid_at >= :start AND state = 'paid'
-        """),
-        values,
-    ).one()
-    return Period(day, sent[0], sent[1], sent[2], paid[0], int(paid[1]))

@@ -11,6 +11,7 @@ from app.campaigns import lifecycle
 from app.extensions import db
 from app.identity import guard
 from app.models import Campaign
+from app.reports.progress import progress
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests import factories, steps
@@ -53,7 +54,7 @@ def test_cancelled_retries_never_leave(unreached: Job, sandbox: Sandbox) -> None
     assert received(sandbox) == 2
     assert unreached.states() == {"undelivered": 2}, "they stand as their last SMS left them"
     with tenancy.tenant(unreached.tenant_id):
-        assert lifecycle.planned(unreached.campaign_id) is None
+        assert lifecycle.first_retry_at(unreached.campaign_id) is None
     assert unreached.state() == "cancelled"
 
 
@@ -130,11 +131,11 @@ def test_answers_that_stop_hold_planned_retries_back_too(
 def test_the_screens_say_when_the_next_try_leaves(unreached: Job, app: Flask) -> None:
     del app
     with tenancy.tenant(unreached.tenant_id):
-        found = lifecycle.planned(unreached.campaign_id)
+        campaign = db.session.get_one(Campaign, unreached.campaign_id)
+        found = progress(campaign).planned
         assert found is not None
         assert found.people == 2
         assert timedelta(minutes=29) < found.first_at - datetime.now(UTC) < timedelta(minutes=36)
-        campaign = db.session.get_one(Campaign, unreached.campaign_id)
         assert lifecycle.can_pause(campaign)
         assert lifecycle.can_cancel(campaign)
     assert queues.waiting("jobs.delivery.send") <= {()}

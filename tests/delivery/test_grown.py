@@ -144,7 +144,7 @@ def test_no_step_of_a_campaign_reads_what_is_not_its_own(house: House, sandbox: 
         missing_receipts.poll(house.tenant_id)
     assert house.states() == {"delivered": _PEOPLE}
     with house.watched(), tenancy.tenant(house.tenant_id):
-        assert figures(house.campaign_id).people == _PEOPLE
+        assert figures(db.session.get_one(Campaign, house.campaign_id)).people == _PEOPLE
         assert sum(map(len, status_file(Selection(house.campaign_id), "cp932"))) > _PEOPLE
     with house.watched(), tenancy.tenant(house.tenant_id):
         number = resend.next_number(house.campaign_id)

@@ -15,7 +15,7 @@ from app.campaigns.rendering import fields_place
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import db, vault
-from app.models import Import
+from app.models import Campaign, Import
 from app.reports.campaign_totals import figures
 from app.states.transitions import Step, move
 from app.states.vocabulary import PAGE, PageState, SmsState
@@ -145,7 +145,7 @@ def test_another_tenants_campaign_is_empty(app: Flask, launched: tuple[int, list
 def test_figures_count_every_state_and_the_funnel(launched: tuple[int, list[factories.Person]]) -> None:
     campaign_id, people = launched
     move(db.session, PAGE, PageState.OPENED, [Step(people[0].id, datetime.now(UTC))], actor="person")
-    found = figures(campaign_id)
+    found = figures(db.session.get_one(Campaign, campaign_id))
     assert found.people == 3
     assert found.sms[SmsState.QUEUED] == 3
     assert found.sms[SmsState.DELIVERED] == 0

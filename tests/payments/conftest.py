@@ -1,6 +1,6 @@
 """The sandbox as the payment provider of made-up companies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import psycopg
@@ -12,6 +12,7 @@ from app.config import Settings
 from app.payments import bulkhead
 from sandbox.harness import Sandbox
 from tests.addresses import at
+from tests.counted import differences
 from tests.payments.shop import Buyer, make_buyer
 from tests.payments.stand_ins import listener, running_site, shops
 
@@ -29,8 +30,10 @@ def site(running_site: Sandbox, app: Flask, settings: Settings) -> Sandbox:
 
 
 @pytest.fixture
-def new_buyer(site: Sandbox, app: Flask, database: psycopg.Connection) -> Callable[[], Buyer]:
-    return lambda: make_buyer(app, database, site)
+def new_buyer(site: Sandbox, app: Flask, database: psycopg.Connection) -> Iterator[Callable[[], Buyer]]:
+    """Make somebody who is to pay. At the test's end the totals are what a count says."""
+    yield lambda: make_buyer(app, database, site)
+    assert differences(database) == []
 
 
 @pytest.fixture

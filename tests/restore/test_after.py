@@ -11,6 +11,8 @@ import redis as redis_package
 from app import config, tenancy
 from app.campaigns import preflight
 from app.delivery import dispatch
+from app.extensions import db
+from app.models import Campaign
 from app.reports.campaign_totals import figures
 from app.restore import after, missed_recipients
 from app.restore.after import NotLifted, Restored
@@ -274,4 +276,4 @@ def test_whoever_got_an_sms_counts_as_sent_to(launched: Launched) -> None:
     job = launched(3)
     steps.reach(SMS, SmsState.DELIVERED, job.ids(), straight=True)
     with tenancy.tenant(job.tenant_id):
-        assert figures(job.campaign_id).funnel[:2] == (("送信", 3), ("到達", 3))
+        assert figures(db.session.get_one(Campaign, job.campaign_id)).funnel[:2] == (("送信", 3), ("到達", 3))
