@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import request, url_for
 
-from app.intake import amending, campaign_needs, correction, load, single_entry
+from app.intake import amending, campaign_needs, correction, kept_faults, single_entry
 from app.intake.checks import Fault
 from app.intake.list_rows import LIMITS
 from app.models import Campaign, Import
@@ -129,7 +129,7 @@ def _page(
         for place, label in enumerate(form.header)
     ]
     told = [f"{column}：{message}" if column else message for column, found in problems.items() for message in found]
-    can_replace = any(fault.problem.code == load.CONTRADICTS.code for fault in faults)
+    can_replace = any(fault.problem.code == kept_faults.CONTRADICTS.code for fault in faults)
     return {"fields": fields, "problems": told, "most": _MOST, "words": words, "can_replace": can_replace}
 
 

@@ -17,7 +17,7 @@ from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.exports import status_file
 from app.extensions import csrf, db
-from app.intake import first_look, imports, load
+from app.intake import first_look, imports, kept_faults
 from app.intake.campaign_needs import merge_names, questions_of
 from app.intake.checks import LEVEL_LABELS, Level
 from app.intake.list_rows import column_letter
@@ -230,7 +230,7 @@ def _any_row(message: str) -> str:
 def _wrong_column(row: Import, findings: Sequence[Finding]) -> str:
     """Name the column of which most rows could not be read: it was probably mapped wrongly."""
     for item in findings:
-        if item.code == load.CONTRADICTS.code:  # read well, and known from before
+        if item.code == kept_faults.CONTRADICTS.code:  # read well, and known from before
             continue
         if item.level == str(Level.ERROR) and item.column and item.rows > 1 and item.rows * 2 > row.rows_read:
             return item.column

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, text
 from app import audit, tenancy
 from app.campaigns import duplicates, ordered_checks, rendering
 from app.extensions import db, vault
-from app.intake import campaign_needs, correction, entry, excluded, load
+from app.intake import campaign_needs, correction, entry, excluded, kept_faults, load
 from app.intake.checks import CheckedRow, Fault, Level
 from app.intake.mapping import OUR_COLUMNS
 from app.intake.single_entry import Form
@@ -204,5 +204,5 @@ def _write(
         text("DELETE FROM import_fault WHERE import_id = :id AND sheet_row = :row AND level = 'warning'"),
         {"id": taken.import_id, "row": taken.sheet_row},
     ).rowcount
-    load.write_faults(connection, target, [row], {taken.sheet_row: taken.recipient_id})
+    kept_faults.write(connection, target, [row], {taken.sheet_row: taken.recipient_id})
     correction.count(connection, taken.import_id, rows=0, added=0, warnings=len(row.faults) - warned)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from app import audit, tenancy
 from app.campaigns import duplicates, lifecycle, ordered_checks
 from app.extensions import db, vault
-from app.intake import campaign_needs, entry, imports, load, proposals
+from app.intake import campaign_needs, entry, imports, kept_faults, proposals
 from app.intake.checks import Fault, Level
 from app.intake.mapping import OUR_COLUMNS, ColumnMapping
 from app.intake.single_entry import Form
@@ -77,7 +77,7 @@ def correct(
         if warned is None:
             raise Refused(_DONE())
         became, twice = entry.enter_one(connection, context, import_id, checked, replace=replace)
-        load.write_faults(connection, context.target(import_id), [checked], became)
+        kept_faults.write(connection, context.target(import_id), [checked], became)
         count(connection, import_id, rows=1, added=1, warnings=len(checked.faults) - warned)
         if twice:
             connection.execute(

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from app.extensions import vault
-from app.intake import campaign_needs, excluded, imports, load
+from app.intake import campaign_needs, excluded, imports, kept_faults, load
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Rejected
 from app.intake.mapping import ColumnMapping
 from app.intake.rules import Rules, make_rules
@@ -139,9 +139,9 @@ def enter_one(
     loaded, became = enter(connection, context, import_id, [row], replace=replace)
     reference = context.mapping.reference
     if loaded.contradicting:
-        raise BadRow([load.contradiction(row.sheet_row, reference)])
+        raise BadRow([kept_faults.contradiction(row.sheet_row, reference)])
     if loaded.excluded:
-        raise BadRow([load.left_out(row.sheet_row)])
+        raise BadRow([kept_faults.left_out(row.sheet_row)])
     if loaded.known:
         raise BadRow([Fault(row.sheet_row, reference or context.mapping.phone, Level.ERROR, _KNOWN())])
     return became, twice(connection, context, row.phone)

@@ -21,7 +21,7 @@ from app import leases, tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.config import settings
 from app.extensions import db
-from app.intake import campaign_needs, imports, load, upload_chunks
+from app.intake import campaign_needs, imports, kept_faults, load, upload_chunks
 from app.intake.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.list_rows import Row
 from app.intake.longest_sms import Longest
@@ -151,7 +151,7 @@ class _Run:
                     self._tell()
             if landing is not None:
                 landing.result()
-        self._counts["warnings"] += load.write_more_faults(self._connection, self._target, checker.odd_lengths())
+        self._counts["warnings"] += kept_faults.write_more(self._connection, self._target, checker.odd_lengths())
         self._finish()
 
     def _land(self, batch: list[Row], outcomes: list[Outcome], became: dict[int, int]) -> None:
@@ -165,19 +165,19 @@ class _Run:
                 (self._contradiction(outcome.sheet_row),),
             )
             if outcome.sheet_row in against
-            else Skipped(outcome.sheet_row, (load.left_out(outcome.sheet_row),))
+            else Skipped(outcome.sheet_row, (kept_faults.left_out(outcome.sheet_row),))
             if outcome.sheet_row in excluded
             else outcome
             for outcome in outcomes
         ]
-        load.write_faults(self._connection, self._target, told, became)
+        kept_faults.write(self._connection, self._target, told, became)
         for outcome in told:
             if isinstance(outcome, CheckedRow):
                 self._longest.see(outcome)
         self._count(told, loaded)
 
     def _contradiction(self, sheet_row: int) -> Fault:
-        return load.contradiction(sheet_row, self._reference_column)
+        return kept_faults.contradiction(sheet_row, self._reference_column)
 
     def _count(self, outcomes: list[Outcome], loaded: load.Loaded) -> None:
         counts = self._counts

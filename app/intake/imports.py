@@ -14,7 +14,7 @@ from app import audit, limits, queues
 from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.extensions import db, vault
-from app.intake import load, upload_chunks
+from app.intake import kept_faults, upload_chunks
 from app.intake.campaign_needs import questions_of
 from app.intake.checks import Fault, Level, Rejected
 from app.intake.encodings import encodings_possible
@@ -347,7 +347,7 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
         recipient_id: int | None = None
         for item in items:
             if item.row_sealed is not None:
-                cells = json.loads(vault.open(item.row_sealed, load.row_place(item.tenant_id, item.id)))
+                cells = json.loads(vault.open(item.row_sealed, kept_faults.row_place(item.tenant_id, item.id)))
             recipient_id = item.recipient_id or recipient_id
             found.append(Fault(item.sheet_row, item.column_name, Level(item.level), Problem(item.code, item.message)))
         yield FoundRow(sheet_row, tuple(found), tuple(cells), recipient_id)

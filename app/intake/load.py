@@ -5,7 +5,7 @@ other. Everything happens in the caller's transaction: a list arrives whole or n
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +16,7 @@ from sqlalchemy import Connection, text
 from app import links, tenancy
 from app.campaigns import rendering
 from app.extensions import vault
-from app.intake.checks import CheckedRow, Fault, Level, Rejected, Skipped
-from app.problems import Kind
-from app.vault import Place
+from app.intake.checks import CheckedRow
 
 # the recipient's columns that arrive; the digests of its answers follow, a column each
 COLUMNS = {
@@ -42,17 +40,6 @@ _NOT_EXCLUDED = """
         SELECT FROM excluded_recipient AS e WHERE e.campaign_id = :campaign_id AND e.identity_key = a.identity_key
     )
 """
-
-CONTRADICTS = Kind(
-    "contradicts",
-    "この番号の送信先は、別の内容ですでに取り込まれています。同じ人の新しい内容なら「置き換える」を選び、別の人なら"
-    "番号を直してください。",
-)
-_EXCLUDED = Kind(
-    "excluded",
-    "前に対象外にしたか、置き換えた送信先の行なので、加えていません。送るときは、名簿の画面の「対象外にした送信先」から"
-    "戻してください。",
-)
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -97,7 +84,7 @@ def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
     if not rows:
         return []
     with tenancy.transaction() as beside:
-        ids = _draw(beside, "recipient", len(rows))
+        ids = draw_ids(beside, "recipient", len(rows))
     tenant_id = target.tenant_id
     fields = [_as_json(row.fields) for row in rows]
     phones_sealed = vault.seal_column(tenant_id, "recipient", "phone_sealed", ids, [row.phone.encode() for row in rows])
@@ -208,105 +195,9 @@ def _excluded(connection: Connection, campaign_id: int) -> list[int]:
     return sorted(found)
 
 
-def write_faults(
-    connection: Connection,
-    target: Target,
-    outcomes: Iterable[CheckedRow | Rejected | Skipped],
-    became: Mapping[int, int],
-) -> None:
-    """Keep what was found, and the rejected rows themselves, sealed, with their first error.
-
-    `became` are the recipients' ids by sheet row (`ids_of`).
-    """
-    _write_faults(connection, target, [pair for outcome in outcomes for pair in _with_cells(outcome)], became)
-
-
-def write_more_faults(connection: Connection, target: Target, faults: Iterable[Fault]) -> int:
-    """Keep what only the whole list shows of rows that were taken; return how many."""
-    found: list[tuple[Fault, None]] = [(fault, None) for fault in faults]
-    if found:
-        rows = connection.execute(
-            text("""
-                SELECT sheet_row, id FROM recipient
-                WHERE campaign_id = :campaign_id AND import_id = :import_id AND sheet_row = ANY(:rows)
-            """),
-            {
-                "campaign_id": target.campaign_id,
-                "import_id": target.import_id,
-                "rows": sorted({fault.sheet_row for fault, _ in found}),
-            },
-        )
-        _write_faults(connection, target, found, {row.sheet_row: row.id for row in rows})
-    return len(found)
-
-
 def ids_of(sealed: Iterable[tuple[Any, ...]]) -> dict[int, int]:
     """Return the ids that rows, as `seal` made them, were given, by sheet row."""
     return {row[1]: row[0] for row in sealed}
-
-
-def _write_faults(
-    connection: Connection,
-    target: Target,
-    faults: Sequence[tuple[Fault, Sequence[str] | None]],
-    became: Mapping[int, int],
-) -> None:
-    if not faults:
-        return
-    tenant_id = target.tenant_id
-    ids = _draw(connection, "import_fault", len(faults))
-    connection.execute(
-        text("""
-            INSERT INTO import_fault
-                (id, tenant_id, import_id, sheet_row, column_name, level, code, message, row_sealed, recipient_id)
-            VALUES (
-                :id, :tenant_id, :import_id, :sheet_row, :column_name, :level, :code, :message, :row_sealed,
-                :recipient_id
-            )
-        """),
-        [
-            {
-                "id": fault_id,
-                "tenant_id": tenant_id,
-                "import_id": target.import_id,
-                "sheet_row": fault.sheet_row,
-                "column_name": fault.column,
-                "level": str(fault.level),
-                "code": fault.problem.code,
-                "message": fault.problem.message_ja,
-                "row_sealed": None if cells is None else _seal_row(tenant_id, fault_id, cells),
-                "recipient_id": became.get(fault.sheet_row) if fault.level == Level.WARNING else None,
-            }
-            for fault_id, (fault, cells) in zip(ids, faults, strict=True)
-        ],
-    )
-
-
-def _with_cells(outcome: CheckedRow | Rejected | Skipped) -> Iterator[tuple[Fault, Sequence[str] | None]]:
-    cells = outcome.cells if isinstance(outcome, Rejected) else None
-    for fault in outcome.faults:
-        yield fault, cells if fault.level == Level.ERROR else None
-        if fault.level == Level.ERROR:
-            cells = None  # with the first error alone
-
-
-def contradiction(sheet_row: int, column: str | None) -> Fault:
-    """Report that a row's reference stands there already with another content: a person decides which is right."""
-    return Fault(sheet_row, column, Level.ERROR, CONTRADICTS())
-
-
-def left_out(sheet_row: int) -> Fault:
-    """Return that a row was left out before: nobody brings it back by uploading it again."""
-    return Fault(sheet_row, None, Level.IGNORED, _EXCLUDED())
-
-
-def row_place(tenant_id: int, fault_id: int) -> Place:
-    """Return where a rejected row is sealed."""
-    return Place(tenant_id, "import_fault", "row_sealed", fault_id)
-
-
-def _seal_row(tenant_id: int, fault_id: int, cells: Sequence[str]) -> bytes:
-    return vault.seal(_as_json(cells), row_place(tenant_id, fault_id))
 
 
 def known_recipient(connection: Connection, target: Target, row: CheckedRow) -> int | None:
@@ -389,7 +280,7 @@ def _values(
     )
 
 
-def _draw(connection: Connection, table: str, count: int) -> list[int]:
+def draw_ids(connection: Connection, table: str, count: int) -> list[int]:
     """Draw ids before the rows are written: what is sealed is sealed for its row."""
     drawn: list[int] = connection.execute(
         text("SELECT array_agg(nextval(pg_get_serial_sequence(:table, 'id'))) FROM generate_series(1, :count)"),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from app import audit, tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.extensions import db
-from app.intake import correction, entry, excluded, imports, load
+from app.intake import correction, entry, excluded, imports, kept_faults
 from app.intake.checks import CheckedRow
 from app.models import Import, ImportFault
 
@@ -31,7 +31,7 @@ def count_contradicting(import_id: int) -> int:
     """Count the list's rows that were kept out because they say otherwise than a row of before."""
     found: int = db.session.execute(
         text("SELECT count(*) FROM import_fault WHERE import_id = :id AND code = :code"),
-        {"id": import_id, "code": load.CONTRADICTS.code},
+        {"id": import_id, "code": kept_faults.CONTRADICTS.code},
     ).scalar_one()
     return found
 
@@ -56,7 +56,7 @@ def replace(import_id: int, by: By, *, user_id: int, batch_rows: int = _BATCH_RO
 def _contradicting(import_id: int, after: int, limit: int) -> list[int]:
     rows = db.session.scalars(
         select(ImportFault.sheet_row)
-        .where(ImportFault.import_id == import_id, ImportFault.code == load.CONTRADICTS.code)
+        .where(ImportFault.import_id == import_id, ImportFault.code == kept_faults.CONTRADICTS.code)
         .where(ImportFault.sheet_row > after)
         .order_by(ImportFault.sheet_row)
         .limit(limit)
@@ -81,7 +81,7 @@ def _by_reference(import_id: int, sheet_rows: list[int], user_id: int) -> int:
         if not checked:
             return 0
         loaded, became = entry.enter(connection, context, import_id, checked, replace=True)
-        load.write_faults(connection, context.target(import_id), checked, became)
+        kept_faults.write(connection, context.target(import_id), checked, became)
         warnings = sum(len(item.faults) for item in checked) - sum(warned.values())
         correction.count(connection, import_id, rows=len(checked), added=loaded.added, warnings=warnings)
         _record(connection, import_id, len(checked), user_id)

@@ -103,19 +103,21 @@ def make_rules(
         not_for_cards=passed_over | own_numbers if mapping.own_numbers else passed_over,
         own_numbers=own_numbers,
         words=tuple(sorted({*texts, *spoken})),
-        free_answers=tuple(
-            (place, column)
-            for place, (question, column) in enumerate(answers)
-            if question.kind in (QuestionKind.DIGITS, QuestionKind.TEXT)
-        ),
+        free_answers=_free_answers(answers),
         last_digits=tuple(at[column] for question, column in answers if question.kind is QuestionKind.LAST4),
         needed=tuple(reader.position for reader in readers if not _takes_nothing(reader)),
-        variants=tuple(
-            at[column]
-            for question, column in answers
-            if question.kind is QuestionKind.TEXT and not question.variants_alike
-        ),
+        variants=tuple(at[column] for question, column in answers if _tells_variants(question)),
     )
+
+
+def _free_answers(answers: Sequence[tuple[Question, str]]) -> tuple[tuple[int, str], ...]:
+    """Return the answers whose length nobody prescribes, by their place and their column."""
+    kinds = (QuestionKind.DIGITS, QuestionKind.TEXT)
+    return tuple((place, column) for place, (question, column) in enumerate(answers) if question.kind in kinds)
+
+
+def _tells_variants(question: Question) -> bool:
+    return question.kind is QuestionKind.TEXT and not question.variants_alike
 
 
 def cell_readers(

@@ -7,9 +7,10 @@ after a taking back other than what the person's attempts at the provider say.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from app import audit, references, tenancy
 from app.accounts import Unusable
@@ -72,63 +73,11 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
         raise Refused(_NO_METHOD())
     if not money.reason:
         raise Refused(_NO_REASON())
-    with tenancy.transaction() as connection:
-        open_id = connection.execute(
-            text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
-            {"id": recipient_id},
-        ).scalar()
-    if open_id is not None:
-        if not despite_open:
-            raise Refused(_UNDER_WAY())
-        try:
-            end(open_id)
-        except (NoAnswer, Unusable) as fault:
-            # the poll ends it later
-            _log.warning("parallel attempt not ended", payment_id=open_id, reason=str(fault))
+    _end_attempt(recipient_id, despite_open=despite_open)
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
-        # first the lock, then the look: who pressed pay meanwhile has an attempt by now
-        locks.lock_payer(connection, recipient_id)
-        person = connection.execute(
-            text("""
-                SELECT r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, r.link_secret, c.key,
-                       coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt,
-                       EXISTS (SELECT FROM payment WHERE recipient_id = r.id AND state IN ('started', 'pending'))
-                       AS under_way
-                FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id
-            """),
-            {"id": recipient_id},
-        ).one()
-        if person.under_way and not despite_open:
-            raise Refused(_UNDER_WAY())
-        if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
-            word = PAYMENT.words[PaymentState(person.payment_state)]
-            raise Refused(_NOT_UNPAID(state=word))
-        if person.amount_yen != money.yen:
-            raise Refused(_OTHER_AMOUNT(amount_yen=person.amount_yen or 0))
-        payment_id = connection.execute(
-            text("""
-                INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
-                                     method, reason, paid_at)
-                VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, :paid, :amount_yen,
-                        :method, :reason, :now)
-                RETURNING id
-            """),
-            {
-                "tenant_id": person.tenant_id,
-                "campaign_id": person.campaign_id,
-                "recipient_id": recipient_id,
-                "attempt": person.attempt,
-                "reference": references.by_hand(
-                    references.mark(person.link_secret, person.key), recipient_id, person.attempt
-                ),
-                "paid": str(PaymentAttemptState.PAID),
-                "amount_yen": money.yen,
-                "method": money.method,
-                "reason": money.reason,
-                "now": now,
-            },
-        ).scalar_one()
+        person = _locked_payer(connection, recipient_id, money, despite_open=despite_open)
+        payment_id = _record(connection, person, money, now)
         detail = {"payment_id": payment_id, "attempt": person.attempt, "method": money.method, "by_hand": True}
         move(connection, PAYMENT, PaymentState.PAID, [Step(recipient_id, now, detail)], actor=actor)
         audit.record(
@@ -146,6 +95,74 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
             {"id": recipient_id},
         )
         return still_open.first() is not None
+
+
+def _end_attempt(recipient_id: int, *, despite_open: bool) -> None:
+    """End an attempt that is under way, where the provider can. Raises Refused unless `despite_open`."""
+    with tenancy.transaction() as connection:
+        open_id = connection.execute(
+            text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
+            {"id": recipient_id},
+        ).scalar()
+    if open_id is None:
+        return
+    if not despite_open:
+        raise Refused(_UNDER_WAY())
+    try:
+        end(open_id)
+    except (NoAnswer, Unusable) as fault:
+        # the poll ends it later
+        _log.warning("parallel attempt not ended", payment_id=open_id, reason=str(fault))
+
+
+def _locked_payer(connection: Connection, recipient_id: int, money: Money, *, despite_open: bool) -> Row[Any]:
+    """Lock a person and return what is recorded of them with their money. Raises Refused where it can't be."""
+    # first the lock, then the look: who pressed pay meanwhile has an attempt by now
+    locks.lock_payer(connection, recipient_id)
+    person = connection.execute(
+        text("""
+            SELECT r.id, r.tenant_id, r.campaign_id, r.payment_state, r.amount_yen, r.link_secret, c.key,
+                   coalesce((SELECT max(attempt) FROM payment WHERE recipient_id = r.id), 0) + 1 AS attempt,
+                   EXISTS (SELECT FROM payment WHERE recipient_id = r.id AND state IN ('started', 'pending'))
+                   AS under_way
+            FROM recipient r JOIN campaign c ON c.id = r.campaign_id WHERE r.id = :id
+        """),
+        {"id": recipient_id},
+    ).one()
+    if person.under_way and not despite_open:
+        raise Refused(_UNDER_WAY())
+    if person.payment_state not in PAYMENT.sources(PaymentState.PAID):
+        word = PAYMENT.words[PaymentState(person.payment_state)]
+        raise Refused(_NOT_UNPAID(state=word))
+    if person.amount_yen != money.yen:
+        raise Refused(_OTHER_AMOUNT(amount_yen=person.amount_yen or 0))
+    return person
+
+
+def _record(connection: Connection, person: Row[Any], money: Money, now: datetime) -> int:
+    """Write down a payment without an account; return its id."""
+    payment_id: int = connection.execute(
+        text("""
+            INSERT INTO payment (tenant_id, campaign_id, recipient_id, attempt, reference, state, amount_yen,
+                                 method, reason, paid_at)
+            VALUES (:tenant_id, :campaign_id, :recipient_id, :attempt, :reference, :paid, :amount_yen,
+                    :method, :reason, :now)
+            RETURNING id
+        """),
+        {
+            "tenant_id": person.tenant_id,
+            "campaign_id": person.campaign_id,
+            "recipient_id": person.id,
+            "attempt": person.attempt,
+            "reference": references.by_hand(references.mark(person.link_secret, person.key), person.id, person.attempt),
+            "paid": str(PaymentAttemptState.PAID),
+            "amount_yen": money.yen,
+            "method": money.method,
+            "reason": money.reason,
+            "now": now,
+        },
+    ).scalar_one()
+    return payment_id
 
 
 def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:

@@ -291,13 +291,7 @@ def looked_at(payment_id: int, *, actor: str) -> None:
     An attempt that was under way is over with it, and the person may pay anew, unless its money is there by now, as
     ordered. Nobody is to pay anew while the provider has money of theirs that doesn't fit, or can't be asked.
     """
-    charge, away = None, False
-    try:
-        charge = end(payment_id)
-    except (NoAnswer, Unusable) as fault:
-        _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
-        # a charge that the provider doesn't know has no money; a contract that can't be used opens no second page
-        away = isinstance(fault, NoAnswer) and not fault.final
+    charge, away = _ended(payment_id)
     paid = brings_money(payment_id, charge)
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
@@ -341,3 +335,13 @@ def looked_at(payment_id: int, *, actor: str) -> None:
         )
     if paid:
         _state_now(payment_id)
+
+
+def _ended(payment_id: int) -> tuple[Charge | None, bool]:
+    """End an attempt where its provider can; return its charge, and whether the provider gave no answer."""
+    try:
+        return end(payment_id), False
+    except (NoAnswer, Unusable) as fault:
+        _log.warning("attempt not ended", payment_id=payment_id, reason=str(fault))
+        # a charge that the provider doesn't know has no money; a contract that can't be used opens no second page
+        return None, isinstance(fault, NoAnswer) and not fault.final

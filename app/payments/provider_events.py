@@ -5,13 +5,30 @@ here: a state changed by a webhook's content; one lost because the provider coul
 another system's payment, of the same contract, that anything of ours waits for.
 """
 
-from sqlalchemy import text
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
 
 from app import tenancy
 from app.providers.payments.base import WebhookEvent
 
 # anybody may send one that isn't proven: one payment is asked about so often for it, no more
 _UNPROVEN_PAUSE = "5 seconds"
+
+
+def _locked_payments(connection: Connection, about: Mapping[str, object]) -> Sequence[Row[Any]]:
+    """Return the payments of ours that an event is about, locked first, as whoever puts their events away does."""
+    return connection.execute(
+        text("""
+            SELECT id, provider_id FROM payment
+            WHERE payment_account_id = :account_id AND provider_id IS NOT NULL AND (
+                provider_id = CAST(:provider_id AS text) OR reference = CAST(:reference AS text)
+                OR provider_payment_id = CAST(:money_id AS text)
+            ) ORDER BY id FOR NO KEY UPDATE
+        """),
+        about,
+    ).all()
 
 
 def store(tenant_id: int, payment_account_id: int, event: WebhookEvent) -> bool:
@@ -27,17 +44,7 @@ def store(tenant_id: int, payment_account_id: int, event: WebhookEvent) -> bool:
         "money_id": event.payment_id,
     }
     with tenancy.transaction() as connection:
-        # locked first, as whoever puts their events away does
-        payments = connection.execute(
-            text("""
-                SELECT id, provider_id FROM payment
-                WHERE payment_account_id = :account_id AND provider_id IS NOT NULL AND (
-                    provider_id = CAST(:provider_id AS text) OR reference = CAST(:reference AS text)
-                    OR provider_payment_id = CAST(:money_id AS text)
-                ) ORDER BY id FOR NO KEY UPDATE
-            """),
-            about,
-        ).all()
+        payments = _locked_payments(connection, about)
         if not payments and not event.proven:
             return False
         stored = connection.execute(

@@ -6,7 +6,7 @@ a state changed by a list, which only says where to ask; a charge of the contrac
 ours; one that another account here with the same keys has on record taken for nobody's; a difference told twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -156,9 +156,33 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, budget: WorkBudge
     except (NoAnswer, Unusable) as fault:
         _log.warning("reconciliation day failed", account_id=account_id, day=str(day), reason=str(fault))
         return
+    in_vain = 0
+    for row in _to_ask_about(account_id, day, listed):
+        if in_vain >= _IN_VAIN or budget.is_spent:
+            _log.warning("reconciliation day cut short", account_id=account_id, day=str(day))
+            return
+        try:
+            told = confirm(row.id)
+            in_vain = 0
+            if told is not None and told.status in _MONEY and told.reference == row.reference:
+                _compare(tenant_id, account_id, day, told)
+            elif told is not None and row.state == PaymentAttemptState.PAID:
+                _tell_missing(tenant_id, account_id, day, row)
+        except (NoAnswer, Unusable) as fault:
+            if not (isinstance(fault, NoAnswer) and fault.final):
+                in_vain += 1
+                continue
+            if row.state in {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}:
+                set_aside(row.id, ReviewReason.UNKNOWN)
+            elif row.state == PaymentAttemptState.PAID:
+                _tell_missing(tenant_id, account_id, day, row)
+
+
+def _to_ask_about(account_id: int, day: date, listed: Mapping[str, bool] | None) -> Sequence[Row[Any]]:
+    """Return the payments of a day that the provider's list leaves open; `listed` is what `_compare_list` returns."""
     begin, end = day_bounds(day)
     with tenancy.transaction() as connection:
-        ours = connection.execute(
+        return connection.execute(
             text("""
                 SELECT id, recipient_id, reference, amount_yen, state FROM payment
                 WHERE payment_account_id = :account_id AND created_at >= :begin AND created_at < :end
@@ -181,26 +205,6 @@ def compare_day(tenant_id: int, account_id: int, day: date, *, budget: WorkBudge
                 "settled": _SETTLED,
             },
         ).all()
-    in_vain = 0
-    for row in ours:
-        if in_vain >= _IN_VAIN or budget.is_spent:
-            _log.warning("reconciliation day cut short", account_id=account_id, day=str(day))
-            return
-        try:
-            told = confirm(row.id)
-            in_vain = 0
-            if told is not None and told.status in _MONEY and told.reference == row.reference:
-                _compare(tenant_id, account_id, day, told)
-            elif told is not None and row.state == PaymentAttemptState.PAID:
-                _tell_missing(tenant_id, account_id, day, row)
-        except (NoAnswer, Unusable) as fault:
-            if not (isinstance(fault, NoAnswer) and fault.final):
-                in_vain += 1
-                continue
-            if row.state in {PaymentAttemptState.STARTED, PaymentAttemptState.PENDING}:
-                set_aside(row.id, ReviewReason.UNKNOWN)
-            elif row.state == PaymentAttemptState.PAID:
-                _tell_missing(tenant_id, account_id, day, row)
 
 
 def _tell_missing(tenant_id: int, account_id: int, day: date, row: Row[Any]) -> None:

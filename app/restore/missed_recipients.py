@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app import audit, queues
 from app.extensions import db
+from app.models import Campaign
 from app.setback.missed_numbers import count
 from app.states import locks, result_codes
 from app.states.transitions import Only, move_all, move_campaign
@@ -34,6 +35,21 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
     if held:
         campaign.restore_hold = ""
     db.session.flush()
+    _release_numbers(campaign, now, actor)
+    waiting = _let_wait_again(campaign_id, now, actor)
+    audit.record(
+        db.session,
+        actor=actor,
+        act="release_restored",
+        target=f"campaign:{campaign_id}",
+        detail={"people": people, "waiting": waiting, "hold": held, "reason": reason},
+    )
+    db.session.commit()
+    queues.enqueue("jobs.delivery.send", once=True)
+    return True
+
+
+def _release_numbers(campaign: Campaign, now: datetime, actor: str) -> None:
     db.session.execute(
         text("""
             UPDATE missed_message SET released_at = :now, released_by = :actor
@@ -43,8 +59,12 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
                 ORDER BY m.id FOR NO KEY UPDATE
             )
         """),
-        {"now": now, "actor": actor, "tenant_id": campaign.tenant_id, "id": campaign_id},
+        {"now": now, "actor": actor, "tenant_id": campaign.tenant_id, "id": campaign.id},
     )
+
+
+def _let_wait_again(campaign_id: int, now: datetime, actor: str) -> int:
+    """Queue the campaign's people of whom the restored database knew nothing; return how many."""
     locks.lock_slices(db.session, campaign_id)
     only = Only("sms_code = :code", {"code": result_codes.RESTORED})
     waiting = move_all(
@@ -61,13 +81,4 @@ def release(campaign_id: int, *, user_id: int, reason: str) -> bool:
         move_campaign(
             db.session, campaign_id, CampaignState.SENDING, at=now, actor=actor, source=CampaignState.COMPLETED
         )
-    audit.record(
-        db.session,
-        actor=actor,
-        act="release_restored",
-        target=f"campaign:{campaign_id}",
-        detail={"people": people, "waiting": waiting, "hold": held, "reason": reason},
-    )
-    db.session.commit()
-    queues.enqueue("jobs.delivery.send", once=True)
-    return True
+    return waiting

@@ -3,7 +3,7 @@
 Attempts to pay, imports and exports have no events of their own: theirs are a person's, or entries of the audit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -117,13 +117,7 @@ def move(
     if not steps:
         return set()
     names = list(steps[0].columns)
-    sets = [f"{track.name}_state = :to"]
-    if timed and (time_column := STEP_TIMES.get((track.name, to))):
-        kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
-        sets.append(f"{time_column} = {kept}")
-    if (track.name, to) == ("page", PageState.OPENED):
-        sets.append("opened_generation = r.link_generation")
-    sets += [f"{name} = u.{name}" for name in names]
+    sets = [*_sets(track, to, timed=timed), *(f"{name} = u.{name}" for name in names)]
     columns: dict[str, tuple[str, Sequence[Any]]] = {
         "id": ("bigint", [step.recipient_id for step in steps]),
         "at": ("timestamptz", [step.at for step in steps]),
@@ -149,6 +143,16 @@ def move(
     if fence is not None:
         values["fence"] = fence
     return set(executor.execute(text(statement), values).scalars())
+
+
+def _sets(track: Track, to: StrEnum, *, timed: bool) -> Iterator[str]:
+    """Name what a recipient's move sets by itself: the state, its time, the generation of an opened link."""
+    yield f"{track.name}_state = :to"
+    if timed and (time_column := STEP_TIMES.get((track.name, to))):
+        kept = "u.at" if track.name in _LATEST else f"coalesce(r.{time_column}, u.at)"
+        yield f"{time_column} = {kept}"
+    if (track.name, to) == ("page", PageState.OPENED):
+        yield "opened_generation = r.link_generation"
 
 
 def move_campaign(
