@@ -14,8 +14,8 @@ from app.campaigns import lifecycle
 from app.campaigns.send_windows import ALWAYS
 from app.config import settings
 from app.extensions import db
-from app.intake import import_run, imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import import_run, imports
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
 
 PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen

@@ -19,8 +19,8 @@ from app.demo import WITNESS_PHONE
 from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
-from app.intake import imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import imports
 from app.models import Campaign, Import, Recipient, SmsAccount
 from app.outcomes import manual_review
 from app.problems import messages_ja

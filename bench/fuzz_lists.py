@@ -22,13 +22,13 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.intake import excel_child, excel_reader, headline, reader
-from app.intake.checks import CheckedRow, Checker, Level, Outcome, Rejected
-from app.intake.excel_process import Bounds
-from app.intake.excel_reader import Sheet
-from app.intake.mapping import ColumnMapping, Question, propose
-from app.intake.reader import Table, read_table
-from app.intake.rules import make_rules
+from app.intake.checking.checks import CheckedRow, Checker, Level, Outcome, Rejected
+from app.intake.checking.rules import make_rules
+from app.intake.columns.mapping import ColumnMapping, Question, propose
+from app.intake.reading import excel_child, excel_reader, headline, reader
+from app.intake.reading.excel_process import Bounds
+from app.intake.reading.excel_reader import Sheet
+from app.intake.reading.reader import Table, read_table
 from app.problems import Refused
 from app.values.answers import QuestionKind
 from bench.list_files import write

@@ -17,8 +17,8 @@ import psycopg
 
 from app import create_app, tenancy
 from app.extensions import db
-from app.intake import import_run, imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import import_run, imports
 from app.models import Import
 from bench.lists import company, draft, write_list, write_workbook
 from bench.report import report

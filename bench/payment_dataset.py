@@ -16,8 +16,8 @@ from sqlalchemy import select, text
 from app import create_app, tenancy
 from app.accounts import credentials_of, seal_credentials
 from app.extensions import db, vault
-from app.intake import import_run, imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import import_run, imports
 from app.models import Import, PaymentAccount, Tenant
 from app.providers.payments import PROVIDERS
 from bench.lists import draft

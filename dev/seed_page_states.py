@@ -18,8 +18,8 @@ from app import create_app, tenancy
 from app.campaigns import lifecycle, preflight
 from app.campaigns.send_windows import ALWAYS
 from app.extensions import db
-from app.intake import imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import imports
 from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
 from app.problems import messages_ja
 from app.tenants import branding

@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from app import tenancy
-from app.intake import first_look, import_run, imports, replacing
+from app.intake.lists import first_look, import_run, imports
+from app.intake.rows import replacing
 from app.problems import Refused
 from app.tenancy import time_limits
 

@@ -19,7 +19,7 @@ import pytest
 
 from app.auth import passwords, second_factor
 from app.identity import check
-from app.intake import number_format
+from app.intake.reading import number_format
 from app.problems import Refused
 from app.tenants import sender_check
 from app.values import amounts, card_numbers, carrier_text, cell_text, column_names, dates, phones

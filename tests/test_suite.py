@@ -110,7 +110,7 @@ def test_an_import_from_a_test_module_is_found() -> None:
         "from app.tests import test_sms",
         "from tests import factories, test_vault",
         "import tests.jobs.test_worker",
-        "from tests.intake.lists import upload",
+        "from tests.intake.uploads import upload",
         "from app.delivery import test_names",
     ]
     assert list(borrowed("\n".join(lines))) == [2, 3]

@@ -24,9 +24,10 @@ from app.config import settings
 from app.exports import status_file
 from app.exports.selection import Selection
 from app.extensions import csrf, db
-from app.intake import entry, imports, single_entry
-from app.intake.reader import Choice
-from app.intake.sample_list import FORMS
+from app.intake.columns.sample_list import FORMS
+from app.intake.lists import imports
+from app.intake.reading.reader import Choice
+from app.intake.rows import entry, single_entry
 from app.models import Campaign, Import
 from app.problems import Refused, messages_ja
 from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState

@@ -19,7 +19,7 @@ from app.campaigns.template import MissingField
 from app.config import settings
 from app.delivery import clerk_test_sms, failover
 from app.extensions import db
-from app.intake.rules import MAX_REFERENCE
+from app.intake.checking.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient, SmsAccount
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes

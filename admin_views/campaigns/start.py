@@ -9,8 +9,8 @@ from admin_views.campaigns.form import typed_before, validity_of
 from admin_views.framework import display
 from admin_views.framework.scoping import as_id, rows
 from app.campaigns.presets import STARTERS, Starter
-from app.intake.mapping import Question
-from app.intake.sample_list import FORMS, Asked, sample_file
+from app.intake.columns.mapping import Question
+from app.intake.columns.sample_list import FORMS, Asked, sample_file
 from app.models import Campaign, PaymentAccount, SmsAccount
 from app.states.vocabulary import CAMPAIGN
 from app.values.japan_time import TOKYO

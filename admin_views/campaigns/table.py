@@ -22,7 +22,7 @@ from app.campaigns.presets import STARTERS
 from app.campaigns.send_windows import DAYTIME, Policy, Window, describe
 from app.campaigns.sms_length import LIMIT, units
 from app.extensions import db
-from app.intake.sample_list import FORMS
+from app.intake.columns.sample_list import FORMS
 from app.models import Campaign, Recipient, Tenant
 from app.states.vocabulary import CAMPAIGN, CampaignState
 from app.values.answers import QUESTION_KIND_LABELS

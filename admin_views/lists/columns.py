@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from admin_views.framework.fields import many_lines
 from app.campaigns import duplicates, lifecycle
-from app.intake import first_look, proposals
-from app.intake.campaign_needs import merge_names, questions_of
-from app.intake.encodings import ENCODING_LABELS
-from app.intake.first_look import Sample, SeenCell, SeenRow
-from app.intake.mapping import OUR_COLUMNS, ColumnMapping
+from app.intake.columns import proposals
+from app.intake.columns.campaign_needs import merge_names, questions_of
+from app.intake.columns.mapping import OUR_COLUMNS, ColumnMapping
+from app.intake.lists import first_look
+from app.intake.lists.first_look import Sample, SeenCell, SeenRow
+from app.intake.reading.encodings import ENCODING_LABELS
 from app.models import Campaign, Import
 from app.problems import Kind, Refused, messages_ja
 from app.values.answers import QuestionKind

@@ -10,8 +10,9 @@ from admin_views.campaigns.status import Confirmation
 from admin_views.framework.scoping import as_id
 from app.campaigns import lifecycle
 from app.extensions import db
-from app.intake import excluded, imports, replacing
-from app.intake.checks import Level
+from app.intake.checking.checks import Level
+from app.intake.lists import imports
+from app.intake.rows import excluded, replacing
 from app.models import Campaign, Import, Recipient
 from app.states.vocabulary import ImportState
 

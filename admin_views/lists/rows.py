@@ -15,7 +15,7 @@ from app import queues
 from app.campaigns import lifecycle
 from app.config import settings
 from app.extensions import db
-from app.intake import amending, correction, entry, excluded, replacing
+from app.intake.rows import amending, correction, entry, excluded, replacing
 from app.problems import Refused
 
 _LIST = f"{ONE}/list/<int(max=9223372036854775807):import_id>"

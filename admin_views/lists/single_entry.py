@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from flask import request, url_for
 
-from app.intake import amending, campaign_needs, correction, kept_faults, single_entry
-from app.intake.checks import Fault
-from app.intake.list_rows import LIMITS
+from app.intake.checking.checks import Fault
+from app.intake.columns import campaign_needs
+from app.intake.lists import kept_faults
+from app.intake.reading.list_rows import LIMITS
+from app.intake.rows import amending, correction, single_entry
 from app.models import Campaign, Import
 from app.problems import Kind, Refused
 from app.values.answers import QuestionKind

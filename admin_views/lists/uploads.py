@@ -17,11 +17,11 @@ from app.campaigns import duplicates, lifecycle
 from app.config import settings
 from app.exports import status_file
 from app.extensions import csrf, db
-from app.intake import first_look, imports, kept_faults
-from app.intake.campaign_needs import merge_names, questions_of
-from app.intake.checks import LEVEL_LABELS, Level
-from app.intake.list_rows import column_letter
-from app.intake.sample_list import FORMS, Asked, sample_file, wanted_columns
+from app.intake.checking.checks import LEVEL_LABELS, Level
+from app.intake.columns.campaign_needs import merge_names, questions_of
+from app.intake.columns.sample_list import FORMS, Asked, sample_file, wanted_columns
+from app.intake.lists import first_look, imports, kept_faults
+from app.intake.reading.list_rows import column_letter
 from app.models import Campaign, Import, ImportFault
 from app.problems import Kind, Refused
 from app.states.vocabulary import IMPORT, ImportState

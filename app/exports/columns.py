@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.campaigns import template
-from app.intake.mapping import OF_LIST
+from app.intake.columns.mapping import OF_LIST
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS
 

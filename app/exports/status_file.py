@@ -19,7 +19,7 @@ from app.campaigns.rendering import open_fields, open_phone
 from app.exports import columns
 from app.exports.columns import Column
 from app.exports.selection import Selection
-from app.intake.mapping import OUR_COLUMNS
+from app.intake.columns.mapping import OUR_COLUMNS
 from app.models import Import, Recipient
 from app.states.vocabulary import ImportState
 from app.values.csv_injection import neutralise

@@ -18,8 +18,8 @@ from app.campaigns import preflight
 from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
-from app.intake import import_run, imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import import_run, imports
 from app.models import (
     Campaign,
     Export,

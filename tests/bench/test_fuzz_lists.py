@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.intake import checks, excel_reader
-from app.intake.list_rows import Row
-from app.intake.reader import Table, read_table
+from app.intake.checking import checks
+from app.intake.reading import excel_reader
+from app.intake.reading.list_rows import Row
+from app.intake.reading.reader import Table, read_table
 from app.values.cell_text import clean
 from bench import fuzz_lists
 from bench.fuzz_lists import Tally, chances, judge

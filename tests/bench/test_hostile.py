@@ -7,8 +7,8 @@ from typing import BinaryIO
 import psutil
 import pytest
 
-from app.intake.list_rows import Limits
-from app.intake.reader import read_table
+from app.intake.reading.list_rows import Limits
+from app.intake.reading.reader import read_table
 from app.problems import Refused
 from bench.hostile import FIELDS, _told, holds, watching
 from bench.hostile_workbooks import HARMS, write

@@ -5,7 +5,7 @@ import pytest
 from app.campaigns import template
 from app.campaigns.presets import STARTERS
 from app.campaigns.sms_length import LIMIT, hard_to_show, units
-from app.intake.mapping import Question, propose
+from app.intake.columns.mapping import Question, propose
 
 LINK = "https://sms.example.jp/" + "a" * 16
 

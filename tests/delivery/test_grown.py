@@ -19,8 +19,8 @@ from app.delivery import dispatch, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
-from app.intake import import_run, imports
-from app.intake.mapping import ColumnMapping
+from app.intake.columns.mapping import ColumnMapping
+from app.intake.lists import import_run, imports
 from app.models import Campaign, Import
 from app.outcomes import missing_receipts, receipts
 from app.reports.campaign_totals import figures

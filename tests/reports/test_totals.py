@@ -16,7 +16,7 @@ from app.campaigns import bulk_operations, lifecycle
 from app.delivery import dispatch, link_expiry, resend
 from app.delivery.held_selection import Chosen
 from app.extensions import db
-from app.intake import imports
+from app.intake.lists import imports
 from app.models import Campaign
 from app.outcomes import manual_decisions
 from app.outcomes.manual_decisions import Verdict

@@ -26,7 +26,7 @@ COLUMNS = {column for columns in STATES.values() for column in columns}
 # though the names of its columns are put into the statement
 OTHERS = {
     "app/delivery/clerk_test_sms.py: row.state",
-    *(f"app/intake/amending.py: recipient.{column} in SQL" for column in STATES["recipient"]),
+    *(f"app/intake/rows/amending.py: recipient.{column} in SQL" for column in STATES["recipient"]),
 }
 
 _SET = re.compile(

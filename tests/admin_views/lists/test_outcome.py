@@ -12,7 +12,7 @@ from flask import Flask
 
 from app import tenancy
 from app.extensions import db
-from app.intake import single_entry
+from app.intake.rows import single_entry
 from app.models import Campaign
 from tests import factories
 from tests.admin_views.conftest import House

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app import audit, config, tenancy
 from app.campaigns.rendering import open_fields, open_phone
 from app.extensions import db, vault
-from app.intake import replacing
+from app.intake.rows import replacing
 from app.models import AuditEntry, Campaign, ExcludedRecipient, Import, ImportFault, Question, Recipient
 from jobs.intake import replace_rows
 from tests import factories

@@ -11,7 +11,7 @@ from app import tenancy
 from app.campaigns import lifecycle
 from app.campaigns.presets import STARTERS, Starter
 from app.extensions import db
-from app.intake import imports
+from app.intake.lists import imports
 from app.models import Campaign, ImportFault, Question, Recipient
 from tests import factories
 from tests.admin_views.campaign_pages import page_of

@@ -10,7 +10,7 @@ from app import tenancy
 from app.accounts import contracts
 from app.campaigns.send_windows import DAYS
 from app.extensions import db
-from app.intake import imports
+from app.intake.lists import imports
 from app.models import SmsAccount
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import TOKYO
