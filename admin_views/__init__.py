@@ -12,6 +12,7 @@ from flask_admin.theme import Bootstrap4Theme
 
 from admin_views.accounts.payments import PaymentAccountView
 from admin_views.accounts.restored import RestoredAccounts
+from admin_views.accounts.sender_numbers import SenderNumberView
 from admin_views.accounts.sms import SmsAccountView
 from admin_views.campaigns.after_launch import CampaignLife
 from admin_views.campaigns.flow import CampaignFlow
@@ -37,7 +38,17 @@ from admin_views.tenants.branding import PageLookView
 from admin_views.tenants.table import TenantView
 
 # settings used once in a while stand behind one entry of the menu: the day's work fits in one line
-_SETTINGS = {"export_layout", "tenant", "page_look", "user", "sms_account", "payment_account", "audit", "myself"}
+_SETTINGS = {
+    "export_layout",
+    "tenant",
+    "page_look",
+    "user",
+    "sms_account",
+    "sender_number",
+    "payment_account",
+    "audit",
+    "myself",
+}
 
 
 def register(app: Flask) -> None:
@@ -65,6 +76,7 @@ def register(app: Flask) -> None:
         PageLookView(),
         UserView(),
         SmsAccountView(),
+        SenderNumberView(),
         PaymentAccountView(),
         RestoredAccounts("復元の確認待ち", endpoint="restored"),
         AuditView(),

@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +17,8 @@ from app.config import settings
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
 from app.intake.lists import import_run, imports
-from app.models import Campaign, Import, PaymentAccount, Question, SmsAccount, Tenant, User
+from app.models import Campaign, Import, PaymentAccount, Question, SenderNumber, SmsAccount, Tenant, User
+from app.states.vocabulary import SenderState
 
 PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
 
@@ -102,13 +104,13 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
             tenant_id=tenant_id,
             name="空電プッシュ（デモ）",
             provider="karaden",
-            sender="0120000101",
             settings={"tenant_id": str(uuid.uuid4()), "service_id": str(tenant_id)},
         )
         db.session.add(sms)
         db.session.flush()
         seal_credentials(sms, {"token": uuid.uuid4().hex})
         seal_witness_phone(sms, WITNESS_PHONE)
+        db.session.add_all(_sender_numbers(sms))
     payment = db.session.scalar(select(PaymentAccount).order_by(PaymentAccount.id))
     if payment is None:
         payment = PaymentAccount(
@@ -132,6 +134,16 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
         "secret": secrets["webhook_secret"],
         "shop": company,
     }
+
+
+def _sender_numbers(account: SmsAccount) -> list[SenderNumber]:
+    """Return the number that the sandbox's phones show, and one that still waits for a carrier's answer."""
+    common = f"0005{int(account.settings['service_id']):06d}"
+    values = {"tenant_id": account.tenant_id, "sms_account_id": account.id}
+    return [
+        SenderNumber(**values, carrier="all", number=common, state=SenderState.APPROVED, approved_at=datetime.now(UTC)),
+        SenderNumber(**values, carrier="docomo", number="0120000101", note="デモの申請中の番号です。"),
+    ]
 
 
 def _campaign(tenant_id: int) -> None:

@@ -62,6 +62,15 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "SMSのリンクは https://{host}/ で始まります。ほかのアドレスのリンクは開かないでください。",
         "Links in its SMS begin with https://{host}/. Don't open links to other addresses.",
     ),
+    "verify_numbers": (
+        "この会社のSMSは、お使いの携帯会社により、次の番号から届きます。",
+        "This company's SMS come from these numbers, by mobile network.",
+    ),
+    "sender_all": ("どの携帯会社でも", "Every network"),
+    "sender_docomo": ("ドコモ", "docomo"),
+    "sender_au": ("au", "au"),
+    "sender_softbank": ("ソフトバンク", "SoftBank"),
+    "sender_rakuten": ("楽天モバイル", "Rakuten Mobile"),
     "verify_no_title": (
         "この会社の送信元とは確認できませんでした",
         "We can't confirm that this is the company's number",

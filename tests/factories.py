@@ -21,7 +21,7 @@ from app.campaigns import lifecycle
 from app.campaigns.rendering import fields_place, phone_place
 from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
-from app.models import Campaign, PaymentAccount, Question, Recipient, SmsAccount, Tenant, User
+from app.models import Campaign, PaymentAccount, Question, Recipient, SenderNumber, SmsAccount, Tenant, User
 from app.outcomes import receipts
 from app.states.transitions import move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
@@ -93,6 +93,18 @@ def sms_account(tenant_id: int, *, service_id: int = 1, active: bool = True) -> 
         db.session.add(row)
         db.session.flush()
         seal_credentials(row, {"token": "karaden-token"})
+        db.session.commit()
+        return row.id
+
+
+def sender_number(account_id: int, number: str, *, carrier: str = "all", state: str = "approved") -> int:
+    """Record a sender number of an account; give its id."""
+    with tenancy.platform():
+        account = db.session.get_one(SmsAccount, account_id)
+        row = SenderNumber(
+            tenant_id=account.tenant_id, sms_account_id=account_id, carrier=carrier, number=number, state=state
+        )
+        db.session.add(row)
         db.session.commit()
         return row.id
 

@@ -122,7 +122,7 @@ class AccountForm(Form):
             obj.tenant_id = self.tenant_id.data
         obj.provider = self.provider.name
         kept = chosen_address(self._obj) if self._obj is not None else None
-        for name in ("name", "active", "sender", "rate_per_s", "price_yen", "test_mode", "takeover_order"):
+        for name in ("name", "active", "rate_per_s", "price_yen", "test_mode", "takeover_order"):
             if name in self:
                 setattr(obj, name, self[name].data)
         obj.settings = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from flask import flash
+from flask import flash, url_for
 from markupsafe import Markup
 from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
@@ -10,7 +10,7 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 from admin_views.accounts import sms_waits
 from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address_warnings, label_in
 from admin_views.framework import display
-from admin_views.framework.fields import AmountField, Check, WholeField, line, phone_line
+from admin_views.framework.fields import AmountField, Check, WholeField, phone_line
 from admin_views.framework.model_view import Sent
 from app.accounts import abilities, contracts, receipt_url, seal_witness_phone, witness_phone_of
 from app.delivery import circuit_breaker
@@ -41,11 +41,6 @@ def _mobile(_form: object, field: Field) -> None:
 class SmsAccountForm(AccountForm):
     """An SMS account."""
 
-    sender = line(
-        "送信元の表示",
-        most=40,
-        help="受信者の携帯電話に表示される番号や名前です。送信前の確認画面に表示します。例：0120-123-456",
-    )
     rate_per_s = WholeField(
         "1秒に送る件数の上限",
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
@@ -119,13 +114,12 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
 
     form = SmsAccountForm
     providers = PROVIDERS
-    column_list = ("tenant", "takeover_order", "name", "provider", "sender", "active", "created_at")
+    column_list = ("tenant", "takeover_order", "name", "provider", "active", "created_at")
     column_labels = {
         "tenant": "企業",
         "takeover_order": "代わりに送る順番",
         "name": "アカウント名",
         "provider": "サービス",
-        "sender": "送信元の表示",
         "active": "状態",
         "created_at": "登録日時",
     }
@@ -151,8 +145,11 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
         return address_warnings(model) + waits
 
     def offers(self, model: SmsAccount) -> list[tuple[str, str]]:
-        """Offer a new account for another contract."""
-        return [("別の契約は新しいアカウントとして登録", self.get_url(".create_view", provider=model.provider))]
+        """Offer its sender numbers, and a new account for another contract."""
+        return [
+            ("送信元番号を登録・確認する", url_for("sender_number.index_view")),
+            ("別の契約は新しいアカウントとして登録", self.get_url(".create_view", provider=model.provider)),
+        ]
 
     def complete(self, form: SmsAccountForm, model: SmsAccount) -> None:
         """Seal the secrets and the number, and try again at once with what was put right."""

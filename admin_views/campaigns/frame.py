@@ -55,6 +55,8 @@ class FlowView(SecureView):
             can_cancel=lifecycle.can_cancel(campaign),
             locked=lifecycle.why_locked(campaign.state).message_ja if lifecycle.content_locked(campaign) else "",
             terms=preview.terms(campaign),
+            sender=preview.sender_of(campaign.sms_account),
+            standby_sender=preview.sender_of(campaign.standby_account),
             nav_url=url_for("campaign.index_view"),
             **context,
         )

@@ -22,6 +22,7 @@ from app.extensions import db
 from app.intake.checking.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient, SmsAccount
 from app.states.vocabulary import CampaignState
+from app.tenants import sender_numbers
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
 
@@ -93,6 +94,11 @@ def longest_of(campaign: Campaign, upload: Import) -> Preview | None:
     return _preview(campaign, known["recipient_id"], f"{known['sheet_row']:,}行目")
 
 
+def sender_of(account: SmsAccount | None) -> str:
+    """Return the sender that a picture of the SMS shows; empty where no number is approved."""
+    return sender_numbers.choose(account) if account else ""
+
+
 def how_many(checked: Preflight) -> str:
     """Return in words how many SMS leave, and whether each number gets one alone."""
     people, numbers = checked.people, checked.numbers
@@ -143,15 +149,16 @@ def _masked_link() -> str:
 
 
 def terms(campaign: Campaign) -> list[tuple[str, str]]:
-    """Describe by whom the SMS is sent, how long the link lives, what the page asks, whether it leads to payment."""
+    """Describe as whom the SMS is sent, how long the link lives, what the page asks, whether it leads to payment."""
     account = campaign.sms_account
-    sender = "未設定" if account is None else _with_sender(account)
+    sms = "未設定" if account is None else account.name
     if account is not None and abilities.is_test(account):
-        sender += "／試験環境：SMSは届きません"
+        sms += "／試験環境：SMSは届きません"
     questions = "、".join(question.label for question in campaign.questions) or "なし"
     paid_by = campaign.payment_account.name if campaign.payment_account else "未設定"
     return [
-        ("SMSの送信元", sender),
+        ("SMSアカウント", sms),
+        ("送信元番号", "未設定" if account is None else _senders(account)),
         ("ほかのアカウントでの送信", _standbys(campaign)),
         ("送信時間帯", _hours(campaign)),
         ("送信を始める日時", japan_minutes(campaign.starts_at) or "指定なし"),
@@ -239,7 +246,10 @@ def check_page(
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When a campaign is sent, in words: its terms, and what will go otherwise than one might think."""
+    """When a campaign is sent, in words: its terms, and what will go otherwise than one might think.
+
+    The warnings are of this moment; those that the check made of every row stay with the check.
+    """
 
     terms: list[tuple[str, str]]
     warnings: list[str]
@@ -261,7 +271,10 @@ def when(campaign: Campaign) -> When:
         begins = "送信のボタンを押したあと、すぐ"
     finishes = f"{japan_minutes(plan.finishes_at)}ごろ" if plan.finishes_at and people_count else "―"
     found = [("送信の開始", begins), ("送り終わる見込み", finishes), ("SMSの料金の目安", cost(campaign, people_count))]
-    return When(found, schedule.warnings(campaign, people_count, now), scheduled)
+    own = [campaign.sms_account] if campaign.sms_account else []
+    accounts = [*own, *failover.standbys(campaign)] if campaign.may_switch else own
+    senders = [warning for account in accounts for warning in sender_numbers.warnings(account)]
+    return When(found, schedule.warnings(campaign, people_count, now) + senders, scheduled)
 
 
 def launched_words(campaign: Campaign) -> str:
@@ -289,15 +302,15 @@ def came_back(campaign: Campaign) -> bool:
     return last is not None and (last.detail or {}).get("reason") == "changed"
 
 
-def _with_sender(account: SmsAccount) -> str:
-    return f"{account.name}（送信元：{account.sender or '番号は事業者が割り当て'}）"
+def _senders(account: SmsAccount) -> str:
+    return "、".join(one.words for one in sender_numbers.standings(account))
 
 
 def _standbys(campaign: Campaign) -> str:
     """Describe which accounts may take over, in their order."""
     if not campaign.may_switch:
         return "許さない"
-    names = [_with_sender(account) for account in failover.standbys(campaign)]
+    names = [f"{account.name}（{_senders(account)}）" for account in failover.standbys(campaign)]
     return f"許す：{'→'.join(names)}" if names else "許す（代わりに送る順番を決めたアカウントがありません）"
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, abort, flash, g, redirect, url_for
+from flask import Response, abort, flash, g, redirect, request, url_for
 from flask_admin.helpers import get_form_data
 from markupsafe import Markup
 from sqlalchemy import Select, func, literal, select, union_all
@@ -17,7 +17,7 @@ from admin_views.framework.filters import Choice, Days, states_of
 from admin_views.framework.keyset_pagination import COUNTED_TO
 from admin_views.framework.model_view import SecureModelView, expose
 from app import links
-from app.campaigns import lifecycle, preflight, schedule
+from app.campaigns import letters, lifecycle, preflight, schedule
 from app.campaigns.presets import STARTERS
 from app.campaigns.send_windows import DAYTIME, Policy, Window, describe
 from app.campaigns.sms_length import LIMIT, units
@@ -146,6 +146,29 @@ class CampaignView(SecureModelView[Campaign]):
             "company_units": units(form.company),
             "now": least_units(form.sms_text.data or "", form.company),
         }
+
+    def letters_of(self, form: CampaignForm) -> letters.Offer:
+        """Return which letters of the SMS some carriers can't show, and what they may be replaced with."""
+        return letters.offer(form.sms_text.data or "")
+
+    def letter(self, sign: str) -> str:
+        """Name a letter of which nothing is seen; others are what they are."""
+        return sign if sign.isprintable() and not sign.isspace() else "（見えない文字）"
+
+    def validate_form(self, form: Any) -> bool:
+        """Save nothing where a press asked about letters alone: it shows or makes the replacement in the form."""
+        pressed = request.form.get("letters", "")
+        if not pressed:
+            return bool(super().validate_form(form))
+        offer = self.letters_of(form)
+        if pressed == "replace" and offer.pairs:
+            form.sms_text.data = offer.text
+            flash("SMS本文の文字を置き換えました。まだ保存していません。内容を確かめて、保存してください。", "warning")
+        elif not offer.hard:
+            flash("SMS本文に、表示されない文字はありません。まだ保存していません。", "warning")
+        else:
+            flash("SMS本文の下に、表示されない文字と置き換えの案を表示しました。まだ保存していません。", "warning")
+        return False
 
     def usual_hours(self) -> str:
         """Describe at which hours the company sends."""

@@ -13,9 +13,9 @@ NOTHING = "―"
 
 # A state's meaning for whoever looks at it: the badge's colour, always beside the word.
 _TONES: Mapping[str, str] = {
-    **dict.fromkeys(("delivered", "viewed", "paid", "completed", "active", "done"), "badge-green"),
-    **dict.fromkeys(("undelivered", "failed", "locked", "suspended", "cancelled"), "badge-red"),
-    **dict.fromkeys(("unknown", "paused", "expired", "review", "mapping"), "badge-amber"),
+    **dict.fromkeys(("delivered", "viewed", "paid", "completed", "active", "done", "approved"), "badge-green"),
+    **dict.fromkeys(("undelivered", "failed", "locked", "suspended", "cancelled", "rejected"), "badge-red"),
+    **dict.fromkeys(("unknown", "paused", "expired", "review", "mapping", "applied"), "badge-amber"),
     **dict.fromkeys(
         ("queued", "sending", "accepted", "opened", "verified", "started", "pending", "running"), "badge-blue"
     ),

@@ -47,6 +47,7 @@ ANCHORS = {
     "payment_acts": "支払い",
     "user": "管理者の画面",
     "sms_account": "管理者の画面",
+    "sender_number": "送信元番号（管理者）",
     "payment_account": "管理者の画面",
     "audit": "管理者の画面",
     "password": "サインイン",

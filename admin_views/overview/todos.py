@@ -28,6 +28,7 @@ from app.models import (
     PaymentAccount,
     PaymentDifference,
     Recipient,
+    SenderNumber,
     SmsAccount,
     Tenant,
     User,
@@ -42,6 +43,7 @@ from app.states.vocabulary import (
     ExportState,
     ImportState,
     PaymentAttemptState,
+    SenderState,
     SmsState,
     TenantState,
 )
@@ -412,6 +414,9 @@ def for_operator() -> list[Todo]:
     if count := _count(waiting):
         url = url_for("tenant.index_view", state=str(TenantState.REVIEW))
         todos.append(Todo(f"審査中の企業が{count:,}社あります。", "審査する企業を見る", url))
+    if count := _count(rows(SenderNumber).filter(SenderNumber.state == SenderState.APPLIED)):
+        url = url_for("sender_number.index_view", state=str(SenderState.APPLIED))
+        todos.append(Todo(f"携帯会社の回答を待つ送信元番号が{count:,}件あります。", "回答を記録する", url))
     staffed = select(User.tenant_id).where(User.role == Role.MANAGER, User.active, User.tenant_id.is_not(None))
     todos += [
         Todo(

@@ -68,6 +68,10 @@ ACTS = {
     "user.update": "利用者の変更",
     "sms_account.create": "SMSアカウントの登録",
     "sms_account.update": "SMSアカウントの変更",
+    "sender_number.applied": "送信元番号の申請",
+    "sender_number.approved": "送信元番号の承認",
+    "sender_number.rejected": "送信元番号の却下",
+    "sender_number.retired": "送信元番号の廃止",
     "payment_account.create": "決済アカウントの登録",
     "payment_account.update": "決済アカウントの変更",
     "export_layout.create": "レイアウトの作成",
@@ -84,12 +88,14 @@ _TARGETS = {
     "import": "取込",
     "export": "ファイル",
     "sms_account": "SMSアカウント",
+    "sender_number": "送信元番号",
     "payment_account": "決済アカウント",
     "payment_difference": "支払いの差異",
     "export_layout": "レイアウト",
 }
 # where a target is to be seen: its number stands on no other screen
 _PLACES: Mapping[str, Callable[[str], str]] = {
+    "sender_number": lambda number: url_for("sender_number.one", sender_number_id=number),
     "campaign": lambda number: url_for("flow.overview", campaign_id=number),
     "recipient": lambda number: url_for("recipient.details_view", id=number),
 }
@@ -112,6 +118,8 @@ _FIELDS = {
     "logo": "ロゴ",
     "verifiable": "発信元番号の照会",
     "sender": "送信元の表示",
+    "carrier": "携帯会社",
+    "number": "送信元番号",
     "settings": "設定",
     "credentials_sealed": "認証情報",
     "test_mode": "種別",

@@ -16,7 +16,7 @@ from sqlalchemy import Row, select
 
 from app import links
 from app.accounts import sms_contract
-from app.campaigns import duplicates, rendering, template
+from app.campaigns import duplicates, letters, rendering, template
 from app.campaigns.question_strength import weak
 from app.campaigns.short_forms import Offer, ShortForms
 from app.campaigns.sms_length import LIMIT, flatten, hard_to_show, units
@@ -30,6 +30,7 @@ from app.providers.payments.base import ANY_AMOUNT
 from app.setback import account_holds, missed_numbers
 from app.states import locks
 from app.states.vocabulary import CampaignState
+from app.tenants import sender_numbers
 from app.values.answers import QuestionKind
 
 # people read together; after them a long check gives a sign of life
@@ -184,7 +185,7 @@ def digest(campaign: Campaign) -> str:
 
 def sms_route(account: SmsAccount) -> list[object]:
     """Return what decides by whom and as whom SMS leave: not the token, which is renewed without a word."""
-    return [account.id, *sms_contract(account).values(), account.sender]
+    return [account.id, *sms_contract(account).values(), sender_numbers.for_request(account) or ""]
 
 
 def last(campaign: Campaign) -> Preflight | None:
@@ -399,8 +400,9 @@ def _warnings(campaign: Campaign, result: Preflight, found: _Found) -> list[str]
     written = set(hard_to_show(campaign.sms_text))
     if written:
         shown = "".join(character for character in found.hard if character in written)
+        offered = "「文面」の画面で、置き換えを見て選べます。" if letters.offer(campaign.sms_text).pairs else ""
         warnings.append(
-            f"SMS本文の「{shown}」は、au（KDDI）など携帯会社によっては表示されません。ほかの文字に書き換えてください。"
+            f"SMS本文の「{shown}」は、au（KDDI）など携帯会社によっては表示されません。ほかの文字に書き換えてください。{offered}"
         )
     merged = sorted((item for item in found.hard.items() if item[0] not in written), key=lambda item: -item[1].people)
     for character, hard in merged[:_CHARACTERS]:

@@ -128,6 +128,35 @@ def shorten(text: str, name: str, most: int, words: str) -> str:
     return _FIELD.sub(written, text)
 
 
+def rewrite(text: str, change: Callable[[str], str]) -> str:
+    """Change a text's own words, those of short forms too; names of fields, which meet a list's columns, stay."""
+    parts, end = [], 0
+    for match in _FIELD.finditer(text):
+        parts += [change(text[end : match.start()]), _rewritten(match.group(0), match.group(1), change)]
+        end = match.end()
+    return "".join([*parts, change(text[end:])])
+
+
+def _rewritten(written: str, inner: str, change: Callable[[str], str]) -> str:
+    short = _SHORT.fullmatch(inner.strip())
+    if short is None or key(short[1]) in BUILT_IN:
+        return written
+    changed = f"{inner.strip()[: short.start(3)]}{change(short[3])}"
+    return f"{{{changed}}}" if _SHORT.fullmatch(changed) else written
+
+
+def own_words(text: str) -> str:
+    """Return what a text says itself, short forms too, without the names of fields; the parts one after another."""
+    parts: list[str] = []
+
+    def keep(part: str) -> str:
+        parts.append(part)
+        return part
+
+    rewrite(text, keep)
+    return "".join(parts)
+
+
 def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = str) -> str:
     """Put the fields into the text, each as `shown` gives it; names meet by `key`. Raises MissingField."""
 

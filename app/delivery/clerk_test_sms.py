@@ -29,6 +29,7 @@ from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.vocabulary import CampaignState
+from app.tenants import sender_numbers
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask, to_e164
 from app.vault import Place
@@ -100,7 +101,8 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
     provider, opened = PROVIDERS[account.provider], for_sms(account)
     able = provider.capabilities
     ends = send_context.ends_at(policy, datetime.now(UTC), able)
-    message = SmsMessage(to, body, reference, ends and abilities.valid_until(able, ends))
+    until = ends and abilities.valid_until(able, ends)
+    message = SmsMessage(to, body, reference, until, sender_numbers.for_request(account))
     account_id, rate = account.id, abilities.rate_of(account)
     _commit()
     if rate_limit.may_leave(account_id, rate, wait_s):

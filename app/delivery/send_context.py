@@ -18,6 +18,7 @@ from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.providers.http import Request
 from app.providers.sms import PROVIDERS, base
+from app.tenants import sender_numbers
 
 
 class Unsendable(Exception):  # noqa: N818 - it says what the message is
@@ -59,6 +60,8 @@ class Route:
     policy: Policy
     daily_cap: int | None
     probes: bool = False
+    # the sender that requests name, where the service takes one
+    sender: str | None = None
 
 
 def opens_at(route: Route, at: datetime) -> datetime | None:
@@ -133,6 +136,7 @@ def route(campaign_id: int, *, probes: bool = False) -> Route:
         policy=policy,
         daily_cap=row.tenant.daily_cap,
         probes=probes,
+        sender=sender_numbers.for_request(by),
     )
     db.session.rollback()
     return found
@@ -163,7 +167,7 @@ def request(route: Route, claim: Claim, closes: datetime) -> Request:
         raise Unsendable("too_long")
     to = rendering.open_phone(route.tenant_id, claim.recipient_id, claim.phone_sealed)
     until = abilities.valid_until(route.account.provider.capabilities, min(closes, claim.link_expires_at or closes))
-    message = base.SmsMessage(to, body, claim.reference, until)
+    message = base.SmsMessage(to, body, claim.reference, until, route.sender)
     try:
         return route.account.provider.send(route.account.opened, message)
     except ValueError:

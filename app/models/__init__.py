@@ -4,7 +4,7 @@ Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is r
 can't point into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
 """
 
-from app.models.account import PaymentAccount, SmsAccount, SmsContract, WitnessMessage
+from app.models.account import PaymentAccount, SenderNumber, SmsAccount, SmsContract, WitnessMessage
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question
 from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, SendLog, Slice
@@ -53,6 +53,7 @@ __all__ = [
     "Reminder",
     "SendLog",
     "SendLogTotal",
+    "SenderNumber",
     "SendingDay",
     "Slice",
     "SmsAccount",

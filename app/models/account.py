@@ -37,7 +37,6 @@ class SmsAccount(TenantOwned, Model):
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     name: Mapped[str] = mapped_column(Text)
     provider: Mapped[str] = mapped_column(Text)
-    sender: Mapped[str] = mapped_column(Text, server_default="")
     # how many messages may leave in any second, from all workers together; null for no limit
     rate_per_s: Mapped[int | None]
     # the price of one SMS by the contract, for estimates
@@ -90,6 +89,51 @@ class SmsAccount(TenantOwned, Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SenderNumber(TenantOwned, Model):
+    """送信元番号: a number that recipients see as the sender of an account's SMS, and where it stands with a carrier.
+
+    `number` is its digits as they are dialled in Japan; `carrier` is one of `app.states.vocabulary.SENDER_CARRIERS`.
+    Each state keeps the time at which it was last entered; `note` is what was written with the last move.
+    """
+
+    __tablename__ = "sender_number"
+    __table_args__ = owned(
+        refers_to("sms_account", "sms_account_id"),
+        CheckConstraint("state IN ('applied', 'approved', 'rejected', 'retired')", name="state"),
+        CheckConstraint("carrier IN ('all', 'docomo', 'au', 'softbank', 'rakuten')", name="carrier"),
+        CheckConstraint("number ~ '^[0-9]{5,11}$'", name="number"),
+        Index(
+            "ix_sender_number_sms_account_id_carrier_number",
+            "sms_account_id",
+            "carrier",
+            "number",
+            unique=True,
+            postgresql_where=text("state <> 'retired'"),
+        ),
+        Index("ix_sender_number_number", "number", postgresql_where=text("state = 'approved'")),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    sms_account_id: Mapped[int] = mapped_column(BigInteger)
+    carrier: Mapped[str] = mapped_column(Text)
+    number: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="applied")
+    note: Mapped[str] = mapped_column(Text, server_default="")
+    applied_at: Mapped[CreatedAt]
+    approved_at: Mapped[Time | None]
+    rejected_at: Mapped[Time | None]
+    retired_at: Mapped[Time | None]
+    created_at: Mapped[CreatedAt]
+
+    tenant: Mapped[Tenant] = relationship(viewonly=True)
+    account: Mapped[SmsAccount] = relationship(
+        viewonly=True, primaryjoin="SmsAccount.id == SenderNumber.sms_account_id", foreign_keys=[sms_account_id]
+    )
+
+    def __str__(self) -> str:
+        return self.number
 
 
 class SmsContract(TenantOwned, Model):

@@ -66,7 +66,8 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
     reference = references.witness()
     row_id = _write_down(way, campaign_id, reference)
     if row_id is not None:
-        _send(way, row_id, SmsMessage(phone, words(way.company), reference, abilities.valid_until(able, closes)))
+        until = abilities.valid_until(able, closes)
+        _send(way, row_id, SmsMessage(phone, words(way.company), reference, until, way.sender))
 
 
 def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:

@@ -1,6 +1,7 @@
 """The one way in which a state changes: the state, the time of the step and its event in one statement.
 
-Attempts to pay, imports and exports have no events of their own: theirs are a person's, or entries of the audit.
+Attempts to pay, imports, exports and sender numbers have no events of their own: theirs are a person's, or entries of
+the audit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from app.states.vocabulary import (
     IMPORT,
     PAYMENT_ATTEMPT,
     PAYMENT_BY_HAND,
+    SENDER,
     SMS,
     CampaignState,
     ExportState,
@@ -28,6 +30,7 @@ from app.states.vocabulary import (
     PageState,
     PaymentAttemptState,
     PaymentState,
+    SenderState,
     SmsState,
     Track,
 )
@@ -49,13 +52,14 @@ STEP_TIMES: Mapping[tuple[str, str], str] = {
     ("payment", PaymentState.PAID): "paid_at",
 }
 _LATEST = {"sms"}
-# The same of imports and exports: the latest beginning, the first end.
+# The same of imports and exports: the latest beginning, the first end; of sender numbers: the latest of each step.
 _FINISHED = "finished_at = coalesce(finished_at, :at)"
 _ROW_TIMES: Mapping[str, str] = {
     "running": "started_at = :at",
     "done": _FINISHED,
     "failed": _FINISHED,
     "cancelled": _FINISHED,
+    **{str(state): f"{state}_at = :at" for state in SenderState},
 }
 
 # Other columns of a recipient that may be set with a move, with their types.
@@ -322,6 +326,18 @@ def move_export(
 ) -> bool:
     """Move an export as `move_import` moves an import."""
     return _move_row(executor, "export", EXPORT, export_id, to, sources=sources, columns=columns, at=at)
+
+
+def move_sender_number(
+    executor: Executor,
+    sender_number_id: int,
+    to: SenderState,
+    *,
+    at: datetime,
+    columns: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Move a sender number to `to`, with the time of the step; return whether it moved."""
+    return _move_row(executor, "sender_number", SENDER, sender_number_id, to, columns=columns, at=at)
 
 
 def _move_row(  # noqa: PLR0913 - what a move is

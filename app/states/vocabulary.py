@@ -1,9 +1,10 @@
 """The vocabulary of states and the allowed moves. Screens, CSV, API and webhooks take their words from here.
 
 Three tracks per recipient (sms, page, payment), one for campaigns and one for tenants; one each for an attempt to pay,
-for money recorded by hand, for an import and for an export. `moves` names for each state the states it may leave to; a
-move that is not named can't happen (see `app.states.transitions`). Of payments, imports, exports and tenants the
-database refuses it too (triggers of migration 0046): a change of these needs a migration.
+for money recorded by hand, for an import, for an export and for a sender number. `moves` names for each state the
+states it may leave to; a move that is not named can't happen (see `app.states.transitions`). Of payments, imports,
+exports, tenants and sender numbers the database refuses it too (triggers of migrations 0046 and 0050): a change of
+these needs a migration.
 """
 
 from collections.abc import Mapping
@@ -104,6 +105,15 @@ class ExportState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+
+
+class SenderState(StrEnum):
+    """Where a sender number stands with a carrier."""
+
+    APPLIED = "applied"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True)
@@ -343,10 +353,31 @@ EXPORT = Track(
     ),
 )
 
+_N = SenderState
+SENDER = Track(
+    "sender_number",
+    "送信元番号",
+    {_N.APPLIED: "申請中", _N.APPROVED: "承認", _N.REJECTED: "却下", _N.RETIRED: "廃止"},
+    _moves(
+        {
+            # retired: an application that is taken back
+            _N.APPLIED: {_N.APPROVED, _N.REJECTED, _N.RETIRED},
+            # rejected: a carrier takes its approval back
+            _N.APPROVED: {_N.REJECTED, _N.RETIRED},
+            _N.REJECTED: {_N.APPLIED, _N.RETIRED},
+            # a number that comes into use again is another row: nobody approved it since
+            _N.RETIRED: set(),
+        }
+    ),
+)
+
 # Networks as providers name them, and their names on screens and in files.
 CARRIERS: Mapping[str, str] = {"docomo": "ドコモ", "au": "au", "softbank": "ソフトバンク", "rakuten": "楽天モバイル"}
+# With whom a sender number stands: all four share the common short codes (0005…).
+ALL_CARRIERS = "all"
+SENDER_CARRIERS: Mapping[str, str] = {ALL_CARRIERS: "4社共通", **CARRIERS}
 
 TRACKS: Mapping[str, Track] = {
     track.name: track
-    for track in (SMS, PAGE, PAYMENT, PAYMENT_ATTEMPT, PAYMENT_BY_HAND, CAMPAIGN, TENANT, IMPORT, EXPORT)
+    for track in (SMS, PAGE, PAYMENT, PAYMENT_ATTEMPT, PAYMENT_BY_HAND, CAMPAIGN, TENANT, IMPORT, EXPORT, SENDER)
 }

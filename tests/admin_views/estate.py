@@ -35,7 +35,7 @@ from app.models import (
 from app.payments.reconciliation import Kind
 from app.states import result_codes
 from app.states.transitions import STEP_TIMES
-from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS
+from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, SenderState
 from tests import factories
 from tests.admin_views.conftest import House, furnish
 from tests.raw_states import force
@@ -61,6 +61,7 @@ class Estate(House):
     payments: list[int] = field(default_factory=list)
     differences: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
+    sender_numbers: list[int] = field(default_factory=list)
 
 
 def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
@@ -68,6 +69,10 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
     with app.app_context():
         estate = Estate(**vars(furnish("みどり信販", people=_PEOPLE)))
         estate.campaigns = _campaigns(estate)
+        estate.sender_numbers = [
+            factories.sender_number(estate.sms_account, f"24305{place}", carrier="softbank", state=str(state))
+            for place, state in enumerate(SenderState)
+        ]
         estate.lists = _lists(estate)
     with app.app_context(), tenancy.platform():
         for user in db.session.query(User):

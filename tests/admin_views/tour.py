@@ -81,6 +81,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "difference_id": estate.differences,
         "export_id": estate.exports,
         "session_id": [2**40],
+        "sender_number_id": estate.sender_numbers or [2**40],
         "which": ["unopened", "unpaid"],
         "kind": ["sms", "payment"],
         "account_id": [estate.sms_account, estate.payment_account],

@@ -257,7 +257,6 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
 @pytest.mark.parametrize(
     ("change", "void"),
     [
-        ("UPDATE sms_account SET sender = '0120-999-999'", True),
         ("""UPDATE sms_account SET settings = settings || '{"service_id": "9"}'""", True),
         ("""UPDATE sms_account SET settings = settings || '{"tenant_id": "other"}'""", True),
         (

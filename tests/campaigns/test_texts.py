@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.campaigns import sms_length, template
+from app.campaigns import letters, sms_length, template
 
 
 def test_fields_are_rendered_whatever_their_width() -> None:
@@ -103,3 +103,26 @@ def test_a_short_form_that_is_none_is_told(text: str) -> None:
 def test_a_link_has_no_short_form() -> None:
     found = template.problems("{リンク|8|ここ}", needs_link=True)
     assert "text_link_missing" in {problem.code for problem in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("①{髙橋①}②{リンク}", "1{髙橋①}2{リンク}"),
+        ("{氏名|10|お客様①}様～", "{氏名|10|お客様1}様〜"),
+        ("{ 髙 ｜ 10 ｜ ㈱様 }", "{髙 ｜ 10 ｜ (株)様}"),
+        # twenty letters are the most that stand there
+        ("{氏名|10|㍿㍿㍿㍿㍿㍿}様", "{氏名|10|㍿㍿㍿㍿㍿㍿}様"),
+        ("{会社名}", "{会社名}"),
+        ("閉じない{①", "閉じない{1"),
+        ("", ""),
+    ],
+)
+def test_only_a_texts_own_words_are_replaced(text: str, changed: str) -> None:
+    assert letters.offer(text).text == changed
+
+
+def test_an_offer_tells_what_is_replaced_and_what_is_left() -> None:
+    found = letters.offer("{髙}様①😀 {リンク}")
+    assert (found.hard, found.pairs, found.left) == (["①", "😀"], [("①", "1")], ["😀"])
+    assert letters.offer("ふつうの文 {リンク}").hard == []

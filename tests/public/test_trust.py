@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -114,9 +115,11 @@ def test_checks_that_were_stopped_say_so_and_take_nothing(
 @pytest.fixture
 def sending(app: Flask, database: psycopg.Connection) -> None:
     with app.app_context():
-        factories.sms_account(factories.tenant())
+        account = factories.sms_account(factories.tenant())
+        for carrier in ("docomo", "au"):
+            factories.sender_number(account, "0120000101", carrier=carrier)
+        factories.sender_number(account, "243056", carrier="softbank")
     database.execute("UPDATE tenant SET verifiable = true")
-    database.execute("UPDATE sms_account SET sender = '0120-000-101'")
 
 
 def test_a_sender_is_confirmed_with_what_to_look_for(sending: None, browser: Browser) -> None:
@@ -124,6 +127,12 @@ def test_a_sender_is_confirmed_with_what_to_look_for(sending: None, browser: Bro
     assert browser.title == "この会社の送信元です"
     assert "みどり信販は、この番号からSMSをお送りしています" in browser.text
     assert "https://todoke.example/ で始まります" in browser.text
+    shown = browser.text.partition("次の番号から届きます。")[2].partition("</dl>")[0]
+    assert re.findall(r"<dt>(.+?)</dt><dd>(.+?)</dd>", shown) == [
+        ("ドコモ", "0120000101"),
+        ("au", "0120000101"),
+        ("ソフトバンク", "243056"),
+    ]
     assert "03-1234-5678" in browser.text
     check_headers(browser.page.headers)
 
@@ -133,6 +142,7 @@ def test_another_number_is_not_confirmed_and_says_whom_to_ask(sending: None, bro
     assert (browser.page.status_code, browser.title) == (200, "この会社の送信元とは確認できませんでした")
     assert "公式サイトなどに載っている電話番号" in browser.text
     assert "03-1234-5678" not in browser.text
+    assert "243056" not in browser.text  # numbers are listed to nobody who knows none of them
 
 
 def test_what_is_not_confirmed_tells_nothing_of_who_has_which_number(
@@ -140,8 +150,7 @@ def test_what_is_not_confirmed_tells_nothing_of_who_has_which_number(
 ) -> None:
     with app.app_context():
         silent = factories.tenant("だまり商事")  # agreed to no such question
-        factories.sms_account(silent)
-    database.execute("UPDATE sms_account SET sender = '0120-000-109' WHERE tenant_id = %s", [silent])
+        factories.sender_number(factories.sms_account(silent), "0120000109", carrier="docomo")
     asked = [
         ("みどり信販", "0120000102"),  # the company is one of ours, the number nobody's
         ("みどり信販", "0120000109"),  # and somebody else's

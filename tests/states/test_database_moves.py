@@ -1,4 +1,4 @@
-"""Moves of payments, imports, exports and tenants: the writer and the database each refuse what isn't named."""
+"""Moves of payments, imports, exports, tenants and sender numbers: writer and database refuse what isn't named."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,10 +20,12 @@ from app.states.vocabulary import (
     IMPORT,
     PAYMENT_ATTEMPT,
     PAYMENT_BY_HAND,
+    SENDER,
     TENANT,
     ExportState,
     ImportState,
     PaymentAttemptState,
+    SenderState,
     Track,
 )
 from tests import factories
@@ -35,7 +37,9 @@ HELD = [
     ("import_moves", "import", IMPORT),
     ("export_moves", "export", EXPORT),
     ("tenant_moves", "tenant", TENANT),
+    ("sender_number_moves", "sender_number", SENDER),
 ]
+ROWS = [PAYMENT_ATTEMPT, PAYMENT_BY_HAND, IMPORT, EXPORT, SENDER]
 # a row in a state; what else it needs comes from `made`
 NEW_ROW = {
     PAYMENT_ATTEMPT.name: """
@@ -54,6 +58,10 @@ NEW_ROW = {
         INSERT INTO export (tenant_id, filename, form, selection, state)
         VALUES (:tenant, 'a.csv', 'utf-8', '{}', :state) RETURNING id
     """,
+    SENDER.name: """
+        INSERT INTO sender_number (tenant_id, sms_account_id, carrier, number, state)
+        VALUES (:tenant, :sms_account, 'docomo', '0312345678', :state) RETURNING id
+    """,
 }
 
 
@@ -64,17 +72,18 @@ class Made(NamedTuple):
     campaign: int
     person: int
     account: int
+    sms_account: int
 
 
 @pytest.fixture
 def made(app: Flask) -> Iterator[Made]:
     with app.app_context():
         tenant_id = factories.tenant()
-        account_id = factories.payment_account(tenant_id)
+        account_id, sms_account_id = factories.payment_account(tenant_id), factories.sms_account(tenant_id)
         campaign_id = factories.campaign(tenant_id, payment_account_id=account_id)
         (person,) = factories.people(tenant_id, campaign_id, 1)
         with tenancy.tenant(tenant_id):
-            yield Made(tenant_id, campaign_id, person.id, account_id)
+            yield Made(tenant_id, campaign_id, person.id, account_id, sms_account_id)
 
 
 @pytest.mark.parametrize(("trigger", "table", "track"), HELD)
@@ -92,7 +101,7 @@ def test_the_database_names_the_moves_of_the_vocabulary(
     assert enabled == "O"
 
 
-@pytest.mark.parametrize("track", [PAYMENT_ATTEMPT, PAYMENT_BY_HAND, IMPORT, EXPORT], ids=lambda track: track.name)
+@pytest.mark.parametrize("track", ROWS, ids=lambda track: track.name)
 def test_the_database_refuses_each_move_that_is_not_named(made: Made, track: Track) -> None:
     """As the role of the app, and whatever statement asks for it."""
     table = "payment" if track.name.startswith("payment") else track.name
@@ -114,7 +123,7 @@ def test_the_database_refuses_a_tenant_a_move_that_is_not_named(made: Made) -> N
         db.session.execute(text("UPDATE tenant SET state = 'trial' WHERE id = :id"), {"id": made.tenant})
 
 
-@pytest.mark.parametrize("track", [PAYMENT_ATTEMPT, PAYMENT_BY_HAND, IMPORT, EXPORT], ids=lambda track: track.name)
+@pytest.mark.parametrize("track", ROWS, ids=lambda track: track.name)
 def test_the_writer_makes_each_move_that_is_named_and_no_other(made: Made, track: Track) -> None:
     write = WRITERS[track.name]
     for source, target in pairs(track):
@@ -123,6 +132,18 @@ def test_the_writer_makes_each_move_that_is_named_and_no_other(made: Made, track
         with rolled_back():
             row_id = new_row(made, track, source)
             assert write(row_id, target) is (target in track.moves[source])
+
+
+def test_a_sender_number_keeps_the_latest_time_of_each_step(made: Made) -> None:
+    row_id = new_row(made, SENDER, SenderState.APPLIED)
+    steps = (SenderState.REJECTED, SenderState.APPLIED, SenderState.APPROVED, SenderState.RETIRED)
+    for hour, state in enumerate(steps):
+        assert transitions.move_sender_number(db.session, row_id, state, at=NOW.replace(hour=hour))
+    times = db.session.execute(
+        text("SELECT rejected_at, applied_at, approved_at, retired_at FROM sender_number WHERE id = :id"),
+        {"id": row_id},
+    ).one()
+    assert [at.astimezone(UTC).hour for at in times] == [0, 1, 2, 3]
 
 
 def test_money_by_hand_is_no_attempt_and_an_attempt_no_money_by_hand(made: Made) -> None:
@@ -172,4 +193,5 @@ WRITERS: dict[str, Callable[[int, Any], bool]] = {
     PAYMENT_BY_HAND.name: lambda row_id, _to: transitions.cancel_by_hand(db.session, row_id),
     IMPORT.name: lambda row_id, to: transitions.move_import(db.session, row_id, to, at=NOW),
     EXPORT.name: lambda row_id, to: transitions.move_export(db.session, row_id, to, at=NOW),
+    SENDER.name: lambda row_id, to: transitions.move_sender_number(db.session, row_id, to, at=NOW),
 }

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("app", "admin_views", "public", "callbacks", "jobs")
 WRITER = "app/states/transitions.py"
 
-# the eight states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none
+# the nine states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none
 STATES = {
     "recipient": ("sms_state", "page_state", "payment_state"),
     "campaign": ("state",),
@@ -19,8 +19,9 @@ STATES = {
     "payment": ("state",),
     "import": ("state",),
     "export": ("state",),
+    "sender_number": ("state",),
 }
-MODELS = {name.capitalize(): name for name in STATES}
+MODELS = {name.title().replace("_", ""): name for name in STATES}
 COLUMNS = {column for columns in STATES.values() for column in columns}
 # writes that look like one and are none: a test SMS has states of its own; a row that is corrected keeps its states,
 # though the names of its columns are put into the statement
@@ -134,7 +135,7 @@ def test_the_writer_is_found_by_the_same_search() -> None:
     ],
 )
 def test_each_way_to_write_a_state_is_found(form: str, table: str, column: str) -> None:
-    assert list(writes(form.format(table=table, column=column, model=table.capitalize())))
+    assert list(writes(form.format(table=table, column=column, model=table.title().replace("_", ""))))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from app.states.vocabulary import (
     PAGE,
     PAYMENT,
     PAYMENT_ATTEMPT,
+    SENDER,
     SMS,
     TENANT,
     TRACKS,
@@ -59,6 +60,7 @@ def test_what_left_can_never_be_a_draft_again() -> None:
         ("tenant", "state", TENANT),
         ("import", "state", IMPORT),
         ("export", "state", EXPORT),
+        ("sender_number", "state", SENDER),
     ],
 )
 def test_the_database_takes_these_words_and_no_other(

@@ -7,26 +7,73 @@ from flask import Flask
 from app.tenants import sender_check
 from tests import factories, steps
 
+NUMBERS = [
+    ("all", "0005123456"),
+    ("docomo", "0120000101"),
+    ("au", "05012345678"),
+    ("softbank", "243056"),
+    ("rakuten", "0312345678"),
+]
+
 
 @pytest.fixture
 def midori(app: Flask, database: psycopg.Connection) -> int:
     with app.app_context():
         tenant_id = factories.tenant("株式会社みどり信販", code="midori")
-        factories.sms_account(tenant_id)
+        account = factories.sms_account(tenant_id)
+        for carrier, number in NUMBERS:
+            factories.sender_number(account, number, carrier=carrier)
     database.execute("UPDATE tenant SET verifiable = true WHERE id = %s", [tenant_id])
-    database.execute("UPDATE sms_account SET sender = '0120-000-101、0005-12345'")
     return tenant_id
 
 
 @pytest.mark.parametrize(
-    "company", ["株式会社みどり信販", "みどり信販", "(株)みどり 信販", "㈱みどり信販", "MIDORI", "ｍｉｄｏｒｉ"]
+    "company",
+    [
+        "株式会社みどり信販",
+        "みどり信販",
+        "(株)みどり 信販",
+        "㈱みどり信販",
+        "MIDORI",
+        "ｍｉｄｏｒｉ",
+        "【みどり信販】",
+        " 【 株式会社みどり信販 】 ",
+        "【㈱みどり信販】",
+        "［みどり信販］",
+        "「みどり信販」",
+        "【みどり信販",
+        "みどり信販】",
+        "【みどり信販】佐藤様 大切なお知らせです",
+    ],
 )
-@pytest.mark.parametrize("number", ["0120-000-101", "０１２０ー０００ー１０１", "+81 120 000 101", "000512345"])
+@pytest.mark.parametrize(
+    "number", ["0120-000-101", "０１２０ー０００ー１０１", "+81 120 000 101", "＋８１ (0)120-000-101"]
+)
 def test_names_and_numbers_are_read_as_people_type_them(app: Flask, midori: int, company: str, number: str) -> None:
     with app.app_context():
         assert sender_check.find(company, number) == sender_check.Sender(
-            "株式会社みどり信販", "03-1234-5678", "平日 9:00-18:00"
+            "株式会社みどり信販", "03-1234-5678", "平日 9:00-18:00", NUMBERS
         )
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(number for _, number in NUMBERS),
+        "0005-123-456",
+        "０００５ １２３４５６",
+        "+810005123456",
+        "+81005123456",
+        "243 056",
+        "+81243056",
+        "(03) 1234-5678",
+        "+81-50-1234-5678",
+        "　050‐1234‐5678　",
+    ],
+)
+def test_every_number_of_a_company_is_known_to_whoever_asks(app: Flask, midori: int, number: str) -> None:
+    with app.app_context():
+        assert sender_check.find("みどり信販", number) is not None
 
 
 @pytest.mark.parametrize(
@@ -36,10 +83,15 @@ def test_names_and_numbers_are_read_as_people_type_them(app: Flask, midori: int,
         ("みどり", "0120-000-101"),
         ("", "0120-000-101"),
         ("株式会社", "0120-000-101"),
+        ("【】", "0120-000-101"),
+        ("【みどり】信販", "0120-000-101"),
         ("みどり信販", ""),
         ("みどり信販", "-"),
+        ("みどり信販", "+81"),
+        ("みどり信販", "+1 120 000 101"),
+        ("みどり信販", "0243056"),
         ("みどり信販" * 50, "0120-000-101"),
-        ("みどり信販", "0120-000-101、0005-12345"),
+        ("みどり信販", "0120-000-101、0005-123456"),
     ],
 )
 def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str) -> None:
@@ -53,7 +105,8 @@ def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str)
         "UPDATE tenant SET verifiable = false",
         "suspend",
         "UPDATE sms_account SET active = false",
-        "UPDATE sms_account SET sender = ''",
+        "UPDATE sender_number SET state = 'retired'",
+        "UPDATE sender_number SET state = 'rejected'",
     ],
 )
 def test_who_did_not_agree_or_sends_no_more_is_not_told_of(
@@ -65,3 +118,28 @@ def test_who_did_not_agree_or_sends_no_more_is_not_told_of(
         if change == "suspend":
             steps.suspend(midori)
         assert sender_check.find("みどり信販", "0120-000-101") is None
+
+
+def test_a_number_that_no_carrier_approved_yet_is_not_confirmed(app: Flask, midori: int) -> None:
+    with app.app_context():
+        account = factories.sms_account(midori)
+        factories.sender_number(account, "0663456789", carrier="docomo", state="applied")
+        assert sender_check.find("みどり信販", "06-6345-6789") is None
+
+
+def test_a_number_of_another_company_confirms_this_one_to_nobody(
+    app: Flask, midori: int, database: psycopg.Connection
+) -> None:
+    with app.app_context():
+        aoba = factories.tenant("あおば保険")
+        account = factories.sms_account(aoba)
+        factories.sender_number(account, "0663456789", carrier="docomo")
+        factories.sender_number(account, "243056", carrier="softbank")  # known of both
+        database.execute("UPDATE tenant SET verifiable = true")
+        assert sender_check.find("みどり信販", "06-6345-6789") is None
+        midori_knows = sender_check.find("みどり信販", "243056")
+        aoba_knows = sender_check.find("あおば保険", "243056")
+    assert midori_knows is not None
+    assert midori_knows.numbers == NUMBERS
+    assert aoba_knows is not None
+    assert aoba_knows.numbers == [("docomo", "0663456789"), ("softbank", "243056")]

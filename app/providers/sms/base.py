@@ -30,7 +30,8 @@ class SmsAccess:
 class SmsMessage:
     """One SMS. `to` is E.164, `reference` is ours and unique for the attempt, `valid_until` is aware.
 
-    `sender` is the approved number or name that it goes out under, where the service takes one.
+    `sender` is the approved number that it goes out under, where the service takes one: E.164, or a short number's
+    digits.
     """
 
     to: str = field(repr=False)

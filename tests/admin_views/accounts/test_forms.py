@@ -18,7 +18,6 @@ from tests.admin_views.conftest import only, plain, words
 KARADEN = {
     "name": "本社 督促用",
     "active": "y",
-    "sender": "0120-123-456",
     "provider_tenant_id": "9d6b2c1e-0000-4000-8000-000000000001",
     "provider_service_id": "12",
     "provider_token": "s3cret-token",

@@ -3,8 +3,10 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
+from sqlalchemy import select
 
 from admin_views.framework.display import from_jst
 from app import links, tenancy
@@ -326,3 +328,74 @@ def test_a_weak_set_is_warned_about_when_it_is_written(browser_of, ours):
     saved = clerk.post("/admin/campaign/new/", alone, follow_redirects=True)
     assert "約2,000人に1人の割合でページが開きます" in _words(saved)
     assert "推測されやすい" not in _words(clerk.post("/admin/campaign/new/", campaign_form(), follow_redirects=True))
+
+
+HARD = "【{会社名}】{髙様}様①～😀 {リンク}"
+
+
+def test_letters_that_au_lacks_are_shown_with_their_replacement_before_anything_is_saved(app, browser_of, ours):
+    browser = browser_of(ours.clerk)
+    typed = campaign_form(sms_text=HARD, name="打ちかけの配信名", letters="look")
+    page = browser.post("/admin/campaign/new/", typed).get_data(as_text=True)
+    told = _words_of(page)
+    assert "SMS本文の「①～😀」は、au（KDDI）など携帯会社によっては表示されません" in told
+    assert "置き換える前 【{会社名}】{髙様}様①～😀 {リンク}" in told
+    assert "置き換えた後 【{会社名}】{髙様}様1〜😀 {リンク}" in told
+    assert "「😀」には、近い文字がありません" in told
+    assert 'value="打ちかけの配信名"' in page  # nothing that was typed is lost
+    assert _stored_names(app, ours) == {"みどり信販の配信"}
+
+
+def test_letters_are_replaced_on_a_press_and_saved_on_another(app, browser_of, ours):
+    browser = browser_of(ours.clerk)
+    page = browser.post("/admin/campaign/new/", campaign_form(sms_text=HARD, letters="replace")).get_data(as_text=True)
+    assert "まだ保存していません" in page
+    area = re.search(r'<textarea[^>]*name="sms_text"[^>]*>\s*(.*?)</textarea>', page, re.DOTALL)
+    assert area is not None
+    written = unescape(area[1])
+    assert written == "【{会社名}】{髙様}様1〜😀 {リンク}"
+    assert _stored_names(app, ours) == {"みどり信販の配信"}
+    page_text = "{髙様}様\nページの①はそのままです。"
+    browser.post("/admin/campaign/new/", campaign_form(sms_text=written, page_text=page_text))
+    assert (_stored(app, ours).sms_text, _stored(app, ours).page_text) == (written, page_text)
+
+
+@pytest.mark.parametrize(
+    ("sms_text", "press", "told"),
+    [
+        ("【{会社名}】お知らせです {リンク}", "look", "表示されない文字はありません"),
+        ("【{会社名}】お知らせです {リンク}", "replace", "表示されない文字はありません"),
+        ("😀 {リンク}", "replace", "近い文字がありません"),
+        ("", "replace", "表示されない文字はありません"),
+        ("①" * 5000, "replace", "まだ保存していません"),
+        ("①{", "look", "1{"),
+        ("① {リンク}", "x" * 5000, "まだ保存していません"),
+    ],
+)
+def test_no_press_about_letters_saves_or_breaks_anything(app, browser_of, ours, sms_text, press, told):
+    browser = browser_of(ours.clerk)
+    answer = browser.post("/admin/campaign/new/", campaign_form(sms_text=sms_text, letters=press))
+    assert answer.status_code == 200
+    assert told in _words(answer)
+    assert _stored_names(app, ours) == {"みどり信販の配信"}
+
+
+def test_a_drafts_letters_are_told_where_they_are_mended(app, browser_of, ours):
+    browser = browser_of(ours.clerk)
+    browser.post("/admin/campaign/new/", campaign_form(sms_text=HARD))
+    row = _stored(app, ours)
+    assert row.sms_text == HARD
+    page = _words(browser.get(f"/admin/campaign/edit/?id={row.id}"))
+    assert "置き換えた後" in page
+    typed = campaign_form(sms_text=HARD, letters="replace", revision=str(row.revision))
+    assert "1〜😀" in _words(browser.post(f"/admin/campaign/edit/?id={row.id}", typed))
+    assert _stored(app, ours).sms_text == HARD
+
+
+def _words_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def _stored_names(app, house):
+    with app.app_context(), tenancy.tenant(house.tenant):
+        return set(db.session.scalars(select(Campaign.name)))

@@ -136,7 +136,6 @@ def test_a_rate_is_kept_with_the_account(app: Flask, manager: Browser, ours: Hou
     kept = {
         "name": "本社",
         "active": "y",
-        "sender": "",
         "provider_tenant_id": "00000000-0000-0000-0000-000000000001",
         "provider_service_id": "1",
         "provider_token": "",

@@ -8,10 +8,10 @@ from app.auth.staff import Role
 # The views that each role may open; written out again, so that a slip in the table shows.
 OPENS = {
     "operator": {"/admin/", "/admin/tenant/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/",
-                 "/admin/audit/", "/admin/password/"},
+                 "/admin/sender_number/", "/admin/audit/", "/admin/password/"},
     "manager": {"/admin/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/", "/admin/audit/",
                 "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "/admin/send_log/",
-                "/admin/payment/", "/admin/payment_difference/"},
+                "/admin/payment/", "/admin/payment_difference/", "/admin/sender_number/"},
     "clerk": {"/admin/", "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/",
               "/admin/send_log/", "/admin/payment/"},
 }  # fmt: skip

@@ -64,7 +64,7 @@ JUNK = {
     "questions-0-column_name": "あ" * 200, "payment_account_id": "99999999999999999999", "retry_times": "x",
     "retry_after_minutes": "x", "hours-choice": "x", "rate_per_s": "x", "daily_cap": "x",
     "price_yen": "x", "approval_above": "x", "method": "x", "amount": "x",
-    "colour": "x", "contact_phone": "x" * 300,
+    "account_id": "x", "carrier": "x", "number": "x", "note": "x" * 201, "colour": "x", "contact_phone": "x" * 300,
 }  # fmt: skip
 
 
