@@ -155,9 +155,10 @@ def recount_totals(campaign: int | None) -> None:
 
 
 @click.command("seed-demo")
+@click.option("--standby", is_flag=True, help="give each company a second SMS contract that takes over")
 @with_appcontext
-def seed_demo() -> None:
+def seed_demo(*, standby: bool) -> None:
     """Put the demo's companies in where they are missing; print accounts and the sandbox's settings as JSON."""
     if config.settings().env != "demo":
         raise click.ClickException("seed-demo is for a demo: set TODOKE_ENV=demo")
-    click.echo(json.dumps(demo.seed(), ensure_ascii=False))
+    click.echo(json.dumps(demo.seed(standby=standby), ensure_ascii=False))

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from app import tenancy
 from app.accounts import credentials_of, receipt_url, seal_credentials, seal_witness_phone
@@ -29,6 +29,7 @@ _COMPANIES = (
     ("midori", "みどり損害保険", "0120-000-101", "平日 9:00〜18:00"),
     ("aoba", "あおば法律事務所", "0120-000-202", "平日 10:00〜17:00"),
 )
+_STANDBY = "zettai_reach"
 _STAFF = (("manager", "管理 花子"), ("clerk", "事務 太郎"))
 
 _PEOPLE = """\
@@ -39,8 +40,11 @@ C0000003,070-9000-1003,佐々木 翼,"27,500",2026/12/25,1980-01-02,〒100-0001
 """
 
 
-def seed() -> dict[str, Any]:
-    """Put the demo's data in where it is missing; give its accounts and what the sandbox must know."""
+def seed(*, standby: bool = False) -> dict[str, Any]:
+    """Put the demo's data in where it is missing; give its accounts and what the sandbox must know.
+
+    With `standby` each company has a second contract, at another SMS service, that takes over for its first.
+    """
     with tenancy.platform():
         _user(None, "operator", "operator@todoke.example", "運営 次郎")
         tenants = [_tenant(*company) for company in _COMPANIES]
@@ -51,9 +55,12 @@ def seed() -> dict[str, Any]:
         found = [(tenant.id, tenant.code, tenant.name) for tenant in tenants]
     receipts: dict[str, str] = {}
     webhooks: dict[str, dict[str, str]] = {}
+    standbys: dict[str, dict[str, str]] = {}
     for tenant_id, code, name in found:
         with tenancy.tenant(tenant_id):
             _contracts(tenant_id, name, receipts, webhooks)
+            if standby:
+                standbys |= _standby(tenant_id)
             if code == _COMPANIES[0][0]:
                 _campaign(tenant_id)
     accounts = [{"role": "operator", "tenant_code": "", "email": "operator@todoke.example", "password": PASSWORD}]
@@ -67,6 +74,7 @@ def seed() -> dict[str, Any]:
         "sandbox": {
             "SANDBOX_KARADEN_RECEIPTS": json.dumps(receipts),
             "SANDBOX_STRIPE_WEBHOOKS": json.dumps(webhooks),
+            "SANDBOX_SMS_ACCOUNTS": json.dumps({_STANDBY: standbys} if standbys else {}),
         },
     }
 
@@ -98,7 +106,7 @@ def _user(tenant_id: int | None, role: str, email: str, name: str) -> None:
 
 
 def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks: dict[str, dict[str, str]]) -> None:
-    sms = db.session.scalar(select(SmsAccount).order_by(SmsAccount.id))
+    sms = db.session.scalar(_own_contract())
     if sms is None:
         sms = SmsAccount(
             tenant_id=tenant_id,
@@ -146,6 +154,30 @@ def _sender_numbers(account: SmsAccount) -> list[SenderNumber]:
     ]
 
 
+def _own_contract() -> Select[SmsAccount]:
+    return select(SmsAccount).where(SmsAccount.takeover_order.is_(None)).order_by(SmsAccount.id).limit(1)
+
+
+def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
+    """Give the company a contract that takes over; return what the sandbox must know of it."""
+    row = db.session.scalar(select(SmsAccount).where(SmsAccount.provider == _STANDBY))
+    if row is None:
+        row = SmsAccount(
+            tenant_id=tenant_id,
+            name="絶対リーチ!SMS（デモ・予備）",
+            provider=_STANDBY,
+            sender="050-0000-0101",
+            settings={"client_id": str(9000 + tenant_id), "sms_code": "90001"},
+            takeover_order=1,
+        )
+        db.session.add(row)
+        db.session.flush()
+        seal_credentials(row, {"token": uuid.uuid4().hex})
+        seal_witness_phone(row, WITNESS_PHONE)
+        db.session.commit()
+    return {row.settings["client_id"]: {"url": receipt_url(row), "secret": credentials_of(row)["token"]}}
+
+
 def _campaign(tenant_id: int) -> None:
     if db.session.scalar(select(Campaign.id).limit(1)) is not None:
         return
@@ -154,7 +186,8 @@ def _campaign(tenant_id: int) -> None:
         tenant_id=tenant_id,
         key=lifecycle.new_key(),
         name="初回保険料のご案内（12月）",
-        sms_account=db.session.scalars(select(SmsAccount)).one(),
+        sms_account=db.session.scalar(_own_contract()),
+        may_switch=True,
         payment_account=db.session.scalars(select(PaymentAccount)).one(),
         payment_required=True,
         sms_text="【{会社名}】{氏名}様 大切なお知らせです {リンク}",

@@ -1,18 +1,20 @@
 """Act as a clerk beside a bench, in a process of its own: `python -m bench.clerk_client ACT …`.
 
-The acts: draft -; prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN.
+The acts: draft -; prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN; second RATE, which
+lets another contract take over in drafts made from then on, until alone -.
 BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
 """
 
 import secrets
 import sys
+import uuid
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy import select
 
 from app import create_app, queues, tenancy
-from app.accounts import seal_credentials, seal_witness_phone
+from app.accounts import credentials_of, seal_credentials, seal_witness_phone
 from app.campaigns import bulk_operations, lifecycle, preflight
 from app.delivery import leases
 from app.demo import WITNESS_PHONE
@@ -89,6 +91,33 @@ def renew() -> None:
         db.session.commit()
 
 
+def second(rate: int) -> tuple[str, str]:
+    """Let a second contract take over for the company's first, both at a rate; give both ids at the service."""
+    with create_app().app_context():
+        tenant_id = company()
+        with tenancy.tenant(tenant_id):
+            own, *others = db.session.scalars(select(SmsAccount).order_by(SmsAccount.id)).all()
+            if not others:
+                settings = {**own.settings, "tenant_id": str(uuid.uuid4())}
+                name = "もう一つの契約"
+                others = [SmsAccount(tenant_id=tenant_id, name=name, provider=own.provider, settings=settings)]
+                db.session.add(others[0])
+                db.session.flush()
+                seal_credentials(others[0], credentials_of(own))
+            others[0].takeover_order = 1
+            own.rate_per_s = others[0].rate_per_s = rate
+            db.session.commit()
+            return str(own.settings["tenant_id"]), str(others[0].settings["tenant_id"])
+
+
+def alone() -> None:
+    """Leave the company to its first contract, at any rate."""
+    with create_app().app_context(), _scope():
+        for account in db.session.scalars(select(SmsAccount)):
+            account.takeover_order = account.rate_per_s = None
+        db.session.commit()
+
+
 def begin() -> int:
     """Make a draft; give the campaign."""
     with create_app().app_context():
@@ -146,6 +175,11 @@ if __name__ == "__main__":
         print(act)
     elif act == "held":
         print("held", *held_people(int(argument)))
+    elif act == "second":
+        print("second", *second(int(argument)))
+    elif act == "alone":
+        alone()
+        print(act)
     elif act == "witness":
         witness(WITNESS_PHONE if argument == "on" else None)
         print("done")

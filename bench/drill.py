@@ -42,6 +42,7 @@ _ROOMS = (
     "bench.drill_absence",
     "bench.drill_frozen",
     "bench.drill_conditions",
+    "bench.drill_failover",
 )
 
 

@@ -114,12 +114,17 @@ def _lines(rows: int) -> Iterator[str]:
 
 
 def draft(tenant_id: int, name: str) -> Campaign:
-    """Make a draft that asks two questions and for payment, in the tenant's scope; commits."""
+    """Make a draft that asks two questions and for payment, in the tenant's scope; commits.
+
+    It goes by the company's first contract, and by another one where one may take over.
+    """
+    own, *others = db.session.scalars(select(SmsAccount).order_by(SmsAccount.id)).all()
     campaign = Campaign(
         tenant_id=tenant_id,
         key=lifecycle.new_key(),
         name=name,
-        sms_account=db.session.scalars(select(SmsAccount)).first(),
+        sms_account=own,
+        may_switch=any(one.takeover_order is not None for one in others),
         payment_account=db.session.scalars(select(PaymentAccount)).first(),
         payment_required=True,
         sms_text="【{会社名}】{氏名}様 大切なお知らせです {リンク}",

@@ -70,7 +70,7 @@ def up(folder: Path, environ: Mapping[str, str]) -> int:
             _say("データベースを準備しています…", "preparing the database")
             stack.prepare()
             _remember_ports(stack)
-            stack.seed()
+            stack.seed("--standby")
             _say("起動しています…", "starting web, workers, scheduler and sandbox")
             stack.start()
             print(banner(stack), flush=True)

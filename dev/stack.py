@@ -135,12 +135,12 @@ class Stack:
         }
         self.flask("db", "upgrade")
 
-    def seed(self) -> None:
+    def seed(self, *options: str) -> None:
         """Put the demo's companies in where they are missing, and take over what `flask seed-demo` tells of them.
 
         `accounts` lists who may log in; `sandbox` holds settings for the sandbox, such as where it reports to.
         """
-        for line in reversed(self.flask("seed-demo").splitlines()):
+        for line in reversed(self.flask("seed-demo", *options).splitlines()):
             if line.startswith("{"):
                 told = json.loads(line)
                 self.accounts = told["accounts"]

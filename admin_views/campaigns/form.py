@@ -41,6 +41,12 @@ def _accounts(model: type[SmsAccount] | type[PaymentAccount]) -> Callable[[], li
     return lambda: [(row.id, row.name) for row in rows(model).filter(model.active).order_by(model.name)]
 
 
+def _usual_account() -> int | None:
+    """Return the SMS account that a new campaign goes by: the only one that isn't kept to take over for others."""
+    usual = rows(SmsAccount).filter(SmsAccount.active, SmsAccount.takeover_order.is_(None)).limit(2).all()
+    return usual[0].id if len(usual) == 1 else None
+
+
 def least_units(typed: str, company: str) -> int:
     """Return the length of an SMS whose merge fields are all empty, in UTF-16 units: no person's is shorter."""
     values = dict.fromkeys(template.fields_in(typed), "")
@@ -167,13 +173,8 @@ class CampaignForm(Form):
         if self.questions_locked:
             # the page has no fields for them: nothing would come back, and nothing is no kind of answer
             del self.questions
-        if (
-            obj is None
-            and formdata is None
-            and not self.sms_account_id.data
-            and len(only := _accounts(SmsAccount)()) == 1
-        ):
-            self.sms_account_id.data = only[0][0]
+        if obj is None and formdata is None and not self.sms_account_id.data:
+            self.sms_account_id.data = _usual_account()
 
     def validate_sms_text(self, field: Field) -> None:
         """Refuse a text that can't be an SMS for anybody; one that isn't finished may wait."""
