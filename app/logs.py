@@ -37,6 +37,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # credentials by their form
     (re.compile(r"\b(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{6,}"), REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 " + REDACTED),
+    # a scheme that is a common word too: what follows is long, and has figures
+    (re.compile(r"(?i)\b(app)\s+(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{16,}"), r"\1 " + REDACTED),
     (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
     # one in a form or a query, as some services take it
     (re.compile(r"(?i)(?<![A-Za-z0-9])(token|clientsecret|password)=[^&\s\"']+"), r"\1=" + REDACTED),

@@ -22,6 +22,7 @@ SECRETS = [
     "080(1234)5678",
     "sk_live_abcdefgh12345678",
     "whsec_abcdefgh12345678",
+    "App 003026bbc133714df1834b8638bb496e-8f4b3d9a-e931-478d-a994-28a725159ab9",
 ]
 
 
@@ -90,11 +91,17 @@ def test_credentials_in_headers_and_addresses_are_scrubbed(lines: io.StringIO) -
 
 def test_what_operators_need_stays(lines: io.StringIO) -> None:
     structlog.get_logger().info(
-        "slice sent", campaign_id=12, slice_id=3, people=5000, seconds=1.5, at="2026-11-23T08:00:00Z"
+        "slice sent",
+        campaign_id=12,
+        slice_id=3,
+        people=5000,
+        seconds=1.5,
+        at="2026-11-23T08:00:00Z",
+        note="app started again",
     )
     said = json.loads(lines.getvalue())
     assert (said["campaign_id"], said["people"], said["at"]) == (12, 5000, "2026-11-23T08:00:00Z")
-    assert said["event"] == "slice sent"
+    assert (said["event"], said["note"]) == ("slice sent", "app started again")
     assert said["level"] == "info"
 
 

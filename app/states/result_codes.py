@@ -56,6 +56,8 @@ _FROM_OUTSIDE = {
     "handset_refused": "端末が受け取らず（SMSの受信拒否など）",
     "failed": "配信の失敗",
     "quota": "契約で送信できる件数の上限",
+    "rejected": "送信サービスが受け付けず",
+    "sender_refused": "送信元の番号や名前が受け付けられず",
     "processing_error": "送信サービスでの処理の失敗",
     "canceled": "送信サービスで取り消し",
     "unknown": "携帯会社の結果が不明",

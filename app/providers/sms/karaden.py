@@ -5,7 +5,6 @@ Python SDK, karaden-prg-python 1.2.1. There is no idempotency key: our reference
 the tag is looked up before anything is sent again. Receipts are not signed, so they only say "ask for the detail".
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from app.providers.http import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
+from app.providers.sms.answers import json_of
 from app.providers.sms.base import (
     Capabilities,
     ListedMessage,
@@ -162,7 +162,7 @@ class _Karaden:
 
     def receipt(self, pushed: Pushed) -> Sequence[Report]:
         """Read a pushed receipt: one message in the vocabulary of `detail`. Raises UnclearAnswer."""
-        return (_report(_json(pushed.body)),)
+        return (_report(json_of(pushed.body)),)
 
     def is_authentic(self, account: SmsAccess, pushed: Pushed) -> bool:
         """Return False: nothing in a receipt proves its origin."""
@@ -216,13 +216,6 @@ def _e164(number: object) -> str | None:
     return "+81" + match[1] if match else None
 
 
-def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever came
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of 5,000 digits; brackets without end
-        return None
-
-
 def _word(value: object) -> str:
     """Return a provider's word fit for a log, or "" for anything else: texts may hold a number or a message."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
@@ -230,7 +223,7 @@ def _word(value: object) -> str:
 
 def _error_code(response: Response) -> str:
     """Return the code of a documented error, or ""."""
-    content = _json(response.body)
+    content = json_of(response.body)
     if not isinstance(content, dict) or content.get("object") != "error":
         return ""
     return _word(content.get("code"))
@@ -241,7 +234,7 @@ def _code(response: Response) -> str:
 
 
 def _accepted(response: Response) -> Outcome:
-    message = _json(response.body)
+    message = json_of(response.body)
     try:
         provider_id, references = _names(message)
         state, code = _state(message)
@@ -257,7 +250,7 @@ def _refused(response: Response) -> Outcome:
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and code in _ACCOUNT_CODES:
         return Outcome(OutcomeKind.LATER, code, account_fault=True)
     if response.status == HTTPStatus.UNPROCESSABLE_ENTITY and code == "validation_error":
-        errors = _json(response.body).get("errors")
+        errors = json_of(response.body).get("errors")
         names = sorted(filter(None, map(_word, errors))) if isinstance(errors, dict) else []
         told = ":".join((code, ",".join(names))) if names else code
         if names == ["limited_at"]:
@@ -272,7 +265,7 @@ def _refused(response: Response) -> Outcome:
 def _content(response: Response) -> dict[str, Any]:
     if response.status != HTTPStatus.OK:
         raise UnclearAnswer(_code(response))
-    content = _json(response.body)
+    content = json_of(response.body)
     if not isinstance(content, dict):
         raise UnclearAnswer("unreadable")
     return content

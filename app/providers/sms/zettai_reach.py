@@ -10,7 +10,6 @@ No list by time: `status.json` by `date` tells when a carrier reported, never wh
 numbers: `numbercleaning.json` (名義人変更判定) tells whether a number has another holder since a day that it asks for.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,7 +18,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus, urlencode
 
-from app.providers.http import AccountField, Answer, Failure, Reach, Request, Response, retry_after_s
+from app.providers.http import AccountField, Answer, Request, Response
+from app.providers.sms.answers import json_of, let_in
 from app.providers.sms.base import (
     Capabilities,
     LookupBy,
@@ -113,17 +113,14 @@ class _ZettaiReach:
 
     def outcome(self, answer: Answer) -> Outcome:
         """Read the answer to `send`. Never raises."""
-        if isinstance(answer, Failure):
-            kind = OutcomeKind.LATER if answer.reach is Reach.NEVER_LEFT else OutcomeKind.UNKNOWN
-            return Outcome(kind, answer.reason)
-        # none of these is the service's own: a gateway's, or a firewall's that knows addresses
-        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return Outcome(OutcomeKind.LATER, f"http_{answer.status}", account_fault=True)
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Outcome(OutcomeKind.LATER, "http_429", retry_after_s=retry_after_s(answer.headers))
-        if answer.status != HTTPStatus.OK:
-            return Outcome(OutcomeKind.UNKNOWN, f"http_{answer.status}")
-        return _outcome(_json(answer.body))
+        response = let_in(
+            answer
+        )  # none of these is the service's own: a gateway's, or a firewall's that knows addresses
+        if isinstance(response, Outcome):
+            return response
+        if response.status != HTTPStatus.OK:
+            return Outcome(OutcomeKind.UNKNOWN, f"http_{response.status}")
+        return _outcome(json_of(response.body))
 
     def lookup(self, account: SmsAccess, sought: Sought) -> Request:
         """Return the request that asks for an attempt's messages, by our reference."""
@@ -165,7 +162,7 @@ class _ZettaiReach:
         """Read a pushed bundle: those of its messages that can be read. Raises UnclearAnswer where none can."""
         # the document calls it JSON in one line and a form with one field in the next
         text = unquote_plus(pushed.body[5:].decode("utf-8", "replace")) if pushed.body[:5] == b"json=" else pushed.body
-        content = _json(text)
+        content = json_of(text)
         events = content.get("eventNotifications") if isinstance(content, dict) else None
         if not isinstance(events, list) or not events:
             raise UnclearAnswer("unreadable")
@@ -194,13 +191,6 @@ def _url(base_url: str, call: str) -> str:
 
 def _access(account: SmsAccess) -> str:
     return urlencode({"token": account.credentials.get("token", ""), "clientId": account.settings.get("client_id", "")})
-
-
-def _json(body: bytes | str) -> Any:  # noqa: ANN401 - whatever came
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of 5,000 digits; brackets without end
-        return None
 
 
 def _figure(value: object) -> int | None:
@@ -241,7 +231,7 @@ def _messages(response: Response) -> list[Any]:
     """Return the messages of an answer of `status.json`. Raises UnclearAnswer."""
     if response.status != HTTPStatus.OK:
         raise UnclearAnswer(f"http_{response.status}")
-    content = _json(response.body)
+    content = json_of(response.body)
     code = _figure(content.get("responseCode")) if isinstance(content, dict) else None
     if code is None:
         raise UnclearAnswer("unreadable")
