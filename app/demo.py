@@ -166,7 +166,6 @@ def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
             tenant_id=tenant_id,
             name="絶対リーチ!SMS（デモ・予備）",
             provider=_STANDBY,
-            sender="050-0000-0101",
             settings={"client_id": str(9000 + tenant_id), "sms_code": "90001"},
             takeover_order=1,
         )
@@ -174,6 +173,8 @@ def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
         db.session.flush()
         seal_credentials(row, {"token": uuid.uuid4().hex})
         seal_witness_phone(row, WITNESS_PHONE)
+        values = {"tenant_id": tenant_id, "sms_account_id": row.id, "number": row.settings["sms_code"]}
+        db.session.add(SenderNumber(**values, carrier="all", state=SenderState.APPROVED, approved_at=datetime.now(UTC)))
         db.session.commit()
     return {row.settings["client_id"]: {"url": receipt_url(row), "secret": credentials_of(row)["token"]}}
 

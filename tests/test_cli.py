@@ -5,9 +5,12 @@ import json
 import psycopg
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
-from app import audit, tenancy
+from app import audit, demo, tenancy
+from app.delivery import failover
 from app.extensions import db
+from app.models import Campaign
 from tests import factories
 
 PASSWORD = "three unrelated words here"
@@ -55,6 +58,22 @@ def test_the_demos_seed_is_for_demos(app: Flask) -> None:
     run = app.test_cli_runner().invoke(args=["seed-demo"])
     assert run.exit_code == 1
     assert "TODOKE_ENV=demo" in run.output
+
+
+@pytest.mark.usefixtures("database")
+def test_the_demos_second_contract_takes_over_for_its_first(app: Flask) -> None:
+    with app.app_context():
+        told = [demo.seed(standby=True) for _ in range(2)]
+        assert told[0]["sandbox"] == told[1]["sandbox"], "a second seed changes nothing"
+        with tenancy.platform():
+            campaign = db.session.scalars(select(Campaign)).one()
+        with tenancy.tenant(campaign.tenant_id):
+            campaign = db.session.scalars(select(Campaign)).one()
+            assert campaign.may_switch
+            [second] = failover.standbys(campaign)
+            assert campaign.sms_account is not None
+            assert second.provider != campaign.sms_account.provider
+            db.session.rollback()
 
 
 @pytest.mark.usefixtures("database")
