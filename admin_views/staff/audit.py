@@ -53,6 +53,10 @@ ACTS = {
     "export_status": "結果のダウンロード",
     "export_rejects": "エラー行のダウンロード",
     "order_export": "ファイルの作成の依頼",
+    "add_suppression": "送信しない番号の登録",
+    "change_suppression": "送信しない番号の変更",
+    "end_suppression": "送信しない番号の登録の終了",
+    "dismiss_suppression": "送信しない番号の候補の却下",
     "reveal_phone": "電話番号の表示",
     "unlock": "ロックの解除",
     "revoke_link": "リンクの無効化",
@@ -92,6 +96,7 @@ _TARGETS = {
     "payment_account": "決済アカウント",
     "payment_difference": "支払いの差異",
     "export_layout": "レイアウト",
+    "suppression": "送信しない番号",
 }
 # where a target is to be seen: its number stands on no other screen
 _PLACES: Mapping[str, Callable[[str], str]] = {

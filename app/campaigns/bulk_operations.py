@@ -26,6 +26,7 @@ from app.states import locks, release, result_codes
 from app.states.reached import reached
 from app.states.transitions import Only, move_all, move_campaign
 from app.states.vocabulary import CampaignState, PageState, PaymentState, SmsState
+from app.suppression.condition import suppressed
 from app.work_budget import WorkBudget
 
 _UNDER_WAY = Kind(
@@ -46,10 +47,18 @@ SOURCES = {
 def unwanted(person: Of[Recipient]) -> ColumnElement[bool]:
     """Return the condition that nothing more is to be sent to somebody who waits.
 
+    It is needless (`needless`), or their number is one that the company sends nothing to.
+    """
+    return or_(needless(person), suppressed(person))
+
+
+def needless(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that somebody who waits needs no SMS any more.
+
     They paid, by any way; their link was ended; or they no longer need the reminder that they wait for.
     """
-    needless = or_(*(and_(Reminder.which == which, not_(needs)) for which, needs in _reminded(person).items()))
-    waits_for_it = exists().where(Reminder.id == person.reminder_id, needless).correlate(person)
+    over = or_(*(and_(Reminder.which == which, not_(needs)) for which, needs in _reminded(person).items()))
+    waits_for_it = exists().where(Reminder.id == person.reminder_id, over).correlate(person)
     return or_(_is_settled(person), waits_for_it)
 
 
@@ -57,7 +66,8 @@ def to_resend(person: Of[Recipient]) -> ColumnElement[bool]:
     """Return the condition that another SMS may reach somebody whom none has reached.
 
     The code is that of the service by which the last attempt went, of the campaign's where no attempt tells. A number
-    that is refused for good is not tried again, but one refused alone is: a firewall may be mended.
+    that is refused for good is not tried again, but one refused alone is: a firewall may be mended. Nor is one
+    that the company sends nothing to.
     """
     passing = sorted((name, code) for name, provider in PROVIDERS.items() for code in provider.passing)
     went_by = (
@@ -85,6 +95,7 @@ def to_resend(person: Of[Recipient]) -> ColumnElement[bool]:
         ),
         not_(_is_settled(person)),
         not_(reached(person)),
+        not_(suppressed(person)),
     )
 
 
@@ -93,7 +104,12 @@ def to_remind(person: Of[Recipient], which: str) -> ColumnElement[bool]:
 
     An expired page excludes somebody here, but not in `unwanted`: whoever waits already gets a link that lives.
     """
-    return and_(_reminded(person)[which], not_(_is_settled(person)), person.link_expires_at > func.now())
+    return and_(
+        _reminded(person)[which],
+        not_(_is_settled(person)),
+        not_(suppressed(person)),
+        person.link_expires_at > func.now(),
+    )
 
 
 def _reminded(person: Of[Recipient]) -> dict[str, ColumnElement[bool]]:

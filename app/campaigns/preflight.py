@@ -30,6 +30,7 @@ from app.providers.payments.base import ANY_AMOUNT
 from app.setback import account_holds, missed_numbers
 from app.states import locks
 from app.states.vocabulary import CampaignState
+from app.suppression import condition
 from app.tenants import sender_numbers
 from app.values.answers import QuestionKind
 
@@ -92,8 +93,9 @@ class Preflight:
     """The findings of the check. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
-    are the different phone numbers of its `people`, 0 for a check made before they were counted. `rows` name the first
-    people of whom something is told, those first who keep it from being sent.
+    are the different phone numbers of its `people`, 0 for a check made before they were counted; `suppressed` counts
+    those whose number the company sends nothing to. `rows` name the first people of whom something is told, those first
+    who keep it from being sent.
     `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
     reminder's text is measured by it. `short_forms` are those that would make every SMS fit.
     """
@@ -103,6 +105,7 @@ class Preflight:
     at: str = ""
     people: int = 0
     numbers: int = 0
+    suppressed: int = 0
     longest_units: int = 0
     longest_recipient_id: int | None = None
     first_recipient_id: int | None = None
@@ -230,11 +233,16 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     if result.people > result.numbers:
         for row in duplicates.first_with_one_number(campaign_id, _NAMED):
             found.name(row, "twice", "この名簿のほかの行と同じ電話番号です。")
+    listed = condition.listed(campaign, _NAMED)
+    result.suppressed = listed.people
+    for row in listed.first:
+        found.name(row, "suppressed", condition.words_of(row.reason))
     result.rows = sorted(found.rows.values(), key=lambda row: (not row.stops, row.id))[:_ROWS_NAMED]
     result.problems = text_problems(campaign) + _row_problems(campaign, result, found)
     result.warnings = (
         duplicates.warnings(campaign, result.people - result.numbers)
         + _warnings(campaign, result, found)
+        + condition.warnings(listed)
         + missed_numbers.warnings(campaign)
         + _held_warnings(campaign)
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from app import links, references
-from app.campaigns.bulk_operations import unwanted
+from app.campaigns.bulk_operations import needless
 from app.db import in_text
 from app.delivery import backoff, daily_cap, leases, number_limits, retry_schedule, send_log
 from app.delivery.circuit_breaker import suspect_since, suspect_until
@@ -20,6 +20,7 @@ from app.states import locks, reached, release, result_codes
 from app.states.reached import waits_in_vain
 from app.states.transitions import Only, Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
+from app.suppression.condition import reason_of, still_suppressed
 
 _STATES = {
     OutcomeKind.ACCEPTED: SmsState.ACCEPTED,
@@ -27,7 +28,8 @@ _STATES = {
     OutcomeKind.UNKNOWN: SmsState.UNKNOWN,
 }
 
-_UNWANTED = in_text(unwanted, Recipient)
+_NEEDLESS = in_text(needless, Recipient)
+_SUPPRESSED = in_text(reason_of, Recipient)
 _WAITS_IN_VAIN = in_text(waits_in_vain, Recipient)
 _MISSED = in_text(missed, Recipient)
 _SUSPECT_SINCE = in_text(suspect_since, Recipient)
@@ -37,7 +39,8 @@ _SUSPECT_UNTIL = in_text(suspect_until, Recipient)
 class Claim(NamedTuple):
     """A message that is ours to send, committed as sending. Phone and fields are still sealed.
 
-    `reference` is the provider's name for it, `secret` the link's. `sms_text` is its reminder's, None for the
+    `reference` is the provider's name for it, `secret` the link's; `phone_index` finds its number on the company's list
+    of those not sent to. `sms_text` is its reminder's, None for the
     campaign's own; `link_expires_at` is when the link it carries ends. `suspect_since` is when its last attempt was
     refused as if for the account's sake, with `suspect_code`.
     """
@@ -48,6 +51,7 @@ class Claim(NamedTuple):
     secret: bytes | None
     reference: str
     phone_sealed: bytes
+    phone_index: bytes
     fields_sealed: bytes
     sms_text: str | None = None
     link_expires_at: datetime | None = None
@@ -80,8 +84,8 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     """Claim the next people of the slice who wait, in the order of their ids; none when the range is read to its end.
 
     `validity` holds the campaign's `link_until` and `link_minutes`. People somebody else is changing right now are left
-    for the slice's next lease. People who paid while they waited, or need no reminder any more, are let go. A page that
-    had expired is unopened again: its link lives anew.
+    for the slice's next lease. People who paid while they waited, or need no reminder any more, are let go, and so are
+    those whose number the company sends nothing to. A page that had expired is unopened again: its link lives anew.
 
     A `trial` takes whoever was not refused as if for the account's sake first, then whoever was so longest ago; without
     `suspects` nobody who was.
@@ -94,11 +98,12 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
             return []
         after_id = after_id if trial else waiting[-1].id
         had = _spare_reached(connection, waiting, now)
+        had |= _suppress(connection, lease.campaign_id, [row for row in waiting if row.id not in had], now)
         had |= _hold_missed(
             connection, lease.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
         )
-        _spare(connection, lease.campaign_id, [row for row in waiting if row.unwanted and row.id not in had], now)
-        rows = [row for row in waiting if not row.unwanted and row.id not in had]
+        _spare(connection, lease.campaign_id, [row for row in waiting if row.needless and row.id not in had], now)
+        rows = [row for row in waiting if not row.needless and row.id not in had]
         crowded = [row for row in rows if row.crowded]
         over = number_limits.hold(connection, lease.tenant_id, lease.campaign_id, crowded, now)
         rows = [row for row in rows if row.id not in over]
@@ -140,6 +145,7 @@ def _claim_of(row: Row[Any], link_expires_at: datetime) -> Claim:
         secret=row.link_secret,
         reference=references.sms(mark, row.id, row.attempt),
         phone_sealed=row.phone_sealed,
+        phone_index=bytes(row.phone_index),
         fields_sealed=row.fields_sealed,
         sms_text=row.sms_text,
         link_expires_at=link_expires_at,
@@ -159,7 +165,7 @@ def _waiting(
             SELECT id, sms_attempt + 1 AS attempt, link_generation, link_secret, phone_sealed, fields_sealed,
                 CASE WHEN link_secret IS NULL THEN (SELECT key FROM campaign WHERE id = :campaign_id) END AS key,
                 (SELECT sms_text FROM reminder WHERE id = recipient.reminder_id) AS sms_text,
-                {_UNWANTED} AS unwanted, {_WAITS_IN_VAIN} AS reached,
+                {_NEEDLESS} AS needless, {_SUPPRESSED} AS suppressed, {_WAITS_IN_VAIN} AS reached,
                 {_MISSED} AS missed, page_state = 'revoked' AS revoked, page_state = 'expired' AS lapsed,
                 sms_code, {_SUSPECT_SINCE} AS suspect_since, phone_index, {number_limits.CROWDED} AS crowded
             FROM recipient
@@ -184,17 +190,38 @@ def _spare_reached(connection: Connection, rows: Sequence[Row[Any]], now: dateti
     return reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=now) if ids else set()
 
 
+def _suppress(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
+    """Let those go whose number is on the company's list, with the reason that stands there; give their ids."""
+    by_reason: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row.suppressed:
+            by_reason[result_codes.SUPPRESSED + row.suppressed].append(row.id)
+    for code, ids in by_reason.items():
+        _let_go(connection, campaign_id, code, ids, now)
+    return {recipient_id for ids in by_reason.values() for recipient_id in ids}
+
+
+def _let_go(connection: Connection, campaign_id: int, code: str, ids: Sequence[int], now: datetime) -> None:
+    """Let people wait no more; those who are cancelled by it bear the code from now on."""
+    values = {"ids": list(ids)}
+    only = Only("id = ANY(:ids)", values)
+    release.let_go(connection, code, campaign_id=campaign_id, at=now, actor="system", only=only)
+    connection.execute(
+        text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'cancelled'"),
+        {**values, "code": code},
+    )
+
+
+def called_off(connection: Connection, tenant_id: int, claims: Sequence[Claim]) -> set[int]:
+    """Return the people of claims whose number came onto the company's list since; their requests must not leave."""
+    listed = still_suppressed(connection, tenant_id, sorted({claim.phone_index for claim in claims}))
+    return {claim.recipient_id for claim in claims if claim.phone_index in listed} if listed else set()
+
+
 def _hold_missed(connection: Connection, campaign_id: int, ids: Sequence[int]) -> set[int]:
     """Hold those to whose numbers an SMS left that a restored database forgot, for a manager; give their ids."""
     if ids:
-        values = {"ids": list(ids)}
-        at = datetime.now(UTC)
-        only = Only("id = ANY(:ids)", values)
-        release.let_go(connection, result_codes.RESTORED, campaign_id=campaign_id, at=at, actor="system", only=only)
-        connection.execute(
-            text("UPDATE recipient SET sms_code = :code WHERE id = ANY(:ids) AND sms_state = 'cancelled'"),
-            {**values, "code": result_codes.RESTORED},
-        )
+        _let_go(connection, campaign_id, result_codes.RESTORED, ids, datetime.now(UTC))
     return set(ids)
 
 

@@ -29,6 +29,7 @@ from app.setback.beat import NothingMayLeave
 from app.setback.outside import OutsideAway
 from app.states import locks
 from app.states.vocabulary import CampaignState
+from app.suppression import numbers
 from app.tenants import sender_numbers
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask, to_e164
@@ -61,6 +62,10 @@ _TOO_MANY = Kind(
     "test_sms_too_many",
     "テスト送信は1つの配信につき24時間に{most}通までです。時間をおいてお試しください。",
 )
+_SUPPRESSED = Kind(
+    "test_sms_suppressed",
+    "この番号は「送信しない番号」に登録されているため、テスト送信もできません。ほかの番号に送るか、登録を確かめてください。",
+)
 _STATES = {
     OutcomeKind.ACCEPTED: "accepted",
     OutcomeKind.REFUSED: "undelivered",
@@ -85,8 +90,11 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
     ended.
     """
     to = to_e164(phone)
+    entry = numbers.find(to)
     campaign = locks.locked_campaign(campaign_id)
     found = _problems(campaign)
+    if entry is not None and not numbers.is_over(entry):
+        found.append(_SUPPRESSED())
     if found:
         db.session.rollback()
         raise Refused(*found)

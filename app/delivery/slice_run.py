@@ -90,6 +90,7 @@ class SliceRun:
         self._open: dict[int, Claim] = {}  # claimed, without a result
         self._left: dict[int, float] = {}  # of these, whose request may have left, and when (`time.monotonic()`)
         self._results: deque[Result] = deque()
+        self._called_off: set[int] = set()  # claimed, and their number came onto the company's list since
         self._recorded = time.monotonic()
         self._rest_s = 0.0
         self._closed_people = False  # some can't be opened
@@ -162,6 +163,8 @@ class SliceRun:
         """Return whether a message may leave, asked once, at the last moment: from then on it may have left."""
         if not self.may_go_on() or leases.clock() >= self.lease.call_until:
             return False
+        if claim.recipient_id in self._called_off:
+            return False
         if self._pace is not None:
             # none, where the turn was over when it was asked for: a pause that was taken back since
             permit = self._permits.pop(claim.recipient_id, None)
@@ -219,12 +222,14 @@ class SliceRun:
         self.batch = []
 
     def record(self) -> None:
-        """Write the results that are there, and renew the lease. Raises LeaseLost."""
+        """Write the results that are there, renew the lease, and hear who is not to be sent to. Raises LeaseLost."""
         results = [self._results.popleft() for _ in range(len(self._results))]
         try:
             with leases.holding(self.lease) as connection:
                 if results:
                     self._rest_s = max(self._rest_s, claims.record(connection, self.lease, results))
+                waiting = [claim for claim in list(self._open.values()) if claim.recipient_id not in self._left]
+                self._called_off |= claims.called_off(connection, self.lease.tenant_id, waiting)
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more
             raise

@@ -17,6 +17,7 @@ from app.models.recipient import Recipient
 from app.models.reminder import Reminder
 from app.models.setback import BeatSlot, Installation, MissedMessage
 from app.models.staff_session import StaffSession
+from app.models.suppression import Suppression, SuppressionProposal
 from app.models.tenant import Tenant
 from app.models.total import PaymentTotal, RecipientTotal, SendLogTotal
 from app.models.trial import TrialMessage
@@ -59,6 +60,8 @@ __all__ = [
     "SmsAccount",
     "SmsContract",
     "StaffSession",
+    "Suppression",
+    "SuppressionProposal",
     "Tenant",
     "TrialMessage",
     "User",

@@ -6,6 +6,8 @@ They stand in the send log, in a person's `sms_code` and in an event's detail.
 import re
 from http import HTTPStatus
 
+from app.values import suppression_reasons
+
 NOT_SENT = "not_sent"  # claimed, but its request never left
 ABSENT = "absent"  # looked up and provably not at the provider
 WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
@@ -23,6 +25,7 @@ NUMBER_CAMPAIGN = "number_cap:campaign"  # its number had as many first SMS of t
 NUMBER_DAY = "number_cap:day"  # its number had as many first SMS of the company as one may get on a day
 ALLOWED = "by_hand:send"  # a manager decided that it is sent all the same
 NOT_WANTED = "by_hand:not_sent"  # a manager decided that it is not sent
+SUPPRESSED = "suppressed:"  # begins the code of a message whose number is on the company's list of those not sent to
 GAVE_UP = "gave_up:"  # begins the code of a message that provably never got in, however often it was tried
 MESSAGE = "message:"  # begins the code of a refusal that looked like the account's and is this message's alone
 ACCOUNT = "account:"  # begins the code of a refusal that is the account's fault, not the message's
@@ -90,6 +93,7 @@ _FROM_OUTSIDE = {
 }
 _STATUS = re.compile(r"(http|curl|code)_([0-9]{1,3})")
 _REFUSED_FIELD = {"to": "送信サービスがこの電話番号を受け付けず", "body": "送信サービスが本文を受け付けず"}
+_REASONS = {str(reason): words for reason, words in suppression_reasons.REASON_WORDS.items()}
 _BEGINNINGS = {
     GAVE_UP: "受け付けられず断念",
     MESSAGE: "この送信先へのSMSだけが受け付けられず断念",
@@ -100,6 +104,8 @@ _BEGINNINGS = {
 def words(code: str) -> str:
     """Describe what a code means in Japanese; one that nobody here knows as it is, nothing for none."""
     start, _, rest = code.partition(":")
+    if f"{start}:" == SUPPRESSED:
+        return f"送信しない番号のため、送らず（{_REASONS.get(rest, rest)}）"
     if said := _BEGINNINGS.get(f"{start}:"):
         return f"{said}（{words(rest)}）" if rest else said
     if start == "validation_error" and rest in _REFUSED_FIELD:

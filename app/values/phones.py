@@ -32,6 +32,10 @@ _DOTTED = re.compile(r"0[0-9]{2}\.[0-9]{4}\.[0-9]{4}")
 # a whole number as pandas and databases write it where the column has empty cells
 _AS_FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)
+_BETWEEN = f"[{re.escape(BETWEEN_DIGITS)}－ｰ﹣()（）\u3000]*"
+_MOBILE_WITHIN = re.compile(
+    rf"(?<![0-9])(?:\+81|0){_BETWEEN}[6-9]{_BETWEEN}0{_BETWEEN}[1-9](?:{_BETWEEN}[0-9]){{7}}(?![0-9])"
+)
 
 
 _EMPTY = Kind("phone_empty", "電話番号が空です。携帯電話番号を入力してください。")
@@ -73,6 +77,11 @@ def read_phone(raw: str) -> tuple[str, bool]:
     if mobile:
         return "+81" + mobile[1], False
     return _read_slowly(raw)
+
+
+def holds_mobile_number(text: str) -> bool:
+    """Return whether a mobile number stands somewhere in a short text."""
+    return _MOBILE_WITHIN.search(unicodedata.normalize("NFKC", text)) is not None
 
 
 def national(e164: str) -> str:

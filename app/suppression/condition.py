@@ -1,0 +1,108 @@
+"""Numbers that get nothing, as one condition about recipients: for the claim, the check and screens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
+
+from app.db import Executor, Of
+from app.extensions import db
+from app.models import Campaign, Recipient, Suppression
+from app.values.suppression_reasons import REASON_WORDS, SuppressionReason
+
+
+def counts(entry: Of[Suppression]) -> ColumnElement[bool]:
+    """Return the condition that a number on the list gets nothing now: its end, where it has one, is still to come."""
+    return or_(entry.until.is_(None), entry.until > func.now())
+
+
+def reason_of(person: Of[Recipient]) -> ColumnElement[Any]:
+    """Return the reason why a person's number gets nothing; NULL for everybody else.
+
+    A scalar subquery: one look into the list's index for each person. As EXISTS the planner could read the whole list
+    into a hash for a few people.
+    """
+    return (
+        select(Suppression.reason)
+        .where(
+            Suppression.tenant_id == person.tenant_id,
+            Suppression.phone_index == person.phone_index,
+            counts(Suppression),
+        )
+        .correlate(person)
+        .scalar_subquery()
+    )
+
+
+def suppressed(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that a person's number gets nothing."""
+    return reason_of(person).is_not(None)
+
+
+def still_suppressed(executor: Executor, tenant_id: int, phone_indexes: Sequence[bytes]) -> set[bytes]:
+    """Return those of a company's numbers that are on its list now."""
+    if not phone_indexes:
+        return set()
+    found = executor.execute(
+        select(Suppression.phone_index).where(
+            Suppression.tenant_id == tenant_id, Suppression.phone_index.in_(phone_indexes), counts(Suppression)
+        )
+    )
+    return {bytes(index) for index in found.scalars()}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How many of a campaign's people are on the list, with the first of them: id, reference, sheet_row, reason."""
+
+    people: int
+    first: Sequence[Row[*tuple[Any, ...]]]
+
+
+def listed(campaign: Campaign, most: int) -> Listed:
+    """Return who of a campaign is on the list. Reads every row of it: for jobs, not for pages."""
+    if not _has_any(campaign.tenant_id):
+        return Listed(0, ())
+    both = _both(campaign)
+    people = db.session.scalar(both.with_only_columns(func.count())) or 0
+    if not people:
+        return Listed(0, ())
+    named = (Recipient.id, Recipient.reference, Recipient.sheet_row, Suppression.reason)
+    first = db.session.execute(both.with_only_columns(*named).order_by(Recipient.id).limit(most)).all()
+    return Listed(people, first)
+
+
+def _has_any(tenant_id: int) -> bool:
+    anybody = exists().where(Suppression.tenant_id == tenant_id, counts(Suppression))
+    return bool(db.session.scalar(select(anybody)))
+
+
+def _both(campaign: Campaign) -> Select[Any]:
+    same = and_(
+        Suppression.tenant_id == Recipient.tenant_id,
+        Suppression.phone_index == Recipient.phone_index,
+        counts(Suppression),
+    )
+    return (
+        select(Recipient.id)
+        .join(Suppression, same)
+        .where(Recipient.tenant_id == campaign.tenant_id, Recipient.campaign_id == campaign.id)
+    )
+
+
+def warnings(found: Listed) -> list[str]:
+    """Describe at the check how many won't be sent to."""
+    if not found.people:
+        return []
+    words = (
+        f"「送信しない番号」に登録されている送信先が{found.people:,}件あります。"
+        "この方々には送らず、「取消」にします。ほかの送信先への送信は続きます。"
+        "送ってよいときは、「送信しない番号」の画面で登録を終えてから送信してください。"
+    )
+    return [words]
+
+
+def words_of(reason: str) -> str:
+    """Describe a person on the list in Japanese, as the check and lists of rows do."""
+    return f"送信しない番号です（{REASON_WORDS[SuppressionReason(reason)]}）。この方には送りません。"
