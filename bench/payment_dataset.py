@@ -20,6 +20,8 @@ from app.intake.columns.mapping import ColumnMapping
 from app.intake.lists import import_run, imports
 from app.models import Import, PaymentAccount, Tenant
 from app.providers.payments import PROVIDERS
+from app.states.transitions import move_all
+from app.states.vocabulary import SmsState
 from bench.lists import draft
 
 _SETTINGS = {
@@ -82,14 +84,16 @@ def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[tuple[i
         import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
     imports.start(import_id, ColumnMapping.from_json(db.session.get_one(Import, import_id).mapping or {}))
     import_run.run(import_id)
+    now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         # as if the SMS had arrived: what is measured here begins with the tap on its link
+        move_all(connection, SmsState.QUEUED, campaign_id=campaign_id, sources=[SmsState.DRAFT], at=now, actor="system")
         found = connection.execute(
             text("""
                 UPDATE recipient SET sms_state = 'delivered', link_expires_at = :until WHERE campaign_id = :campaign_id
                 RETURNING id, link_secret
             """),
-            {"campaign_id": campaign_id, "until": datetime.now(UTC) + timedelta(days=1)},
+            {"campaign_id": campaign_id, "until": now + timedelta(days=1)},
         ).all()
     return sorted((row.id, row.link_secret) for row in found)
 

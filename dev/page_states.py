@@ -314,6 +314,7 @@ STATES = (
         lambda visit: _changed(
             "UPDATE payment SET state = 'paid', paid_at = now() WHERE recipient_id = {id}",
             "UPDATE payment SET state = 'refunded' WHERE recipient_id = {id}",
+            "UPDATE recipient SET payment_state = 'paid' WHERE id = {id}",
             "UPDATE recipient SET payment_state = 'refunded' WHERE id = {id}",
             visit=visit,
         ),

@@ -2,9 +2,8 @@
 
 Three tracks per recipient (sms, page, payment), one for campaigns and one for tenants; one each for an attempt to pay,
 for money recorded by hand, for an import, for an export and for a sender number. `moves` names for each state the
-states it may leave to; a move that is not named can't happen (see `app.states.transitions`). Of payments, imports,
-exports, tenants and sender numbers the database refuses it too (triggers of migrations 0046 and 0050): a change of
-these needs a migration.
+states it may leave to; a move that is not named can't happen (see `app.states.transitions`). The database refuses it
+too (triggers of migrations 0046, 0050 and 0052): a change of the moves needs a migration.
 """
 
 from collections.abc import Mapping
