@@ -16,7 +16,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe, zettai_reach
+from sandbox import control, infobip, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe, zettai_reach
 from sandbox.fast_path import Lane
 from sandbox.karaden import Karaden
 from sandbox.middleware import Gate
@@ -67,8 +67,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     carrier_gate = Gate("karaden", world.agenda, world.ledger, world.switches, karaden.failure)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(carrier.routes(carrier_gate))
-    reach = zettai_reach.ZettaiReach(world.messages, world.switches, world.sms[zettai_reach.NAME])
-    sms_doors = ((zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SECRETS),)
+    reach = zettai_reach.ZettaiReach(world.messages, world.switches, world.reach)
+    cpaas = infobip.Infobip(world.messages, world.switches, world.cpaas)
+    sms_doors = (
+        (zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SECRETS),
+        (infobip.NAME, cpaas, infobip.failure, frozenset[str]()),
+    )
     for kind, sms_door, failure, secrets in sms_doors:
         gate = Gate(kind, world.agenda, world.ledger, world.switches, failure, secrets=secrets)
         app.add_routes(sms_door.routes(gate))

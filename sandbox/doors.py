@@ -6,6 +6,7 @@ from collections.abc import Mapping
 BASES: Mapping[str, str] = {
     "karaden": "/karaden/api",
     "zettai_reach": "/zettai_reach",
+    "infobip": "/infobip",
     "stripe": "/stripe",
     "payjp": "/payjp",
     "komoju": "/komoju/api/v1",

@@ -45,6 +45,11 @@ class Sandbox:
         return self.url + BASES["zettai_reach"]
 
     @property
+    def infobip_base(self) -> str:
+        """The value for `Configuration(host=…)` of Infobip's SDK; paths go on with /sms/3."""
+        return self.url + BASES["infobip"]
+
+    @property
     def stripe_base(self) -> str:
         """The value for `StripeClient(base_addresses={"api": …})`; paths go on with /v1."""
         return self.url + BASES["stripe"]

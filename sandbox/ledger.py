@@ -16,7 +16,7 @@ class Row(NamedTuple):
     """One request. `at` is epoch seconds, `status` None where no answer left, `accepted` the id it made or touched."""
 
     at: float
-    kind: str  # karaden | zettai_reach | stripe | payjp | komoju | paypay
+    kind: str  # karaden | zettai_reach | infobip | stripe | payjp | komoju | paypay
     call: str  # create, list, detail, cancel, session_create, …
     method: str
     target: str  # path and query

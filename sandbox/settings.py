@@ -28,7 +28,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 # SMS services beside Karaden
-SMS_DOORS = ("zettai_reach",)
+SMS_DOORS = ("zettai_reach", "infobip")
 
 
 class SettingError(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox import karaden, zettai_reach
+from sandbox import infobip, karaden, zettai_reach
 from sandbox.checkout import Checkouts, account_of
 from sandbox.faults import Switches
 from sandbox.idempotency import Idempotency
@@ -29,7 +29,8 @@ class World:
     ledger: Ledger
     messages: Messages
     karaden: karaden.Receipts
-    sms: Mapping[str, zettai_reach.Receipts]
+    reach: zettai_reach.Receipts
+    cpaas: infobip.Receipts
     checkouts: Checkouts
     orders: Orders
     idempotency: Idempotency
@@ -56,6 +57,11 @@ class World:
             part.clear()
         self.journal.clear()
         self.switches.replace({})
+
+    @property
+    def sms(self) -> Mapping[str, zettai_reach.Receipts | infobip.Receipts]:
+        """Return the accounts of SMS services beside Karaden, by service."""
+        return {zettai_reach.NAME: self.reach, infobip.NAME: self.cpaas}
 
     def tell_sms(self, accounts: Mapping[str, Mapping[str, Webhook]]) -> None:
         """Set SMS services' accounts: service -> account -> where its receipts go, and its secret."""
@@ -91,7 +97,6 @@ def build(settings: Settings, url: str) -> World:
     checkouts = Checkouts(journal, agenda, courier, switches, url)
     orders = Orders(journal, agenda, courier, switches, url)
     ledger, idempotency = Ledger(journal), Idempotency(journal)
-    sms = {zettai_reach.NAME: zettai_reach.Receipts()}
     world = World(
         settings,
         url,
@@ -102,7 +107,8 @@ def build(settings: Settings, url: str) -> World:
         ledger,
         messages,
         receipts,
-        sms,
+        zettai_reach.Receipts(),
+        infobip.Receipts(),
         checkouts,
         orders,
         idempotency,

@@ -49,7 +49,7 @@ def running() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running: Sandbox) -> Sandbox:
     running.reset()
-    running.addresses(karaden_receipts={}, sms_accounts={"zettai_reach": {}}, stripe_webhooks={})
+    running.addresses(karaden_receipts={}, sms_accounts={"zettai_reach": {}, "infobip": {}}, stripe_webhooks={})
     return running
 
 
