@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from flask import flash, url_for
+from flask import Response, flash, request, url_for
 from markupsafe import Markup
 from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
-from admin_views.accounts import sms_waits
+from admin_views.accounts import quality, sms_waits
 from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address_warnings, label_in
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, phone_line
-from admin_views.framework.model_view import Sent
+from admin_views.framework.model_view import Sent, expose
 from app.accounts import abilities, contracts, receipt_url, seal_witness_phone, witness_phone_of
 from app.delivery import circuit_breaker
 from app.models import SmsAccount
@@ -113,6 +113,7 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
     """SMSアカウント."""
 
     form = SmsAccountForm
+    edit_template = "office/sms_account.html"
     providers = PROVIDERS
     column_list = ("tenant", "takeover_order", "name", "provider", "active", "created_at")
     column_labels = {
@@ -138,6 +139,15 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
         """Return the address to which the service pushes receipts."""
         explanation = "送信サービスの管理画面で、送信結果の通知先（Webhook）としてこのアドレスを登録してください。"
         return [("送信結果の通知先", receipt_url(model), explanation)]
+
+    def quality(self, model: SmsAccount) -> quality.Section:
+        """Return how well the account's SMS arrive, for below its form."""
+        return quality.section(model)
+
+    @expose("/quality")
+    def quality_file(self) -> Response:
+        """Give the same as a file."""
+        return quality.file_of(self.get_one(request.args.get("id")))
 
     def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for, and what its service refuses."""

@@ -1,15 +1,14 @@
 """状況 and 結果: files to download; questions before acts that weigh."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from flask import Response, abort, stream_with_context, url_for
 
 from admin_views.accounts import restore_words
 from admin_views.campaigns.live import FILTERS, tracks_of
+from admin_views.framework.attachments import name_file
 from app import tenancy
 from app.campaigns import schedule
 from app.models import Campaign
@@ -177,9 +176,7 @@ def state_choices(campaign: Campaign) -> list[tuple[str, str, dict[str, str]]]:
 
 
 def download(pieces: Callable[[], Iterable[bytes]], name: str, plain_name: str) -> Response:
-    """Stream a file under a Japanese name (RFC 6266 and 8187), with a plain one for old programs.
-
-    The plain name's ending says of what kind it is.
+    """Stream a file; its plain name's ending says of what kind it is.
 
     `pieces` runs after the request's own scope has been closed, in a scope like it.
     """
@@ -191,8 +188,4 @@ def download(pieces: Callable[[], Iterable[bytes]], name: str, plain_name: str) 
             yield from pieces()
 
     response = Response(stream_with_context(stream()), mimetype=_KINDS[plain_name.rpartition(".")[2]])
-    safe = re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name)
-    response.headers["Content-Disposition"] = (
-        f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(safe, safe='')}"
-    )
-    return response
+    return name_file(response, name, plain_name)

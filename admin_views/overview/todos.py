@@ -9,7 +9,7 @@ from flask import url_for
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Query, aliased
 
-from admin_views.accounts import payment_waits, sms_waits
+from admin_views.accounts import payment_waits, quality, sms_waits
 from admin_views.campaigns import live, preview
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.keyset_pagination import COUNTED_TO
@@ -74,7 +74,7 @@ def _count(query: Query[Any]) -> int:
 
 def for_company() -> list[Todo]:
     """Return what a company's managers and clerks have to do."""
-    todos = _sms_accounts()
+    todos = [*_sms_accounts(), *(Todo(*one) for one in quality.fallen())]
     if (
         not rows(PaymentAccount).filter(PaymentAccount.active).first()
         and rows(Campaign).filter(Campaign.payment_required).first()

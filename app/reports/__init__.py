@@ -1,5 +1,5 @@
-"""Figures for screens: a campaign's totals, a company's day and month, how far a sending is.
+"""Figures for screens: a campaign's totals, a company's day and month, how far a sending is, how well SMS arrive.
 
-In: a campaign or a company. Out: counts with the time at which they were true. Can't happen here: a state that changes,
-or a count that every watcher makes anew.
+In: a campaign, a company or an account. Out: sums of totals that each change adds to. Can't happen here: a state that
+changes, or a screen that counts a million people.
 """

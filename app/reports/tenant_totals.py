@@ -4,6 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from sqlalchemy import select
+
+from app.accounts import abilities
+from app.extensions import db
+from app.models import SmsAccount
 from app.reports.totals import ATTEMPTS, PAYMENTS, Totals, Where, are_kept, sums
 from app.states.vocabulary import SmsState
 from app.values.japan_time import TOKYO
@@ -31,13 +36,14 @@ def day_and_month(tenant_id: int, now: datetime) -> tuple[Period, Period]:
     today = now.astimezone(TOKYO).date()
     month = today.replace(day=1)
     kept = are_kept(tenant_id)
-    attempts = sums(ATTEMPTS, ("day", "state"), _since(ATTEMPTS, tenant_id, month), kept=kept)
+    tests = _for_tests(tenant_id)
+    attempts = sums(ATTEMPTS, ("day", "sms_account_id", "state"), _since(ATTEMPTS, tenant_id, month), kept=kept)
     payments = sums(PAYMENTS, ("day",), _since(PAYMENTS, tenant_id, month), kept=kept)
 
     def period(since: date) -> Period:
         states: Counter[str] = Counter()
-        for (day, state), (count, _) in attempts:
-            states[state] += count if day >= since else 0
+        for (day, account_id, state), (count, _) in attempts:
+            states[state] += count if day >= since and account_id not in tests else 0
         paid = [one.sums for one in payments if one.of[0] >= since]
         return Period(
             since=since.isoformat(),
@@ -49,6 +55,12 @@ def day_and_month(tenant_id: int, now: datetime) -> tuple[Period, Period]:
         )
 
     return period(today), period(month)
+
+
+def _for_tests(tenant_id: int) -> set[int]:
+    """Return the accounts whose SMS reach nobody: they count as sent nowhere."""
+    accounts = db.session.scalars(select(SmsAccount).where(SmsAccount.tenant_id == tenant_id))
+    return {account.id for account in accounts if abilities.is_test(account)}
 
 
 def _since(totals: Totals, tenant_id: int, day: date) -> Where:

@@ -22,7 +22,7 @@ ROLES = tuple(Role)
 _ROWS = 3  # of each table are opened
 # not pages: files, the sign-out, what catches unknown addresses
 _NOT_SEEN = {"look.static", "admin.static", "auth.logout", "auth.nothing", "guide.picture", "flow.sample_list"}
-_NOT_SEEN |= {"campaign.starter_sample"}
+_NOT_SEEN |= {"campaign.starter_sample", "sms_account.quality_file"}
 # for some role answered by a redirect or a refusal, whatever there is
 ONLY_LEAD_ON = {"payment_acts.index", "page_look.index"}
 
