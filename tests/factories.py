@@ -23,6 +23,7 @@ from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import Campaign, PaymentAccount, Question, Recipient, SenderNumber, SmsAccount, Tenant, User
 from app.outcomes import receipts
+from app.providers.sms import PROVIDERS
 from app.states.transitions import move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 from app.values.answers import QuestionKind, normalise
@@ -80,19 +81,26 @@ def user(tenant_id: int | None, role: str = "clerk", *, email: str = "", passwor
         return row.id
 
 
-def sms_account(tenant_id: int, *, service_id: int = 1, active: bool = True) -> int:
-    """Make a contract with Karaden; give its id."""
+def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 1, active: bool = True) -> int:
+    """Make a contract with an SMS service; give its id."""
+    settings, credentials = {
+        "karaden": (
+            {"tenant_id": str(uuid.UUID(int=tenant_id)), "service_id": str(service_id)},
+            {"token": "karaden-token"},
+        ),
+        "zettai_reach": ({"client_id": str(tenant_id), "sms_code": "54321"}, {"token": "zettaireachtoken" * 2}),
+    }[provider]
     with tenancy.tenant(tenant_id):
         row = SmsAccount(
             tenant_id=tenant_id,
-            name="空電プッシュ",
-            provider="karaden",
-            settings={"tenant_id": str(uuid.UUID(int=tenant_id)), "service_id": str(service_id)},
+            name=PROVIDERS[provider].label,
+            provider=provider,
+            settings=settings,
             active=active,
         )
         db.session.add(row)
         db.session.flush()
-        seal_credentials(row, {"token": "karaden-token"})
+        seal_credentials(row, credentials)
         db.session.commit()
         return row.id
 

@@ -42,7 +42,7 @@ def carrier() -> Iterator[Sandbox]:
 def sandbox(carrier: Sandbox) -> Sandbox:
     """The carrier, with an empty ledger and every switch off."""
     carrier.reset()
-    carrier.addresses(karaden_receipts={})
+    carrier.addresses(karaden_receipts={}, sms_accounts={"zettai_reach": {}})
     return carrier
 
 
@@ -196,10 +196,16 @@ def launched(tuned: Callable[..., None], database: psycopg.Connection) -> Iterat
     del tuned
 
     def make(
-        count: int, *, slice_rows: int = 5000, phones: list[str] | None = None, payment: bool = False, **columns: Any
+        count: int,
+        *,
+        slice_rows: int = 5000,
+        phones: list[str] | None = None,
+        payment: bool = False,
+        provider: str = "karaden",
+        **columns: Any,
     ) -> Job:
         tenant_id = factories.tenant()
-        account_id = factories.sms_account(tenant_id)
+        account_id = factories.sms_account(tenant_id, provider=provider)
         if payment:
             columns["payment_account_id"] = factories.payment_account(tenant_id)
         campaign_id = factories.campaign(tenant_id, sms_account_id=account_id, **columns)

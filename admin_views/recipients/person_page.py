@@ -42,6 +42,7 @@ _KINDS = {
     ("page", "wrong_answer"): "回答の間違い",
     ("page", "verified_again"): "別の機会に認証",
     ("page", "fetched"): "リンクの読み込み（自動の可能性あり）",
+    ("sms", "repeated"): "同じ参照番号で送り直した（2通にはならない）",
     ("sms", "listed"): "自動で送り直さないことにした",
     ("sms", "duplicate"): "送信サービスに同じSMSの記録が複数",
     ("payment", "needs_review"): "決済サイトとの食い違い（要確認）",

@@ -66,7 +66,8 @@ class SendLog(TenantOwned, Model):
     provider's. The recipient alone is a foreign key: it implies company and campaign, whose checks took longer than the
     row itself, and the campaign keeps its account. Nothing refers to an attempt, so it needs no key for that either.
     Of an attempt without a known outcome `asked_at` is when it was last asked about, `absent_at` when a look-up first
-    showed it absent and the list fresh.
+    showed it absent and the list fresh. `repeats` is how often it was sent again under the same reference, last at
+    `repeated_at` (`app.outcomes.repeats`).
     """
 
     __tablename__ = "send_log"
@@ -96,6 +97,8 @@ class SendLog(TenantOwned, Model):
     answered_at: Mapped[Time | None]
     asked_at: Mapped[Time | None]
     absent_at: Mapped[Time | None]
+    repeats: Mapped[int] = mapped_column(server_default="0")
+    repeated_at: Mapped[Time | None]
     settled_at: Mapped[Time | None]
 
     recipient: Mapped[Recipient] = relationship(

@@ -32,6 +32,7 @@ class Open:
     `references` are those by attempt: its own, and those of earlier attempts of the same message that may have arrived.
     `settled_at` is the end of its settle time. `for_a_person`: it is never sent again by itself. `spans` are the times,
     by our clock, in which the carrier may have accepted each of these attempts, `phone_index` the number's blind index.
+    One that `may_repeat` may be sent again under its reference (`app.outcomes.repeats`); it was so `repeats` times.
     """
 
     recipient_id: int
@@ -46,6 +47,9 @@ class Open:
     for_a_person: bool
     spans: tuple[tuple[datetime, datetime], ...] = ()
     phone_index: bytes = b""
+    may_repeat: bool = False
+    repeats: int = 0
+    repeated_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -65,6 +69,12 @@ class Looked:
     unlisted: set[Open] = field(default_factory=set)
     flaps: bool = False
     wait_s: float = 0.0
+
+    def spare(self, repeated: set[Open]) -> None:
+        """Let nothing count as proven of messages that were sent again since they were asked about."""
+        self.absent -= repeated
+        self.near -= repeated
+        self.unproven = [item for item in self.unproven if item not in repeated]
 
 
 def references_of(row: Row[Any]) -> dict[int, str]:

@@ -1,9 +1,10 @@
 """Messages whose fate is unknown: asked about by our reference, never guessed, never sent again blind.
 
-Found at the provider: the message goes on from there. Provably absent (`app.outcomes.absence`), from the list of its
-time too (`app.outcomes.listing_check`): it waits to be sent again, once for a person and a message. Neither: it stays
-unknown, is asked about again, ever less often, and a manager decides (`app.outcomes.manual_review`). An account's
-questions stand still while it is to be left alone.
+Found at the provider: the message goes on from there. Not found, where the service refuses a reference that it had
+before: it is sent again under the same one (`app.outcomes.repeats`). Provably absent (`app.outcomes.absence`), from
+the list of its time too (`app.outcomes.listing_check`): it waits to be sent again, once for a person and a message.
+Neither: it stays unknown, is asked about again, ever less often, and a manager decides (`app.outcomes.manual_review`).
+An account's questions stand still while it is to be left alone.
 """
 
 import random
@@ -24,7 +25,7 @@ from app.delivery import leases, retry_due, send_context, send_log, shutdown
 from app.delivery.leases import Range
 from app.delivery.send_log import AttemptReport
 from app.models import Recipient, SendLog
-from app.outcomes import absence, apply_reports, question_round, witness
+from app.outcomes import absence, apply_reports, question_round, repeats, witness
 from app.outcomes.listing_check import Listing
 from app.outcomes.question_round import Looked, Open
 from app.providers.sms import PROVIDERS
@@ -71,6 +72,8 @@ def next_question(item: Open) -> datetime:
     asked_at = item.asked_at
     if asked_at is None:
         return item.since
+    if (again_at := repeats.next_at(item)) is not None:
+        return again_at
     if item.absent_at is not None:
         return max(item.absent_at, asked_at) + absence.gap()
     wait = min(max((asked_at - item.since) / _RARER, absence.gap()), _LONGEST_WAIT)
@@ -146,6 +149,7 @@ def _ask(part: Range, account_id: int, due: list[Open], at: datetime, budget: Wo
         asked, now = _claim(chunk)
         looked = question_round.look_up(account, asked, now)
         listing.weigh(looked, now)
+        looked.spare(repeats.send(part, account, [item for item in asked if item in looked.empty], budget))
         requeued += _settle(part, asked, looked, now)
         unproven += looked.unproven
         if looked.wait_s or (asked and not looked.found and not looked.empty) or budget.is_spent:
@@ -195,6 +199,7 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
                 r.sms_code = :listed OR {_SENT_AGAIN} OR {_ARRIVED_BEFORE} AS for_a_person,
                 l.started_at, r.phone_index,
                 (SELECT a.provider FROM sms_account a WHERE a.id = l.sms_account_id) AS provider,
+                {repeats.OPEN} AND NOT {_ARRIVED_BEFORE} AS repeatable, {repeats.COUNT} AS repeats, l.repeated_at,
                 ARRAY(SELECT e.attempt {_EARLIER}) AS earlier,
                 ARRAY(SELECT e.reference {_EARLIER}) AS earlier_references,
                 ARRAY(SELECT e.started_at {_EARLIER}) AS earlier_started,
@@ -236,6 +241,9 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
                 for_a_person=row.for_a_person,
                 spans=question_round.spans_of(row, settled_at, able),
                 phone_index=row.phone_index,
+                may_repeat=able.refuses_duplicates and row.repeatable and row.repeats < repeats.MOST,
+                repeats=row.repeats,
+                repeated_at=row.repeated_at,
             )
         )
     return found, connection.execute(text("SELECT now()")).scalar_one()

@@ -11,6 +11,7 @@ from app.values import suppression_reasons
 NOT_SENT = "not_sent"  # claimed, but its request never left
 ABSENT = "absent"  # looked up and provably not at the provider
 WORKER_LOST = "worker_lost"  # the worker died or lost its lease before it recorded an answer
+REPEATED = "repeated"  # sent again under the same reference, which its service takes but once
 LISTED = "listed"  # absent under its reference, but its carrier lists an SMS to its number that may be it
 NO_RECEIPT = "no_receipt"  # accepted, and the provider never told what became of it
 AS_SENT = "by_hand:sent"  # a person decided that it counts as sent
@@ -34,6 +35,7 @@ _WORDS = {
     NOT_SENT: "送信前に中断",
     ABSENT: "送信サービスに記録なし",
     WORKER_LOST: "結果の記録前に中断",
+    REPEATED: "同じ参照番号で送り直し（送信サービスが重複を断るため、2通にはならない）",
     LISTED: "送信サービスに、同じころの同じ番号あてのSMSの記録あり",
     NO_RECEIPT: "送信サービスから結果の知らせなし",
     AS_SENT: "管理者が送信済みとした",
