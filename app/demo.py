@@ -19,6 +19,7 @@ from app.intake.columns.mapping import ColumnMapping
 from app.intake.lists import import_run, imports
 from app.models import Campaign, Import, PaymentAccount, Question, SenderNumber, SmsAccount, Tenant, User
 from app.states.vocabulary import SenderState
+from app.values import sender_numbers
 
 PASSWORD = "todoke-demo-2026"  # noqa: S105 - printed on the demo's first screen
 
@@ -118,7 +119,7 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
         db.session.flush()
         seal_credentials(sms, {"token": uuid.uuid4().hex})
         seal_witness_phone(sms, WITNESS_PHONE)
-        db.session.add_all(_sender_numbers(sms))
+    _sender_numbers(sms)
     payment = db.session.scalar(select(PaymentAccount).order_by(PaymentAccount.id))
     if payment is None:
         payment = PaymentAccount(
@@ -144,14 +145,17 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
     }
 
 
-def _sender_numbers(account: SmsAccount) -> list[SenderNumber]:
-    """Return the number that the sandbox's phones show, and one that still waits for a carrier's answer."""
+def _sender_numbers(account: SmsAccount) -> None:
+    """Record the number that the sandbox's phones show, and one that waits for its carrier's answer, where missing."""
     common = f"0005{int(account.settings['service_id']):06d}"
+    own = sender_numbers.read("docomo", account.tenant.contact_phone)
+    known = set(db.session.scalars(select(SenderNumber.number).where(SenderNumber.sms_account_id == account.id)))
     values = {"tenant_id": account.tenant_id, "sms_account_id": account.id}
-    return [
+    rows = [
         SenderNumber(**values, carrier="all", number=common, state=SenderState.APPROVED, approved_at=datetime.now(UTC)),
-        SenderNumber(**values, carrier="docomo", number="0120000101", note="デモの申請中の番号です。"),
+        SenderNumber(**values, carrier="docomo", number=own, note="デモの申請中の番号です。"),
     ]
+    db.session.add_all(row for row in rows if row.number not in known)
 
 
 def _own_contract() -> Select[SmsAccount]:

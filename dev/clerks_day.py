@@ -67,6 +67,7 @@ def spend(browser: Browser, stack: Stack, show: Show) -> Day:
         _ask(page, show)
         manager = _sign_in(browser, stack, "manager", complaints)
         _approve(manager, show)
+        _see_senders(manager, stack, show)
         manager.context.close()
         page.goto(f"{stack.web_url}/admin/campaign/{campaign_id}/status/")
         _watch(page, stack, campaign_id, show)
@@ -106,6 +107,13 @@ def _approve(page: Page, show: Show) -> None:
     show(page, "guide-approval")
     approve.click()
     expect(page.get_by_text("承認しました").first).to_be_visible()
+
+
+def _see_senders(page: Page, stack: Stack, show: Show) -> None:
+    """Look at what stands as sender with each carrier."""
+    page.goto(f"{stack.web_url}/admin/sender_number/")
+    expect(page.get_by_role("cell", name="申請中", exact=True)).to_be_visible()
+    show(page, "guide-senders")
 
 
 def _write(page: Page, show: Show) -> int:

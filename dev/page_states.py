@@ -339,7 +339,7 @@ STATES = (
     State("verify", lambda visit: visit.goto("/verify"), "verify_lead", "SMSの送信元を確かめる", "Who sent the SMS?"),
     State(
         "verify-yes",
-        lambda visit: _verify(visit, "みどり損害保険株式会社", "0120-000-101"),
+        lambda visit: _verify(visit, "【みどり損害保険】", "0005-000-001"),
         "verify_yes_title",
         "その会社の番号だったとき",
         "It is that company's number",

@@ -5,12 +5,13 @@ import json
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app import audit, demo, tenancy
 from app.delivery import failover
 from app.extensions import db
-from app.models import Campaign
+from app.models import Campaign, SenderNumber, SmsAccount, Tenant
+from app.tenants import sender_check
 from tests import factories
 
 PASSWORD = "three unrelated words here"
@@ -74,6 +75,23 @@ def test_the_demos_second_contract_takes_over_for_its_first(app: Flask) -> None:
             assert campaign.sms_account is not None
             assert second.provider != campaign.sms_account.provider
             db.session.rollback()
+
+
+@pytest.mark.usefixtures("database")
+def test_the_demos_own_sms_is_confirmed_by_who_runs_it(app: Flask) -> None:
+    """Also in a demo that was begun before numbers were recorded."""
+    with app.app_context():
+        demo.seed()
+        with tenancy.platform():
+            db.session.execute(delete(SenderNumber))
+            db.session.commit()
+        demo.seed()
+        with tenancy.platform():
+            found = db.session.execute(select(SmsAccount.settings, Tenant.name).join(Tenant)).all()
+        for settings, company in found:
+            on_the_phone = f"0005{int(settings['service_id']):06d}"  # as the sandbox's phones show it
+            assert sender_check.find(f"【{company}】", on_the_phone) is not None
+        assert len(found) == 2
 
 
 @pytest.mark.usefixtures("database")

@@ -120,7 +120,10 @@ class SenderNumberView(SecureModelView[SenderNumber]):
         "state": lambda _v, _c, row, _n: state_badge(row),
         "note": lambda _v, _c, row, _n: row.note or display.NOTHING,
     }
-    intro = "受信者の携帯電話に、SMSの送信元として表示される番号です。番号を押すと、承認・却下・廃止を記録できます。"
+    intro = (
+        "受信者の携帯電話に、SMSの送信元として表示される番号です。"
+        "番号を押すと、これまでの経過と、次に記録できることが表示されます。"
+    )
     empty_text = "送信元番号が登録されていません。携帯会社に申請した番号を登録してください。"
     create_label = "申請した番号を登録する"
     search_label = "送信元番号"

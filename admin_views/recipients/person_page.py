@@ -39,6 +39,7 @@ _AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送"}
 
 # Events that change no state, by track and kind.
 _KINDS = {
+    ("campaign", "checks_stopped"): "回答の受け付けの停止",
     ("page", "wrong_answer"): "回答の間違い",
     ("page", "verified_again"): "別の機会に認証",
     ("page", "fetched"): "リンクの読み込み（自動の可能性あり）",
