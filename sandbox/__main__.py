@@ -16,7 +16,20 @@ import sys
 import uvloop
 from aiohttp import web
 
-from sandbox import control, infobip, karaden, komoju, order_pages, own_desk, pages, payjp, paypay, stripe, zettai_reach
+from sandbox import (
+    control,
+    infobip,
+    karaden,
+    komoju,
+    order_pages,
+    own_desk,
+    pages,
+    payjp,
+    paypay,
+    stripe,
+    twilio,
+    zettai_reach,
+)
 from sandbox.fast_path import Lane
 from sandbox.karaden import Karaden
 from sandbox.middleware import Gate
@@ -69,9 +82,11 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     app.add_routes(carrier.routes(carrier_gate))
     reach = zettai_reach.ZettaiReach(world.messages, world.switches, world.reach)
     cpaas = infobip.Infobip(world.messages, world.switches, world.cpaas)
+    messaging = twilio.Twilio(world.messages, world.switches, world.messaging)
     sms_doors = (
         (zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SECRETS),
         (infobip.NAME, cpaas, infobip.failure, frozenset[str]()),
+        (twilio.NAME, messaging, twilio.failure, frozenset[str]()),
     )
     for kind, sms_door, failure, secrets in sms_doors:
         gate = Gate(kind, world.agenda, world.ledger, world.switches, failure, secrets=secrets)

@@ -7,6 +7,7 @@ BASES: Mapping[str, str] = {
     "karaden": "/karaden/api",
     "zettai_reach": "/zettai_reach",
     "infobip": "/infobip",
+    "twilio": "/twilio",
     "stripe": "/stripe",
     "payjp": "/payjp",
     "komoju": "/komoju/api/v1",

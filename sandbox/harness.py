@@ -50,6 +50,11 @@ class Sandbox:
         return self.url + BASES["infobip"]
 
     @property
+    def twilio_base(self) -> str:
+        """The value for `TWILIO_API_BASE`; paths go on with /2010-04-01."""
+        return self.url + BASES["twilio"]
+
+    @property
     def stripe_base(self) -> str:
         """The value for `StripeClient(base_addresses={"api": …})`; paths go on with /v1."""
         return self.url + BASES["stripe"]

@@ -77,6 +77,7 @@ class Receipts:
     """Where reports go, and how they are written; `accounts` are let in by their secret, the API key."""
 
     most = 1
+    each_step = False
 
     def __init__(self) -> None:
         self.accounts: Mapping[str, Webhook] = {}

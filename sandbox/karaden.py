@@ -64,6 +64,7 @@ class Receipts:
     """Where each service's receipts go, and how they are written: one message each."""
 
     most = 1
+    each_step = False
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = addresses

@@ -120,9 +120,10 @@ class Draft(NamedTuple):
 
 
 class Teller(Protocol):
-    """How a door tells its customers of their messages; `most` receipts at once."""
+    """How a door tells its customers of their messages; `most` receipts at once, of `each_step` or of the end alone."""
 
     most: int
+    each_step: bool
 
     def address(self, message: Message) -> str | None:
         """Return where a message's receipt goes, None for nowhere."""
@@ -311,7 +312,8 @@ class Messages:
         if message.status != "waiting":
             return []  # cancelled, or settled early
         teller = self._tellers[message.door]
-        before = teller.write(message) if self._switches.flag("receipts_reversed") else b""
+        is_late = self._switches.flag("receipts_reversed")
+        before = teller.write(message) if is_late or teller.each_step else b""
         now = time.time()
         message.updated_at = iso(now)
         if message.limited_at is not None and datetime.fromisoformat(message.limited_at).timestamp() < now:
@@ -326,7 +328,7 @@ class Messages:
         if self._switches.flag("receipts_doubled"):
             bodies.append(bodies[0])
         if before:
-            bodies.append(before)
+            bodies.insert(len(bodies) if is_late else 0, before)
         return [Receipt(teller, url, body) for body in bodies]
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 # SMS services beside Karaden
-SMS_DOORS = ("zettai_reach", "infobip")
+SMS_DOORS = ("zettai_reach", "infobip", "twilio")
 
 
 class SettingError(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox import infobip, karaden, zettai_reach
+from sandbox import infobip, karaden, twilio, zettai_reach
 from sandbox.checkout import Checkouts, account_of
 from sandbox.faults import Switches
 from sandbox.idempotency import Idempotency
@@ -31,6 +31,7 @@ class World:
     karaden: karaden.Receipts
     reach: zettai_reach.Receipts
     cpaas: infobip.Receipts
+    messaging: twilio.Receipts
     checkouts: Checkouts
     orders: Orders
     idempotency: Idempotency
@@ -59,9 +60,9 @@ class World:
         self.switches.replace({})
 
     @property
-    def sms(self) -> Mapping[str, zettai_reach.Receipts | infobip.Receipts]:
+    def sms(self) -> Mapping[str, zettai_reach.Receipts | infobip.Receipts | twilio.Receipts]:
         """Return the accounts of SMS services beside Karaden, by service."""
-        return {zettai_reach.NAME: self.reach, infobip.NAME: self.cpaas}
+        return {zettai_reach.NAME: self.reach, infobip.NAME: self.cpaas, twilio.NAME: self.messaging}
 
     def tell_sms(self, accounts: Mapping[str, Mapping[str, Webhook]]) -> None:
         """Set SMS services' accounts: service -> account -> where its receipts go, and its secret."""
@@ -109,6 +110,7 @@ def build(settings: Settings, url: str) -> World:
         receipts,
         zettai_reach.Receipts(),
         infobip.Receipts(),
+        twilio.Receipts(),
         checkouts,
         orders,
         idempotency,

@@ -68,6 +68,7 @@ class Receipts:
     """Where each client's receipts go, and how they are written."""
 
     most = BUNDLE
+    each_step = False
 
     def __init__(self) -> None:
         self.accounts: Mapping[str, Webhook] = {}
