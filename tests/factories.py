@@ -23,7 +23,9 @@ from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import Campaign, PaymentAccount, Question, Recipient, SenderNumber, SmsAccount, Tenant, User
 from app.outcomes import receipts
+from app.outcomes.receipts import Kept
 from app.providers.sms import PROVIDERS
+from app.providers.sms.base import Pushed
 from app.states.transitions import move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
 from app.values.answers import QuestionKind, normalise
@@ -89,6 +91,7 @@ def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 
             {"token": "karaden-token"},
         ),
         "zettai_reach": ({"client_id": str(tenant_id), "sms_code": "54321"}, {"token": "zettaireachtoken" * 2}),
+        "twilio": ({"account_sid": f"AC{tenant_id:032x}", "sender": "+815012345678"}, {"auth_token": "twilio-token"}),
     }[provider]
     with tenancy.tenant(tenant_id):
         row = SmsAccount(
@@ -125,8 +128,8 @@ def receipt_path(account_id: int) -> str:
 
 
 def keep_receipt(account_id: int, body: bytes) -> bool:
-    """Push a receipt as the account's service does."""
-    return receipts.keep(account_id, receipt_path(account_id).rpartition("/")[2], body)
+    """Push a receipt as the account's service does; return whether it was kept."""
+    return receipts.keep(account_id, receipt_path(account_id).rpartition("/")[2], Pushed(body)) is Kept.KEPT
 
 
 def payment_account(tenant_id: int, *, active: bool = True) -> int:

@@ -83,7 +83,7 @@ class AccountForm(Form):
         for item, field in self.of_provider():
             if item.secret and item.name in sealed:
                 field.description = f"設定済み。変えるときだけ入力してください。{item.help}"
-            elif item.secret:
+            elif item.secret and not item.optional:
                 field.flags.required = True
         if obj is not None or tenancy.current().tenant_id is not None:
             del self.tenant_id
@@ -167,7 +167,7 @@ def _field_of(item: AccountField) -> Field:
     if item.secret:
         return PasswordField(
             item.label,
-            [_secret_needed, at_most(_LONGEST), _plain_ascii],
+            [*([] if item.optional else [_secret_needed]), at_most(_LONGEST), _plain_ascii],
             filters=[lambda typed: (typed or "").strip()],
             description=item.help,
         )

@@ -83,7 +83,8 @@ class AccountField:
     """One field of an account's form in the back office. `secret` ones are encrypted and never shown again.
 
     `choices` (the provider's word -> label) are ticked, one at least, and kept with commas between; `whole` is the
-    least and the most of a whole number that may stay empty. `contract` ones tell one contract from another.
+    least and the most of a whole number that may stay empty, as an `optional` secret may. `contract` ones tell one
+    contract from another.
     """
 
     name: str
@@ -93,3 +94,4 @@ class AccountField:
     help: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
     whole: tuple[int, int] | None = None
+    optional: bool = False

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from app.providers.sms.base import SmsProvider
 from app.providers.sms.infobip import infobip
 from app.providers.sms.karaden import karaden
+from app.providers.sms.twilio import twilio
 from app.providers.sms.zettai_reach import zettai_reach
 
-PROVIDERS: Mapping[str, SmsProvider] = {provider.name: provider for provider in (karaden, zettai_reach, infobip)}
+PROVIDERS: Mapping[str, SmsProvider] = {
+    provider.name: provider for provider in (karaden, zettai_reach, infobip, twilio)
+}

@@ -93,12 +93,19 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """The attempt that a look-up asks for. `to` (E.164), `body`, `sent_at` (aware): only where it goes by TEXT."""
+    """The attempt that a look-up asks for; all but its `reference` only where it goes by TEXT.
+
+    `to` is E.164, `body` the text as it was sent, `sent_at` when (aware). Another attempt followed at `until`; the
+    messages of the same person's other attempts are `known` by the service's ids. Without a `body`, which can't be
+    written anew once the link is another, nothing can be asked.
+    """
 
     reference: str
     sent_at: datetime | None = None
     to: str = field(default="", repr=False)
     body: str = field(default="", repr=False)
+    until: datetime | None = None
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
