@@ -49,6 +49,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 _OFTEN: Mapping[str, tuple[str, ...]] = {
     "request refused": ("status",),
     "webhook refused": ("account_id", "reason"),
+    "receipt refused": ("sms_account_id", "reason"),
     "count cache unavailable": (),
     "refused receipt not recorded": (),
     "job not enqueued": ("job",),

@@ -93,6 +93,11 @@ def for_sms(row: SmsAccount) -> sms.SmsAccess:
     )
 
 
+def for_receipts(row: SmsAccount) -> sms.SmsAccess:
+    """Open an SMS account for what its service pushes: nothing is asked of it. Raises Unusable, CannotOpen."""
+    return sms.SmsAccess("", _texts(row.settings), _required(row), receipt_url=receipt_url(row))
+
+
 def sms_contract(row: SmsAccount) -> dict[str, str]:
     """Return what tells an SMS account's contract from another: its service, address and ids, no secret."""
     ids = {item.name for item in PROVIDERS[row.provider].fields if item.contract}

@@ -160,6 +160,12 @@ def give_back(connection: Connection, items: Sequence[Waiting], wait_s: float) -
     )
 
 
+def forget(connection: Connection, items: Sequence[Waiting]) -> None:
+    """Delete receipts that are about nobody whom the database knows."""
+    if items:
+        connection.execute(text("DELETE FROM receipt WHERE id = ANY(:ids)"), {"ids": [item.id for item in items]})
+
+
 def pause_s(tries: int) -> float:
     """Return how long a receipt waits that was tried in vain so often before, seconds: at first under half a minute."""
     return min(_FIRST_PAUSE_S * 2.0 ** min(tries, 10), _LONGEST_PAUSE_S) * random.uniform(0.75, 1)  # noqa: S311 - no secret

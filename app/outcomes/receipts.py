@@ -3,25 +3,30 @@
 A receipt that isn't signed only says "look again": its message is fetched from the provider, and that answer counts. A
 receipt that names no attempt of ours, or can't be read at all, is kept with a word that says so. A receipt that can't
 be answered now, or that is ahead of what the provider itself says, is tried again (`app.outcomes.receipt_queue`).
+
+A signed one is verified before it is kept, and believed then. One that names no attempt of ours is kept for a day, as a
+restored database may yet learn of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import structlog
 from sqlalchemy import Connection, text
 
 from app import queues, references, tenancy
-from app.accounts import Unusable, is_receipt_key
+from app.accounts import Unusable, for_receipts, is_receipt_key
 from app.delivery import send_context, shutdown
 from app.delivery.send_log import AttemptReport
 from app.extensions import vault
-from app.outcomes import apply_reports, provider_queries, receipt_queue
+from app.models import SmsAccount
+from app.outcomes import apply_reports, provider_queries, pushed_bodies, receipt_queue
 from app.outcomes.receipt_queue import Waiting
 from app.providers.http import Response
 from app.providers.sms import PROVIDERS
-from app.providers.sms.base import Pushed, ReceiptTrust, Report, ReportState, UnclearAnswer
+from app.providers.sms.base import Pushed, ReceiptTrust, Report, ReportState, SmsProvider, UnclearAnswer
 from app.states.vocabulary import SmsState
 from app.tenancy import lookup
 from app.vault import CannotOpen, Place
@@ -47,8 +52,13 @@ _RANKS = (ReportState.PROCESSING, ReportState.CANCELLED, ReportState.UNDELIVERED
 _ENDED = {SmsState.DELIVERED, SmsState.UNDELIVERED, SmsState.CANCELLED}
 
 _ACCOUNT = """
-    SELECT tenant_id, provider, receipt_secret, nextval(pg_get_serial_sequence('receipt', 'id'))
+    SELECT tenant_id, provider, receipt_secret, settings, credentials_sealed,
+        nextval(pg_get_serial_sequence('receipt', 'id'))
     FROM sms_account WHERE id = %s
+"""
+_NAMED = """
+    SELECT l.reference, c.key FROM send_log l JOIN campaign c ON c.id = l.campaign_id
+    WHERE l.recipient_id = %s AND l.attempt = %s AND l.sms_account_id = %s
 """
 _KEEP = """
     INSERT INTO receipt (id, tenant_id, sms_account_id, digest, body_sealed, message_id)
@@ -58,6 +68,16 @@ _KEEP = """
 """
 
 _log = structlog.get_logger()
+
+
+class Kept(StrEnum):
+    """The fate of a push at the door; of all but the first two nothing is stored."""
+
+    KEPT = "kept"
+    OF_NOBODY = "of_nobody"  # kept, but it names no attempt of ours
+    UNREADABLE = "unreadable"
+    FORGED = "forged"
+    ASTRAY = "astray"  # its address is no account's
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +92,83 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Verdict:
-    """The verdict on a claim: reports to be applied, receipts that are done with, tried again, or not asked about."""
+    """The verdict on a claim: reports to be applied, receipts that are done with, tried again, or not asked about.
+
+    `strangers` name no attempt of ours though they are signed, and had their day.
+    """
 
     believed: dict[Waiting, Sequence[Report]] = field(default_factory=dict)
+    strangers: list[Waiting] = field(default_factory=list)
     outcomes: dict[Waiting, str] = field(default_factory=dict)
     again: list[Waiting] = field(default_factory=list)
     unasked: list[Waiting] = field(default_factory=list)
     wait_s: float = 0.0
 
 
-def keep(account_id: int, key: str, body: bytes) -> bool:
-    """Store a pushed body and have it applied; return whether `key` is the account's. Raises psycopg.Error.
+def keep(account_id: int, key: str, pushed: Pushed) -> Kept:
+    """Store a push and have it applied; `key` is that of its address. Raises psycopg.Error, CannotOpen.
 
-    The same body again is the same row; while that waits it is a wish to look again now. Committed once it returns. No
-    scope needs to be open: a carrier pushes hundreds a second, and two statements are what one costs.
+    The same push again is the same row; while that waits it is a wish to look again now. Committed once it returns. No
+    scope needs to be open: a carrier pushes hundreds a second, and two statements are what one costs, three signed.
     """
     row = lookup.write(_ACCOUNT, account_id)
     if row is None:
-        return False
-    tenant_id, provider, secret, receipt_id = row
+        return Kept.ASTRAY
+    tenant_id, provider, secret, settings, credentials, receipt_id = row
     if not is_receipt_key(account_id, secret, key):
-        return False
-    digest, sealed = vault.content_digest(tenant_id, body), vault.seal(body, _place(tenant_id, receipt_id))
-    lookup.write(_KEEP, receipt_id, tenant_id, account_id, digest, sealed, _message_id(provider, body))
+        return Kept.ASTRAY
+    kept, message_id = Kept.KEPT, None
+    if _is_signed(PROVIDERS[provider]):
+        account = SmsAccount(
+            id=account_id,
+            tenant_id=tenant_id,
+            provider=provider,
+            settings=settings,
+            credentials_sealed=credentials,
+            receipt_secret=secret,
+        )
+        kept = _verified(account, pushed)
+        if kept not in {Kept.KEPT, Kept.OF_NOBODY}:
+            _log.warning("receipt refused", sms_account_id=account_id, reason=str(kept))
+            return kept
+    else:
+        message_id = _message_id(provider, pushed)
+    whole = pushed_bodies.pack(pushed)
+    digest, sealed = vault.content_digest(tenant_id, whole), vault.seal(whole, _place(tenant_id, receipt_id))
+    lookup.write(_KEEP, receipt_id, tenant_id, account_id, digest, sealed, message_id)
     queues.offer(_JOB, tenant_id)
-    return True
+    return kept
+
+
+def _is_signed(provider: SmsProvider) -> bool:
+    return provider.capabilities.receipts is ReceiptTrust.SIGNED
+
+
+def _verified(account: SmsAccount, pushed: Pushed) -> Kept:
+    """Verify a push of a service that signs, and look whether it names an attempt of ours."""
+    provider = PROVIDERS[account.provider]
+    try:
+        opened = for_receipts(account)
+    except Unusable:
+        return Kept.FORGED  # without a secret nothing can be verified
+    if not provider.is_authentic(opened, pushed):
+        return Kept.FORGED
+    try:
+        reports = provider.receipt(pushed)
+    except UnclearAnswer:
+        return Kept.UNREADABLE
+    for reference in {reference for report in reports for reference in report.references}:
+        sms = references.parse_sms(reference)
+        row = None if sms is None else lookup.first(_NAMED, sms.recipient_id, sms.attempt, account.id)
+        if (
+            sms is not None
+            and row is not None
+            and not references.mismatch(
+                references.of_attempt(row[0], row[1], sms.recipient_id, sms.attempt), [reference]
+            )
+        ):
+            return Kept.KEPT
+    return Kept.OF_NOBODY
 
 
 def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: float = SHORT_SHIFT_S) -> None:
@@ -123,10 +195,10 @@ def apply_waiting(tenant_id: int, *, batch_rows: int = _BATCH_ROWS, shift_s: flo
             return
 
 
-def _message_id(provider: str, body: bytes) -> str | None:
-    """Return the id of the one message that a body names; None where it names several, or can't be read."""
+def _message_id(provider: str, pushed: Pushed) -> str | None:
+    """Return the id of the one message that a push names; None where it names several, or can't be read."""
     try:
-        named = {report.provider_id for report in PROVIDERS[provider].receipt(Pushed(body))}
+        named = {report.provider_id for report in PROVIDERS[provider].receipt(pushed)}
     except UnclearAnswer:
         return None
     return named.pop() if len(named) == 1 else None
@@ -148,13 +220,14 @@ def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting
     pushed: dict[Waiting, Sequence[Report]] = {}
     for item in batch:
         try:
-            pushed[item] = account.provider.receipt(Pushed(vault.open(item.body_sealed, _place(tenant_id, item.id))))
+            whole = vault.open(item.body_sealed, _place(tenant_id, item.id))
+            pushed[item] = account.provider.receipt(pushed_bodies.unpack(whole))
         except UnclearAnswer as unclear:
             verdict.outcomes[item] = f"unreadable: {unclear}"
         except CannotOpen as fault:
             verdict.outcomes[item] = f"cannot be opened: {fault}"
-    if account.provider.capabilities.receipts is ReceiptTrust.SIGNED:
-        verdict.believed = pushed
+    if _is_signed(account.provider):
+        _believe(account.id, pushed, verdict)
     else:
         _settle_known(account.id, pushed, verdict)
         _fetch(account, {item: found for item, found in pushed.items() if item not in verdict.outcomes}, verdict, tried)
@@ -166,6 +239,20 @@ def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting
         receipt_queue.settle(connection, account.id, done)
         receipt_queue.put_off(connection, account.id, verdict.again)
         receipt_queue.give_back(connection, verdict.unasked, verdict.wait_s)
+        receipt_queue.forget(connection, verdict.strangers)
+
+
+def _believe(account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdict: _Verdict) -> None:
+    """Believe signed receipts of our attempts; those that name none wait for a day, then they are forgotten."""
+    with tenancy.transaction() as connection:
+        ours = _attempts(connection, account_id, pushed.values())
+    for item, found in pushed.items():
+        if any(reference in ours for report in found for reference in report.references):
+            verdict.believed[item] = found
+        elif item.asked_at - item.received_at > _PATIENCE:
+            verdict.strangers.append(item)
+        else:
+            verdict.again.append(item)
 
 
 def _settle_known(account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdict: _Verdict) -> None:

@@ -4,65 +4,25 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from app import queues, tenancy
 from app.delivery import send_context
 from app.outcomes import provider_queries, receipt_queue, receipts
-from app.providers.sms import PROVIDERS
-from app.providers.sms.base import ReceiptTrust
 from jobs import due, outcomes
 from sandbox.harness import Sandbox
 from tests import factories
 from tests.launched import Job
+from tests.outcomes.live_door import Door
 from tests.providers.rawserver import Peer, RawServer
-from tests.waiting import until
 
 Launched = Callable[..., Job]
-
-
-class Door:
-    """The product's web server, live, and what the carrier was answered."""
-
-    def __init__(self, app: Flask) -> None:
-        self.answers: list[str] = []
-        self.after: Callable[[], None] = lambda: None
-        self._app = app
-        self._server = make_server("127.0.0.1", 0, self._call, threaded=True)
-        self.url = f"http://127.0.0.1:{self._server.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def _call(self, environ: dict[str, Any], start: Callable[..., Any]) -> Any:
-        def told(status: str, *more: Any) -> Any:
-            self.answers.append(status)
-            return start(status, *more)
-
-        answer = self._app.wsgi_app(environ, told)
-        self.after()
-        return answer
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def wait(self, count: int) -> None:
-        until(lambda: len(self.answers) >= count)
-
-
-@pytest.fixture
-def door(app: Flask) -> Iterator[Door]:
-    opened = Door(app)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -268,48 +228,6 @@ def test_a_pushed_lie_changes_nothing(launched: Launched, sandbox: Sandbox, app:
     assert post(app, job, receipt_body(sandbox, "received")) == 200
     apply(job)
     assert job.states() == {"accepted": 1}
-
-
-def test_a_receipt_for_another_companys_person_changes_nothing(
-    launched: Launched, sandbox: Sandbox, app: Flask
-) -> None:
-    """A signed receipt of one account that names an attempt made through another."""
-    job, other = launched(1), launched(1)
-    for each in (job, other):
-        each.send()
-    second = factories.sms_account(job.tenant_id)
-    foreign = message(other.references()[0])
-    own_but_other_account = message(job.references()[0])
-    with pytest.MonkeyPatch.context() as patch:
-        sign_receipts(patch)
-        assert post(app, job, json.dumps(foreign).encode()) == 200
-        assert post(app, job, json.dumps(own_but_other_account).encode(), account_id=second) == 200
-        apply(job)
-        apply(other)
-        assert (job.states(), other.states()) == ({"accepted": 1}, {"accepted": 1})
-        assert post(app, job, json.dumps(own_but_other_account).encode()) == 200
-        apply(job)
-    assert job.states() == {"delivered": 1}
-    outcomes = {row["outcome"] for row in job.rows("SELECT outcome FROM receipt WHERE %s > 0")}
-    assert outcomes == {"no message of ours", "delivered"}
-    assert sandbox.summary()["accepted"] == 2
-
-
-def test_a_time_in_the_future_is_not_believed(launched: Launched, app: Flask) -> None:
-    job = launched(1)
-    job.send()
-    body = message(job.references()[0]) | {"received_at": "2999-01-01T00:00:00+09:00"}
-    with pytest.MonkeyPatch.context() as patch:
-        sign_receipts(patch)
-        post(app, job, json.dumps(body).encode())
-        apply(job)
-    assert job.person(job.people[0].id)["delivered_at"] <= datetime.now(UTC)
-
-
-def sign_receipts(patch: pytest.MonkeyPatch) -> None:
-    """Have the service's receipts believed, as those of one that signs them."""
-    able = replace(PROVIDERS["karaden"].capabilities, receipts=ReceiptTrust.SIGNED)
-    patch.setattr(type(PROVIDERS["karaden"]), "capabilities", able)
 
 
 def message(reference: str) -> dict[str, Any]:
@@ -531,26 +449,6 @@ def test_a_worker_that_died_with_receipts_in_its_hands_loses_none(launched: Laun
     job.change("UPDATE receipt SET leased_until = now() - interval '1 second'")
     apply(job)
     assert job.states() == {"delivered": 1}
-
-
-@pytest.mark.parametrize(("told", "expected"), [("2999-01-01", "now"), ("1999-01-01", "now"), ("before", "start")])
-def test_a_time_that_cannot_be_is_not_the_time_of_delivery(
-    launched: Launched, sandbox: Sandbox, told: str, expected: str
-) -> None:
-    job = launched(1)
-    job.send()
-    job.change("UPDATE send_log SET started_at = now() - interval '1 hour'")
-    started_at = job.rows("SELECT started_at FROM send_log WHERE campaign_id = %s")[0]["started_at"]
-    received_at = (started_at - timedelta(minutes=1)).isoformat() if told == "before" else f"{told}T00:00:00+09:00"
-    with pytest.MonkeyPatch.context() as patch:
-        sign_receipts(patch)
-        keep(job, sandbox.messages()[0]["id"], received_at=received_at)
-        apply(job)
-    delivered_at = job.person(job.people[0].id)["delivered_at"]
-    if expected == "start":
-        assert delivered_at == started_at
-    else:
-        assert timedelta() <= datetime.now(UTC) - delivered_at < timedelta(seconds=30)
 
 
 def refused(peer: Peer) -> None:
