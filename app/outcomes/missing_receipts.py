@@ -5,7 +5,7 @@ made due early (`ask_before`). An SMS that was accepted once is never sent again
 docs/adr/0005-missing-receipts.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from app.db import in_text
 from app.delivery import send_context, shutdown
 from app.delivery.send_log import AttemptReport
 from app.models import Recipient
-from app.outcomes import apply_reports
+from app.outcomes import apply_reports, sent_texts
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Request, Response
 from app.providers.sms.base import Report, ReportState, Sought, UnclearAnswer
@@ -196,11 +196,17 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
             answers.unasked.update(mine)
             answers.wait_s = max(answers.wait_s, _ASKED_AGAIN.total_seconds())
             continue
-        requests = {item: _question(item, account) for item in mine}
+        sought = sent_texts.sought(account, {item.reference for item in mine if item.provider_id is None})
+        requests = {item: _question(item, account, sought) for item in mine}
 
-        def read(item: _Silent, response: Response, account: send_context.Account = account) -> Report | None:
+        def read(
+            item: _Silent,
+            response: Response,
+            account: send_context.Account = account,
+            sought: Mapping[str, Sought] = sought,
+        ) -> Report | None:
             if item.provider_id is None:
-                return account.provider.parse_lookup(response, Sought(item.reference))
+                return account.provider.parse_lookup(response, sought[item.reference])
             report = account.provider.report(response)
             if report.provider_id != item.provider_id:
                 raise UnclearAnswer("mismatch")
@@ -214,11 +220,11 @@ def _ask(batch: Sequence[_Silent]) -> _Answers:
     return answers
 
 
-def _question(item: _Silent, account: send_context.Account) -> Request | None:
-    """Ask by the provider's id where it gave one, else by our reference where it can be asked so."""
+def _question(item: _Silent, account: send_context.Account, sought: Mapping[str, Sought]) -> Request | None:
+    """Ask by the provider's id where it gave one, else for the attempt where it can be asked so."""
     if item.provider_id is not None:
         return account.provider.detail(account.opened, item.provider_id)
-    return account.provider.lookup(account.opened, Sought(item.reference))
+    return account.provider.lookup(account.opened, sought[item.reference])
 
 
 def _given_up(item: _Silent, now: datetime) -> bool:

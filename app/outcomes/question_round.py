@@ -13,11 +13,11 @@ from sqlalchemy import Row
 
 from app import references, tenancy
 from app.delivery.send_context import Account
-from app.outcomes import absence
+from app.outcomes import absence, sent_texts
 from app.outcomes.absence import Sight, Witness
 from app.outcomes.provider_queries import ask_account
 from app.providers.http import Response
-from app.providers.sms.base import Capabilities, Report, Sought
+from app.providers.sms.base import Capabilities, Report
 
 # nothing is sent again by itself for longer: by then a manager has decided, or the message says what is over
 _BY_ITSELF = timedelta(hours=24)
@@ -151,13 +151,14 @@ class Round:
     def ask(self, wanted: Mapping[K, str]) -> dict[K, Report | None]:
         """Ask for references; what got no clear answer is missing."""
         provider, opened = self._account.provider, self._account.opened
-        requests = {key: provider.lookup(opened, Sought(reference)) for key, reference in wanted.items()}
-
-        def read(key: K, response: Response) -> Report | None:
-            return provider.parse_lookup(response, Sought(wanted[key]))
-
         if self.wait_s:
             return {}
+        sought = sent_texts.sought(self._account, set(wanted.values()))
+        requests = {key: provider.lookup(opened, sought[reference]) for key, reference in wanted.items()}
+
+        def read(key: K, response: Response) -> Report | None:
+            return provider.parse_lookup(response, sought[wanted[key]])
+
         wanted_of = {key: one for key, one in requests.items() if one is not None}
         asked = ask_account(self._account.id, wanted_of, read, what="lookup")
         self.wait_s = asked.wait_s

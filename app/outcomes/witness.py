@@ -19,7 +19,7 @@ from app.delivery.circuit_breaker import rests
 from app.delivery.send_context import Route
 from app.extensions import db
 from app.models import Campaign, SmsAccount, Tenant
-from app.outcomes import absence
+from app.outcomes import absence, sent_texts
 from app.outcomes.question_round import Open
 from app.providers.curl import perform
 from app.providers.sms.base import Outcome, OutcomeKind, SmsMessage
@@ -38,11 +38,6 @@ _STATES = {
 }
 
 _log = structlog.get_logger()
-
-
-def words(company: str) -> str:
-    """Return what the SMS says to whoever reads it at the company."""
-    return f"【{company}】SMSの送信状況を確認するための自動送信です。ご返信や操作は必要ありません。"
 
 
 def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
@@ -67,7 +62,7 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
     row_id = _write_down(way, campaign_id, reference)
     if row_id is not None:
         until = abilities.valid_until(able, closes)
-        _send(way, row_id, SmsMessage(phone, words(way.company), reference, until, way.sender))
+        _send(way, row_id, SmsMessage(phone, sent_texts.witness_words(way.company), reference, until, way.sender))
 
 
 def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:

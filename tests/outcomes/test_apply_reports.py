@@ -235,3 +235,22 @@ def test_a_worker_and_a_receipt_that_comes_early_do_not_deadlock(
         thread.join(60)
     assert faults == []
     assert job.states() == {"accepted": 1, "delivered": 2}
+
+
+@pytest.mark.parametrize(("told_at", "expected"), [("2999-01-01", "now"), ("1999-01-01", "now"), ("before", "start")])
+def test_a_time_that_cannot_be_is_not_the_time_of_delivery(launched: Launched, told_at: str, expected: str) -> None:
+    job = launched(1)
+    job.send()
+    job.change("UPDATE send_log SET started_at = now() - interval '1 hour'")
+    started_at = job.rows("SELECT started_at FROM send_log WHERE campaign_id = %s")[0]["started_at"]
+    at = started_at - timedelta(minutes=1)
+    if told_at != "before":
+        at = datetime.fromisoformat(told_at).replace(tzinfo=UTC)
+    with tenancy.tenant(job.tenant_id), tenancy.transaction() as connection:
+        report = Report("id", ReportState.DELIVERED, at=at)
+        apply_reports.apply(connection, [AttemptReport(job.people[0].id, 1, report, at)])
+    delivered_at = job.person(job.people[0].id)["delivered_at"]
+    if expected == "start":
+        assert delivered_at == started_at
+    else:
+        assert timedelta() <= datetime.now(UTC) - delivered_at < timedelta(seconds=30)
