@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app import create_app, queues, tenancy
 from app.accounts import credentials_of, seal_credentials, seal_witness_phone
-from app.campaigns import bulk_operations, lifecycle, preflight
+from app.campaigns import bulk_operations, lifecycle, preflight, preflight_result
 from app.delivery import leases
 from app.demo import WITNESS_PHONE
 from app.exports import export_jobs
@@ -34,7 +34,7 @@ def prepare(path: Path) -> int:
     """Take a list in and check every row; give the campaign."""
     campaign_id = int(import_list(path)["campaign_id"])
     with create_app().app_context(), _scope():
-        found = preflight.rehearse(campaign_id)
+        found = preflight.run(campaign_id)
         if found.problems:
             raise RuntimeError("; ".join(messages_ja(found.problems)))
     return campaign_id
@@ -155,7 +155,7 @@ def export(campaign_id: int) -> list[int]:
 def _launch(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
-    lifecycle.launch(campaign_id, user_id=campaign.created_by, digest=preflight.digest(campaign))
+    lifecycle.launch(campaign_id, user_id=campaign.created_by, digest=preflight_result.digest(campaign))
     bulk_operations.run(campaign_id)  # no worker of the tracking queue runs beside a bench
 
 

@@ -101,7 +101,7 @@ def fill(env: Mapping[str, str], tenant_code: str, rows: int) -> None:
         owner.execute(
             """
             WITH made AS (
-                INSERT INTO campaign (tenant_id, key, name, state, payment_required, launched_at, rehearsal, sms_text)
+                INSERT INTO campaign (tenant_id, key, name, state, payment_required, launched_at, preflight, sms_text)
                 SELECT %s, 'crowd' || n, '送信済みの配信 ' || n, 'completed', true, now(), '{"people": 50000}', ''
                 FROM generate_series(0, %s) n RETURNING id, tenant_id
             ) INSERT INTO crowd_campaign SELECT id, tenant_id, row_number() OVER (ORDER BY id) - 1 FROM made

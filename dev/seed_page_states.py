@@ -184,7 +184,7 @@ def _play(play: str, language: str, tenant_id: int, first: int) -> list[Person]:
         for number in range(_PEOPLE.get(play, _FEW))
     ]
     _upload(campaign.id, author.id, people)
-    checked = preflight.rehearse(campaign.id)
+    checked = preflight.run(campaign.id)
     if checked.problems:
         raise SystemExit("\n".join(messages_ja(checked.problems)))
     lifecycle.launch(campaign.id, user_id=author.id, digest=checked.digest)

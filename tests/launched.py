@@ -135,7 +135,7 @@ class Job:
         state = self.state()
         set_back(self.database, "campaign", [self.campaign_id], state="draft")
         with tenancy.tenant(self.tenant_id):
-            preflight.rehearse(self.campaign_id)
+            preflight.run(self.campaign_id)
         force(self.database, "campaign", [self.campaign_id], state=state)
 
     def ids(self) -> list[int]:

@@ -22,7 +22,8 @@ from admin_views.framework.fields import (
     required,
     select_options,
 )
-from admin_views.framework.model_view import Form, SecureModelView, Sent
+from admin_views.framework.model_view import SecureModelView
+from admin_views.framework.secure_view import Form, Sent
 from admin_views.staff.users import companies
 from app import tenancy
 from app.accounts import (

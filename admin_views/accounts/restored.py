@@ -9,7 +9,7 @@ from flask import abort, flash, redirect, request, url_for
 from admin_views.accounts import restore_words
 from admin_views.framework import fields
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import Page, SecureView, expose
+from admin_views.framework.secure_view import Page, SecureView, expose
 from admin_views.staff.reauthentication import require_reauthentication
 from app.problems import messages_ja
 from app.setback import account_holds

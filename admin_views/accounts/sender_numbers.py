@@ -11,8 +11,9 @@ from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import RowField, line, required, select_options, typed
 from admin_views.framework.filters import Choice, states_of
-from admin_views.framework.model_view import Form, Page, SecureModelView, expose
+from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import rows
+from admin_views.framework.secure_view import Form, Page, expose
 from admin_views.staff.reauthentication import require_reauthentication
 from app import tenancy
 from app.models import SenderNumber, SmsAccount

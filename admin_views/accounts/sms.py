@@ -11,7 +11,7 @@ from admin_views.accounts import quality, sms_waits
 from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address_warnings, label_in
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, phone_line
-from admin_views.framework.model_view import Sent, expose
+from admin_views.framework.secure_view import Sent, expose
 from app.accounts import abilities, contracts, receipt_url, seal_witness_phone, witness_phone_of
 from app.delivery import circuit_breaker
 from app.models import SmsAccount

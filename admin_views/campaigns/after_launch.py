@@ -12,7 +12,7 @@ from admin_views.campaigns import resend as resend_page
 from admin_views.campaigns.frame import ONE, FlowView, Page, one_campaign, ours
 from admin_views.framework import fields
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import expose
+from admin_views.framework.secure_view import expose
 from admin_views.staff.reauthentication import require_reauthentication
 from app.auth.staff import Role
 from app.campaigns import approval, lifecycle

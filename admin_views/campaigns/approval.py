@@ -6,7 +6,7 @@ from admin_views.campaigns import preview
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from app.auth.staff import Role
-from app.campaigns import approval, preflight
+from app.campaigns import approval, preflight_result
 from app.extensions import db
 from app.models import Campaign, User
 from app.problems import messages_ja
@@ -14,7 +14,7 @@ from app.problems import messages_ja
 
 def page(campaign: Campaign, typed: str = "") -> dict[str, object]:
     """Return what the page shows."""
-    checked = preflight.current(campaign)
+    checked = preflight_result.current(campaign)
     when = preview.when(campaign)
     refusals = approval.refusals(campaign, staff().id, staff().role)
     return {

@@ -15,11 +15,11 @@ from admin_views.campaigns.frame import ONE, FlowView, Page, on_record, one_camp
 from admin_views.campaigns.steps import launched
 from admin_views.framework import fields
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import expose
+from admin_views.framework.secure_view import expose
 from admin_views.lists import columns, uploads
 from admin_views.lists import single_entry as single_entry_page
 from admin_views.staff.reauthentication import require_reauthentication, require_reauthentication_for_file
-from app.campaigns import lifecycle, ordered_checks, preflight, shortening
+from app.campaigns import lifecycle, ordered_checks, preflight, preflight_result, readiness, shortening
 from app.config import settings
 from app.exports import status_file
 from app.exports.selection import Selection
@@ -224,8 +224,8 @@ class CampaignFlow(FlowView):
     def _check(self, campaign: Campaign) -> Page:
         campaign_id = campaign.id
         if lifecycle.people_count(campaign_id) <= settings().at_once_people:
-            checked = preflight.rehearse(campaign_id)
-            if preflight.current(one_campaign(campaign_id)) is None:
+            checked = preflight.run(campaign_id)
+            if preflight_result.current(one_campaign(campaign_id)) is None:
                 flash("".join(messages_ja(checked.problems)), "warning")
         else:
             tenant_id = campaign.tenant_id
@@ -263,8 +263,8 @@ class CampaignFlow(FlowView):
             return redirect(url_for("life.approval", campaign_id=campaign.id), 303)
         if lifecycle.content_locked(campaign):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
-        checked = preflight.current(campaign)
-        problems = problems or [item.problem.message_ja for item in lifecycle.missing(campaign)]
+        checked = preflight_result.current(campaign)
+        problems = problems or [item.problem.message_ja for item in readiness.missing(campaign)]
         page = self.page(
             "flow/send.html",
             campaign,

@@ -20,8 +20,8 @@ from wtforms.validators import NumberRange, Optional, ValidationError
 from admin_views.campaigns.send_windows_form import hours_field, hours_typed
 from admin_views.framework import display
 from admin_views.framework.fields import Check, RowField, WholeField, line, many_lines, required, select_options, text
-from admin_views.framework.model_view import Form, Sent
 from admin_views.framework.scoping import rows
+from admin_views.framework.secure_view import Form, Sent
 from app import links
 from app.campaigns import lifecycle, template
 from app.campaigns.sms_length import LIMIT, units

@@ -9,8 +9,8 @@ from admin_views.campaigns import preview, status
 from admin_views.campaigns.steps import launched, next_action, steps_of
 from admin_views.framework import display
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import SecureView
 from admin_views.framework.scoping import managers
+from admin_views.framework.secure_view import SecureView
 from app import audit
 from app.accounts import abilities
 from app.campaigns import lifecycle

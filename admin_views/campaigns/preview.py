@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from admin_views.lists import row_actions
 from app.accounts import abilities
-from app.campaigns import lifecycle, preflight, rendering, schedule, template
-from app.campaigns.preflight import Preflight
+from app.campaigns import lifecycle, preflight_result, rendering, schedule, template
+from app.campaigns.preflight_result import Preflight
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.short_forms import WORDS
 from app.campaigns.sms_length import LIMIT, flatten, units
@@ -213,7 +213,7 @@ def is_checking(campaign: Campaign) -> bool:
     return (
         campaign.check_due_at is not None
         and campaign.state == CampaignState.DRAFT
-        and preflight.current(campaign) is None
+        and preflight_result.current(campaign) is None
     )
 
 
@@ -225,7 +225,7 @@ def check_page(
     trial_problems: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return what the page of the check shows."""
-    checked = preflight.current(campaign)
+    checked = preflight_result.current(campaign)
     wanted_preview, nobody = one_preview(campaign, wanted) if checked else ([], "")
     return {
         "checked": checked,
@@ -236,7 +236,7 @@ def check_page(
         "waiting": is_checking(campaign),
         "short_forms": short_forms_of(campaign, checked) if checked else [],
         **row_actions.excluded_rows(campaign),
-        "stale": checked is None and campaign.rehearsal is not None,
+        "stale": checked is None and campaign.preflight is not None,
         "when": when(campaign),
         "trials": clerk_test_sms.latest(campaign),
         "trial_typed": trial_typed,

@@ -6,7 +6,7 @@ from wtforms import BooleanField, Field, FormField, RadioField, StringField
 from wtforms.validators import ValidationError
 
 from admin_views.framework.fields import Check, one_line, select_options
-from admin_views.framework.model_view import Form
+from admin_views.framework.secure_view import Form
 from app.campaigns.send_windows import DAY_WORDS, DAYS, DAYTIME, Window, clock_minutes, clock_text
 
 USUAL, OWN = "usual", "own"

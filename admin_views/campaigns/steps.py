@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from flask import url_for
 
-from app.campaigns import lifecycle
-from app.campaigns.lifecycle import Missing
+from app.campaigns import lifecycle, readiness
+from app.campaigns.readiness import Missing
 from app.models import Campaign
 from app.states.vocabulary import CampaignState
 from app.values.japan_time import japan_minutes
@@ -52,7 +52,7 @@ def page_url(campaign: Campaign, key: str) -> str:
 
 def steps_of(campaign: Campaign, people: int) -> list[Step]:
     """Return the six steps as they stand."""
-    missing = lifecycle.missing(campaign) if campaign.state == CampaignState.DRAFT else []
+    missing = readiness.missing(campaign) if campaign.state == CampaignState.DRAFT else []
     return [
         Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))
         for key, name in _NAMES.items()

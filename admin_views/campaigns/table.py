@@ -15,9 +15,10 @@ from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.filters import Choice, Days, states_of
 from admin_views.framework.keyset_pagination import COUNTED_TO
-from admin_views.framework.model_view import SecureModelView, expose
+from admin_views.framework.model_view import SecureModelView
+from admin_views.framework.secure_view import expose
 from app import links
-from app.campaigns import letters, lifecycle, preflight, schedule
+from app.campaigns import letters, lifecycle, preflight, preflight_result, schedule
 from app.campaigns.presets import STARTERS
 from app.campaigns.send_windows import DAYTIME, Policy, Window, describe
 from app.campaigns.sms_length import LIMIT, units
@@ -40,7 +41,7 @@ def _people(_view: object, _context: object, campaign: Campaign, _name: str) -> 
 
 def _people_of(campaigns: list[Campaign]) -> dict[int, int]:
     """Return how many people each has: as checked for what was launched, else counted up to a cap."""
-    known = {row.id: checked.people for row in campaigns if row.launched_at and (checked := preflight.last(row))}
+    known = {row.id: checked.people for row in campaigns if row.launched_at and (checked := preflight_result.last(row))}
     counts = [_counted(campaign.id) for campaign in campaigns if campaign.id not in known]
     counted = db.session.execute(union_all(*counts)).all() if counts else []
     return known | {row[0]: row[1] for row in counted}

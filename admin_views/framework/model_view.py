@@ -5,40 +5,32 @@ with a server error, and tells statements with their values when a write fails. 
 own filters (their options are made once, for everybody), its exports, its bulk delete.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, NoReturn, TypeGuard, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NoReturn, TypeGuard
 
-import flask_admin
 import structlog
-from flask import Blueprint, abort, flash, g, has_request_context, redirect, request
+from flask import abort, flash, g, has_request_context, redirect, request
 from flask.typing import ResponseReturnValue
-from flask_admin.base import Admin, BaseView
 from flask_admin.contrib.sqla import ModelView
-from flask_admin.form import BaseForm
 from flask_admin.helpers import get_redirect_target
 from flask_admin.model.base import ViewArgs
-from flask_login import current_user
 from markupsafe import Markup
 from sqlalchemy import inspect
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Query
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
-from admin_views.framework import display, errors, fields, keyset_pagination, listing, scoping
-from admin_views.framework.access import may_open, staff
+from admin_views.framework import display, keyset_pagination, listing, scoping
+from admin_views.framework.access import staff
 from admin_views.framework.filters import Filter
 from admin_views.framework.scoping import M
+from admin_views.framework.secure_view import Form, Page, SecureView, expose
 from admin_views.staff import reauthentication
-from admin_views.staff.sign_in import to_sign_in
 from app import audit, tenancy
-from app.accounts import abilities
 from app.extensions import db
-from app.models import PaymentAccount, SmsAccount, Tenant
-from app.setback import doubt
-from app.setback import hold_reasons as setback_words
+from app.models import Tenant
 
 _LONGEST_SEARCH = 100
 _WRITES = frozenset({"create_view", "edit_view"})
@@ -46,97 +38,8 @@ _WRITES = frozenset({"create_view", "edit_view"})
 _log = structlog.get_logger()
 
 
-Page = BaseResponse | str
-Sent = MultiDict[str, Any]
-"""The source of a form: texts and files."""
-
 AskedFilter = tuple[int, str, Any]
 """A filter that an address asks for: its number in the view, its label, its value."""
-
-_View = TypeVar("_View", bound=Callable[..., Any])
-
-
-def expose(url: str = "/", *, methods: Iterable[str] = ("GET",)) -> Callable[[_View], _View]:
-    """Return a method of a view its address: Flask-Admin's own `expose`, typed."""
-    return flask_admin.expose(url, methods)
-
-
-class Form(BaseForm):
-    """The base of all forms.
-
-    NUL, which no person types and PostgreSQL can't hold, is dropped. A text that is far too long is refused before
-    anything is made of it.
-    """
-
-    def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Read what was sent."""
-        if formdata:
-            pairs = [(name, value) for name in formdata for value in formdata.getlist(name)]
-            formdata = MultiDict((n, v.replace("\0", "") if isinstance(v, str) else v) for n, v in pairs)
-            for field in self._fields.values():
-                fields.refuse_long(field, formdata.getlist(field.name))
-        super().process(formdata, *args, **kwargs)
-
-
-def pays_in_test() -> bool:
-    """Return whether the company in scope has a payment contract in use that is for tests: every page tells so."""
-    if tenancy.current().tenant_id is None:
-        return False
-    used = scoping.rows(PaymentAccount).filter(PaymentAccount.active, PaymentAccount.test_mode)
-    return bool(db.session.query(used.exists()).scalar())
-
-
-def sends_in_test() -> bool:
-    """Return whether the company in scope has an SMS contract in use that is for tests: every page tells so."""
-    if tenancy.current().tenant_id is None:
-        return False
-    return any(abilities.is_test(account) for account in scoping.rows(SmsAccount).filter(SmsAccount.active))
-
-
-def restore_hold() -> tuple[str, str, str] | None:
-    """Return what every page says while sending is held: title, why, what to do; None while it isn't."""
-    code = doubt.why_nothing_leaves()
-    operator = tenancy.current().tenant_id is None
-    return (
-        (setback_words.title(code), setback_words.why(code), setback_words.todo(code, operator=operator))
-        if code
-        else None
-    )
-
-
-class SecureView(BaseView):
-    """The part that all views share, tables or not: who may open them, and what is said when something fails."""
-
-    def create_blueprint(self, admin: Admin) -> Blueprint:
-        """Make the view's blueprint, with the back office's error pages."""
-        blueprint = super().create_blueprint(admin)
-        blueprint.register_error_handler(HTTPException, errors.page)
-        return blueprint
-
-    def render(self, template: str, **kwargs: Any) -> str:
-        """Render a page."""
-        told = {"pays_in_test": pays_in_test, "sends_in_test": sends_in_test, "restore_hold": restore_hold}
-        return str(super().render(template, **told, **kwargs))
-
-    def is_accessible(self) -> bool:
-        """Ask the table of access."""
-        return may_open(self.endpoint)
-
-    def inaccessible_callback(self, name: str, **kwargs: object) -> BaseResponse:
-        """Lead to the sign-in; to who is signed in, say that it isn't for him."""
-        del name, kwargs
-        if current_user.is_authenticated:
-            abort(403)
-        return to_sign_in()
-
-    def _run_view(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
-        # Flask-Admin hides every TypeError behind a second call with other arguments
-        try:
-            return fn(self, *args, **kwargs)
-        except DataError:
-            # a value in the address that its column can't hold
-            db.session.rollback()
-            abort(404)
 
 
 class SecureModelView(SecureView, ModelView, Generic[M]):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from admin_views.campaigns import preview
 from admin_views.campaigns.steps import next_action, page_url, steps_of
-from app.campaigns import lifecycle, preflight
+from app.campaigns import lifecycle, preflight_result
 from app.models import Campaign, Import
 from app.problems import messages_ja
 
@@ -58,7 +58,7 @@ def after(campaign: Campaign, row: Import) -> Next:
 
 def _checked(campaign: Campaign, people: int) -> Next:
     url = page_url(campaign, "check")
-    checked = preflight.current(campaign)
+    checked = preflight_result.current(campaign)
     if preview.is_checking(campaign):
         words = f"{people:,}件すべてのSMSと専用ページを組み立てて、文字数や空欄を調べています。まだ何も送信されません。"
         return Next("running", "確認中", "全員分の文面を確かめています", kind="checking", words=words)

@@ -9,7 +9,7 @@ from flask import abort, flash, redirect, request, url_for
 
 from admin_views.campaigns.frame import ONE, FlowView, Page, one_campaign, one_import, ours
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import expose
+from admin_views.framework.secure_view import expose
 from admin_views.lists import row_actions, single_entry
 from app import queues
 from app.campaigns import lifecycle

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views.framework import assets
-from admin_views.framework.model_view import SecureView, expose
+from admin_views.framework.secure_view import SecureView, expose
 
 _DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = _DOCS / "ja" / "guide.md"

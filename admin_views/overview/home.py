@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from admin_views.framework import display
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import SecureView, expose
 from admin_views.framework.scoping import rows
+from admin_views.framework.secure_view import SecureView, expose
 from admin_views.overview import todos
 from app.extensions import db
 from app.models import Campaign, Tenant

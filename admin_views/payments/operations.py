@@ -12,8 +12,8 @@ from wtforms.validators import StopValidation, ValidationError
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, text
-from admin_views.framework.model_view import Form, SecureView, expose
 from admin_views.framework.scoping import rows
+from admin_views.framework.secure_view import Form, SecureView, expose
 from admin_views.recipients.person_page import problem_words
 from app.auth.sign_in import confirm
 from app.delivery.resend import unpaid_after_all

@@ -17,8 +17,9 @@ from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, text
 from admin_views.framework.filters import Choice, Filter, states_of
 from admin_views.framework.listing import at
-from admin_views.framework.model_view import Form, Page, SecureModelView, Sent, expose
+from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, rows
+from admin_views.framework.secure_view import Form, Page, Sent, expose
 from admin_views.recipients.table import RecipientView, campaign_name, search_people
 from admin_views.staff.reauthentication import require_reauthentication, require_reauthentication_for_file
 from app import audit

@@ -14,8 +14,8 @@ from admin_views.campaigns.frame import ONE, FlowView, Page, one_campaign, ours
 from admin_views.campaigns.status import Confirmation
 from admin_views.framework import fields
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import expose
 from admin_views.framework.scoping import as_id, rows
+from admin_views.framework.secure_view import expose
 from admin_views.recipients import held_words
 from admin_views.recipients.held_words import Trace
 from admin_views.staff.reauthentication import require_reauthentication

@@ -13,8 +13,9 @@ from admin_views.framework import display
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.filters import Choice, Days, RowChoice, SmsChoice, states_of
 from admin_views.framework.keyset_pagination import ListIndex
-from admin_views.framework.model_view import SecureModelView, expose
+from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, managers, rows
+from admin_views.framework.secure_view import expose
 from admin_views.recipients import held_words, person_page
 from admin_views.recipients.held_people import leaving, seen_at
 from admin_views.staff.reauthentication import require_reauthentication

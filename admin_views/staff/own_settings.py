@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views.framework import display
 from admin_views.framework.access import staff
-from admin_views.framework.model_view import SecureView, expose
+from admin_views.framework.secure_view import SecureView, expose
 from admin_views.staff.reauthentication import require_reauthentication
 from app import audit
 from app.auth import second_factor, sessions

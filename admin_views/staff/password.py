@@ -8,7 +8,7 @@ from wtforms.validators import ValidationError
 
 from admin_views.framework.access import staff
 from admin_views.framework.fields import required
-from admin_views.framework.model_view import Form, SecureView, Sent, expose
+from admin_views.framework.secure_view import Form, SecureView, Sent, expose
 from app import audit
 from app.auth import passwords
 from app.auth.sign_in import confirm, set_password

@@ -13,8 +13,9 @@ from admin_views.framework import display, fields
 from admin_views.framework.access import staff
 from admin_views.framework.fields import RowField, line, required, select_options
 from admin_views.framework.filters import Choice
-from admin_views.framework.model_view import Form, SecureModelView, Sent
+from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, rows
+from admin_views.framework.secure_view import Form, Sent
 from app import tenancy
 from app.auth import passwords, second_factor, sessions
 from app.auth.sign_in import set_password

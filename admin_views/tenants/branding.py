@@ -13,8 +13,8 @@ from wtforms.validators import ValidationError
 
 from admin_views.framework.access import staff
 from admin_views.framework.fields import text
-from admin_views.framework.model_view import Form, Page, SecureView, Sent, expose
 from admin_views.framework.scoping import rows
+from admin_views.framework.secure_view import Form, Page, SecureView, Sent, expose
 from app import audit
 from app.extensions import db, limiter
 from app.models import Tenant

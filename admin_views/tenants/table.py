@@ -12,7 +12,8 @@ from admin_views.campaigns.send_windows_form import hours_field, hours_typed
 from admin_views.framework import display
 from admin_views.framework.fields import WholeField, line, phone_line, required, select_options, text
 from admin_views.framework.filters import Choice, states_of
-from admin_views.framework.model_view import Form, SecureModelView, Sent
+from admin_views.framework.model_view import SecureModelView
+from admin_views.framework.secure_view import Form, Sent
 from app.extensions import db
 from app.models import Tenant
 from app.states.vocabulary import TENANT, TenantState

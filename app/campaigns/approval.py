@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app import audit
 from app.auth.staff import Role
-from app.campaigns import lifecycle, preflight
+from app.campaigns import lifecycle, preflight_result, readiness
 from app.extensions import db
 from app.models import Campaign, Import
 from app.problems import Kind, Problem, Refused
@@ -61,7 +61,7 @@ def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
     """Let go what was asked for under `digest`: send it, or book it. Commits. Raises Refused."""
     campaign = _waiting(campaign_id)
     _refuse(refusals(campaign, user_id, role))
-    checked = preflight.current(campaign)
+    checked = preflight_result.current(campaign)
     if checked is None or checked.digest != campaign.asked_digest:
         _back(campaign, "system", {"reason": "approval_void"})
         campaign.returned_reason, campaign.returned_by = _VOID, None
@@ -69,7 +69,7 @@ def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
         raise Refused(_CHANGED())
     if digest != campaign.asked_digest:
         _refuse([_PAGE_OUTDATED()])
-    problems = [item.problem for item in lifecycle.missing(campaign)] + lifecycle.missing_contract(campaign)
+    problems = [item.problem for item in readiness.missing(campaign)] + readiness.missing_contract(campaign)
     _refuse(problems)
     campaign.approved_by = user_id
     lifecycle.release(campaign, actor=f"user:{user_id}", act="approve", detail={"digest": digest})

@@ -1,78 +1,29 @@
-"""The life of a campaign: what it still lacks, launch or schedule, start, pause, resume, cancel, completion."""
+"""The life of a campaign: launch or schedule, start, pause, resume, cancel, completion."""
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import func, select, text
 
 from app import audit, queues, tenancy
-from app.accounts import AddressGone, Unusable, for_payment, for_sms
-from app.campaigns import bulk_operations, preflight, schedule
+from app.campaigns import bulk_operations, preflight_result, readiness
 from app.db import Executor
 from app.extensions import db
-from app.models import Campaign, ExcludedRecipient, Import, PaymentAccount, Recipient, SmsAccount
+from app.models import Campaign, ExcludedRecipient, Import, Recipient
 from app.problems import Kind, Problem, Refused
 from app.setback import account_holds
 from app.states import locks
 from app.states.transitions import move_campaign
-from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState, TenantState
+from app.states.vocabulary import CAMPAIGN, CampaignState, ImportState
 
 _log = structlog.get_logger()
 
 _KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-_NO_SMS_ACCOUNT = Kind("sms_account_not_chosen", "SMSの送信元アカウントが選ばれていません。")
-_NO_SMS_ACCOUNT_YET = Kind(
-    "sms_account_not_registered",
-    "SMSの送信元アカウントがまだ登録されていません。自社の管理者が、「設定」の「SMSアカウント」で登録します。",
-)
-_SMS_ACCOUNT_STOPPED = Kind(
-    "sms_account_stopped", "選ばれているSMSアカウントは停止中です。別のアカウントを選んでください。"
-)
-_SMS_ACCOUNT_UNUSABLE = Kind(
-    "sms_account_without_credentials",
-    "選ばれているSMSアカウントに認証情報がありません。管理者に設定を依頼してください。",
-)
-_SMS_ADDRESS_GONE = Kind(
-    "sms_account_address_gone",
-    "選ばれているSMSアカウントの接続先が、運営担当者の一覧から外れています。別のアカウントを選ぶか、管理者にお知らせください。",
-)
-_NO_PAYMENT_ACCOUNT = Kind("payment_account_not_chosen", "支払いを受け取る決済アカウントが選ばれていません。")
-_NO_PAYMENT_ACCOUNT_YET = Kind(
-    "payment_account_not_registered",
-    "支払いを受け取る決済アカウントがまだ登録されていません。自社の管理者が、「設定」の「決済アカウント」で登録します。",
-)
-_PAYMENT_ACCOUNT_STOPPED = Kind(
-    "payment_account_stopped", "選ばれている決済アカウントは停止中です。別のアカウントを選んでください。"
-)
-_PAYMENT_ACCOUNT_UNUSABLE = Kind(
-    "payment_account_without_credentials",
-    "選ばれている決済アカウントに認証情報がありません。管理者に設定を依頼してください。",
-)
-_PAYMENT_ADDRESS_GONE = Kind(
-    "payment_account_address_gone",
-    "選ばれている決済アカウントの接続先が、運営担当者の一覧から外れています。別のアカウントを選ぶか、管理者にお知らせください。",
-)
-_NO_CONTRACT = Kind(
-    "contract_not_active", "ご契約が利用中ではないため送信できません。運営担当者にお問い合わせください。"
-)
-_NO_LIST = Kind("list_missing", "名簿がまだ取り込まれていません。")
-_LIST_ON_ITS_WAY = Kind("list_import_running", "名簿を取り込んでいます。終わるまでお待ちください。")
-_NOT_CHECKED = Kind("check_missing", "送信前の確認がまだです。")
-_CHECK_VOID = Kind("check_void", "送信前の確認のあとで内容か名簿が変わりました。もう一度確認してください。")
 _OTHER_CHECK = Kind("check_outdated", "確認した内容が変わっています。もう一度確認してから送信してください。")
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """The gaps of a step (write, list, check)."""
-
-    step: str
-    problem: Problem
 
 
 def new_key() -> str:
@@ -85,11 +36,6 @@ def touch(campaign: Campaign) -> None:
     campaign.revision = Campaign.revision + 1
 
 
-def has_people(campaign_id: int) -> bool:
-    """Return whether the campaign has any recipient."""
-    return db.session.scalar(select(select(Recipient.id).where(Recipient.campaign_id == campaign_id).exists())) or False
-
-
 def people_count(campaign_id: int) -> int:
     """Count the campaign's recipients."""
     return db.session.scalar(select(func.count()).where(Recipient.campaign_id == campaign_id)) or 0
@@ -97,7 +43,7 @@ def people_count(campaign_id: int) -> int:
 
 def people_of(campaign: Campaign) -> int:
     """Return the number of the campaign's recipients: as checked where it is launched, else counted."""
-    checked = preflight.last(campaign) if campaign.launched_at is not None else None
+    checked = preflight_result.last(campaign) if campaign.launched_at is not None else None
     return checked.people if checked else people_count(campaign.id)
 
 
@@ -133,7 +79,10 @@ def why_locked(state: str) -> Problem:
 def questions_locked(campaign: Campaign) -> bool:
     """Return whether questions may no longer change: digests of answers were made, or are being made, for them."""
     return (
-        content_locked(campaign) or has_people(campaign.id) or _has_excluded(campaign.id) or import_running(campaign.id)
+        content_locked(campaign)
+        or readiness.has_people(campaign.id)
+        or _has_excluded(campaign.id)
+        or readiness.import_running(campaign.id)
     )
 
 
@@ -152,81 +101,6 @@ def waiting_upload(campaign_id: int) -> Import | None:
         .limit(1)
     )
     return latest if latest is not None and latest.state == ImportState.MAPPING else None
-
-
-def missing(campaign: Campaign) -> list[Missing]:
-    """List what keeps the campaign from being launched, step by step."""
-    found = [Missing("write", problem) for problem in _missing_in_writing(campaign)]
-    if not has_people(campaign.id):
-        found.append(Missing("list", _NO_LIST()))
-    elif import_running(campaign.id):
-        found.append(Missing("list", _LIST_ON_ITS_WAY()))
-    checked = preflight.current(campaign)
-    if checked is None:
-        # a check that was made is void once anything it looked at has changed
-        found.append(Missing("check", _CHECK_VOID() if campaign.rehearsal else _NOT_CHECKED()))
-    else:
-        found += [Missing("check", problem) for problem in checked.problems]
-    return found
-
-
-def _missing_in_writing(campaign: Campaign) -> list[Problem]:
-    found = preflight.text_problems(campaign) + missing_to_send(campaign)
-    if campaign.payment_required:
-        found += _missing_for_payment(campaign)
-    return found + schedule.problems(campaign, datetime.now(UTC))
-
-
-def missing_to_send(campaign: Campaign) -> list[Problem]:
-    """Return what the campaign's SMS account lacks."""
-    account = campaign.sms_account
-    if account is None:
-        return [_NO_SMS_ACCOUNT() if _has_any(campaign, SmsAccount) else _NO_SMS_ACCOUNT_YET()]
-    if not account.active:
-        return [_SMS_ACCOUNT_STOPPED()]
-    try:
-        for_sms(account)
-    except AddressGone:
-        return [_SMS_ADDRESS_GONE()]
-    except Unusable:
-        return [_SMS_ACCOUNT_UNUSABLE()]
-    return []
-
-
-def _has_any(campaign: Campaign, kind: type[SmsAccount | PaymentAccount]) -> bool:
-    """Return whether the company has an account that could be chosen."""
-    mine = select(kind.id).where(kind.tenant_id == campaign.tenant_id, kind.active)
-    return db.session.scalar(select(mine.exists())) or False
-
-
-def missing_contract(campaign: Campaign) -> list[Problem]:
-    """Return what the company's contract lacks."""
-    if campaign.tenant.state in {TenantState.TRIAL, TenantState.ACTIVE}:
-        return []
-    return [_NO_CONTRACT()]
-
-
-def _missing_for_payment(campaign: Campaign) -> list[Problem]:
-    account = campaign.payment_account
-    if account is None:
-        return [_NO_PAYMENT_ACCOUNT() if _has_any(campaign, PaymentAccount) else _NO_PAYMENT_ACCOUNT_YET()]
-    if not account.active:
-        return [_PAYMENT_ACCOUNT_STOPPED()]
-    try:
-        for_payment(account)
-    except AddressGone:
-        return [_PAYMENT_ADDRESS_GONE()]
-    except Unusable:
-        return [_PAYMENT_ACCOUNT_UNUSABLE()]
-    return []
-
-
-def import_running(campaign_id: int) -> bool:
-    """Return whether a list of the campaign is on its way in."""
-    running = select(Import.id).where(
-        Import.campaign_id == campaign_id, Import.state.in_((ImportState.QUEUED, ImportState.RUNNING))
-    )
-    return db.session.scalar(select(running.exists())) or False
 
 
 _BEGUN = Kind("already_launched", "この配信はすでに送信を開始しています。二重には送信されません。")
@@ -255,11 +129,11 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     if campaign.state != CampaignState.DRAFT:
         db.session.rollback()
         raise Refused(_ALREADY.get(CampaignState(campaign.state), _BEGUN)())
-    problems = [item.problem for item in missing(campaign)]
-    checked = preflight.current(campaign)
+    problems = [item.problem for item in readiness.missing(campaign)]
+    checked = preflight_result.current(campaign)
     if checked is not None and checked.digest != digest:
         problems.append(_OTHER_CHECK())
-    problems += missing_contract(campaign)
+    problems += readiness.missing_contract(campaign)
     if problems:
         db.session.rollback()
         raise Refused(*problems)
@@ -316,7 +190,7 @@ def start(campaign_id: int) -> bool:
     if campaign.state != CampaignState.SCHEDULED or (campaign.starts_at is not None and campaign.starts_at > now):
         db.session.rollback()
         return False
-    if preflight.current(campaign) is None:
+    if preflight_result.current(campaign) is None:
         _log.error("scheduled campaign returned to draft", campaign_id=campaign_id)
         detail = {"reason": "changed"}
         move_campaign(db.session, campaign_id, CampaignState.DRAFT, at=now, actor="system", detail=detail)

@@ -61,7 +61,7 @@ def run(campaign_id: int, *, page_rows: int = preflight.PAGE_ROWS) -> None:
             raise _Superseded
 
     try:
-        preflight.rehearse(campaign_id, go_on, page_rows=page_rows)
+        preflight.run(campaign_id, go_on, page_rows=page_rows)
     except _Superseded:
         return
     _due_again(campaign_id, until)

@@ -1,29 +1,27 @@
 """The check before sending (事前確認): every SMS and page is rendered and measured, for every row.
 
-Its result is bound to the content by a digest: whatever changes afterwards makes it void, and only what was checked
-can be launched.
+In: a draft. Out: its result (`app.campaigns.preflight_result`), stored with the campaign. Can't happen here: a result
+of rows or texts that changed while they were looked at.
 """
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Row, select
 
 from app import links
-from app.accounts import sms_contract
-from app.campaigns import duplicates, letters, rendering, template
+from app.campaigns import duplicates, letters, preflight_result, rendering, template
+from app.campaigns.preflight_result import NamedRow, Preflight
 from app.campaigns.question_strength import weak
-from app.campaigns.short_forms import Offer, ShortForms
+from app.campaigns.short_forms import ShortForms
 from app.campaigns.sms_length import LIMIT, flatten, hard_to_show, units
 from app.campaigns.template import BUILT_IN, MissingField
 from app.db import Executor
 from app.extensions import db
-from app.models import Campaign, Recipient, SmsAccount
+from app.models import Campaign, Recipient
 from app.problems import Kind, Problem
 from app.providers.payments import PROVIDERS as PAYMENT_SITES
 from app.providers.payments.base import ANY_AMOUNT
@@ -31,7 +29,6 @@ from app.setback import account_holds, missed_numbers
 from app.states import locks
 from app.states.vocabulary import CampaignState
 from app.suppression import condition
-from app.tenants import sender_numbers
 from app.values.answers import QuestionKind
 
 # people read together; after them a long check gives a sign of life
@@ -79,59 +76,6 @@ _NOBODY = Kind("list_empty", "送信先がありません。名簿を取り込�
 
 
 @dataclass(slots=True)
-class NamedRow:
-    """A person of whom something is told: where in the list they stand, and whether nothing can be sent to them so."""
-
-    id: int
-    where: str
-    told: list[str] = field(default_factory=list)
-    stops: bool = False
-
-
-@dataclass(slots=True)
-class Preflight:
-    """The findings of the check. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
-
-    `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
-    are the different phone numbers of its `people`, 0 for a check made before they were counted; `suppressed` counts
-    those whose number the company sends nothing to. `rows` name the first people of whom something is told, those first
-    who keep it from being sent.
-    `columns` gives the longest cell of each of the list's columns, in UTF-16 units, where every row has the column: a
-    reminder's text is measured by it. `short_forms` are those that would make every SMS fit.
-    """
-
-    digest: str
-    company: str = ""
-    at: str = ""
-    people: int = 0
-    numbers: int = 0
-    suppressed: int = 0
-    longest_units: int = 0
-    longest_recipient_id: int | None = None
-    first_recipient_id: int | None = None
-    too_long: int = 0
-    short_forms: list[Offer] = field(default_factory=list)
-    columns: dict[str, int] = field(default_factory=dict)
-    rows: list[NamedRow] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read a check as `to_json` wrote it, today or before an upgrade: fields may be missing, or no longer known."""
-        known = {item.name for item in fields(cls)}
-        read = cls(**{"digest": "", **{name: value for name, value in stored.items() if name in known}})
-        read.rows = [NamedRow(**row) for row in stored.get("rows", ())]
-        read.problems = [Problem.from_json(problem) for problem in stored.get("problems", ())]
-        read.short_forms = [Offer(**offer) for offer in stored.get("short_forms", ())]
-        return read
-
-    def to_json(self) -> dict[str, Any]:
-        """Write it as it is stored with the campaign."""
-        return {**asdict(self), "problems": [problem.to_json() for problem in self.problems]}
-
-
-@dataclass(slots=True)
 class _Hard:
     """In how many people's SMS a character stands that some carriers can't show, and where first."""
 
@@ -164,51 +108,7 @@ class _Found:
             kept.stops = kept.stops or stops
 
 
-def digest(campaign: Campaign) -> str:
-    """Return the digest of everything that decides what people will get. The list's part is `revision`."""
-    parts = [
-        campaign.key,
-        campaign.revision,
-        campaign.tenant.name,
-        [sms_route(account) for account in [campaign.sms_account] if account is not None],
-        *(["may_switch"] if campaign.may_switch else []),
-        campaign.payment_account_id if campaign.payment_required else None,
-        campaign.payment_required,
-        campaign.sms_text,
-        campaign.page_title,
-        campaign.page_text,
-        campaign.page_language,
-        campaign.link_minutes,
-        campaign.link_until.isoformat() if campaign.link_until else None,
-        campaign.max_failures,
-        [[q.position, q.kind, q.label, q.choices] for q in campaign.questions],
-    ]
-    return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
-
-
-def sms_route(account: SmsAccount) -> list[object]:
-    """Return what decides by whom and as whom SMS leave: not the token, which is renewed without a word."""
-    return [account.id, *sms_contract(account).values(), sender_numbers.for_request(account) or ""]
-
-
-def last(campaign: Campaign) -> Preflight | None:
-    """Return the last check that was stored, whatever has changed since; None where there was none."""
-    return Preflight.from_json(campaign.rehearsal) if campaign.rehearsal else None
-
-
-def current(campaign: Campaign) -> Preflight | None:
-    """Return the last check if nothing has changed since, else None."""
-    checked = last(campaign)
-    return checked if checked and checked.digest == digest(campaign) else None
-
-
-def company(campaign: Campaign) -> str:
-    """Return the company's name as a launched campaign's SMS bear it: the one that was checked."""
-    checked = last(campaign)
-    return (checked.company if checked else "") or campaign.tenant.name
-
-
-def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_rows: int = PAGE_ROWS) -> Preflight:
+def run(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_rows: int = PAGE_ROWS) -> Preflight:
     """Render every row of a draft, store what was found with the campaign, and return it. Commits.
 
     `go_on` is called after each `page_rows` people; what it raises ends the check.
@@ -218,7 +118,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     says so.
     """
     campaign = locks.locked_campaign(campaign_id)
-    result = Preflight(digest=digest(campaign), company=campaign.tenant.name)
+    result = Preflight(digest=preflight_result.digest(campaign), company=campaign.tenant.name)
     fits = campaign.state == CampaignState.DRAFT
     db.session.rollback()
     if not fits:
@@ -226,7 +126,7 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
         return result
     found = _Found(ShortForms(campaign.sms_text), payable=_payable(campaign))
     for recipient in _rows(db.session, campaign_id, go_on, page_rows):
-        _rehearse_one(campaign, recipient, result, found)
+        _look_at_row(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
     result.short_forms = found.short_forms.offers()
     result.numbers = duplicates.count_numbers(campaign_id)
@@ -248,12 +148,12 @@ def rehearse(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, pa
     )
     result.at = datetime.now(UTC).isoformat()
     campaign = locks.locked_campaign(campaign_id)
-    if campaign.state != CampaignState.DRAFT or digest(campaign) != result.digest:
+    if campaign.state != CampaignState.DRAFT or preflight_result.digest(campaign) != result.digest:
         changed = _LAUNCHED() if campaign.state != CampaignState.DRAFT else _CHANGED()
         db.session.rollback()
         result.problems = [changed]
         return result
-    campaign.rehearsal, campaign.check_due_at = result.to_json(), None
+    campaign.preflight, campaign.check_due_at = result.to_json(), None
     db.session.commit()
     return result
 
@@ -280,7 +180,7 @@ def _rows(executor: Executor, campaign_id: int, go_on: Callable[[], object], pag
         go_on()
 
 
-def _rehearse_one(campaign: Campaign, row: Row[Any], result: Preflight, found: _Found) -> None:
+def _look_at_row(campaign: Campaign, row: Row[Any], result: Preflight, found: _Found) -> None:
     result.people += 1
     result.first_recipient_id = result.first_recipient_id or row.id
     fields = rendering.open_fields(row.tenant_id, row.id, row.fields_sealed)
@@ -359,11 +259,11 @@ def reminder_problems(campaign: Campaign, sms_text: str) -> list[Problem]:
     found = template.problems(sms_text, needs_link=True)
     if found:
         return found
-    checked = last(campaign)
+    checked = preflight_result.last(campaign)
     longest = {
         **(checked.columns if checked else {}),
         template.LINK: links.length(),
-        template.COMPANY: units(company(campaign)),
+        template.COMPANY: units(preflight_result.company(campaign)),
     }
     try:
         length = template.widest(sms_text, longest)

@@ -1,7 +1,7 @@
 """A clerk's choice of a short form for names that are too long."""
 
 from app import audit
-from app.campaigns import lifecycle, ordered_checks, preflight, short_forms, template
+from app.campaigns import lifecycle, ordered_checks, preflight_result, short_forms, template
 from app.extensions import db
 from app.problems import Kind, Refused
 from app.states import locks
@@ -15,7 +15,7 @@ _NOT_OFFERED = Kind(
 def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
     """Write the short form that the check offers for a name into the SMS. Raises Refused. Commits."""
     campaign = locks.locked_campaign(campaign_id)
-    checked = preflight.current(campaign) if not lifecycle.content_locked(campaign) else None
+    checked = preflight_result.current(campaign) if not lifecycle.content_locked(campaign) else None
     offers = checked.short_forms if checked else []
     offer = next((offer for offer in offers if offer.name == name), None)
     if offer is None:

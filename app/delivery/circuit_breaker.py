@@ -52,6 +52,23 @@ def suspect_until(person: Of[Recipient]) -> ColumnElement[datetime | None]:
     return suspect_since(person) + literal_column("interval '1 minute'", Interval)
 
 
+_SAVE = text("""
+    UPDATE sms_account a SET failures = :failures, trips = :trips,
+        tripped_at = CASE WHEN :trips > 0 THEN coalesce(tripped_at, now()) END,
+        well_since = CASE WHEN :trips = 0 AND trips > 0 THEN now() ELSE well_since END,
+        resting_until = CASE
+            WHEN :opens THEN greatest(resting_until, now() + make_interval(secs => :pause_s))
+            WHEN :trips > 0 THEN resting_until END,
+        resting_code = CASE WHEN :opens THEN :code WHEN :trips > 0 THEN resting_code ELSE '' END,
+        doubted_at = CASE WHEN :doubts THEN now() WHEN :trips > 0 THEN doubted_at END,
+        send_wish_until = CASE WHEN :failures > 0 AND :wish_s >= :worth_telling_s
+            THEN greatest(send_wish_until, now() + make_interval(secs => :wish_s))
+            ELSE send_wish_until END,
+        proved_at = CASE WHEN :proves THEN greatest(proved_at, :read_at) ELSE proved_at END
+    WHERE id = :id
+""")
+
+
 class Breaker:
     """One turn's hold on its account's breaker: `note_outcome` by the thread that sends, `save` by the one that writes.
 
@@ -165,21 +182,7 @@ class Breaker:
             if opened and failures and (self._probes or not row.rests):
                 trips += 1
             connection.execute(
-                text("""
-                    UPDATE sms_account a SET failures = :failures, trips = :trips,
-                        tripped_at = CASE WHEN :trips > 0 THEN coalesce(tripped_at, now()) END,
-                        well_since = CASE WHEN :trips = 0 AND trips > 0 THEN now() ELSE well_since END,
-                        resting_until = CASE
-                            WHEN :opens THEN greatest(resting_until, now() + make_interval(secs => :pause_s))
-                            WHEN :trips > 0 THEN resting_until END,
-                        resting_code = CASE WHEN :opens THEN :code WHEN :trips > 0 THEN resting_code ELSE '' END,
-                        doubted_at = CASE WHEN :doubts THEN now() WHEN :trips > 0 THEN doubted_at END,
-                        send_wish_until = CASE WHEN :failures > 0 AND :wish_s >= :worth_telling_s
-                            THEN greatest(send_wish_until, now() + make_interval(secs => :wish_s))
-                            ELSE send_wish_until END,
-                        proved_at = CASE WHEN :proves THEN greatest(proved_at, :read_at) ELSE proved_at END
-                    WHERE id = :id
-                """),
+                _SAVE,
                 {
                     "id": self._account_id,
                     "failures": total,

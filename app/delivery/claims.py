@@ -91,24 +91,9 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
     `suspects` nobody who was.
     """
     now = datetime.now(UTC)
-    rows: Sequence[Row[Any]] = []
-    while not rows:
-        waiting = _waiting(connection, lease, after_id, limit, trial=trial, suspects=suspects)
-        if not waiting:
-            return []
-        after_id = after_id if trial else waiting[-1].id
-        had = _spare_reached(connection, waiting, now)
-        had |= _suppress(connection, lease.campaign_id, [row for row in waiting if row.id not in had], now)
-        had |= _hold_missed(
-            connection, lease.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
-        )
-        _spare(connection, lease.campaign_id, [row for row in waiting if row.needless and row.id not in had], now)
-        rows = [row for row in waiting if not row.needless and row.id not in had]
-        crowded = [row for row in rows if row.crowded]
-        over = number_limits.hold(connection, lease.tenant_id, lease.campaign_id, crowded, now)
-        rows = [row for row in rows if row.id not in over]
-        if over and not rows:
-            return []  # thousands of one number are held in several turns, not in one long transaction
+    rows = _next_people(connection, lease, (after_id, limit), now, trial=trial, suspects=suspects)
+    if not rows:
+        return []
     expires_at = links.expiry(validity, now)
     steps = [
         Step(
@@ -134,6 +119,41 @@ def claim(  # noqa: PLR0913 - whom, by which account, and on which terms
         at=now,
     )
     return claims
+
+
+def _next_people(
+    connection: Connection,
+    lease: SliceLease,
+    place: tuple[int, int],
+    now: datetime,
+    *,
+    trial: bool,
+    suspects: bool,
+) -> Sequence[Row[Any]]:
+    """Return the next who wait and want their SMS still; the others are let go, or held, on the way.
+
+    `place` is the id after which they stand, and how many to take.
+    """
+    after_id, limit = place
+    rows: Sequence[Row[Any]] = []
+    while not rows:
+        waiting = _waiting(connection, lease, after_id, limit, trial=trial, suspects=suspects)
+        if not waiting:
+            return []
+        after_id = after_id if trial else waiting[-1].id
+        had = _spare_reached(connection, waiting, now)
+        had |= _suppress(connection, lease.campaign_id, [row for row in waiting if row.id not in had], now)
+        had |= _hold_missed(
+            connection, lease.campaign_id, [row.id for row in waiting if row.missed and row.id not in had]
+        )
+        _spare(connection, lease.campaign_id, [row for row in waiting if row.needless and row.id not in had], now)
+        rows = [row for row in waiting if not row.needless and row.id not in had]
+        crowded = [row for row in rows if row.crowded]
+        over = number_limits.hold(connection, lease.tenant_id, lease.campaign_id, crowded, now)
+        rows = [row for row in rows if row.id not in over]
+        if over and not rows:
+            return []  # thousands of one number are held in several turns, not in one long transaction
+    return rows
 
 
 def _claim_of(row: Row[Any], link_expires_at: datetime) -> Claim:

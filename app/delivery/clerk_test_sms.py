@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 
 from app import audit, links, references
 from app.accounts import abilities, for_sms
-from app.campaigns import lifecycle, preflight, rendering
+from app.campaigns import preflight_result, readiness, rendering
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.sms_length import LIMIT, units
 from app.delivery import rate_limit, send_context
@@ -164,13 +164,13 @@ def latest(campaign: Campaign) -> Sequence[SentTestSms]:
 def _problems(campaign: Campaign) -> list[Problem]:
     if campaign.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED}:
         return [_LAUNCHED()]
-    checked = preflight.current(campaign)
+    checked = preflight_result.current(campaign)
     if checked is None:
         return [_UNCHECKED()]
     if checked.problems:
         # a text that may not be sent to anybody isn't sent to the clerk
         return [_CHECK_FAILED(), *checked.problems]
-    found = lifecycle.missing_contract(campaign) + lifecycle.missing_to_send(campaign)
+    found = readiness.missing_contract(campaign) + readiness.missing_to_send(campaign)
     now = datetime.now(UTC)
     # a number typed wrong is somebody's who sleeps at night
     policy = policy_of(campaign, campaign.tenant)
@@ -189,7 +189,7 @@ def _problems(campaign: Campaign) -> list[Problem]:
 
 def _body(campaign: Campaign) -> str:
     """Write the longest message of the list, without its details and its link."""
-    checked = preflight.last(campaign)
+    checked = preflight_result.last(campaign)
     person = db.session.get_one(Recipient, checked.longest_recipient_id if checked else None)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)
     hidden = {name: "".join("○" if char.isalnum() else char for char in value) for name, value in fields.items()}

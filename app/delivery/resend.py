@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, not_, select
 
 from app import audit, queues
-from app.campaigns import bulk_operations, lifecycle, preflight, schedule
+from app.campaigns import bulk_operations, lifecycle, preflight, readiness, schedule
 from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
@@ -61,8 +61,8 @@ def problems(campaign: Campaign) -> list[Problem]:
     now = datetime.now(UTC)
     return (
         bulk_operations.problems(campaign.id)
-        + lifecycle.missing_contract(campaign)
-        + lifecycle.missing_to_send(campaign)
+        + readiness.missing_contract(campaign)
+        + readiness.missing_to_send(campaign)
         + schedule.problems(campaign, now)
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app import links
 from app.accounts import Unusable, abilities, contracts, for_sms
 from app.accounts.contracts import Contract
-from app.campaigns import preflight, rendering
+from app.campaigns import preflight_result, rendering
 from app.campaigns.send_windows import Policy, policy_of
 from app.campaigns.sms_length import LIMIT, units
 from app.campaigns.template import MissingField
@@ -129,7 +129,7 @@ def route(campaign_id: int, *, probes: bool = False) -> Route:
         raise Unusable(f"campaign {campaign_id} has a send window that can't be read") from None
     found = Route(
         tenant_id=row.tenant_id,
-        company=preflight.company(row),
+        company=preflight_result.company(row),
         sms_text=row.sms_text,
         validity={"link_until": row.link_until, "link_minutes": row.link_minutes},
         account=replace(_opened(by), contract=contracts.keep(by)),

@@ -72,8 +72,8 @@ class Campaign(TenantOwned, Model):
     retry_after_minutes: Mapped[int] = mapped_column(server_default="60")
     # rises with each change of content
     revision: Mapped[int] = mapped_column(server_default="0")
-    # the last check over every row (`app.campaigns.preflight.Preflight`), bound to the content by its digest
-    rehearsal: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    # the last check over every row (`app.campaigns.preflight_result.Preflight`), bound to the content by its digest
+    preflight: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     # a check is due, or under way: due again then if its worker dies (`app.campaigns.ordered_checks`)
     check_due_at: Mapped[Time | None]
     created_by: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("app_user.id"))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from app import links, references, tenancy
 from app.accounts import witness_phone_of
-from app.campaigns import preflight, rendering
+from app.campaigns import preflight_result, rendering
 from app.campaigns.template import MissingField
 from app.db import in_text
 from app.delivery import send_log
@@ -94,7 +94,7 @@ def _attempts(connection: Connection, parsed: Mapping[str, references.Sms]) -> l
 
 def _companies(campaign_ids: Iterable[int]) -> dict[int, str]:
     """Return each campaign's company as its SMS name it."""
-    found = {found_id: preflight.company(db.session.get_one(Campaign, found_id)) for found_id in campaign_ids}
+    found = {found_id: preflight_result.company(db.session.get_one(Campaign, found_id)) for found_id in campaign_ids}
     db.session.rollback()
     return found
 

@@ -81,9 +81,9 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
     with app.app_context(), tenancy.tenant(estate.tenant):
         drafts = select(Recipient.id).where(Recipient.campaign_id == estate.campaigns["draft"]).order_by(Recipient.id)
         estate.rows = list(db.session.scalars(drafts))
-        preflight.rehearse(estate.campaigns["checked"])
-        preflight.rehearse(estate.campaigns["scheduled"])
-        asked = preflight.rehearse(estate.campaigns["approval"])
+        preflight.run(estate.campaigns["checked"])
+        preflight.run(estate.campaigns["scheduled"])
+        asked = preflight.run(estate.campaigns["approval"])
         waiting = db.session.get_one(Campaign, estate.campaigns["approval"])
         waiting.asked_by, waiting.asked_at, waiting.asked_digest = estate.clerk, datetime.now(UTC), asked.digest
         for act in ACTS:

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import config, queues, tenancy
-from app.campaigns import bulk_operations, lifecycle, preflight
+from app.campaigns import bulk_operations, lifecycle, preflight, preflight_result
 from app.config import Settings
 from app.delivery import resend
 from app.extensions import db
@@ -36,13 +36,13 @@ def campaign(app: Flask, settings: Settings) -> Iterator[Campaign]:
         made = factories.campaign(tenant_id, sms_account_id=factories.sms_account(tenant_id), created_by=user_id)
         factories.people(tenant_id, made, PEOPLE)
         with tenancy.tenant(tenant_id):
-            preflight.rehearse(made)
+            preflight.run(made)
             yield db.session.get_one(Campaign, made)
     config.install(settings)
 
 
 def launch(campaign: Campaign) -> None:
-    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight_result.digest(campaign))
 
 
 def user_of(campaign: Campaign) -> int:

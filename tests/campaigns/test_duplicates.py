@@ -100,6 +100,6 @@ def test_the_check_before_sending_tells_it(tenant_id: int) -> None:
     draft(tenant_id, PHONES, state="sending", name="別の督促")
     mine = draft(tenant_id, PHONES)
     with tenancy.tenant(tenant_id):
-        found = preflight.rehearse(mine)
+        found = preflight.run(mine)
     assert [warning for warning in found.warnings if "別の督促" in warning]
     assert not [problem for problem in found.problems if "別の督促" in problem.message_ja]

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import config, queues, tenancy
-from app.campaigns import bulk_operations, lifecycle, preflight
+from app.campaigns import bulk_operations, lifecycle, preflight, preflight_result, readiness
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, PaymentAccount, Recipient, Slice
 from app.problems import Refused
@@ -29,7 +29,7 @@ def campaign(app: Flask) -> Iterator[Campaign]:
 
 def launch(campaign: Campaign, digest: str = "") -> None:
     assert campaign.created_by is not None
-    lifecycle.launch(campaign.id, user_id=campaign.created_by, digest=digest or preflight.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=campaign.created_by, digest=digest or preflight_result.digest(campaign))
     db.session.expire_all()
 
 
@@ -38,18 +38,18 @@ def states() -> list[str]:
 
 
 def test_the_check_measures_every_row(campaign: Campaign) -> None:
-    found = preflight.rehearse(campaign.id)
+    found = preflight.run(campaign.id)
     assert found.people == 7
     assert found.problems == []
     assert 0 < found.longest_units <= 70
-    assert preflight.current(campaign) is not None
+    assert preflight_result.current(campaign) is not None
 
 
 def test_one_row_too_long_stops_the_launch(campaign: Campaign) -> None:
     campaign.sms_text = "あ" * 60 + "{リンク}"
     lifecycle.touch(campaign)
     db.session.commit()
-    found = preflight.rehearse(campaign.id)
+    found = preflight.run(campaign.id)
     assert found.too_long == 7
     assert found.problems[0].code == "sms_too_long"
     assert "70文字を超える" in found.problems[0].message_ja
@@ -83,7 +83,7 @@ def test_an_amount_that_the_payment_site_refuses_stops_the_launch(
             db.session.get_one(PaymentAccount, account_id).settings = {"methods": methods}
             db.session.get_one(Recipient, people[0].id).amount_yen = amount
             db.session.commit()
-            problems = preflight.rehearse(made).problems
+            problems = preflight.run(made).problems
         assert len(problems) == bool(says)
         if says:
             assert says in problems[0].message_ja
@@ -95,14 +95,14 @@ def test_a_field_no_column_has_stops_the_launch(campaign: Campaign) -> None:
     campaign.page_text = "{担当者}より"
     lifecycle.touch(campaign)
     db.session.commit()
-    (problem,) = preflight.rehearse(campaign.id).problems
+    (problem,) = preflight.run(campaign.id).problems
     assert (problem.code, problem.facts) == ("merge_field_missing", {"field": "担当者", "people": 7})
     assert "差込項目 {担当者} が名簿にない" in problem.message_ja
 
 
 def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
     config.install(replace(config.settings(), slice_rows=3))
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     launch(campaign)
     assert states() == ["queued"] * 7
     assert campaign.state == "sending"
@@ -119,7 +119,7 @@ def test_launch_queues_everyone_in_slices(campaign: Campaign) -> None:
 
 
 def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     launch(campaign)
     with pytest.raises(Refused, match="already_launched"):
         launch(campaign)
@@ -129,26 +129,26 @@ def test_a_second_press_sends_nothing_twice(campaign: Campaign) -> None:
 def test_only_what_was_checked_is_sent(campaign: Campaign) -> None:
     with pytest.raises(Refused, match="check_missing"):
         launch(campaign)
-    digest = preflight.rehearse(campaign.id).digest
+    digest = preflight.run(campaign.id).digest
     campaign.page_text = "変更しました"
     db.session.commit()
     with pytest.raises(Refused, match="check_void"):
         launch(campaign, digest)
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     with pytest.raises(Refused, match="check_outdated"):
         launch(campaign, digest)
     launch(campaign)
 
 
 def test_a_changed_list_voids_the_check(campaign: Campaign) -> None:
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     lifecycle.touch(campaign)
     db.session.commit()
-    assert preflight.current(campaign) is None
+    assert preflight_result.current(campaign) is None
 
 
 def test_a_suspended_tenant_sends_nothing(campaign: Campaign) -> None:
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     steps.suspend(campaign.tenant_id)
     with pytest.raises(Refused, match="contract_not_active"):
         launch(campaign)
@@ -159,7 +159,7 @@ def test_what_is_missing_is_told_step_by_step(app: Flask) -> None:
         tenant_id = factories.tenant()
         made = factories.campaign(tenant_id, sms_text="", payment_required=True)
         with tenancy.tenant(tenant_id):
-            found = lifecycle.missing(db.session.get_one(Campaign, made))
+            found = readiness.missing(db.session.get_one(Campaign, made))
     said = [(item.step, item.problem.code) for item in found]
     assert {step for step, _ in said} == {"write", "list", "check"}
     assert {"payment_account_not_registered", "sms_account_not_registered"} <= {code for _, code in said}
@@ -169,7 +169,7 @@ def test_pause_resume_and_cancel(campaign: Campaign) -> None:
     user_id = campaign.created_by
     assert user_id is not None
     assert not lifecycle.pause(campaign.id, user_id=user_id)
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     launch(campaign)
     assert lifecycle.pause(campaign.id, user_id=user_id)
     assert not lifecycle.pause(campaign.id, user_id=user_id)
@@ -180,7 +180,7 @@ def test_pause_resume_and_cancel(campaign: Campaign) -> None:
 
 
 def test_completed_only_when_nothing_is_left(campaign: Campaign) -> None:
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     launch(campaign)
     assert not bulk_operations.complete_if_done(db.session, campaign.id)
     db.session.execute(text("UPDATE slice SET due_at = NULL"))
@@ -198,15 +198,15 @@ def test_a_late_check_does_not_rename_the_sender_of_a_campaign_under_way(
     campaign: Campaign, database: psycopg.Connection
 ) -> None:
     """A check that waited on the queue until the campaign had left."""
-    preflight.rehearse(campaign.id)
+    preflight.run(campaign.id)
     launch(campaign)
-    before = dict(campaign.rehearsal or {})
+    before = dict(campaign.preflight or {})
     name = campaign.tenant.name
     database.execute("UPDATE tenant SET name = 'みどりフィナンシャルサービス' WHERE id = %s", [campaign.tenant_id])
-    late = preflight.rehearse(campaign.id)
+    late = preflight.run(campaign.id)
     db.session.expire_all()
-    assert campaign.rehearsal == before
-    assert preflight.company(campaign) == name
+    assert campaign.preflight == before
+    assert preflight_result.company(campaign) == name
     assert late.problems, "whoever asked is told"
 
 
@@ -221,7 +221,7 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
         "list": "UPDATE campaign SET revision = revision + 1 WHERE id = %s",
     }
     newer = '{"digest": "newer", "problems": []}'
-    database.execute("UPDATE campaign SET rehearsal = %s WHERE id = %s", [newer, campaign.id])
+    database.execute("UPDATE campaign SET preflight = %s WHERE id = %s", [newer, campaign.id])
     campaign_id = campaign.id
 
     def meanwhile() -> None:
@@ -230,10 +230,10 @@ def test_what_changes_during_a_check_is_not_blessed_by_it(
         else:
             database.execute(changes[change], [campaign_id])
 
-    found = preflight.rehearse(campaign_id, meanwhile)
+    found = preflight.run(campaign_id, meanwhile)
     db.session.expire_all()
-    assert (campaign.rehearsal or {})["digest"] == "newer", "nor does it undo what a later check found"
-    assert preflight.current(campaign) is None
+    assert (campaign.preflight or {})["digest"] == "newer", "nor does it undo what a later check found"
+    assert preflight_result.current(campaign) is None
     assert found.problems
     with pytest.raises(Refused):
         launch(campaign)
@@ -248,10 +248,10 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
         "UPDATE question SET label = '電話番号下4桁' WHERE position = 2 AND campaign_id = %s", [campaign.id]
     )
     database.execute("UPDATE campaign SET sms_text = '【みどり】{リンク}' WHERE id = %s", [campaign.id])
-    found = preflight.rehearse(campaign.id)
+    found = preflight.run(campaign.id)
     assert found.longest_units < 70
     db.session.expire_all()
-    assert preflight.current(campaign) is not None
+    assert preflight_result.current(campaign) is not None
 
 
 @pytest.mark.parametrize(
@@ -266,21 +266,21 @@ def test_a_check_looks_at_the_texts_as_they_stand_under_the_lock(
     ],
 )
 def test_a_check_covers_the_contract_and_no_token(campaign: Campaign, change: str, *, void: bool) -> None:
-    preflight.rehearse(campaign.id)
-    assert preflight.current(campaign) is not None
+    preflight.run(campaign.id)
+    assert preflight_result.current(campaign) is not None
     db.session.execute(text(change))
     db.session.commit()
     db.session.expire_all()
-    assert (preflight.current(campaign) is None) == void
+    assert (preflight_result.current(campaign) is None) == void
 
 
 def test_a_check_is_read_as_it_was_stored(campaign: Campaign) -> None:
-    found = preflight.rehearse(campaign.id)
+    found = preflight.run(campaign.id)
     db.session.expire_all()
-    assert preflight.last(campaign) == found
+    assert preflight_result.last(campaign) == found
 
 
 def test_a_check_from_before_an_upgrade_can_be_read() -> None:
     """It may lack what is stored now, and hold what no longer is."""
-    read = preflight.Preflight.from_json({"people": 3, "rows_seen": 3})
+    read = preflight_result.Preflight.from_json({"people": 3, "rows_seen": 3})
     assert (read.people, read.numbers, read.rows, read.problems) == (3, 0, [], [])

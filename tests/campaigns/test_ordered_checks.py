@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import queues, tenancy
-from app.campaigns import ordered_checks, preflight, rendering
+from app.campaigns import ordered_checks, preflight_result, rendering
 from app.extensions import db
 from app.models import Campaign
 from jobs import campaigns as campaign_jobs
@@ -34,7 +34,7 @@ def draft(app: Flask) -> Iterator[tuple[int, int]]:
 
 def checked(database: psycopg.Connection, campaign_id: int) -> tuple[Any, ...]:
     row = database.execute(
-        "SELECT (rehearsal->>'people')::int, rehearsal->>'at', check_due_at FROM campaign WHERE id = %s", [campaign_id]
+        "SELECT (preflight->>'people')::int, preflight->>'at', check_due_at FROM campaign WHERE id = %s", [campaign_id]
     ).fetchone()
     assert row
     return row
@@ -143,12 +143,12 @@ def test_words_that_change_meanwhile_have_it_done_once_more(draft, database, mon
     found = checked(database, draft[1])
     assert (found[0], found[2]) == (3, None)
     with tenancy.tenant(draft[0]):
-        assert preflight.current(db.session.get_one(Campaign, draft[1]))
+        assert preflight_result.current(db.session.get_one(Campaign, draft[1]))
 
 
 def test_who_presses_the_button_meanwhile_is_served(draft, database, monkeypatch):
     def press() -> None:
-        database.execute('UPDATE campaign SET check_due_at = NULL, rehearsal = \'{"people": 3, "at": "now"}\'')
+        database.execute('UPDATE campaign SET check_due_at = NULL, preflight = \'{"people": 3, "at": "now"}\'')
 
     during(monkeypatch, press)
     check_row_by_row(draft)

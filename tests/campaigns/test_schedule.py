@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from app import queues, tenancy
-from app.campaigns import lifecycle, preflight, schedule
+from app.campaigns import lifecycle, preflight, preflight_result, schedule
 from app.campaigns.send_windows import ALWAYS, DAYTIME, Window
 from app.extensions import db
 from app.models import AuditEntry, Campaign, Event, Recipient, Slice, SmsAccount, Tenant
@@ -39,7 +39,7 @@ def campaign(app: Flask) -> Iterator[Campaign]:
         )
         factories.people(tenant_id, made, 5)
         with tenancy.tenant(tenant_id):
-            preflight.rehearse(made)
+            preflight.run(made)
             yield db.session.get_one(Campaign, made)
 
 
@@ -49,7 +49,7 @@ def user_of(campaign: Campaign) -> int:
 
 
 def book(campaign: Campaign) -> None:
-    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight.digest(campaign))
+    lifecycle.launch(campaign.id, user_id=user_of(campaign), digest=preflight_result.digest(campaign))
     db.session.expire_all()
 
 
@@ -85,7 +85,7 @@ def test_the_sweep_finds_it_when_its_time_comes(app: Flask) -> None:
         )
         factories.people(tenant_id, made, 5)
         with tenancy.tenant(tenant_id):
-            preflight.rehearse(made)
+            preflight.run(made)
             book(db.session.get_one(Campaign, made))
         sweep.sweep()
         assert queues.waiting("jobs.campaigns.start") == set()

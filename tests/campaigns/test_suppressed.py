@@ -5,7 +5,7 @@ import pytest
 from flask import Flask
 
 from app import tenancy
-from app.campaigns import preflight
+from app.campaigns import preflight, preflight_result
 from app.delivery import claims, leases
 from app.suppression import numbers
 from app.suppression.numbers import Terms
@@ -25,9 +25,9 @@ def draft(app: Flask) -> tuple[int, int]:
         return tenant_id, campaign_id
 
 
-def check(tenant_id: int, campaign_id: int) -> preflight.Preflight:
+def check(tenant_id: int, campaign_id: int) -> preflight_result.Preflight:
     with tenancy.tenant(tenant_id):
-        return preflight.rehearse(campaign_id)
+        return preflight.run(campaign_id)
 
 
 def test_it_counts_them_names_them_and_stops_nothing(app: Flask, draft: tuple[int, int]) -> None:

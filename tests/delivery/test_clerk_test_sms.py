@@ -10,7 +10,7 @@ import time_machine
 from sqlalchemy import select
 
 from app import links, references, tenancy
-from app.campaigns import lifecycle, preflight
+from app.campaigns import lifecycle, preflight, preflight_result
 from app.campaigns.send_windows import DAYS
 from app.delivery import clerk_test_sms, rate_limit
 from app.delivery.rate_limit import Pace
@@ -33,7 +33,7 @@ def draft(tuned: Tuned) -> tuple[int, int, int]:
     campaign_id = factories.campaign(tenant_id, sms_account_id=account_id)
     factories.people(tenant_id, campaign_id, 3)
     with tenancy.tenant(tenant_id):
-        preflight.rehearse(campaign_id)
+        preflight.run(campaign_id)
     return tenant_id, user_id, campaign_id
 
 
@@ -86,7 +86,7 @@ def test_nobody_of_the_list_is_touched_and_the_number_is_sealed(draft: tuple[int
         assert (entry.act, entry.detail) == ("trial", {"trial": row.id})
         campaign = db.session.get_one(Campaign, draft[2])
         assert campaign.state == "draft"
-        assert preflight.current(campaign) is not None
+        assert preflight_result.current(campaign) is not None
         assert [(item.phone, item.state) for item in clerk_test_sms.latest(campaign)] == [("090-****-1234", "accepted")]
         assert lifecycle.people_count(draft[2]) == 3
 
@@ -195,7 +195,7 @@ def test_a_list_that_did_not_pass_is_sent_to_nobody(tuned: Tuned, sandbox: Sandb
     factories.people(tenant_id, campaign_id, 2)
     user_id = factories.user(tenant_id)
     with tenancy.tenant(tenant_id):
-        assert preflight.rehearse(campaign_id).problems
+        assert preflight.run(campaign_id).problems
     with pytest.raises(Refused, match=says) as refused:
         send((tenant_id, user_id, campaign_id))
     assert refused.value.problems[0].code == "test_sms_check_failed"
@@ -209,7 +209,7 @@ def test_one_too_long_for_one_sms_is_not_sent_whatever_the_check_said(
         row = db.session.get_one(Campaign, draft[2])
         row.sms_text = "あ" * 60 + "{氏名}様 {リンク}"
         db.session.flush()
-        row.rehearsal = {**(row.rehearsal or {}), "digest": preflight.digest(row)}
+        row.preflight = {**(row.preflight or {}), "digest": preflight_result.digest(row)}
         db.session.commit()
     with pytest.raises(Refused, match="70文字を超える"):
         send(draft)

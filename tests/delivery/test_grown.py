@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from app import tenancy
-from app.campaigns import lifecycle, preflight
+from app.campaigns import lifecycle, preflight, preflight_result
 from app.delivery import dispatch, link_expiry, resend
 from app.exports.selection import Selection
 from app.exports.status_file import status_file
@@ -112,9 +112,9 @@ def take_in(house: House) -> None:
 
 def launch(house: House) -> None:
     with tenancy.tenant(house.tenant_id):
-        assert preflight.rehearse(house.campaign_id).problems == []
+        assert preflight.run(house.campaign_id).problems == []
         campaign = db.session.get_one(Campaign, house.campaign_id)
-        lifecycle.launch(house.campaign_id, user_id=house.user_id, digest=preflight.digest(campaign))
+        lifecycle.launch(house.campaign_id, user_id=house.user_id, digest=preflight_result.digest(campaign))
 
 
 def push_receipts(house: House, sandbox: Sandbox) -> None:

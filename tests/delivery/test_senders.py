@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import tenancy
-from app.campaigns import preflight
+from app.campaigns import preflight, preflight_result
 from app.delivery import clerk_test_sms
 from app.extensions import db
 from app.models import Campaign
@@ -63,7 +63,7 @@ def test_a_clerks_own_test_comes_from_the_same_number(launched: Launched, given:
     factories.people(job.tenant_id, draft, 1)
     user_id = factories.user(job.tenant_id)
     with tenancy.tenant(job.tenant_id):
-        preflight.rehearse(draft)
+        preflight.run(draft)
         assert clerk_test_sms.send_test_sms(draft, "090-8888-1234", user_id=user_id) == "accepted"
     assert given == ["243056"]
 
@@ -76,9 +76,9 @@ def test_a_check_is_void_once_the_sms_would_come_from_another_number(
     draft = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
     factories.people(job.tenant_id, draft, 1)
     with tenancy.tenant(job.tenant_id):
-        preflight.rehearse(draft)
-        assert preflight.current(db.session.get_one(Campaign, draft)) is not None
+        preflight.run(draft)
+        assert preflight_result.current(db.session.get_one(Campaign, draft)) is not None
         sender_numbers.apply(job.account_id, "au", "0312345678", actor="user:1")  # no carrier shows it yet
-        assert preflight.current(db.session.get_one(Campaign, draft)) is not None
+        assert preflight_result.current(db.session.get_one(Campaign, draft)) is not None
         sender_numbers.move(number_id, SenderState.RETIRED, actor="user:1")
-        assert preflight.current(db.session.get_one(Campaign, draft)) is None
+        assert preflight_result.current(db.session.get_one(Campaign, draft)) is None

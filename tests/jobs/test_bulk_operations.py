@@ -29,7 +29,7 @@ def test_a_killed_worker_loses_and_doubles_nobody(
     user_id = factories.user(job.tenant_id)
     config.install(replace(config.settings(), at_once_people=0))
     with tenancy.tenant(job.tenant_id):
-        digest = preflight.rehearse(job.campaign_id).digest
+        digest = preflight.run(job.campaign_id).digest
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=digest)
     worker = start("worker", "tracking", SLICE_ROWS="10")
     until(lambda: job.states().get("queued", 0) > 100)

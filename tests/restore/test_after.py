@@ -193,7 +193,7 @@ def test_people_whom_the_database_does_not_know_are_not_sent_to_again(
     campaign_id = factories.campaign(job.tenant_id, sms_account_id=job.account_id)
     people = factories.people(job.tenant_id, campaign_id, 6, phones=[*phones, "+819099990001"])
     with tenancy.tenant(job.tenant_id):
-        found = preflight.rehearse(campaign_id)
+        found = preflight.run(campaign_id)
         assert any("5人の番号には" in warning for warning in found.warnings)
     slices = factories.launch(job.tenant_id, campaign_id)
     again = Job(job.tenant_id, job.account_id, campaign_id, slices, people, database)

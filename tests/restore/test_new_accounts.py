@@ -65,7 +65,7 @@ def uploaded(job: Job, account_id: int) -> Job:
 def launch(job: Job) -> list[str]:
     """Check and launch; return the check's warnings."""
     with tenancy.tenant(job.tenant_id):
-        found = preflight.rehearse(job.campaign_id)
+        found = preflight.run(job.campaign_id)
         user_id = db.session.get_one(Campaign, job.campaign_id).created_by
         assert user_id is not None
         lifecycle.launch(job.campaign_id, user_id=user_id, digest=found.digest)

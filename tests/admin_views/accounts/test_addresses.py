@@ -7,7 +7,7 @@ import pytest
 
 from app import config, tenancy
 from app.accounts import AddressGone, address_of, for_payment, for_sms, sms_contract
-from app.campaigns import lifecycle
+from app.campaigns import readiness
 from app.extensions import db
 from app.models import Campaign, PaymentAccount, SmsAccount
 from tests import factories
@@ -96,7 +96,7 @@ def test_an_address_that_left_the_list_gets_no_credentials_and_screens_say_so(ap
 def test_a_campaign_says_that_its_accounts_are_at_no_listed_address(app, ours, campaign, lists):
     lists()
     with app.app_context(), tenancy.tenant(ours.tenant):
-        found = lifecycle.missing_to_send(db.session.get_one(Campaign, campaign))
+        found = readiness.missing_to_send(db.session.get_one(Campaign, campaign))
         assert [problem.code for problem in found] == ["sms_account_address_gone"]
         assert "管理者にお知らせください" in found[0].message_ja
         with pytest.raises(AddressGone):

@@ -11,7 +11,7 @@ from wtforms.fields.core import UnboundField
 
 import admin_views
 from admin_views.framework.fields import no_card_number
-from admin_views.framework.model_view import Form
+from admin_views.framework.secure_view import Form
 
 # means that keep a card's number out in another way: a telephone number that can be dialled, a mail address, a time of
 # day

@@ -35,7 +35,7 @@ def steps_on(page: str) -> list[str]:
 
 def test_a_list_that_was_taken_is_checked_by_itself(app, clerk, ours, campaign, ask):
     page = imported(app, ours, clerk, campaign, HEAD + GOOD)
-    checked = select(Campaign.rehearsal["people"].as_integer(), Campaign.check_due_at).where(Campaign.id == campaign)
+    checked = select(Campaign.preflight["people"].as_integer(), Campaign.check_due_at).where(Campaign.id == campaign)
     assert ask(checked) == [(2, None)]
     assert badge_on(page) == 'badge-green">完了'
     assert "送信できます" in page

@@ -194,7 +194,7 @@ def test_the_audit_shows_who_did_what(browser_of, ours):
 
 # a value that no form writes
 _UNTOLD = {
-    "id", "tenant_id", "key", "code", "look", "provider", "revision", "rehearsal", "failures", "trips", "resting_until",
+    "id", "tenant_id", "key", "code", "look", "provider", "revision", "preflight", "failures", "trips", "resting_until",
     "resting_code", "compared_on", "failed_logins", "locked_until", "last_login_at", "list_columns",
     "check_due_at", "checks_stopped_at", "checks_watched_from", "served_at", "created_at", "created_by", "asked_by",
     "asked_at", "asked_digest", "approved_by",

@@ -41,7 +41,7 @@ def test_a_field_takes_its_value_from_the_column_it_was_tied_to(campaign: Campai
     sms, _, page = texts(campaign)
     assert "山田 太郎" in sms
     assert "山田 太郎様" in page
-    assert preflight.rehearse(campaign.id).problems == []
+    assert preflight.run(campaign.id).problems == []
     # the list's own name stays where it comes out again
     names = status_file.own_columns(campaign.id)
     assert "宛先" in names

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app import leases, tenancy
-from app.campaigns import lifecycle
+from app.campaigns import lifecycle, readiness
 from app.campaigns.rendering import open_fields, open_phone
 from app.extensions import db, vault
 from app.intake.columns.mapping import REASON_COLUMN, ColumnMapping
@@ -184,7 +184,7 @@ def test_a_fault_of_the_file_in_its_middle_takes_nothing(campaign: Campaign) -> 
     row = upload(campaign, content.encode("cp932"))
     assert row.state == "failed"
     assert row.problem
-    assert not lifecycle.has_people(campaign.id)
+    assert not readiness.has_people(campaign.id)
 
 
 def test_cancel_leaves_nothing(campaign: Campaign) -> None:
@@ -192,7 +192,7 @@ def test_cancel_leaves_nothing(campaign: Campaign) -> None:
     assert imports.cancel(import_id)
     import_run.run(import_id)
     assert db.session.get_one(Import, import_id).state == "cancelled"
-    assert not lifecycle.has_people(campaign.id)
+    assert not readiness.has_people(campaign.id)
     assert not imports.cancel(import_id)
 
 
@@ -300,7 +300,7 @@ def _due_imports(app: Flask) -> list[tuple[int, ...]]:
 def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:
     row = upload(campaign, LIST.encode("cp932"))
     assert imports.discard(row.id, user_id=author(campaign)) == 2
-    assert not lifecycle.has_people(campaign.id)
+    assert not readiness.has_people(campaign.id)
     steps.resume(campaign.id)
     db.session.expire_all()
     with pytest.raises(Refused, match="locked_launched"):

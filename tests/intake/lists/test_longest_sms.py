@@ -56,7 +56,7 @@ def test_an_import_tells_what_the_check_finds(campaign: Campaign) -> None:
     row = upload(campaign, LIST.encode())
     assert row.longest is not None
     assert (row.longest["sheet_row"], row.longest["merged"]) == (3, {"氏名": 1})
-    assert preflight.rehearse(campaign.id).longest_recipient_id == row.longest["recipient_id"]
+    assert preflight.run(campaign.id).longest_recipient_id == row.longest["recipient_id"]
 
 
 def test_rows_that_stand_there_count_and_rows_that_contradict_do_not(campaign: Campaign) -> None:
