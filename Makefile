@@ -61,8 +61,8 @@ a11y: $(STAMP) $(LIGHTHOUSE)/node_modules ## every state of the recipients' page
 bench-page: $(STAMP) ## a link's first page against a bare Flask page, with 10,000 and 1,000,000 people (needs Debian's wrk)
 	$(PY) -m bench.page $(BENCH_ARGS)
 
-bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client and one job per person (BENCH_ARGS=messages)
-	$(PY) -m bench.send $(BENCH_ARGS)
+bench-send: $(STAMP) ## campaigns of 20,000 against a bare HTTP client (BENCH_ARGS=messages; PROVIDER=all: each SMS service)
+	$(if $(PROVIDER),PROVIDER=$(PROVIDER) $(PY) -m bench.services,$(PY) -m bench.send) $(BENCH_ARGS)
 
 bench-fair: $(STAMP) ## how long ten people wait behind a campaign of a million (BENCH_ARGS=rows)
 	$(PY) -m bench.fairness $(BENCH_ARGS)

@@ -92,7 +92,7 @@ def _send(stack: Stack, sandbox: Sandbox, messages: int, latency_ms: int, worker
     sandbox.reset()
     sandbox.faults(latency_ms=latency_ms)
     campaign_id = prepare(stack, messages)
-    with _running(stack, workers) as processes, database(stack) as connection:
+    with running(stack, workers) as processes, database(stack) as connection:
         clerk(stack, "launch", campaign_id)
         wait(connection, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign_id)
         peak = max(_peak_rss_mb(process.pid) for process in processes)
@@ -139,7 +139,7 @@ def _per_job_rate(stack: Stack, sandbox: Sandbox, latency_ms: int) -> float:
         ).fetchall()
         for (recipient_id,) in people:
             target.enqueue(per_job.NAME, args=[*map(int, lease), recipient_id], result_ttl=0)
-        with _running(stack, 1, [sys.executable, "-m", "bench.per_job"]):
+        with running(stack, 1, [sys.executable, "-m", "bench.per_job"]):
             statement = "SELECT bool_and(sms_state = 'accepted') FROM recipient WHERE campaign_id = %s"
             wait(connection, statement, campaign_id)
         row = connection.execute(
@@ -171,7 +171,7 @@ def clerk(stack: Stack, act: str, argument: object) -> str:
 
 
 @contextmanager
-def _running(stack: Stack, workers: int, command: Sequence[str] = _WORKER) -> Iterator[list["subprocess.Popen[bytes]"]]:
+def running(stack: Stack, workers: int, command: Sequence[str] = _WORKER) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Run workers on the delivery queue; begins when each of them waits for jobs."""
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         client.delete("rq:workers")
