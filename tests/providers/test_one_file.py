@@ -1,4 +1,7 @@
-"""A provider is one file, one line, and its settings: no other code of the product knows one by its name."""
+"""A provider is one file and one line: no other code of the product knows one by its name.
+
+That such a file and line are enough is for `tests/admin_views/accounts/test_fifth_providers.py` to show.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -9,8 +12,8 @@ from app.providers import payments, sms
 
 ROOT = Path(__file__).parents[2]
 NAMES = (*sms.PROVIDERS, *payments.PROVIDERS)
-# the address of its API, the length of its signature's header, what a newcomer's demo begins with
-SETTINGS = {"app/config.py", "app/limits.py", "app/demo.py"}
+# the length of its signature's header, what a newcomer's demo begins with
+SETTINGS = {"app/limits.py", "app/demo.py"}
 # tells a manager under which name PayPay's own screens show our reference
 WORDS = {"admin_views/accounts/restore_words.py"}
 
@@ -39,6 +42,11 @@ def test_no_other_code_names_a_provider() -> None:
         if any(name in text.lower() for text in written(ast.parse(path.read_text("utf-8"))) for name in NAMES)
     }
     assert {path for path in known if not path.startswith("app/providers/")} - SETTINGS - WORDS == set()
+
+
+def test_what_starts_the_product_names_no_provider() -> None:
+    told = [text.lower() for text in written(ast.parse((ROOT / "dev" / "stack.py").read_text("utf-8")))]
+    assert [name for name in NAMES if any(name in text for text in told)] == []
 
 
 def test_each_provider_has_the_address_of_its_api(settings: config.Settings) -> None:
