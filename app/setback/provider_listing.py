@@ -22,7 +22,7 @@ from app.models import SmsAccount
 from app.providers.curl import perform
 from app.providers.http import Request, Response
 from app.providers.sms import PROVIDERS, base
-from app.providers.sms.base import ListedMessage, UnclearAnswer
+from app.providers.sms.base import ListedMessage, TooMany, UnclearAnswer
 from app.vault import CannotOpen
 from app.work_budget import WorkBudget
 
@@ -38,6 +38,8 @@ _KEPT = timedelta(days=7)
 # of the messages on record in that time so many must be in the list
 _KNOWN = 10_000
 _SECOND = timedelta(seconds=1)
+# a list that is too long for an answer even of this time is not read to its end either
+_SHORTEST = timedelta(milliseconds=10)
 
 T = TypeVar("T")
 
@@ -156,9 +158,27 @@ def on_record(
 def _read(
     provider: base.SmsProvider, account: base.SmsAccess, start: datetime, end: datetime
 ) -> dict[str, ListedMessage]:
-    """Read a list to its end, by the service's clock."""
+    """Read a list to its end, by the service's clock: part by part where the service shows no more at once."""
     found: dict[str, ListedMessage] = {}
     budget = WorkBudget(settings().listing_s)
+    parts = [(start, end)]
+    while parts:
+        begins, ends = parts.pop()
+        try:
+            found |= _read_part(provider, account, begins, ends, budget)
+        except TooMany:
+            if ends - begins <= _SHORTEST:
+                raise Unasked("endless") from None
+            middle = begins + (ends - begins) / 2
+            parts += [(middle, ends), (begins, middle)]
+    return found
+
+
+def _read_part(
+    provider: base.SmsProvider, account: base.SmsAccess, start: datetime, end: datetime, budget: WorkBudget
+) -> dict[str, ListedMessage]:
+    """Read the pages of a time. Raises TooMany where the service doesn't show all of it."""
+    found: dict[str, ListedMessage] = {}
     for number in range(1, _MOST_PAGES + 1):
         if budget.is_spent:
             raise Unasked("too_slow")
@@ -179,6 +199,8 @@ def _ask(request: Request, read: Callable[[Response], T]) -> T:
         if isinstance(answer, Response):
             try:
                 return read(answer)
+            except TooMany:
+                raise
             except UnclearAnswer as unclear:
                 # a service's own word for "not now" says nothing: 429 and 5xx do
                 passing = (

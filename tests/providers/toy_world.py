@@ -1,4 +1,4 @@
-"""What the made-up providers of `test_fifth_providers` do: an SMS service and a payment provider, over HTTP."""
+"""The made-up providers of `test_fifth_providers`: an SMS service and a payment provider, over HTTP."""
 
 import json
 import threading

@@ -200,6 +200,10 @@ class UnclearAnswer(Exception):  # noqa: N818 - it is an answer's quality, not a
     """The provider's answer can't be read as what was asked for; ask again later. `args[0]` is a code for logs."""
 
 
+class TooMany(UnclearAnswer):
+    """A list is as long as an answer may be, so that others may be missing: ask for a part of its time."""
+
+
 class SmsProvider(Protocol):
     """One SMS service. Every method is pure; a secret stands in no exception and no repr.
 
@@ -238,7 +242,7 @@ class SmsProvider(Protocol):
         """Return the request for a page, from 1 on, of what was accepted in a time; None without such a list."""
 
     def parse_list(self, response: Response, start: datetime, end: datetime) -> Page:
-        """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time."""
+        """Read the answer to `sent_between`. Raises UnclearAnswer, also where a message is of another time; TooMany."""
 
     def detail(self, account: SmsAccess, provider_id: str) -> Request:
         """Return the request that asks for one message by the provider's id."""

@@ -4,7 +4,7 @@ Source of every rule here: the service's Python SDK, infobip-api-python-client 6
 document, and its pages "Response status and error codes" and "Message status codes". The message's id is ours: our
 reference, by which the logs are asked. A repeated id is not documented as refused in this API, so nothing is sent again
 blind. Receipts are pushed to the address told with each message, unsigned: they only say "ask the logs". The reports of
-`/sms/3/reports` are never asked for: each is given once. Logs go back 48 hours and hold a thousand messages at most.
+`/sms/3/reports` are never asked for: each is given once. Logs go back 48 hours and show a thousand messages at once.
 """
 
 import json
@@ -63,8 +63,7 @@ _CARRIERS: Final = {f"440{code}": carrier for carrier, codes in _NETWORKS.items(
 class _Infobip:
     """The adapter; see `SmsProvider` for each method."""
 
-    name = "infobip"
-    label = "Infobip（NTT CPaaS）"
+    name, label = "infobip", "Infobip（NTT CPaaS）"
     api_base = None  # each contract has an address of its own: the operator lists them
     fields: Sequence[AccountField] = (
         AccountField("api_key", "APIキー", secret=True, help="SMSの送信と送信ログの閲覧ができるキーです。"),
@@ -133,11 +132,12 @@ class _Infobip:
         return _logs(account, sentSince=_written(start - tick), sentUntil=_written(end + tick), limit=_MOST_LOGS)
 
     def parse_list(self, response: Response, start: datetime, end: datetime) -> base.Page:
-        """Read that list. Raises UnclearAnswer where it may lack some: it is full, too old, or not of that time."""
+        """Read that list. Raises UnclearAnswer where it may lack some: it is too old or of another time; TooMany."""
         logs = _results(response)
-        now = date_of(response)
-        if len(logs) >= _MOST_LOGS or now is None or now - start > _LOGS_KEPT:
+        if (now := date_of(response)) is None or now - start > _LOGS_KEPT:
             raise UnclearAnswer("incomplete")
+        if len(logs) >= _MOST_LOGS:
+            raise base.TooMany("incomplete")
         second = timedelta(seconds=1)
         told = [(report, log) for log in logs if (report := _report(log)) is not None]
         if any(one.accepted_at is None or not start - second < one.accepted_at < end + second for one, _ in told):
