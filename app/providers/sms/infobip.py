@@ -89,7 +89,7 @@ class _Infobip:
             "content": {"text": message.body},
         }
         if message.sender:
-            content["sender"] = message.sender
+            content["sender"] = message.sender.removeprefix("+")  # as it writes `to`
         if message.valid_until is not None:
             left_s = _seconds_left(message.valid_until, account.timeout_s)
             content["options"] = {"validityPeriod": {"amount": left_s, "timeUnit": "SECONDS"}}

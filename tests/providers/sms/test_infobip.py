@@ -69,8 +69,8 @@ def test_a_message_goes_out_under_our_own_id() -> None:
 
 def test_sender_and_receipts_address_are_told_with_each_message() -> None:
     account = replace(ACCOUNT, receipt_url="https://todoke.example/callbacks/sms/1/secret")
-    (sent,) = json.loads(infobip.send(account, replace(SMS, sender="05012345678")).body)["messages"]
-    assert sent["sender"] == "05012345678"
+    (sent,) = json.loads(infobip.send(account, replace(SMS, sender="+815012345678")).body)["messages"]
+    assert sent["sender"] == "815012345678"
     assert sent["webhooks"] == {
         "delivery": {"url": "https://todoke.example/callbacks/sms/1/secret", "intermediateReport": False},
         "contentType": "application/json",

@@ -63,7 +63,7 @@ def test_the_request_is_one_of_the_sdks() -> None:
     """Whatever our request holds, the SDK's own model knows: nothing is dropped or spelled otherwise."""
     account = replace(SAMPLE.account, receipt_url="https://todoke.example/callbacks/sms/1/secret")
     end = datetime.now(UTC) + timedelta(hours=2)
-    sent = infobip.send(account, SmsMessage("+819012345678", "本文", "ref-1", end, sender="05012345678"))
+    sent = infobip.send(account, SmsMessage("+819012345678", "本文", "ref-1", end, sender="+815012345678"))
     read = SmsRequest.from_json(sent.body.decode())
     assert read is not None
     assert read.to_dict() == json.loads(sent.body)
