@@ -10,17 +10,32 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
 from playwright.sync_api import Browser, Page, expect
 
 from dev import clerks_day
 from dev.browser import DESK, PHONE, chromium, sign_in
 from dev.process import DevError
+from dev.servers import plain_url
 from dev.stack import ROOT, Stack, remove
 
 PICTURES = ROOT / "docs" / "images"
 
 _WAIT_MS = 60_000
 _PERSON = {"number_ends": "90001001", "birth": "1980/01/02", "postcode": "100-0001"}  # the first one of the demo's list
+# 48 attempts a day at the first person, to four carriers: one in twelve doesn't arrive, three days ago one in six
+_MONTH = """
+    INSERT INTO send_log (tenant_id, campaign_id, recipient_id, sms_account_id, attempt, fence, state, code, carrier,
+        started_at, settled_at)
+    SELECT r.tenant_id, r.campaign_id, r.id, c.sms_account_id, 1000 + 100 * ago + n, 1, made.state,
+        CASE WHEN made.state = 'delivered' THEN '' WHEN n % 3 = 0 THEN 'error' ELSE 'unconnected' END,
+        (ARRAY['docomo', 'docomo', 'au', 'softbank', 'rakuten'])[1 + n % 5], at, at + make_interval(secs => 3 + n % 19)
+    FROM (SELECT * FROM recipient ORDER BY id LIMIT 1) r JOIN campaign c ON c.id = r.campaign_id,
+        generate_series(1, 29) ago, generate_series(1, 48) n,
+        LATERAL (SELECT now() - ago * interval '1 day' AS at,
+            CASE WHEN n % (CASE WHEN ago = 3 THEN 6 ELSE 11 + ago % 3 END) = 0 THEN 'undelivered' ELSE 'delivered' END
+            AS state) made
+"""
 
 
 def main() -> int:
@@ -33,6 +48,7 @@ def main() -> int:
             _phone(browser, stack)
             _picture(campaign, "back-office")
             clerks_day.spend(browser, stack, _picture)
+            _quality(browser, stack)
     except DevError as fault:
         print(fault, file=sys.stderr)
         return 1
@@ -76,6 +92,22 @@ def _phone(browser: Browser, stack: Stack) -> None:
         phone.locator(f"[name=q1_{part}]").fill(value)
     phone.get_by_label("郵便番号").fill(_PERSON["postcode"])
     _picture(phone, "phone-page")
+
+
+def _quality(browser: Browser, stack: Stack) -> None:
+    """Give an account a month of attempts, as if the demo had run for so long, and look at how they arrived."""
+    with psycopg.connect(plain_url(stack.env["DATABASE_OWNER_URL"]), autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.platform', 'on', false)")
+        owner.execute(_MONTH)
+    manager = next(account for account in stack.accounts if account["role"] == "manager")
+    page = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo").new_page()
+    page.set_default_timeout(_WAIT_MS)
+    sign_in(page, stack.web_url, manager)
+    page.goto(f"{stack.web_url}/admin/sms_account/")
+    page.locator("a[href*='/admin/sms_account/edit/']").first.click()
+    page.locator("#quality").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#quality').closest('section').scrollIntoView()")
+    _picture(page, "guide-quality")
 
 
 def _picture(page: Page, name: str) -> None:

@@ -34,19 +34,28 @@ def fold() -> int:
         with tenancy.transaction() as connection:
             # of two schedulers one folds: both would leave two rows for a key, of the right sum
             if connection.execute(text("SELECT pg_try_advisory_xact_lock(hashtextextended('fold', 0))")).scalar_one():
-                folded += connection.execute(text(_fold_statement(totals))).rowcount
+                folded += _fold(connection, totals)
     return folded
 
 
-def _fold_statement(totals: Totals) -> str:
+def _fold(connection: Connection, totals: Totals) -> int:
+    # asked for first: by their numbers the planner reads these campaigns' rows alone, whatever statistics say
+    fresh = text(f"SELECT DISTINCT campaign_id FROM {totals.table} WHERE folded_at IS NULL")  # noqa: S608 - our own words
+    campaigns = list(connection.execute(fresh).scalars())
+    if not campaigns:
+        return 0
     names, sums = ", ".join(totals.names), ", ".join(totals.sums)
     same = " AND ".join(f"t.{name} = fresh.{name}" for name in totals.names)
-    return f"""
-        WITH fresh AS (SELECT DISTINCT {names} FROM {totals.table} WHERE folded_at IS NULL),
-        gone AS (DELETE FROM {totals.table} t USING fresh WHERE {same} RETURNING t.*)
+    statement = text(f"""
+        WITH fresh AS (
+            SELECT DISTINCT {names} FROM {totals.table} WHERE folded_at IS NULL AND campaign_id = ANY(:campaigns)
+        ), gone AS (
+            DELETE FROM {totals.table} t USING fresh WHERE t.campaign_id = ANY(:campaigns) AND {same} RETURNING t.*
+        )
         INSERT INTO {totals.table} ({names}, {sums}, folded_at)
         SELECT {names}, {_sums(totals)}, now() FROM gone GROUP BY {names} HAVING {_any(totals)}
-    """  # noqa: S608 - our own words
+    """)  # noqa: S608 - our own words
+    return connection.execute(statement, {"campaigns": campaigns}).rowcount
 
 
 def _sums(totals: Totals) -> str:

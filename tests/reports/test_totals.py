@@ -24,7 +24,7 @@ from app.providers.sms.base import ReportState
 from app.reports import totals_upkeep
 from app.reports.campaign_totals import Figures, figures
 from app.reports.tenant_totals import day_and_month
-from app.reports.totals import ALL
+from app.reports.totals import ALL, RECIPIENTS
 from app.states.vocabulary import PAYMENT, PaymentState, SmsState
 from jobs import reports, sweep
 from sandbox.harness import Sandbox
@@ -32,6 +32,7 @@ from tests import factories, steps
 from tests.counted import differences
 from tests.delivery.retries import told
 from tests.launched import Job
+from tests.plans import explained, touched
 
 Launched = Callable[..., Job]
 
@@ -219,6 +220,25 @@ def test_two_that_fold_lose_and_double_nothing(launched: Launched, database: psy
     assert all(rows == keys for rows, keys in kept(database))
     assert fold() == 0, "what is folded is left alone"
     assert shown(job).sms[SmsState.ACCEPTED] == 60
+
+
+def test_a_fold_reads_the_campaigns_that_changed_and_no_others(
+    launched: Launched, database: psycopg.Connection
+) -> None:
+    job = launched(5)
+    fold()
+    columns = ", ".join(column for column in RECIPIENTS.names if column not in {"campaign_id", "opened_hour"})
+    database.execute(f"""
+        INSERT INTO recipient_total ({columns}, campaign_id, opened_hour, people, folded_at)
+        SELECT {columns}, 1000000 + n, hour, 1, now() FROM recipient_total, generate_series(1, 1000) n,
+            generate_series(0, 19) hour
+    """)  # noqa: S608 - the product's own columns
+    job.send()
+    with tenancy.platform(), explained(instead=False) as plans:
+        assert totals_upkeep.fold() == 0, "the plan's own run has folded"
+    assert sum(map(touched, plans)) < 500
+    assert database.execute("SELECT count(*) FROM recipient_total WHERE folded_at IS NULL").fetchone() == (0,)
+    database.execute("DELETE FROM recipient_total WHERE campaign_id > 1000000")
 
 
 def test_a_fold_that_another_has_begun_is_left_to_it(
