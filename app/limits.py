@@ -48,15 +48,21 @@ HEAD = 65_536
 
 
 class Body(NamedTuple):
-    """How large a body may be; `fields` counts those of a form. `staff` alone may send it where that is true."""
+    """How large a body may be; `fields` counts those of a form. `staff` alone may send it where that is true.
+
+    A `raw` one is kept as it came, and parsed by no request.
+    """
 
     most: int
     fields: int = 200
     staff: bool = False
+    raw: bool = False
 
 
 LOGO_UPLOAD = 2_000_000  # as much again thrice is read, so that the form itself tells of a picture too large
 LARGEST_FORM = 500_000
+# bytes that an SMS service pushes at once: a hundred receipts, each with its text escaped
+RECEIPTS = 900_000
 MOST_FIELDS = 2_000
 
 # The first that fits counts. An upload's own size is a setting: `upload_max_bytes` comes on top of what stands here.
@@ -66,6 +72,7 @@ _BODIES: tuple[tuple[str, Body], ...] = (
     ("/admin/password", Body(20_000, 20)),
     ("/admin/page_look", Body(4 * LOGO_UPLOAD, 50, staff=True)),
     ("/admin", Body(LARGEST_FORM, MOST_FIELDS)),
+    ("/callbacks/sms/", Body(RECEIPTS, raw=True)),
     ("/callbacks/", Body(64 * 1024)),
     ("/p/answers", Body(16_000, 100)),
     ("", Body(4_000, 20)),

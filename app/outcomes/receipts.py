@@ -8,6 +8,7 @@ A signed one is verified before it is kept, and believed then. One that names no
 restored database may yet learn of it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection, text
 
-from app import queues, references, tenancy
+from app import limits, queues, references, tenancy
 from app.accounts import Unusable, for_receipts, is_receipt_key
 from app.delivery import send_context, shutdown
 from app.delivery.send_log import AttemptReport
@@ -32,7 +33,8 @@ from app.tenancy import lookup
 from app.vault import CannotOpen, Place
 from app.work_budget import SHORT_SHIFT_S, WorkBudget
 
-BODY_LIMIT = 64 * 1024  # bytes; a provider's receipt has a few hundred, a bundle of them some KiB
+# bytes; a receipt has a few hundred, a bundle of a hundred with the longest texts, escaped, 700 KB
+BODY_LIMIT = limits.RECEIPTS
 
 _JOB = "jobs.outcomes.apply_receipts"
 # new receipts that are claimed and asked about together
@@ -229,13 +231,12 @@ def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting
     if _is_signed(account.provider):
         _believe(account.id, pushed, verdict)
     else:
-        _settle_known(account.id, pushed, verdict)
-        _fetch(account, {item: found for item, found in pushed.items() if item not in verdict.outcomes}, verdict, tried)
+        _fetch(account, _left_to_ask(account.id, pushed, verdict), verdict, tried)
     with tenancy.transaction() as connection:
         # people first, then their receipts, as everywhere
         applied = _apply(connection, account.id, verdict.believed)
-        held = set(verdict.again)
-        done = verdict.outcomes | {item: outcome for item, outcome in applied.items() if item not in held}
+        held = {*verdict.again, *verdict.unasked}
+        done = {item: outcome for item, outcome in (applied | verdict.outcomes).items() if item not in held}
         receipt_queue.settle(connection, account.id, done)
         receipt_queue.put_off(connection, account.id, verdict.again)
         receipt_queue.give_back(connection, verdict.unasked, verdict.wait_s)
@@ -255,22 +256,36 @@ def _believe(account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdic
             verdict.again.append(item)
 
 
-def _settle_known(account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdict: _Verdict) -> None:
-    """Settle the receipts that no answer could add anything to.
+def _left_to_ask(
+    account_id: int, pushed: Mapping[Waiting, Sequence[Report]], verdict: _Verdict
+) -> Mapping[Waiting, Sequence[Report]]:
+    """Return the reports to which an answer could add anything; settle the receipts without any.
 
-    Such are those of messages that are not ours, and those of messages whose end the provider told before.
+    Nothing is added to messages that are not ours, nor to those whose end the provider told before.
     """
     with tenancy.transaction() as connection:
         ours = _attempts(connection, account_id, pushed.values())
+    left: dict[Waiting, Sequence[Report]] = {}
     for item, found in pushed.items():
-        if len(found) != 1:
-            continue
-        [report] = found
-        known = [ours[reference] for reference in report.references if reference in ours]
-        if report.references and not known:
-            verdict.outcomes[item] = "no message of ours"
-        elif known and all(_adds_nothing(report, attempt) for attempt in known):
-            verdict.outcomes[item] = str(report.state)
+        asked, told = list[Report](), list[ReportState]()
+        for report in found:
+            known = [ours[reference] for reference in report.references if reference in ours]
+            if known and all(_adds_nothing(report, attempt) for attempt in known):
+                told.append(report.state)
+            elif known or not report.references:
+                asked.append(report)
+        if asked:
+            left[item] = asked
+        else:
+            verdict.outcomes[item] = _said(told)
+    return left
+
+
+def _said(states: Sequence[ReportState]) -> str:
+    """Return in words what a receipt, or a bundle of them, told of messages of ours."""
+    if len(states) == 1:
+        return str(states[0])
+    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items())) or "no message of ours"
 
 
 def _adds_nothing(report: Report, attempt: _Attempt) -> bool:
@@ -286,7 +301,7 @@ def _fetch(
     verdict: _Verdict,
     tried: bool,  # noqa: FBT001
 ) -> None:
-    """Fetch each message that an unsigned receipt names. A receipt counts once all of its messages were fetched."""
+    """Fetch each message that an unsigned receipt names; a bundle that lacks some tells of the others meanwhile."""
     requests = {
         report.provider_id: account.provider.detail(account.opened, report.provider_id)
         for found in pushed.values()
@@ -308,17 +323,17 @@ def _fetch(
     verdict.wait_s = asked.wait_s
     for item, found in pushed.items():
         wanted = [report.provider_id for report in found]
+        verdict.believed[item] = [asked.found[name] for name in wanted if name in asked.found]
         if all(name in asked.found for name in wanted):
-            verdict.believed[item] = [asked.found[name] for name in wanted]
             lags = any(_RANKS.index(asked.found[one.provider_id].state) < _RANKS.index(one.state) for one in found)
             if lags and item.asked_at - item.received_at <= _AHEAD:
                 verdict.again.append(item)
         elif any(name in asked.skipped for name in wanted):
             verdict.unasked.append(item)
-        elif item.asked_at - item.received_at > _PATIENCE:
-            verdict.outcomes[item] = "the provider gives no answer about it"
-        else:
+        elif item.asked_at - item.received_at <= _PATIENCE:
             verdict.again.append(item)
+        elif not verdict.believed[item]:
+            verdict.outcomes[item] = "the provider gives no answer about it"
 
 
 def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, Sequence[Report]]) -> dict[Waiting, str]:
@@ -332,7 +347,7 @@ def _apply(connection: Connection, account_id: int, believed: Mapping[Waiting, S
         told += [
             AttemptReport(one.recipient_id, one.attempt, report, min(report.at or now, now)) for one, report in pairs
         ]
-        outcomes[item] = ", ".join(str(report.state) for _, report in pairs) or "no message of ours"
+        outcomes[item] = _said([report.state for _, report in pairs])
     if told:
         apply_reports.apply(connection, told)
     return outcomes

@@ -145,7 +145,7 @@ def _take_body(
     if not length and not untold:
         return "411 Length Required" if told and length is None else ""
     allowed = limits.body_of(environ["PATH_INFO"], upload_max_bytes)
-    if not environ.get("CONTENT_TYPE", "").lower().startswith("multipart/form-data"):
+    if not allowed.raw and not environ.get("CONTENT_TYPE", "").lower().startswith("multipart/form-data"):
         # a form without a file is parsed whole, in memory: an upload's size is not its own
         allowed = allowed._replace(most=min(allowed.most, limits.LARGEST_FORM))
     # nobody's upload is not kept: the product, which sees nothing of it, leads its sender to the sign-in
