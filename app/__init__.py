@@ -45,7 +45,10 @@ class _Product(Flask):
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the WSGI application from `settings`, or from the environment. Raises BadSettings."""
+    """Make the WSGI application from `settings`, or from the environment.
+
+    Raises BadSettings.
+    """
     settings = settings or Settings.from_env()
     process_state.begin_anew()
     config.install(settings)

@@ -79,7 +79,10 @@ def record_all(
 
 
 def verify(executor: Executor, tenant_id: int | None) -> int | None:
-    """Walk a tenant's chain; give the id of the first entry that doesn't fit, or None when all do."""
+    """Walk a tenant's chain.
+
+    Returns the id of the first entry that doesn't fit, or None when all do.
+    """
     before = b""
     rows = executor.execute(
         text(

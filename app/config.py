@@ -238,7 +238,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read and check everything. Raises BadSettings that names each wrong setting and why."""
+        """Read and check everything.
+
+        Raises BadSettings that names each wrong setting and why.
+        """
         values: dict[str, Any] = {}
         faults: list[str] = []
         for item in _own(cls):
@@ -345,7 +348,10 @@ def _redis_password(url: str) -> str:
 
 
 def new_secrets(*, demo: bool = False) -> dict[str, str]:
-    """Make SECRET_KEY, FIELD_KEYS and DIGEST_KEY afresh. Demo ones carry a mark that production refuses."""
+    """Make SECRET_KEY, FIELD_KEYS and DIGEST_KEY afresh.
+
+    Demo ones carry a mark that production refuses.
+    """
 
     def key() -> str:
         mark = DEMO_MARK if demo else b""

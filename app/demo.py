@@ -42,7 +42,9 @@ C0000003,070-9000-1003,佐々木 翼,"27,500",2026/12/25,1980-01-02,〒100-0001
 
 
 def seed(*, standby: bool = False) -> dict[str, Any]:
-    """Put the demo's data in where it is missing; give its accounts and what the sandbox must know.
+    """Put the demo's data in where it is missing.
+
+    Returns its accounts and what the sandbox must know.
 
     With `standby` each company has a second contract, at another SMS service, that takes over for its first.
     """
@@ -163,7 +165,10 @@ def _own_contract() -> Select[SmsAccount]:
 
 
 def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
-    """Give the company a contract that takes over; return what the sandbox must know of it."""
+    """Give the company a contract that takes over.
+
+    Returns what the sandbox must know of it.
+    """
     row = db.session.scalar(select(SmsAccount).where(SmsAccount.provider == _STANDBY))
     if row is None:
         row = SmsAccount(

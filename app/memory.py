@@ -15,7 +15,10 @@ _ARENAS = 2
 
 
 def give_back() -> None:
-    """Have freed memory go back to the system; call it before threads start. Other C libraries do so by themselves."""
+    """Have freed memory go back to the system; call it before threads start.
+
+    Other C libraries do so by themselves.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)

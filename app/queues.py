@@ -144,7 +144,9 @@ def queue(name: str) -> Queue:
 
 
 def enqueue(job: str, *ids: int, once: bool = False) -> bool:
-    """Put a job on its queue, after the commit that makes it due; say whether it was put there.
+    """Put a job on its queue, after the commit that makes it due.
+
+    Returns whether it was put there.
 
     With `once`, nothing is put there while the same job waits: the job calls `begun` before it looks for work. With
     Redis away it is only logged: the sweep puts the job back when Redis returns.

@@ -1,4 +1,6 @@
-"""Our names at providers: of an SMS, a test SMS, a payment, a refund. This module alone writes and reads them.
+"""Our names at providers: of an SMS, a test SMS, a payment, a refund.
+
+This module alone writes and reads them.
 
 In: a person's mark, their row's number, the attempt. Out: `<mark>.<recipient id>.<attempt>` for an SMS, `.p<attempt>`
 for a payment, with `.r<number>` after it for a refund, `.h<attempt>` for money recorded by hand, `<mark>.t<id>` for a

@@ -47,7 +47,10 @@ class CannotOpen(Exception):  # noqa: N818 - it says what happened
 
 
 class Place(NamedTuple):
-    """Where a sealed value stands; it opens nowhere else. `tenant_id` is 0 for the platform's own rows."""
+    """Where a sealed value stands; it opens nowhere else.
+
+    `tenant_id` is 0 for the platform's own rows.
+    """
 
     tenant_id: int
     table: str
@@ -60,7 +63,10 @@ class Place(NamedTuple):
 
 
 class Vault:
-    """The keys of one installation. Created empty in `app.extensions`, given its keys in `create_app`."""
+    """The keys of one installation.
+
+    Created empty in `app.extensions`, given its keys in `create_app`.
+    """
 
     def __init__(self) -> None:
         self._ciphers: dict[str, AESGCM] = {}

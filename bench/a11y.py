@@ -174,7 +174,10 @@ class Judge:
 
 @contextmanager
 def lighthouse() -> Iterator[Judge]:
-    """Run Lighthouse. Raises DevError where Node.js or the packages of dev/lighthouse are missing."""
+    """Run Lighthouse.
+
+    Raises DevError where Node.js or the packages of dev/lighthouse are missing.
+    """
     node, program = shutil.which("node"), shutil.which("chromium")
     if node is None or program is None or not (_LIGHTHOUSE / "node_modules").is_dir():
         raise DevError("Lighthouse is missing: it needs nodejs and npm; `make a11y` installs the rest")

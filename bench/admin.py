@@ -52,7 +52,10 @@ class Product:
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(self, path: str, form: Mapping[str, str] | None = None) -> str:
-        """Ask for a page; give it. Raises DevError for any answer but 200, and 303 to a form."""
+        """Ask for a page; give it.
+
+        Raises DevError for any answer but 200, and 303 to a form.
+        """
         body = None if form is None else urlencode(form)
         headers = {"Cookie": self.cookie} | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
         self.connection.request("GET" if form is None else "POST", path, body=body, headers=headers)

@@ -16,7 +16,7 @@ _BODY = "【みどり信販】佐藤 太郎様 大切なお知らせです https
 
 
 async def send(base: str, messages: int, at_once: int) -> float:
-    """Send that many messages, so many at once; give the seconds."""
+    """Send that many messages, so many at once; return the seconds."""
     url = f"{base}/00000000-0000-0000-0000-000000000001/messages"
     headers = {
         "Authorization": "Bearer karaden-token",

@@ -31,7 +31,7 @@ from bench.lists import company, draft
 
 
 def prepare(path: Path) -> int:
-    """Take a list in and check every row; give the campaign."""
+    """Take a list in and check every row; return the campaign."""
     campaign_id = int(import_list(path)["campaign_id"])
     with create_app().app_context(), _scope():
         found = preflight.run(campaign_id)
@@ -47,7 +47,10 @@ def launch(campaign_id: int) -> None:
 
 
 def lease(campaign_id: int) -> tuple[int, ...]:
-    """Launch a campaign and lease its one slice for as long as a bench may take; give the lease's numbers."""
+    """Launch a campaign and lease its one slice for as long as a bench may take.
+
+    Returns the lease's numbers.
+    """
     with create_app().app_context():
         with _scope():
             _launch(campaign_id)
@@ -119,7 +122,7 @@ def alone() -> None:
 
 
 def begin() -> int:
-    """Make a draft; give the campaign."""
+    """Make a draft; return the campaign."""
     with create_app().app_context():
         tenant_id = company()
         with tenancy.tenant(tenant_id):
@@ -127,7 +130,7 @@ def begin() -> int:
 
 
 def upload(path: Path) -> int:
-    """Upload a list and have a worker take it in; give the import."""
+    """Upload a list and have a worker take it in; return the import."""
     with create_app().app_context():
         tenant_id = company()
         with tenancy.tenant(tenant_id):
@@ -142,7 +145,7 @@ def upload(path: Path) -> int:
 
 
 def export(campaign_id: int) -> list[int]:
-    """Order two files of a campaign, a table and a workbook; give their ids."""
+    """Order two files of a campaign, a table and a workbook; return their ids."""
     with create_app().app_context(), _scope():
         user_id = db.session.get_one(Campaign, campaign_id).created_by
         assert user_id is not None  # noqa: S101 - `draft` sets it

@@ -1,4 +1,6 @@
-"""`make drill`: the crash matrix. Every cell breaks one thing in the middle of the work of real programs.
+"""`make drill`: the crash matrix.
+
+Every cell breaks one thing in the middle of the work of real programs.
 
 `python -m bench.drill [CELL …]` runs the named cells, or all. Each module of `_ROOMS` has `CELLS`: name -> a function
 of a `Ground` that returns the fields below but `cell` and `factor`. A module may also have

@@ -51,7 +51,10 @@ def _frozen_worker(ground: Ground, point: str, passes: int) -> tuple[Sent, "psut
 
 
 def _worker_frozen(ground: Ground) -> Run:
-    """Freeze a worker in mid-transaction: 取消 works. Then another: its slice goes on, presses are answered."""
+    """Freeze a worker in mid-transaction: 取消 works.
+
+    Then another: its slice goes on, presses are answered.
+    """
     ground.run("web", "tracking", "scheduler")
     ground.sandbox.faults(latency_ms=ground.slowly())
     called_off, first, _ = _frozen_worker(ground, "recording", 2)
@@ -174,7 +177,10 @@ def _to_people(ground: Ground) -> list[dict[str, Any]]:
 
 
 def _press(ground: Ground) -> float:
-    """Press the buttons of some links, those of people who got theirs last; give how long the longest took."""
+    """Press the buttons of some links, those of people who got theirs last.
+
+    Returns how long the longest took.
+    """
     longest = 0.0
     for message in _to_people(ground)[-_PRESSES:]:
         found = _LINK.search(message["body"])

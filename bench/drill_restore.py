@@ -244,7 +244,10 @@ def _restore(ground: Ground, file: Path) -> None:
 
 
 def _held(ground: Ground) -> int:
-    """Start the programs again; return how many SMS they asked for before anybody restored anything."""
+    """Start the programs again.
+
+    Returns how many SMS they asked for before anybody restored anything.
+    """
     before = ground.requests()
     with ground.redis() as client:
         client.delete("rq:workers")

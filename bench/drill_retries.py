@@ -53,7 +53,10 @@ def retries_cancelled(ground: Ground) -> Run:
 
 
 def _unreached(ground: Ground, number: int) -> int:
-    """Send a list that reaches nobody for now; return its campaign, completed and with everybody's retry planned."""
+    """Send a list that reaches nobody for now.
+
+    Returns its campaign, completed and with everybody's retry planned.
+    """
     path = ground.stack.folder / f"unreached-{number}.csv"
     _write(path, number)
     campaign_id = int(clerk(ground.stack, "prepare", path))

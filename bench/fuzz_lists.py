@@ -47,7 +47,10 @@ _SHOWN = 10
 
 @dataclass(slots=True)
 class Tally:
-    """The fate of the rows. `silences` say where a row was lost, `needless` why rows were told that seemed sound."""
+    """The fate of the rows.
+
+    `silences` say where a row was lost, `needless` why rows were told that seemed sound.
+    """
 
     files: int = 0
     rows: int = 0

@@ -53,7 +53,9 @@ _LEAST_SLOWLY_MS = 1_000
 
 @dataclass(slots=True)
 class Ground:
-    """A prepared and seeded product, and its sandbox. Programs have the names that `Stack` gives them.
+    """A prepared and seeded product, and its sandbox.
+
+    Programs have the names that `Stack` gives them.
 
     `factor` is the present cell's; `plain` the environment that programs get beside the scaled settings.
     """

@@ -68,7 +68,10 @@ def _child(stack: Stack, path: Path) -> dict[str, float]:
 
 
 def import_list(path: Path) -> dict[str, float]:
-    """Store a list and run its import in this process; give its campaign, people, seconds and the process's memory."""
+    """Store a list and run its import in this process.
+
+    Returns its campaign, people, seconds and the process's memory.
+    """
     with create_app().app_context():
         tenant_id = company()
         with tenancy.tenant(tenant_id):
@@ -101,7 +104,10 @@ def _wait_for(row: Import) -> None:
 
 
 def _bare_copy(owner_url: str, path: Path) -> tuple[int, float]:
-    """Take the rows out, empty the table, and put them back; give their number and the seconds of putting back."""
+    """Take the rows out, empty the table, and put them back.
+
+    Returns their number and the seconds of putting back.
+    """
     with psycopg.connect(owner_url) as connection, connection.cursor() as cursor:
         # PostgreSQL takes no COPY into a table whose policies hold for whoever copies; this database is the bench's own
         cursor.execute("ALTER TABLE recipient NO FORCE ROW LEVEL SECURITY")

@@ -74,7 +74,10 @@ def write_workbook(path: Path, rows: int) -> None:
 
 
 class _Shared:
-    """The book's texts. Only what comes again is looked up: every reference and phone number is a text of its own."""
+    """The book's texts.
+
+    Only what comes again is looked up: every reference and phone number is a text of its own.
+    """
 
     _AMOUNT = 5
 

@@ -114,7 +114,10 @@ class _Forms(HTMLParser):
 
 @dataclass(slots=True)
 class Browser:
-    """Somebody with cookies. Each request comes from another address of this machine: limits per address stay out."""
+    """Somebody with cookies.
+
+    Each request comes from another address of this machine: limits per address stay out.
+    """
 
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
@@ -123,7 +126,10 @@ class Browser:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str | bytes] | None = None
     ) -> tuple[int, str, str]:
-        """Ask; give the status, the text and where it leads. A connection that the server ends early is an answer."""
+        """Ask; return the status, the text and where it leads.
+
+        A connection that the server ends early is an answer.
+        """
         self._asked += 1
         source = f"127.0.{self._asked // 250 % 250}.{self._asked % 250 + 2}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60, source_address=(source, 0))
@@ -153,7 +159,7 @@ class Browser:
         return self.ask("POST", path, urlencode(values).encode(), {"Content-Type": _FORM})
 
     def page(self, path: str) -> _Forms:
-        """Open a page; give what it shows."""
+        """Open a page; return what it shows."""
         _, text, leads = self.ask("GET", path)
         for _ in range(3):
             if not leads.startswith("/"):
@@ -217,7 +223,10 @@ def crawl(browser: Browser, start: str) -> list[Form]:
 
 
 def slowest(acts: list[Callable[[], object]]) -> float:
-    """Do all acts; give the longest that one took, of three tries where it was over the limit."""
+    """Do all acts.
+
+    Returns the longest that one took, of three tries where it was over the limit.
+    """
     longest = 0.0
     for act in acts:
         best = 1e9

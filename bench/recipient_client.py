@@ -25,7 +25,10 @@ class GaveUpError(Exception):
 
 
 class Phone:
-    """One phone with its cookie. `number` makes its address; phones of one person have different ones."""
+    """One phone with its cookie.
+
+    `number` makes its address; phones of one person have different ones.
+    """
 
     def __init__(self, base: str, number: int) -> None:
         self._base = urlsplit(base)
@@ -59,7 +62,10 @@ class Phone:
             time.sleep(_AGAIN_S)
 
     def choose(self, url: str, choice: str) -> bool:
-        """Press a button of the payment provider; say whether it did anything: that page may be over."""
+        """Press a button of the payment provider.
+
+        Returns whether it did anything: that page may be over.
+        """
         return self._ask("POST", url, {"choice": choice})[0] == _SEE_OTHER
 
     def come_back(self) -> None:

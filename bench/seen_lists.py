@@ -67,7 +67,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the sheet. `person` is whom it names, None where it can't be taken; a `blank` one shows nothing."""
+    """A row of the sheet.
+
+    `person` is whom it names, None where it can't be taken; a `blank` one shows nothing.
+    """
 
     cells: tuple[Cell, ...]
     person: Person | None = None

@@ -156,7 +156,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 def prepare(stack: Stack, rows: int) -> int:
-    """Take a list in and check it; give the campaign."""
+    """Take a list in and check it; return the campaign."""
     path = stack.folder / f"{rows}.csv"
     if not path.exists():
         write_list(path, rows)
@@ -164,7 +164,7 @@ def prepare(stack: Stack, rows: int) -> int:
 
 
 def clerk(stack: Stack, act: str, argument: object) -> str:
-    """Do what a clerk does (`bench.clerk_client`); give the last line told."""
+    """Do what a clerk does (`bench.clerk_client`); return the last line told."""
     command = [sys.executable, "-m", "bench.clerk_client", act, str(argument)]
     done = subprocess.run(command, cwd=ROOT, env=stack.env, stdout=subprocess.PIPE, check=True)
     return done.stdout.decode().splitlines()[-1]

@@ -11,7 +11,10 @@ from callbacks import payments, sms
 
 
 def register(app: Flask) -> None:
-    """Add the door to the application. Providers carry no session: a secret address or a signature stands for it."""
+    """Add the door to the application.
+
+    Providers carry no session: a secret address or a signature stands for it.
+    """
     for blueprint in (payments.bp, sms.bp):
         csrf.exempt(blueprint)
         app.register_blueprint(blueprint)

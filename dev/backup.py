@@ -18,7 +18,10 @@ ROLE = "todoke_backup"
 
 
 def dump(server: Postgres, database: str, path: Path) -> None:
-    """Dump a database as the role for backups, made where it is missing. Raises DevError."""
+    """Dump a database as the role for backups, made where it is missing.
+
+    Raises DevError.
+    """
     password = secrets.token_urlsafe(16)
     with psycopg.connect(server.url(SUPERUSER), autocommit=True) as connection:
         known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone()
@@ -35,7 +38,10 @@ def dump(server: Postgres, database: str, path: Path) -> None:
 
 
 def restore(server: Postgres, database: str, path: Path, *, owner: str, app_role: str) -> None:
-    """Drop a database, with all connections to it, and make it anew of a dump. Raises DevError."""
+    """Drop a database, with all connections to it, and make it anew of a dump.
+
+    Raises DevError.
+    """
     name = sql.Identifier(database)
     with psycopg.connect(server.url(SUPERUSER), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))

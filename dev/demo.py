@@ -86,7 +86,10 @@ def up(folder: Path, environ: Mapping[str, str]) -> int:
 
 
 def watch(stack: Stack) -> None:
-    """Start whatever dies again, after a pause that grows while it keeps dying. Ends by KeyboardInterrupt only."""
+    """Start whatever dies again, after a pause that grows while it keeps dying.
+
+    Ends by KeyboardInterrupt only.
+    """
     lives = {name: _Life(time.monotonic()) for name in stack.processes()}
     while True:
         time.sleep(_WATCH_S)
@@ -219,7 +222,10 @@ def _keep_last_logs(folder: Path) -> None:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it however this process ends. Raises Mend when another holds it."""
+    """Hold the folder's lock; the system frees it however this process ends.
+
+    Raises Mend when another holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as lock:
         try:

@@ -48,7 +48,10 @@ class Way:
 
 @dataclass  # no slots: Playwright keeps what it needs of a listener with its owner
 class Visit:
-    """One person with a browser. `way` is the last request of ours that led to a page, `document` what it gave."""
+    """One person with a browser.
+
+    `way` is the last request of ours that led to a page, `document` what it gave.
+    """
 
     page: Page
     stack: Stack
@@ -194,7 +197,10 @@ class Visits:
         script: bool = True,
         **context: Any,  # noqa: ANN401 - Playwright's
     ) -> Iterator[Visit]:
-        """Bring the next person into a state, in a browser of their own. Raises DevError where it isn't reached."""
+        """Bring the next person into a state, in a browser of their own.
+
+        Raises DevError where it isn't reached.
+        """
         options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "timezone_id": "Asia/Tokyo"}
         locale = {"ja": "ja-JP", "en": "en-US"}[language]
         made = browser.new_context(**{**options, "locale": locale, **context})

@@ -113,7 +113,10 @@ def stop(process: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIG
 def wait_until(
     ready: Callable[[], bool], process: subprocess.Popen[bytes], *, name: str, log: Path, limit_s: float
 ) -> None:
-    """Wait until `ready()`. Raises DevError with the log's end when the program ends first or the time is over."""
+    """Wait until `ready()`.
+
+    Raises DevError with the log's end when the program ends first or the time is over.
+    """
     deadline = time.monotonic() + limit_s
     while not ready():
         if process.poll() is not None:

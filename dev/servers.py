@@ -21,7 +21,10 @@ from dev.valkey import Valkey, start_valkey
 
 @dataclass(slots=True)
 class Servers:
-    """Running servers. `database_url` may make databases and roles; `postgres` and `valkey` are None for named ones."""
+    """Running servers.
+
+    `database_url` may make databases and roles; `postgres` and `valkey` are None for named ones.
+    """
 
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)

@@ -48,7 +48,9 @@ _COMMAND_LIMIT_S = 300
 
 @dataclass(slots=True)
 class Stack:
-    """One product, kept in `folder`. A port of 0 takes a free one; `durable=False` is for tests alone.
+    """One product, kept in `folder`.
+
+    A port of 0 takes a free one; `durable=False` is for tests alone.
 
     Use it as a context, or `prepare`, `seed`, `start` and `stop`. `accounts` may log in once it is seeded; `programs`
     holds the running ones by name: sandbox, web, intake, delivery, tracking, scheduler.
@@ -101,7 +103,10 @@ class Stack:
         return self.folder / "log" / f"{name}.log"
 
     def prepare(self) -> None:
-        """Start the servers, make the database, bring it to the newest migration. Raises DevError."""
+        """Start the servers, make the database, bring it to the newest migration.
+
+        Raises DevError.
+        """
         (self.folder / "log").mkdir(parents=True, exist_ok=True)
         self.web_port = self.web_port or free_port()
         self.sandbox_port = self.sandbox_port or free_port()
@@ -151,7 +156,10 @@ class Stack:
         )
 
     def flask(self, *arguments: str) -> str:
-        """Run a flask command to its end and give what it printed. Raises DevError with its log's end."""
+        """Run a flask command to its end and give what it printed.
+
+        Raises DevError with its log's end.
+        """
         log = self.log("commands")
         with log.open("ab") as errors:
             done = subprocess.run(

@@ -36,7 +36,9 @@ class Valkey:
 
 
 def start_valkey(folder: Path, *, password: str, port: int = 0, durable: bool = True) -> Valkey:
-    """Start the server whose data lie in `folder`. Port 0 takes a free one; `durable=False` is for tests alone.
+    """Start the server whose data lie in `folder`.
+
+    Port 0 takes a free one; `durable=False` is for tests alone.
 
     Raises DevError.
     """

@@ -5,7 +5,10 @@ from app.delivery import dispatch, link_expiry
 
 
 def send() -> None:
-    """Send what is due, slice by slice. The job names no slice: the database says which comes next."""
+    """Send what is due, slice by slice.
+
+    The job names no slice: the database says which comes next.
+    """
     queues.begun("jobs.delivery.send")
     dispatch.serve()
 

@@ -84,7 +84,10 @@ def _lead(lease: leases.WorkLease) -> None:
 
 
 def _beating(lease: leases.WorkLease) -> Callable[[], None]:
-    """Return what gives a sign of life, unless the last one is fresh. Raises Lost, then and whenever called again."""
+    """Return what gives a sign of life, unless the last one is fresh.
+
+    Raises Lost, then and whenever called again.
+    """
     beaten = -_BEAT_S
 
     def go_on() -> None:

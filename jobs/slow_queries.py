@@ -34,7 +34,10 @@ class _Aside:
         self._again: set[_Job] = set()
 
     def run(self, job: str, tenant_id: int, act: Callable[[int], None]) -> None:
-        """Do it, for at most PATIENCE_S in this thread's time. Raises what it raises until then."""
+        """Do it, for at most PATIENCE_S in this thread's time.
+
+        Raises what it raises until then.
+        """
         key = (job, tenant_id)
         faults: list[Exception] = []
         left = threading.Event()
@@ -80,7 +83,10 @@ class _Aside:
 
 
 def run(job: str, tenant_id: int, act: Callable[[int], None]) -> None:
-    """Do it, for at most PATIENCE_S in this thread's time. Raises what it raises until then."""
+    """Do it, for at most PATIENCE_S in this thread's time.
+
+    Raises what it raises until then.
+    """
     process_state.of(_Aside).run(job, tenant_id, act)
 
 

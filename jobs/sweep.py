@@ -16,7 +16,9 @@ _log = structlog.get_logger()
 
 
 def sweep(go_on: Callable[[], object] = lambda: None) -> None:
-    """Rebuild the queues: after lost jobs, killed workers, an emptied Redis. Twice is harmless.
+    """Rebuild the queues: after lost jobs, killed workers, an emptied Redis.
+
+    Twice is harmless.
 
     `go_on` is called before each step and raises where no further one may be done.
     """

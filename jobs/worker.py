@@ -113,7 +113,10 @@ def yield_processor(queue_name: str) -> None:
 
 
 def run(queue_name: str) -> None:
-    """Work on a queue until SIGTERM or SIGINT, through any absence of Redis. An application context must be pushed."""
+    """Work on a queue until SIGTERM or SIGINT, through any absence of Redis.
+
+    An application context must be pushed.
+    """
     # objects that stand now stand until the end, and messages make no cycles: to look for some took a tenth of the time
     gc.collect()
     gc.freeze()

@@ -1,4 +1,6 @@
-"""Door: the recipient's pages. Plain HTML that works without script, cookie banner or third party.
+"""Door: the recipient's pages.
+
+Plain HTML that works without script, cookie banner or third party.
 
 In: a person who tapped the link in an SMS. Out: pages that name the company, ask, show the message and lead to payment
 and back. Can't happen here: a state changed by GET or HEAD of a link (previews and scanners fetch, people press), a

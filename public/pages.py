@@ -33,7 +33,10 @@ def notice(name: str, *, status: int = 200, link: Link | None = None, more: tupl
 
 
 def welcome(link: Link) -> Response:
-    """Return a link's first page. A whole list opens it at once, so it is made once per company and form."""
+    """Return a link's first page.
+
+    A whole list opens it at once, so it is made once per company and form.
+    """
     html = process_state.of(_Welcomes).of(link.common.face, link.common.asks, link.common.test)
     return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
 

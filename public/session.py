@@ -19,7 +19,10 @@ _STAFF_LIFE = timedelta(hours=12)
 
 
 class _Side(SecureCookieSessionInterface):
-    """One side's signed cookie. With https its name carries `__Host-`: no other host can set it."""
+    """One side's signed cookie.
+
+    With https its name carries `__Host-`: no other host can set it.
+    """
 
     digest_method = staticmethod(sha256)
 

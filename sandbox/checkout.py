@@ -30,7 +30,10 @@ class WrongMomentError(Exception):
 
 
 class Checkouts:
-    """All objects of all accounts. `pages` is the address that payment pages lie below."""
+    """All objects of all accounts.
+
+    `pages` is the address that payment pages lie below.
+    """
 
     def __init__(self, journal: Journal, agenda: Agenda, courier: Courier, switches: Switches, pages: str) -> None:
         self._journal = journal
@@ -133,7 +136,10 @@ class Checkouts:
         return session
 
     def order_konbini(self, session_id: str) -> Json:
-        """Order a slip to pay at a konbini: the session is complete and unpaid. Raises WrongMomentError."""
+        """Order a slip to pay at a konbini: the session is complete and unpaid.
+
+        Raises WrongMomentError.
+        """
         session, account = self._opened(session_id)
         payment = self._intent(session, account)
         wanted = session["payment_method_options"].get("konbini", {})
@@ -203,7 +209,10 @@ class Checkouts:
         return [one for one in paid["refunds"]["data"] if one["status"] == "requires_action"] if paid else []
 
     def settle_refunds(self, session_id: str, *, taken: bool) -> None:
-        """Let konbini's money get to the person's bank account, or come back to the shop. Raises WrongMomentError."""
+        """Let konbini's money get to the person's bank account, or come back to the shop.
+
+        Raises WrongMomentError.
+        """
         waiting, account = self.refunds_waiting(self._objects[session_id]), self._owners[session_id]
         if not waiting:
             raise WrongMomentError
@@ -218,7 +227,10 @@ class Checkouts:
         self._put(account, paid)
 
     def refund_at_desk(self, session_id: str, amount: int | None) -> None:
-        """Refund money at Stripe's own desk: the refund bears nothing of ours. Raises WrongMomentError."""
+        """Refund money at Stripe's own desk: the refund bears nothing of ours.
+
+        Raises WrongMomentError.
+        """
         payment = self._paid(session_id)
         try:
             self.refund(
@@ -241,7 +253,10 @@ class Checkouts:
         self._emit(account, "refund.failed", done[0])
 
     def dispute(self, session_id: str, status: str) -> None:
-        """Let a person's bank contest a payment, or the contest end. Raises WrongMomentError."""
+        """Let a person's bank contest a payment, or the contest end.
+
+        Raises WrongMomentError.
+        """
         account, paid = self._owners[session_id], self._objects[self._paid(session_id)["latest_charge"]]
         found = [one for one in self.newest_first(account, "dispute") if one["charge"] == paid["id"]]
         if status != "open" and not found:

@@ -64,7 +64,9 @@ class SwitchError(Exception):
 
 @dataclass(slots=True)
 class Switch:
-    """One switch that was set. `left`: how many more times; `rate`: how likely; neither: always.
+    """One switch that was set.
+
+    `left`: how many more times; `rate`: how likely; neither: always.
 
     With `ids`, only for calls that name one of them.
     """
@@ -101,7 +103,10 @@ class Switches:
         self._dice = random.Random()  # noqa: S311 - dice, not secrets
 
     def replace(self, wanted: object) -> None:
-        """Set exactly these switches; those not named are off. Raises SwitchError and then changes nothing."""
+        """Set exactly these switches; those not named are off.
+
+        Raises SwitchError and then changes nothing.
+        """
         if not isinstance(wanted, dict):
             message = "give a JSON object, switch -> setting"
             raise SwitchError(message)

@@ -134,7 +134,9 @@ class Sandbox:
 
 @contextmanager
 def running_sandbox(**settings: object) -> Iterator[Sandbox]:
-    """Run a sandbox on a free port. Settings are those of `sandbox.settings` in lower case, without `SANDBOX_`.
+    """Run a sandbox on a free port.
+
+    Settings are those of `sandbox.settings` in lower case, without `SANDBOX_`.
 
     Maps are given as dicts: `running_sandbox(link_map={"https://todoke.example": url}, journal=tmp_path / "journal")`.
     """

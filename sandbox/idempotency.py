@@ -35,7 +35,10 @@ class Idempotency:
         self._saved: dict[tuple[str, str], Saved] = {}
 
     def find(self, account: str, key: str, fingerprint: str) -> Saved | None:
-        """Return the answer a key is bound to. Raises StripeError when it was bound by another request."""
+        """Return the answer a key is bound to.
+
+        Raises StripeError when it was bound by another request.
+        """
         if len(key) > _LONGEST_KEY:
             raise StripeError("The idempotency key can be up to 255 characters long.", kind="idempotency_error")
         saved = self._saved.get((account, key))

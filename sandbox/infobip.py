@@ -83,7 +83,10 @@ class Receipts:
         self.accounts: Mapping[str, Webhook] = {}
 
     def account_of(self, key: str) -> str:
-        """Return the account that a key belongs to: any is let in where none is known. Raises RefusedError."""
+        """Return the account that a key belongs to: any is let in where none is known.
+
+        Raises RefusedError.
+        """
         for name, account in self.accounts.items():
             if account.secret == key:
                 return name

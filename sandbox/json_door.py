@@ -17,7 +17,10 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):  # noqa: N818 - what the provider says
-    """An error as an answer. `code` is the provider's own word; `field` names what is wrong with a request's body."""
+    """An error as an answer.
+
+    `code` is the provider's own word; `field` names what is wrong with a request's body.
+    """
 
     def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -29,7 +32,10 @@ class Refused(Exception):  # noqa: N818 - what the provider says
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One API call. `ids` are the path's, `body` is an object (empty for a GET) without its nulls."""
+    """One API call.
+
+    `ids` are the path's, `body` is an object (empty for a GET) without its nulls.
+    """
 
     account: str
     ids: Mapping[str, str]

@@ -52,7 +52,10 @@ _MESSAGES = {
 
 
 class KaradenError(Exception):
-    """A request that Karaden refuses. `errors` names each field with what is wrong with it."""
+    """A request that Karaden refuses.
+
+    `errors` names each field with what is wrong with it.
+    """
 
     def __init__(self, code: str, errors: Mapping[str, list[str]] | None = None) -> None:
         super().__init__(code)

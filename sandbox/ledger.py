@@ -1,4 +1,6 @@
-"""The ledger: every API request that came in, in order, with what became of it. Credentials are never kept.
+"""The ledger: every API request that came in, in order, with what became of it.
+
+Credentials are never kept.
 
 A request whose connection was reset after its body was accepted stands here as accepted: that is what carriers do.
 """
@@ -13,7 +15,10 @@ from sandbox.journal import Journal, Record
 
 
 class Row(NamedTuple):
-    """One request. `at` is epoch seconds, `status` None where no answer left, `accepted` the id it made or touched."""
+    """One request.
+
+    `at` is epoch seconds, `status` None where no answer left, `accepted` the id it made or touched.
+    """
 
     at: float
     kind: str  # karaden | zettai_reach | infobip | stripe | payjp | komoju | paypay

@@ -69,7 +69,10 @@ Teller = Callable[[Order, str, Webhook], None]
 
 
 class Orders:
-    """All orders of all accounts of the three sites. `pages` is the address that payment pages lie below."""
+    """All orders of all accounts of the three sites.
+
+    `pages` is the address that payment pages lie below.
+    """
 
     def __init__(self, journal: Journal, agenda: Agenda, courier: Courier, switches: Switches, pages: str) -> None:
         self.pages = pages
@@ -158,7 +161,10 @@ class Orders:
         self._told(order, "cancelled")
 
     def refund(self, order: Order, amount: int, asked: dict[str, Any]) -> dict[str, Any]:
-        """Refund money, as `asked`. Raises WrongMomentError when there is not so much left."""
+        """Refund money, as `asked`.
+
+        Raises WrongMomentError when there is not so much left.
+        """
         if order.state != "paid" or not 0 < amount <= order.amount - order.refunded:
             raise WrongMomentError
         made = {"id": new_id(25), "amount": amount, "asked": asked, "at": time.time()}
@@ -175,7 +181,10 @@ class Orders:
         self._told(order, "refund_failed")
 
     def dispute(self, order: Order, status: str) -> None:
-        """Let a person's bank contest a paid order, or the contest end. Raises WrongMomentError."""
+        """Let a person's bank contest a paid order, or the contest end.
+
+        Raises WrongMomentError.
+        """
         if order.state != "paid" or (status != "open" and not order.dispute):
             raise WrongMomentError
         order.dispute = status

@@ -37,7 +37,10 @@ class SettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where a payment account's events go; both empty: nowhere. `shop` is the name on its payment pages."""
+    """Where a payment account's events go; both empty: nowhere.
+
+    `shop` is the name on its payment pages.
+    """
 
     url: str = ""
     secret: str = field(default="", repr=False)
@@ -95,14 +98,20 @@ def read_receipts(value: object, name: str) -> dict[str, str]:
 
 
 def read_sms_accounts(value: object, name: str, doors: Collection[str]) -> dict[str, dict[str, Webhook]]:
-    """Check a map SMS service -> account -> its receipts' address and its secret. Raises SettingError."""
+    """Check a map SMS service -> account -> its receipts' address and its secret.
+
+    Raises SettingError.
+    """
     if not isinstance(value, dict) or not value.keys() <= set(doors):
         raise SettingError(_want(name, f"a JSON object of SMS services: {', '.join(doors)}"))
     return {door: read_webhooks(accounts, name) for door, accounts in value.items()}
 
 
 def read_webhooks(value: object, name: str) -> dict[str, Webhook]:
-    """Check a map secret key -> webhook. Raises SettingError, which never shows a key or secret."""
+    """Check a map secret key -> webhook.
+
+    Raises SettingError, which never shows a key or secret.
+    """
     if not isinstance(value, dict):
         raise SettingError(_want(name, "a JSON object of secret keys"))
     webhooks = {}

@@ -19,7 +19,10 @@ _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
 class StripeError(Exception):
-    """A request that Stripe refuses. `executed`: it was carried out so far that its idempotency key is used up."""
+    """A request that Stripe refuses.
+
+    `executed`: it was carried out so far that its idempotency key is used up.
+    """
 
     def __init__(
         self,

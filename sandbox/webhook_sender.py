@@ -24,7 +24,10 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 @dataclass(slots=True)
 class Parcel:
-    """One JSON POST. `kind` is receipt or webhook; a `secret` signs it as Stripe does, anew for each try."""
+    """One JSON POST.
+
+    `kind` is receipt or webhook; a `secret` signs it as Stripe does, anew for each try.
+    """
 
     kind: str
     url: str

@@ -90,7 +90,10 @@ class QuestionForm(Form):
 
 
 class CampaignForm(Form):
-    """A campaign as it is written. `revision` tells when somebody else has saved meanwhile."""
+    """A campaign as it is written.
+
+    `revision` tells when somebody else has saved meanwhile.
+    """
 
     revision = HiddenField()
     name = line(

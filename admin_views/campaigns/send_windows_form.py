@@ -1,4 +1,7 @@
-"""Send windows in forms: hours for each weekday, and whether holidays count. In a company's form and a campaign's."""
+"""Send windows in forms: hours for each weekday, and whether holidays count.
+
+In a company's form and a campaign's.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +28,10 @@ def _clock(typed: str) -> str:
 
 
 class HoursForm(Form):
-    """Hours by weekday; a day without is closed. `choice` says whether they count at all."""
+    """Hours by weekday; a day without is closed.
+
+    `choice` says whether they count at all.
+    """
 
     choice = RadioField("送信時間帯")
     holidays = BooleanField("祝日にも送る", description="外すと、国民の祝日・振替休日には送りません。")

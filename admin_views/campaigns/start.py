@@ -1,4 +1,7 @@
-"""Begin a new campaign: from a starter, an old campaign, or nothing. Nothing is stored before it is saved."""
+"""Begin a new campaign: from a starter, an old campaign, or nothing.
+
+Nothing is stored before it is saved.
+"""
 
 from datetime import UTC, datetime
 

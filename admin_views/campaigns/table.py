@@ -1,4 +1,7 @@
-"""配信: the list of campaigns, and the form in which one is written. Its pages from there are in `flow`."""
+"""配信: the list of campaigns, and the form in which one is written.
+
+Its pages from there are in `flow`.
+"""
 
 from datetime import UTC, datetime
 from typing import Any

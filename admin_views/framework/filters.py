@@ -29,7 +29,10 @@ _DAY_LETTERS = len("2026-11-26")
 
 
 class Filter(BaseSQLAFilter, Generic[V]):
-    """One condition. `rank` says how far an index narrows the list by it: the lowest leads, None never does."""
+    """One condition.
+
+    `rank` says how far an index narrows the list by it: the lowest leads, None never does.
+    """
 
     param: str
     rank: int | None = None
@@ -66,7 +69,10 @@ class Filter(BaseSQLAFilter, Generic[V]):
 
 
 class Choice(Filter[str]):
-    """A column that equals one of a few values. `param` is its name in addresses; options are made per request."""
+    """A column that equals one of a few values.
+
+    `param` is its name in addresses; options are made per request.
+    """
 
     kind = "select"
 
@@ -116,7 +122,10 @@ class Choice(Filter[str]):
 
 
 class RowChoice(Choice):
-    """A reference to another row, by id. The options name the latest rows; any row of the scope may be asked for."""
+    """A reference to another row, by id.
+
+    The options name the latest rows; any row of the scope may be asked for.
+    """
 
     def __init__(
         self,

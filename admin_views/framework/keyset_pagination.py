@@ -44,7 +44,9 @@ class BadCursor(ValueError):  # noqa: N818 - it names what was found
 
 @dataclass(frozen=True, slots=True)
 class ListIndex:
-    """How a list is walked. An index serves `keys`, the last of which is unique, and `conditions`, in this order.
+    """How a list is walked.
+
+    An index serves `keys`, the last of which is unique, and `conditions`, in this order.
 
     `join` leads from the list's table to that of the keys where it is another one. `dear` says that the index alone
     can't count: the rows behind it have to be visited.
@@ -185,7 +187,7 @@ def _edge(reading: Reading[M], steps: _Steps) -> tuple[str, bool]:
 
 
 def _count(reading: Reading[M]) -> tuple[int, bool]:
-    """Count what answers among the first rows of the index; say whether those are all."""
+    """Count what answers among the first rows of the index; return whether those are all."""
     steps = _Steps(reading.index, None, backwards=False)
     most = COUNTED_DEARLY_TO if reading.index.dear else COUNTED_TO
     query = steps.query(reading.query).limit(most + 1)

@@ -106,7 +106,10 @@ def chosen_columns(list_name: str) -> list[str] | None:
 
 
 def choose_columns(list_name: str, columns: Sequence[str] | None) -> None:
-    """Keep the columns that the user wants to see in a list; None forgets the choice. Commits."""
+    """Keep the columns that the user wants to see in a list; None forgets the choice.
+
+    Commits.
+    """
     user_id = staff().id
     kept = db.session.scalar(select(User.list_columns).where(User.id == user_id).with_for_update()) or {}
     kept = {name: names for name, names in kept.items() if name != list_name}

@@ -1,4 +1,7 @@
-"""Queries and writes of the back office, kept within the open scope. Row level security stands behind them."""
+"""Queries and writes of the back office, kept within the open scope.
+
+Row level security stands behind them.
+"""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar

@@ -123,7 +123,10 @@ def _roles(campaign: Campaign) -> dict[str, str]:
 
 
 def read_mapping(campaign: Campaign, row: Import, typed: Mapping[str, str]) -> ColumnMapping:
-    """Read the columns as mapped by hand. Raises Refused where one use is given to two columns."""
+    """Read the columns as mapped by hand.
+
+    Raises Refused where one use is given to two columns.
+    """
     roles = _roles(campaign)
     fields = {field: f"文面の差込項目 {{{field}}}" for field in merge_names(campaign, row.header)}
     taken = _taken(row, typed, "column", roles)

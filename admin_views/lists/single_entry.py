@@ -97,7 +97,10 @@ def amended(
     typed: Mapping[str, str] | None = None,
     faults: Iterable[Fault] = (),
 ) -> dict[str, object]:
-    """Return what the page of a row that was taken shows, but for number and answers. Raises Refused."""
+    """Return what the page of a row that was taken shows, but for number and answers.
+
+    Raises Refused.
+    """
     kept = amending.kept(campaign, recipient_id)
     words = Words(
         title=f"{kept.name}を直す",

@@ -1,4 +1,7 @@
-"""取込: every list that was uploaded. Read-only; what is to be done with one is on its campaign's page."""
+"""取込: every list that was uploaded.
+
+Read-only; what is to be done with one is on its campaign's page.
+"""
 
 from flask import url_for
 from markupsafe import Markup

@@ -1,4 +1,7 @@
-"""名簿: an upload taken as a stream, how far it is, its outcome told. Its columns: `columns`."""
+"""名簿: an upload taken as a stream, how far it is, its outcome told.
+
+Its columns: `columns`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -70,7 +73,10 @@ def asked_of(campaign: Campaign) -> Asked:
 
 
 def take_upload(campaign: Campaign, user_id: int) -> int:
-    """Keep the file of this request; return the import's id. One of a known form starts. Raises Refused."""
+    """Keep the file of this request; return the import's id.
+
+    One of a known form starts. Raises Refused.
+    """
     limit = settings().upload_max_bytes
     request.max_content_length = limit + _FORM_BYTES
     try:
@@ -142,7 +148,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One thing found in one cell. `cell` is its name in Excel, `text` what stands in it where that was kept."""
+    """One thing found in one cell.
+
+    `cell` is its name in Excel, `text` what stands in it where that was kept.
+    """
 
     level: str
     cell: str

@@ -1,4 +1,7 @@
-"""証跡: who did what, when. Read-only; operators see the platform's own, managers their company's."""
+"""証跡: who did what, when.
+
+Read-only; operators see the platform's own, managers their company's.
+"""
 
 from collections.abc import Callable, Mapping
 

@@ -46,7 +46,10 @@ def ask_password(view: BaseView, *, file: bool = False) -> str | None:
 
 
 def require_reauthentication(act: _Method[_View, _Given, _Answer]) -> _Method[_View, _Given, _Answer | str]:
-    """Let a view's method act upon a POST only for who has just proved who he is. Place it below `expose`."""
+    """Let a view's method act upon a POST only for who has just proved who he is.
+
+    Place it below `expose`.
+    """
     return _guarded(act, file=False)
 
 

@@ -1,4 +1,7 @@
-"""利用者: the people who sign in. Operators keep everybody's, managers their own company's."""
+"""利用者: the people who sign in.
+
+Operators keep everybody's, managers their own company's.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -94,7 +94,10 @@ def for_sms(row: SmsAccount) -> sms.SmsAccess:
 
 
 def for_receipts(row: SmsAccount) -> sms.SmsAccess:
-    """Open an SMS account for what its service pushes: nothing is asked of it. Raises Unusable, CannotOpen."""
+    """Open an SMS account for what its service pushes: nothing is asked of it.
+
+    Raises Unusable, CannotOpen.
+    """
     return sms.SmsAccess("", _texts(row.settings), _required(row), receipt_url=receipt_url(row))
 
 

@@ -18,7 +18,10 @@ from app.models import SmsAccount
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract with its credentials. Rows of one `identity` are the same contract, before and after a renewal."""
+    """A contract with its credentials.
+
+    Rows of one `identity` are the same contract, before and after a renewal.
+    """
 
     id: int
     identity: bytes
@@ -46,7 +49,10 @@ def in_use(row: SmsAccount) -> bool:
 
 
 def keep(row: SmsAccount) -> Contract:
-    """Return the row of an account's contract as it is now; written where it is new. Raises CannotOpen."""
+    """Return the row of an account's contract as it is now; written where it is new.
+
+    Raises CannotOpen.
+    """
     known = identity(row)
     values = {
         "account_id": row.id,

@@ -75,7 +75,10 @@ _OWN_NAME = Kind("password_own_name", "メールアドレスや名前と同じ�
 
 
 def problems(password: str, *names: str) -> list[Problem]:
-    """Return why a password is refused. `names` are the account's: address, name, company code."""
+    """Return why a password is refused.
+
+    `names` are the account's: address, name, company code.
+    """
     if len(password) < SHORTEST:
         return [_TOO_SHORT(least=SHORTEST)]
     if len(password) > LONGEST:

@@ -67,14 +67,20 @@ def switch_off(user: User) -> None:
 
 
 def renew_codes(user: User) -> list[str]:
-    """Draw new recovery codes, the only time they can be read; the old ones are void. The caller commits."""
+    """Draw new recovery codes, the only time they can be read; the old ones are void.
+
+    The caller commits.
+    """
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARS)) for _ in range(_CODES)]
     user.recovery_digests = [vault.recovery_digest(user.id, code) for code in codes]
     return ["-".join(code[start : start + 4] for start in range(0, _CODE_CHARS, 4)) for code in codes]
 
 
 def check(user: User, typed: str) -> str:
-    """Take a code, or a recovery code, once: "code", "recovery", or "" for neither. The caller commits."""
+    """Take a code, or a recovery code, once: "code", "recovery", or "" for neither.
+
+    The caller commits.
+    """
     if user.totp_since is None:
         return ""
     read = _read(typed)

@@ -42,7 +42,9 @@ class Device:
 
 
 def begin(user: User, device: Device, *, passed: bool) -> str:
-    """Begin a session and give its key; not `passed`, it waits for the second factor. The caller commits.
+    """Begin a session and give its key; not `passed`, it waits for the second factor.
+
+    The caller commits.
 
     The user's sessions of long ago are forgotten.
     """
@@ -86,7 +88,9 @@ def complete(row: StaffSession) -> str:
 
 
 def recall(key: str, *, click: bool) -> Staff | None:
-    """Return the user whom a key belongs to, None when its session is over. Needs the user's scope; may commit.
+    """Return the user whom a key belongs to, None when its session is over.
+
+    Needs the user's scope; may commit.
 
     A request that is no `click` of a person doesn't keep the session alive.
     """
@@ -110,7 +114,10 @@ def recall(key: str, *, click: bool) -> Staff | None:
 
 
 def confirmed(session_id: int) -> None:
-    """Put down that the session's user has just proved again who he is. The caller commits."""
+    """Put down that the session's user has just proved again who he is.
+
+    The caller commits.
+    """
     db.session.execute(update(StaffSession).where(StaffSession.id == session_id).values(confirmed_at=datetime.now(UTC)))
 
 

@@ -48,7 +48,10 @@ PASSWORD_REFUSED = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A session that has begun. It is `passed`, or waits for the second factor. `tenant_id` is 0 for operators."""
+    """A session that has begun.
+
+    It is `passed`, or waits for the second factor. `tenant_id` is 0 for operators.
+    """
 
     key: str
     tenant_id: int
@@ -57,7 +60,10 @@ class Begun:
 
 
 def sign_in(tenant_code: str, email: str, password: str, device: Device) -> Begun:
-    """Check a password and begin its user's session. Needs the platform's scope. Commits. Raises Refused."""
+    """Check a password and begin its user's session.
+
+    Needs the platform's scope. Commits. Raises Refused.
+    """
     if max(len(tenant_code), len(email), len(password)) > limits.TYPED:
         raise Refused(REFUSED())  # nobody's: no account has so long a name or password
     attempt = _count_try(_BY_ADDRESS, email=_plain(email), code=_plain(tenant_code).lower())
@@ -81,7 +87,9 @@ def _plain(typed: str) -> str:
 
 
 def second_step(key: str, typed: str) -> Begun:
-    """Check the code that is waited for. Needs the platform's scope. Commits. Raises Refused.
+    """Check the code that is waited for.
+
+    Needs the platform's scope. Commits. Raises Refused.
 
     Its tries count with the password's, which only a right code sets back: a known password opens no more guesses.
     """
@@ -122,7 +130,10 @@ def confirm(staff: Staff, password: str) -> None:
 
 
 def set_password(user: User, password: str, *, but: int | None = None) -> None:
-    """Set a user another password: ends any rest and all sessions, save one. The caller commits."""
+    """Set a user another password: ends any rest and all sessions, save one.
+
+    The caller commits.
+    """
     user.password_hash = passwords.hash_password(password)
     user.failed_logins = 0
     user.locked_until = None
@@ -149,7 +160,9 @@ def _refuse(attempt: Row[Any] | None, kind: Kind) -> NoReturn:
 
 
 def _count_try(who: str, **values: object) -> Row[Any] | None:
-    """Count a try of someone who may sign in and doesn't rest just now; give the row, or None for nobody. Commits.
+    """Count a try of someone who may sign in and doesn't rest just now.
+
+    Returns the row, or None for nobody. Commits.
 
     It is counted before anything is looked at, so that parallel tries don't outrun the count.
     """

@@ -58,7 +58,10 @@ def refusals(campaign: Campaign, user_id: int, role: str) -> list[Problem]:
 
 
 def approve(campaign_id: int, *, user_id: int, role: str, digest: str) -> None:
-    """Let go what was asked for under `digest`: send it, or book it. Commits. Raises Refused."""
+    """Let go what was asked for under `digest`: send it, or book it.
+
+    Commits. Raises Refused.
+    """
     campaign = _waiting(campaign_id)
     _refuse(refusals(campaign, user_id, role))
     checked = preflight_result.current(campaign)

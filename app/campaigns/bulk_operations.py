@@ -189,7 +189,10 @@ def problems(campaign_id: int) -> list[Problem]:
 
 
 def run(campaign_id: int, *, shift_s: float = math.inf) -> bool:
-    """Take steps until the campaign's wave is done, or `shift_s` seconds; say whether it is done. Safe to run twice."""
+    """Take steps until the campaign's wave is done, or `shift_s` seconds.
+
+    Returns whether it is done. Safe to run twice.
+    """
     budget = WorkBudget(shift_s)
     while _step(campaign_id):
         if budget.is_spent:
@@ -200,7 +203,9 @@ def run(campaign_id: int, *, shift_s: float = math.inf) -> bool:
 
 
 def complete_if_done(executor: Executor, campaign_id: int) -> bool:
-    """Complete a campaign that has nothing left to send and nothing to ask about; say whether it was completed.
+    """Complete a campaign that has nothing left to send and nothing to ask about.
+
+    Returns whether it was completed.
 
     Its row is locked before one looks: whoever lets people wait again at that moment is waited for and seen.
     """
@@ -222,7 +227,7 @@ def complete_if_done(executor: Executor, campaign_id: int) -> bool:
 
 
 def _step(campaign_id: int) -> bool:
-    """Move the next few thousand people; say whether there may be more."""
+    """Move the next few thousand people; return whether there may be more."""
     with tenancy.transaction() as connection:
         locks.lock_campaign(connection, campaign_id)
         wave = connection.execute(

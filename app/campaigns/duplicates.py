@@ -24,7 +24,10 @@ _NAMED = 3
 
 
 def count_numbers(campaign_id: int) -> int:
-    """Count the different phone numbers of a list. Reads every row of it: for jobs, not for pages."""
+    """Count the different phone numbers of a list.
+
+    Reads every row of it: for jobs, not for pages.
+    """
     numbers: int = db.session.execute(
         text("SELECT count(DISTINCT phone_index) FROM recipient WHERE campaign_id = :id"), {"id": campaign_id}
     ).scalar_one()
@@ -48,7 +51,10 @@ def first_with_one_number(campaign_id: int, limit: int) -> Sequence[Row[Any]]:
 
 
 def warnings(campaign: Campaign, twice: int) -> list[str]:
-    """Describe who is written to twice; `twice` rows have another's number. Reads every row: for jobs only."""
+    """Describe who is written to twice; `twice` rows have another's number.
+
+    Reads every row: for jobs only.
+    """
     return [
         *_same_number(campaign, twice),
         *_beyond_the_day(campaign),
@@ -114,7 +120,10 @@ IDS_BEFORE = """
 
 
 def count_same_number(executor: Executor, campaign_id: int, import_id: int) -> int:
-    """Count the people of before who have the number of somebody of this list. For jobs, not for pages."""
+    """Count the people of before who have the number of somebody of this list.
+
+    For jobs, not for pages.
+    """
     first = executor.execute(
         text("SELECT import_id FROM recipient WHERE campaign_id = :id ORDER BY id LIMIT 1"), {"id": campaign_id}
     ).scalar()

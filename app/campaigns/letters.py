@@ -21,7 +21,10 @@ class Offer:
 
 
 def offer(text: str) -> Offer:
-    """Offer what an SMS text's own words may be written with. Names of fields stay: they meet a list's columns."""
+    """Offer what an SMS text's own words may be written with.
+
+    Names of fields stay: they meet a list's columns.
+    """
     changed = template.rewrite(text, carrier_letters.replaced)
     own = template.own_words(text)
     left = hard_to_show(template.own_words(changed))

@@ -162,7 +162,10 @@ def is_above_approval(campaign: Campaign, people: int) -> bool:
 
 
 def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: str = "") -> None:
-    """Send a campaign that is locked and ready, now or at its start. Commits. `act` is its name in the audit."""
+    """Send a campaign that is locked and ready, now or at its start.
+
+    Commits. `act` is its name in the audit.
+    """
     now = datetime.now(UTC)
     tenant_id, campaign_id = campaign.tenant_id, campaign.id
     detail["people"] = people_count(campaign_id)
@@ -181,7 +184,9 @@ def release(campaign: Campaign, *, actor: str, detail: dict[str, object], act: s
 
 
 def start(campaign_id: int) -> bool:
-    """Begin a scheduled campaign whose time has come; say whether it was begun now. Commits.
+    """Begin a scheduled campaign whose time has come; return whether it was begun now.
+
+    Commits.
 
     A campaign that would no longer go out as it was checked goes back to the clerk as a draft, with an event.
     """
@@ -204,12 +209,18 @@ def start(campaign_id: int) -> bool:
 
 
 def withdraw(campaign_id: int, *, user_id: int) -> bool:
-    """Take a scheduled campaign back to draft before it starts; say whether it could be. Commits."""
+    """Take a scheduled campaign back to draft before it starts.
+
+    Returns whether it could be. Commits.
+    """
     return _change_state(campaign_id, _is(CampaignState.SCHEDULED), CampaignState.DRAFT, "withdraw", user_id)
 
 
 def _begin(campaign: Campaign, now: datetime, actor: str) -> int:
-    """Let everybody wait for their SMS; `bulk_operations.go` after the commit. Gives their number."""
+    """Let everybody wait for their SMS; `bulk_operations.go` after the commit.
+
+    Returns their number.
+    """
     total = people_count(campaign.id)
     account_holds.apply_to(campaign)
     move_campaign(db.session, campaign.id, CampaignState.SENDING, at=now, actor=actor, detail={"people": total})
@@ -252,12 +263,18 @@ def hold_back(executor: Executor, campaign_id: int, *, at: datetime, actor: str,
 
 
 def pause(campaign_id: int, *, user_id: int) -> bool:
-    """Stop sending; workers notice before their next batch. Says whether anything was to be sent. Commits."""
+    """Stop sending; workers notice before their next batch.
+
+    Returns whether anything was to be sent. Commits.
+    """
     return _change_state(campaign_id, can_pause, CampaignState.PAUSED, "pause", user_id)
 
 
 def resume(campaign_id: int, *, user_id: int) -> bool:
-    """Go on sending what still waits. Says whether it was paused, and takes people's answers. Commits."""
+    """Go on sending what still waits.
+
+    Returns whether it was paused, and takes people's answers. Commits.
+    """
     if locks.locked_campaign(campaign_id).checks_stopped_at is not None:
         db.session.rollback()
         return False
@@ -271,7 +288,10 @@ def resume(campaign_id: int, *, user_id: int) -> bool:
 
 
 def cancel(campaign_id: int, *, user_id: int) -> bool:
-    """Cancel the campaign: from the commit on no worker takes up anybody of it. Return whether it could be."""
+    """Cancel the campaign: from the commit on no worker takes up anybody of it.
+
+    Return whether it could be.
+    """
     return _change_state(campaign_id, can_cancel, CampaignState.CANCELLED, "cancel", user_id)
 
 

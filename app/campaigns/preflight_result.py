@@ -28,7 +28,9 @@ class NamedRow:
 
 @dataclass(slots=True)
 class Preflight:
-    """The findings of the check. `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
+    """The findings of the check.
+
+    `problems` stop the launch, `warnings` don't; both are for the clerk's eyes.
 
     `company` is the company's name as it was checked: a later one may be longer than the SMS has room for. `numbers`
     are the different phone numbers of its `people`, 0 for a check made before they were counted; `suppressed` counts
@@ -70,7 +72,10 @@ class Preflight:
 
 
 def digest(campaign: Campaign) -> str:
-    """Return the digest of everything that decides what people will get. The list's part is `revision`."""
+    """Return the digest of everything that decides what people will get.
+
+    The list's part is `revision`.
+    """
     parts = [
         campaign.key,
         campaign.revision,

@@ -24,7 +24,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A campaign to start from. `link_minutes` counts from the SMS, `profile` is a campaign's."""
+    """A campaign to start from.
+
+    `link_minutes` counts from the SMS, `profile` is a campaign's.
+    """
 
     key: str
     name: str

@@ -39,7 +39,10 @@ _NO_HOURS_BEFORE_DEADLINE = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When a campaign would be sent. `begins_at` and `finishes_at` are aware UTC; None: never, not all of it."""
+    """When a campaign would be sent.
+
+    `begins_at` and `finishes_at` are aware UTC; None: never, not all of it.
+    """
 
     policy: Policy
     begins_at: datetime | None

@@ -1,4 +1,6 @@
-"""When SMS may leave: hours by weekday, Japanese holidays, a deadline. Everything in Asia/Tokyo, nothing stored here.
+"""When SMS may leave: hours by weekday, Japanese holidays, a deadline.
+
+Everything in Asia/Tokyo, nothing stored here.
 
 A window as stored (JSON): `{"days": {"mon": ["09:00", "20:00"], …}, "holidays": true}`. A day without hours is closed;
 hours run from the first time up to, not including, the second, which may be 24:00. `holidays` says whether Japan's
@@ -34,14 +36,20 @@ Hours = tuple[int, int]  # minutes of the day, the second one not included
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One party's hours by weekday, Monday first; None is closed. `holidays` false closes public holidays."""
+    """One party's hours by weekday, Monday first; None is closed.
+
+    `holidays` false closes public holidays.
+    """
 
     days: tuple[Hours | None, ...]
     holidays: bool = True
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Window":
-        """Read a stored window. Raises ValueError: who reads nonsense as "open" writes to people at night."""
+        """Read a stored window.
+
+        Raises ValueError: who reads nonsense as "open" writes to people at night.
+        """
         hours = stored.get("days")
         resting = stored.get("holidays")
         if not isinstance(hours, Mapping) or not isinstance(resting, bool) or set(hours) - set(DAYS):
@@ -79,7 +87,10 @@ class Policy:
         return self.closes_at(at) is not None
 
     def closes_at(self, at: datetime) -> datetime | None:
-        """Return when the opening that holds at `at` ends; None when it is closed. A day's opening ends at midnight."""
+        """Return when the opening that holds at `at` ends; None when it is closed.
+
+        A day's opening ends at midnight.
+        """
         if self.deadline is not None and at >= self.deadline:
             return None
         opening = self._opening(at.astimezone(TOKYO).date())
@@ -131,7 +142,10 @@ class _Campaign(Protocol):
 
 
 def policy_of(campaign: _Campaign, tenant: _Tenant) -> Policy:
-    """Return the policy of a campaign's row and its company's. Raises ValueError for a stored window that is none."""
+    """Return the policy of a campaign's row and its company's.
+
+    Raises ValueError for a stored window that is none.
+    """
     window = DAYTIME if tenant.send_window is None else Window.from_json(tenant.send_window)
     if campaign.send_window is not None:
         window &= Window.from_json(campaign.send_window)

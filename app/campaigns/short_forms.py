@@ -18,7 +18,10 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class _Name:
-    """One name of the list. `shortened` is the text with `WORDS` in its place, which merges it so many `times`."""
+    """One name of the list.
+
+    `shortened` is the text with `WORDS` in its place, which merges it so many `times`.
+    """
 
     shortened: str
     times: int

@@ -13,7 +13,10 @@ _NOT_OFFERED = Kind(
 
 
 def shorten(campaign_id: int, name: str, *, user_id: int) -> None:
-    """Write the short form that the check offers for a name into the SMS. Raises Refused. Commits."""
+    """Write the short form that the check offers for a name into the SMS.
+
+    Raises Refused. Commits.
+    """
     campaign = locks.locked_campaign(campaign_id)
     checked = preflight_result.current(campaign) if not lifecycle.content_locked(campaign) else None
     offers = checked.short_forms if checked else []

@@ -62,7 +62,10 @@ def key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A merge field as a text has it. Where its value has more than `most` UTF-16 units, `words` stand in its place."""
+    """A merge field as a text has it.
+
+    Where its value has more than `most` UTF-16 units, `words` stand in its place.
+    """
 
     name: str
     most: int | None = None
@@ -158,7 +161,10 @@ def own_words(text: str) -> str:
 
 
 def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = str) -> str:
-    """Put the fields into the text, each as `shown` gives it; names meet by `key`. Raises MissingField."""
+    """Put the fields into the text, each as `shown` gives it; names meet by `key`.
+
+    Raises MissingField.
+    """
 
     def value(match: re.Match[str]) -> str:
         field = _field_at(match)
@@ -170,7 +176,10 @@ def render(text: str, fields: Mapping[str, str], shown: Callable[[str], str] = s
 
 
 def widest(text: str, longest: Mapping[str, int]) -> int:
-    """Return the most units that a text can take, with fields up to their longest. Raises MissingField."""
+    """Return the most units that a text can take, with fields up to their longest.
+
+    Raises MissingField.
+    """
     found = units(_FIELD.sub("", text))
     for field in _every_field(text):
         if field.name not in longest:

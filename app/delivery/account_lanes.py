@@ -112,7 +112,10 @@ class Lanes:
         return [account_id for account_id in count if account_id in sending or count[account_id] >= _MOST_OF_ACCOUNT]
 
     def next(self) -> tuple[Lane, Claim, Request] | None:
-        """Take the message that leaves next: of the account with the fewest under way. None: nothing may at present."""
+        """Take the message that leaves next: of the account with the fewest under way.
+
+        None: nothing may at present.
+        """
         lanes = self._lanes
         if len(lanes) > 1:
             lanes = tuple(sorted(lanes, key=lambda lane: self._under_way[lane.account_id]))

@@ -250,7 +250,9 @@ def others_wait(connection: Connection, account_id: int) -> bool:
 
 
 def close(account: SmsAccount) -> None:
-    """Let an account be used again at once: somebody has mended it. The caller commits.
+    """Let an account be used again at once: somebody has mended it.
+
+    The caller commits.
 
     Slices put off by its rest are due now; those that wait for their hours are put off again by the next lease.
     """

@@ -37,7 +37,9 @@ _SUSPECT_UNTIL = in_text(suspect_until, Recipient)
 
 
 class Claim(NamedTuple):
-    """A message that is ours to send, committed as sending. Phone and fields are still sealed.
+    """A message that is ours to send, committed as sending.
+
+    Phone and fields are still sealed.
 
     `reference` is the provider's name for it, `secret` the link's; `phone_index` finds its number on the company's list
     of those not sent to. `sms_text` is its reminder's, None for the
@@ -60,7 +62,10 @@ class Claim(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The result of a claim. `outcome` is None when its request never left: a suspect is one still (`Claim`)."""
+    """The result of a claim.
+
+    `outcome` is None when its request never left: a suspect is one still (`Claim`).
+    """
 
     recipient_id: int
     attempt: int
@@ -205,13 +210,13 @@ def _waiting(
 
 
 def _spare_reached(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
-    """Let those go who used the link while they waited to get the same message once more; give their ids."""
+    """Let those go who used the link while they waited to get the same message once more; return their ids."""
     ids = [row.id for row in rows if row.reached]
     return reached.spare(connection, "id = ANY(:ids)", {"ids": ids}, at=now) if ids else set()
 
 
 def _suppress(connection: Connection, campaign_id: int, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
-    """Let those go whose number is on the company's list, with the reason that stands there; give their ids."""
+    """Let those go whose number is on the company's list, with the reason that stands there; return their ids."""
     by_reason: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         if row.suppressed:
@@ -239,7 +244,7 @@ def called_off(connection: Connection, tenant_id: int, claims: Sequence[Claim]) 
 
 
 def _hold_missed(connection: Connection, campaign_id: int, ids: Sequence[int]) -> set[int]:
-    """Hold those to whose numbers an SMS left that a restored database forgot, for a manager; give their ids."""
+    """Hold those to whose numbers an SMS left that a restored database forgot, for a manager; return their ids."""
     if ids:
         _let_go(connection, campaign_id, result_codes.RESTORED, ids, datetime.now(UTC))
     return set(ids)
@@ -260,7 +265,10 @@ def expire(connection: Connection, lease: SliceLease) -> None:
 
 
 def record(connection: Connection, lease: SliceLease, results: Sequence[Result]) -> float:
-    """Record what became of claims; give how long the slice should rest for the sake of those to be tried again, s."""
+    """Record what became of claims.
+
+    Returns how long the slice should rest for the sake of those to be tried again, s.
+    """
     later = [item.recipient_id for item in results if item.outcome and item.outcome.kind is OutcomeKind.LATER]
     tries = send_log.tries(connection, later) if later else {}
     steps: dict[SmsState, list[Step]] = defaultdict(list)

@@ -76,7 +76,10 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class SentTestSms:
-    """A test SMS as a screen shows it. `state` is sending, accepted, undelivered or unknown; `phone` is masked."""
+    """A test SMS as a screen shows it.
+
+    `state` is sending, accepted, undelivered or unknown; `phone` is masked.
+    """
 
     at: datetime
     phone: str
@@ -84,7 +87,9 @@ class SentTestSms:
 
 
 def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float = _RATE_WAIT_S) -> str:
-    """Send one SMS to a number as typed; give the state it came to. Raises Refused. Commits before the request.
+    """Send one SMS to a number as typed; return the state it came to.
+
+    Raises Refused. Commits before the request.
 
     BUSY: the account's rate left no room for it within `wait_s`, and nothing was sent. CLOSED: nor was it, as the hours
     ended.

@@ -28,7 +28,10 @@ def serve(*, shift_s: float = SHIFT_S) -> None:
 
 
 def take() -> bool:
-    """Serve the slice whose turn it is; say whether there was one. No scope may be open."""
+    """Serve the slice whose turn it is; return whether there was one.
+
+    No scope may be open.
+    """
     taken: list[SliceLease | None] = []
     if not _clear():
         return False

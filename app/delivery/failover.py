@@ -66,7 +66,9 @@ _CHANGES = text(f"""
 
 
 def review() -> int:
-    """Let accounts take over and hand back as their breakers stand; return how many campaigns changed.
+    """Let accounts take over and hand back as their breakers stand.
+
+    Returns how many campaigns changed.
 
     The platform's scope must be open. It is looked at every few seconds.
     """

@@ -30,7 +30,9 @@ _KEPT = "(r.sms_state IN ('draft', 'queued', 'sending') OR r.payment_state IN ('
 
 
 def expire_links(tenant_id: int, *, step_rows: int = _STEP_ROWS, shift_s: float = SHIFT_S) -> None:
-    """Let the tenant's people stand as expired whose link is over. Commits step by step.
+    """Let the tenant's people stand as expired whose link is over.
+
+    Commits step by step.
 
     After `shift_s` the next sweep goes on: others' receipts wait on the same queue.
     """
@@ -66,7 +68,7 @@ def _values(part: Range) -> dict[str, object]:
 
 
 def _step(part: Range, after_id: int, limit: int) -> int | None:
-    """Move the next people; give the last one's id, None when there are no more.
+    """Move the next people; return the last one's id, None when there are no more.
 
     Their rows are locked while one looks: nobody is given a new link, or begins to pay, between the look and the move.
     People whom somebody else is changing right now are left for the next look.
@@ -86,7 +88,9 @@ def _step(part: Range, after_id: int, limit: int) -> int | None:
 
 
 def _rearm(part: Range) -> None:
-    """Schedule the next look at the slice: when the next link ends that may, or never. Claims lock the slice too.
+    """Schedule the next look at the slice: when the next link ends that may, or never.
+
+    Claims lock the slice too.
 
     While a worker holds it, its claims give links that nobody has seen yet.
     """

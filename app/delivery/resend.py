@@ -92,7 +92,7 @@ def next_number(campaign_id: int) -> int:
 
 
 def resend(campaign_id: int, *, user_id: int) -> int:
-    """Let those wait again whom no SMS reached, but for those the provider refused for good; give their number.
+    """Let those wait again whom no SMS reached, but for those the provider refused for good; return their number.
 
     Raises Refused. Commits.
     """
@@ -104,7 +104,9 @@ def resend(campaign_id: int, *, user_id: int) -> int:
 def remind(
     campaign_id: int, which: str, *, user_id: int, number: int, sms_text: str = "", manager: bool = False
 ) -> int:
-    """Send everybody of `which` (a key of WHICH) another SMS with the same link; give their number.
+    """Send everybody of `which` (a key of WHICH) another SMS with the same link.
+
+    Returns their number.
 
     `number` is what `next_number` said when this was offered: a second press, or another clerk's, is refused.
     `sms_text` is this reminder's own text, the campaign's where it is empty. To more people than the company lets go

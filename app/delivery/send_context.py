@@ -27,7 +27,9 @@ class Unsendable(Exception):  # noqa: N818 - it says what the message is
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account opened for use, with its adapter. `rate_per_s` is how many messages may leave in any second.
+    """An account opened for use, with its adapter.
+
+    `rate_per_s` is how many messages may leave in any second.
 
     `contract` is None where it was opened for questions that any contract's answer settles.
     """
@@ -107,7 +109,10 @@ def account(account_id: int) -> Account:
 
 
 def account_with_contract(account_id: int) -> Account:
-    """Open an account with its contract, to prove absence. Raises Unusable, CannotOpen. Ends the transaction."""
+    """Open an account with its contract, to prove absence.
+
+    Raises Unusable, CannotOpen. Ends the transaction.
+    """
     row = db.session.get_one(SmsAccount, account_id)
     found = replace(_opened(row), contract=contracts.keep(row))
     db.session.rollback()

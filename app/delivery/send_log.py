@@ -57,7 +57,10 @@ def _any(
 
 
 class Ended(NamedTuple):
-    """The end of an attempt as far as we saw. `state` is the attempt's, CANCELLED when it provably never got in."""
+    """The end of an attempt as far as we saw.
+
+    `state` is the attempt's, CANCELLED when it provably never got in.
+    """
 
     recipient_id: int
     attempt: int
@@ -69,7 +72,10 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AttemptReport:
-    """The provider's word on an attempt. `at` is when it happened, aware and not in the future."""
+    """The provider's word on an attempt.
+
+    `at` is when it happened, aware and not in the future.
+    """
 
     recipient_id: int
     attempt: int
@@ -138,7 +144,10 @@ def begin(
 
 
 def end(connection: Connection, rows: Sequence[Ended]) -> None:
-    """Complete attempts by our own knowledge. An earlier report's word stays; only open columns are filled in."""
+    """Complete attempts by our own knowledge.
+
+    An earlier report's word stays; only open columns are filled in.
+    """
     if not rows:
         return
     table, values = bulk_values.table(

@@ -201,7 +201,10 @@ class SliceRun:
     # --- the database's thread ---
 
     def read(self) -> None:
-        """Claim the next batch; none when there is no more, or nothing more may be sent. Raises LeaseLost."""
+        """Claim the next batch; none when there is no more, or nothing more may be sent.
+
+        Raises LeaseLost.
+        """
         self.batch = []
         may_claim = not self._read_out and self.may_go_on() and time.monotonic() < self._claims_until
         self.batch = self._claim() if may_claim else []
@@ -271,7 +274,10 @@ class SliceRun:
             return daily_cap.left(connection, self.lease.tenant_id, self._route.daily_cap or 0)
 
     def _claim(self) -> list[Claim]:
-        """Claim people, unless the database was set back. Nothing leaves that can't be told outside."""
+        """Claim people, unless the database was set back.
+
+        Nothing leaves that can't be told outside.
+        """
         taken: list[Claim] = []
         try:
             with beat.rising(leases.holding(self.lease)) as connection:

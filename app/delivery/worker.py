@@ -182,7 +182,10 @@ class _Shift:
         return bool(self._lanes) and self._budget.left_s > -_OVERTIME_S
 
     def _begin(self) -> bool:
-        """Lease the next slice and begin its turn, if it has one now; return whether there was a slice."""
+        """Lease the next slice and begin its turn, if it has one now.
+
+        Returns whether there was a slice.
+        """
         full = {lane.account_id for lane in self._lanes} if self._budget.is_spent else self._lanes.full_accounts()
         try:
             lease = self._next_lease(sorted(full))
@@ -218,7 +221,9 @@ class _Shift:
             self._lanes.add(Lane(SliceRun(lease, route, closes_at, self._halted), route.account.id))
 
     def _let(self, lane: Lane, act: Callable[[], object]) -> bool:
-        """Let a turn read or write, unless another worker has its slice; return whether that is done with.
+        """Let a turn read or write, unless another worker has its slice.
+
+        Returns whether that is done with.
 
         Where PostgreSQL ended the transaction it is done once more at once, then again after a rest: its results are
         kept, and other turns are served meanwhile.

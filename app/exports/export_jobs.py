@@ -47,7 +47,7 @@ class _Stopped(Exception):  # noqa: N818 - it says what happened
 def order(
     selection: Selection, form: str, keys: Sequence[str] | None, filename: str, *, user_id: int, daily: bool = False
 ) -> int:
-    """Order a file; give its id. Commits."""
+    """Order a file; return its id. Commits."""
     row = Export(
         tenant_id=status_file.tenant_id(),
         campaign_id=selection.campaign_id,
@@ -74,7 +74,10 @@ def order(
 
 
 def make(export_id: int, *, piece_bytes: int = _PIECE_BYTES, tell_every_s: float = _TELL_EVERY_S) -> None:
-    """Make a file that was ordered. Called again after a crash it begins anew; commits as it goes."""
+    """Make a file that was ordered.
+
+    Called again after a crash it begins anew; commits as it goes.
+    """
     with leases.taking(f"export:{export_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
             _make(export_id, lease, piece_bytes, tell_every_s)
@@ -122,7 +125,10 @@ class _Pen:
     tell_every_s: float
 
     def write(self, pieces: Iterator[bytes]) -> int:
-        """Keep the pieces, all of one size but the last; return their size. Raises _Stopped."""
+        """Keep the pieces, all of one size but the last; return their size.
+
+        Raises _Stopped.
+        """
         waiting, position, size, said = bytearray(), 0, 0, time.monotonic()
         for piece in pieces:
             waiting += piece
@@ -187,7 +193,10 @@ class _Pen:
 
 
 def cancel(export_id: int) -> bool:
-    """Abandon a file that isn't there yet, or throw one away; say whether there was one. Commits."""
+    """Abandon a file that isn't there yet, or throw one away.
+
+    Returns whether there was one. Commits.
+    """
     done = move_export(db.session, export_id, ExportState.CANCELLED, at=datetime.now(UTC))
     db.session.execute(text("DELETE FROM export_piece WHERE export_id = :id"), {"id": export_id})
     db.session.commit()
@@ -251,7 +260,7 @@ def plan_daily(campaign_id: int, form: str, keys: Sequence[str] | None, *, user_
 
 
 def stop_daily(campaign_id: int) -> bool:
-    """Have it made no more; say whether it was. Commits."""
+    """Have it made no more; return whether it was. Commits."""
     row = plan_of(campaign_id)
     if row is not None:
         db.session.delete(row)
@@ -265,7 +274,10 @@ def plan_of(campaign_id: int) -> ExportPlan | None:
 
 
 def order_daily() -> None:
-    """Order the files of the tenant whose day has come. A second call of the day finds none."""
+    """Order the files of the tenant whose day has come.
+
+    A second call of the day finds none.
+    """
     today = (datetime.now(TOKYO) - _MORNING).date()
     due = db.session.query(ExportPlan).filter(ExportPlan.made_on < today).with_for_update(skip_locked=True).all()
     for plan_id in [plan.id for plan in due]:

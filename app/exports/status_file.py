@@ -54,7 +54,9 @@ def status_file(
     told: Counter[str] | None = None,
     page_rows: int = _PAGE_ROWS,
 ) -> Iterator[bytes]:
-    """Return the file piece by piece in one of `FORMATS`, times in Asia/Tokyo. The scope must be a tenant's.
+    """Return the file piece by piece in one of `FORMATS`, times in Asia/Tokyo.
+
+    The scope must be a tenant's.
 
     CSV has CRLF and formulas neutralised; what CP932 can't hold stands as 〓. `keys` names the columns
     (`app.exports.columns`). `told` counts the rows given so far, and the characters replaced.

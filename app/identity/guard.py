@@ -40,7 +40,10 @@ _log = structlog.get_logger()
 
 
 def watch(tenant_id: int, campaign_id: int) -> bool:
-    """Break the campaign off if too many fail; say whether this call did. Commits. The tenant's scope must be open."""
+    """Break the campaign off if too many fail; return whether this call did.
+
+    Commits. The tenant's scope must be open.
+    """
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         count = connection.execute(_COUNT, {"id": campaign_id, "now": now, "sample": _SAMPLE}).one()
@@ -82,7 +85,10 @@ def _stop(connection: Connection, tenant_id: int, campaign_id: int, now: datetim
 
 
 def resume(tenant_id: int, campaign_id: int, *, user_id: int) -> bool:
-    """Take answers again, and judge from now on. Says whether they were stopped. Commits. Sending stays paused."""
+    """Take answers again, and judge from now on.
+
+    Returns whether they were stopped. Commits. Sending stays paused.
+    """
     now, actor = datetime.now(UTC), f"user:{user_id}"
     resumed = db.session.execute(
         text("""

@@ -11,7 +11,10 @@ from app.states.vocabulary import PAGE, PageState
 
 
 def revoke(recipient_id: int, *, actor: str, at: datetime) -> bool:
-    """End a link, and what still waits to be sent with it. Commits. Says whether the link had not been ended before."""
+    """End a link, and what still waits to be sent with it.
+
+    Commits. Returns whether the link had not been ended before.
+    """
     if not move(db.session, PAGE, PageState.REVOKED, [Step(recipient_id, at)], actor=actor):
         db.session.rollback()
         return False

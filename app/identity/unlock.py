@@ -11,7 +11,10 @@ from app.states.vocabulary import PAGE, PageState
 
 
 def unlock(recipient_id: int, *, actor: str, at: datetime) -> bool:
-    """Ask a locked person the questions again, with no failure counted. Commits. Says whether it was locked."""
+    """Ask a locked person the questions again, with no failure counted.
+
+    Commits. Returns whether it was locked.
+    """
     # nobody looks for the end of a locked person's link (`app.delivery.link_expiry`): from now on somebody must. The
     # slice is locked before its people, as elsewhere.
     db.session.execute(

@@ -102,7 +102,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LiveLink(Link):
-    """A link that lives, and where its person stands. Times are aware, money is whole yen."""
+    """A link that lives, and where its person stands.
+
+    Times are aware, money is whole yen.
+    """
 
     payment: PaymentState
     failed_attempts: int
@@ -111,7 +114,9 @@ class LiveLink(Link):
 
 
 def by_token(token: str) -> Link | None:
-    """Find whom a token is for: one look-up on the digest's index. No scope needs to be open.
+    """Find whom a token is for: one look-up on the digest's index.
+
+    No scope needs to be open.
 
     Facts of the campaign may be some seconds old: the press that follows asks anew.
     """
@@ -132,7 +137,10 @@ def by_token(token: str) -> Link | None:
 
 
 def by_id(recipient_id: int, digest: bytes) -> LiveLink | None:
-    """Find where the person of a page session stands now. The tenant's scope must be open."""
+    """Find where the person of a page session stands now.
+
+    The tenant's scope must be open.
+    """
     return _found(_BY_ID, recipient_id, digest)
 
 

@@ -182,7 +182,9 @@ class WitnessMessage(TenantOwned, Model):
 
 
 class PaymentAccount(TenantOwned, Model):
-    """A contract with a payment provider. `compared_on` is the last night (its date in Japan) its books were compared.
+    """A contract with a payment provider.
+
+    `compared_on` is the last night (its date in Japan) its books were compared.
 
     Before `ask_after` the provider wishes to be asked nothing. `unanswered` counts payments in a row about which it
     gave no answer; from a number on, jobs ask nothing until `rests_until` (`app.payments.asking`). `restore_hold`,

@@ -12,7 +12,9 @@ from app.models.recipient import Recipient
 
 
 class Slice(TenantOwned, Model):
-    """A range of a campaign's recipients: what a worker leases. `due_at` is null when nothing is left to send.
+    """A range of a campaign's recipients: what a worker leases.
+
+    `due_at` is null when nothing is left to send.
 
     `check_at` says when to look for people whose SMS has no known outcome: set while the slice is leased, for its
     worker may die, and as long as there are any. Nobody has to search a million people for a few. `receipts_due_at`

@@ -80,7 +80,10 @@ class ExportLayout(TenantOwned, Model):
 
 
 class ExportPlan(TenantOwned, Model):
-    """毎日の書き出し of a campaign. `made_on` is the last day (its date in Japan) for which a file was ordered."""
+    """毎日の書き出し of a campaign.
+
+    `made_on` is the last day (its date in Japan) for which a file was ordered.
+    """
 
     __tablename__ = "export_plan"
     __table_args__ = owned(

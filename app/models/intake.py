@@ -85,7 +85,9 @@ class ImportChunk(TenantOwned, Model):
 
 
 class ImportFault(TenantOwned, Model):
-    """A finding in a row. `level` is error (the row was not taken; it is kept, sealed), warning or ignored.
+    """A finding in a row.
+
+    `level` is error (the row was not taken; it is kept, sealed), warning or ignored.
 
     `recipient_id` is whom a row that was taken became; null in rows of before, and where a row was known already.
     """

@@ -8,7 +8,9 @@ from app.models.base import Id, Time
 
 
 class LeaseRow(Model):
-    """One piece of work and its holder. `holder` is drawn anew each time: it is the fence of all that is written.
+    """One piece of work and its holder.
+
+    `holder` is drawn anew each time: it is the fence of all that is written.
 
     `tenant_id` is null for the platform's own work, such as leading the schedulers.
     """

@@ -8,7 +8,9 @@ from app.models.base import CreatedAt, TenantOwned, owned, refers_to
 
 
 class Reminder(TenantOwned, Model):
-    """リマインド: one round of reminding. `number` counts a campaign's rounds from 1, so that no press makes two.
+    """リマインド: one round of reminding.
+
+    `number` counts a campaign's rounds from 1, so that no press makes two.
 
     `sms_text` is what this round's people get, merge fields unfilled.
     """

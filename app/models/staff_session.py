@@ -9,7 +9,9 @@ from app.models.user import User
 
 
 class StaffSession(Model):
-    """One sign-in of a user. The browser holds the key, of which the digest stands here.
+    """One sign-in of a user.
+
+    The browser holds the key, of which the digest stands here.
 
     It opens nothing before `passed_at`: until then the password was right and the second factor is waited for.
     `confirmed_at` is when the user last proved who he is, `ended_at` when he, a manager or a change of his rights ended

@@ -11,7 +11,9 @@ _REASONS = "('wish', 'wrong_number', 'lawyer', 'contract_ended', 'other')"
 
 
 class Suppression(TenantOwned, Model):
-    """送信しない番号: a number that gets no SMS of its company. The blind index stands here, never the number.
+    """送信しない番号: a number that gets no SMS of its company.
+
+    The blind index stands here, never the number.
 
     It counts from `since` until `until`, without an end where that is null. A number stands here once: one that is put
     on the list again keeps its row, and the audit tells of what was before. `reason` is one of

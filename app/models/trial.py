@@ -8,7 +8,9 @@ from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
 
 
 class TrialMessage(TenantOwned, Model):
-    """テスト送信: one SMS, nobody's of the list. The row is committed before the request leaves.
+    """テスト送信: one SMS, nobody's of the list.
+
+    The row is committed before the request leaves.
 
     `reference` is the provider's name for it (`app.references`), which no receipt is matched to; null in rows of
     before.

@@ -105,7 +105,10 @@ def _one_after(connection: Connection, account_id: int, identity: bytes, after: 
 
 
 def of_before(connection: Connection, account_id: int, contract_ids: Sequence[int]) -> Mapping[int, str]:
-    """Choose for each contract before a renewal a message that it accepted; give their references."""
+    """Choose for each contract before a renewal a message that it accepted.
+
+    Returns their references.
+    """
     found = {}
     for contract_id in contract_ids:
         row = connection.execute(

@@ -69,7 +69,10 @@ def keep(connection: Connection, told: Sequence[AttemptReport], attempts: Mappin
 
 
 def settle(recipient_id: int, *, user_id: int) -> bool:
-    """Take a manager's word that a person who got an SMS twice was told. Commits. Returns whether there was any."""
+    """Take a manager's word that a person who got an SMS twice was told.
+
+    Commits. Returns whether there was any.
+    """
     actor = f"user:{user_id}"
     changed = (
         db.session.query(DoubledMessage)

@@ -119,7 +119,10 @@ def _decide(campaign_id: int, verdict: Verdict, chosen: Chosen, ids: Sequence[in
 
 
 def _settle(verdict: Verdict, attempts: dict[int, int], actor: str) -> None:
-    """Move locked people whose SMS has no known fate. The attempt's own outcome stays unknown, unless it was sent."""
+    """Move locked people whose SMS has no known fate.
+
+    The attempt's own outcome stays unknown, unless it was sent.
+    """
     now, code = datetime.now(UTC), _CODES[verdict]
     to = {Verdict.SENT: SmsState.ACCEPTED, Verdict.AGAIN: SmsState.QUEUED, Verdict.NEVER: SmsState.CANCELLED}[verdict]
     steps = [

@@ -187,7 +187,10 @@ def seen(campaign: Campaign, chosen: Chosen, *, after_id: int, limit: int) -> li
 
 
 def lock(campaign: Campaign, chosen: Chosen, ids: Sequence[int]) -> dict[int, int]:
-    """Lock those of `ids` who are held still, after campaign and slices; return their attempts."""
+    """Lock those of `ids` who are held still, after campaign and slices.
+
+    Returns their attempts.
+    """
     statement = text(f"""
         SELECT r.id, r.sms_attempt {_HELD} {_CHOSEN} AND r.id = ANY(:locked) ORDER BY r.id FOR NO KEY UPDATE OF r
     """)

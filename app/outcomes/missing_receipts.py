@@ -59,7 +59,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _PolledSlice:
-    """A slice that was taken. `asked_to` is the last person who was asked about, `ask_before` as on the slice."""
+    """A slice that was taken.
+
+    `asked_to` is the last person who was asked about, `ask_before` as on the slice.
+    """
 
     slice_id: int
     campaign_id: int

@@ -42,7 +42,10 @@ _FREE = in_text(_is_free, aliased(Receipt, name="r"))
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A claimed receipt. `message_id` is the one message it names, `asked_at` when it was claimed."""
+    """A claimed receipt.
+
+    `message_id` is the one message it names, `asked_at` when it was claimed.
+    """
 
     id: int
     message_id: str | None

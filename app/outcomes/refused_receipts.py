@@ -33,7 +33,10 @@ def refused() -> None:
 
 
 def watch() -> None:
-    """Leave a sign of life; after an outage have people asked about early. The platform's scope must be open."""
+    """Leave a sign of life; after an outage have people asked about early.
+
+    The platform's scope must be open.
+    """
     try:
         told = bool(redis_client.connection.getdel(_REFUSED))
     except RedisError:

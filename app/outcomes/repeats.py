@@ -167,7 +167,10 @@ def _write_down_in(connection: Connection, route: Route, items: Sequence[Open]) 
 
 
 def _count(connection: Connection, attempts: Sequence[tuple[int, int]], by: int) -> None:
-    """Count a repetition of each attempt, or take one back that never left. No absence seen before counts now."""
+    """Count a repetition of each attempt, or take one back that never left.
+
+    No absence seen before counts now.
+    """
     if attempts:
         connection.execute(
             text("""
@@ -275,7 +278,10 @@ class _Sending:
 
 
 def _record(part: Range, sent: Mapping[Claim, Outcome | None]) -> None:
-    """Record what is known now. Another answer than yes leaves the message as it was; silence begins anew."""
+    """Record what is known now.
+
+    Another answer than yes leaves the message as it was; silence begins anew.
+    """
     outcomes: Mapping[Claim, Outcome] = {claim: one for claim, one in sent.items() if one is not None}
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:

@@ -34,7 +34,10 @@ def witness_words(company: str) -> str:
 
 
 def sought(account: Account, named: Iterable[str]) -> dict[str, Sought]:
-    """Return what a look-up of each reference asks with. Ends the session's transaction where texts are needed."""
+    """Return what a look-up of each reference asks with.
+
+    Ends the session's transaction where texts are needed.
+    """
     asked = {reference: Sought(reference) for reference in named}
     if account.provider.capabilities.lookup_by is not LookupBy.TEXT or not asked:
         return asked

@@ -12,9 +12,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
@@ -225,32 +226,36 @@ def _unknown(connection: Connection, part: Range) -> tuple[dict[int, list[Open]]
     )
     found: dict[int, list[Open]] = defaultdict(list)
     for row in rows:
-        able = PROVIDERS[row.provider].capabilities
-        settled_at = row.since + absence.settle_time(row.code, able)
-        found[row.sms_account_id].append(
-            Open(
-                recipient_id=row.id,
-                attempt=row.attempt,
-                references=question_round.references_of(row),
-                since=row.since,
-                settled_at=settled_at,
-                contract_id=row.sms_contract_id,
-                identity=row.identity,
-                asked_at=row.asked_at,
-                absent_at=row.absent_at,
-                for_a_person=row.for_a_person,
-                spans=question_round.spans_of(row, settled_at, able),
-                phone_index=row.phone_index,
-                may_repeat=able.refuses_duplicates and row.repeatable and row.repeats < repeats.MOST,
-                repeats=row.repeats,
-                repeated_at=row.repeated_at,
-            )
-        )
+        found[row.sms_account_id].append(_open_of(row))
     return found, connection.execute(text("SELECT now()")).scalar_one()
 
 
+def _open_of(row: Row[Any]) -> Open:
+    able = PROVIDERS[row.provider].capabilities
+    settled_at = row.since + absence.settle_time(row.code, able)
+    return Open(
+        recipient_id=row.id,
+        attempt=row.attempt,
+        references=question_round.references_of(row),
+        since=row.since,
+        settled_at=settled_at,
+        contract_id=row.sms_contract_id,
+        identity=row.identity,
+        asked_at=row.asked_at,
+        absent_at=row.absent_at,
+        for_a_person=row.for_a_person,
+        spans=question_round.spans_of(row, settled_at, able),
+        phone_index=row.phone_index,
+        may_repeat=able.refuses_duplicates and row.repeatable and row.repeats < repeats.MOST,
+        repeats=row.repeats,
+        repeated_at=row.repeated_at,
+    )
+
+
 def _settle(part: Range, asked: Sequence[Open], looked: Looked, now: datetime) -> int:
-    """Record the answers for attempts that are still the ones asked about; return how many will be sent again.
+    """Record the answers for attempts that are still the ones asked about.
+
+    Returns how many will be sent again.
 
     `now` is when they were asked about, or before, by the database's clock.
     """
@@ -350,7 +355,7 @@ def _send_again(connection: Connection, part: Range, proven: Sequence[Open], now
 
 
 def _lock(connection: Connection, part: Range) -> str:
-    """Lock the slice's row; give its campaign's state."""
+    """Lock the slice's row; return its campaign's state."""
     locks.lock_slice(connection, part.slice_id)
     state = connection.execute(text("SELECT state FROM campaign WHERE id = :id"), {"id": part.campaign_id})
     return str(state.scalar_one())

@@ -80,35 +80,7 @@ def _write_down(way: Route, campaign_id: int, reference: str) -> int | None:
 def _write_down_in(connection: Connection, way: Route, campaign_id: int, reference: str) -> int | None:
     account = way.account
     assert account.contract is not None  # noqa: S101 - a route has it
-    values = {
-        "account_id": account.id,
-        "gap_s": settings().absence_gap_s,
-        "every_s": 2 * settings().gateway_settle_s,
-    }
-    may = connection.scalar(
-        select(and_(Campaign.state == "sending", Tenant.state.in_(("trial", "active")), not_(rests(SmsAccount))))
-        .select_from(SmsAccount)
-        .join(Tenant, Tenant.id == SmsAccount.tenant_id)
-        .join(Campaign, Campaign.id == campaign_id)
-        .where(SmsAccount.id == account.id)
-        .with_for_update(key_share=True, of=SmsAccount)
-    )
-    others = connection.scalar(
-        text("""
-            SELECT EXISTS (
-                SELECT FROM witness_message WHERE sms_account_id = :account_id
-                AND created_at > now() - make_interval(
-                    secs => CASE state WHEN 'undelivered' THEN :gap_s ELSE :every_s END
-                )
-            ) OR EXISTS (
-                SELECT FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                WHERE c.sms_account_id = :account_id AND c.state = 'sending'
-                AND s.due_at <= now() + make_interval(secs => :gap_s)
-            )
-        """),
-        values,
-    )
-    if not may or others:
+    if not _may_leave(connection, account.id, campaign_id):
         return None
     if way.daily_cap is not None:
         if not daily_cap.left(connection, way.tenant_id, way.daily_cap):
@@ -128,6 +100,39 @@ def _write_down_in(connection: Connection, way: Route, campaign_id: int, referen
             },
         ).scalar_one()
     )
+
+
+def _may_leave(connection: Connection, account_id: int, campaign_id: int) -> bool:
+    """Lock the account; return whether its campaign sends, and no other message will show the same soon."""
+    values = {
+        "account_id": account_id,
+        "gap_s": settings().absence_gap_s,
+        "every_s": 2 * settings().gateway_settle_s,
+    }
+    may = connection.scalar(
+        select(and_(Campaign.state == "sending", Tenant.state.in_(("trial", "active")), not_(rests(SmsAccount))))
+        .select_from(SmsAccount)
+        .join(Tenant, Tenant.id == SmsAccount.tenant_id)
+        .join(Campaign, Campaign.id == campaign_id)
+        .where(SmsAccount.id == account_id)
+        .with_for_update(key_share=True, of=SmsAccount)
+    )
+    others = connection.scalar(
+        text("""
+            SELECT EXISTS (
+                SELECT FROM witness_message WHERE sms_account_id = :account_id
+                AND created_at > now() - make_interval(
+                    secs => CASE state WHEN 'undelivered' THEN :gap_s ELSE :every_s END
+                )
+            ) OR EXISTS (
+                SELECT FROM slice s JOIN campaign c ON c.id = s.campaign_id
+                WHERE c.sms_account_id = :account_id AND c.state = 'sending'
+                AND s.due_at <= now() + make_interval(secs => :gap_s)
+            )
+        """),
+        values,
+    )
+    return bool(may) and not others
 
 
 def _send(way: Route, row_id: int, message: SmsMessage) -> None:

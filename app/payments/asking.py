@@ -56,7 +56,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A payment that this worker alone asks about. `at` is the database's time of the claim."""
+    """A payment that this worker alone asks about.
+
+    `at` is the database's time of the claim.
+    """
 
     payment_id: int
     payment_account_id: int
@@ -72,7 +75,9 @@ def due_tenants() -> Select[int]:
 
 
 def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False, at_once: int = _AT_ONCE) -> bool:
-    """Ask about every payment of the tenant that is due; return whether more are than there was time for.
+    """Ask about every payment of the tenant that is due.
+
+    Returns whether more are than there was time for.
 
     The tenant's scope must be open. Ends after a shift, or once `stopping` says so, with the answers under way.
     """
@@ -95,7 +100,10 @@ def ask_due(tenant_id: int, *, stopping: Callable[[], bool] = lambda: False, at_
 
 
 def ask_soon(recipient_id: int) -> bool:
-    """Have a person's payments that are under way asked about next; return whether there are any. Commits."""
+    """Have a person's payments that are under way asked about next.
+
+    Returns whether there are any. Commits.
+    """
     with tenancy.transaction() as connection:
         tenant_ids = connection.execute(
             text("""

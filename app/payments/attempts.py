@@ -27,7 +27,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to pay. `problem` is not empty when a person must look at it first (要確認).
+    """One attempt to pay.
+
+    `problem` is not empty when a person must look at it first (要確認).
 
     `by_hand`: the money came another way, and somebody of the company recorded it. `slip_url`: where the provider shows
     what a pending one is paid with, if it told. `receipts` are all payments that came, where the person paid twice and

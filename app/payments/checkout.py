@@ -137,7 +137,10 @@ def start(
 
 
 def _no_page(begun: _Begun, fault: NoAnswer) -> Outcome | None:
-    """End an attempt that is refused for good; return an outcome where no other try is to be made."""
+    """End an attempt that is refused for good.
+
+    Returns an outcome where no other try is to be made.
+    """
     _log.warning("payment page not opened", payment_id=begun.payment_id, reason=fault.code, final=fault.final)
     if fault.final:
         _give_up(begun.payment_id, fault.code)
@@ -164,7 +167,9 @@ def _pause(seconds: float) -> None:
 
 
 def _refresh(recipient_id: int) -> None:
-    """Ask how the attempt under way stands: it may be paid, or over. Without an answer our own record holds.
+    """Ask how the attempt under way stands: it may be paid, or over.
+
+    Without an answer our own record holds.
 
     A page that can't be shown any more is ended at the provider, so that the next attempt may begin.
     """

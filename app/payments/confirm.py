@@ -70,7 +70,9 @@ class _Payment:
 
 
 def confirm(payment_id: int, *, timeout_s: float | None = None) -> Charge | None:
-    """Ask the payment provider and record what it says; harmless to repeat. Raises NoAnswer, Unusable.
+    """Ask the payment provider and record what it says; harmless to repeat.
+
+    Raises NoAnswer, Unusable.
 
     Gives what it said; None for an attempt that never got a page. With `timeout_s` no answer is awaited longer.
     """
@@ -177,7 +179,10 @@ def confirm_for_page(payment_id: int) -> None:
 
 
 def _end_beside(payment_id: int) -> None:
-    """End what is still open beside money received. One that can't be ended now is tried again by the poll."""
+    """End what is still open beside money received.
+
+    One that can't be ended now is tried again by the poll.
+    """
     with tenancy.transaction() as connection:
         still_open = connection.scalars(
             text("""

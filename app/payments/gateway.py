@@ -33,7 +33,9 @@ _log = structlog.get_logger()
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what was (not) received
-    """The provider gave no charge. `code` is a word for logs; `final` means that asking the same again is no use.
+    """The provider gave no charge.
+
+    `code` is a word for logs; `final` means that asking the same again is no use.
 
     `wait_s` is for how many seconds more it wishes to be left alone; `is_wish_new`: it said so to this very question,
     which may be about one busy payment. `is_key_refused`: nothing is answered until the company mends its key.

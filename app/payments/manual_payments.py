@@ -65,7 +65,9 @@ class Money:
 
 @bulkhead.person_waits()
 def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -> bool:
-    """Record that a person paid in full another way (消込); return whether a page can still be paid. Commits.
+    """Record that a person paid in full another way (消込).
+
+    Returns whether a page can still be paid. Commits.
 
     With an attempt under way it wants `despite_open`; that attempt is ended where the provider can. Raises Refused.
     """
@@ -98,7 +100,10 @@ def settle(recipient_id: int, money: Money, *, actor: str, despite_open: bool) -
 
 
 def _end_attempt(recipient_id: int, *, despite_open: bool) -> None:
-    """End an attempt that is under way, where the provider can. Raises Refused unless `despite_open`."""
+    """End an attempt that is under way, where the provider can.
+
+    Raises Refused unless `despite_open`.
+    """
     with tenancy.transaction() as connection:
         open_id = connection.execute(
             text("SELECT id FROM payment WHERE recipient_id = :id AND state IN ('started', 'pending')"),
@@ -116,7 +121,10 @@ def _end_attempt(recipient_id: int, *, despite_open: bool) -> None:
 
 
 def _locked_payer(connection: Connection, recipient_id: int, money: Money, *, despite_open: bool) -> Row[Any]:
-    """Lock a person and return what is recorded of them with their money. Raises Refused where it can't be."""
+    """Lock a person and return what is recorded of them with their money.
+
+    Raises Refused where it can't be.
+    """
     # first the lock, then the look: who pressed pay meanwhile has an attempt by now
     locks.lock_payer(connection, recipient_id)
     person = connection.execute(
@@ -166,7 +174,9 @@ def _record(connection: Connection, person: Row[Any], money: Money, now: datetim
 
 
 def take_back(payment_id: int, reason: str, *, actor: str) -> PaymentState:
-    """Undo a 消込 that was wrong; give where the person stands then. Commits. Raises Refused.
+    """Undo a 消込 that was wrong; return where the person stands then.
+
+    Commits. Raises Refused.
 
     They stand as their attempts at the payment provider say: one that is open, another payment, or none.
     """

@@ -102,7 +102,9 @@ class RefundResult(StrEnum):
 
 @bulkhead.person_waits()
 def refund(payment_id: int, *, actor: str) -> RefundResult:
-    """Return all of a payment back. The tenant's scope must be open; commits. Raises Refused.
+    """Return all of a payment back.
+
+    The tenant's scope must be open; commits. Raises Refused.
 
     Pressed again while the first refund's end is not known, it repeats that one.
     """
@@ -149,7 +151,10 @@ def _why_not(charge: Charge, amount_yen: int, request: Request | None) -> Proble
 def _give_back(
     provider: PaymentProvider, account: PaymentAccess, request: Request, payment_id: int
 ) -> RefundStatus | None:
-    """Ask for the refund, and once more where no answer came: its key keeps it one. None when nothing is known."""
+    """Ask for the refund, and once more where no answer came: its key keeps it one.
+
+    None when nothing is known.
+    """
     for turn in range(_REFUND_TRIES):
         if turn:
             time.sleep(_REFUND_PAUSE_S)
@@ -208,7 +213,10 @@ def _want_refund(payment_id: int, actor: str) -> tuple[bool, int, Row[Any], date
 
 @contextmanager
 def _charging() -> Iterator[Connection]:
-    """Open a transaction after which money moves. Raises Refused where the database was set back."""
+    """Open a transaction after which money moves.
+
+    Raises Refused where the database was set back.
+    """
     try:
         with beat.rising(tenancy.transaction()) as connection:
             yield connection
@@ -257,7 +265,10 @@ def _problem(payment_id: int) -> str:
 
 @bulkhead.person_waits()
 def cancel(payment_id: int, *, actor: str) -> PaymentAttemptState:
-    """End an attempt under way at the payment provider; give where it stands then. Commits. Raises Refused."""
+    """End an attempt under way at the payment provider; return where it stands then.
+
+    Commits. Raises Refused.
+    """
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("SELECT recipient_id, state FROM payment WHERE id = :id FOR UPDATE"), {"id": payment_id}
@@ -338,7 +349,10 @@ def looked_at(payment_id: int, *, actor: str) -> None:
 
 
 def _ended(payment_id: int) -> tuple[Charge | None, bool]:
-    """End an attempt where its provider can; return its charge, and whether the provider gave no answer."""
+    """End an attempt where its provider can.
+
+    Returns its charge, and whether the provider gave no answer.
+    """
     try:
         return end(payment_id), False
     except (NoAnswer, Unusable) as fault:

@@ -32,7 +32,9 @@ def _locked_payments(connection: Connection, about: Mapping[str, object]) -> Seq
 
 
 def store(tenant_id: int, payment_account_id: int, event: WebhookEvent) -> bool:
-    """Keep an event; return whether there is something to ask about. The tenant's scope must be open.
+    """Keep an event; return whether there is something to ask about.
+
+    The tenant's scope must be open.
 
     One that leads to no payment of ours is settled as it comes. One that is not proven leads to another question each
     time it is told.

@@ -90,7 +90,9 @@ _TOLD_ELSEWHERE = (Kind.UNKNOWN, Kind.MISSING, Kind.PART_REFUND, Kind.REFUND)
 
 
 def compare(tenant_id: int, now: datetime | None = None) -> None:
-    """Compare each contract's books of the last days, once for a night. The tenant's scope must be open; commits.
+    """Compare each contract's books of the last days, once for a night.
+
+    The tenant's scope must be open; commits.
 
     A provider that gives no answer is asked again with the next nights' days. While the database is held as set back
     nothing is compared: payments are missing in it that `flask after-restore` is about to record.
@@ -213,7 +215,9 @@ def _tell_missing(tenant_id: int, account_id: int, day: date, row: Row[Any]) -> 
 
 
 def _compare_list(tenant_id: int, account_id: int, day: date, budget: WorkBudget) -> dict[str, bool] | None:
-    """Compare what the provider lists of a day; return whether each reference it names has money, None without list.
+    """Compare what the provider lists of a day.
+
+    Returns whether each reference it names has money, None without list.
 
     Raises NoAnswer, Unusable.
     """
@@ -350,7 +354,10 @@ def _agreed(account_id: int, reference: str | None, kinds: list[str]) -> None:
 
 
 def close(difference_id: int, *, actor: str) -> bool:
-    """Record that a person is done with a difference; say whether it was open. Commits."""
+    """Record that a person is done with a difference; return whether it was open.
+
+    Commits.
+    """
     with tenancy.transaction() as connection:
         row = connection.execute(
             text("""

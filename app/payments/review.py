@@ -45,7 +45,10 @@ def split(problem: str) -> list[str]:
 
 
 def put_aside(connection: Connection, payment_id: int, problem: str, now: datetime) -> bool:
-    """Put a payment aside for a person to look at, once for each problem; return whether this call did it."""
+    """Put a payment aside for a person to look at, once for each problem.
+
+    Returns whether this call did it.
+    """
     row = connection.execute(
         text("""
             UPDATE payment SET problem = CASE WHEN problem = '' THEN :problem ELSE problem || :separator || :problem END

@@ -113,7 +113,10 @@ class _Exchange:
         return pycurl.SOCKOPT_OK
 
     def _gate(self, *_connection: object) -> int:
-        """Return whether the request may be written now. No exception may end in pycurl, which would swallow it."""
+        """Return whether the request may be written now.
+
+        No exception may end in pycurl, which would swallow it.
+        """
         if self.left:
             return pycurl.PREREQFUNC_ABORT
         asked = time.clock_gettime(_CLOCK)
@@ -234,7 +237,9 @@ def _exchange_of_this_thread() -> _Exchange:
 
 
 class Engine(Generic[K]):
-    """Many requests at once over kept-alive connections. Made, used and closed by one thread of one process.
+    """Many requests at once over kept-alive connections.
+
+    Made, used and closed by one thread of one process.
 
     `connections` is how many requests are under way at once, 1 to `MAX_CONNECTIONS`: HTTP/1.1 carries one at a time.
     """

@@ -48,7 +48,10 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without an answer. `reason` is a short word for logs: refused, dns, tls, timeout, reset, held."""
+    """A request without an answer.
+
+    `reason` is a short word for logs: refused, dns, tls, timeout, reset, held.
+    """
 
     reach: Reach
     reason: str
@@ -80,7 +83,9 @@ def wish_s(answer: Response) -> float:
 
 @dataclass(frozen=True, slots=True)
 class AccountField:
-    """One field of an account's form in the back office. `secret` ones are encrypted and never shown again.
+    """One field of an account's form in the back office.
+
+    `secret` ones are encrypted and never shown again.
 
     `choices` (the provider's word -> label) are ticked, one at least, and kept with commas between; `whole` is the
     least and the most of a whole number that may stay empty, as an `optional` secret may. `contract` ones tell one

@@ -30,7 +30,10 @@ _SENT = (SmsState.ACCEPTED, SmsState.DELIVERED, SmsState.UNDELIVERED)
 
 @dataclass(slots=True)
 class Quality:
-    """The fate of some attempts. `seconds` counts delivered ones by the class of how long it took."""
+    """The fate of some attempts.
+
+    `seconds` counts delivered ones by the class of how long it took.
+    """
 
     states: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)

@@ -28,7 +28,9 @@ _DAY = "CAST({} AT TIME ZONE 'Asia/Tokyo' AS date)"
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums that are kept of a table's rows: by which keys, of which rows. As SQL about `source`.
+    """The sums that are kept of a table's rows: by which keys, of which rows.
+
+    As SQL about `source`.
 
     The triggers hold the same expressions; `tests/reports/test_totals.py` compares both by every kind of change.
     """

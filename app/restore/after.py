@@ -31,7 +31,10 @@ class NotLifted(Exception):  # noqa: N818 - it says what became of the hold
 
 @dataclass(slots=True)
 class Restored:
-    """The findings and acts of a restore. Of `unasked` accounts campaigns stay held, for a manager to release."""
+    """The findings and acts of a restore.
+
+    Of `unasked` accounts campaigns stay held, for a manager to release.
+    """
 
     since: str = ""
     accounts: int = 0
@@ -52,7 +55,9 @@ def restore(
     sleep: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] = lambda _words: None,
 ) -> Restored:
-    """Write down what left and was paid since the backup, then lift the hold. Raises NotLifted.
+    """Write down what left and was paid since the backup, then lift the hold.
+
+    Raises NotLifted.
 
     No scope may be open. `since` is the backup's time where the database's last sign of life isn't. Until what left
     last has settled at the services this waits. `say` is told how far it is.
@@ -77,7 +82,10 @@ def restore(
 def _write_down_messages(
     done: Restored, times: _Times, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> int:
-    """Write down the SMS that left between the two times; return the highest number of a recipient among them."""
+    """Write down the SMS that left between the two times.
+
+    Returns the highest number of a recipient among them.
+    """
     start, now = times
     highest = 0
     with tenancy.platform():
@@ -165,7 +173,10 @@ def _known(take_over: str) -> Known:
 def _hold(
     since: datetime | None, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> tuple[datetime, datetime]:
-    """Hold everything, wait until what left last has settled; return the time to ask about."""
+    """Hold everything, wait until what left last has settled.
+
+    Returns the time to ask about.
+    """
     with tenancy.platform():
         doubt.hold(beat.NothingMayLeave(Why.BEAT))
         with tenancy.transaction() as connection:
@@ -235,7 +246,10 @@ def _advance(highest: int) -> None:
 
 
 def _doubt_silence(known: Known, start: datetime, done: Restored) -> None:
-    """Look whether the services show any of what outside knows to have happened. Raises NotLifted."""
+    """Look whether the services show any of what outside knows to have happened.
+
+    Raises NotLifted.
+    """
     lost = _lost_commits(known)
     if not lost or done.attempts or done.strangers or done.payments or done.unasked or _written_before(start):
         return

@@ -32,7 +32,10 @@ _CHUNK = 500
 def whole(
     account: Asked, start: datetime, end: datetime, *, gap_s: float, sleep: Callable[[float], None] = time.sleep
 ) -> list[ListedMessage]:
-    """Return what left, once two readings in a row agree: a list may lag or flap. Raises Unasked."""
+    """Return what left, once two readings in a row agree: a list may lag or flap.
+
+    Raises Unasked.
+    """
     before: set[str] | None = None
     for reading in range(_READINGS):
         if reading:
@@ -46,7 +49,9 @@ def whole(
 
 
 def write_down(account: Asked, messages: Sequence[ListedMessage]) -> tuple[int, int]:
-    """Write down what the database lacks; return how many attempts, and how many for people whom it doesn't know.
+    """Write down what the database lacks.
+
+    Returns how many attempts, and how many for people whom it doesn't know.
 
     The scope of the account's company must be open.
     """
@@ -160,7 +165,10 @@ def _accept(connection: Connection, items: Sequence[Match], attempt: int, validi
 
 
 def _keep(connection: Connection, account: Asked, strangers: Sequence[recognise.Ours]) -> int:
-    """Keep the numbers of people whom the database doesn't know, as blind indexes. Raises Unasked."""
+    """Keep the numbers of people whom the database doesn't know, as blind indexes.
+
+    Raises Unasked.
+    """
     people = [item for item in strangers if item.sms is not None]
     if any(item.message.to is None for item in people):
         raise Unasked("unreadable number")

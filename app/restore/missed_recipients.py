@@ -64,7 +64,10 @@ def _release_numbers(campaign: Campaign, now: datetime, actor: str) -> None:
 
 
 def _let_wait_again(campaign_id: int, now: datetime, actor: str) -> int:
-    """Queue the campaign's people of whom the restored database knew nothing; return how many."""
+    """Queue the campaign's people of whom the restored database knew nothing.
+
+    Returns how many.
+    """
     locks.lock_slices(db.session, campaign_id)
     only = Only("sms_code = :code", {"code": result_codes.RESTORED})
     waiting = move_all(

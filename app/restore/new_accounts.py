@@ -44,7 +44,10 @@ def hold(row: SmsAccount) -> None:
 
 
 def begin(account_id: int) -> None:
-    """Hold what was launched with the account already, and let a job ask it. The save is committed."""
+    """Hold what was launched with the account already, and let a job ask it.
+
+    The save is committed.
+    """
     account_holds.wait_for_new(account_id)
     queues.enqueue("jobs.restore.ask_account", account_id, once=True)
 

@@ -242,7 +242,9 @@ def reason_problems(reason: str) -> list[Problem]:
 
 
 def lift(kind: str, account_id: int, *, actor: str, reason: str = "") -> int | None:
-    """End an account's hold, and what its campaigns wait for it; return how many of these were launched.
+    """End an account's hold, and what its campaigns wait for it.
+
+    Returns how many of these were launched.
 
     None: it wasn't held.
     Whatever else holds a campaign stays. The scope of the company must be open.

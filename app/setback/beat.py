@@ -110,7 +110,9 @@ def forget() -> None:
 
 
 def listen() -> Known:
-    """Read the copies outside; return all that this process knows then. Raises OutsideAway.
+    """Read the copies outside; return all that this process knows then.
+
+    Raises OutsideAway.
 
     The database is compared with this, read afterwards: what another thread or process commits and tells in between is
     in the database by then, and not the other way round.
@@ -124,7 +126,10 @@ def listen() -> Known:
 
 
 def may_tell() -> bool:
-    """Return whether a beat could be written outside; tried now and then. Where it can't, nothing may leave."""
+    """Return whether a beat could be written outside; tried now and then.
+
+    Where it can't, nothing may leave.
+    """
     mine = process_state.of(_Outside)
     with mine.lock:
         if mine.folder is not None and time.monotonic() >= mine.tried_at + _TRY_AGAIN_S:
@@ -163,7 +168,10 @@ def rise(executor: Executor, known: Known) -> Beat:
 
 
 def tell(beat: Beat) -> None:
-    """Write a committed beat outside. Raises OutsideAway: what it was raised for must not leave."""
+    """Write a committed beat outside.
+
+    Raises OutsideAway: what it was raised for must not leave.
+    """
     mine = process_state.of(_Outside)
     with mine.lock:
         mine.known.learn([beat])
@@ -181,7 +189,9 @@ def begin(executor: Executor) -> None:
 
 
 def compare(executor: Executor, known: Known) -> bool:
-    """Compare the database with what `listen` told, without raising anything. Raises NothingMayLeave.
+    """Compare the database with what `listen` told, without raising anything.
+
+    Raises NothingMayLeave.
 
     Returns False where the installation is not made yet: `begin` it, and compare again.
     """
@@ -192,7 +202,10 @@ def compare(executor: Executor, known: Known) -> bool:
 
 
 def touch(executor: Connection, known: Known, *, doubtless: bool = False) -> Beat:
-    """Note a sign of life; `tell` it after the commit. Raises NothingMayLeave, never InDoubt where `doubtless`."""
+    """Note a sign of life; `tell` it after the commit.
+
+    Raises NothingMayLeave, never InDoubt where `doubtless`.
+    """
     row = executor.execute(_TOUCH, {"mine": _slot()}).first()
     if row is None:
         begin(executor)

@@ -99,7 +99,10 @@ class Folder:
             raise OutsideAway(type(fault).__name__) from fault
 
     def try_writing(self) -> None:
-        """Append an empty line, which says nothing. Raises OutsideAway where the next beat could not be written."""
+        """Append an empty line, which says nothing.
+
+        Raises OutsideAway where the next beat could not be written.
+        """
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._own, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -135,7 +138,10 @@ class Folder:
 
 
 class RedisCopy:
-    """The copy in Redis: one sorted set, whose scores never fall. Without Redis nothing is known and nothing lost."""
+    """The copy in Redis: one sorted set, whose scores never fall.
+
+    Without Redis nothing is known and nothing lost.
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client

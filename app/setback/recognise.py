@@ -19,7 +19,10 @@ class Ours(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A message to somebody whom the database knows. `known`: the attempt is on record."""
+    """A message to somebody whom the database knows.
+
+    `known`: the attempt is on record.
+    """
 
     campaign_id: int
     recipient_id: int

@@ -81,13 +81,19 @@ def lock_people(executor: Executor, recipient_ids: Sequence[int]) -> None:
 
 
 def lock_payer(executor: Executor, recipient_id: int) -> PaymentState:
-    """Lock somebody so that no attempt to pay begins meanwhile; return where their payment stands."""
+    """Lock somebody so that no attempt to pay begins meanwhile.
+
+    Returns where their payment stands.
+    """
     statement = text("SELECT payment_state FROM recipient WHERE id = :id FOR UPDATE")
     return PaymentState(executor.execute(statement, {"id": recipient_id}).scalar_one())
 
 
 def lock_payer_of(executor: Executor, payment_id: int) -> PaymentState | None:
-    """Lock the person of a payment, before the payment itself; return where theirs stands, None without a payment."""
+    """Lock the person of a payment, before the payment itself.
+
+    Returns where theirs stands, None without a payment.
+    """
     statement = text("""
         SELECT payment_state FROM recipient WHERE id = (SELECT recipient_id FROM payment WHERE id = :id) FOR UPDATE
     """)

@@ -59,7 +59,7 @@ _SOURCES = (SmsState.QUEUED, SmsState.UNKNOWN, SmsState.UNDELIVERED)
 def spare(
     executor: Executor, condition: str, values: Mapping[str, Any], *, at: datetime, actor: str = "system"
 ) -> set[int]:
-    """Move to 到達 whoever of `condition` (on `recipient`) was reached and would be sent to again; give their ids.
+    """Move to 到達 whoever of `condition` (on `recipient`) was reached and would be sent to again; return their ids.
 
     The provider's word on the attempt stays as it is; an attempt of unknown fate has arrived.
     """

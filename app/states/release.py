@@ -29,7 +29,7 @@ def let_go(
     only: Only,
     to: SmsState = SmsState.CANCELLED,
 ) -> int:
-    """Let a campaign's people wait no more, of `only`; give their number.
+    """Let a campaign's people wait no more, of `only`; return their number.
 
     `to` is for those who never got an SMS, CANCELLED or EXPIRED; `code` (`app.states.result_codes`) goes into the
     events.

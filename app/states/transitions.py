@@ -77,7 +77,9 @@ _COLUMNS = {
 
 
 class Step(NamedTuple):
-    """One recipient's step. `detail` goes into the event: codes and ids, never a personal detail.
+    """One recipient's step.
+
+    `detail` goes into the event: codes and ids, never a personal detail.
 
     `columns` are other columns of the recipient set with it; all steps of one call name the same ones.
     """
@@ -112,7 +114,9 @@ def move(
     sources: Sequence[StrEnum] | None = None,
     timed: bool = True,
 ) -> set[int]:
-    """Move recipients to `to` where the vocabulary allows it; give the ids of those that moved.
+    """Move recipients to `to` where the vocabulary allows it.
+
+    Returns the ids of those that moved.
 
     The others stand as they were: somebody was faster, or the move is not allowed. With `fence`, only rows that still
     carry it. `sources` narrows the states to leave from further than the vocabulary does. Without `timed` the step's
@@ -169,7 +173,9 @@ def move_campaign(
     detail: Mapping[str, Any] | None = None,
     source: CampaignState | None = None,
 ) -> bool:
-    """Move a campaign to `to` with its event; say whether it moved. Launch and completion keep their times.
+    """Move a campaign to `to` with its event; return whether it moved.
+
+    Launch and completion keep their times.
 
     `source` is the one state to leave from, where the vocabulary allows more.
     """
@@ -236,7 +242,9 @@ def move_all(
     only: Only | None = None,
     timed: bool = True,
 ) -> int:
-    """Move a campaign's recipients that stand in one of `sources` along the SMS track; give their number.
+    """Move a campaign's recipients that stand in one of `sources` along the SMS track.
+
+    Returns their number.
 
     Without `timed` the step's own time stands as it was, as in `move`.
     """
@@ -283,7 +291,9 @@ def move_attempt(
     only: str = "true",
     columns: Mapping[str, Any] = MappingProxyType({}),
 ) -> bool:
-    """Move an attempt to pay, one that has an account, to `to`; return whether it moved.
+    """Move an attempt to pay, one that has an account, to `to`.
+
+    Returns whether it moved.
 
     `sources` narrows the states to leave from, `only` (a condition on the payment, of our own words) the payments.
     `columns` are set with the state. Where its person stands is a track of theirs, moved by `move`.
@@ -308,7 +318,9 @@ def move_import(
     sources: Sequence[ImportState] | None = None,
     columns: Mapping[str, Any] = MappingProxyType({}),
 ) -> bool:
-    """Move an import to `to`, with the time of its beginning or end; return whether it moved.
+    """Move an import to `to`, with the time of its beginning or end.
+
+    Returns whether it moved.
 
     `sources` narrows the states to leave from; `columns` are set with the state.
     """
@@ -336,7 +348,10 @@ def move_sender_number(
     at: datetime,
     columns: Mapping[str, Any] = MappingProxyType({}),
 ) -> bool:
-    """Move a sender number to `to`, with the time of the step; return whether it moved."""
+    """Move a sender number to `to`, with the time of the step.
+
+    Returns whether it moved.
+    """
     return _move_row(executor, "sender_number", SENDER, sender_number_id, to, columns=columns, at=at)
 
 

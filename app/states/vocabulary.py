@@ -1,4 +1,6 @@
-"""The vocabulary of states and the allowed moves. Screens, CSV, API and webhooks take their words from here.
+"""The vocabulary of states and the allowed moves.
+
+Screens, CSV, API and webhooks take their words from here.
 
 Three tracks per recipient (sms, page, payment), one for campaigns and one for tenants; one each for an attempt to pay,
 for money recorded by hand, for an import, for an export and for a sender number. `moves` names for each state the

@@ -61,7 +61,10 @@ class Listed:
 
 
 def listed(campaign: Campaign, most: int) -> Listed:
-    """Return who of a campaign is on the list. Reads every row of it: for jobs, not for pages."""
+    """Return who of a campaign is on the list.
+
+    Reads every row of it: for jobs, not for pages.
+    """
     if not _has_any(campaign.tenant_id):
         return Listed(0, ())
     both = _both(campaign)

@@ -27,7 +27,9 @@ _SETTLED = Kind("suppression_proposal_settled", "この番号は、すでにほ�
 
 
 def propose(executor: Executor, recipient_id: int, reason: SuppressionReason) -> bool:
-    """Propose a recipient's number at their own word, in the caller's transaction; return whether it is new.
+    """Propose a recipient's number at their own word, in the caller's transaction.
+
+    Returns whether it is new.
 
     Not where the number counts already, nor where it waits for a clerk as it is.
     """
@@ -60,7 +62,9 @@ def terms_of(proposal: SuppressionProposal) -> Terms:
 
 
 def confirm(proposal_id: int, terms: Terms | None = None, *, actor: str) -> None:
-    """Put a proposed number on the list, on its own terms where no others are given. Raises Refused. Commits.
+    """Put a proposed number on the list, on its own terms where no others are given.
+
+    Raises Refused. Commits.
 
     A number that is on the list by now stays there as it is.
     """

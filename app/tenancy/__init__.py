@@ -1,4 +1,6 @@
-"""Scope what a transaction sees. Every transaction has a scope: one tenant, or the platform.
+"""Scope what a transaction sees.
+
+Every transaction has a scope: one tenant, or the platform.
 
 In: a tenant's id, or the word that the platform itself acts. Out: transactions in which PostgreSQL's row level security
 shows that tenant's rows and no others. Can't happen here: a query without a scope (it raises before it reaches the

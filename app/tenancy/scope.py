@@ -63,7 +63,10 @@ def tenant(tenant_id: int) -> AbstractContextManager[Scope]:
 
 
 def platform() -> AbstractContextManager[Scope]:
-    """Open the platform's scope: all rows. For sign-in, look-ups by token, sweeps and operators."""
+    """Open the platform's scope: all rows.
+
+    For sign-in, look-ups by token, sweeps and operators.
+    """
     return _entered(Scope(None))
 
 

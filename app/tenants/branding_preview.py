@@ -36,7 +36,7 @@ class Sample:
 
 
 def keep(sample: Sample) -> str:
-    """Keep a sample; give its key. Raises Refused while Redis is away."""
+    """Keep a sample; return its key. Raises Refused while Redis is away."""
     key = secrets.token_urlsafe(18)
     logo = base64.b64encode(sample.logo).decode() if sample.logo else ""
     try:

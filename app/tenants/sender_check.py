@@ -33,7 +33,9 @@ class Sender:
 
 
 def find(company: str, number: str) -> Sender | None:
-    """Find the company of this name or code that sends from this number. Opens the platform's scope.
+    """Find the company of this name or code that sends from this number.
+
+    Opens the platform's scope.
 
     None has a name or number of more than `MOST_TYPED` characters.
     """

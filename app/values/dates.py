@@ -1,4 +1,7 @@
-"""Dates as people in Japan write them: 西暦 and 和暦, any width, any separator. Unreal or unclear ones are refused."""
+"""Dates as people in Japan write them: 西暦 and 和暦, any width, any separator.
+
+Unreal or unclear ones are refused.
+"""
 
 import datetime as dt
 import re

@@ -64,7 +64,9 @@ def workbook(
     numbers: Collection[str] = (),
     sheet_rows: int = _SHEET_ROWS,
 ) -> Iterator[bytes]:
-    """Return the file piece by piece. `numbers` names the columns whose cells are whole numbers, or empty.
+    """Return the file piece by piece.
+
+    `numbers` names the columns whose cells are whole numbers, or empty.
 
     Cells beyond the header are text. After `sheet_rows` rows another sheet follows.
     """

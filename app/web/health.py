@@ -34,7 +34,10 @@ class Check(Generic[T]):
         self._under_way: _Answer[T] | None = None
 
     def answer(self) -> T | None:
-        """Return the database's answer, None where it gives none in time. Raises what the question raises."""
+        """Return the database's answer, None where it gives none in time.
+
+        Raises what the question raises.
+        """
         with self._lock:
             asked = self._under_way
             if asked is None or asked.over.is_set():

@@ -78,7 +78,10 @@ class Room:
 
 
 class Slots:
-    """The bodies on their way. Where there is no room for another, one of them gives way."""
+    """The bodies on their way.
+
+    Where there is no room for another, one of them gives way.
+    """
 
     def __init__(self, room: Room) -> None:
         self._room = room

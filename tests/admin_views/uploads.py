@@ -66,5 +66,5 @@ def people_of(campaign_id: int) -> Any:
 
 
 def imported(app: Flask, ours: House, clerk: Browser, campaign: int, content: str | bytes) -> str:
-    """Upload a list, take its columns as proposed, run it; give the result's page."""
+    """Upload a list, take its columns as proposed, run it; return the result's page."""
     return take(app, clerk, ours.tenant, upload(clerk, campaign, content).location)

@@ -39,7 +39,7 @@ def clock(tuned: Tuned, database: psycopg.Connection, settings: Settings) -> Ite
 
 @pytest.fixture
 def at(clock: Clock) -> Callable[[str], bool]:
-    """Let a worker come by at this time of Japan; say whether it found a slice to look at."""
+    """Let a worker come by at this time of Japan; return whether it found a slice to look at."""
 
     def come_by(when: str) -> bool:
         clock.to(when)

@@ -36,7 +36,7 @@ class Office:
             self.complaints.append(message.text)
 
     def write(self, name: str, *, payment: bool) -> int:
-        """Write a campaign with two questions; give its id."""
+        """Write a campaign with two questions; return its id."""
         page = self.page
         page.goto(f"{self.stack.web_url}/admin/campaign/new/")
         page.locator("[name=name]").fill(name)

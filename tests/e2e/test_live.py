@@ -66,7 +66,7 @@ class Watcher:
         assert self.asked == before, f"asked within {wait_ms} ms"
 
     def is_answered(self, act: Callable[[], Any]) -> float:
-        """Do what makes the page ask; give how long it waits then, in ms."""
+        """Do what makes the page ask; return how long it waits then, in ms."""
         asked, planned = self.asked, len(self.plans())
         act()
         until = time.monotonic() + _WAIT_S
@@ -78,7 +78,7 @@ class Watcher:
         return self.plans()[-1]
 
     def waits(self, wait_ms: float) -> float:
-        """See that it asks after this time and no sooner; give how long it waits then, in ms."""
+        """See that it asks after this time and no sooner; return how long it waits then, in ms."""
         self.lets_pass(math.ceil(wait_ms) - 1)
         return self.is_answered(lambda: self.page.clock.run_for(1))
 

@@ -40,7 +40,7 @@ class W3m:
         return "\n".join(line.rstrip() for line in lines).rstrip()
 
     def wait(self, *words: str) -> str:
-        """Wait until all words can be read; give the screen."""
+        """Wait until all words can be read; return the screen."""
         deadline = time.monotonic() + _LIMIT_S
         while not all(word in (screen := self.screen) for word in words):
             assert time.monotonic() < deadline, f"{words} not on the screen:\n{screen}"

@@ -214,7 +214,6 @@ def test_a_service_that_takes_references_costs_no_opened_number(
 
     monkeypatch.setattr(rendering, "open_phone", never)
     monkeypatch.setattr(rendering, "sms_text", never)
-    monkeypatch.setattr(sent_texts, "_attempts", never)
     assert sought(job) == {reference: Sought(reference) for reference in job.references()}
 
 

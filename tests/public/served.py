@@ -72,7 +72,7 @@ class Visitor:
         return Answer(got.status, told, content)
 
     def form(self, path: str = "/p") -> dict[str, str]:
-        """Open a page with a form; give the values that it carries hidden."""
+        """Open a page with a form; return the values that it carries hidden."""
         page = self.ask("GET", path)
         assert page.status == 200, page
         return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
@@ -80,7 +80,7 @@ class Visitor:
 
 @contextmanager
 def web(environment: dict[str, str], folder: Path) -> Iterator[int]:
-    """Run the web server; give its port."""
+    """Run the web server; return its port."""
     chosen = free_port()
     log = folder / "web.log"
     process = spawn(serve("wsgi:app", chosen), log=log, env=environment, cwd=ROOT)

@@ -64,7 +64,7 @@ def half_bodies(port: int, number: int, sources: list[str]) -> Iterator[None]:
 
 @contextmanager
 def health_asked(port: int) -> Iterator[list[float]]:
-    """Ask for /healthz all the while; give how long each answer took."""
+    """Ask for /healthz all the while; return how long each answer took."""
     took: list[float] = []
     over = threading.Event()
 

@@ -43,7 +43,7 @@ def vanished(settings: Settings, statement: str, *values: object, idle_ms: int =
 
 
 def code(statement: str, within: Limits, *, wait_s: float = 0) -> str:
-    """Run a statement under short limits; give the SQLSTATE it ends with."""
+    """Run a statement under short limits; return the SQLSTATE it ends with."""
 
     def work() -> None:
         with tenancy.platform(), time_limits.limited_to(within), tenancy.transaction() as connection:

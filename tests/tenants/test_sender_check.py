@@ -6,6 +6,7 @@ from flask import Flask
 
 from app.tenants import sender_check
 from tests import factories, steps
+from tests.raw_states import force
 
 NUMBERS = [
     ("all", "0005123456"),
@@ -105,14 +106,16 @@ def test_anything_else_is_no(app: Flask, midori: int, company: str, number: str)
         "UPDATE tenant SET verifiable = false",
         "suspend",
         "UPDATE sms_account SET active = false",
-        "UPDATE sender_number SET state = 'retired'",
-        "UPDATE sender_number SET state = 'rejected'",
+        "retired",
+        "rejected",
     ],
 )
 def test_who_did_not_agree_or_sends_no_more_is_not_told_of(
     app: Flask, midori: int, database: psycopg.Connection, change: str
 ) -> None:
-    if change != "suspend":
+    if change in {"retired", "rejected"}:
+        force(database, "sender_number", state=change)
+    elif change != "suspend":
         database.execute(change)
     with app.app_context():
         if change == "suspend":

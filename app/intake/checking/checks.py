@@ -93,7 +93,10 @@ LEVEL_LABELS = {Level.ERROR: "エラー", Level.WARNING: "注意", Level.IGNORED
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to tell about a row. `column` is the header's name, None for the whole row. No value stands in it."""
+    """One thing to tell about a row.
+
+    `column` is the header's name, None for the whole row. No value stands in it.
+    """
 
     sheet_row: int
     column: str | None
@@ -103,7 +106,9 @@ class Fault:
 
 @dataclass(slots=True)
 class CheckedRow:
-    """A recipient to be. `phone` is E.164; `answers` follow the questions' order, normalised, to be digested at once.
+    """A recipient to be.
+
+    `phone` is E.164; `answers` follow the questions' order, normalised, to be digested at once.
 
     `fields` holds the cells to store (encrypted) for merging and export, by column; answers are among them only where
     the template merges their column. `faults` are warnings.

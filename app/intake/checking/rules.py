@@ -71,7 +71,9 @@ def make_rules(
     payment_required: bool,
     today: dt.date,
 ) -> Rules:
-    """Compile what the rows are checked by. `merge_names` are the template's merge fields, `today` is Tokyo's date.
+    """Compile what the rows are checked by.
+
+    `merge_names` are the template's merge fields, `today` is Tokyo's date.
 
     Raises ValueError where `mapping.problems` names any: those are shown before a check is started.
     """

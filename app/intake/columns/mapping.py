@@ -61,7 +61,10 @@ OF_LIST = "（名簿）"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A campaign's question as intake needs it. `column` is the name its column bears where that isn't the label."""
+    """A campaign's question as intake needs it.
+
+    `column` is the name its column bears where that isn't the label.
+    """
 
     label: str
     kind: QuestionKind
@@ -73,7 +76,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """The column's name for each role; `answers` follows the questions' order. None: no column.
+    """The column's name for each role; `answers` follows the questions' order.
+
+    None: no column.
 
     `own_numbers` says that long numbers in the columns of references and answers are the company's own, no cards.
     `ties` names the column of each merge field that takes its value from one of another name. `asked` names the

@@ -42,7 +42,10 @@ _HEAD_CHARACTERS = 40
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One use of a cell: what for, and as what. `exact` is the form that a machine gets, where it is another."""
+    """One use of a cell: what for, and as what.
+
+    `exact` is the form that a machine gets, where it is another.
+    """
 
     word: str
     text: str = field(repr=False)
@@ -93,7 +96,10 @@ class Sample:
 
 
 def sample(row: Import) -> Sample:
-    """Return the first rows of an upload. Raises Refused. Ends the session's transaction."""
+    """Return the first rows of an upload.
+
+    Raises Refused. Ends the session's transaction.
+    """
     stored = row.tenant_id, row.id, row.byte_count
     found = imports.as_opened(row)
     rows: tuple[Row, ...] = ()

@@ -49,7 +49,10 @@ class _Cancelled(Exception):  # noqa: N818 - it says what happened
 
 
 def run(import_id: int, *, tell_every_s: float = _TELL_EVERY_S) -> None:
-    """Check every row and add what is new; commits as a whole. Called again after a crash it begins anew."""
+    """Check every row and add what is new; commits as a whole.
+
+    Called again after a crash it begins anew.
+    """
     with leases.taking(f"import:{import_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
             _run(import_id, lease, tell_every_s)

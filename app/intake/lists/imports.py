@@ -1,4 +1,7 @@
-"""Keep uploads: stored, their columns mapped, queued, told of, taken back. `app.intake.lists.import_run` runs them."""
+"""Keep uploads: stored, their columns mapped, queued, told of, taken back.
+
+`app.intake.lists.import_run` runs them.
+"""
 
 import itertools
 import json
@@ -61,7 +64,10 @@ _NOT_DONE = Kind("discard_not_done", "取り込みが完了した名簿だけを
 
 
 def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) -> int:
-    """Keep an uploaded file, sealed, and read its header; give the import's id. Raises Refused. Commits."""
+    """Keep an uploaded file, sealed, and read its header; return the import's id.
+
+    Raises Refused. Commits.
+    """
     campaign = db.session.get_one(Campaign, campaign_id)
     _check_open(campaign)
     if len(filename) > limits.FILE_NAME:
@@ -199,7 +205,10 @@ def _is_possible(row: Import, choice: Choice) -> bool:
 
 
 def as_opened(row: Import) -> Table | Misread:
-    """Open an upload as it was read before, also where that gave no list. Raises Refused."""
+    """Open an upload as it was read before, also where that gave no list.
+
+    Raises Refused.
+    """
     try:
         return table_of(row)
     except Misread as bad:
@@ -254,7 +263,10 @@ def start(
 
 
 def _keep_variants(campaign: Campaign, alike: Container[int]) -> None:
-    """Keep with each question whether variants are alike. A choice that lists were digested by isn't taken back."""
+    """Keep with each question whether variants are alike.
+
+    A choice that lists were digested by isn't taken back.
+    """
     locked = lifecycle.questions_locked(campaign)
     for place, question in enumerate(campaign.questions):
         if question.kind == QuestionKind.TEXT:
@@ -271,7 +283,10 @@ def cancel(import_id: int) -> bool:
 
 
 def discard(import_id: int, *, user_id: int) -> int:
-    """Take an import back: its recipients go while they are drafts. Gives their number. Raises Refused. Commits."""
+    """Take an import back: its recipients go while they are drafts.
+
+    Returns their number. Raises Refused. Commits.
+    """
     row = db.session.get_one(Import, import_id)
     campaign = locks.locked_campaign(row.campaign_id)
     _check_open(campaign)
@@ -354,7 +369,10 @@ def _by_row(faults: Select[ImportFault]) -> Iterator[FoundRow]:
 
 
 def lock_open(connection: Connection, campaign_id: int) -> None:
-    """Lock a campaign that takes people in; whoever sends it waits. Raises Refused for one that takes none any more."""
+    """Lock a campaign that takes people in; whoever sends it waits.
+
+    Raises Refused for one that takes none any more.
+    """
     state = locks.lock_campaign(connection, campaign_id)
     if state != CampaignState.DRAFT:
         raise Refused(lifecycle.why_locked(state))

@@ -80,7 +80,10 @@ def _arriving(target: Target) -> dict[str, str]:
 
 
 def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
-    """Make rows what the table takes: encrypted and digested. Draws their ids in a transaction of its own."""
+    """Make rows what the table takes: encrypted and digested.
+
+    Draws their ids in a transaction of its own.
+    """
     if not rows:
         return []
     with tenancy.transaction() as beside:

@@ -20,7 +20,10 @@ class Removed(Exception):  # noqa: N818 - it says what happened
 
 
 def write(tenant_id: int, import_id: int, position: int, data: bytes) -> None:
-    """Seal one piece of the file, in the session's transaction. All pieces but the last hold `CHUNK_BYTES`."""
+    """Seal one piece of the file, in the session's transaction.
+
+    All pieces but the last hold `CHUNK_BYTES`.
+    """
     chunk = ImportChunk(tenant_id=tenant_id, import_id=import_id, position=position, data_sealed=b"")
     db.session.add(chunk)
     db.session.flush()
@@ -35,12 +38,18 @@ def remove(import_id: int) -> None:
 
 
 def open_file(tenant_id: int, import_id: int, size: int) -> BinaryIO:
-    """Open the stored file for reading; a few pieces of it are in memory at a time. Reading may raise Removed."""
+    """Open the stored file for reading; a few pieces of it are in memory at a time.
+
+    Reading may raise Removed.
+    """
     return cast("BinaryIO", io.BufferedReader(_StoredFile(tenant_id, import_id, size)))
 
 
 class _StoredFile(io.RawIOBase):
-    """A seekable stream over the pieces. Each is read in a transaction of its own: none stays open between reads."""
+    """A seekable stream over the pieces.
+
+    Each is read in a transaction of its own: none stays open between reads.
+    """
 
     def __init__(self, tenant_id: int, import_id: int, size: int) -> None:
         self._tenant_id = tenant_id

@@ -99,7 +99,10 @@ def _reads(head: bytes, encoding: str) -> bool:
 
 
 def check_encoding(stream: BinaryIO, encoding: str, max_bytes: int) -> str:
-    """Return the encoding that somebody chose for a file. Raises Refused where it can't be read in it."""
+    """Return the encoding that somebody chose for a file.
+
+    Raises Refused where it can't be read in it.
+    """
     wrong = _first_wrong_byte(stream, encoding, max_bytes)
     if wrong:
         label = ENCODING_LABELS.get(encoding, encoding)

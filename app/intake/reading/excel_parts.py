@@ -65,7 +65,10 @@ class Parts:
         return self._zip.open(self._parts[_part_name(name)])
 
     def main(self) -> str:
-        """Return the workbook part's name, by the package's relations. Raises Refused for another kind of file."""
+        """Return the workbook part's name, by the package's relations.
+
+        Raises Refused for another kind of file.
+        """
         if self.has("_rels/.rels"):
             relations = _Relations("")
             parse(self, "_rels/.rels", relations)
@@ -120,7 +123,10 @@ def parse(parts: Parts, part: str, handler: Handler) -> None:
 
 
 def fed(parts: Parts, part: str, handler: Handler) -> Iterator[int]:
-    """Parse a part piece by piece; give after each how many bytes were read. Raises Refused."""
+    """Parse a part piece by piece; give after each how many bytes were read.
+
+    Raises Refused.
+    """
     parser = expat.ParserCreate()
     parser.buffer_text = True
 

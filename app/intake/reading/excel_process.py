@@ -47,7 +47,10 @@ WHOLE = Bounds(300_000_000, 1_800, 120.0)
 
 
 class WorkbookProcess:
-    """One workbook in a child of its own. Ends with the last reference to it, and to the rows it gave."""
+    """One workbook in a child of its own.
+
+    Ends with the last reference to it, and to the rows it gave.
+    """
 
     def __init__(self, stream: BinaryIO, bounds: Bounds, longest_cell: int = 2_000) -> None:
         self._stream = stream

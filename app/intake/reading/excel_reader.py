@@ -67,7 +67,9 @@ def open_workbook(
     earn: Earn = _nothing,
     most_text: int = _MOST_TEXT,
 ) -> Sheet:
-    """Open a visible sheet: the one `wanted`, or the first. With `hidden`, its hidden rows are read too.
+    """Open a visible sheet: the one `wanted`, or the first.
+
+    With `hidden`, its hidden rows are read too.
 
     Rows carry Excel's numbers and come in order; those without any text are empty lists where others follow, those
     that are hidden hold HIDDEN_ROW alone.

@@ -97,7 +97,10 @@ def name_of(cell: str) -> str:
 
 
 def read_header(sheet_row: int, cells: list[str], limits: Limits) -> tuple[str, ...]:
-    """Return a headline's names of columns. Raises Refused, with the cell that is to be mended."""
+    """Return a headline's names of columns.
+
+    Raises Refused, with the cell that is to be mended.
+    """
     for index, cell in enumerate(cells):
         if len(cell) > limits.cell or len(cell.strip()) > COLUMN_NAME:
             raise Refused(_LONG_HEADER(row=sheet_row, column=column_letter(index), most=COLUMN_NAME))

@@ -13,7 +13,10 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file may hold; `cell` is in characters. `preview`: only its first rows are asked for, and soon."""
+    """How much one file may hold; `cell` is in characters.
+
+    `preview`: only its first rows are asked for, and soon.
+    """
 
     bytes: int = 200_000_000
     rows: int = 1_000_000

@@ -62,7 +62,9 @@ class _Section:
 
 @lru_cache(256)
 def number_format(code: str) -> Shown | None:
-    """Return how a code writes numbers, None where it writes them as they are. Raises UnknownFormat.
+    """Return how a code writes numbers, None where it writes them as they are.
+
+    Raises UnknownFormat.
 
     Dates and times are not its business.
     """
@@ -75,7 +77,10 @@ def number_format(code: str) -> Shown | None:
 
 @lru_cache(256)
 def text_format(code: str) -> Callable[[str], str] | None:
-    """Return how a code writes a text, None where it writes it as it is. Raises UnknownFormat."""
+    """Return how a code writes a text, None where it writes it as it is.
+
+    Raises UnknownFormat.
+    """
     sections = [section for section in _sections(code) if any(kind == "text" for kind, _ in section.tokens)]
     if not sections or [kind for kind, _ in sections[-1].tokens] == ["text"]:
         return None

@@ -42,7 +42,9 @@ _OF_ONE_SHEET = frozenset(kind.code for kind in (LONG_CELL, LONG_TEXT, LONG_ROW,
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An opened list. `rows` reads on as it is iterated and may raise Refused at any row.
+    """An opened list.
+
+    `rows` reads on as it is iterated and may raise Refused at any row.
 
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
     none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
@@ -64,7 +66,9 @@ class Table:
 
 
 class Misread(Refused):
-    """A file that was opened, but can't be a list as it is read. The rest is a `Table`'s: what can be chosen instead.
+    """A file that was opened, but can't be a list as it is read.
+
+    The rest is a `Table`'s: what can be chosen instead.
 
     `has_way` says whether another sheet, or another row as headline, may do.
     """

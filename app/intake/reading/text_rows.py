@@ -103,7 +103,10 @@ def _rows_in(head: str) -> Iterator[str]:
 
 
 def read_records(stream: BinaryIO, encoding: str, delimiter: str, limits: Limits, *, named: bool) -> Iterator[Row]:
-    """Yield the rows of a text; `named`: its first line names the delimiter. Raises Refused where quotes are broken."""
+    """Yield the rows of a text; `named`: its first line names the delimiter.
+
+    Raises Refused where quotes are broken.
+    """
     text = _text(stream, encoding)
     row_size = [0]
     sheet_row = 0

@@ -44,7 +44,10 @@ _TAKEN = Kind("reference_taken", "この番号の送信先は、すでにこの�
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row that was taken, as it may be shown. `unseen` are the columns that stay as they are when left empty."""
+    """A row that was taken, as it may be shown.
+
+    `unseen` are the columns that stay as they are when left empty.
+    """
 
     form: Form
     cells: Mapping[str, str] = field(repr=False)
@@ -82,7 +85,9 @@ def kept(campaign: Campaign, recipient_id: int) -> Kept:
 
 
 def amend(campaign_id: int, recipient_id: int, typed: Mapping[str, str], *, user_id: int) -> tuple[str, ...]:
-    """Change a row that was taken; return what is to be looked at, in Japanese. Commits.
+    """Change a row that was taken; return what is to be looked at, in Japanese.
+
+    Commits.
 
     Raises entry.BadRow, Refused.
     """

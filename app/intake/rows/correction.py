@@ -61,7 +61,9 @@ def kept(import_id: int, sheet_row: int) -> Kept:
 def correct(
     import_id: int, sheet_row: int, typed: Mapping[str, str], *, user_id: int, replace: bool = False
 ) -> tuple[str, ...]:
-    """Add a row that was kept out as it is typed now; return what is to be looked at, in Japanese. Commits.
+    """Add a row that was kept out as it is typed now.
+
+    Returns what is to be looked at, in Japanese. Commits.
 
     With `replace`, it takes the place of whoever stands there by its reference. Raises entry.BadRow, Refused.
     """
@@ -104,7 +106,10 @@ def correct(
 
 
 def context_of(row: Import) -> entry.ImportContext:
-    """Return what a list's rows were checked by. Raises Refused where they can't be checked so any more."""
+    """Return what a list's rows were checked by.
+
+    Raises Refused where they can't be checked so any more.
+    """
     campaign = row.campaign
     mapping = ColumnMapping.from_json(row.mapping or {})
     questions = campaign_needs.questions_of(campaign)
@@ -116,7 +121,9 @@ def context_of(row: Import) -> entry.ImportContext:
 
 
 def let_go(connection: Connection, import_id: int, sheet_rows: Sequence[int]) -> dict[int, int]:
-    """Forget what was found in rows that were kept out; return those rows, each with its number of warnings.
+    """Forget what was found in rows that were kept out.
+
+    Returns those rows, each with its number of warnings.
 
     A row that is none of these any more, or whose list was taken back, isn't among them. The campaign is locked.
     """

@@ -88,7 +88,10 @@ def check(context: ImportContext, sheet_row: int, cells: Sequence[str]) -> Check
 
 
 def lock(connection: Connection, context: ImportContext) -> None:
-    """Lock the campaign until commit. Raises Refused where it takes nobody in, or asks otherwise by now."""
+    """Lock the campaign until commit.
+
+    Raises Refused where it takes nobody in, or asks otherwise by now.
+    """
     imports.lock_open(connection, context.campaign_id)
     # whoever changes what decides how a row is read holds the campaign's lock
     found = connection.execute(
@@ -105,7 +108,9 @@ def lock(connection: Connection, context: ImportContext) -> None:
 def enter(
     connection: Connection, context: ImportContext, import_id: int, rows: Sequence[CheckedRow], *, replace: bool
 ) -> tuple[load.Loaded, dict[int, int]]:
-    """Add checked rows; return what became of them, and their ids by sheet row. The campaign is locked.
+    """Add checked rows; return what became of them, and their ids by sheet row.
+
+    The campaign is locked.
 
     With `replace`, whoever stands there by a row's reference with another content is left out for it.
     """
@@ -134,7 +139,9 @@ def enter(
 def enter_one(
     connection: Connection, context: ImportContext, import_id: int, row: CheckedRow, *, replace: bool
 ) -> tuple[dict[int, int], list[str]]:
-    """Add one checked row; return its id by its sheet row, and what is to be looked at, in Japanese. Raises BadRow.
+    """Add one checked row.
+
+    Returns its id by its sheet row, and what is to be looked at, in Japanese. Raises BadRow.
 
     The campaign is locked.
     """

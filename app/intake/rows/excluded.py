@@ -98,7 +98,10 @@ def include(campaign_id: int, excluded_id: int, *, user_id: int) -> None:
 
 
 def move_aside(connection: Connection, condition: str, values: Mapping[str, Any], *, replaced: bool = False) -> int:
-    """Leave out the drafts that a condition on `r` names; return how many. The caller has locked the campaign."""
+    """Leave out the drafts that a condition on `r` names; return how many.
+
+    The caller has locked the campaign.
+    """
     moved: int = connection.execute(
         text(f"""
             WITH gone AS (DELETE FROM recipient AS r WHERE r.sms_state = 'draft' AND {condition} RETURNING r.*)
@@ -127,7 +130,10 @@ def listed(campaign: Campaign, limit: int, import_id: int | None = None) -> list
 
 
 def list_changed(connection: Connection, campaign_id: int) -> None:
-    """Void the last check, as the list has changed, and order another. The campaign is locked."""
+    """Void the last check, as the list has changed, and order another.
+
+    The campaign is locked.
+    """
     connection.execute(text("UPDATE campaign SET revision = revision + 1 WHERE id = :id"), {"id": campaign_id})
     ordered_checks.order(connection, campaign_id)
 

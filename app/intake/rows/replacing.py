@@ -38,7 +38,10 @@ def count_contradicting(import_id: int) -> int:
 
 
 def replace(import_id: int, by: By, *, user_id: int, batch_rows: int = _BATCH_ROWS) -> int:
-    """Put the list's rows in the place of earlier ones; return how many. Raises Refused. Commits."""
+    """Put the list's rows in the place of earlier ones; return how many.
+
+    Raises Refused. Commits.
+    """
     if by == By.NUMBER:
         return _by_number(import_id, user_id)
     replaced = after = 0

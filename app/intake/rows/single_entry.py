@@ -35,7 +35,10 @@ _ROW = 2  # as if it were a list's first
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The form's fields: columns and their roles. `needed` are those that can't stay empty."""
+    """The form's fields: columns and their roles.
+
+    `needed` are those that can't stay empty.
+    """
 
     header: tuple[str, ...]
     mapping: ColumnMapping
@@ -51,7 +54,10 @@ class Added:
 
 
 def form_of(campaign: Campaign) -> Form:
-    """Return what a campaign needs of one recipient. Raises Refused where only a file will do."""
+    """Return what a campaign needs of one recipient.
+
+    Raises Refused where only a file will do.
+    """
     last = db.session.scalar(
         select(Import)
         .where(Import.campaign_id == campaign.id, Import.state == ImportState.DONE, Import.rows_added > 0)

@@ -18,7 +18,9 @@ _JAPAN: Final = ZoneInfo("Asia/Tokyo")
 
 @dataclass(frozen=True, slots=True)
 class PaymentAccess:
-    """A tenant's own contract, opened for use. `base_url` is the installation's setting, never a tenant's.
+    """A tenant's own contract, opened for use.
+
+    `base_url` is the installation's setting, never a tenant's.
 
     Requests that are signed with a time are signed with `opened_at`: an account is opened anew for each use. `id`,
     `ask_after` and `unanswered` are its row's, 0 and None for one that has none.
@@ -36,7 +38,9 @@ class PaymentAccess:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An amount to be paid. Money is whole yen; `reference` is ours and unique for the attempt; times are aware.
+    """An amount to be paid.
+
+    Money is whole yen; `reference` is ours and unique for the attempt; times are aware.
 
     An order is sent again only as it was, to the letter: providers refuse a known reference with another content. So
     `expires_at` comes from `session_end` once, and is kept.
@@ -86,7 +90,9 @@ class RefundStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One charge as the provider tells it. Amounts are in the currency's smallest unit (for jpy: whole yen).
+    """One charge as the provider tells it.
+
+    Amounts are in the currency's smallest unit (for jpy: whole yen).
 
     `url` is where the person goes on: the open page, or what a pending one is paid with (the numbers for the konbini).
     `provider_id` is what `fetch` takes; `payment_id` is the provider's id of the money itself, once there is some;
@@ -113,7 +119,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money given back, or on its way. `amount` is in the currency's smallest unit; `provider_id` where one is told."""
+    """Money given back, or on its way.
+
+    `amount` is in the currency's smallest unit; `provider_id` where one is told.
+    """
 
     status: RefundStatus
     amount: int
@@ -130,7 +139,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """A verified webhook: only a trigger to fetch a charge again. `id` is the provider's, unique per account.
+    """A verified webhook: only a trigger to fetch a charge again.
+
+    `id` is the provider's, unique per account.
 
     Where an event tells of something else than the charge we know (a refund, a dispute), `provider_id` is None, and
     `reference`, ours, or `payment_id`, the provider's id of the money, says which charge to fetch. One that is not
@@ -176,7 +187,10 @@ class UnclearCharge(Exception):  # noqa: N818 - says what was found
 
 
 class PaymentProvider(Protocol):
-    """One payment provider. Every method is pure; a secret stands in no exception and no repr."""
+    """One payment provider.
+
+    Every method is pure; a secret stands in no exception and no repr.
+    """
 
     name: str
     label: str

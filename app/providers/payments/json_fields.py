@@ -114,7 +114,9 @@ def listed_in(setting: str, default: str) -> list[str]:
 
 
 def refusal(response: Response, code: str | None, *, over: bool = False) -> UnclearCharge:
-    """Make the exception for an error answer. `code` is the provider's word for it where one was to be read.
+    """Make the exception for an error answer.
+
+    `code` is the provider's word for it where one was to be read.
 
     It is final when the provider refused and another try would be refused again, or when `over` says so.
     """

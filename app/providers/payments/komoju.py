@@ -123,7 +123,10 @@ class _Komoju:
         return _of_session(_read(answers[0], "session"))
 
     def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Verify and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
+        """Verify and read a webhook.
+
+        Raises BadSignature; UnclearCharge when it can't be read.
+        """
         del now
         _verify_webhook_signature(
             headers.get("x-komoju-signature", ""), account.credentials.get("webhook_secret", ""), body
@@ -160,7 +163,10 @@ class _Komoju:
         return _post(account, f"payments/{quote(charge.payment_id, safe='')}/refund", wanted, reference)
 
     def refunded(self, response: Response) -> Refund:
-        """Read the answer to `refund`: the payment, whose newest refund is ours. Raises UnclearCharge."""
+        """Read the answer to `refund`: the payment, whose newest refund is ours.
+
+        Raises UnclearCharge.
+        """
         refunds = several(_read(response, "payment"), "refunds")
         made = max(refunds, key=lambda refund: text(refund, "created_at") or "", default={})
         amount = whole(made, "amount")
@@ -213,7 +219,10 @@ def _url(account: PaymentAccess, path: str) -> str:
 
 
 def _verify_webhook_signature(signature: str, secret: str, body: bytes) -> None:
-    """Check `X-Komoju-Signature`, the hex HMAC-SHA256 of the body; it bears no time. Raises BadSignature."""
+    """Check `X-Komoju-Signature`, the hex HMAC-SHA256 of the body; it bears no time.
+
+    Raises BadSignature.
+    """
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not secret or not same(expected, signature):
         raise BadSignature("signature")

@@ -154,7 +154,10 @@ class _Payjp:
         return replace(charge, dispute=disputed(told, _DISPUTE_ENDS))
 
     def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Compare the token and read a webhook. Raises BadSignature; UnclearCharge when it can't be read."""
+        """Compare the token and read a webhook.
+
+        Raises BadSignature; UnclearCharge when it can't be read.
+        """
         del now
         if not same(account.credentials.get("webhook_token", ""), headers.get("x-payjp-webhook-token", "")):
             raise BadSignature("token")
@@ -179,7 +182,10 @@ class _Payjp:
         return _post(account, f"{_SESSIONS}/{quote(charge.provider_id, safe='')}/expire", {}, None)
 
     def refund(self, account: PaymentAccess, charge: Charge, amount_yen: int, reference: str) -> Request | None:
-        """Return the request that gives money back. Its event tells of our charge, by the metadata given here."""
+        """Return the request that gives money back.
+
+        Its event tells of our charge, by the metadata given here.
+        """
         if charge.status is not ChargeStatus.PAID or charge.payment_id is None:
             return None
         wanted = {
@@ -205,7 +211,10 @@ class _Payjp:
         return _get(account, f"{_FLOWS}?{urlencode(query)}")
 
     def parse_list(self, day: date, response: Response) -> Page:
-        """Pick a day's flows from a page, and go on until they are older. Refunds are not told here."""
+        """Pick a day's flows from a page, and go on until they are older.
+
+        Refunds are not told here.
+        """
         page = _read(response, "list")
         begin, end = day_bounds(day)
         charges = []
@@ -283,7 +292,10 @@ def _of_session(session: Json) -> Charge:
 
 
 def _of_flow(flow: Json, session: Json | None) -> Charge:
-    """Read the money. Without its session (in a list) a flow still under way is an open page."""
+    """Read the money.
+
+    Without its session (in a list) a flow still under way is an open page.
+    """
     payment_id = identifier(flow, "id")
     provider_id = payment_id if session is None else identifier(session, "id")
     if payment_id is None or provider_id is None:

@@ -137,7 +137,10 @@ class _StripeCheckout:
         return _get(account, f"checkout/sessions/{quote(provider_id, safe='')}?{query}")
 
     def charge(self, asked: Request, answers: Sequence[Response]) -> Charge | Request:
-        """Read the answer to `start` or `fetch`; of disputed money, ask how that stands. Raises UnclearCharge."""
+        """Read the answer to `start` or `fetch`; of disputed money, ask how that stands.
+
+        Raises UnclearCharge.
+        """
         charge = _charge(_read(answers[0], "checkout.session"))
         if charge.dispute is None or charge.payment_id is None:
             return charge
@@ -152,7 +155,10 @@ class _StripeCheckout:
         return replace(charge, dispute=disputed(told, _DISPUTE_ENDS) or Dispute.OPEN)
 
     def webhook(self, account: PaymentAccess, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Verify and read a webhook. Raises BadSignature; UnclearCharge when it is Stripe's but can't be read."""
+        """Verify and read a webhook.
+
+        Raises BadSignature; UnclearCharge when it is Stripe's but can't be read.
+        """
         secret = account.credentials.get("webhook_secret", "")
         _verify_webhook_signature(headers.get("stripe-signature", ""), secret, body, now)
         event = content(body)
@@ -170,7 +176,10 @@ class _StripeCheckout:
         )
 
     def expire(self, account: PaymentAccess, charge: Charge) -> Request | None:
-        """Return the request that ends an open session. Stripe cancels no slip of a session once it is out."""
+        """Return the request that ends an open session.
+
+        Stripe cancels no slip of a session once it is out.
+        """
         if charge.status is not ChargeStatus.OPEN:
             return None
         return _post(account, f"checkout/sessions/{quote(charge.provider_id, safe='')}/expire", {}, None)
@@ -316,7 +325,10 @@ def _given_back(latest: Json) -> int:
 
 
 def _status(session: Json, payment: Json) -> ChargeStatus:
-    """Read where a session stands. `status` is open, complete or expired; `payment_status` tells about the money."""
+    """Read where a session stands.
+
+    `status` is open, complete or expired; `payment_status` tells about the money.
+    """
     status, paid = session.get("status"), session.get("payment_status")
     if (status, paid) == ("open", "unpaid"):
         return ChargeStatus.OPEN

@@ -81,7 +81,10 @@ class _Karaden:
     passing = frozenset({"unconnected"})
 
     def send(self, account: SmsAccess, message: SmsMessage) -> Request:
-        """Return the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
+        """Return the request that sends `message` once.
+
+        Raises ValueError for a number that isn't Japanese.
+        """
         form = (
             f"service_id={_escaped(account.settings.get('service_id', ''))}&to={_domestic(message.to)}"
             f"&body={_escaped(message.body)}&tags%5B%5D={_escaped(message.reference)}&is_shorten=false"
@@ -113,7 +116,10 @@ class _Karaden:
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
     def parse_lookup(self, response: Response, sought: Sought) -> Report | None:
-        """Read the answer to `lookup`. Code `duplicate` says that the provider has the reference more than once."""
+        """Read the answer to `lookup`.
+
+        Code `duplicate` says that the provider has the reference more than once.
+        """
         content = _content(response)
         data, has_more = content.get("data"), content.get("has_more")
         if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
@@ -139,7 +145,10 @@ class _Karaden:
         return Request("GET", f"{_url(account, 'messages')}?{query}", _headers(account), timeout_s=account.timeout_s)
 
     def parse_list(self, response: Response, start: datetime, end: datetime) -> Page:
-        """Read a page of that list. Raises UnclearAnswer where its filter was not obeyed: it may lack others."""
+        """Read a page of that list.
+
+        Raises UnclearAnswer where its filter was not obeyed: it may lack others.
+        """
         content = _content(response)
         data, has_more = content.get("data"), content.get("has_more")
         if content.get("object") != "list" or not isinstance(data, list) or not isinstance(has_more, bool):
@@ -161,7 +170,10 @@ class _Karaden:
         return _report(_content(response))
 
     def receipt(self, pushed: Pushed) -> Sequence[Report]:
-        """Read a pushed receipt: one message in the vocabulary of `detail`. Raises UnclearAnswer."""
+        """Read a pushed receipt: one message in the vocabulary of `detail`.
+
+        Raises UnclearAnswer.
+        """
         return (_report(json_of(pushed.body)),)
 
     def is_authentic(self, account: SmsAccess, pushed: Pushed) -> bool:
@@ -202,7 +214,10 @@ def _headers(account: SmsAccess) -> dict[str, str]:
 
 
 def _domestic(e164: str) -> str:
-    """Return a number as Karaden takes it, `^[0-9]{11}$`. Another country's digits would ring up a stranger."""
+    """Return a number as Karaden takes it, `^[0-9]{11}$`.
+
+    Another country's digits would ring up a stranger.
+    """
     match = _DOMESTIC.fullmatch(e164)
     if match is None:
         raise ValueError("not a Japanese mobile number in E.164 form")
@@ -245,7 +260,10 @@ def _accepted(response: Response) -> Outcome:
 
 
 def _refused(response: Response) -> Outcome:
-    """Read what is neither accepted nor about access. Only what is documented proves anything."""
+    """Read what is neither accepted nor about access.
+
+    Only what is documented proves anything.
+    """
     code = _error_code(response)
     if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and code in _ACCOUNT_CODES:
         return Outcome(OutcomeKind.LATER, code, account_fault=True)
@@ -293,7 +311,10 @@ def _report(message: object) -> Report:
 
 
 def _names(message: object) -> tuple[str, tuple[str, ...]]:
-    """Read by what a message is known: the provider's id and our references. Raises UnclearAnswer."""
+    """Read by what a message is known: the provider's id and our references.
+
+    Raises UnclearAnswer.
+    """
     if not isinstance(message, dict) or message.get("object") != "message":
         raise UnclearAnswer("unreadable")
     provider_id, tags = message.get("id"), message.get("tags")

@@ -81,7 +81,10 @@ class _Twilio:
     passing = frozenset({"congested:30001", "unconnected:30003", "failed:30036"})
 
     def send(self, account: SmsAccess, message: base.SmsMessage) -> Request:
-        """Return the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
+        """Return the request that sends `message` once.
+
+        Raises ValueError for a number that isn't Japanese.
+        """
         if _JAPANESE.fullmatch(message.to) is None:
             raise ValueError("not a Japanese mobile number in E.164 form")
         sender = message.sender or account.settings.get("sender", "")
@@ -163,7 +166,10 @@ class _Twilio:
         return _report(_content(response))
 
     def receipt(self, pushed: Pushed) -> Sequence[Report]:
-        """Read a status callback: our reference stands in its address. Raises UnclearAnswer."""
+        """Read a status callback: our reference stands in its address.
+
+        Raises UnclearAnswer.
+        """
         told = dict(parse_qsl(pushed.body.decode("utf-8", "replace"))) if _is_form(pushed) else _object(pushed.body)
         names = {"sid": "MessageSid", "status": "MessageStatus", "error_code": "ErrorCode"}
         message = {name: told.get(theirs) for name, theirs in names.items()}
@@ -235,7 +241,10 @@ def _covered(pushed: Pushed) -> str | None:
 
 
 def _refused(response: Response) -> Outcome:
-    """Read an answer that is no acceptance. An error in Twilio's form proves that the message did not get in."""
+    """Read an answer that is no acceptance.
+
+    An error in Twilio's form proves that the message did not get in.
+    """
     content, status = _object(response.body), response.status
     code = _number(content.get("code")) if content.get("status") == status else 0
     if status == HTTPStatus.TOO_MANY_REQUESTS and code not in _REFUSALS:

@@ -101,7 +101,10 @@ class _ZettaiReach:
     )
 
     def send(self, account: SmsAccess, message: SmsMessage) -> Request:
-        """Return the request that sends `message` once. Raises ValueError for a number that isn't Japanese."""
+        """Return the request that sends `message` once.
+
+        Raises ValueError for a number that isn't Japanese.
+        """
         if _NUMBER.fullmatch(message.to) is None:
             raise ValueError("not a Japanese mobile number in E.164 form")
         form = (
@@ -127,7 +130,10 @@ class _ZettaiReach:
         return self.detail(account, sought.reference)
 
     def parse_lookup(self, response: Response, sought: Sought) -> Report | None:
-        """Read the answer to `lookup`. Code `duplicate` says that the service has the reference more than once."""
+        """Read the answer to `lookup`.
+
+        Code `duplicate` says that the service has the reference more than once.
+        """
         reports = [_report(message) for message in _messages(response)]
         ours = [report for report in reports if names(report.references, sought.reference)]
         if not ours:
@@ -159,7 +165,10 @@ class _ZettaiReach:
         return first_of(reports)
 
     def receipt(self, pushed: Pushed) -> Sequence[Report]:
-        """Read a pushed bundle: those of its messages that can be read. Raises UnclearAnswer where none can."""
+        """Read a pushed bundle: those of its messages that can be read.
+
+        Raises UnclearAnswer where none can.
+        """
         # the document calls it JSON in one line and a form with one field in the next
         text = unquote_plus(pushed.body[5:].decode("utf-8", "replace")) if pushed.body[:5] == b"json=" else pushed.body
         content = json_of(text)
@@ -218,7 +227,10 @@ def _outcome(content: object) -> Outcome:
 
 
 def _refused(message: object) -> Outcome:
-    """Read which field was refused. A message's own is refused for good; of any other no message would pass."""
+    """Read which field was refused.
+
+    A message's own is refused for good; of any other no message would pass.
+    """
     match = _FIELD.fullmatch(message.strip()) if isinstance(message, str) else None
     name = (match[1] or match[2]).lower() if match else ""
     if name in _OF_MESSAGE:
@@ -245,7 +257,10 @@ def _messages(response: Response) -> list[Any]:
 
 
 def _report(message: object) -> Report:
-    """Read a message of `status.json` or of a receipt. Raises UnclearAnswer for anything that isn't one."""
+    """Read a message of `status.json` or of a receipt.
+
+    Raises UnclearAnswer for anything that isn't one.
+    """
     if not isinstance(message, Mapping) or message.get("type", "DLR") != "DLR":
         raise UnclearAnswer("unreadable")
     tag, status = message.get("clientTag"), _figure(message.get("statusId"))

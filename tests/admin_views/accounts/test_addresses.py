@@ -11,7 +11,7 @@ from app.campaigns import readiness
 from app.extensions import db
 from app.models import Campaign, PaymentAccount, SmsAccount
 from tests import factories
-from tests.admin_views.accounts.test_forms import KARADEN
+from tests.admin_views.accounts.filled_in import KARADEN
 from tests.admin_views.conftest import only, plain, words
 
 OURS, OTHER, THIRD = "https://one.example/api", "https://two.example/api", "https://three.example/api"

@@ -13,15 +13,8 @@ from app.models import PaymentAccount, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.setback import beat
 from tests import factories, steps
+from tests.admin_views.accounts.filled_in import KARADEN
 from tests.admin_views.conftest import only, plain, words
-
-KARADEN = {
-    "name": "本社 督促用",
-    "active": "y",
-    "provider_tenant_id": "9d6b2c1e-0000-4000-8000-000000000001",
-    "provider_service_id": "12",
-    "provider_token": "s3cret-token",
-}
 
 
 def test_an_sms_account_is_sealed_and_its_secret_never_comes_back(app, browser_of, ours):
