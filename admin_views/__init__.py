@@ -28,6 +28,7 @@ from admin_views.payments.table import PaymentDifferenceView, PaymentView
 from admin_views.recipients.exports import ExportView, LayoutView
 from admin_views.recipients.held_people import HeldPeople
 from admin_views.recipients.send_log import SendLogView
+from admin_views.recipients.suppressions import SuppressionView
 from admin_views.recipients.table import RecipientView
 from admin_views.staff import sign_in
 from admin_views.staff.audit import AuditView
@@ -39,6 +40,7 @@ from admin_views.tenants.table import TenantView
 
 # settings used once in a while stand behind one entry of the menu: the day's work fits in one line
 _SETTINGS = {
+    "suppression",
     "export_layout",
     "tenant",
     "page_look",
@@ -65,6 +67,7 @@ def register(app: Flask) -> None:
         CampaignRows("名簿の行", endpoint="rows", url="campaign"),
         HeldPeople("判断待ち", endpoint="held", url="campaign"),
         RecipientView(),
+        SuppressionView(),
         ImportView(),
         SendLogView(),
         PaymentView(),

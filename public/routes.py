@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 from app import links, tenancy
 from app.config import settings
 from app.extensions import csrf, limiter
-from app.identity import check, visit
+from app.identity import check, disown, visit
 from app.identity.check import Asked, VerdictKind
 from app.identity.visit import Link, LiveLink
 from app.payments import attempts, checkout
@@ -100,12 +100,29 @@ def begin(token: str) -> Response:
     link = visit.by_token(token)
     if link is None:
         return _gone()
+    if (said := request.form.get("not_me")) is not None:
+        return _disown(link, said)
     with tenancy.tenant(link.tenant_id):
         visit.begin(link)
     # a second press, in another tab perhaps, leaves the form of the first one as good as it was
     if not (_is_session_of(link) and (link.common.asks or _proved(link))):
         _open_session(link, proved=not link.common.asks)
     return _go("public.show")
+
+
+def _disown(link: Link, said: str) -> Response:
+    """Take a person's word that the SMS is not for them, with the reason that they pressed."""
+    reason = next((reason for reason in disown.OFFERED if reason == said), None)
+    if reason is None:
+        abort(400)
+    with tenancy.tenant(link.tenant_id):
+        outcome = disown.disown(link, reason)
+    if outcome is disown.Disowned.OVER:
+        return _gone()
+    if outcome is disown.Disowned.PAYING:
+        return notice("disown_paying", status=409, link=link)
+    session.clear()
+    return notice("disowned", link=link)
 
 
 @bp.get(f"/{links.TRIAL}<zeros>")

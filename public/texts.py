@@ -120,6 +120,28 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "心当たりがないときや、ご不安なときは、ボタンを押さずに、{company}へお問い合わせください。",
         "If you don't expect this message or have doubts, don't press the button and ask {company}.",
     ),
+    # not for me
+    "not_me_title": ("このSMSに心当たりがない方", "This SMS is not for you?"),
+    "not_me_why": (
+        (
+            "次からひとつ選んで押すと、このリンクはすぐに開けなくなり、この番号へ送らないように{company}へ伝わります。"
+            "元には戻せません。"
+        ),
+        "Press one of these: this link ends at once, and {company} is asked to send nothing more to this number.",
+    ),
+    "not_me_wrong_number": ("宛名の人を知らない・番号がちがう", "I don't know the person, or the number is wrong"),
+    "not_me_wish": ("心当たりはあるが、SMSを送らないでほしい", "I know the company, but don't send me SMS"),
+    "not_me_other": ("そのほか・わからない", "Something else, or I'm not sure"),
+    "disowned_title": ("お知らせいただき、ありがとうございました", "Thank you for telling us"),
+    "disowned": (
+        "このリンクは開けなくなりました。この番号へ送らないように、{company}へ伝えました。担当者が確かめて決めます。",
+        "The link has ended. {company} was asked to send nothing more to this number; their staff will decide.",
+    ),
+    "disown_paying_title": ("このリンクは、そのままにしてあります", "The link was left as it is"),
+    "disown_paying": (
+        "お支払いの手続きが始まっているか、終わっているためです。心当たりがないときは、{company}へお問い合わせください。",
+        "A payment was begun or made with it. If it wasn't you, please contact {company}.",
+    ),
     # questions
     "questions_title": ("ご本人の確認", "Identity check"),
     "questions_lead": (

@@ -32,6 +32,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "rows": _COMPANY,
     "held": _COMPANY,
     "recipient": _COMPANY,
+    "suppression": _COMPANY,
     "imports": _COMPANY,
     "send_log": _COMPANY,
     "payment": _COMPANY,

@@ -30,6 +30,7 @@ from app.models import (
     Recipient,
     SenderNumber,
     SmsAccount,
+    SuppressionProposal,
     Tenant,
     User,
 )
@@ -90,6 +91,7 @@ def for_company() -> list[Todo]:
         *_restored(),
         *_unknown(),
         *_capped(),
+        *_proposed_suppressions(),
         *_standing_still(),
         *_unmapped(),
         *_failed_imports(),
@@ -270,6 +272,14 @@ def _capped() -> Iterator[Todo]:
             text = f"配信「{campaign.name}」の{held_people:,}件は、同じ電話番号への上限を超えるため保留しています。"
             whose = "送るかどうかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
             yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))
+
+
+def _proposed_suppressions() -> Iterator[Todo]:
+    """Tell of numbers that are proposed for the list of those not sent to."""
+    waiting = rows(SuppressionProposal).filter(SuppressionProposal.settled_at.is_(None))
+    if count := _count(waiting):
+        text = f"「送信しない番号」の候補が{count:,}件あります（本人が「心当たりがない」を押した番号など）。"
+        yield Todo(f"{text}登録するかどうかを決めてください。", "候補を確かめる", url_for("suppression.proposed"))
 
 
 def _standing_still() -> Iterator[Todo]:

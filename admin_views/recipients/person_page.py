@@ -198,6 +198,8 @@ def _moment(event: Event) -> Moment:
         else _KINDS.get((event.track, event.state)) or (display.word(track, event.state) if track else event.state)
     )
     detail = event.detail or {}
+    if str(detail.get("code", "")).startswith("disowned:"):
+        what = "リンクの無効（本人が「心当たりがない」を押した）"
     if event.state == "wrong_answer" and "attempt" in detail:
         what = f"{what}（{detail['attempt']}/{detail['of']}回目）"
     elif event.state == "needs_review" and detail.get("problem"):

@@ -34,6 +34,7 @@ from app.payments.asking import ask_soon
 from app.problems import Refused
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
+from app.suppression import numbers
 from app.values.phones import mask, national, to_e164
 
 _OFFERED = 50
@@ -217,6 +218,7 @@ class RecipientView(SecureModelView[Recipient]):
             managers=managers(),
             service=held_words.service(person.campaign),
             advice=person_page.advice(person),
+            suppression=numbers.entry_of(person.tenant_id, person.phone_index),
             asked_about=person.sms_state == SmsState.UNKNOWN,
             doubled=rows(DoubledMessage)
             .filter(DoubledMessage.recipient_id == person.id, DoubledMessage.settled_at.is_(None))

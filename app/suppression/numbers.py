@@ -54,7 +54,7 @@ class Added:
 
 def read_terms(reason: str, until: str, note: str, *, today: dt.date | None = None) -> Terms:
     """Read what was typed: a key of REASON_WORDS or its words, a date or nothing, a note or nothing. Raises Refused."""
-    return Terms(read_reason(reason), read_last_day(until, today or datetime.now(TOKYO).date()), read_note(note))
+    return Terms(read_reason(reason), read_last_day(until, today), read_note(note))
 
 
 _BY_WORDS = {words: reason for reason, words in REASON_WORDS.items()} | {
@@ -69,12 +69,12 @@ def read_reason(typed: str) -> SuppressionReason:
     return reason
 
 
-def read_last_day(typed: str, today: dt.date) -> dt.date | None:
-    """Return the last day that was typed, None for nothing. Raises Refused."""
+def read_last_day(typed: str, today: dt.date | None = None) -> dt.date | None:
+    """Return the last day that was typed, None for nothing. Raises Refused where it is over `today`, in Japan."""
     if not typed.strip():
         return None
     day = parse_date(typed.strip())
-    if day < today:
+    if day < (today or datetime.now(TOKYO).date()):
         raise Refused(_PAST())
     return day
 
@@ -110,6 +110,12 @@ def find(phone: str) -> Suppression | None:
     """Return the entry of a number as typed, in the tenant's scope; None where it has none. Raises Refused."""
     index = vault.phone_index(_tenant_id(), to_e164(phone))
     return db.session.query(Suppression).filter_by(tenant_id=_tenant_id(), phone_index=index).one_or_none()
+
+
+def entry_of(tenant_id: int, phone_index: bytes) -> Suppression | None:
+    """Return the entry of a person's number that counts now; None where there is none."""
+    entry = db.session.query(Suppression).filter_by(tenant_id=tenant_id, phone_index=phone_index).one_or_none()
+    return None if entry is None or is_over(entry) else entry
 
 
 def add(phone: str, terms: Terms, *, actor: str) -> Added:

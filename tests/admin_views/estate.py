@@ -36,6 +36,9 @@ from app.payments.reconciliation import Kind
 from app.states import result_codes
 from app.states.transitions import STEP_TIMES
 from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, SenderState
+from app.suppression import numbers, proposals
+from app.suppression.numbers import Terms
+from app.values.suppression_reasons import SuppressionReason
 from tests import factories
 from tests.admin_views.conftest import House, furnish
 from tests.raw_states import force
@@ -62,6 +65,7 @@ class Estate(House):
     differences: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
     sender_numbers: list[int] = field(default_factory=list)
+    suppressions: list[int] = field(default_factory=list)
 
 
 def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
@@ -91,9 +95,21 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
             audit.record(db.session, actor=f"user:{estate.clerk}", act=act, target=target, detail=detail)
         db.session.commit()
         _people_of(estate)
+        estate.suppressions = _suppressed(estate)
         estate.exports = _files(estate)
     _states(owner, estate)
     return estate
+
+
+def _suppressed(estate: Estate) -> list[int]:
+    """Put numbers on the list of those not sent to, one of which ended, and propose two."""
+    terms = Terms(SuppressionReason.WISH, note="12月1日に電話で")
+    made = [numbers.add(f"0901234000{place}", terms, actor=f"user:{estate.clerk}").id for place in range(2)]
+    numbers.end(made[1], actor=f"user:{estate.clerk}")
+    for person in estate.people[:2]:
+        proposals.propose(db.session, person.id, SuppressionReason.WRONG_NUMBER)
+    db.session.commit()
+    return made
 
 
 def _files(estate: Estate) -> list[int]:

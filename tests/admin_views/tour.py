@@ -85,6 +85,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "which": ["unopened", "unpaid"],
         "kind": ["sms", "payment"],
         "account_id": [estate.sms_account, estate.payment_account],
+        "entry_id": estate.suppressions or [2**40],
         "how": ["sent", "again", "never", "send", "skip"],
         "row_id": estate.rows or [2**40],
     }
