@@ -28,6 +28,7 @@ from admin_views.payments.table import PaymentDifferenceView, PaymentView
 from admin_views.recipients.exports import ExportView, LayoutView
 from admin_views.recipients.held_people import HeldPeople
 from admin_views.recipients.send_log import SendLogView
+from admin_views.recipients.suppression_files import SuppressionFiles
 from admin_views.recipients.suppressions import SuppressionView
 from admin_views.recipients.table import RecipientView
 from admin_views.staff import sign_in
@@ -68,6 +69,7 @@ def register(app: Flask) -> None:
         HeldPeople("判断待ち", endpoint="held", url="campaign"),
         RecipientView(),
         SuppressionView(),
+        SuppressionFiles("送信しない番号のファイル", endpoint="suppression_files", url="/admin/suppression-files"),
         ImportView(),
         SendLogView(),
         PaymentView(),

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import click
 from flask import Flask
@@ -14,13 +15,19 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from app import audit, config, demo, queues, tenancy
 from app.auth import passwords
 from app.extensions import db
+from app.intake.lists import suppression_file
+from app.intake.reading.list_rows import Limits
 from app.models import Tenant, User
-from app.problems import messages_ja
+from app.problems import Refused, messages_ja
 from app.reports import totals_upkeep
 from app.restore import after
 from app.setback import doubt
+from app.suppression.numbers import Terms, read_reason
 from app.tenancy import time_limits
 from app.web import health
+
+# a company's whole list comes in by the command
+_SUPPRESSIONS = Limits(rows=5_000_000)
 
 
 def register(app: Flask) -> None:
@@ -34,6 +41,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(ready)
     app.cli.add_command(recount_totals)
     app.cli.add_command(after_restore)
+    app.cli.add_command(import_suppressions)
 
 
 @click.command()
@@ -162,3 +170,30 @@ def seed_demo(*, standby: bool) -> None:
     if config.settings().env != "demo":
         raise click.ClickException("seed-demo is for a demo: set TODOKE_ENV=demo")
     click.echo(json.dumps(demo.seed(standby=standby), ensure_ascii=False))
+
+
+@click.command("import-suppressions")
+@click.argument("code")
+@click.argument("file", type=click.File("rb"))
+@click.option("--reason", default="other", help="for rows without one")
+@with_appcontext
+def import_suppressions(code: str, file: BinaryIO, reason: str) -> None:
+    """Put a long FILE of numbers on the list of those that the company with this CODE sends nothing to.
+
+    Each row that is not taken is printed with its number and why; the exit code is 1 where there is any.
+    """
+    with tenancy.platform():
+        tenant_id = db.session.scalar(select(Tenant.id).where(Tenant.code == code))
+    if tenant_id is None:
+        raise click.ClickException(f"there is no company {code}")
+    try:
+        with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
+            terms = Terms(read_reason(reason))
+            taken = suppression_file.take(file, terms, actor="system", limits=_SUPPRESSIONS)
+    except Refused as refused:
+        raise click.ClickException(refused.message_ja) from None
+    for row in taken.bad:
+        click.echo(f"{row.sheet_row}\t{row.column}\t{row.problem}")
+    click.echo(f"{taken.rows} rows: {taken.added} added, {taken.known} known, {len(taken.bad)} not taken")
+    if taken.bad:
+        raise SystemExit(1)

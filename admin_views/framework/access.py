@@ -33,6 +33,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "held": _COMPANY,
     "recipient": _COMPANY,
     "suppression": _COMPANY,
+    "suppression_files": _COMPANY,
     "imports": _COMPANY,
     "send_log": _COMPANY,
     "payment": _COMPANY,

@@ -41,6 +41,7 @@ ANCHORS = {
     "rows": "名簿",
     "recipient": "電話で問い合わせを受けたら",
     "suppression": "送信しない番号",
+    "suppression_files": "送信しない番号",
     "imports": "名簿",
     "send_log": "状況",
     "payment": "支払い",

@@ -15,8 +15,9 @@ from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, typed
 from admin_views.framework.filters import Choice
-from admin_views.framework.model_view import Form, Page, SecureModelView, expose
+from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, rows
+from admin_views.framework.secure_view import Form, Page, expose
 from admin_views.recipients.table import open_phone
 from admin_views.staff.audit import actor_name
 from app.models import Recipient, Suppression, SuppressionProposal
@@ -151,8 +152,8 @@ class SuppressionView(SecureModelView[Suppression]):
         return [entry.id] if entry else []
 
     def create_links(self) -> list[tuple[str, str]]:
-        """Offer a new entry, and what is proposed."""
-        links = super().create_links()
+        """Offer a new entry, files, and what is proposed."""
+        links = [*super().create_links(), ("ファイルで登録・ダウンロード", url_for("suppression_files.index"))]
         if waiting := open_proposals().limit(_PROPOSALS_SHOWN + 1).count():
             words = f"{_PROPOSALS_SHOWN}件以上" if waiting > _PROPOSALS_SHOWN else f"{waiting}件"
             links.append((f"候補を確かめる（{words}）", url_for("suppression.proposed")))

@@ -59,6 +59,8 @@ ACTS = {
     "add_suppression": "送信しない番号の登録",
     "change_suppression": "送信しない番号の変更",
     "end_suppression": "送信しない番号の登録の終了",
+    "import_suppressions": "送信しない番号のファイルからの登録",
+    "export_suppressions": "送信しない番号のダウンロード",
     "dismiss_suppression": "送信しない番号の候補の却下",
     "reveal_phone": "電話番号の表示",
     "unlock": "ロックの解除",

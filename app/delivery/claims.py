@@ -20,6 +20,7 @@ from app.states import locks, reached, release, result_codes
 from app.states.reached import waits_in_vain
 from app.states.transitions import Only, Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
+from app.suppression import proposals
 from app.suppression.condition import reason_of, still_suppressed
 
 _STATES = {
@@ -294,7 +295,9 @@ def record(connection: Connection, lease: SliceLease, results: Sequence[Result])
     send_log.end(connection, ended)
     never_left = [(item.recipient_id, item.attempt) for item in ended if item.state is SmsState.CANCELLED]
     daily_cap.give_back(connection, lease.tenant_id, never_left)
-    retry_schedule.plan(connection, [step.recipient_id for step in steps[SmsState.UNDELIVERED]])
+    failed = [step.recipient_id for step in steps[SmsState.UNDELIVERED]]
+    retry_schedule.plan(connection, failed)
+    proposals.propose_vacant(connection, failed)
     return rest_s
 
 

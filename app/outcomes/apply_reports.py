@@ -22,6 +22,7 @@ from app.providers.sms.base import ReportState
 from app.states import result_codes
 from app.states.transitions import Step, move
 from app.states.vocabulary import SMS, SmsState
+from app.suppression import proposals
 
 _BEFORE_REMINDER = in_text(send_log.before_reminder, aliased(Recipient, name="r"))
 
@@ -86,6 +87,7 @@ def apply(connection: Connection, told: Sequence[AttemptReport]) -> None:
         moved = move(connection, SMS, to, list(steps.values()), actor="provider", sources=_FROM[to])
         if to is SmsState.UNDELIVERED:
             retry_schedule.plan(connection, moved)
+            proposals.propose_vacant(connection, moved)
         if group:
             send_log.record_reports(connection, to, group)
 

@@ -168,7 +168,7 @@ def put(executor: Executor, phone_index: bytes, terms: Terms, *, actor: str) -> 
     if added_id is not None and terms.note:
         executor.execute(
             text("UPDATE suppression SET note_sealed = :note WHERE id = :id"),
-            {"note": seal_note(tenant_id, added_id, terms.note), "id": added_id},
+            {"note": seal_note(tenant_id, phone_index, terms.note), "id": added_id},
         )
     return added_id
 
@@ -177,7 +177,7 @@ def change(entry_id: int, terms: Terms, *, actor: str) -> None:
     """Change why and until when a number is on the list. Raises Refused where that is over. Commits."""
     entry = _locked(entry_id)
     entry.reason, entry.until = str(terms.reason), ends_at(terms.last_day)
-    entry.note_sealed = seal_note(entry.tenant_id, entry.id, terms.note) if terms.note else None
+    entry.note_sealed = seal_note(entry.tenant_id, entry.phone_index, terms.note) if terms.note else None
     record(db.session, "change_suppression", entry_id, terms, actor=actor)
     db.session.commit()
 
@@ -212,20 +212,21 @@ def record(
     audit.record(executor, actor=actor, act=act, target=f"suppression:{entry_id}", detail=told)
 
 
-def seal_note(tenant_id: int, entry_id: int, note: str) -> bytes:
-    """Seal a note for its row."""
-    return vault.seal(note, _note_place(tenant_id, entry_id))
+def seal_note(tenant_id: int, phone_index: bytes, note: str) -> bytes:
+    """Seal a note for its number's entry."""
+    return vault.seal(note, _note_place(tenant_id, phone_index))
 
 
 def open_note(entry: Suppression) -> str:
     """Return a number's note."""
-    return (
-        "" if entry.note_sealed is None else vault.open_text(entry.note_sealed, _note_place(entry.tenant_id, entry.id))
-    )
+    if entry.note_sealed is None:
+        return ""
+    return vault.open_text(entry.note_sealed, _note_place(entry.tenant_id, entry.phone_index))
 
 
-def _note_place(tenant_id: int, entry_id: int) -> Place:
-    return Place(tenant_id, "suppression", "note_sealed", entry_id)
+def _note_place(tenant_id: int, phone_index: bytes) -> Place:
+    """Return where a note is sealed: its number is its row's key, known before the row is there."""
+    return Place(tenant_id, "suppression", "note_sealed", int.from_bytes(phone_index))
 
 
 def _tenant_id() -> int:

@@ -4,10 +4,10 @@ In: a recipient who says that an SMS was not for them; a service's word that a n
 one for a number as long as nobody decided; on a clerk's word, an entry of the list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app import audit
 from app.db import Executor
@@ -21,6 +21,10 @@ from app.values.suppression_reasons import SuppressionReason
 PERSON, VACANT = "person", "vacant"
 SOURCE_WORDS = {PERSON: "本人が「心当たりがない」を押した", VACANT: "送信サービスが「使われていない番号」とした"}
 
+# how codes begin by which services call a number vacant, or one that no SMS reaches
+_VACANT_CODES = ("vacant", "error")
+# a vacant number that a clerk dismissed is not proposed again so soon, days
+_LEFT_ALONE_DAYS = 90
 _VACANT_NOTE = "使われていない番号（送信サービスの結果）"
 
 _SETTLED = Kind("suppression_proposal_settled", "この番号は、すでにほかの方が判断しました。一覧を確かめてください。")
@@ -34,6 +38,26 @@ def propose(executor: Executor, recipient_id: int, reason: SuppressionReason) ->
     Not where the number counts already, nor where it waits for a clerk as it is.
     """
     return bool(_propose(executor, [recipient_id], PERSON, reason))
+
+
+def propose_vacant(connection: Connection, recipient_ids: Iterable[int]) -> int:
+    """Propose the numbers of those of these people whose SMS failed as to a vacant number; return how many are new."""
+    ids = list(recipient_ids)
+    if not ids:
+        return 0
+    vacant = connection.execute(
+        text("""
+            SELECT id FROM recipient r WHERE id = ANY(:ids) AND sms_state = 'undelivered'
+            AND split_part(sms_code, ':', 1) = ANY(:codes)
+            AND NOT EXISTS (
+                SELECT FROM suppression_proposal p WHERE p.tenant_id = r.tenant_id AND p.phone_index = r.phone_index
+                AND p.verdict = 'dismissed' AND p.settled_at > now() - make_interval(days => :days)
+            )
+        """),
+        {"ids": ids, "codes": list(_VACANT_CODES), "days": _LEFT_ALONE_DAYS},
+    )
+    found = list(vacant.scalars())
+    return _propose(connection, found, VACANT, SuppressionReason.OTHER) if found else 0
 
 
 def _propose(executor: Executor, recipient_ids: Sequence[int], source: str, reason: SuppressionReason) -> int:

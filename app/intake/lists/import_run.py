@@ -174,6 +174,10 @@ class _Run:
             else outcome
             for outcome in outcomes
         ]
+        for outcome in told:
+            if isinstance(outcome, CheckedRow) and (reason := loaded.suppressed.get(outcome.sheet_row)):
+                column = self._rules.header[self._rules.phone]
+                outcome.faults = (*outcome.faults, kept_faults.suppressed(outcome.sheet_row, column, reason))
         kept_faults.write(self._connection, self._target, told, became)
         for outcome in told:
             if isinstance(outcome, CheckedRow):

@@ -13,6 +13,7 @@ from app.extensions import vault
 from app.intake.checking.checks import CheckedRow, Fault, Level, Rejected, Skipped
 from app.intake.lists.load import Target, draw_ids
 from app.problems import Kind
+from app.values.suppression_reasons import REASON_WORDS, SuppressionReason
 from app.vault import Place
 
 CONTRADICTS = Kind(
@@ -24,6 +25,12 @@ _EXCLUDED = Kind(
     "excluded",
     "前に対象外にしたか、置き換えた送信先の行なので、加えていません。送るときは、名簿の画面の「対象外にした送信先」から"
     "戻してください。",
+)
+
+_SUPPRESSED = Kind(
+    "row_suppressed",
+    "「送信しない番号」に登録されている番号です（{reason}）。取り込みますが、この方には送りません。送ってよいときは、"
+    "「送信しない番号」の画面で登録を終えてください。",
 )
 
 
@@ -112,6 +119,11 @@ def contradiction(sheet_row: int, column: str | None) -> Fault:
 def left_out(sheet_row: int) -> Fault:
     """Return that a row was left out before: nobody brings it back by uploading it again."""
     return Fault(sheet_row, None, Level.IGNORED, _EXCLUDED())
+
+
+def suppressed(sheet_row: int, column: str | None, reason: str) -> Fault:
+    """Return that a row's number is one that the company sends nothing to: it is taken, and gets no SMS."""
+    return Fault(sheet_row, column, Level.WARNING, _SUPPRESSED(reason=REASON_WORDS[SuppressionReason(reason)]))
 
 
 def row_place(tenant_id: int, fault_id: int) -> Place:

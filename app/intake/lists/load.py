@@ -59,13 +59,15 @@ class Target:
 class Loaded:
     """The outcome of a batch: rows added, rows that stand there already, rows that contradict one that stands there.
 
-    `excluded` are those that a clerk left out before, or replaced, and has not taken back.
+    `excluded` are those that a clerk left out before, or replaced, and has not taken back. `suppressed` tells of
+    rows whose number the company sends nothing to, and why.
     """
 
     added: int = 0
     known: int = 0
     contradicting: list[int] = field(default_factory=list)
     excluded: list[int] = field(default_factory=list)
+    suppressed: dict[int, str] = field(default_factory=dict)
 
 
 def prepare(connection: Connection, target: Target) -> None:
@@ -142,13 +144,37 @@ def insert_new(connection: Connection, target: Target, rows: int, *, replacing: 
         with _by_key_alone(connection):
             contradicting = _contradicting(connection, target.campaign_id)
             excluded = _excluded(connection, target.campaign_id)
+    suppressed = _suppressed(connection, target.tenant_id)
     connection.execute(text("TRUNCATE arriving"))
-    return Loaded(added, rows - added - len(contradicting) - len(excluded), contradicting, excluded)
+    known = rows - added - len(contradicting) - len(excluded)
+    return Loaded(added, known, contradicting, excluded, suppressed)
 
 
 def payment_state(*, payment_required: bool) -> str:
     """Return where somebody new stands with their payment."""
     return "unpaid" if payment_required else "none"
+
+
+def _suppressed(connection: Connection, tenant_id: int) -> dict[int, str]:
+    """Return the reason for each of the temporary table's rows (by sheet row) whose number gets nothing.
+
+    Row by row through the index: statistics know nothing of the table, and a join could read the whole list.
+    """
+    found = connection.execute(
+        text("""
+            SELECT sheet_row, reason FROM (
+                SELECT a.sheet_row, (
+                    SELECT s.reason FROM suppression s
+                    WHERE s.tenant_id = :tenant_id AND s.phone_index = a.phone_index
+                    AND (s.until IS NULL OR s.until > now())
+                ) AS reason
+                FROM arriving a OFFSET 0
+            ) AS looked_up
+            WHERE reason IS NOT NULL
+        """),
+        {"tenant_id": tenant_id},
+    )
+    return {row.sheet_row: row.reason for row in found}
 
 
 @contextmanager

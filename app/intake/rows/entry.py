@@ -132,6 +132,9 @@ def enter(
             replaced=True,
         )
     loaded = load.insert_new(connection, target, len(sealed), replacing=replace)
+    for row in rows:
+        if reason := loaded.suppressed.get(row.sheet_row):
+            row.faults = (*row.faults, kept_faults.suppressed(row.sheet_row, context.mapping.phone, reason))
     excluded.list_changed(connection, context.campaign_id)
     return loaded, load.ids_of(sealed)
 

@@ -1,5 +1,7 @@
 """送信しない番号 on screen: put on the list, found by typing, changed, ended; a person's number in two presses."""
 
+import io
+
 import pytest
 from flask import Flask
 
@@ -134,3 +136,32 @@ def test_another_companys_entries_people_and_proposals_are_out_of_reach(
     clerk.post("/admin/suppression/proposals/", {"act": "confirm", "proposal": str(proposal.id)})
     assert only(app, SuppressionProposal).verdict == ""
     assert only(app, Suppression).until is not None  # their own term, untouched
+
+
+FILES = "/admin/suppression-files/"
+
+
+def upload(clerk: Browser, content: str, name: str = "停止.csv") -> str:
+    file = (io.BytesIO(content.encode()), name)
+    return plain(clerk.post(FILES, {"file": file, "reason": "wish", "until": "", "note": ""}).get_data(as_text=True))
+
+
+def test_a_file_is_taken_and_each_bad_row_told(app: Flask, clerk: Browser, ours: House) -> None:
+    said = upload(clerk, "電話番号,住所\n09012345678,東京\n0312345678,大阪\n")
+    assert "1件の番号を「送信しない番号」に登録しました" in said
+    assert "3行目" in said
+    assert "固定電話の番号です" in said
+    assert "次の列は読んでいません：住所" in said
+    assert [act for act, _, _ in acts(app, ours)] == ["import_suppressions"]
+    assert "1件も登録していません" in upload(clerk, "氏名,住所\n佐藤,東京\n")
+    assert "ファイルが選ばれていません" in plain(clerk.post(FILES, {"reason": "wish"}).get_data(as_text=True))
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_the_list_goes_out_without_numbers_and_on_record(app: Flask, clerk: Browser, ours: House, form: str) -> None:
+    put(clerk)
+    answer = clerk.post(f"{FILES}export", {"form": form})
+    assert (answer.status_code, form in answer.headers["Content-Disposition"]) == (200, True)
+    assert b"5678" not in answer.data
+    assert acts(app, ours)[-1][0] == "export_suppressions"
+    assert clerk.post(f"{FILES}export", {"form": "exe"}).status_code == 404
