@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admin_views.framework import display
+from app.accounts import abilities
 from app.models import Campaign
 from app.outcomes import manual_review
 from app.outcomes.manual_decisions import Verdict
 from app.outcomes.manual_review import Attempt
 from app.providers.sms import PROVIDERS
+from app.providers.sms.base import LookupBy
 from app.states import result_codes
 
 # the short name of each reason
@@ -26,6 +28,7 @@ TITLES: Mapping[str, str] = {
 }
 
 _FIND = "電話番号・時刻・参照番号で、送信サービスの管理画面の送信履歴を探してください。"
+_BY_TEXT = "この送信サービスの履歴に参照番号は出ません。電話番号と時刻で探し、本文のリンクで確かめてください。"
 _LISTED = "あれば「送信済みとする」を選びます。"
 _UNLISTED = (
     "なければ送られていない見込みですが、履歴に出るのが遅れていることもあります。"
@@ -137,6 +140,9 @@ def traces(attempts: Sequence[Attempt]) -> list[Trace]:
 
 
 def service(campaign: Campaign) -> str:
-    """Return the name of the SMS service, with the account's."""
+    """Return the name of the SMS service, with the account's, and how its records are read where that differs."""
     account = campaign.sms_account
-    return f"{PROVIDERS[account.provider].label}（SMSアカウント「{account.name}」）" if account else "送信サービス"
+    if account is None:
+        return "送信サービス"
+    named = f"{PROVIDERS[account.provider].label}（SMSアカウント「{account.name}」）"
+    return f"{named}。{_BY_TEXT}" if abilities.of(account).lookup_by is LookupBy.TEXT else named

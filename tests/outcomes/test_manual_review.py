@@ -1,6 +1,7 @@
 """An SMS of which no provider can tell is held until a manager decides; nothing is sent again by itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from app.models import AuditEntry, Campaign, Recipient
 from app.outcomes import manual_review
 from app.outcomes.manual_decisions import Verdict
 from app.providers.sms import PROVIDERS
+from app.providers.sms.base import LookupBy
 from sandbox.harness import Sandbox
 from tests import decided, factories, steps
 from tests.launched import Job, received
@@ -63,10 +65,15 @@ def test_only_after_half_an_hour_of_asking_a_person_decides(unclear: Job) -> Non
     assert unclear.states() == {"unknown": 3}
 
 
+def answer_no_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = replace(PROVIDERS["karaden"].capabilities, lookup_by=LookupBy.NONE)
+    monkeypatch.setattr(type(PROVIDERS["karaden"]), "capabilities", able)
+
+
 def test_without_a_lookup_a_person_decides_once_it_has_settled(unclear: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     age(unclear, "2 seconds")
     assert count(unclear) == 0
-    monkeypatch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
+    answer_no_look_up(monkeypatch)
     assert count(unclear) == 3
 
 
@@ -80,7 +87,7 @@ def test_why_it_is_held_is_said(unclear: Job, monkeypatch: pytest.MonkeyPatch) -
     unclear.change("UPDATE sms_account SET witness_phone_sealed = 'x'")
     assert reason(unclear) == manual_review.UNPROVEN
     with monkeypatch.context() as patch:
-        patch.setattr(type(PROVIDERS["karaden"]), "lookup", lambda *_: None)
+        answer_no_look_up(patch)
         assert reason(unclear) == manual_review.NO_LOOKUP
     unclear.change('UPDATE sms_account SET settings = settings || \'{"service_id": "7"}\'')
     age(unclear, "6 minutes")

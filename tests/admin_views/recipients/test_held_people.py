@@ -11,8 +11,9 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from admin_views.recipients import held_words
-from app import references
-from app.models import Recipient, SendLog
+from app import references, tenancy
+from app.extensions import db
+from app.models import Campaign, Recipient, SendLog
 from app.outcomes import manual_review
 from app.states.vocabulary import SMS, SmsState
 from tests import factories, steps
@@ -234,3 +235,14 @@ def test_a_cancelled_campaign_offers_nothing_that_sends(
 def test_every_reason_says_what_to_look_up() -> None:
     assert manual_review.REASONS.keys() <= held_words.TITLES.keys()
     assert manual_review.REASONS.keys() <= held_words.LOOK_UP.keys()
+
+
+def test_a_service_without_references_is_searched_by_number_and_text(app: Flask) -> None:
+    with app.app_context():
+        tenant_id = factories.tenant()
+        for provider, says in (("karaden", False), ("twilio", True)):
+            account_id = factories.sms_account(tenant_id, provider=provider)
+            campaign_id = factories.campaign(tenant_id, sms_account_id=account_id)
+            with tenancy.tenant(tenant_id):
+                told = held_words.service(db.session.get_one(Campaign, campaign_id))
+            assert ("参照番号は出ません" in told) is says
