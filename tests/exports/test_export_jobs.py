@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,10 @@ from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
 
 from app import tenancy
+from app.campaigns import rendering
 from app.exports import columns, export_jobs, status_file
 from app.exports.selection import Selection
-from app.extensions import db
+from app.extensions import db, vault
 from app.models import Export
 from jobs import exports
 from tests import factories
@@ -181,10 +183,17 @@ def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int
     assert content_of(tenant, new)
 
 
+def listed_with(database: psycopg.Connection, tenant: int, campaign: int, fields: dict[str, str]) -> None:
+    """Give each person of a campaign the cells of another list."""
+    for (recipient_id,) in database.execute("SELECT id FROM recipient WHERE campaign_id = %s", [campaign]).fetchall():
+        sealed = vault.seal(json.dumps(fields, ensure_ascii=False), rendering.fields_place(tenant, recipient_id))
+        database.execute("UPDATE recipient SET fields_sealed = %s WHERE id = %s", [sealed, recipient_id])
+
+
 def test_characters_that_cp932_lacks_are_counted(
-    tenant: int, campaign: int, user: int, monkeypatch: pytest.MonkeyPatch
+    tenant: int, campaign: int, user: int, database: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr(status_file, "open_fields", lambda *_place: {"氏名": "𠮷田〓", "備考": "〜"})
+    listed_with(database, tenant, campaign, {"氏名": "𠮷田〓", "備考": "〜"})
     export_id = ordered(tenant, campaign, user, "cp932")
     exports.make_export(tenant, export_id)
     assert row_of(tenant, export_id).replaced == 3  # one for each person; 〓 of the list's own is none
@@ -236,9 +245,9 @@ def test_columns_stand_as_a_layout_says(tenant: int, campaign: int) -> None:
 
 
 def test_a_column_of_the_list_called_like_ours_is_told_apart(
-    tenant: int, campaign: int, monkeypatch: pytest.MonkeyPatch
+    tenant: int, campaign: int, database: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr(status_file, "open_fields", lambda *_place: {"管理番号": "=1", "SMS状態": "x"})
+    listed_with(database, tenant, campaign, {"管理番号": "=1", "SMS状態": "x"})
     with tenancy.tenant(tenant):
         header, first, *_ = rows(b"".join(status_file.status_file(Selection(campaign), "utf-8-sig")))
     assert len(header) == len(set(header))
