@@ -91,6 +91,7 @@ def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 
             {"token": "karaden-token"},
         ),
         "zettai_reach": ({"client_id": str(tenant_id), "sms_code": "54321"}, {"token": "zettaireachtoken" * 2}),
+        "infobip": ({}, {"api_key": f"infobip-key-{tenant_id}"}),
         "twilio": ({"account_sid": f"AC{tenant_id:032x}", "sender": "+815012345678"}, {"auth_token": "twilio-token"}),
     }[provider]
     with tenancy.tenant(tenant_id):
