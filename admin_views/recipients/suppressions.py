@@ -95,7 +95,7 @@ def tell(added: Added) -> None:
 
 
 def _id(_view: object, _context: object, entry: Suppression, _name: str) -> Markup:
-    return Markup('<a href="{}">{}</a>').format(url_for("suppression.one", entry_id=entry.id), f"No.{entry.id}")
+    return Markup('<a href="{}">{}</a>').format(url_for("suppression.one", entry_id=entry.id), f"登録{entry.id}")
 
 
 def _until(_view: object, _context: object, entry: Suppression, _name: str) -> Markup | str:

@@ -36,7 +36,7 @@ def test_a_clerk_puts_a_number_on_the_list_and_finds_it_by_typing(app: Flask, cl
     assert "受任通知あり" in listed
     assert "2099/03/31" in listed
     assert "1234" not in listed
-    assert f"No.{entry.id}" in words(clerk, "/admin/suppression/?search=09012345678")
+    assert f"登録{entry.id}" in words(clerk, "/admin/suppression/?search=09012345678")
     assert "登録されていません" in words(clerk, "/admin/suppression/?search=09087654321")
     assert "電話番号の桁が足りません" in words(clerk, "/admin/suppression/?search=0901234")
     assert [act for act, _, _ in acts(app, ours)] == ["add_suppression"]
@@ -129,7 +129,7 @@ def test_another_companys_entries_people_and_proposals_are_out_of_reach(
     put(browser_of(theirs.clerk))
     entry = only(app, Suppression)
     proposal = only(app, SuppressionProposal)
-    assert "No." not in words(clerk, "/admin/suppression/?search=09012345678")
+    assert f"登録{entry.id}" not in words(clerk, "/admin/suppression/?search=09012345678")
     assert clerk.get(f"/admin/suppression/{entry.id}/").status_code == 404
     assert clerk.post(f"/admin/suppression/{entry.id}/", {"act": "end"}).status_code == 404
     assert clerk.get(f"/admin/suppression/person/{theirs.people[0].id}/").status_code == 404
