@@ -27,7 +27,7 @@ demo-reset: $(STAMP) ## remove the demo's data, so that the next demo begins ane
 	@$(PY) -m dev.demo reset
 
 test: $(STAMP) ## the default tests, with servers of their own (PYTEST_ARGS='-k vault -x')
-	$(PY) -m pytest -n 2 $(PYTEST_ARGS)
+	$(PY) -m pytest -n 4 --dist worksteal $(PYTEST_ARGS)
 
 e2e: $(STAMP) ## a browser through the whole product (needs Debian's chromium, w3m, tmux; PYTEST_ARGS)
 	$(PY) -m pytest -m e2e $(PYTEST_ARGS) tests/e2e

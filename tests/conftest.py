@@ -4,6 +4,7 @@ Ask for `app` or `client` to test the product, `database` or `redis` for what li
 programs. Commits are real: workers and other connections see them. A test that leaves something open fails.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ from dev.process import DevError
 from dev.provision import provision, unprovision
 from dev.servers import Servers, start_servers
 from sandbox import doors
+from sandbox.harness import Sandbox, running_sandbox
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,11 +46,19 @@ hypothesis.settings.register_profile(
     derandomize="CI" in os.environ,
 )
 hypothesis.settings.load_profile("house")
+# The garbage collector needn't look through imports and collected tests, which stay until the end.
+gc.disable()
 _LOCK_LIMIT = "15s"
 # no test takes longer that names a day
 _ONE_DAY_TAKES_S = 120
 # Deleting is 20 times as fast as TRUNCATE for the few rows of a test; what a big one leaves is truncated.
 _TRUNCATE_BYTES = 8_000_000
+
+
+def pytest_collection_finish() -> None:
+    """Look for the tests' own garbage from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +80,13 @@ def servers() -> Iterator[Servers]:
         running.stop()
         remove_postgres(folder / "postgres")
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def carrier() -> Iterator[Sandbox]:
+    """The carrier, started once. Tests ask for the `sandbox` of `tests.launched`, which empties it."""
+    with running_sandbox(receipt_delay_ms=0) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")

@@ -63,9 +63,7 @@ def tenant(name: str = "みどり信販", *, code: str = "", state: str = "activ
             contact_hours="平日 9:00-18:00",
             send_window=ALWAYS.to_json(),
         )
-        db.session.add(row)
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def user(tenant_id: int | None, role: str = "clerk", *, email: str = "", password: str = PASSWORD) -> int:
@@ -78,9 +76,7 @@ def user(tenant_id: int | None, role: str = "clerk", *, email: str = "", passwor
             role=role,
             password_hash=_hasher.hash(password),
         )
-        db.session.add(row)
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 1, active: bool = True) -> int:
@@ -105,8 +101,7 @@ def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 
         db.session.add(row)
         db.session.flush()
         seal_credentials(row, credentials)
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def sender_number(account_id: int, number: str, *, carrier: str = "all", state: str = "approved") -> int:
@@ -116,9 +111,7 @@ def sender_number(account_id: int, number: str, *, carrier: str = "all", state: 
         row = SenderNumber(
             tenant_id=account.tenant_id, sms_account_id=account_id, carrier=carrier, number=number, state=state
         )
-        db.session.add(row)
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def receipt_path(account_id: int) -> str:
@@ -147,8 +140,7 @@ def payment_account(tenant_id: int, *, active: bool = True) -> int:
         db.session.add(row)
         db.session.flush()
         seal_credentials(row, {"secret_key": f"sk_test_{row.id}", "webhook_secret": f"whsec_{row.id}"})
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def campaign(
@@ -181,9 +173,7 @@ def campaign(
             Question(tenant_id=tenant_id, position=position, label=label, kind=str(kind), column_name=label)
             for position, (label, kind) in enumerate(questions, start=1)
         ]
-        db.session.add(row)
-        db.session.commit()
-        return row.id
+        return _stored(row)
 
 
 def people(tenant_id: int, campaign_id: int, count: int, *, phones: Sequence[str] = ()) -> list[Person]:
@@ -225,6 +215,15 @@ def launch(tenant_id: int, campaign_id: int, *, slice_rows: int = 5000) -> list[
         move_campaign(db.session, campaign_id, CampaignState.SENDING, at=now, actor="system")
         db.session.commit()
         return list(slices)
+
+
+def _stored(row: Any) -> int:
+    """Commit a new row and return its id: asked for after the commit it would be a transaction of its own."""
+    db.session.add(row)
+    db.session.flush()
+    made: int = row.id
+    db.session.commit()
+    return made
 
 
 def _person(recipient_id: int, row: Campaign, phone: str | None) -> Person:

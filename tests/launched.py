@@ -21,7 +21,7 @@ from app.config import Settings
 from app.delivery import dispatch, shutdown
 from app.extensions import db
 from app.models import SmsAccount
-from sandbox.harness import Sandbox, running_sandbox
+from sandbox.harness import Sandbox
 from tests import factories
 from tests.addresses import carriers
 from tests.counted import differences
@@ -29,13 +29,6 @@ from tests.factories import Person
 from tests.raw_states import force, set_back
 
 OWN = "+819088887777"  # 確認用番号
-
-
-@pytest.fixture(scope="session")
-def carrier() -> Iterator[Sandbox]:
-    """The carrier, started once for all tests of this folder."""
-    with running_sandbox(receipt_delay_ms=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The fixtures of tests that send."""
 
-from tests.launched import carrier, launched, sandbox, tuned
+from tests.launched import launched, sandbox, tuned
 
-__all__ = ["carrier", "launched", "sandbox", "tuned"]
+__all__ = ["launched", "sandbox", "tuned"]

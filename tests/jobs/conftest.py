@@ -16,9 +16,9 @@ from flask import Flask
 from dev.process import kill_tree, spawn, stop, tail
 from sandbox import doors
 from sandbox.harness import Sandbox
-from tests.launched import carrier, launched, sandbox, tuned
+from tests.launched import launched, sandbox, tuned
 
-__all__ = ["carrier", "launched", "sandbox", "tuned"]
+__all__ = ["launched", "sandbox", "tuned"]
 
 ROOT = Path(__file__).parents[2]
 

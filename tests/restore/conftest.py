@@ -6,9 +6,9 @@ import pytest
 
 from app import tenancy
 from app.setback import doubt
-from tests.launched import carrier, launched, sandbox, tuned
+from tests.launched import launched, sandbox, tuned
 
-__all__ = ["carrier", "launched", "sandbox", "tuned"]
+__all__ = ["launched", "sandbox", "tuned"]
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def _mobile_by_the_library(written):
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def test_100_000_numbers_are_judged_as_the_library_judges_them():
+def test_20_000_numbers_are_judged_as_the_library_judges_them():
     rng = random.Random(20261123)
     starts = [
         "070",
@@ -152,7 +152,7 @@ def test_100_000_numbers_are_judged_as_the_library_judges_them():
         lambda n: f"{n[:3]}－{n[3:7]}－{n[7:]}",
     ]
     passed = 0
-    for _ in range(100_000):
+    for _ in range(20_000):
         start = rng.choice(starts)
         length = rng.choice([10, 11, 11, 11, 11, 12]) + (2 if start[0] == "+" else 0)
         number = start + "".join(rng.choices("0123456789", k=length - len(start)))
@@ -162,7 +162,7 @@ def test_100_000_numbers_are_judged_as_the_library_judges_them():
             ours = None
         assert ours == _mobile_by_the_library(written), written
         passed += ours is not None
-    assert 20_000 < passed < 80_000  # both sides of the line were walked
+    assert 4_000 < passed < 16_000  # both sides of the line were walked
 
 
 @given(st.text(max_size=40) | st.text(alphabet="0123456789+-()０９８１ .E", max_size=20))
