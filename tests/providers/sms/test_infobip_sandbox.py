@@ -15,8 +15,8 @@ from app.providers.sms.base import Outcome, OutcomeKind, Pushed, Report, ReportS
 from app.providers.sms.infobip import infobip
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
+from tests.providers.sms.sample import Shown
 from tests.providers.sms.samples_infobip import SAMPLE
-from tests.providers.sms.test_infobip import SHOWN
 from tests.waiting import until
 
 
@@ -70,7 +70,8 @@ def test_the_request_is_one_of_the_sdks() -> None:
 
 
 def test_the_answer_is_read_as_the_sdk_reads_it() -> None:
-    body = SAMPLE.accepted(SHOWN).body
+    shown = Shown("k3mzq7x2abcd.41.1", "+819012345678", "秘密の本文", datetime(2026, 11, 23, 1, 0, tzinfo=UTC))
+    body = SAMPLE.accepted(shown).body
     read = SmsResponse.from_json(body.decode())
     assert read is not None
     assert infobip.outcome(Response(200, {}, body)).provider_id == read.messages[0].message_id
