@@ -124,8 +124,15 @@ def _too_long(environ: "WSGIEnvironment") -> str:
         return "414 URI Too Long"
     for name, most in _HEADERS:
         if name in environ and len(environ[name]) > most:
-            return "431 Request Header Fields Too Large"
+            return _TOO_LARGE
+    if environ["PATH_INFO"].startswith(limits.PUSHED) and any(
+        name.startswith("HTTP_") and len(value) > limits.PUSHED_HEADER for name, value in environ.items()
+    ):
+        return _TOO_LARGE
     return ""
+
+
+_TOO_LARGE = "431 Request Header Fields Too Large"
 
 
 _HEADERS = tuple(limits.HEADERS.items())

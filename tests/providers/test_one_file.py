@@ -12,8 +12,8 @@ from app.providers import payments, sms
 
 ROOT = Path(__file__).parents[2]
 NAMES = (*sms.PROVIDERS, *payments.PROVIDERS)
-# the length of its signature's header, what a newcomer's demo begins with
-SETTINGS = {"app/limits.py", "app/demo.py"}
+# what a newcomer's demo begins with
+SETTINGS = {"app/demo.py"}
 # tells a manager under which name PayPay's own screens show our reference
 WORDS = {"admin_views/accounts/restore_words.py"}
 

@@ -164,6 +164,12 @@ def test_addresses_headers_and_fields_are_refused_by_length(guarded: Callable[..
         status, said, _ = guarded("/p", headers={plain: "1" * (most + 1)})
         assert status == "431 Request Header Fields Too Large"
         assert "Cookieを削除" in said
+    # of a push any header, whatever its provider calls its signature
+    for name in ("Stripe-Signature", "X-Toy-Signature"):
+        for path in ("/callbacks/payment/1", "/callbacks/sms/1/x"):
+            assert guarded(path, method="POST", headers={name: "1" * 8_000})[0] == "200 OK"
+            assert guarded(path, method="POST", headers={name: "1" * 8_001})[0].startswith("431")
+        assert guarded("/p", headers={name: "1" * 8_001})[0] == "200 OK"
     assert guarded("/p/pay", method="POST", data="&".join(["a=1"] * 21), content_type=_FORM)[0].startswith("413")
 
 
