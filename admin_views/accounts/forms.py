@@ -48,10 +48,12 @@ F = TypeVar("F", bound="AccountForm")
 
 PREFIX = "provider_"
 _LONGEST = 500
-_GONE = (
-    "接続先の見直し",
-    "このアカウントの接続先は、運営担当者の一覧から外れました。このアカウントでは、送信も、送信結果や支払いの照会もできません。",
-    "接続先を選び直して保存してください。選び直せないときは、新しいアカウントとして登録するか、運営担当者に確かめてください。",
+_GONE = "このアカウントの接続先は、運営担当者の一覧から外れました。{}"
+_GONE_SMS = _GONE.format("このアカウントでは、送信も、送信結果の照会もできません。")
+_GONE_PAYMENT = _GONE.format("このアカウントでは、新しい支払いの受付も、支払いの確認もできません。")
+_CHOOSE_AGAIN = (
+    "接続先を選び直して保存してください。"
+    "選び直せないときは、新しいアカウントとして登録するか、運営担当者に確かめてください。"
 )
 
 
@@ -205,7 +207,8 @@ def address_warnings(account: Account) -> list[tuple[str, str, str]]:
     try:
         address_of(account)
     except AddressGone:
-        return [_GONE]
+        words = _GONE_SMS if isinstance(account, SmsAccount) else _GONE_PAYMENT
+        return [("接続先の見直し", words, _CHOOSE_AGAIN)]
     return []
 
 

@@ -12,7 +12,7 @@ from app.providers import payments, sms
 
 ROOT = Path(__file__).parents[2]
 NAMES = (*sms.PROVIDERS, *payments.PROVIDERS)
-# what a newcomer's demo begins with
+# a newcomer's demo begins with some
 SETTINGS = {"app/demo.py"}
 # tells a manager under which name PayPay's own screens show our reference
 WORDS = {"admin_views/accounts/restore_words.py"}

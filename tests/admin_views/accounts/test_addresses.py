@@ -82,7 +82,7 @@ def test_an_address_that_left_the_list_gets_no_credentials_and_screens_say_so(ap
     manager = browser_of(ours.manager)
     url = f"/admin/sms_account/edit/?id={chosen}"
     page = words(manager, url)
-    assert "運営担当者の一覧から外れました" in page
+    assert "運営担当者の一覧から外れました。このアカウントでは、送信も、送信結果の照会もできません" in page
     assert "two.example/api（今は使えません）" in page
     kept = {**KARADEN, "provider_token": "", "address": OTHER, "active": ""}
     assert manager.post(url, kept).status_code == 302  # it can be stopped
@@ -143,3 +143,6 @@ def test_a_payment_account_chooses_too(app, browser_of, ours, lists):
     row = only(app, PaymentAccount, name="本番")
     with app.app_context(), tenancy.platform():
         assert for_payment(db.session.get_one(PaymentAccount, row.id)).base_url == OTHER
+    lists(OURS)
+    url = f"/admin/payment_account/edit/?id={row.id}"
+    assert "新しい支払いの受付も、支払いの確認もできません" in words(browser_of(ours.manager), url)
