@@ -13,10 +13,10 @@ _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
 @contextmanager
-def explained(*, instead: bool = True) -> Iterator[list[dict[str, Any]]]:
+def explained(*, instead: bool = True, answer: str = "SELECT 0") -> Iterator[list[dict[str, Any]]]:
     """Run what is executed by EXPLAIN ANALYZE, which carries it out; collect the plans.
 
-    `instead` of it, and its answer is lost; or besides, for what only reads.
+    `instead` of it, and `answer` comes for its own answer; or besides, for what only reads.
     """
     plans: list[dict[str, Any]] = []
 
@@ -26,7 +26,7 @@ def explained(*, instead: bool = True) -> Iterator[list[dict[str, Any]]]:
             return statement, parameters
         row = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
         plans.append(row[0]["Plan"])
-        return ("SELECT 0", {}) if instead else (statement, parameters)
+        return (answer, {}) if instead else (statement, parameters)
 
     engine = db.engine
     sqlalchemy.event.listen(engine, "before_cursor_execute", explain, retval=True)

@@ -15,6 +15,7 @@ from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, rows
 from app import tenancy
 from app.models import AuditEntry, User
+from app.values.suppression_reasons import REASON_WORDS
 
 ACTS = {
     "sign_in": "サインイン",
@@ -185,6 +186,9 @@ def _target(_view: object, _context: object, entry: AuditEntry, _name: str) -> M
     return Markup('<a href="{}">{}</a>').format(_PLACES[kind](number), said)
 
 
+_REASONS = {str(reason): word for reason, word in REASON_WORDS.items()}
+
+
 def _detail(_view: object, _context: object, entry: AuditEntry, _name: str) -> str:
     detail = entry.detail or {}
     parts = []
@@ -199,7 +203,8 @@ def _detail(_view: object, _context: object, entry: AuditEntry, _name: str) -> s
     if detail.get("by") == "recovery":
         parts.append("回復コードを使用")
     if "reason" in detail:
-        parts.append(f"理由：{detail['reason']}")
+        # of a suppression it is one of our words, else what somebody typed
+        parts.append(f"理由：{_REASONS.get(detail['reason'], detail['reason'])}")
     parts += list(dict.fromkeys(_FIELDS[name] for name in detail.get("fields", []) if name in _FIELDS))
     return "、".join(parts) or display.NOTHING
 

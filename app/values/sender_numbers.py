@@ -31,11 +31,11 @@ _COMMON_OF_ONE = Kind(
     "0005で始まる番号は携帯4社に共通の番号です。携帯会社に「4社共通」を選んでください。",
 )
 _NOT_COMMON = Kind(
-    "sender_number_not_common", "4社共通の番号は、0005で始まる8〜10桁です。番号か、携帯会社を選び直してください。"
+    "sender_number_not_common", "4社共通の番号は、0005で始まる8～10桁です。番号か、携帯会社を選び直してください。"
 )
 _NOT_SHORT = Kind(
     "sender_number_not_softbank",
-    "ソフトバンクの送信元番号は、5〜6桁の番号か、送信サービスの共通の10桁の番号です。番号を確かめてください。",
+    "ソフトバンクの送信元番号は、5～6桁の番号か、送信サービスの共通の10桁の番号です。番号を確かめてください。",
 )
 _NO_TELEPHONE = Kind(
     "sender_number_not_telephone",

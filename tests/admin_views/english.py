@@ -3,13 +3,19 @@
 import re
 from html.parser import HTMLParser
 
+from app.providers import payments, sms
+
 # Names, units and what people type; nothing that is said to them.
 ALLOWED = {
     "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
     "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
     "Google", "Microsoft", "Authenticator", "QR", "IP", "Chrome", "Windows",
     "whsec", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
+    "NTT", "KDDI",
 }  # fmt: skip
+# the services' own names
+_LABELS = [one.label for one in sms.PROVIDERS.values()] + [one.label for one in payments.PROVIDERS.values()]
+ALLOWED |= set(re.findall(r"[A-Za-z]{2,}", " ".join(_LABELS)))
 _SPOKEN = ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-once")
 _DATA = re.compile(
     r"https?://\S+|\{[^}]*\}|[\w.+-]+@[\w.-]+|K\d+|\w+\.csv|karaden-token|sk_test_\d+|midori\d+|[0-9a-f]{8}-[0-9a-f-]+|\bcode-\d+"

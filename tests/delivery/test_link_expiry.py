@@ -299,13 +299,14 @@ def somebody_paying(settings: Settings, payer: int) -> Iterator[None]:
         # whoever waits for it would wait for ever: this thread holds both
         other.execute("SET idle_in_transaction_session_timeout = '20s'")
         other.execute("SELECT set_config('app.platform', 'on', false)")
+        force(other, "recipient", [payer], page_state="opened")
         force(other, "recipient", [payer], page_state="verified", payment_state="started")
         yield
 
 
 def test_who_is_being_changed_is_left_for_the_next_look(sent: Launched, settings: Settings) -> None:
     """A payment begins at the link's last moment: it is seen once it stands, and not waited for."""
-    job = sent(3)
+    job = sent(3, payment=True)
     end_links(job)
     with somebody_paying(settings, job.people[1].id):
         look(job)

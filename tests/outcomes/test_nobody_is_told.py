@@ -51,7 +51,13 @@ def test_numbers_names_and_links_stand_in_no_log_and_no_open_column(
     create = f"{provider}.create"
     faults = ("reset_before_body", "error_before", "error_after", "reset_after_body", "forbidden", "too_many_requests")
     sandbox.faults(**{fault: {"next": 3, "on": create} for fault in faults}, poison={"value": 422, "ids": ["7", "8"]})
-    for _ in range(6):
+
+    def settled() -> int:
+        return sum(job.states().get(state, 0) for state in ("accepted", "delivered", "undelivered"))
+
+    for round_ in range(40):  # a busy machine gets on with less in each
+        if round_ >= len(faults) and settled() > PEOPLE / 2:
+            break
         job.change(
             "UPDATE recipient SET sms_code = '' WHERE campaign_id = %s AND sms_state = 'queued'", job.campaign_id
         )
@@ -63,7 +69,7 @@ def test_numbers_names_and_links_stand_in_no_log_and_no_open_column(
     until(lambda: not sandbox.summary()["sent"].get("receipts_pending"))
     outcomes.apply_receipts(job.tenant_id)
     # something came of most of them, or nothing could have been told
-    assert sum(job.states().get(state, 0) for state in ("accepted", "delivered", "undelivered")) > PEOPLE / 2
+    assert settled() > PEOPLE / 2
     known = secrets(job)
     assert len(known) > 2 * PEOPLE
     assert {secret for secret in known if secret in caplog.text} == set()

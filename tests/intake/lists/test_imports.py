@@ -347,12 +347,13 @@ def test_a_row_that_is_there_already_is_found_without_reading_the_others(app: Fl
                 """),  # noqa: S608 - our own words
                 {"known": known},
             )
-            with explained() as plans:
+            with explained(answer="SELECT 0 AS sheet_row, '' AS reason") as plans:
                 load.insert_new(connection, target, known)
-            _insert, _order, contradictions, excluded, _any_order = plans
+            _insert, _order, contradictions, excluded, _any_order, suppressed = plans
             assert touched(contradictions) >= known
             assert touched(contradictions) < 10 * known
             assert touched(excluded) < 10 * known
+            assert touched(suppressed) < 10 * known
 
 
 REPORTED = Path(__file__).parents[4] / "shared" / "samples" / "reported"
