@@ -86,7 +86,6 @@ class Capabilities:
     longest_reference: int | None = None
     longest_text: int | None = None
     most_requests_s: int | None = None
-    probes_numbers: bool = False
     takes_sender: bool = False
     test_hosts: frozenset[str] = frozenset()
 
