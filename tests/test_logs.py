@@ -131,10 +131,12 @@ def test_what_a_stranger_has_refused_fills_no_disk(lines: io.StringIO) -> None:
             "ratelimit %s (%s) exceeded at endpoint: %s", "20 per minute", f"192.0.2.{address}", "trust.verify"
         )
         logging.getLogger("flask_wtf.csrf").info("The CSRF token is missing.")
-    assert len(said(lines)) == 5
-    until(lambda: len(said(lines)) >= 10)
-    counts = said(lines)[5:]
-    assert [line["more"] for line in counts] == [99] * 5
+    # a slow machine counts in more than one window
+    until(lambda: sum(int(str(line.get("more", 0))) for line in said(lines)) >= 5 * 99)
+    counts = [line for line in said(lines) if "more" in line]
+    assert len(said(lines)) - len(counts) == 5
+    assert sum(int(str(line["more"])) for line in counts) == 5 * 99
+    assert len(counts) <= 5 * 5
     assert {(line["event"], line.get("status"), line["level"]) for line in counts} >= {
         ("request refused", "408 Request Timeout", "info"),
         ("webhook refused", None, "warning"),

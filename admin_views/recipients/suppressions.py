@@ -190,7 +190,9 @@ class SuppressionView(SecureModelView[Suppression]):
                     numbers.end(entry_id, actor=staff().actor)
                     flash("登録を終えました。この番号へは、これからの配信で送られます。", "success")
                     return redirect(self.get_url(".index_view"), 303)
-                if form.validate() and (terms := terms_in(form)) is not None:
+                if typed("act") != "change":
+                    problems = ["変更するか、登録を終えるかを、ボタンで選んでください。"]
+                elif form.validate() and (terms := terms_in(form)) is not None:
                     numbers.change(entry_id, terms, actor=staff().actor)
                     flash("変更しました。", "success")
                     return redirect(self.get_url(".index_view"), 303)
@@ -264,6 +266,9 @@ class SuppressionView(SecureModelView[Suppression]):
 
     @staticmethod
     def _settle(ids: set[int], act: str) -> None:
+        if act not in {"confirm", "dismiss"}:
+            flash("登録するかしないかを、ボタンで選んでください。何も記録していません。", "warning")
+            return
         if not ids:
             flash("番号を1件以上選んでください。", "warning")
             return

@@ -15,7 +15,8 @@ from app.providers.sms.base import Outcome, OutcomeKind
 from jobs import outcomes, sweep
 from sandbox.harness import Sandbox
 from tests import factories
-from tests.launched import Job, received
+from tests.launched import Job, give_witness_phone, received, to_own_number
+from tests.waiting import until
 
 Launched = Callable[..., Job]
 PEOPLE = 12
@@ -160,6 +161,36 @@ def test_an_unknown_message_stays_with_its_account(job: Job, sandbox: Sandbox) -
     job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s", job.campaign_id)
     outcomes.reconcile(job.tenant_id)
     assert job.states() == {"accepted": PEOPLE - 1, "delivered": 1}, "the own account was asked, and knew of it"
+    assert max(received(sandbox).values()) == 1
+    assert sum(received(sandbox).values()) == PEOPLE
+
+
+def test_with_nobody_left_to_try_it_a_witness_does(job: Job, sandbox: Sandbox, tuned: Callable[..., None]) -> None:
+    """All others went by the second: the message that the first never took is proven absent, and sent once."""
+    own = job.account_id
+    tuned(held_after_s=600)
+    give_witness_phone(job)
+    sandbox.faults(reset_before_body={"value": True, "next": 1, "on": f"karaden.create@{contract(job, own)}"})
+    job.change("UPDATE sms_account SET rate_per_s = 4 WHERE id = %s", own)
+    serve(job, turns=1)
+    sandbox.faults()
+    assert job.states()["unknown"] == 1
+    open_breaker(job, own)
+    assert review() == 1
+    job.change("UPDATE sms_account SET probed_at = now(), send_wish_until = NULL WHERE id = %s", own)
+    serve(job)
+    assert job.states()["unknown"] == 1
+
+    def settled() -> bool:
+        job.change("UPDATE sms_account SET ask_after = NULL, resting_until = NULL WHERE id = %s", own)
+        job.change("UPDATE slice SET check_at = now() WHERE campaign_id = %s", job.campaign_id)
+        outcomes.reconcile(job.tenant_id)
+        serve(job, turns=1)
+        return "unknown" not in job.states()
+
+    until(settled)
+    assert to_own_number(sandbox)
+    assert account(job, own)["well_since"] is not None, "its answer counts as a try's does"
     assert max(received(sandbox).values()) == 1
     assert sum(received(sandbox).values()) == PEOPLE
 

@@ -76,6 +76,8 @@ def test_terms_are_changed_and_the_entry_ended(app: Flask, clerk: Browser, ours:
     entry = only(app, Suppression)
     assert (entry.reason, entry.until, entry.note_sealed) == ("contract_ended", None, None)
     assert clerk.post(one, {"act": "change", "reason": "", "until": "", "note": ""}).status_code == 422
+    assert clerk.post(one, {"act": "zz", "reason": "wish", "until": "", "note": ""}).status_code == 422
+    assert only(app, Suppression).reason == "contract_ended"
     clerk.post(one, {"act": "end"})
     assert only(app, Suppression).until is not None
     assert "この登録は終わっています" in words(clerk, one)
@@ -112,6 +114,9 @@ def test_a_proposal_waits_at_home_until_a_clerk_confirms_or_dismisses_it(
     assert "1件以上選んでください" in plain(
         clerk.post(page, {"act": "confirm"}, follow_redirects=True).get_data(as_text=True)
     )
+    unknown = clerk.post(page, {"act": "zz", "proposal": str(first)}, follow_redirects=True)
+    assert "何も記録していません" in plain(unknown.get_data(as_text=True))
+    assert only(app, SuppressionProposal, id=first).settled_at is None, "no button of ours: no decision"
     clerk.post(page, {"act": "confirm", "proposal": str(first)})
     clerk.post(page, {"act": "dismiss", "proposal": [str(second), str(first), "9" * 18, "x"]})
     entry = only(app, Suppression)
