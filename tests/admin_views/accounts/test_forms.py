@@ -132,6 +132,9 @@ def test_an_account_that_sent_stays_the_contract_it_is(app, browser_of, ours, ca
     }  # fmt: skip
     refused = manager.post(url, {**same, "provider_service_id": "77"})
     assert "別の契約は、新しいアカウントとして登録してください" in plain(refused.get_data(as_text=True))
+    for_tests = manager.post(url, {**same, "test_mode": "y"})
+    assert for_tests.status_code != 302, "what was sent in earnest would stand as sent to nobody"
+    assert "このアカウントで送ったSMSがあるため、変えられません" in plain(for_tests.get_data(as_text=True))
     page = manager.get(url).get_data(as_text=True)
     assert "別の契約は新しいアカウントとして登録" in page
     assert "/admin/sms_account/new/?provider=karaden" in page
