@@ -99,7 +99,7 @@ class SmsAccountForm(AccountForm):
                 field.errors = [*field.errors, _SAME_CONTRACT]
                 fine = False
         if self.test_mode.data != stored.test_mode:
-            # what was sent in earnest must not stand as sent to nobody, nor the other way round
+            # messages sent in earnest must not stand as sent to nobody, nor the other way round
             self.test_mode.errors = [*self.test_mode.errors, _SAME_CONTRACT]
             fine = False
         return fine

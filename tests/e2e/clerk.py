@@ -49,7 +49,7 @@ class Office:
         if payment:
             page.locator("[name=payment_required]").check()
             page.locator("[name=payment_account_id]").select_option(index=1)
-        page.locator("form:has([name=sms_text]) [type=submit]").first.click()
+        page.locator("form:has([name=sms_text]) [type=submit]:not([aria-hidden], [name])").first.click()
         expect(page).to_have_url(re.compile(r"/admin/campaign/\d+/"))
         found = re.search(r"/admin/campaign/(\d+)/", page.url)
         assert found

@@ -112,7 +112,7 @@ def _send(clerk: Office, known: list[Person]) -> list[str]:
     for n, (label, kind) in enumerate((("生年月日", "date"), ("氏名", "text"), ("契約番号", "digits"))):
         page.locator(f"[name=questions-{n}-label]").fill(label)
         page.locator(f"[name=questions-{n}-kind]").select_option(kind)
-    page.locator("form:has([name=sms_text]) [type=submit]").first.click()
+    page.locator("form:has([name=sms_text]) [type=submit]:not([aria-hidden], [name])").first.click()
     page.wait_for_url(re.compile(r"/admin/campaign/\d+/"))
     found = re.search(r"/admin/campaign/(\d+)/", page.url)
     assert found
