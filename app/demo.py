@@ -165,7 +165,7 @@ def _own_contract() -> Select[SmsAccount]:
 
 
 def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
-    """Give the company a contract that takes over.
+    """Make a contract that takes over for the company's first.
 
     Returns what the sandbox must know of it.
     """

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from app.delivery.failover import GOES_BY
 from app.extensions import db
 from app.models import SmsAccount
 
@@ -42,13 +43,12 @@ def waits_of(account: SmsAccount, now: datetime, *, campaign_id: int | None = No
 def _sending_until(account: SmsAccount, wish: datetime, now: datetime, campaign_id: int | None) -> datetime | None:
     """Return when sending goes on: the account's rest is over then, and the first slice is due that is put off."""
     next_at, under_way = db.session.execute(
-        text("""
+        text(f"""
             SELECT min(s.due_at), coalesce(bool_or(s.leased_until > now()), false)
             FROM campaign c JOIN slice s ON s.campaign_id = c.id
-            WHERE c.tenant_id = :tenant_id AND coalesce(c.standby_account_id, c.sms_account_id) = :id
-            AND c.state = 'sending'
+            WHERE c.tenant_id = :tenant_id AND {GOES_BY} = :id AND c.state = 'sending'
             AND (CAST(:campaign_id AS bigint) IS NULL OR c.id = :campaign_id) AND s.due_at IS NOT NULL
-        """),
+        """),  # noqa: S608 - our own words
         {"tenant_id": account.tenant_id, "id": account.id, "campaign_id": campaign_id},
     ).one()
     if next_at is None or under_way:

@@ -16,6 +16,7 @@ from app import tenancy
 from app.db import Of
 from app.delivery import backoff
 from app.delivery.account_waits import WORTH_TELLING_S
+from app.delivery.failover import GOES_BY
 from app.extensions import db
 from app.models import Recipient, SendLog, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
@@ -234,16 +235,16 @@ class Breaker:
 def others_wait(connection: Connection, account_id: int) -> bool:
     """Return whether a message of the account waits to leave now that was not refused as if for the account's sake."""
     found = connection.scalar(
-        text("""
+        text(f"""
             SELECT EXISTS (
                 SELECT FROM campaign c JOIN slice s ON s.campaign_id = c.id
                 JOIN recipient r ON r.campaign_id = c.id AND r.id BETWEEN s.first_id AND s.last_id
-                WHERE coalesce(c.standby_account_id, c.sms_account_id) = :account_id
+                WHERE {GOES_BY} = :account_id
                 AND c.state = 'sending' AND c.checks_stopped_at IS NULL
                 AND s.due_at <= now() + interval '1 minute'
                 AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, :account)
             )
-        """),
+        """),  # noqa: S608 - our own words
         {"account_id": account_id, "account": result_codes.ACCOUNT},
     )
     return bool(found)
@@ -257,14 +258,14 @@ def close(account: SmsAccount) -> None:
     Slices put off by its rest are due now; those that wait for their hours are put off again by the next lease.
     """
     db.session.execute(
-        text("""
+        text(f"""
             UPDATE slice SET due_at = now() WHERE id IN (
                 SELECT s.id FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                WHERE coalesce(c.standby_account_id, c.sms_account_id) = :id
+                WHERE {GOES_BY} = :id
                 AND c.state = 'sending' AND s.due_at > now()
                 ORDER BY s.id FOR NO KEY UPDATE OF s
             )
-        """),
+        """),  # noqa: S608 - our own words
         {"id": account.id},
     )
     if account.trips:

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, text
+from sqlalchemy.orm import aliased
 
 from app import tenancy
+from app.db import Of, in_text
 from app.extensions import db
 from app.models import Campaign, SmsAccount
 from app.states.transitions import note
@@ -29,11 +31,30 @@ TAKEN_OVER, HANDED_BACK = "taken_over", "handed_back"
 
 _log = structlog.get_logger()
 
-# an account that may take over: in order, in use, with credentials, and not to be asked first after a restore
-_ABLE = """
-    s.tenant_id = c.tenant_id AND s.takeover_order IS NOT NULL AND s.id <> c.sms_account_id
-    AND s.active AND s.credentials_sealed IS NOT NULL AND s.restore_hold = '' AND s.trips = 0
-    AND s.test_mode = a.test_mode
+
+def goes_by(campaign: Of[Campaign]) -> ColumnElement[int | None]:
+    """Return the account by which a campaign's waiting people go: the one that stands in, else its own."""
+    return func.coalesce(campaign.standby_account_id, campaign.sms_account_id)
+
+
+def may_stand_in(standby: Of[SmsAccount], own: Of[SmsAccount]) -> ColumnElement[bool]:
+    """Return the condition that an account is one of those that take over for another of its company."""
+    return and_(
+        standby.tenant_id == own.tenant_id,
+        standby.id != own.id,
+        standby.takeover_order.is_not(None),
+        standby.active,
+        standby.credentials_sealed.is_not(None),
+        standby.test_mode == own.test_mode,
+    )
+
+
+GOES_BY = in_text(goes_by, aliased(Campaign, name="c"))
+
+# of these, one that can at the moment: it takes messages, and is not to be asked first after a restore
+_ABLE = f"""
+    {in_text(may_stand_in, aliased(SmsAccount, name="s"), aliased(SmsAccount, name="a"))}
+    AND s.restore_hold = '' AND s.trips = 0
 """
 
 # of running campaigns only those that another account may send, or sends: few of few
@@ -78,13 +99,13 @@ def review() -> int:
     return sum(_change(row) for row in changes)
 
 
-def probe(campaign_id: int) -> int | None:
-    """Return the campaign's own account where the next message is to try it, one in `PROBE_EVERY_S` of the account.
+def may_probe(campaign_id: int) -> bool:
+    """Return whether the next message is to try the campaign's own account, one in `PROBE_EVERY_S` of the account.
 
     Only while another account sends the campaign, and not before the time that the service itself wished to rest until.
     """
     with tenancy.transaction() as connection:
-        found: int | None = connection.scalar(
+        found = connection.scalar(
             text("""
                 UPDATE sms_account a SET probed_at = now() FROM campaign c
                 WHERE c.id = :id AND a.id = c.sms_account_id AND c.standby_account_id IS NOT NULL
@@ -94,22 +115,16 @@ def probe(campaign_id: int) -> int | None:
             """),
             {"id": campaign_id, "every_s": PROBE_EVERY_S},
         )
-    return found
+    return found is not None
 
 
 def standbys(campaign: Campaign) -> list[SmsAccount]:
     """Return the accounts that may take over for a campaign's own one, in their order."""
-    own = campaign.sms_account
+    own = aliased(SmsAccount)
     return (
         db.session.query(SmsAccount)
-        .filter(
-            SmsAccount.tenant_id == campaign.tenant_id,
-            SmsAccount.takeover_order.is_not(None),
-            SmsAccount.id != campaign.sms_account_id,
-            SmsAccount.active,
-            SmsAccount.credentials_sealed.is_not(None),
-            SmsAccount.test_mode == (own is not None and own.test_mode),
-        )
+        .join(own, own.id == campaign.sms_account_id)
+        .filter(may_stand_in(SmsAccount, own))
         .order_by(SmsAccount.takeover_order, SmsAccount.id)
         .all()
     )

@@ -20,6 +20,7 @@ from app.config import settings
 from app.db import Executor, in_text
 from app.delivery import send_log
 from app.delivery.circuit_breaker import rests, suspect_until
+from app.delivery.failover import GOES_BY
 from app.models import Recipient, SmsAccount
 from app.states import release, result_codes
 from app.states.transitions import Only, Step, move, move_campaign
@@ -44,7 +45,7 @@ _MAY_SEND = f"""
 
 _DUE = f"""
     FROM slice s JOIN campaign c ON c.id = s.campaign_id JOIN tenant t ON t.id = s.tenant_id
-    LEFT JOIN sms_account a ON a.id = coalesce(c.standby_account_id, c.sms_account_id)
+    LEFT JOIN sms_account a ON a.id = {GOES_BY}
     WHERE NOT EXISTS (SELECT FROM installation WHERE held_why <> '')
     AND s.due_at <= now() + make_interval(secs => :skew_s) AND (s.due_at <= now() OR s.fence = 0)
     AND (s.leased_until IS NULL OR s.leased_until < now())
@@ -59,7 +60,7 @@ _LEASE = text(f"""
         links_end_at = least(links_end_at, now() + make_interval(secs => :links_s))
     WHERE id = (
         SELECT s.id {_DUE}
-        AND NOT coalesce(coalesce(c.standby_account_id, c.sms_account_id) = ANY(:full), false)
+        AND NOT coalesce({GOES_BY} = ANY(:full), false)
         ORDER BY t.served_at NULLS FIRST, t.id, c.served_at NULLS FIRST, c.id, s.due_at, s.id
         LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     )
@@ -72,7 +73,7 @@ _RENEW = text(f"""
     -- asked for one campaign: a join may read all of them, where statistics don't know of the newest yet
     RETURNING (
         SELECT {_MAY_SEND} FROM tenant t, campaign c
-        LEFT JOIN sms_account a ON a.id = coalesce(c.standby_account_id, c.sms_account_id)
+        LEFT JOIN sms_account a ON a.id = {GOES_BY}
         WHERE c.id = s.campaign_id AND t.id = s.tenant_id
     ) AS may_send
 """)  # noqa: S608 - our own words

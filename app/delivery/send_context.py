@@ -50,7 +50,8 @@ class Account:
 class Route:
     """A campaign's content, frozen since its launch, the account it is sent through, and when and how much may leave.
 
-    `daily_cap` is the company's, messages on a day of Japan's calendar. One that `probes` is for a single message, to
+    `daily_cap` is the company's, messages on a day of Japan's calendar. Its account may be one that `stands_in`
+    for the campaign's own. One that `probes` is for a single message, to
     see whether an account takes any (`app.delivery.failover`).
     """
 
@@ -61,6 +62,7 @@ class Route:
     account: Account
     policy: Policy
     daily_cap: int | None
+    stands_in: bool = False
     probes: bool = False
     # the sender that requests name, where the service takes one
     sender: str | None = None
@@ -140,6 +142,7 @@ def route(campaign_id: int, *, probes: bool = False) -> Route:
         account=replace(_opened(by), contract=contracts.keep(by)),
         policy=policy,
         daily_cap=row.tenant.daily_cap,
+        stands_in=row.standby_account_id is not None and not probes,
         probes=probes,
         sender=sender_numbers.for_request(by),
     )

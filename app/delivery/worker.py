@@ -205,7 +205,9 @@ class _Shift:
         """Begin the turn of a leased slice, or give it back where none of its campaign may be sent now."""
         with tenancy.tenant(lease.tenant_id):
             try:
-                route = send_context.route(lease.campaign_id, probes=failover.probe(lease.campaign_id) is not None)
+                route = send_context.route(lease.campaign_id)
+                if route.stands_in and failover.may_probe(lease.campaign_id):
+                    route = send_context.route(lease.campaign_id, probes=True)
                 closes_at = send_context.closes_at(route, datetime.now(UTC))
                 if closes_at is None:
                     give_back(lease, route)

@@ -49,7 +49,7 @@ def serve(campaign_id: int, account_id: int, unproven: Sequence[Open]) -> None:
         return
     try:
         way = send_context.route(campaign_id)
-        if way.account.id != account_id:
+        if way.stands_in and way.account.id != account_id:
             # another account stands in: nobody who waits may be left to try the one that is asked about
             way = send_context.route(campaign_id, probes=True)
         phone = witness_phone_of(db.session.get_one(SmsAccount, account_id))
