@@ -1,7 +1,6 @@
 """The adapter and the engine against the sandbox, and against the service's SDK: what became of each message."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from app.providers.sms.base import Outcome, OutcomeKind, Pushed, Report, ReportS
 from app.providers.sms.infobip import infobip
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
+from tests.providers.sms import faulty
+from tests.providers.sms.faulty import Fault
 from tests.providers.sms.sample import Shown
 from tests.providers.sms.samples_infobip import SAMPLE
 from tests.waiting import until
@@ -104,28 +105,26 @@ def test_a_message_goes_its_way(sandbox: Sandbox, account: SmsAccess, to: str, s
 
 
 @pytest.mark.parametrize(
-    ("switch", "kind", "code", "got_in"),
+    "fault",
     [
-        ("reset_before_body", OutcomeKind.UNKNOWN, "reset", False),
-        ("too_many_requests", OutcomeKind.LATER, "http_429", False),
-        ("forbidden", OutcomeKind.LATER, "http_403", False),
-        ("error_before", OutcomeKind.UNKNOWN, "http_500", False),
-        ("error_after", OutcomeKind.UNKNOWN, "http_500", True),
-        ("reset_after_body", OutcomeKind.UNKNOWN, "reset", True),
-        ("gateway_timeout", OutcomeKind.UNKNOWN, "http_504", True),
-        ("hang", OutcomeKind.UNKNOWN, "timeout", True),
+        Fault("reset_before_body", OutcomeKind.UNKNOWN, "reset", got_in=False),
+        Fault("too_many_requests", OutcomeKind.LATER, "http_429", got_in=False),
+        Fault("forbidden", OutcomeKind.LATER, "http_403", got_in=False),
+        Fault("error_before", OutcomeKind.UNKNOWN, "http_500", got_in=False),
+        Fault("error_after", OutcomeKind.UNKNOWN, "http_500", got_in=True),
+        Fault("reset_after_body", OutcomeKind.UNKNOWN, "reset", got_in=True),
+        Fault("gateway_timeout", OutcomeKind.UNKNOWN, "http_504", got_in=True),
+        Fault("hang", OutcomeKind.UNKNOWN, "timeout", got_in=True),
     ],
+    ids=lambda fault: fault.switch,
 )
 def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
-    sandbox: Sandbox, account: SmsAccess, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
+    sandbox: Sandbox, account: SmsAccess, fault: Fault
 ) -> None:
-    assert send(account, "first").kind is OutcomeKind.ACCEPTED  # the connection is kept: the dangerous case
-    sandbox.faults(**{switch: {"next": 1, "on": "infobip.create"}, "retry_after_s": 7})
-    outcome = send(replace(account, timeout_s=0.5) if switch == "hang" else account, "second")
-    assert (outcome.kind, outcome.code) == (kind, code)
-    assert outcome.retry_after_s == (7.0 if switch == "too_many_requests" else None)
-    assert (look_up(account, "second") is not None) is got_in
-    assert Counter(tag for message in sandbox.messages() for tag in message["tags"])["second"] == int(got_in)
+    def copies(name: str) -> int:
+        return sum(message["tags"].count(name) for message in sandbox.messages())
+
+    faulty.meets(fault, sandbox, account, "infobip", send=send, look_up=look_up, copies=copies)
 
 
 def test_a_message_is_told_until_when_it_may_arrive(sandbox: Sandbox, account: SmsAccess) -> None:

@@ -23,6 +23,8 @@ from app.providers.sms.base import (
 from app.providers.sms.twilio import twilio
 from sandbox.harness import Sandbox, running_sandbox
 from tests.providers.rawserver import Peer, RawServer
+from tests.providers.sms import faulty
+from tests.providers.sms.faulty import Fault
 
 TO = "+819012345678"
 
@@ -94,29 +96,25 @@ def test_a_message_goes_its_way(sandbox: Sandbox, account: SmsAccess, to: str, s
 
 
 @pytest.mark.parametrize(
-    ("switch", "kind", "code", "got_in"),
+    "fault",
     [
-        ("reset_before_body", OutcomeKind.UNKNOWN, "reset", False),
-        ("too_many_requests", OutcomeKind.LATER, "http_429", False),
-        ("forbidden", OutcomeKind.LATER, "unauthentication:403", False),
-        ("error_before", OutcomeKind.UNKNOWN, "http_500", False),
-        ("error_after", OutcomeKind.UNKNOWN, "http_500", True),
-        ("reset_after_body", OutcomeKind.UNKNOWN, "reset", True),
-        ("hang", OutcomeKind.UNKNOWN, "timeout", True),
+        Fault("reset_before_body", OutcomeKind.UNKNOWN, "reset", got_in=False),
+        Fault("too_many_requests", OutcomeKind.LATER, "http_429", got_in=False),
+        Fault("forbidden", OutcomeKind.LATER, "unauthentication:403", got_in=False),
+        Fault("error_before", OutcomeKind.UNKNOWN, "http_500", got_in=False),
+        Fault("error_after", OutcomeKind.UNKNOWN, "http_500", got_in=True),
+        Fault("reset_after_body", OutcomeKind.UNKNOWN, "reset", got_in=True),
+        Fault("hang", OutcomeKind.UNKNOWN, "timeout", got_in=True),
     ],
+    ids=lambda fault: fault.switch,
 )
 def test_a_fault_is_told_as_it_is_and_the_look_up_finds_the_truth(
-    sandbox: Sandbox, account: SmsAccess, switch: str, kind: OutcomeKind, code: str, *, got_in: bool
+    sandbox: Sandbox, account: SmsAccess, fault: Fault
 ) -> None:
-    assert send(account, "first").kind is OutcomeKind.ACCEPTED  # the connection is kept: the dangerous case
-    sandbox.faults(**{switch: {"next": 1, "on": "twilio.create"}, "retry_after_s": 7})
-    outcome = send(replace(account, timeout_s=0.5) if switch == "hang" else account, "second")
-    assert (outcome.kind, outcome.code) == (kind, code)
-    assert outcome.retry_after_s == (7.0 if switch == "too_many_requests" else None)
-    found = look_up(account, "second")
-    assert (found is not None) is got_in
-    assert found is None or found.copies == 1
-    assert [message["body"] for message in sandbox.messages()].count(text("second")) == int(got_in)
+    def copies(name: str) -> int:
+        return [message["body"] for message in sandbox.messages()].count(text(name))
+
+    faulty.meets(fault, sandbox, account, "twilio", send=send, look_up=look_up, copies=copies)
 
 
 @pytest.mark.parametrize(("switch", "code"), [("list_unfiltered", "unfiltered"), ("clock_behind_s", "mismatch")])
