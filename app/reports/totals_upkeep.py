@@ -45,12 +45,13 @@ def _fold(connection: Connection, totals: Totals) -> int:
     if not campaigns:
         return 0
     names, sums = ", ".join(totals.names), ", ".join(totals.sums)
-    same = " AND ".join(f"t.{name} = fresh.{name}" for name in totals.names)
+    # no join, whose order the planner would choose: rows are never changed, so that their place stands for them
     statement = text(f"""
-        WITH fresh AS (
-            SELECT DISTINCT {names} FROM {totals.table} WHERE folded_at IS NULL AND campaign_id = ANY(:campaigns)
+        WITH keyed AS (
+            SELECT ctid AS place, bool_or(folded_at IS NULL) OVER (PARTITION BY {names}) AS is_fresh
+            FROM {totals.table} WHERE campaign_id = ANY(:campaigns)
         ), gone AS (
-            DELETE FROM {totals.table} t USING fresh WHERE t.campaign_id = ANY(:campaigns) AND {same} RETURNING t.*
+            DELETE FROM {totals.table} WHERE ctid = ANY(ARRAY(SELECT place FROM keyed WHERE is_fresh)) RETURNING *
         )
         INSERT INTO {totals.table} ({names}, {sums}, folded_at)
         SELECT {names}, {_sums(totals)}, now() FROM gone GROUP BY {names} HAVING {_any(totals)}

@@ -237,7 +237,7 @@ def test_a_fold_reads_the_campaigns_that_changed_and_no_others(
     database.execute("ANALYZE recipient_total")
     with tenancy.platform(), explained(instead=False) as plans:
         assert totals_upkeep.fold() == 0, "the plan's own run has folded"
-    assert sum(map(touched, plans)) < 500
+    assert sum(map(touched, plans)) < 500, plans
     assert database.execute("SELECT count(*) FROM recipient_total WHERE folded_at IS NULL").fetchone() == (0,)
     database.execute("DELETE FROM recipient_total WHERE campaign_id < 0")
 
