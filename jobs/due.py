@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import Executable, text
 
 from app import tenancy
-from app.campaigns import ordered_checks
+from app.campaigns import bulk_operations, ordered_checks
 from app.delivery import leases
 from app.outcomes import receipt_queue
 from app.payments import asking
@@ -32,18 +32,14 @@ _STATEMENTS: Mapping[str, str | Executable] = {
     """,
     # also campaigns that stand as sending though no slice of theirs is due, to be completed or put right, and completed
     # ones that have one; and people to be tried again
-    "jobs.outcomes.reconcile": """
+    "jobs.outcomes.reconcile": f"""
         SELECT tenant_id FROM recipient WHERE retry_at <= now()
         UNION
         SELECT s.tenant_id FROM slice s JOIN campaign c ON c.id = s.campaign_id
         WHERE s.due_at IS NOT NULL AND c.state = 'completed'
         UNION
-        SELECT c.tenant_id FROM campaign c WHERE c.state = 'sending'
-        AND EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.id)
-        AND NOT EXISTS (
-            SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
-        )
-    """,
+        SELECT c.tenant_id {bulk_operations.STALLED}
+    """,  # noqa: S608 - our own words
     "jobs.restore.ask_account": "SELECT id FROM sms_account WHERE restore_hold = 'new' ORDER BY id",
     "jobs.outcomes.poll": "SELECT DISTINCT tenant_id FROM slice WHERE receipts_due_at <= now()",
     "jobs.delivery.expire_links": "SELECT DISTINCT tenant_id FROM slice WHERE links_end_at <= now()",

@@ -39,6 +39,7 @@ ACTS = {
     "release_restored": "復元の確認待ちの解除",
     "release_account": "アカウントの復元の確認待ちの解除",
     "cancel": "取消",
+    "end_standing": "常設配信の終了",
     "trial": "テスト送信",
     "resend": "不達の人への再送",
     "remind": "リマインドの送信",

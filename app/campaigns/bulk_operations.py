@@ -14,8 +14,10 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, not_, or_, select, text, true, tuple_
+from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
+from app.campaigns.standing_line import goes_on
 from app.config import settings
 from app.db import Executor, Of, in_text
 from app.extensions import db
@@ -202,25 +204,43 @@ def run(campaign_id: int, *, shift_s: float = math.inf) -> bool:
     return True
 
 
+_GOES_ON = in_text(goes_on, aliased(Campaign, name="c"))
+
+# Campaigns that stand as sending though no slice of theirs is due or to be looked at. A standing one does so whenever
+# nobody new comes; there it is one whose newest slice holds somebody who waits.
+STALLED = f"""
+    FROM campaign c WHERE c.state = 'sending' AND EXISTS (SELECT FROM slice s WHERE s.campaign_id = c.id)
+    AND NOT EXISTS (
+        SELECT FROM slice s WHERE s.campaign_id = c.id AND (s.due_at IS NOT NULL OR s.check_at IS NOT NULL)
+    )
+    AND (NOT {_GOES_ON} OR EXISTS (
+        SELECT FROM recipient r WHERE r.campaign_id = c.id AND r.sms_state = 'queued'
+        AND r.id >= (SELECT max(s.first_id) FROM slice s WHERE s.campaign_id = c.id)
+    ))
+"""  # noqa: S608 - our own words
+
+# a standing campaign's people are not looked at: there may be a million, and it is asked after each that is sent to
+_DONE = text(f"""
+    SELECT CASE WHEN {_GOES_ON} THEN false ELSE
+        NOT EXISTS (SELECT FROM wave WHERE campaign_id = c.id AND finished_at IS NULL)
+        AND NOT EXISTS (SELECT FROM slice WHERE campaign_id = c.id AND due_at IS NOT NULL)
+        AND NOT EXISTS (
+            SELECT FROM recipient WHERE campaign_id = c.id
+            AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
+        )
+    END FROM campaign c WHERE c.id = :id
+""")  # noqa: S608 - our own words
+
+
 def complete_if_done(executor: Executor, campaign_id: int) -> bool:
-    """Complete a campaign that has nothing left to send and nothing to ask about.
+    """Complete a campaign that has nothing left to send and nothing to ask about; never a standing one that goes on.
 
     Returns whether it was completed.
 
     Its row is locked before one looks: whoever lets people wait again at that moment is waited for and seen.
     """
     locks.lock_campaign(executor, campaign_id)
-    done = executor.execute(
-        text("""
-            SELECT NOT EXISTS (SELECT FROM wave WHERE campaign_id = :id AND finished_at IS NULL)
-            AND NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
-            AND NOT EXISTS (
-                SELECT FROM recipient WHERE campaign_id = :id
-                AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
-            )
-        """),
-        {"id": campaign_id, "silent": result_codes.NO_RECEIPT},
-    ).scalar_one()
+    done = executor.execute(_DONE, {"id": campaign_id, "silent": result_codes.NO_RECEIPT}).scalar_one()
     return bool(done) and move_campaign(
         executor, campaign_id, CampaignState.COMPLETED, at=datetime.now(UTC), actor="system"
     )

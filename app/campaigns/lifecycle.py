@@ -76,6 +76,20 @@ def why_locked(state: str) -> Problem:
     return _LOCKED.get(CampaignState(state), _LOCKED_LAUNCHED)()
 
 
+_STANDING_LIST = Kind(
+    "standing_takes_no_list",
+    "常設配信の下書きには、名簿を取り込めません。開始したあとに、常設配信の画面の「名簿で送る」から取り込めます。",
+)
+
+
+def check_takes_lists(executor: Executor, campaign_id: int, state: str) -> None:
+    """Raise Refused where a campaign that stands so takes no list, nor rows of one."""
+    if state != CampaignState.DRAFT:
+        raise Refused(why_locked(state))
+    if executor.execute(select(Campaign.standing).where(Campaign.id == campaign_id)).scalar_one():
+        raise Refused(_STANDING_LIST())
+
+
 def questions_locked(campaign: Campaign) -> bool:
     """Return whether questions may no longer change: digests of answers were made, or are being made, for them."""
     return (
@@ -151,7 +165,12 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
 
 
 def needs_approval(campaign: Campaign) -> bool:
-    """Return whether so many people get this that a second person must approve it."""
+    """Return whether so many people get this that a second person must approve it.
+
+    A standing campaign needs it wherever a company has such a limit: in years any number comes.
+    """
+    if campaign.standing:
+        return campaign.tenant.approval_above is not None
     return is_above_approval(campaign, people_count(campaign.id))
 
 

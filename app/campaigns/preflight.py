@@ -73,6 +73,11 @@ _NOT_PAYABLE = Kind(
     "名簿から除くか、別の支払方法の決済アカウントを選んでください。",
 )
 _NOBODY = Kind("list_empty", "送信先がありません。名簿を取り込んでください。")
+_NO_ROOM = Kind(
+    "standing_sms_without_room",
+    "差込項目を1文字ずつにしても、SMSが{length}文字になります（SMSは{limit}文字まで、うちリンクは{link_length}文字です）。"
+    "SMS本文を短くしてください。",
+)
 
 
 @dataclass(slots=True)
@@ -124,7 +129,7 @@ def run(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_ro
     if not fits:
         result.problems = [_LAUNCHED()]
         return result
-    found = _Found(ShortForms(campaign.sms_text), payable=_payable(campaign))
+    found = _Found(ShortForms(campaign.sms_text), payable=payable(campaign))
     for recipient in _rows(db.session, campaign_id, go_on, page_rows):
         _look_at_row(campaign, recipient, result, found)
     result.columns = {name: found.longest[name] for name, count in found.cells.items() if count == result.people}
@@ -240,7 +245,8 @@ def _look_at_amount(row: Row[Any], found: _Found) -> None:
             found.not_payable_named.append(f"{_where(row)}（{row.amount_yen:,}円）")
 
 
-def _payable(campaign: Campaign) -> tuple[int, int]:
+def payable(campaign: Campaign) -> tuple[int, int]:
+    """Return the least and the most yen that a campaign's payment account takes."""
     account = campaign.payment_account
     return PAYMENT_SITES[account.provider].bounds(account.settings) if account is not None else ANY_AMOUNT
 
@@ -298,16 +304,31 @@ def _row_problems(campaign: Campaign, result: Preflight, found: _Found) -> list[
         least, most = found.payable
         named = "、".join(found.not_payable_named)
         problems.append(_NOT_PAYABLE(least=least, most=most, people=found.not_payable, named=named))
-    if not result.people:
+    if campaign.standing:
+        problems += _room_problems(campaign)
+    elif not result.people:
         problems.append(_NOBODY())
     return problems
+
+
+def least_units(campaign: Campaign) -> int:
+    """Return the length of a campaign's SMS where every merge field is one letter long."""
+    known = {template.LINK: links.length(), template.COMPANY: units(campaign.tenant.name)}
+    names = template.fields_in(campaign.sms_text)
+    return template.widest(campaign.sms_text, dict.fromkeys(names, 1) | known)
+
+
+def _room_problems(campaign: Campaign) -> list[Problem]:
+    """Return that nobody's SMS can fit: the people of a standing campaign come after its check."""
+    length = least_units(campaign)
+    return [_NO_ROOM(length=length, limit=LIMIT, link_length=links.length())] if length > LIMIT else []
 
 
 def _warnings(campaign: Campaign, result: Preflight, found: _Found) -> list[str]:
     warnings = []
     written = set(hard_to_show(campaign.sms_text))
     if written:
-        shown = "".join(character for character in found.hard if character in written)
+        shown = "".join(sorted(written) if campaign.standing else (one for one in found.hard if one in written))
         offered = "「文面」の画面で、置き換えを見て選べます。" if letters.offer(campaign.sms_text).pairs else ""
         warnings.append(
             f"SMS本文の「{shown}」は、au（KDDI）など携帯会社によっては表示されません。ほかの文字に書き換えてください。{offered}"
@@ -325,12 +346,23 @@ def _warnings(campaign: Campaign, result: Preflight, found: _Found) -> list[str]
     for name, count in found.blank.items():
         warnings.append(f"差込項目 {{{name}}} が空欄の送信先が{count:,}件あります。")
     if (
-        result.people
+        (result.people or campaign.standing)
         and campaign.tenant.name not in campaign.sms_text
         and template.COMPANY not in template.fields_in(campaign.sms_text)
     ):
         warnings.append("SMS本文に会社名がありません。詐欺と間違われないよう {会社名} を入れることをおすすめします。")
-    return warnings + weak_questions(campaign)
+    return warnings + _room_words(campaign) + weak_questions(campaign)
+
+
+def _room_words(campaign: Campaign) -> list[str]:
+    """Say how long the merge fields of a standing campaign may be together."""
+    fields = len(template.merged_fields(campaign.sms_text)) if campaign.standing else 0
+    left = LIMIT - least_units(campaign) + fields
+    if not fields or left < fields:
+        return []
+    return [
+        f"差込項目に入る文字は、合わせて{left}文字までです。それより長くなる人は、送るときに、そのことをお知らせして止めます。"
+    ]
 
 
 def _held_warnings(campaign: Campaign) -> list[str]:

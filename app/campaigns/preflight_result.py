@@ -82,6 +82,8 @@ def digest(campaign: Campaign) -> str:
         campaign.tenant.name,
         [sms_route(account) for account in [campaign.sms_account] if account is not None],
         *(["may_switch"] if campaign.may_switch else []),
+        # people come to it after the check: what is checked and approved is also how many, and at which hours
+        *(["standing", campaign.day_limit, campaign.send_window, campaign.profile] if campaign.standing else []),
         campaign.payment_account_id if campaign.payment_required else None,
         campaign.payment_required,
         campaign.sms_text,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from app.accounts import AddressGone, Unusable, for_payment, for_sms
-from app.campaigns import preflight, preflight_result, schedule
+from app.campaigns import preflight, preflight_result, schedule, standing_line
 from app.extensions import db
 from app.models import Campaign, Import, PaymentAccount, Recipient, SmsAccount
 from app.problems import Kind, Problem
@@ -69,7 +69,9 @@ def has_people(campaign_id: int) -> bool:
 def missing(campaign: Campaign) -> list[Missing]:
     """List what keeps the campaign from being launched, step by step."""
     found = [Missing("write", problem) for problem in _missing_in_writing(campaign)]
-    if not has_people(campaign.id):
+    if campaign.standing:
+        found += [Missing("write", problem) for problem in standing_line.problems(campaign)]
+    elif not has_people(campaign.id):
         found.append(Missing("list", _NO_LIST()))
     elif import_running(campaign.id):
         found.append(Missing("list", _LIST_ON_ITS_WAY()))

@@ -71,7 +71,7 @@ _RENEW = text(f"""
     UPDATE slice s SET leased_until = now() + make_interval(secs => :lease_s)
     WHERE s.id = :id AND s.fence = :fence
     -- asked for one campaign: a join may read all of them, where statistics don't know of the newest yet
-    RETURNING (
+    RETURNING s.last_id, (
         SELECT {_MAY_SEND} FROM tenant t, campaign c
         LEFT JOIN sms_account a ON a.id = {GOES_BY}
         WHERE c.id = s.campaign_id AND t.id = s.tenant_id
@@ -159,7 +159,7 @@ def holding(lease: SliceLease) -> Iterator[Connection]:
         row = connection.execute(_RENEW, values).first()
         if row is None:
             raise LeaseLost
-        lease.may_send = row.may_send
+        lease.may_send, lease.last_id = row.may_send, row.last_id
         yield connection
     lease.call_until = _call_until(started)
 

@@ -46,7 +46,13 @@ CROWDED = f"""
 """  # noqa: S608 - our own words
 
 _COUNTED = text(f"""
-    SELECT o.phone_index, count(*) FILTER (WHERE o.campaign_id = :campaign_id) AS in_campaign,
+    SELECT o.phone_index,
+        -- one who is a customer for years comes to a standing campaign often: there a day's count
+        count(*) FILTER (WHERE o.campaign_id = :campaign_id AND (
+            NOT (SELECT c.standing FROM campaign c WHERE c.id = :campaign_id) OR EXISTS (
+                SELECT FROM send_log l WHERE l.recipient_id = o.id AND l.attempt = 1 AND l.started_at >= :midnight
+            )
+        )) AS in_campaign,
         count(*) FILTER (WHERE EXISTS (
             SELECT FROM send_log l WHERE l.recipient_id = o.id AND l.attempt = 1 AND l.started_at >= :midnight
         )) AS today

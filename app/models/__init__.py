@@ -6,7 +6,7 @@ can't point into another tenant's data even where row level security doesn't loo
 
 from app.models.account import PaymentAccount, SenderNumber, SmsAccount, SmsContract, WitnessMessage
 from app.models.audit import AuditEntry
-from app.models.campaign import Campaign, Question
+from app.models.campaign import Campaign, Question, StandingDay
 from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, SendLog, Slice
 from app.models.event import Event
 from app.models.export import Export, ExportLayout, ExportPiece, ExportPlan
@@ -60,6 +60,7 @@ __all__ = [
     "SmsAccount",
     "SmsContract",
     "StaffSession",
+    "StandingDay",
     "Suppression",
     "SuppressionProposal",
     "Tenant",

@@ -1,5 +1,6 @@
 """Campaigns, and the questions that prove who reads them."""
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
@@ -14,7 +15,12 @@ from app.models.user import User
 
 
 class Campaign(TenantOwned, Model):
-    """配信: one text with its questions, sent to the people of its lists."""
+    """配信: one text with its questions, sent to the people of its lists.
+
+    A standing one (常設配信) takes people one by one for years. Each version of its words is a campaign of its own:
+    `line_id` is the first version's, null for that one itself; the campaigns of its lists bear it too, which are not
+    `standing`. From `ended_at` on it takes nobody in; `day_limit` is how many it takes on a day of Japan's calendar.
+    """
 
     __tablename__ = "campaign"
     __table_args__ = owned(
@@ -28,6 +34,11 @@ class Campaign(TenantOwned, Model):
         CheckConstraint("profile IN ('normal', 'collection')", name="profile"),
         CheckConstraint("retry_times BETWEEN 0 AND 5", name="retry_times"),
         CheckConstraint("retry_after_minutes BETWEEN 5 AND 1440", name="retry_after_minutes"),
+        refers_to("campaign", "line_id"),
+        CheckConstraint("day_limit > 0", name="day_limit"),
+        CheckConstraint("NOT standing OR (link_until IS NULL AND day_limit IS NOT NULL)", name="standing"),
+        Index("ix_campaign_line_id", "tenant_id", "line_id", postgresql_where=text("line_id IS NOT NULL")),
+        Index("ix_campaign_standing", "tenant_id", "id", postgresql_where=text("standing")),
         Index("ix_campaign_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
         Index("ix_campaign_tenant_id_state_id", "tenant_id", "state", "id"),
         Index("ix_campaign_tenant_id_served_at", "tenant_id", "served_at"),
@@ -95,6 +106,10 @@ class Campaign(TenantOwned, Model):
     restore_hold: Mapped[str] = mapped_column(Text, server_default="")
     # when its totals were last compared with a count; null: they lack what was before them (`app.reports.totals`)
     counted_at: Mapped[CreatedAt | None]
+    standing: Mapped[bool] = mapped_column(server_default=text("false"))
+    line_id: Mapped[int | None] = mapped_column(BigInteger)
+    ended_at: Mapped[Time | None]
+    day_limit: Mapped[int | None]
 
     tenant: Mapped[Tenant] = relationship(viewonly=True)
     sms_account: Mapped[SmsAccount | None] = relationship(
@@ -117,6 +132,21 @@ class Campaign(TenantOwned, Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StandingDay(TenantOwned, Model):
+    """How many people a standing campaign took in on a day of Japan's calendar; `campaign_id` is its first version."""
+
+    __tablename__ = "standing_day"
+    __table_args__ = owned(
+        refers_to("campaign", "campaign_id", ondelete="CASCADE"),
+        UniqueConstraint("campaign_id", "day"),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
+    campaign_id: Mapped[int] = mapped_column(BigInteger)
+    day: Mapped[date]
+    people: Mapped[int]
 
 
 class Question(TenantOwned, Model):

@@ -379,15 +379,7 @@ def _revive_stalled() -> None:
     if early:
         queues.enqueue("jobs.delivery.send", once=True)
     with tenancy.transaction() as connection:
-        stalled = connection.scalars(
-            text("""
-                SELECT id FROM campaign c
-                WHERE state = 'sending' AND EXISTS (SELECT FROM slice WHERE campaign_id = c.id)
-                AND NOT EXISTS (
-                    SELECT FROM slice WHERE campaign_id = c.id AND (due_at IS NOT NULL OR check_at IS NOT NULL)
-                )
-            """)
-        ).all()
+        stalled = connection.scalars(text(f"SELECT c.id {bulk_operations.STALLED}")).all()
     for campaign_id in stalled:
         with tenancy.transaction() as connection:
             if bulk_operations.complete_if_done(connection, campaign_id):

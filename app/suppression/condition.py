@@ -52,6 +52,16 @@ def still_suppressed(executor: Executor, tenant_id: int, phone_indexes: Sequence
     return {bytes(index) for index in found.scalars()}
 
 
+def reason_for(executor: Executor, tenant_id: int, phone_index: bytes) -> SuppressionReason | None:
+    """Return why a company sends nothing to a number now; None where it does."""
+    found = executor.execute(
+        select(Suppression.reason).where(
+            Suppression.tenant_id == tenant_id, Suppression.phone_index == phone_index, counts(Suppression)
+        )
+    ).scalar()
+    return None if found is None else SuppressionReason(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """How many of a campaign's people are on the list, with the first of them: id, reference, sheet_row, reason."""

@@ -31,7 +31,7 @@ from app.models import Campaign, Import, ImportFault
 from app.problems import Kind, Problem, Refused
 from app.states import locks
 from app.states.transitions import move_import
-from app.states.vocabulary import CampaignState, ImportState
+from app.states.vocabulary import ImportState
 from app.values.answers import QuestionKind
 from app.values.card_numbers import mask_card_numbers
 from app.values.csv_injection import UNWRITABLE
@@ -374,13 +374,11 @@ def lock_open(connection: Connection, campaign_id: int) -> None:
     Raises Refused for one that takes none any more.
     """
     state = locks.lock_campaign(connection, campaign_id)
-    if state != CampaignState.DRAFT:
-        raise Refused(lifecycle.why_locked(state))
+    lifecycle.check_takes_lists(connection, campaign_id, state)
 
 
 def _check_open(campaign: Campaign) -> None:
-    if lifecycle.content_locked(campaign):
-        raise Refused(lifecycle.why_locked(campaign.state))
+    lifecycle.check_takes_lists(db.session, campaign.id, campaign.state)
 
 
 def table_of(row: Import, *, whole: bool = False, choice: Choice | None = None) -> Table:

@@ -50,7 +50,7 @@ class Target:
 
     tenant_id: int
     campaign_id: int
-    import_id: int
+    import_id: int | None
     question_ids: Sequence[int]
     payment_required: bool
 
@@ -90,6 +90,11 @@ def seal(target: Target, rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
         return []
     with tenancy.transaction() as beside:
         ids = draw_ids(beside, "recipient", len(rows))
+    return seal_as(target, ids, rows)
+
+
+def seal_as(target: Target, ids: Sequence[int], rows: Sequence[CheckedRow]) -> list[tuple[Any, ...]]:
+    """Make rows what the table takes, as the recipients of these ids: COLUMNS, then the digests of their answers."""
     tenant_id = target.tenant_id
     fields = [_as_json(row.fields) for row in rows]
     phones_sealed = vault.seal_column(tenant_id, "recipient", "phone_sealed", ids, [row.phone.encode() for row in rows])

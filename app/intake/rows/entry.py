@@ -47,7 +47,7 @@ class ImportContext:
     payment_required: bool
     as_asked: tuple[tuple[object, ...], ...]
 
-    def target(self, import_id: int) -> load.Target:
+    def target(self, import_id: int | None) -> load.Target:
         """Return where the rows of one import go."""
         return load.Target(self.tenant_id, self.campaign_id, import_id, self.question_ids, self.payment_required)
 
