@@ -1,6 +1,9 @@
 """The extensions, created here and bound in `create_app`."""
 
 import socket
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
@@ -124,6 +127,17 @@ def counted_address() -> str:
     if isinstance(address, IPv4Address):
         return told
     return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+
+
+def in_own_session(act: Callable[[], None]) -> Callable[[], None]:
+    """Return `act` for another thread: in this one's context, with a database session of its own."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+
+    def work() -> None:
+        with app.app_context():
+            act()
+
+    return partial(copy_context().run, work)
 
 
 db = SQLAlchemy(model_class=Base)

@@ -7,12 +7,11 @@ meanwhile that is forgotten (the job is put on its queue again at the end).
 
 import threading
 from collections.abc import Callable
-from contextvars import copy_context
 
 import structlog
-from flask import current_app
 
 from app import queues
+from app.extensions import in_own_session
 from app.process_state import process_state
 
 # how long a worker waits for a job's end before it goes on with others, seconds
@@ -41,12 +40,10 @@ class _Aside:
         key = (job, tenant_id)
         faults: list[Exception] = []
         left = threading.Event()
-        app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
 
         def work() -> None:
             try:
-                with app.app_context():
-                    act(tenant_id)
+                act(tenant_id)
             except Exception as fault:  # noqa: BLE001 - raised or logged below
                 faults.append(fault)
                 if left.is_set():
@@ -59,7 +56,7 @@ class _Aside:
                 self._again.add(key)
                 return
             many = len(self._threads) >= MOST
-            thread = self._threads[key] = threading.Thread(target=copy_context().run, args=(work,), name=f"{job} aside")
+            thread = self._threads[key] = threading.Thread(target=in_own_session(work), name=f"{job} aside")
             thread.start()
         thread.join(None if many else PATIENCE_S)
         left.set()

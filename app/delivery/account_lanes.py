@@ -26,17 +26,44 @@ _REST_S = 1.0
 _PATIENCE_S = 20.0
 
 
+class Patience:
+    """How often and for how long a thread tries again what PostgreSQL ended."""
+
+    def __init__(self) -> None:
+        self._troubled: float | None = None
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether the turn is left alone for a moment."""
+        return time.monotonic() < self._rests_until
+
+    def rest(self) -> bool:
+        """Rest after PostgreSQL ended a transaction; return False once that went on for too long."""
+        now = time.monotonic()
+        self._troubled = self._troubled or now
+        self._rests_until = now + _REST_S
+        return now - self._troubled < _PATIENCE_S
+
+    def recovered(self) -> None:
+        """Take note that the database took what it was told."""
+        self._troubled = None
+
+
 class Lane:
-    """A turn's people on their way to the provider: `put` on the database's side, taken on the provider's."""
+    """A turn's people on their way to the provider: `put` on the database's side, taken on the provider's.
+
+    `reading` and `writing` are the patience of those who claim its people and record its results.
+    """
 
     def __init__(self, turn: SliceRun, account_id: int) -> None:
         self.turn = turn
         self.account_id = account_id
         self.waiting: deque[Claim] = deque()
+        self.reading = Patience()
+        self.writing = Patience()
         self._moved = time.monotonic()
         self._batch = 0
-        self._troubled: float | None = None
-        self._rests_until = 0.0
 
     def put(self, batch: list[Claim]) -> None:
         """Add a batch that was claimed."""
@@ -57,22 +84,6 @@ class Lane:
     def flows(self) -> bool:
         """Whether it has more to send and gets on with it: then nobody else begins."""
         return self.turn.reading and (not self.waiting or time.monotonic() - self._moved < _STUCK_S)
-
-    @property
-    def rests(self) -> bool:
-        """Whether the database's side leaves it alone for a moment."""
-        return time.monotonic() < self._rests_until
-
-    def rest(self) -> bool:
-        """Rest after PostgreSQL ended its transaction; return False once that went on for too long."""
-        now = time.monotonic()
-        self._troubled = self._troubled or now
-        self._rests_until = now + _REST_S
-        return now - self._troubled < _PATIENCE_S
-
-    def recovered(self) -> None:
-        """Take note that the database took what it was told."""
-        self._troubled = None
 
 
 class Lanes:

@@ -21,7 +21,7 @@ from app.states.reached import waits_in_vain
 from app.states.transitions import Only, Step, move
 from app.states.vocabulary import PAGE, SMS, PageState, SmsState
 from app.suppression import proposals
-from app.suppression.condition import reason_of, still_suppressed
+from app.suppression.condition import has_any, reason_of
 
 _STATES = {
     OutcomeKind.ACCEPTED: SmsState.ACCEPTED,
@@ -31,6 +31,7 @@ _STATES = {
 
 _NEEDLESS = in_text(needless, Recipient)
 _SUPPRESSED = in_text(reason_of, Recipient)
+_LISTED = text(f"SELECT id FROM recipient WHERE id = ANY(:ids) AND {_SUPPRESSED} IS NOT NULL")  # noqa: S608 - our own words
 _WAITS_IN_VAIN = in_text(waits_in_vain, Recipient)
 _MISSED = in_text(missed, Recipient)
 _SUSPECT_SINCE = in_text(suspect_since, Recipient)
@@ -42,8 +43,7 @@ class Claim(NamedTuple):
 
     Phone and fields are still sealed.
 
-    `reference` is the provider's name for it, `secret` the link's; `phone_index` finds its number on the company's list
-    of those not sent to. `sms_text` is its reminder's, None for the
+    `reference` is the provider's name for it, `secret` the link's. `sms_text` is its reminder's, None for the
     campaign's own; `link_expires_at` is when the link it carries ends. `suspect_since` is when its last attempt was
     refused as if for the account's sake, with `suspect_code`.
     """
@@ -54,7 +54,6 @@ class Claim(NamedTuple):
     secret: bytes | None
     reference: str
     phone_sealed: bytes
-    phone_index: bytes
     fields_sealed: bytes
     sms_text: str | None = None
     link_expires_at: datetime | None = None
@@ -171,7 +170,6 @@ def _claim_of(row: Row[Any], link_expires_at: datetime) -> Claim:
         secret=row.link_secret,
         reference=references.sms(mark, row.id, row.attempt),
         phone_sealed=row.phone_sealed,
-        phone_index=bytes(row.phone_index),
         fields_sealed=row.fields_sealed,
         sms_text=row.sms_text,
         link_expires_at=link_expires_at,
@@ -238,10 +236,12 @@ def _let_go(connection: Connection, campaign_id: int, code: str, ids: Sequence[i
     )
 
 
-def called_off(connection: Connection, tenant_id: int, claims: Sequence[Claim]) -> set[int]:
-    """Return the people of claims whose number came onto the company's list since; their requests must not leave."""
-    listed = still_suppressed(connection, tenant_id, sorted({claim.phone_index for claim in claims}))
-    return {claim.recipient_id for claim in claims if claim.phone_index in listed} if listed else set()
+def called_off(connection: Connection, tenant_id: int, recipient_ids: Sequence[int]) -> set[int]:
+    """Return the claimed people whose number came onto the company's list since; their requests must not leave."""
+    if not recipient_ids or not has_any(connection, tenant_id):
+        return set()
+    found = connection.execute(_LISTED, {"ids": list(recipient_ids)})
+    return set(found.scalars())
 
 
 def _hold_missed(connection: Connection, campaign_id: int, ids: Sequence[int]) -> set[int]:

@@ -67,17 +67,18 @@ _LEASE = text(f"""
     RETURNING id AS slice_id, tenant_id, campaign_id, first_id, last_id, fence
 """)  # noqa: S608 - our own words
 
+# asked for one campaign: a join may read all of them, where statistics don't know of the newest yet
+_SLICE_MAY_SEND = f"""(
+    SELECT {_MAY_SEND} FROM tenant t, campaign c
+    LEFT JOIN sms_account a ON a.id = {GOES_BY}
+    WHERE c.id = s.campaign_id AND t.id = s.tenant_id
+) AS may_send"""  # noqa: S608 - our own words
 _RENEW = text(f"""
     UPDATE slice s SET leased_until = now() + make_interval(secs => :lease_s)
-    WHERE s.id = :id AND s.fence = :fence
-    -- asked for one campaign: a join may read all of them, where statistics don't know of the newest yet
-    RETURNING s.last_id, (
-        SELECT {_MAY_SEND} FROM tenant t, campaign c
-        LEFT JOIN sms_account a ON a.id = {GOES_BY}
-        WHERE c.id = s.campaign_id AND t.id = s.tenant_id
-    ) AS may_send
+    WHERE s.id = :id AND s.fence = :fence RETURNING s.last_id, {_SLICE_MAY_SEND}
 """)  # noqa: S608 - our own words
-
+# keeps out whoever takes the slice over, and nobody else: a slice's key never changes
+_SHARE = text(f"SELECT {_SLICE_MAY_SEND} FROM slice s WHERE s.id = :id AND s.fence = :fence FOR KEY SHARE OF s")  # noqa: S608 - our own words
 
 # Also runs while the machine sleeps, as the database's clock does; elsewhere than on Linux there is none.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -103,11 +104,13 @@ class Range:
 class SliceLease(Range):
     """A slice that this process holds.
 
-    `call_until` is the end of the time in which a request may start (`clock()`): its answer then comes while the lease
-    still holds. `may_send` turns false when the campaign was paused or given up, or its account rests.
+    `call_until` is the end of the time in which a request may start: its answer then comes while the lease still holds.
+    `renewed` is when it was renewed last (both by `clock()`). `may_send` turns false when the campaign was paused or
+    given up, or its account rests.
     """
 
     call_until: float
+    renewed: float = 0.0
     may_send: bool = True
 
 
@@ -134,7 +137,7 @@ def take_next(full: Sequence[int] = ()) -> SliceLease | None:
         row = connection.execute(_LEASE, values).mappings().first()
         if row is None:
             return None
-        taken = SliceLease(**row, call_until=_call_until(started))
+        taken = SliceLease(**row, call_until=_call_until(started), renewed=started)
         _take_over_people(connection, taken)
     # for themselves: whoever cancels locks the campaign first, then its slices
     for table, row_id in (("tenant", taken.tenant_id), ("campaign", taken.campaign_id)):
@@ -161,7 +164,19 @@ def holding(lease: SliceLease) -> Iterator[Connection]:
             raise LeaseLost
         lease.may_send, lease.last_id = row.may_send, row.last_id
         yield connection
+    lease.renewed = started
     lease.call_until = _call_until(started)
+
+
+@contextmanager
+def sharing(lease: SliceLease) -> Iterator[Connection]:
+    """Open a transaction that leaves the lease as it is, beside one that renews it, and commit it. Raises LeaseLost."""
+    with tenancy.transaction() as connection:
+        row = connection.execute(_SHARE, {"id": lease.slice_id, "fence": lease.fence}).first()
+        if row is None:
+            raise LeaseLost
+        lease.may_send = row.may_send
+        yield connection
 
 
 def finish(lease: SliceLease, *, pause_s: float = 0.0, not_before: datetime | None = None) -> None:

@@ -1,13 +1,15 @@
 """One turn of a slice: who was claimed, whose request left, what it came to, until the lease is given back.
 
-Two threads share it. The provider's calls `request`, `permitted`, `may_connect`, `may_send`, `answered` and `skipped`;
-the database's calls `read`, `record` and `close`, within the slice's tenant's scope. Between them stand `_open`, from
-which a claim goes once its result is there, and the results, which are appended on one side and taken on the other.
+Three threads share it. The provider's calls `request`, `permitted`, `may_connect`, `may_send`, `answered` and
+`skipped`. Within the slice's tenant's scope, one reads ahead (`reading_ahead`, `read`) and one keeps the books
+(`record`, `close`). Between them stand `_open`, from which a claim goes once its result is there, and the results,
+which are appended on one side and taken on the other.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -71,6 +73,7 @@ class SliceRun:
         self.lost = False
         self.failed = False
         self._read_out = False
+        self._reads = False  # people are being claimed
         self._route = route
         self._closes_at = closes_at
         # a day's cap is the day's own: where hours go on at midnight, a turn doesn't
@@ -100,7 +103,7 @@ class SliceRun:
     @property
     def is_over(self) -> bool:
         """Whether everybody it sends to is claimed and each claim has its result."""
-        return self._read_out and not self._open
+        return self._read_out and not self._reads and not self._open
 
     @property
     def reading(self) -> bool:
@@ -198,7 +201,16 @@ class SliceRun:
         self._results.append(Result(claim.recipient_id, claim.attempt, outcome, datetime.now(UTC), claim.suspect_code))
         del self._open[claim.recipient_id]
 
-    # --- the database's thread ---
+    # --- the thread that reads ahead ---
+
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Keep the turn from being over while people are claimed and handed on."""
+        self._reads = True  # before `_read_out` is looked at: whoever sets that looks at this one afterwards
+        try:
+            yield
+        finally:
+            self._reads = False
 
     def read(self) -> None:
         """Claim the next batch; none when there is no more, or nothing more may be sent.
@@ -214,6 +226,8 @@ class SliceRun:
         # of an account that rested one message goes alone: the slice's next turn sends the others if it is taken
         self._read_out = not self.batch or self._breaker.trying or self._route.probes
 
+    # --- the thread that keeps the books ---
+
     def lose(self) -> None:
         """Leave the slice to the other worker that has it."""
         self.lost = self._read_out = True
@@ -225,13 +239,15 @@ class SliceRun:
         self.batch = []
 
     def record(self) -> None:
-        """Write the results that are there, renew the lease, and hear who is not to be sent to. Raises LeaseLost."""
+        """Write the results that are there, keep the lease, and hear who is not to be sent to. Raises LeaseLost."""
         results = [self._results.popleft() for _ in range(len(self._results))]
         try:
-            with leases.holding(self.lease) as connection:
+            # a claim renews the lease too, and is not waited for
+            renewed = leases.clock() - self.lease.renewed < RECORD_S
+            with leases.sharing(self.lease) if renewed else leases.holding(self.lease) as connection:
                 if results:
                     self._rest_s = max(self._rest_s, claims.record(connection, self.lease, results))
-                waiting = [claim for claim in list(self._open.values()) if claim.recipient_id not in self._left]
+                waiting = [recipient_id for recipient_id in list(self._open) if recipient_id not in self._left]
                 self._called_off |= claims.called_off(connection, self.lease.tenant_id, waiting)
         except BaseException:
             self._results.extendleft(reversed(results))  # `close` tries once more

@@ -1,10 +1,10 @@
-"""Send turn after turn: one thread talks to the provider, one to the database, and neither waits for the other.
+"""Send turn after turn: one thread talks to the provider, two to the database, and none waits for another.
 
-The database's thread claims the next batch while the present one is under way, and leases the next turn before the
-last answers of this one are in, so that the provider always has something to do. While one account's turn stands still
-(its provider is slow, or its rate low) turns of other accounts begin beside it. It records outcomes in bulk and renews
-the leases. No transaction is open while an answer is awaited, connections are kept alive from turn to turn, and memory
-holds a few batches however long a campaign is.
+One reads ahead: it claims the next batch while the present one is under way. One keeps the books: it records outcomes
+in bulk, renews the leases, and leases the next turn before the last answers of this one are in, so that the provider
+always has something to do. While one account's turn stands still (its provider is slow, or its rate low) turns of other
+accounts begin beside it. No transaction is open while an answer is awaited, connections are kept alive from turn to
+turn, and memory holds a few batches however long a campaign is.
 
 A fault in one turn is that turn's alone: where PostgreSQL ended its transaction (a deadlock, a limit of time) it is
 done once more, and after that the slice is given back and the others go on.
@@ -24,10 +24,11 @@ from app import tenancy
 from app.accounts import Unusable
 from app.config import settings
 from app.delivery import failover, leases, send_context, shutdown
-from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes
+from app.delivery.account_lanes import MOST_TURNS, Lane, Lanes, Patience
 from app.delivery.claims import Claim
 from app.delivery.leases import LeaseLost, SliceLease
 from app.delivery.slice_run import FAULT_PAUSE_S, RECORD_S, SliceRun, give_back
+from app.extensions import in_own_session
 from app.providers.curl import Engine
 from app.providers.http import Answer, Request
 from app.tenancy import time_limits
@@ -69,15 +70,18 @@ class _Shift:
         self._ask_at = 0.0
         self._began = False
         self._wake = threading.Event()
+        self._hungry = threading.Event()
         self._done = threading.Event()
         self._ending = threading.Event()
         self._fault: BaseException | None = None
         self._turn_fault: Exception | None = None
         self._books = threading.Thread(target=copy_context().run, args=(self._keep_books,), name="books")
+        self._reader = threading.Thread(target=in_own_session(self._read_ahead), name="reader")
 
     def run(self) -> None:
         """Send, record, give every lease back."""
         self._books.start()
+        self._reader.start()
         try:
             with Engine[_Call](self._lanes.connections) as engine:
                 engine.run(
@@ -90,7 +94,9 @@ class _Shift:
         finally:
             self._ending.set()
             self._wake.set()
+            self._hungry.set()
             self._books.join()
+            self._reader.join()
             self._close_all()
         if fault := self._fault or self._turn_fault:
             raise fault
@@ -99,7 +105,9 @@ class _Shift:
         """Record and give back what is still held: what one slice can't write any more is no other's loss."""
         for lane in self._lanes:
             for _ in range(2):
-                if self._let(lane, partial(lane.turn.close, failed=lane.turn.failed or self._fault is not None)):
+                if self._let(
+                    lane, lane.writing, partial(lane.turn.close, failed=lane.turn.failed or self._fault is not None)
+                ):
                     break
 
     def _halted(self) -> bool:
@@ -117,8 +125,8 @@ class _Shift:
                 yield None
                 continue
             lane, claim, request = found
-            if lane.hungry and not self._wake.is_set():
-                self._wake.set()
+            if lane.hungry and not self._hungry.is_set():
+                self._hungry.set()
             yield (lane, claim), request
 
     def _may_connect(self, call: _Call) -> bool:
@@ -140,10 +148,27 @@ class _Shift:
         self._lanes.ended(lane)
         lane.turn.skipped(claim)
 
-    # --- the database's thread ---
+    # --- the thread that reads ahead ---
+
+    def _read_ahead(self) -> None:
+        """Claim people for whichever turn is short of them."""
+        try:
+            while not self._ending.is_set():
+                self._hungry.clear()
+                for lane in self._lanes:
+                    if lane.hungry and not lane.reading.rests:
+                        with lane.turn.reading_ahead():
+                            self._let(lane, lane.reading, lane.turn.read)
+                            lane.put(lane.turn.batch)
+                        self._wake.set()
+                self._hungry.wait(RECORD_S)
+        except BaseException as fault:  # noqa: BLE001 - raised again by `run`
+            self._fault = fault
+
+    # --- the thread that keeps the books ---
 
     def _keep_books(self) -> None:
-        """Read ahead, record, renew and begin turns until the last is closed."""
+        """Record, renew and begin turns until the last is closed."""
         try:
             while not self._ending.is_set():
                 self._wake.clear()
@@ -159,19 +184,16 @@ class _Shift:
             self._fault = fault
 
     def _look_after(self, lane: Lane) -> None:
-        """Read ahead for a turn, record what came, close it when it is over."""
-        if lane.rests:
+        """Record what came of a turn, close it when it is over."""
+        if lane.writing.rests:
             return
         turn = lane.turn
-        if lane.hungry:
-            self._let(lane, turn.read)
-            lane.put(turn.batch)
         if turn.is_over:
-            if self._let(lane, partial(turn.close, failed=turn.failed)):
+            if self._let(lane, lane.writing, partial(turn.close, failed=turn.failed)):
                 self._lanes.remove(lane)
                 self._ask_at = 0.0  # its account may begin another
         elif turn.to_record:
-            self._let(lane, turn.record)
+            self._let(lane, lane.writing, turn.record)
 
     def _may_begin(self) -> bool:
         """Return whether to look for another turn: none gets on with its sending, and there is room and time."""
@@ -221,8 +243,11 @@ class _Shift:
                 _log.warning(_LOST, slice_id=lease.slice_id)
                 return
             self._lanes.add(Lane(SliceRun(lease, route, closes_at, self._halted), route.account.id))
+            self._hungry.set()
 
-    def _let(self, lane: Lane, act: Callable[[], object]) -> bool:
+    # --- both of these ---
+
+    def _let(self, lane: Lane, patience: Patience, act: Callable[[], object]) -> bool:
         """Let a turn read or write, unless another worker has its slice.
 
         Returns whether that is done with.
@@ -244,12 +269,12 @@ class _Shift:
                 if tenancy.gave_way(fault):
                     if again:
                         continue
-                    if lane.rest():
+                    if patience.rest():
                         return False
                 self._failed(lane, fault)
                 return turn.lost
             else:
-                lane.recovered()
+                patience.recovered()
             return True
         return True
 

@@ -139,7 +139,7 @@ def _write_down_in(connection: Connection, route: Route, items: Sequence[Open]) 
     assert route.account.contract is not None  # noqa: S101 - a route has it
     rows = connection.execute(
         text(f"""
-            SELECT r.id, r.link_secret, r.phone_sealed, r.phone_index, r.fields_sealed, r.link_expires_at,
+            SELECT r.id, r.link_secret, r.phone_sealed, r.fields_sealed, r.link_expires_at,
                 (SELECT sms_text FROM reminder WHERE id = r.reminder_id) AS sms_text,
                 l.attempt, l.generation, l.reference
             FROM recipient r
@@ -191,7 +191,6 @@ def _claim_of(row: Row[Any]) -> Claim:
         secret=row.link_secret,
         reference=row.reference,
         phone_sealed=row.phone_sealed,
-        phone_index=row.phone_index,
         fields_sealed=row.fields_sealed,
         sms_text=row.sms_text,
         link_expires_at=row.link_expires_at,

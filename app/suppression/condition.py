@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, or_, select
 
 from app.db import Executor, Of
 from app.extensions import db
@@ -15,6 +15,9 @@ from app.values.suppression_reasons import REASON_WORDS, SuppressionReason
 def counts(entry: Of[Suppression]) -> ColumnElement[bool]:
     """Return the condition that a number on the list gets nothing now: its end, where it has one, is still to come."""
     return or_(entry.until.is_(None), entry.until > func.now())
+
+
+_ANY = select(1).where(Suppression.tenant_id == bindparam("tenant_id"), counts(Suppression)).limit(1)
 
 
 def reason_of(person: Of[Recipient]) -> ColumnElement[Any]:
@@ -40,16 +43,9 @@ def suppressed(person: Of[Recipient]) -> ColumnElement[bool]:
     return reason_of(person).is_not(None)
 
 
-def still_suppressed(executor: Executor, tenant_id: int, phone_indexes: Sequence[bytes]) -> set[bytes]:
-    """Return those of a company's numbers that are on its list now."""
-    if not phone_indexes:
-        return set()
-    found = executor.execute(
-        select(Suppression.phone_index).where(
-            Suppression.tenant_id == tenant_id, Suppression.phone_index.in_(phone_indexes), counts(Suppression)
-        )
-    )
-    return {bytes(index) for index in found.scalars()}
+def has_any(executor: Executor, tenant_id: int) -> bool:
+    """Return whether a number is on a company's list now."""
+    return executor.execute(_ANY, {"tenant_id": tenant_id}).first() is not None
 
 
 def reason_for(executor: Executor, tenant_id: int, phone_index: bytes) -> SuppressionReason | None:
@@ -75,7 +71,7 @@ def listed(campaign: Campaign, most: int) -> Listed:
 
     Reads every row of it: for jobs, not for pages.
     """
-    if not _has_any(campaign.tenant_id):
+    if not has_any(db.session, campaign.tenant_id):
         return Listed(0, ())
     both = _both(campaign)
     people = db.session.scalar(both.with_only_columns(func.count())) or 0
@@ -84,11 +80,6 @@ def listed(campaign: Campaign, most: int) -> Listed:
     named = (Recipient.id, Recipient.reference, Recipient.sheet_row, Suppression.reason)
     first = db.session.execute(both.with_only_columns(*named).order_by(Recipient.id).limit(most)).all()
     return Listed(people, first)
-
-
-def _has_any(tenant_id: int) -> bool:
-    anybody = exists().where(Suppression.tenant_id == tenant_id, counts(Suppression))
-    return bool(db.session.scalar(select(anybody)))
 
 
 def _both(campaign: Campaign) -> Select[Any]:
