@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from app.delivery.claims import Claim
-from app.delivery.slice_run import SliceRun
+from app.delivery.slice_run import Message, SliceRun
 from app.providers.curl import MAX_CONNECTIONS
 from app.providers.http import Request
 
@@ -59,18 +59,18 @@ class Lane:
     def __init__(self, turn: SliceRun, account_id: int) -> None:
         self.turn = turn
         self.account_id = account_id
-        self.waiting: deque[Claim] = deque()
+        self.waiting: deque[Message] = deque()
         self.reading = Patience()
         self.writing = Patience()
         self._moved = time.monotonic()
         self._batch = 0
 
-    def put(self, batch: list[Claim]) -> None:
+    def put(self, batch: list[Message]) -> None:
         """Add a batch that was claimed."""
         self.waiting.extend(batch)
         self._batch = len(batch)
 
-    def take(self) -> Claim:
+    def take(self) -> Message:
         """Take the next one."""
         self._moved = time.monotonic()
         return self.waiting.popleft()
@@ -133,13 +133,10 @@ class Lanes:
         for lane in lanes:
             if not lane.waiting or not self._has_room(lane.account_id):
                 continue
-            while lane.waiting and lane.turn.permitted(lane.waiting[0]):
-                claim = lane.take()
-                request = lane.turn.request(claim)
-                if request is not None:
-                    self._under_way[lane.account_id] += 1
-                    self._total += 1
-                    return lane, claim, request
+            if lane.turn.permitted(lane.waiting[0][0]):
+                self._under_way[lane.account_id] += 1
+                self._total += 1
+                return lane, *lane.take()
         return None
 
     def ended(self, lane: Lane) -> None:

@@ -1,9 +1,9 @@
 """One turn of a slice: who was claimed, whose request left, what it came to, until the lease is given back.
 
-Three threads share it. The provider's calls `request`, `permitted`, `may_connect`, `may_send`, `answered` and
-`skipped`. Within the slice's tenant's scope, one reads ahead (`reading_ahead`, `read`) and one keeps the books
-(`record`, `close`). Between them stand `_open`, from which a claim goes once its result is there, and the results,
-which are appended on one side and taken on the other.
+Three threads share it. The provider's calls `permitted`, `may_connect`, `may_send`, `answered` and `skipped`. Within
+the slice's tenant's scope, one reads ahead (`reading_ahead`, `read`, `requests`) and one keeps the books (`record`,
+`close`). Between them stand `_open`, from which a claim goes once its result is there, and the results, which are
+appended on one side and taken on the other.
 """
 
 import time
@@ -44,6 +44,9 @@ FAULT_PAUSE_S = 60.0
 _DOUBT_S = 10.0
 
 _log = structlog.get_logger()
+
+# somebody who was claimed, and their request
+Message = tuple[Claim, Request]
 
 
 def give_back(lease: SliceLease, route: Route, *, pause_s: float = 0.0, after: datetime | None = None) -> None:
@@ -135,20 +138,6 @@ class SliceRun:
 
     # --- the provider's thread ---
 
-    def request(self, claim: Claim) -> Request | None:
-        """Write a claim's request; None when there is none, and why is its result."""
-        try:
-            return send_context.request(self._route, claim, self._closes_at)
-        except Unsendable as fault:
-            outcome = Outcome(OutcomeKind.REFUSED, str(fault))
-        except CannotOpen as fault:
-            # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
-            _log.error("recipient decryption failed", recipient_id=claim.recipient_id, reason=str(fault))
-            outcome = None
-            self._closed_people = True
-        self._came_to(claim, outcome)
-        return None
-
     def permitted(self, claim: Claim) -> bool:
         """Return whether there is nothing to wait for: the account's rate lets it leave, or the turn is over."""
         if self._pace is None or not self.may_go_on():
@@ -225,6 +214,25 @@ class SliceRun:
             self._cursor = self.batch[-1].recipient_id
         # of an account that rested one message goes alone: the slice's next turn sends the others if it is taken
         self._read_out = not self.batch or self._breaker.trying or self._route.probes
+
+    def requests(self) -> list[Message]:
+        """Write the requests of the people claimed last, so that each leaves as soon as a connection is free."""
+        written = ((claim, self._request(claim)) for claim in self.batch)
+        return [(claim, request) for claim, request in written if request is not None]
+
+    def _request(self, claim: Claim) -> Request | None:
+        """Write a claim's request; None when there is none, and why is its result."""
+        try:
+            return send_context.request(self._route, claim, self._closes_at)
+        except Unsendable as fault:
+            outcome = Outcome(OutcomeKind.REFUSED, str(fault))
+        except CannotOpen as fault:
+            # a key that is missing here is no reason to call somebody unreachable: left waiting, and said
+            _log.error("recipient decryption failed", recipient_id=claim.recipient_id, reason=str(fault))
+            outcome = None
+            self._closed_people = True
+        self._came_to(claim, outcome)
+        return None
 
     # --- the thread that keeps the books ---
 

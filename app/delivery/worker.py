@@ -1,10 +1,10 @@
 """Send turn after turn: one thread talks to the provider, two to the database, and none waits for another.
 
-One reads ahead: it claims the next batch while the present one is under way. One keeps the books: it records outcomes
-in bulk, renews the leases, and leases the next turn before the last answers of this one are in, so that the provider
-always has something to do. While one account's turn stands still (its provider is slow, or its rate low) turns of other
-accounts begin beside it. No transaction is open while an answer is awaited, connections are kept alive from turn to
-turn, and memory holds a few batches however long a campaign is.
+One reads ahead: it claims the next batch and writes its requests while the present one is under way. One keeps the
+books: it records outcomes in bulk, renews the leases, and leases the next turn before the last answers of this one are
+in, so that the provider always has something to do. While one account's turn stands still (its provider is slow, or its
+rate low) turns of other accounts begin beside it. No transaction is open while an answer is awaited, connections are
+kept alive from turn to turn, and memory holds a few batches however long a campaign is.
 
 A fault in one turn is that turn's alone: where PostgreSQL ended its transaction (a deadlock, a limit of time) it is
 done once more, and after that the slice is given back and the others go on.
@@ -155,13 +155,14 @@ class _Shift:
         try:
             while not self._ending.is_set():
                 self._hungry.clear()
-                for lane in self._lanes:
-                    if lane.hungry and not lane.reading.rests:
-                        with lane.turn.reading_ahead():
-                            self._let(lane, lane.reading, lane.turn.read)
-                            lane.put(lane.turn.batch)
-                        self._wake.set()
-                self._hungry.wait(RECORD_S)
+                hungry = [lane for lane in self._lanes if lane.hungry and not lane.reading.rests]
+                for lane in hungry:
+                    with lane.turn.reading_ahead():
+                        self._let(lane, lane.reading, lane.turn.read)
+                        lane.put(lane.turn.requests())
+                    self._wake.set()
+                if not hungry:
+                    self._hungry.wait(RECORD_S)
         except BaseException as fault:  # noqa: BLE001 - raised again by `run`
             self._fault = fault
 

@@ -17,8 +17,7 @@ from flask import Flask
 from app.config import Settings
 from app.delivery import dispatch
 from app.delivery.account_lanes import Lane, Lanes
-from app.delivery.claims import Claim
-from app.delivery.slice_run import SliceRun
+from app.delivery.slice_run import Message, SliceRun
 from app.values.japan_time import TOKYO
 from sandbox.harness import Sandbox
 from tests import factories
@@ -111,9 +110,9 @@ def test_two_slow_carriers_leave_room_for_a_third_company(
 
 
 def lane(lanes: Lanes, account_id: int, people: int) -> Lane:
-    turn = SimpleNamespace(reading=False, permitted=lambda _claim: True, request=lambda claim: claim)
+    turn = SimpleNamespace(reading=False, permitted=lambda _claim: True)
     made = Lane(cast("SliceRun", turn), account_id)
-    made.put(cast("list[Claim]", list(range(1, people + 1))))
+    made.put(cast("list[Message]", [(number, number) for number in range(1, people + 1)]))
     lanes.add(made)
     return made
 

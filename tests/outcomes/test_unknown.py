@@ -335,7 +335,7 @@ def test_a_reference_that_the_carrier_has_twice_is_said_loudly(
         route = send_context.route(job.campaign_id)
         row = job.person(job.people[0].id)
         reference = job.references()[0]
-        sealed = row["phone_sealed"], row["phone_index"], row["fields_sealed"]
+        sealed = row["phone_sealed"], row["fields_sealed"]
         claim = claims.Claim(row["id"], 1, 1, row["link_secret"], reference, *sealed)
         again = send_context.request(route, claim, datetime.now(UTC) + timedelta(hours=1))
     perform(again)
