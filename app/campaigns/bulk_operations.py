@@ -222,10 +222,10 @@ STALLED = f"""
 # a standing campaign's people are not looked at: there may be a million, and it is asked after each that is sent to
 _DONE = text(f"""
     SELECT CASE WHEN {_GOES_ON} THEN false ELSE
-        NOT EXISTS (SELECT FROM wave WHERE campaign_id = c.id AND finished_at IS NULL)
-        AND NOT EXISTS (SELECT FROM slice WHERE campaign_id = c.id AND due_at IS NOT NULL)
+        NOT EXISTS (SELECT FROM wave WHERE campaign_id = :id AND finished_at IS NULL)
+        AND NOT EXISTS (SELECT FROM slice WHERE campaign_id = :id AND due_at IS NOT NULL)
         AND NOT EXISTS (
-            SELECT FROM recipient WHERE campaign_id = c.id
+            SELECT FROM recipient WHERE campaign_id = :id
             AND sms_state IN ('queued', 'sending', 'unknown') AND NOT (sms_state = 'unknown' AND sms_code = :silent)
         )
     END FROM campaign c WHERE c.id = :id
