@@ -16,7 +16,7 @@ from app.campaigns.send_windows import ALWAYS
 from app.config import settings
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Campaign, Import, PaymentAccount, Question, SenderNumber, SmsAccount, Tenant, User
 from app.states.vocabulary import SenderState
 from app.values import sender_numbers
@@ -220,6 +220,7 @@ def _campaign(tenant_id: int) -> None:
     import_id = imports.store(
         campaign.id, "初回保険料_見本.csv", io.BytesIO(_PEOPLE.encode("cp932")), user_id=author.id
     )
+    whole_look.look_through(import_id)
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     import_run.run(import_id)

@@ -26,7 +26,7 @@ NAMES = (INTAKE, DELIVERY, TRACKING)
 # job -> (queue, limit in seconds)
 JOBS: dict[str, tuple[str, int]] = {
     "jobs.intake.run_import": (INTAKE, 4 * 3600),
-    "jobs.intake.count_hidden_rows": (INTAKE, 4 * 3600),
+    "jobs.intake.look_through": (INTAKE, 4 * 3600),
     "jobs.campaigns.preflight": (INTAKE, 3600),
     "jobs.intake.replace_rows": (INTAKE, 3600),
     # not beside receipts: a long file must not hold those up

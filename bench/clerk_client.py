@@ -22,7 +22,7 @@ from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import imports
+from app.intake.lists import imports, whole_look
 from app.models import Campaign, Import, Recipient, SmsAccount
 from app.outcomes import manual_review
 from app.problems import messages_ja
@@ -138,6 +138,7 @@ def upload(path: Path) -> int:
             assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
             with path.open("rb") as stream:
                 import_id = imports.store(campaign.id, path.name, stream, user_id=campaign.created_by)
+            whole_look.look_through(import_id)
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     queues.enqueue("jobs.intake.run_import", tenant_id, import_id)

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from app.intake.checking.checks import CheckedRow, Checker, Level, Outcome, Rejected
 from app.intake.checking.rules import make_rules
-from app.intake.columns.mapping import ColumnMapping, Question, propose
-from app.intake.reading import excel_child, excel_reader, headline, reader
+from app.intake.checking.whole_list import WholeList
+from app.intake.columns.mapping import Question, propose
+from app.intake.reading import excel_child, headline, reader
 from app.intake.reading.excel_process import Bounds
 from app.intake.reading.excel_reader import Sheet
 from app.intake.reading.reader import Table, read_table
@@ -124,19 +125,17 @@ def _outcomes(data: bytes, made: List, tally: Tally) -> list[Outcome]:
     problems = mapping.problems(table.header, _QUESTIONS, _MERGED, payment_required=paid)
     if problems:
         raise Refused(*problems)
+    whole, rows = WholeList(table.header), list(table.rows)
+    for row in rows:
+        whole.see(row)
     if table.encoding == "xlsx":
-        _count_hidden(data, table, made, tally)
-    return list(_checked(table, mapping, paid=paid))
-
-
-def _checked(table: Table, mapping: ColumnMapping, *, paid: bool) -> Iterator[Outcome]:
+        _compare_hidden(whole.hidden_rows, table, made, tally)
     rules = make_rules(table.header, mapping, _QUESTIONS, _MERGED, payment_required=paid, today=_TODAY)
     checker = Checker(rules, _MOST_ROWS)
-    return (checker.check(row) for row in table.rows)
+    return [checker.check(row) for row in rows]
 
 
-def _count_hidden(data: bytes, table: Table, made: List, tally: Tally) -> None:
-    counted = excel_reader.count_hidden_rows(io.BytesIO(data), table.sheet)
+def _compare_hidden(counted: int, table: Table, made: List, tally: Tally) -> None:
     hidden = sum(line.hidden and any(cell.text or cell.kind for cell in line.cells) for line in made.lines)
     if counted != hidden:
         tally.is_silent(f"{counted} hidden rows told of {hidden}: {made.manner}")

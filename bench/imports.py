@@ -18,7 +18,7 @@ import psycopg
 from app import create_app, tenancy
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Import
 from bench.lists import company, draft, write_list, write_workbook
 from bench.report import report
@@ -80,6 +80,7 @@ def import_list(path: Path) -> dict[str, float]:
             assert campaign.created_by is not None  # noqa: S101 - seeded before
             with path.open("rb") as stream:
                 import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
+            whole_look.look_through(import_id)
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
             begun = time.perf_counter()
@@ -111,6 +112,8 @@ def _bare_copy(owner_url: str, path: Path) -> tuple[int, float]:
     with psycopg.connect(owner_url) as connection, connection.cursor() as cursor:
         # PostgreSQL takes no COPY into a table whose policies hold for whoever copies; this database is the bench's own
         cursor.execute("ALTER TABLE recipient NO FORCE ROW LEVEL SECURITY")
+        # a bare COPY keeps no totals; the import does
+        cursor.execute("ALTER TABLE recipient DISABLE TRIGGER recipient_total_insert")
         with path.open("wb") as file, cursor.copy("COPY recipient TO STDOUT (FORMAT BINARY)") as out:
             file.writelines(out)
         cursor.execute("TRUNCATE recipient CASCADE")

@@ -17,7 +17,7 @@ from app import create_app, tenancy
 from app.accounts import credentials_of, seal_credentials
 from app.extensions import db, vault
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Import, PaymentAccount, Tenant
 from app.providers.payments import PROVIDERS
 from app.states.transitions import move_all
@@ -82,6 +82,7 @@ def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[tuple[i
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
     with path.open("rb") as stream:
         import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
+    whole_look.look_through(import_id)
     imports.start(import_id, ColumnMapping.from_json(db.session.get_one(Import, import_id).mapping or {}))
     import_run.run(import_id)
     now = datetime.now(UTC)

@@ -49,7 +49,7 @@ _STATEMENTS: Mapping[str, str | Executable] = {
         OR (state = 'running' AND coalesce(beat_at, started_at) < now() - make_interval(secs => :silent_import_s))
         ORDER BY id
     """,
-    "jobs.intake.count_hidden_rows": """
+    "jobs.intake.look_through": """
         SELECT tenant_id, id FROM import WHERE state = 'mapping' AND hidden_rows IS NULL ORDER BY id
     """,
     "jobs.campaigns.preflight": ordered_checks.due(),

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from app import tenancy
-from app.intake.lists import first_look, import_run, imports
+from app.intake.lists import first_look, import_run, whole_look
 from app.intake.rows import replacing
 from app.problems import Refused
 from app.tenancy import time_limits
@@ -15,10 +15,10 @@ def run_import(tenant_id: int, import_id: int) -> None:
         import_run.run(import_id)
 
 
-def count_hidden_rows(tenant_id: int, import_id: int) -> None:
-    """Count the rows that an uploaded workbook hides; one of a known form that hides none starts."""
+def look_through(tenant_id: int, import_id: int) -> None:
+    """Look through a whole upload; one of a known form of which nothing is to be told starts."""
     with tenancy.tenant(tenant_id), time_limits.limited_to(time_limits.BULK):
-        imports.count_hidden_rows(import_id)
+        whole_look.look_through(import_id)
         first_look.start_if_known(import_id)
 
 

@@ -128,7 +128,7 @@ class CampaignFlow(FlowView):
         if row.state == ImportState.MAPPING:
             try:
                 mapping = columns.read_mapping(campaign, row, request.form)
-                if "look" in request.form:
+                if columns.is_to_be_shown(row, mapping, request.form):
                     return self._mapping_page(campaign, row)
                 imports.start(
                     import_id,

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flask import flash
+
 from admin_views.framework.fields import many_lines
 from app.campaigns import duplicates, lifecycle
 from app.intake.columns import proposals
 from app.intake.columns.campaign_needs import merge_names, questions_of
 from app.intake.columns.mapping import OUR_COLUMNS, ColumnMapping
-from app.intake.lists import first_look
+from app.intake.lists import first_look, whole_look
 from app.intake.lists.first_look import Sample, SeenCell, SeenRow
 from app.intake.reading.encodings import ENCODING_LABELS
 from app.models import Campaign, Import
@@ -17,6 +19,10 @@ from app.values.answers import QuestionKind
 
 _ROLE_WORDS = {"phone": "電話番号（携帯）", "reference": "管理番号", "amount": "請求金額", "due_date": "支払期限"}
 _LETTERS = 8
+_LOOK_AGAIN = (
+    "まだ取り込んでいません。選んだ列に、確かめることがあります。列の表の下をご覧のうえ、よければもう一度"
+    "「この列で取り込む」を押してください。"
+)
 
 _USED_TWICE = Kind(
     "mapping_use_twice",
@@ -64,7 +70,10 @@ def mapping_form(campaign: Campaign, row: Import, typed: Mapping[str, str] | Non
     variants = _variants(campaign, row, sample, mapping, typed)
     seen = first_look.seen(row, sample.rows, mapping, {item.place for item in variants if item.chosen or item.settled})
     roles = _roles(campaign)
+    remarks = whole_look.remarks(row, mapping)
     return {
+        "remarks": remarks,
+        "told": " ".join(remark.key for remark in remarks),
         "columns": _columns(campaign, row, _as_typed(row, mapping) if typed is None else typed, seen),
         "seen": seen,
         "roles": roles,
@@ -152,6 +161,17 @@ def _taken(row: Import, typed: Mapping[str, str], prefix: str, words: Mapping[st
             raise Refused(_USED_TWICE(use=words[use], column=taken[use], other_column=name))
         taken[use] = name
     return taken
+
+
+def is_to_be_shown(row: Import, mapping: ColumnMapping, typed: Mapping[str, str]) -> bool:
+    """Return whether the page is shown again: on request, or for what the whole file shows of columns chosen since."""
+    if "look" in typed:
+        return True
+    told = set(typed.get("told", "").split())
+    if all(remark.key in told for remark in whole_look.remarks(row, mapping)):
+        return False
+    flash(_LOOK_AGAIN, "warning")
+    return True
 
 
 def read_variants(campaign: Campaign, typed: Mapping[str, str]) -> frozenset[int]:

@@ -23,7 +23,7 @@ from app.extensions import csrf, db
 from app.intake.checking.checks import LEVEL_LABELS, Level
 from app.intake.columns.campaign_needs import merge_names, questions_of
 from app.intake.columns.sample_list import FORMS, Asked, sample_file, wanted_columns
-from app.intake.lists import first_look, imports, kept_faults
+from app.intake.lists import imports, kept_faults
 from app.intake.reading.list_rows import column_letter
 from app.models import Campaign, Import, ImportFault
 from app.problems import Kind, Refused
@@ -73,10 +73,7 @@ def asked_of(campaign: Campaign) -> Asked:
 
 
 def take_upload(campaign: Campaign, user_id: int) -> int:
-    """Keep the file of this request; return the import's id.
-
-    One of a known form starts. Raises Refused.
-    """
+    """Keep the file of this request; return the import's id. Raises Refused."""
     limit = settings().upload_max_bytes
     request.max_content_length = limit + _FORM_BYTES
     try:
@@ -86,9 +83,7 @@ def take_upload(campaign: Campaign, user_id: int) -> int:
         raise Refused(imports.FILE_TOO_LARGE(megabytes=limit // 1_000_000)) from None
     if file is None or not file.filename:
         raise Refused(_NO_FILE())
-    import_id = imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
-    first_look.start_if_known(import_id)
-    return import_id
+    return imports.store(campaign.id, file.filename, cast("BinaryIO", file.stream), user_id=user_id)
 
 
 # --- progress ---
@@ -116,7 +111,7 @@ def is_busy(row: Import) -> bool:
 
 def _progress_words(row: Import) -> str:
     if row.state == ImportState.MAPPING:
-        return "ファイル全体を調べています（非表示の行など）。まだ何も取り込んでいません。"
+        return "ファイル全体を調べています（非表示の行、桁数の違う番号など）。まだ何も取り込んでいません。"
     if row.state == ImportState.QUEUED:
         return "順番を待っています。"
     return f"{row.rows_read:,}行まで読み取りました（{_percent(row)}%）。" if row.rows_read else "読み取りを始めました。"

@@ -20,8 +20,9 @@ class Import(TenantOwned, Model):
     taken list is the longest: recipient_id, sheet_row, and the merge fields for which that holds (`intake.longest`).
     `header_row` is the sheet row of the headline, 0 where it is looked for anew (lists of before it was kept).
     `sheet` is the one of a workbook that is read, `hidden_rows` how many of its rows are hidden (None until a worker
-    has counted them), `take_hidden` whether they are taken all the same. `same_number` is how many people of before had
-    the number of somebody of this list when that was taken.
+    has looked through the whole upload), `take_hidden` whether they are taken all the same. `findings` is what else
+    that look found, column by column (`intake.checking.whole_list.Finding`). `same_number` is how many people of before
+    had the number of somebody of this list when that was taken.
     """
 
     __tablename__ = "import"
@@ -44,6 +45,7 @@ class Import(TenantOwned, Model):
     sheet: Mapped[str] = mapped_column(Text, server_default="")
     hidden_rows: Mapped[int | None] = mapped_column(server_default="0")
     take_hidden: Mapped[bool] = mapped_column(server_default="false")
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     rows_read: Mapped[int] = mapped_column(server_default="0")
     rows_added: Mapped[int] = mapped_column(server_default="0")
     rows_known: Mapped[int] = mapped_column(server_default="0")

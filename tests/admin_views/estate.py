@@ -19,7 +19,7 @@ from app.exports import export_jobs
 from app.exports.selection import Selection
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import (
     Campaign,
     Export,
@@ -172,6 +172,7 @@ def _lists(estate: Estate) -> list[tuple[int, int]]:
     for content, runs in ((LIST, True), (LIST.replace("K", "M"), False)):
         with tenancy.tenant(estate.tenant):
             upload = imports.store(draft, "名簿.csv", io.BytesIO(content.encode("cp932")), user_id=estate.clerk)
+            whole_look.look_through(upload)
             if runs:
                 mapping = db.session.get_one(Import, upload).mapping or {}
                 imports.start(upload, ColumnMapping.from_json(mapping))

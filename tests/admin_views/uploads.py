@@ -9,7 +9,10 @@ from sqlalchemy import func, select
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from app.models import Recipient
+from app import tenancy
+from app.extensions import db
+from app.models import Import, Recipient
+from jobs import intake
 from jobs.campaigns import preflight
 from jobs.intake import run_import
 from tests.admin_views.conftest import Browser, House
@@ -20,13 +23,31 @@ BAD = "K3,03-1234-5678,高橋 次郎,1980/1/2,0789\r\n"
 MENDED = "K3,070-1234-5678,高橋 次郎,1980/1/2,0789\r\n"
 
 
-def upload(browser: Browser, campaign_id: int, content: str | bytes, name: str = "名簿.csv") -> TestResponse:
+def upload(
+    browser: Browser, campaign_id: int, content: str | bytes, name: str = "名簿.csv", *, looks: bool = True
+) -> TestResponse:
+    """Upload a list; a worker `looks` it through."""
     data = content.encode("cp932") if isinstance(content, str) else content
     # made here: the client's own way leaves the temporary file of a large body open
     boundary, body = encode_multipart({"csrf_token": browser.token(), "file": FileStorage(io.BytesIO(data), name)})
-    return browser.client.post(
+    answer = browser.client.post(
         f"/admin/campaign/{campaign_id}/list/", data=body, content_type=f"multipart/form-data; boundary={boundary}"
     )
+    if looks and answer.status_code == 303:
+        look_through(browser.client.application, import_of(answer.location))
+    return answer
+
+
+def import_of(url: str) -> int:
+    return int(url.rstrip("/").rsplit("/", 1)[1])
+
+
+def look_through(app: Flask, import_id: int) -> None:
+    """Do what a worker does with an upload before it is shown."""
+    with app.app_context():
+        with tenancy.platform():
+            tenant_id = db.session.scalars(select(Import.tenant_id).where(Import.id == import_id)).one()
+        intake.look_through(tenant_id, import_id)
 
 
 def one(pattern: str, page: str) -> str:
@@ -37,9 +58,10 @@ def one(pattern: str, page: str) -> str:
 
 
 def chosen(page: str) -> dict[str, str]:
-    """Return the form of the columns as a browser would send it."""
+    """Return the form of the columns as a browser would send it, with what it says that it showed."""
     found = re.findall(r'<select id="\w+" name="((?:column|merge)_\w+)".*?>(.*?)</select>', page, re.DOTALL)
-    return {
+    told = re.search(r'name="told" value="([^"]+)"', page)
+    return ({"told": told[1]} if told else {}) | {
         field: selected[1] if (selected := re.search(r'value="(\w+)" selected', options)) else ""
         for field, options in found
     }

@@ -20,7 +20,7 @@ from app.exports.selection import Selection
 from app.exports.status_file import status_file
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Campaign, Import
 from app.outcomes import missing_receipts, receipts
 from app.reports.campaign_totals import figures
@@ -107,6 +107,7 @@ def take_in(house: House) -> None:
     content = "\r\n".join([_HEADER, *lines]).encode()
     with tenancy.tenant(house.tenant_id):
         import_id = imports.store(house.campaign_id, "名簿.csv", io.BytesIO(content), user_id=house.user_id)
+        whole_look.look_through(import_id)
         row = db.session.get_one(Import, import_id)
         imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
         import_run.run(import_id)

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from app.auth.staff import Role
 from jobs.campaigns import preflight
-from jobs.intake import run_import
+from jobs.intake import look_through, run_import
 from tests import factories
 from tests.admin_views.estate import empty
 from tests.e2e.office import Enter, Visitor
@@ -43,6 +43,9 @@ class _Clerk:
         chooser.value.set_files({"name": "名簿.csv", "mimeType": "text/csv", "buffer": content})
         self.press(self.page.get_by_role("button", name="ファイルを取り込む"))
         self.page.wait_for_url(re.compile(r"/list/\d+/"))
+        with self.app.app_context():
+            look_through(self.tenant, int(self.page.url.rstrip("/").rsplit("/", 1)[1]))
+        self.page.reload()
 
     def take(self) -> None:
         """Let the worker do its part, and go on to the check."""

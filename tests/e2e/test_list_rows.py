@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from app.auth.staff import Role
 from jobs.campaigns import preflight
-from jobs.intake import run_import
+from jobs.intake import look_through, run_import
 from tests import factories
 from tests.admin_views.estate import empty
 from tests.admin_views.uploads import BAD, GOOD, HEAD
@@ -35,6 +35,9 @@ def test_rows_are_corrected_left_out_and_replaced(app: Flask, enter: Enter, data
         )
         page.get_by_role("button", name="ファイルを取り込む").click()
         page.wait_for_url(re.compile(r"/list/\d+/"))
+        with app.app_context():
+            look_through(estate.tenant, int(page.url.rstrip("/").rsplit("/", 1)[1]))
+        page.reload()
         if (button := page.get_by_role("button", name="この列で取り込む")).count():
             button.click()
         with app.app_context():

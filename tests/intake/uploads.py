@@ -4,8 +4,9 @@ import io
 
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Campaign, Import
+from app.states.vocabulary import ImportState
 
 LIST = (
     "管理番号,電話番号,氏名,請求金額,支払期限,生年月日,契約番号下4桁\r\n"
@@ -20,10 +21,19 @@ def author(campaign: Campaign) -> int:
     return campaign.created_by
 
 
-def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Import:
+def kept(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> int:
+    """Keep a file as a clerk uploads it, and have a worker look it through."""
     import_id = imports.store(campaign.id, name, io.BytesIO(content), user_id=author(campaign))
-    imports.count_hidden_rows(import_id)
+    whole_look.look_through(import_id)
+    db.session.expire_all()
+    return import_id
+
+
+def upload(campaign: Campaign, content: bytes, name: str = "名簿.csv") -> Import:
+    import_id = kept(campaign, content, name)
     row = db.session.get_one(Import, import_id)
+    if row.state != ImportState.MAPPING:
+        return row
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     import_run.run(import_id)
     db.session.expire_all()
@@ -35,11 +45,11 @@ def counts(row: Import) -> tuple[str, int, int, int, int]:
 
 
 def stored(campaign: Campaign, content: str, name: str = "名簿.csv") -> Import:
-    import_id = imports.store(campaign.id, name, io.BytesIO(content.encode()), user_id=author(campaign))
-    return db.session.get_one(Import, import_id)
+    return db.session.get_one(Import, kept(campaign, content.encode(), name))
 
 
 def taken(row: Import, mapping: ColumnMapping) -> Import:
+    whole_look.look_through(row.id)  # once more where it was read otherwise since
     imports.start(row.id, mapping)
     import_run.run(row.id)
     db.session.expire_all()

@@ -21,6 +21,8 @@ MAX_REFERENCE = 100  # characters
 _NO_REFERENCE = Kind("reference_empty", "番号が空です。行ごとに違う番号を入力してください。")
 _LONG_REFERENCE = Kind("reference_too_long", "番号が長すぎます。{most}文字以内で入力してください。")
 _BORN_LATER = Kind("birth_date_in_future", "これから先の日付です。生年月日を確かめて直してください。")
+# answers whose length nobody prescribes
+FREE_KINDS = (QuestionKind.DIGITS, QuestionKind.TEXT)
 _FOUR_DIGITS = re.compile("[0-9]{4}")
 _ENDS_IN_DIGITS = re.compile("[0-9]{4}$")
 
@@ -114,8 +116,7 @@ def make_rules(
 
 def _free_answers(answers: Sequence[tuple[Question, str]]) -> tuple[tuple[int, str], ...]:
     """Return the answers whose length nobody prescribes, by their place and their column."""
-    kinds = (QuestionKind.DIGITS, QuestionKind.TEXT)
-    return tuple((place, column) for place, (question, column) in enumerate(answers) if question.kind in kinds)
+    return tuple((place, column) for place, (question, column) in enumerate(answers) if question.kind in FREE_KINDS)
 
 
 def _tells_variants(question: Question) -> bool:

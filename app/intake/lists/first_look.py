@@ -19,7 +19,7 @@ from app.intake.checking.rules import CellReader, Rules, cell_readers, make_rule
 from app.intake.columns import proposals
 from app.intake.columns.campaign_needs import merge_names, questions_of
 from app.intake.columns.mapping import ColumnMapping, Question
-from app.intake.lists import imports, upload_chunks
+from app.intake.lists import imports, upload_chunks, whole_look
 from app.intake.reading.encodings import encodings_possible
 from app.intake.reading.list_rows import Row, is_hidden
 from app.intake.reading.reader import Table
@@ -242,7 +242,8 @@ def start_if_known(import_id: int) -> bool:
     """Start an import without asking where a list of its form was taken before and nothing is to be told. Commits.
 
     Whatever is to be told before anything is taken keeps it waiting: hidden rows and columns, a file that was taken
-    already, a refusal among the first rows, variants of letters that nobody has decided about.
+    already, a refusal among the first rows, numbers of odd lengths, lost letters, variants of letters that nobody has
+    decided about.
     """
     row = db.session.get_one(Import, import_id)
     if (
@@ -250,6 +251,7 @@ def start_if_known(import_id: int) -> bool:
         or not row.header
         or row.hidden_rows != 0
         or (mapping := proposals.known(row)) is None
+        or whole_look.remarks(row, mapping)
     ):
         return False
     if twin(row) is not None or duplicates.same_files(row.campaign):

@@ -82,11 +82,7 @@ def _run(import_id: int, lease: leases.WorkLease, tell_every_s: float) -> None:
             transaction.rollback()
             if isinstance(fault, OperationalError) or tenancy.gave_way(fault):
                 raise  # PostgreSQL went away, or ended what was silent: the sweep brings the job back
-            _fail(
-                import_id,
-                "取り込みの途中で問題が起きたため、1件も取り込んでいません。もう一度アップロードしてください。"
-                "繰り返す場合は運営担当者にお問い合わせください。",
-            )
+            _fail(import_id, imports.BROKE_OFF)
             raise
     if done:
         ordered_checks.enqueue(*target_of)

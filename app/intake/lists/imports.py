@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
 
-from sqlalchemy import Connection, Select, func, select, text, update
+from sqlalchemy import Connection, Select, func, select, text
 
 from app import audit, limits, queues
 from app.campaigns import duplicates, lifecycle
@@ -24,7 +24,6 @@ from app.intake.columns.mapping import ColumnMapping
 from app.intake.columns.proposals import asked, guess, problems
 from app.intake.lists import kept_faults, upload_chunks
 from app.intake.reading.encodings import encodings_possible
-from app.intake.reading.excel_process import WHOLE, WorkbookProcess
 from app.intake.reading.list_rows import Limits
 from app.intake.reading.reader import Choice, Misread, Table, read_table
 from app.models import Campaign, Import, ImportFault
@@ -36,6 +35,10 @@ from app.values.answers import QuestionKind
 from app.values.card_numbers import mask_card_numbers
 from app.values.csv_injection import UNWRITABLE
 
+BROKE_OFF = (
+    "取り込みの途中で問題が起きたため、1件も取り込んでいません。もう一度アップロードしてください。"
+    "繰り返す場合は運営担当者にお問い合わせください。"
+)
 FILE_TOO_LARGE = Kind(
     "upload_too_large", "ファイルが大きすぎます。{megabytes:,}MBまでに分けてからアップロードしてください。"
 )
@@ -105,7 +108,7 @@ def store(campaign_id: int, filename: str, stream: BinaryIO, *, user_id: int) ->
         raise
     import_id = row.id
     db.session.commit()
-    _count_hidden_rows(tenant_id, import_id)
+    _order_look(tenant_id, import_id)
     return import_id
 
 
@@ -124,41 +127,20 @@ def _keep_header(row: Import, table: Table) -> None:
     row.header, row.encoding, row.sheet = list(table.header), table.encoding, table.sheet
     row.header_row, row.problem = table.header_row, ""
     row.mapping = guess(row).to_json()
-    row.hidden_rows = None if table.encoding == "xlsx" else 0
+    row.hidden_rows, row.findings = None, []
 
 
 def _keep_unread(row: Import, bad: Misread) -> None:
     """Keep an upload without columns until somebody chooses how it is read; nothing out of it stands in plain."""
     row.header, row.encoding, row.sheet = [], bad.encoding, bad.sheet
     row.header_row, row.problem = 0, bad.message_ja
-    row.mapping, row.hidden_rows = None, 0
+    row.mapping, row.hidden_rows, row.findings = None, 0, []
 
 
-def _count_hidden_rows(tenant_id: int, import_id: int) -> None:
-    """Have a worker read a workbook to its end: the web process reads its first rows alone."""
+def _order_look(tenant_id: int, import_id: int) -> None:
+    """Have a worker read an upload to its end: the web process reads its first rows alone."""
     if db.session.get_one(Import, import_id).hidden_rows is None:
-        queues.enqueue("jobs.intake.count_hidden_rows", tenant_id, import_id)
-
-
-def count_hidden_rows(import_id: int) -> None:
-    """Count the rows that an upload's sheet hides, to be told before anything is taken. Commits."""
-    row = db.session.get_one(Import, import_id)
-    if row.state != ImportState.MAPPING or row.hidden_rows is not None:
-        return
-    tenant_id, byte_count, sheet = row.tenant_id, row.byte_count, row.sheet
-    db.session.rollback()
-    try:
-        file = upload_chunks.open_file(tenant_id, import_id, byte_count)
-        hidden = WorkbookProcess(file, WHOLE).count_hidden_rows(sheet)
-    except Refused as refused:
-        hidden, problem = 0, refused.message_ja
-    else:
-        problem = ""
-    same = (Import.id == import_id, Import.state == ImportState.MAPPING, Import.sheet == sheet)
-    counted = db.session.scalar(update(Import).where(*same).values(hidden_rows=hidden).returning(Import.id))
-    if counted is not None and problem:
-        move_import(db.session, import_id, ImportState.FAILED, at=datetime.now(UTC), columns={"problem": problem})
-    db.session.commit()
+        queues.enqueue("jobs.intake.look_through", tenant_id, import_id)
 
 
 def choose_reading(import_id: int, choice: Choice) -> None:
@@ -189,7 +171,7 @@ def choose_reading(import_id: int, choice: Choice) -> None:
         _keep_header(row, table)
     tenant_id = row.tenant_id
     db.session.commit()
-    _count_hidden_rows(tenant_id, import_id)
+    _order_look(tenant_id, import_id)
 
 
 def _is_possible(row: Import, choice: Choice) -> bool:

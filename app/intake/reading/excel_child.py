@@ -149,11 +149,6 @@ class Reader:
     def _told(self, rows: list[tuple[int, list[str]]], *, end: bool) -> dict[str, Any]:
         return {"rows": rows, "read": self._sheet.read(), "hidden": self._sheet.hidden_columns(), "end": end}
 
-    def hidden(self, wanted: str) -> dict[str, Any]:
-        """Count the rows that a sheet hides."""
-        self._clock.begin()
-        return {"count": self._excel.count_hidden_rows(self._stream, wanted, self._clock.earn)}
-
 
 def main() -> None:
     """Do what the parent orders, until it ends the conversation."""
@@ -169,11 +164,7 @@ def main() -> None:
     while True:
         order = json.loads(parent.receive())
         try:
-            acts: dict[str, Callable[..., dict[str, Any]]] = {
-                "open": reader.open,
-                "more": reader.more,
-                "hidden": reader.hidden,
-            }
+            acts: dict[str, Callable[..., dict[str, Any]]] = {"open": reader.open, "more": reader.more}
             answer = acts[order.pop("order")](**order)
         except Refused as refused:
             answer = {"problem": refused.problem.to_json()}

@@ -77,10 +77,6 @@ class WorkbookProcess:
         rows = self._rows(read, hidden_columns)
         return Sheet(told["sheet"], tuple(told["names"]), rows, lambda: read[0], lambda: hidden_columns)
 
-    def count_hidden_rows(self, wanted: str) -> int:
-        """Return how many rows a sheet hides. Raises Refused."""
-        return int(self._ask(order="hidden", wanted=wanted)["count"])
-
     def _rows(self, read: list[float], hidden_columns: list[int]) -> Iterator[tuple[int, list[str]]]:
         self._order(order="more")
         while True:

@@ -75,18 +75,6 @@ def open_workbook(
     that are hidden hold HIDDEN_ROW alone.
     Raises Refused, here or while the rows are read.
     """
-    return _open(stream, wanted, earn, hidden=hidden, most_text=most_text)[0]
-
-
-def count_hidden_rows(stream: BinaryIO, wanted: str, earn: Earn = _nothing) -> int:
-    """Return how many rows with something in them a sheet hides, by a filter or by hand. Raises Refused."""
-    sheet, found = _open(stream, wanted, earn, hidden=False, most_text=_MOST_TEXT)
-    for _ in sheet.rows:
-        pass
-    return found.left_out
-
-
-def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool, most_text: int) -> "tuple[Sheet, _SheetRows]":
     parts = Parts(stream)
     found = find_sheets(parts, parts.main())
     if not found.sheets:
@@ -104,7 +92,7 @@ def _open(stream: BinaryIO, wanted: str, earn: Earn, *, hidden: bool, most_text:
     cells = _SheetRows(texts, shows, hidden=hidden, stale=found.stale)
     names = tuple(name for name, _ in found.sheets)
     rows = _rows(parts, part, cells, at, earn)
-    return Sheet(name, names, rows, lambda: at[0] / max(1, size), lambda: sorted(cells.hidden_columns)), cells
+    return Sheet(name, names, rows, lambda: at[0] / max(1, size), lambda: sorted(cells.hidden_columns))
 
 
 class _Texts:
@@ -168,7 +156,7 @@ class _SheetRows(Handler):
         self._hidden = self._hidden_by_default = self._formula = False
         # a program that computes nothing itself leaves a formula's result empty, or writes 0
         self._not_computed = frozenset({"", "0"} if stale else {""})
-        self.left_out = self.filled = 0
+        self.filled = 0
         self.hidden_columns: set[int] = set()
         self.rows: list[tuple[int, list[str]]] = []
         self._texts = texts
@@ -223,7 +211,6 @@ class _SheetRows(Handler):
             if any(self._cells):
                 self.filled += 1
                 if self._hidden and not self._take_hidden:
-                    self.left_out += 1
                     self.rows.append((self._number, [HIDDEN_ROW]))
                 else:
                     self.rows.append((self._number, self._cells))

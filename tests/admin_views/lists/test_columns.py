@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from app.models import Import, Question, Recipient
 from app.values.answers import QuestionKind
-from jobs.intake import count_hidden_rows, run_import
+from jobs.intake import run_import
 from tests import factories
 from tests.admin_views.conftest import House
-from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, people_of, take, upload, work
+from tests.admin_views.uploads import BAD, GOOD, HEAD, chosen, import_of, look_through, people_of, take, upload, work
 
 NAMED = HEAD.replace("氏名", "宛先")
 LATER = GOOD.replace("K1", "K7").replace("K2", "K8")
@@ -32,9 +32,11 @@ def page_of(clerk, url):
 def whole_form(page: str) -> dict[str, str]:
     """Return the form as a browser would send it, with its hidden fields and ticked boxes."""
     asked = re.search(r'name="asked" value="([^"]*)"', page)
+    told = re.search(r'name="told" value="([^"]*)"', page)
     assert asked
+    assert told
     ticked = dict.fromkeys(re.findall(r'<input type="checkbox" name="(\w+)" value="1" checked>', page), "1")
-    return {**chosen(page), **ticked, "asked": asked[1]}
+    return {**chosen(page), **ticked, "asked": asked[1], "told": told[1]}
 
 
 def test_a_column_is_tied_to_a_field_of_the_texts_by_hand(app, clerk, ours, campaign, ask):
@@ -79,8 +81,6 @@ def test_half_a_letter_in_a_book_is_shown_as_what_it_is(app, clerk, ours, campai
     stream = io.BytesIO()
     book.save(stream)
     url = upload(clerk, campaign, stream.getvalue(), "名簿.xlsx").location
-    with app.app_context():
-        count_hidden_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
     page = page_of(clerk, url)
     assert "担当：\N{REPLACEMENT CHARACTER}" in page
     assert "表示できない文字" in page
@@ -96,6 +96,7 @@ def test_the_headlines_row_can_be_chosen(clerk, campaign, ask):
     assert ask(select(Import.header_row)) == [(1,)]
     clerk.post(f"{url}sheet", {"header_row": "９" * 4_000})
     clerk.post(f"{url}sheet", {"header_row": "2"})
+    look_through(clerk.client.application, import_of(url))
     assert chosen(page_of(clerk, url))["column_1"] == "phone"
 
 
@@ -157,3 +158,93 @@ def test_variants_are_told_with_the_choice_to_treat_them_alike(app, clerk, ours,
     assert ask(select(Question.variants_alike).where(Question.campaign_id == asking)) == [(True,)]
     assert ask(select(Recipient.id).where(Recipient.campaign_id == asking)) != []
     assert "異体字（髙・﨑・德など）があります" not in page_of(clerk, url)
+
+
+# --- what the whole file shows ---
+
+_ASKED = "電話番号,顧客番号,メモ番号,氏名\r\n"
+
+
+@pytest.fixture
+def numbered(app: Flask, ours: House) -> int:
+    with app.app_context():
+        return factories.campaign(
+            ours.tenant, sms_account_id=ours.sms_account, questions=[("顧客番号", QuestionKind.DIGITS)]
+        )
+
+
+def many(**odd: str) -> str:
+    """Return a list of thirty whose numbers have eight digits, but for the last row's."""
+    rows = [
+        {
+            "phone": f"090-1234-{1000 + n}",
+            "number": f"{10_000_000 + n}",
+            "memo": f"{20_000_000 + n}",
+            "name": "佐藤 花子",
+        }
+        for n in range(30)
+    ]
+    rows[-1] |= odd
+    return _ASKED + "".join(",".join(row.values()) + "\r\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"number": "0001234"}, "「顧客番号」の列：ほとんどの行は8桁ですが、桁数の違う番号が1行あります（31行目）"),
+        (
+            {"phone": "090-1234-567"},
+            "「電話番号」の列：ほとんどの行は11桁ですが、桁数の違う番号が1行あります（31行目）",
+        ),
+        (
+            {"name": "??橋 太郎"},
+            "「氏名」の列：前のシステムで失われた文字（「?」や「〓」）とみられるセルが1行あります（31行目）",
+        ),
+    ],
+    ids=["answer", "phone", "letters"],
+)
+def test_what_the_whole_file_shows_is_told_before_it_can_be_taken(clerk, numbered, ask, odd, words):
+    url = upload(clerk, numbered, many(**odd)).location
+    page = page_of(clerk, url)
+    assert words in page
+    assert page.index(words) < page.index("この列で取り込む</button>")
+    assert ask(people_of(numbered)) == [(0,)]
+    assert clerk.post(url, whole_form(page)).status_code == 303
+    assert ask(select(Import.state)) == [("queued",)]
+
+
+def test_a_list_without_oddities_says_nothing_of_them(clerk, numbered):
+    assert "ファイル全体を調べました" not in page_of(clerk, upload(clerk, numbered, many()).location)
+    odd_memo = page_of(clerk, upload(clerk, numbered, many(memo="1")).location)
+    assert "ファイル全体を調べました" not in odd_memo  # nobody types it
+
+
+def test_a_column_chosen_afterwards_is_told_of_before_anything_is_taken(clerk, numbered, ask):
+    url = upload(clerk, numbered, many(memo="1234567")).location
+    form = whole_form(page_of(clerk, url)) | {"column_1": "", "column_2": "answer_0"}
+    answer = clerk.post(url, form)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 200
+    assert "まだ取り込んでいません" in page
+    assert "「メモ番号」の列：ほとんどの行は8桁ですが" in page
+    assert ask(select(Import.state)) == [("mapping",)]
+    assert clerk.post(url, whole_form(page)).status_code == 303
+    assert ask(select(Import.state)) == [("queued",)]
+
+
+def test_a_known_form_with_an_odd_number_waits_for_the_clerk(app, clerk, ours, numbered):
+    take(app, clerk, ours.tenant, upload(clerk, numbered, many()).location)
+    with app.app_context():
+        later = factories.campaign(
+            ours.tenant, sms_account_id=ours.sms_account, questions=[("顧客番号", QuestionKind.DIGITS)]
+        )
+    page = page_of(clerk, upload(clerk, later, many(number="0001234")).location)
+    assert "桁数の違う番号が1行あります" in page
+    assert "この列で取り込む</button>" in page
+
+
+def test_a_file_broken_at_its_end_is_told_before_its_columns_are_asked_for(clerk, numbered, ask):
+    page = page_of(clerk, upload(clerk, numbered, many() + '"open').location)
+    assert "引用符" in page
+    assert "この列で取り込む" not in page
+    assert ask(select(Import.state)) == [("failed",)]

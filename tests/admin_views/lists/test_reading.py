@@ -9,10 +9,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.models import Import
-from jobs.intake import count_hidden_rows, run_import
+from jobs.intake import run_import
 from tests import factories
 from tests.admin_views.conftest import House
-from tests.admin_views.uploads import chosen, people_of, upload
+from tests.admin_views.uploads import chosen, import_of, look_through, people_of, upload
 from tests.admin_views.workbooks import BROAD_TITLES, COVER, OWN_NAMES, PEOPLE, book
 
 TITLES = (["未入金者リスト（取扱注意）"], [None, None, "作成日：令和8年11月30日"], ["※赤字は要確認"])
@@ -31,9 +31,8 @@ def campaign(app: Flask, ours: House) -> int:
 
 
 def page_of(app, clerk, ours, url: str) -> str:
-    """Return an upload's page, once a worker has looked through a workbook."""
-    with app.app_context():
-        count_hidden_rows(ours.tenant, int(url.rstrip("/").rsplit("/", 1)[1]))
+    """Return an upload's page, once a worker has looked through it as it is read now."""
+    look_through(app, import_of(url))
     page: str = clerk.get(url).get_data(as_text=True)
     return page
 

@@ -15,7 +15,7 @@ from app.exports.selection import Selection
 from app.exports.status_file import FORMATS
 from app.extensions import db
 from app.intake.columns.mapping import ColumnMapping
-from app.intake.lists import import_run, imports
+from app.intake.lists import import_run, imports, whole_look
 from app.models import Import, ImportFault, Recipient
 from tests import factories
 
@@ -48,7 +48,7 @@ def take_in(house: tuple[int, int, int], content: bytes, name: str, *, torn: int
     )
     with tenancy.tenant(tenant_id):
         import_id = imports.store(campaign_id, name, io.BytesIO(content), user_id=user_id)
-        imports.count_hidden_rows(import_id)
+        whole_look.look_through(import_id)
         row = db.session.get_one(Import, import_id)
         imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
         import_run.run(import_id)

@@ -22,7 +22,7 @@ from app.problems import Refused
 from app.values.answers import Kana, QuestionKind, forms, normalise
 from app.values.kanji_variants import usual_forms, variants_in
 from tests import factories
-from tests.intake.uploads import LIST, author, counts, stored, taken, upload
+from tests.intake.uploads import LIST, counts, kept, stored, taken, upload
 
 
 def cells(row: Import, mapping=None) -> dict[str, first_look.SeenCell]:
@@ -92,9 +92,7 @@ def test_how_the_file_is_read_is_named_and_can_be_chosen(campaign: Campaign) -> 
 
 def test_an_encoding_is_offered_only_where_it_is_in_doubt(campaign: Campaign) -> None:
     short = "電話,名前\r\n090-1234-5678,山田\r\n"
-    row = db.session.get_one(
-        Import, imports.store(campaign.id, "a.csv", io.BytesIO(short.encode("euc_jp")), user_id=author(campaign))
-    )
+    row = db.session.get_one(Import, kept(campaign, short.encode("euc_jp")))
     assert row.encoding == "euc_jp"
     assert set(first_look.sample(row).encodings) >= {"euc_jp", "cp932"}
     imports.choose_reading(row.id, Choice(encoding="cp932"))
@@ -187,8 +185,7 @@ def test_a_book_of_a_known_form_waits_only_for_what_it_hides(campaign: Campaign)
         sheet.column_dimensions["C"].hidden = column
         stream = io.BytesIO()
         made.save(stream)
-        import_id = imports.store(campaign.id, "名簿.xlsx", io.BytesIO(stream.getvalue()), user_id=author(campaign))
-        imports.count_hidden_rows(import_id)
+        import_id = kept(campaign, stream.getvalue(), "名簿.xlsx")
         return db.session.get_one(Import, import_id)
 
     assert not first_look.start_if_known(book("K8", hide=True).id)

@@ -27,7 +27,7 @@ from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
 from app.problems import Refused
 from jobs import due
 from tests import factories, steps
-from tests.intake.uploads import LIST, author, counts, upload
+from tests.intake.uploads import LIST, author, counts, kept, upload
 from tests.plans import explained, touched
 
 SAMPLES = Path(__file__).parents[3].parent / "shared" / "samples"
@@ -81,9 +81,7 @@ def test_a_corrected_file_keeps_the_columns_that_somebody_chose(campaign: Campai
         ",".join([row.split(",")[0], f"070-5555-000{place}", *row.split(",")[1:]]) for place, row in enumerate(rows)
     ]
     content = "\r\n".join([head, *wide]).encode()
-    first = db.session.get_one(
-        Import, imports.store(campaign.id, "名簿.csv", io.BytesIO(content), user_id=author(campaign))
-    )
+    first = db.session.get_one(Import, kept(campaign, content))
     proposed = ColumnMapping.from_json(first.mapping or {})
     assert proposed.phone == "携帯番号"
     chosen = replace(proposed, phone="電話番号", reference=None)
@@ -92,7 +90,7 @@ def test_a_corrected_file_keeps_the_columns_that_somebody_chose(campaign: Campai
     db.session.expire_all()
     assert first.rows_rejected == 1
     fixed = b"".join(imports.rejects(first.id, "cp932")).replace(b"03-1234-5678", b"090-3333-5678")
-    second = imports.store(campaign.id, "修正.csv", io.BytesIO(fixed), user_id=author(campaign))
+    second = kept(campaign, fixed, "修正.csv")
     assert ColumnMapping.from_json(db.session.get_one(Import, second).mapping or {}) == chosen
     # another headline, or another question: nobody has chosen anything for that
     other = imports.store(
@@ -118,7 +116,7 @@ def test_good_rows_arrive_sealed_and_digested(campaign: Campaign) -> None:
 
 
 def test_the_file_is_stored_sealed_and_removed_after_the_run(campaign: Campaign) -> None:
-    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    import_id = kept(campaign, LIST.encode())
     stored = db.session.scalars(select(ImportChunk)).all()
     assert len(stored) == 1
     assert "山田".encode() not in stored[0].data_sealed
@@ -173,7 +171,7 @@ def test_rows_without_a_reference_are_known_by_what_they_say(campaign: Campaign)
 )
 def test_a_file_that_is_no_list_is_refused_and_leaves_nothing(campaign: Campaign, content: bytes, part: str) -> None:
     with pytest.raises(Refused, match=part):
-        imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
+        kept(campaign, content)
     assert db.session.scalar(select(func.count()).select_from(Import)) == 0
     assert db.session.scalar(select(func.count()).select_from(ImportChunk)) == 0
 
@@ -188,7 +186,7 @@ def test_a_fault_of_the_file_in_its_middle_takes_nothing(campaign: Campaign) -> 
 
 
 def test_cancel_leaves_nothing(campaign: Campaign) -> None:
-    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    import_id = kept(campaign, LIST.encode())
     assert imports.cancel(import_id)
     import_run.run(import_id)
     assert db.session.get_one(Import, import_id).state == "cancelled"
@@ -203,7 +201,7 @@ def test_cancel_in_the_middle_of_a_run_leaves_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = "".join(f"K{n},0901{n:07d},山田,1000,2026-12-26,1978/09/02,0489\r\n" for n in range(30_000))
     content = (LIST.splitlines(keepends=True)[0] + rows).encode("cp932")
-    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(content), user_id=author(campaign))
+    import_id = kept(campaign, content)
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     loaded = []
@@ -235,7 +233,7 @@ def cancel_elsewhere(app: Flask, tenant_id: int, import_id: int) -> bool:
 
 
 def test_a_worker_that_comes_second_does_nothing(campaign: Campaign) -> None:
-    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    import_id = kept(campaign, LIST.encode())
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     other = leases.take(f"import:{import_id}", 60)
@@ -254,7 +252,7 @@ def test_an_import_taken_over_from_a_frozen_worker_is_written_once(
 ) -> None:
     """The first worker sleeps with its rows not committed, the second runs the list, then the first wakes."""
     tenant_id = campaign.tenant_id
-    import_id = imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    import_id = kept(campaign, LIST.encode())
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     db.session.rollback()
@@ -304,7 +302,7 @@ def test_a_list_can_be_taken_back_until_it_is_sent(campaign: Campaign) -> None:
     steps.resume(campaign.id)
     db.session.expire_all()
     with pytest.raises(Refused, match="locked_launched"):
-        imports.store(campaign.id, "a.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+        kept(campaign, LIST.encode())
 
 
 def test_the_dirty_sample_is_told_exactly(campaign: Campaign) -> None:

@@ -14,8 +14,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from app.intake.checking.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.checking.rules import make_rules
+from app.intake.checking.whole_list import WholeList
 from app.intake.columns.mapping import Question, propose
-from app.intake.reading.excel_reader import count_hidden_rows
 from app.intake.reading.reader import read_table
 from app.problems import Refused
 from app.values.answers import Kana, QuestionKind, normalise
@@ -271,8 +271,16 @@ def test_whoever_is_taken_is_who_stands_there(line: Line) -> None:
         assert outcome.fields["氏名"] == "佐藤 花子"
 
 
+def whole(data: bytes) -> WholeList:
+    table = read_table(io.BytesIO(data))
+    found = WholeList(table.header)
+    for row in table.rows:
+        found.see(row)
+    return found
+
+
 def test_hidden_rows_are_counted_before_anything_is_taken() -> None:
-    assert [count_hidden_rows(io.BytesIO(data), "Sheet") for data in (book(), book(hide))] == [0, 1]
+    assert [whole(data).hidden_rows for data in (book(), book(hide))] == [0, 1]
 
 
 def test_hidden_columns_are_named_before_anything_is_taken() -> None:

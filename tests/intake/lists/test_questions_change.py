@@ -1,6 +1,5 @@
 """Questions that are changed while a list comes in: no answer is digested for a question that isn't asked any more."""
 
-import io
 import threading
 
 import psycopg
@@ -16,7 +15,7 @@ from app.intake.lists import imports
 from app.intake.rows import single_entry
 from app.models import Campaign, Import, Recipient
 from app.problems import Refused
-from tests.intake.uploads import LIST, author
+from tests.intake.uploads import LIST, author, kept
 
 TYPED = {
     "管理番号": "K1", "電話番号": "090-1234-5678", "氏名": "山田 太郎", "請求金額": "1000", "支払期限": "2026-12-26",
@@ -25,7 +24,7 @@ TYPED = {
 
 
 def stored(campaign: Campaign) -> tuple[int, ColumnMapping]:
-    import_id = imports.store(campaign.id, "名簿.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    import_id = kept(campaign, LIST.encode())
     return import_id, ColumnMapping.from_json(db.session.get_one(Import, import_id).mapping or {})
 
 
