@@ -20,7 +20,8 @@ FORMULA = Kind("cell_like_formula", "数式の形のセルです。計算せず�
 LINE_BREAK = Kind("cell_line_break", "セルの中に改行があります。改行のまま取り込みます。")
 LOST_LETTERS = Kind(
     "cell_lost_letters",
-    "「?」や「〓」は、前のシステムで失われた文字のようです。元の名簿で正しい文字を確かめてください。",
+    "「?」「〓」「□」や文字化け（縺、&#39640;など）は、前のシステムで失われた文字のようです。元の名簿で正しい文字を"
+    "確かめてください。",
 )
 CARRIER_CHARACTERS = Kind(
     "cell_carrier_characters",
@@ -29,17 +30,17 @@ CARRIER_CHARACTERS = Kind(
 )
 
 
-# Signs that programs write for a letter they do not have: ?, 〓 (geta), U+FFFD. A question mark behind a whole word is
-# one.
-MAY_BE_LOST = "?？〓\ufffd"
+# Signs that programs write for a letter they do not have: ?, 〓 (geta), □, U+FFFD, a form's &#39640;. A question mark
+# behind a whole word is one. Kana of UTF-8 that were read as Shift_JIS begin with 縺, 繧 or 繝.
+MAY_BE_LOST = "?？〓\ufffd□&縺繧繝"
 _MAY_BE_LOST = re.compile(f"[{MAY_BE_LOST}]")
 _JAPANESE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
 _LOST = re.compile(
-    f"[〓\ufffd]|(?<![?？])[?？]{{2,}}+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]++[{_JAPANESE}]"
+    f"[〓\ufffd]|&(?:#[0-9]{{2,7}}|#x[0-9A-Fa-f]{{2,6}}|amp|lt|gt|quot|nbsp);|[縺繧繝]\\S|(?<![?？])[?？]{{2,}}+[{_JAPANESE}]|(?:^|[\\s\u3000])[?？]++[{_JAPANESE}]"
     f"|[{_JAPANESE}][?？]++[{_JAPANESE}]"
 )
 # the whole of a short cell is letters and question marks: a name, no sentence
-_NAME_WITH_MARKS = re.compile(f"(?=[^?？]*[?？])[{_JAPANESE}?？\\s\u3000]{{2,10}}")
+_NAME_WITH_MARKS = re.compile(f"(?=[^?？□]*[?？□])[{_JAPANESE}?？□\\s\u3000]{{2,10}}")
 _MARKS_ALONE = re.compile("[?？\\s\u3000]+")
 
 

@@ -77,7 +77,17 @@ _EXCEL_ERROR = Kind(
     "cell_excel_error",
     "Excelのエラー値（#N/Aなど）です。このままでは送れません。元の数式を直し、正しい値にしてください。",
 )
+_MERGE_NULL = Kind(
+    "cell_merged_null",
+    "文面に差し込む項目が、値がないことを表す語（NULLなど）です。このままだとその語が届きます。正しい値に直してください。",
+)
 _MERGE_EMPTY = Kind("cell_merged_empty", "文面に差し込む項目が空です。このままだと空白で届きます。")
+
+
+# as databases and programs write what is not there
+_NO_VALUES = frozenset(
+    {"", "NULL", "Null", "null", "(null)", "<NULL>", "[NULL]", "\\N", "None", "NaN", "nan", "undefined"}
+)
 
 
 class Level(StrEnum):
@@ -263,7 +273,7 @@ def _fields(row: Row, rules: Rules, faults: list[Fault]) -> dict[str, str]:
         faults.extend(_text_faults(sheet_row, cells, rules))
         cells = [cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells]
     fields = {column: cells[position].strip() for column, position in rules.fields}
-    if "" in fields.values():
+    if not _NO_VALUES.isdisjoint(fields.values()):
         faults.extend(_empty_merge_faults(sheet_row, cells, rules))
     return fields
 
@@ -385,5 +395,6 @@ def _variants(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fa
 
 def _empty_merge_faults(sheet_row: int, cells: Sequence[str], rules: Rules) -> Iterator[Fault]:
     for position in rules.merged:
-        if not cells[position].strip():
-            yield Fault(sheet_row, rules.header[position], Level.WARNING, _MERGE_EMPTY())
+        cell = cells[position].strip()
+        if cell in _NO_VALUES:
+            yield Fault(sheet_row, rules.header[position], Level.WARNING, (_MERGE_NULL if cell else _MERGE_EMPTY)())

@@ -80,6 +80,8 @@ def _unknown(_text: str) -> str:
 
 def _date(text: str, epoch: datetime, *, time_only: bool) -> str:
     try:
+        if float(text) < 0:
+            return UNKNOWN  # Excel shows ####
         at = from_excel(float(text), epoch)
     except (ValueError, OverflowError):
         return text

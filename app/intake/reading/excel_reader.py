@@ -166,7 +166,8 @@ class _SheetRows(Handler):
         self._place = self._next = 0
         self._kind = "n"
         self._style = ""
-        self._aid = False
+        # a text in the cell itself; in it, a reading aid
+        self._within = {"is": False, "rPh": False}
         self._places: dict[str, int] = {}
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -179,7 +180,7 @@ class _SheetRows(Handler):
             self._place = self._at(reference) if reference else self._next
             self._next = self._place + 1
             self._formula = False
-        elif name == "v" or (name == "t" and not self._aid):
+        elif name == "v" or (name == "t" and self._within["is"] and not self._within["rPh"]):
             self.wanted = True
         elif name == "row":
             self._number = int(attributes.get("r", self._number + 1))
@@ -187,17 +188,17 @@ class _SheetRows(Handler):
                 raise ValueError(self._number)
             self._cells = []
             self._next = 0
-            self._hidden = is_on(attributes.get("hidden")) or (self._hidden_by_default and "hidden" not in attributes)
+            self._hidden = _is_hidden(attributes, "ht") or (self._hidden_by_default and "hidden" not in attributes)
         elif name == "col":
-            if is_on(attributes.get("hidden")):
+            if _is_hidden(attributes, "width"):
                 first, last = int(attributes["min"]), int(attributes["max"])
                 self.hidden_columns.update(range(max(0, first - 1), min(last, _MOST_COLUMNS)))
         elif name == "f":
             self._formula = True
         elif name == "sheetFormatPr":
             self._hidden_by_default = is_on(attributes.get("zeroHeight"))
-        elif name == "rPh":
-            self._aid = True
+        elif name in self._within:
+            self._within[name] = True
 
     def end(self, name: str) -> None:
         self.wanted = False
@@ -214,8 +215,8 @@ class _SheetRows(Handler):
                     self.rows.append((self._number, [HIDDEN_ROW]))
                 else:
                     self.rows.append((self._number, self._cells))
-        elif name == "rPh":
-            self._aid = False
+        elif name in self._within:
+            self._within[name] = False
 
     def _put(self, text: str) -> None:
         """Put a cell's text in its place; some programs write a row's cells out of order."""
@@ -253,6 +254,11 @@ class _SheetRows(Handler):
         if kind == "s":
             text = self._texts[int(text)]
         return words(text) if words and kind in _TEXT_KINDS else text
+
+
+def _is_hidden(attributes: dict[str, str], size: str) -> bool:
+    """Return whether a row or a column isn't seen: hidden, or of no height or width as other programs write it."""
+    return is_on(attributes.get("hidden")) or (size in attributes and float(attributes[size]) == 0)
 
 
 def _rows(parts: Parts, part: str, found: _SheetRows, at: list[int], earn: Earn) -> Iterator[tuple[int, list[str]]]:

@@ -48,7 +48,7 @@ class Table:
 
     Header names are NFKC (ＴＥＬ and TEL are one name), stripped, without line breaks and invisible signs, none twice,
     none blank. `header_row` is the sheet row in which they stand; what is above it is no data.
-    `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab and semicolon, or nothing. `read` tells which
+    `encoding` is Python's name, or xlsx; `delimiter` one of comma, tab, semicolon and |, or nothing. `read` tells which
     share of the file was read so far, 0 to 1. `sheet` is the one read of a workbook's visible `sheets`. `head` are the
     first rows as they stand, the headline among them.
     """

@@ -20,7 +20,7 @@ from app.problems import Kind, Refused
 from app.values.cell_text import END_OF_FILE, without_marks
 from app.values.column_names import canonical, names_phone
 
-_DELIMITERS = ",\t;"
+_DELIMITERS = ",\t;|"
 # the line by which Excel is told the delimiter: `sep=,`
 _SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=([,;\t|])"?;*,*[ \t]*', re.IGNORECASE)
 _HEADER_CHARACTERS = 100_000

@@ -90,6 +90,19 @@ def hide_column(sheet: Worksheet) -> None:
     sheet.column_dimensions["C"].hidden = True
 
 
+def flatten(sheet: Worksheet) -> None:
+    sheet.row_dimensions[2].height = 0
+
+
+def no_width() -> bytes:
+    """Return a column of no width, which openpyxl doesn't write."""
+
+    def widen(sheet: Worksheet) -> None:
+        sheet.column_dimensions["C"].width = 33
+
+    return replaced(book(widen), 'width="33"', 'width="0"')
+
+
 LIST = rows_text(SOUND, OTHER)
 # numbers of one length, but for the first
 LENGTHS = rows_text(
@@ -112,7 +125,9 @@ CASES: dict[str, list[bytes]] = {
     "文字コードがShift_JIS、UTF-8、UTF-16、EUC-JP、JIS": [
         LIST.encode(encoding) for encoding in ("cp932", "utf-8", "utf-8-sig", "utf-16", "euc_jp", "iso2022_jp")
     ],
-    "タブ区切り、セミコロン区切り": [rows_text(SOUND, OTHER, delimiter=sign).encode("cp932") for sign in "\t;"],
+    "タブ区切り、セミコロン区切り、縦棒（｜の半角）区切り": [
+        rows_text(SOUND, OTHER, delimiter=sign).encode("cp932") for sign in "\t;|"
+    ],
     "先頭が sep=, の行": [f"sep=,\r\n{LIST}".encode("cp932")],
     "見出しの上に題名、作成日、空の行": [f"一覧\r\n作成日,2026/11/30\r\n\r\n{LIST}".encode("cp932")],
     "先頭に見えない印（BOM）が2つ": [
@@ -149,8 +164,8 @@ CASES: dict[str, list[bytes]] = {
     "プログラムが書いた、まだ計算されていない数式": [cell("請求金額", "=13000*2"), cell("氏名", "=A1")],
     "差し込む列のエラー値（#N/Aなど）": with_cell("氏名", "#N/A", "#REF!"),
     "番号の列の結合されたセル（下の行）": [book(lambda sheet: sheet.merge_cells("A1:A2"))],
-    "フィルターや手作業で隠れた行": [book(hide)],
-    "非表示の列": [book(hide_column)],
+    "フィルターや手作業で隠れた行、高さ0の行": [book(hide), book(flatten)],
+    "非表示の列、幅0の列": [book(hide_column), no_width()],
     "壊れたブック": [book()[:-200], replaced(book(), "</worksheet>", "")],
     "開くと極端に大きくなるブック": [replaced(cell("氏名", "@@@"), "@@@", "あ" * 10**6)],
     "ハイフン、空白、かっこ、全角、+81": with_cell(
@@ -186,7 +201,10 @@ CASES: dict[str, list[bytes]] = {
     "ほかの行と桁数の違う番号": [LENGTHS.encode()],
     "銀行のカナ（ﾘﾖｳｺ）": [rows_text((*SOUND[:-1], "ｻﾄｳ"), OTHER).encode("cp932")],
     "答えの異体字（髙﨑德）": with_cell("フリガナ", "髙﨑德"),
-    "前のシステムで失われた文字（??橋、佐藤〓子）": with_cell("氏名", "??橋", "佐藤〓子"),
+    "前のシステムで失われた文字（??橋、佐藤〓子、佐□、文字化け、&#39640;橋）": with_cell(
+        "氏名", "??橋", "佐藤〓子", "佐□", "縺輔→縺?", "&#39640;橋"
+    ),
+    "差し込む列のNULL、None、nanなど、値がないことを表す語": with_cell("氏名", "NULL", "None", "nan"),
     "セルの中の改行": with_cell("氏名", "佐藤\n花子"),
     "携帯電話会社によっては表示されない文字（①、髙、絵文字）": with_cell("氏名", "①山", "髙橋", "佐藤😀"),
     "数式の形の文字（=1+1）": with_cell("氏名", "=1+1"),
@@ -280,11 +298,12 @@ def whole(data: bytes) -> WholeList:
 
 
 def test_hidden_rows_are_counted_before_anything_is_taken() -> None:
-    assert [whole(data).hidden_rows for data in (book(), book(hide))] == [0, 1]
+    assert [whole(data).hidden_rows for data in (book(), book(hide), book(flatten))] == [0, 1, 1]
 
 
 def test_hidden_columns_are_named_before_anything_is_taken() -> None:
-    assert read_table(io.BytesIO(book(hide_column))).hidden_columns == ("氏名",)
+    for data in (book(hide_column), no_width()):
+        assert read_table(io.BytesIO(data)).hidden_columns == ("氏名",)
 
 
 def test_bank_kana_is_the_same_answer() -> None:
