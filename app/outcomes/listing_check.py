@@ -24,7 +24,7 @@ from app.outcomes.absence import Witness
 from app.outcomes.provider_queries import ask_account
 from app.outcomes.question_round import Looked, Open, Round, is_second
 from app.providers.http import Response
-from app.providers.sms.base import ListedMessage, Report, first_of
+from app.providers.sms.base import ListedMessage, Report, TooMany, first_of
 from app.setback import recognise
 from app.setback.provider_listing import Asked, on_record
 from app.work_budget import WorkBudget
@@ -38,6 +38,8 @@ _MOST_PAGES = 1_000
 # A time is read in so many parts at once, each page after page: what comes in meanwhile moves nothing past the reader.
 _PARTS = 16
 _PAGE = 100
+# where a service shows but the first messages of a time, it is asked for halves of it, down to this
+_SHORTEST = timedelta(milliseconds=10)
 # of the messages that the carrier is known to have taken in that time so many must be in the list
 _KNOWN = 100
 
@@ -54,6 +56,11 @@ class Span:
     def holds(self, at: datetime | None) -> bool:
         """Return whether a message of this time belongs to it; one without a time may."""
         return at is None or self.start - _SECOND <= at <= self.end + _SECOND
+
+    def halves(self) -> tuple["Span", "Span"]:
+        """Return both halves of it."""
+        middle = self.start + (self.end - self.start) / 2
+        return Span(self.start, middle), Span(middle, self.end)
 
 
 @dataclass(slots=True)
@@ -200,19 +207,25 @@ class Listing:
         return bool(shown)
 
     def _pages(self, parts: Sequence[Span], read: _Read) -> _Pages:
-        """Read the list of several times at once, each to its end where that can be."""
+        """Read the list of several times at once, each to its end where that can be; in halves where it can't."""
         provider, opened = self._account.provider, self._account.opened
-        pages = _Pages()
-        number, asked_for, left = 0, 0, list(dict.fromkeys(parts))
+        pages, crowded = _Pages(), list[Span]()
+        asked_for, left = 0, dict.fromkeys(parts, 1)
         while left and not self.wait_s:
-            number += 1
             asked_for += len(left)
             if asked_for > _MOST_PAGES or self._budget.is_spent:
-                return pages
-            requests = {part: provider.sent_between(opened, part.start, part.end, number) for part in left}
+                break
+            requests = {
+                part: provider.sent_between(opened, part.start, part.end, number) for part, number in left.items()
+            }
+            too_many = set[Span]()
 
-            def more(part: Span, response: Response) -> bool:
-                page = provider.parse_list(response, part.start, part.end)
+            def more(part: Span, response: Response, too_many: set[Span] = too_many) -> bool:
+                try:
+                    page = provider.parse_list(response, part.start, part.end)
+                except TooMany:
+                    too_many.add(part)
+                    raise
                 pages.ids |= self._sought & {message.report.provider_id for message in page.messages}
                 self._keep(page.messages, read)
                 return page.more
@@ -226,7 +239,13 @@ class Listing:
             )
             self.wait_s = asked.wait_s
             pages.whole |= {part for part, has_more in asked.found.items() if not has_more}
-            left = [part for part, has_more in asked.found.items() if has_more]
+            left = {part: left[part] + 1 for part, has_more in asked.found.items() if has_more}
+            halved = [part for part in too_many if part.end - part.start > _SHORTEST]
+            left |= {half: 1 for part in halved for half in part.halves()}
+            crowded += halved
+        for part in reversed(crowded):  # those of the halves come first
+            if pages.whole.issuperset(part.halves()):
+                pages.whole.add(part)
         return pages
 
     def _keep(self, messages: Sequence[ListedMessage], read: _Read) -> None:

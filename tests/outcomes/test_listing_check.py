@@ -1,7 +1,9 @@
 """A carrier may never list a message under its reference: the list of its time is looked at before it is sent again."""
 
 import itertools
+import json
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -115,6 +117,27 @@ def test_a_list_of_many_pages_is_read_to_its_end(launched: Launched, sandbox: Sa
     assert set(job.states()) <= {"accepted", "delivered"}
     assert set(received(sandbox).values()) == {1}
     assert lists_by_time(sandbox) >= 3
+
+
+def crowd(job: Job, sandbox: Sandbox, first: int, count: int) -> None:
+    """Have the service take so many SMS of another system, all at once."""
+    numbers = [{"to": f"8190{first + number:08d}"} for number in range(count)]
+    body = json.dumps({"messages": [{"destinations": numbers, "content": {"text": "別のシステムのお知らせ"}}]}).encode()
+    headers = {"Authorization": f"App infobip-key-{job.tenant_id}"}
+    urllib.request.urlopen(urllib.request.Request(f"{sandbox.infobip_base}/sms/3/messages", body, headers)).close()
+
+
+def test_of_a_service_that_shows_few_at_once_shorter_times_are_asked_for(launched: Launched, sandbox: Sandbox) -> None:
+    job = launched(3, provider="infobip")
+    crowd(job, sandbox, 30_000_000, 600)
+    sandbox.faults(error_before={"value": True, "on": "infobip.create"})
+    job.send()
+    sandbox.faults()
+    crowd(job, sandbox, 40_000_000, 600)
+    assert job.states() == {"unknown": 3}
+    looked_for(job)
+    assert set(job.states()) <= {"accepted", "delivered"}
+    assert job.attempts()["cancelled", "absent"] == 3
 
 
 @pytest.mark.parametrize("fault", ["unfiltered", "unreadable"])
