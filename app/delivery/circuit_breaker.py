@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, Interval, case, false, func, literal_column, select, text
 from sqlalchemy.orm import aliased
 
-from app import tenancy
+from app import queues, tenancy
 from app.db import Of
 from app.delivery import backoff
 from app.delivery.account_waits import WORTH_TELLING_S
@@ -25,6 +25,8 @@ from app.states import result_codes
 # So many without a clear yes or no between them: the provider takes nothing at the moment.
 _IN_A_ROW = 20
 _ACCOUNT_PAUSE_S = 300.0  # a person has to mend it first
+# how often a message that its service may have already tries an account that rests; seconds
+TRY_EVERY_S = 10
 
 
 def rests(account: Of[SmsAccount]) -> ColumnElement[bool]:
@@ -70,11 +72,22 @@ _SAVE = text("""
 """)
 
 
+_WAKE = text(f"""
+    UPDATE slice SET due_at = now() WHERE id IN (
+        SELECT s.id FROM slice s JOIN campaign c ON c.id = s.campaign_id
+        WHERE {GOES_BY} = :id
+        AND c.state = 'sending' AND s.due_at > now()
+        ORDER BY s.id FOR NO KEY UPDATE OF s
+    )
+""")  # noqa: S608 - our own words
+
+
 class Breaker:
     """One turn's hold on its account's breaker: `note_outcome` by the thread that sends, `save` by the one that writes.
 
     `open` says that going on would only collect refusals and unknowns, `pause_s` for how long, seconds. While `trying`,
-    one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was.
+    one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was. `woke`: a
+    clear answer ended the account's rest before its time.
     """
 
     def __init__(self, account_id: int, *, probes: bool = False) -> None:
@@ -85,6 +98,7 @@ class Breaker:
         """
         self._probes = probes
         self.open = False
+        self.woke = False
         self.account_fault = False
         self.pause_s = 0.0
         self._account_id = account_id
@@ -176,6 +190,7 @@ class Breaker:
             closes = clear and settled and (self._probes or not row.rests)
             if closes:
                 trips = 0
+                self.woke = self.woke or row.rests
             total = failures if clear else row.failures + failures
             # others' failures may make the row full that this turn's own don't
             if total >= _IN_A_ROW and not opened and not clear:
@@ -250,6 +265,31 @@ def others_wait(connection: Connection, account_id: int) -> bool:
     return bool(found)
 
 
+def may_try(account_id: int) -> bool:
+    """Return whether a message may try an account that rests, one in `TRY_EVERY_S`.
+
+    Only where it rests for want of answers: what a person has to mend, and a wish of the service itself, is waited for.
+    """
+    with tenancy.transaction() as connection:
+        found = connection.scalar(
+            text("""
+                UPDATE sms_account SET probed_at = now()
+                WHERE id = :id AND trips > 0 AND doubted_at IS NULL AND coalesce(send_wish_until <= now(), true)
+                AND coalesce(probed_at <= now() - make_interval(secs => :every_s), true)
+                RETURNING id
+            """),
+            {"id": account_id, "every_s": TRY_EVERY_S},
+        )
+    return found is not None
+
+
+def wake(account_id: int) -> None:
+    """Have sent at once whatever an account's rest put off: the rest is over before its time."""
+    with tenancy.transaction() as connection:
+        connection.execute(_WAKE, {"id": account_id})
+    queues.enqueue("jobs.delivery.send", once=True)
+
+
 def close(account: SmsAccount) -> None:
     """Let an account be used again at once: somebody has mended it.
 
@@ -257,17 +297,7 @@ def close(account: SmsAccount) -> None:
 
     Slices put off by its rest are due now; those that wait for their hours are put off again by the next lease.
     """
-    db.session.execute(
-        text(f"""
-            UPDATE slice SET due_at = now() WHERE id IN (
-                SELECT s.id FROM slice s JOIN campaign c ON c.id = s.campaign_id
-                WHERE {GOES_BY} = :id
-                AND c.state = 'sending' AND s.due_at > now()
-                ORDER BY s.id FOR NO KEY UPDATE OF s
-            )
-        """),  # noqa: S608 - our own words
-        {"id": account.id},
-    )
+    db.session.execute(_WAKE, {"id": account.id})
     if account.trips:
         account.well_since = datetime.now(UTC)
     account.failures = account.trips = 0

@@ -5,6 +5,9 @@ In: messages of which a look-up shows nothing, of an account whose service refus
 here: another reference, account or contract; a sixth within an hour for one message; a request outside the hours, or of
 a campaign that stands still, or to somebody who used the link or is to get nothing; a conclusion from any other answer:
 that this request was refused says nothing of the one before. No transaction is open while it is under way.
+
+While an account rests for want of answers, one of them tries it every few seconds, and its clear answer ends the rest:
+it may have got in already, so that a try costs nobody more than another person's message would.
 """
 
 import time
@@ -13,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, not_, select, text
+from sqlalchemy import Connection, Row, not_, select, text, true
 from sqlalchemy.orm import aliased
 
 from app import references, tenancy
 from app.accounts import Unusable, abilities
 from app.campaigns.bulk_operations import unwanted
 from app.db import in_text
-from app.delivery import send_context, send_log, shutdown
+from app.delivery import circuit_breaker, send_context, send_log, shutdown
 from app.delivery.circuit_breaker import Breaker, rests
 from app.delivery.claims import Claim
 from app.delivery.leases import Range
@@ -46,6 +49,9 @@ MOST = 5
 WITHIN = timedelta(hours=1)
 # how long after the first, the second, … the next may leave: the first leaves as soon as it is asked about
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 600, 1_500))
+# how soon one is asked about again that could not be sent again, and how much rarer than its age: no settle time counts
+_SOON = timedelta(seconds=10)
+_RARER = 8
 
 _AT_ONCE = 16
 # one job sends for so long at an account's rate, seconds
@@ -67,12 +73,13 @@ _log = structlog.get_logger()
 
 
 def next_at(item: Open) -> datetime | None:
-    """Return when a message is to be sent again next, None where an ordinary question comes first."""
-    if not item.may_repeat or item.repeated_at is None or item.repeats > len(_PAUSES):
+    """Return when a message that was asked about is to be sent again, None where an ordinary question comes first."""
+    if not item.may_repeat or item.asked_at is None or item.absent_at is not None:
         return None
-    if item.asked_at is not None and item.asked_at > item.repeated_at:
-        return None  # it was asked about since, and could not be sent again then
-    return item.repeated_at + _PAUSES[item.repeats - 1]
+    if item.repeated_at is None or item.asked_at > item.repeated_at:
+        # nothing could leave when it was asked about
+        return item.asked_at + max((item.asked_at - item.since) / _RARER, _SOON)
+    return None if item.repeats > len(_PAUSES) else item.repeated_at + _PAUSES[item.repeats - 1]
 
 
 def send(part: Range, account: Account, items: Sequence[Open], budget: WorkBudget) -> set[Open]:
@@ -88,28 +95,42 @@ def send(part: Range, account: Account, items: Sequence[Open], budget: WorkBudge
     closes_at = send_context.closes_at(route, datetime.now(UTC))
     if closes_at is None or route.account.id != account.id:
         return set()
-    breaker = Breaker(account.id)
+    tries = _rests(account.id)
+    if tries and not circuit_breaker.may_try(account.id):
+        return set()
+    breaker = Breaker(account.id, probes=tries)
     # of an account that rested, or is in doubt, one message alone goes
     most = 1 if breaker.trying or breaker.doubted else _RATE_FOR_S * (account.rate_per_s or _MOST_PEOPLE)
-    claims = _write_down(part, route, items[: min(most, _MOST_PEOPLE)])
+    claims = _write_down(part, route, items[: min(most, _MOST_PEOPLE)], tries=tries)
     if not claims:
         return set()
     sending = _Sending(route, claims, breaker, budget)
     sending.run(closes_at)
     _record(part, sending.outcomes)
     breaker.save()
+    if breaker.woke:
+        circuit_breaker.wake(account.id)
     if sending.wait_s:
         provider_queries.leave_alone(account.id, sending.wait_s, wished=True)
     left = {claim.recipient_id for claim, outcome in sending.outcomes.items() if outcome is not None}
     return {item for item in items if item.recipient_id in left}
 
 
-def _write_down(part: Range, route: Route, items: Sequence[Open]) -> list[Claim]:
-    """Count the repetitions before they leave; none where the database was set back, or nothing may leave now."""
+def _rests(account_id: int) -> bool:
+    with tenancy.transaction() as connection:
+        return bool(connection.scalar(select(rests(SmsAccount)).where(SmsAccount.id == account_id)))
+
+
+def _write_down(part: Range, route: Route, items: Sequence[Open], *, tries: bool) -> list[Claim]:
+    """Count the repetitions before they leave; none where the database was set back, or nothing may leave now.
+
+    One that `tries` its account leaves though this rests.
+    """
     try:
         with beat.rising(tenancy.transaction()) as connection:
             locks.lock_slice(connection, part.slice_id)
-            return _write_down_in(connection, route, items) if _may(connection, part, route) else []
+            may = _may(connection, part, route, tries=tries)
+            return _write_down_in(connection, route, items) if may else []
     except NothingMayLeave as stopped:
         doubt.hold_or_ask(stopped)
     except OutsideAway as fault:
@@ -117,10 +138,10 @@ def _write_down(part: Range, route: Route, items: Sequence[Open]) -> list[Claim]
     return []
 
 
-def _may(connection: Connection, part: Range, route: Route) -> bool:
-    """Return whether the campaign is being sent, and its account not resting."""
+def _may(connection: Connection, part: Range, route: Route, *, tries: bool) -> bool:
+    """Return whether the campaign is being sent, and its account not resting, unless it is to be tried."""
     found = connection.scalar(
-        select(not_(rests(SmsAccount)))
+        select(true() if tries else not_(rests(SmsAccount)))
         .select_from(SmsAccount)
         .join(Tenant, Tenant.id == SmsAccount.tenant_id)
         .join(Campaign, Campaign.id == part.campaign_id)

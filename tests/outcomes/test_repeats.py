@@ -275,6 +275,106 @@ def test_repetitions_keep_to_the_accounts_rate(launched: Launched, sandbox: Sand
     assert max(times) - min(times) > timedelta(seconds=1.5)
 
 
+def fall_silent(job: Job) -> None:
+    """Have the account rest for an hour as if its service had answered nothing; the slice waits with it."""
+    job.change(
+        """
+        UPDATE sms_account SET failures = 20, trips = 3, tripped_at = now(), resting_code = 'timeout',
+            resting_until = now() + interval '1 hour' WHERE id = %s
+        """,
+        job.account_id,
+    )
+    job.change(
+        "UPDATE slice SET due_at = now() + interval '1 hour', check_at = now() WHERE campaign_id = %s", job.campaign_id
+    )
+
+
+def account(job: Job) -> dict[str, object]:
+    return job.rows(
+        f"SELECT trips, resting_until, probed_at FROM sms_account WHERE id = {job.account_id} AND %s > 0"  # noqa: S608
+    )[0]
+
+
+def test_one_that_could_not_be_sent_again_waits_for_no_settle_time(
+    launched: Launched, sandbox: Sandbox, tuned: Tuned
+) -> None:
+    tuned(unknown_settle_s=300, gateway_settle_s=300)
+    job = reach(launched)
+    sandbox.faults(error_before={"next": 5, "on": CREATE})
+    job.send()
+    fall_silent(job)
+    job.change("UPDATE sms_account SET probed_at = now() WHERE id = %s", job.account_id)
+    outcomes.reconcile(job.tenant_id)
+    assert bodies_read(sandbox) == 5
+    assert timedelta(seconds=5) < job.slice()["check_at"] - datetime.now(UTC) <= timedelta(seconds=10)
+    job.change("UPDATE sms_account SET failures = 0, trips = 0, resting_until = NULL WHERE id = %s", job.account_id)
+    pass_by(job, timedelta(seconds=10))
+    outcomes.reconcile(job.tenant_id)
+    assert set(job.states()) <= {"accepted", "delivered"}
+    assert set(received(sandbox).values()) == {1}
+
+
+def test_one_message_tries_an_account_that_rests_and_its_answer_ends_the_rest(
+    launched: Launched, sandbox: Sandbox
+) -> None:
+    job = reach(launched)
+    sandbox.faults(reset_after_body={"next": 5, "on": CREATE}, list_empty=HIDDEN)
+    job.send()
+    fall_silent(job)
+    outcomes.reconcile(job.tenant_id)
+    assert bodies_read(sandbox) == 6
+    assert job.states() == {"accepted": 1, "unknown": 4}
+    assert (account(job)["trips"], account(job)["resting_until"]) == (0, None)
+    pass_by(job, timedelta(seconds=10))
+    outcomes.reconcile(job.tenant_id)
+    assert job.states() == {"accepted": 5}
+    assert set(received(sandbox).values()) == {1}
+
+
+def test_whoever_waits_goes_as_soon_as_the_rest_is_over(launched: Launched, sandbox: Sandbox) -> None:
+    job = reach(launched, 2)
+    sandbox.faults(error_before={"next": 2, "on": CREATE}, list_empty=HIDDEN)
+    job.send()
+    fall_silent(job)
+    assert job.slice()["due_at"] > datetime.now(UTC)
+    outcomes.reconcile(job.tenant_id)
+    assert job.slice()["due_at"] <= datetime.now(UTC)
+
+
+def test_an_account_that_stays_silent_is_tried_by_one_message_every_ten_seconds(
+    launched: Launched, sandbox: Sandbox
+) -> None:
+    job = reach(launched)
+    sandbox.faults(reset_after_body=LOST, list_empty=HIDDEN)
+    job.send()
+    for waited_s, tries in ((0, 1), (5, 1), (10, 2)):
+        pass_by(job, timedelta(seconds=waited_s))
+        shift = f"{waited_s} seconds"
+        job.change("UPDATE sms_account SET probed_at = probed_at - %s::interval WHERE id = %s", shift, job.account_id)
+        fall_silent(job)
+        outcomes.reconcile(job.tenant_id)
+        assert bodies_read(sandbox) == 5 + tries
+        assert account(job)["resting_until"] is not None
+    assert job.states() == {"unknown": 5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sms_account SET send_wish_until = now() + interval '1 hour' WHERE id = %s",
+        "UPDATE sms_account SET doubted_at = now() WHERE id = %s",
+    ],
+)
+def test_an_account_that_is_to_be_left_alone_is_not_tried(launched: Launched, sandbox: Sandbox, change: str) -> None:
+    job = reach(launched)
+    sandbox.faults(error_before={"next": 5, "on": CREATE})
+    job.send()
+    fall_silent(job)
+    job.change(change, job.account_id)
+    outcomes.reconcile(job.tenant_id)
+    assert bodies_read(sandbox) == 5
+
+
 def test_a_job_that_dies_meanwhile_leaves_it_unknown_and_counted(
     launched: Launched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
