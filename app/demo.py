@@ -149,15 +149,26 @@ def _contracts(tenant_id: int, company: str, receipts: dict[str, str], webhooks:
 
 def _sender_numbers(account: SmsAccount) -> None:
     """Record the number that the sandbox's phones show, and one that waits for its carrier's answer, where missing."""
-    common = f"0005{int(account.settings['service_id']):06d}"
     own = sender_numbers.read("docomo", account.tenant.contact_phone)
     known = set(db.session.scalars(select(SenderNumber.number).where(SenderNumber.sms_account_id == account.id)))
     values = {"tenant_id": account.tenant_id, "sms_account_id": account.id}
     rows = [
-        SenderNumber(**values, carrier="all", number=common, state=SenderState.APPROVED, approved_at=datetime.now(UTC)),
+        _on_the_phone(account, account.settings["service_id"]),
         SenderNumber(**values, carrier="docomo", number=own, note="デモの申請中の番号です。"),
     ]
     db.session.add_all(row for row in rows if row.number not in known)
+
+
+def _on_the_phone(account: SmsAccount, service_id: str) -> SenderNumber:
+    """Return the common short code that the sandbox's phones show for a service id, approved."""
+    return SenderNumber(
+        tenant_id=account.tenant_id,
+        sms_account_id=account.id,
+        carrier="all",
+        number=sender_numbers.read("all", f"0005{int(service_id):06d}"),
+        state=SenderState.APPROVED,
+        approved_at=datetime.now(UTC),
+    )
 
 
 def _own_contract() -> Select[SmsAccount]:
@@ -175,15 +186,14 @@ def _standby(tenant_id: int) -> dict[str, dict[str, str]]:
             tenant_id=tenant_id,
             name="絶対リーチ!SMS（デモ・予備）",
             provider=_STANDBY,
-            settings={"client_id": str(9000 + tenant_id), "sms_code": "90001"},
+            settings={"client_id": str(9000 + tenant_id), "sms_code": str(90_000 + tenant_id)},
             takeover_order=1,
         )
         db.session.add(row)
         db.session.flush()
         seal_credentials(row, {"token": uuid.uuid4().hex})
         seal_witness_phone(row, WITNESS_PHONE)
-        values = {"tenant_id": tenant_id, "sms_account_id": row.id, "number": row.settings["sms_code"]}
-        db.session.add(SenderNumber(**values, carrier="all", state=SenderState.APPROVED, approved_at=datetime.now(UTC)))
+        db.session.add(_on_the_phone(row, row.settings["sms_code"]))
         db.session.commit()
     return {row.settings["client_id"]: {"url": receipt_url(row), "secret": credentials_of(row)["token"]}}
 

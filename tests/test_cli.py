@@ -12,6 +12,7 @@ from app.delivery import failover
 from app.extensions import db
 from app.models import Campaign, SenderNumber, SmsAccount, Tenant
 from app.tenants import sender_check
+from app.values import sender_numbers
 from tests import factories
 
 PASSWORD = "three unrelated words here"
@@ -92,6 +93,21 @@ def test_the_demos_own_sms_is_confirmed_by_who_runs_it(app: Flask) -> None:
             on_the_phone = f"0005{int(settings['service_id']):06d}"  # as the sandbox's phones show it
             assert sender_check.find(f"【{company}】", on_the_phone) is not None
         assert len(found) == 2
+
+
+@pytest.mark.usefixtures("database")
+def test_the_demos_sender_numbers_are_those_that_its_own_form_takes(app: Flask) -> None:
+    with app.app_context():
+        demo.seed(standby=True)
+        with tenancy.platform():
+            found = db.session.scalars(select(SenderNumber)).all()
+            approved = [one.number for one in found if one.state == "approved"]
+            assert len(approved) == len(set(approved)) == 4
+            assert all(sender_numbers.read(one.carrier, one.number) == one.number for one in found)
+            for one in found:
+                code = one.account.settings.get("sms_code")
+                assert code is None or one.number == f"0005{int(code):06d}"  # as the sandbox's phones show it
+            db.session.rollback()
 
 
 @pytest.mark.usefixtures("database")
