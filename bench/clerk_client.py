@@ -1,8 +1,9 @@
 """Act as a clerk beside a bench, in a process of its own: `python -m bench.clerk_client ACT …`.
 
-The acts: draft -; prepare or upload LIST; launch, lease, pause, resume, cancel or export CAMPAIGN; second RATE, which
-lets another contract take over in drafts made from then on, until alone -.
-BENCH_COMPANY names whose clerk, in the order in which companies were seeded, from 0.
+The acts: draft -; contract -, which tells where the receipts of the contract in use go; prepare or upload LIST; launch,
+lease, pause, resume, cancel or export CAMPAIGN; second RATE, which lets another contract take over in drafts made from
+then on, until alone -. BENCH_SERVICE names the service in use where it isn't that of the company's first contract,
+BENCH_COMPANY whose clerk acts, in the order in which companies were seeded, from 0.
 """
 
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from app import create_app, queues, tenancy
-from app.accounts import credentials_of, seal_credentials, seal_witness_phone
+from app.accounts import credentials_of, receipt_url, seal_credentials, seal_witness_phone
 from app.campaigns import bulk_operations, lifecycle, preflight, preflight_result
 from app.delivery import leases
 from app.demo import WITNESS_PHONE
@@ -27,7 +28,7 @@ from app.models import Campaign, Import, Recipient, SmsAccount
 from app.outcomes import manual_review
 from app.problems import messages_ja
 from bench.imports import import_list
-from bench.lists import company, draft
+from bench.lists import accounts, company, draft
 
 
 def prepare(path: Path) -> int:
@@ -99,8 +100,8 @@ def second(rate: int) -> tuple[str, str]:
     with create_app().app_context():
         tenant_id = company()
         with tenancy.tenant(tenant_id):
-            own, *others = db.session.scalars(select(SmsAccount).order_by(SmsAccount.id)).all()
-            if not others:
+            own, *more = db.session.scalars(select(SmsAccount).order_by(SmsAccount.id)).all()
+            if not (others := [one for one in more if one.provider == own.provider]):
                 settings = {**own.settings, "tenant_id": str(uuid.uuid4())}
                 name = "もう一つの契約"
                 others = [SmsAccount(tenant_id=tenant_id, name=name, provider=own.provider, settings=settings)]
@@ -119,6 +120,16 @@ def alone() -> None:
         for account in db.session.scalars(select(SmsAccount)):
             account.takeover_order = account.rate_per_s = None
         db.session.commit()
+
+
+def contract() -> str:
+    """Have a contract of the company with BENCH_SERVICE; return where its receipts go."""
+    with create_app().app_context():
+        tenant_id = company()
+        with tenancy.tenant(tenant_id):
+            own, *_ = accounts(tenant_id)
+            db.session.commit()
+            return receipt_url(own)
 
 
 def begin() -> int:
@@ -190,6 +201,8 @@ if __name__ == "__main__":
     elif act == "renew":
         renew()
         print("done")
+    elif act == "contract":
+        print(contract())
     elif act == "draft":
         print(begin())
     elif act == "upload":

@@ -8,6 +8,7 @@ import random
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from sqlalchemy import select
@@ -117,25 +118,39 @@ def _lines(rows: int) -> Iterator[str]:
         )
 
 
-# contracts as the sandbox takes them: service -> settings, credentials
-CONTRACTS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
-    "karaden": ({"tenant_id": "00000000-0000-0000-0000-00000000beef", "service_id": "1"}, {"token": "karaden-token"}),
-    "zettai_reach": ({"client_id": "9000", "sms_code": "90001"}, {"token": "0123456789abcdef" * 2}),
-    "infobip": ({}, {"api_key": "infobip-key"}),
-    "twilio": ({"account_sid": f"AC{'0' * 32}", "sender": "+815000000001"}, {"auth_token": "0123456789abcdef" * 2}),
+class Contract(NamedTuple):
+    """A contract as the sandbox takes it. `account` is its name among `sms_accounts`, "" where the demo tells of it."""
+
+    settings: Mapping[str, str]
+    credentials: Mapping[str, str]
+    account: str = ""
+
+
+_SECRET = "0123456789abcdef" * 2
+_SID = f"AC{'0' * 32}"
+CONTRACTS: Mapping[str, Contract] = {
+    "karaden": Contract(
+        {"tenant_id": "00000000-0000-0000-0000-00000000beef", "service_id": "1"}, {"token": "karaden-token"}
+    ),
+    "zettai_reach": Contract({"client_id": "9000", "sms_code": "90001"}, {"token": _SECRET}, "9000"),
+    "infobip": Contract({}, {"api_key": "infobip-key"}, "bench"),
+    "twilio": Contract({"account_sid": _SID, "sender": "+815000000001"}, {"auth_token": _SECRET}, _SID),
 }
 
 
-def _accounts(tenant_id: int) -> list[SmsAccount]:
-    """Return the company's contracts, the one to be used first; a service's that it has none with is made."""
+def accounts(tenant_id: int) -> list[SmsAccount]:
+    """Return the company's contracts, the one to be used first: its first, or one with the service BENCH_SERVICE.
+
+    That one is made where it is missing; the caller commits.
+    """
     found = list(db.session.scalars(select(SmsAccount).order_by(SmsAccount.id)))
     service = os.environ.get("BENCH_SERVICE") or found[0].provider
     if not (chosen := [one for one in found if one.provider == service]):
-        settings, credentials = CONTRACTS[service]
-        chosen = [SmsAccount(tenant_id=tenant_id, name=service, provider=service, settings=dict(settings))]
+        held = CONTRACTS[service]
+        chosen = [SmsAccount(tenant_id=tenant_id, name=service, provider=service, settings=dict(held.settings))]
         db.session.add(chosen[0])
         db.session.flush()
-        seal_credentials(chosen[0], credentials)
+        seal_credentials(chosen[0], held.credentials)
     return [*chosen, *(one for one in found if one.provider != service)]
 
 
@@ -145,7 +160,7 @@ def draft(tenant_id: int, name: str) -> Campaign:
     It goes by the company's first contract, or by one with the service that BENCH_SERVICE names, and by another one
     where one may take over.
     """
-    own, *others = _accounts(tenant_id)
+    own, *others = accounts(tenant_id)
     campaign = Campaign(
         tenant_id=tenant_id,
         key=lifecycle.new_key(),

@@ -30,7 +30,7 @@ from sandbox import (
     twilio,
     zettai_reach,
 )
-from sandbox.fast_path import Lane
+from sandbox.fast_path import Doors, Lane, Sends
 from sandbox.karaden import Karaden
 from sandbox.middleware import Gate
 from sandbox.settings import SettingError, Settings, read
@@ -83,14 +83,16 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     reach = zettai_reach.ZettaiReach(world.messages, world.switches, world.reach)
     cpaas = infobip.Infobip(world.messages, world.switches, world.cpaas)
     messaging = twilio.Twilio(world.messages, world.switches, world.messaging)
+    sends = [Sends(carrier_gate, karaden.SENDS, carrier.create)]
     sms_doors = (
-        (zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SECRETS),
-        (infobip.NAME, cpaas, infobip.failure, frozenset[str]()),
-        (twilio.NAME, messaging, twilio.failure, frozenset[str]()),
+        (zettai_reach.NAME, reach, zettai_reach.failure, zettai_reach.SENDS, zettai_reach.SECRETS),
+        (infobip.NAME, cpaas, infobip.failure, infobip.SENDS, frozenset[str]()),
+        (twilio.NAME, messaging, twilio.failure, twilio.SENDS, frozenset[str]()),
     )
-    for kind, sms_door, failure, secrets in sms_doors:
+    for kind, sms_door, failure, path, secrets in sms_doors:
         gate = Gate(kind, world.agenda, world.ledger, world.switches, failure, secrets=secrets)
         app.add_routes(sms_door.routes(gate))
+        sends.append(Sends(gate, path, sms_door.create))
     payment_doors = (
         ("stripe", stripe.Stripe(world.checkouts, world.idempotency), stripe.failure),
         ("payjp", payjp.Payjp(world.orders, world.idempotency), payjp.failure),
@@ -108,9 +110,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     on_lane: set[asyncio.Transport] = set()
-    loop = asyncio.get_running_loop()
+    loop, doors = asyncio.get_running_loop(), Doors(sends)
     server = await loop.create_server(
-        lambda: Lane(carrier, carrier_gate, _aiohttp_of(runner), on_lane), sock=listener, backlog=_BACKLOG
+        lambda: Lane(doors, _aiohttp_of(runner), on_lane), sock=listener, backlog=_BACKLOG
     )
     sys.stdout.write(json.dumps({"sandbox": address}) + "\n")
     sys.stdout.flush()

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from sandbox.settings import SettingError, Webhook, http_url
 from sandbox.webhook_sender import Parcel
 
 NAME = "infobip"
+SENDS = f"/{NAME}/sms/3/messages"
 
 _MOBILE = re.compile(r"81([26789]0[1-9][0-9]{7})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{7,15}", re.ASCII)
@@ -92,7 +94,7 @@ class Receipts:
                 return name
         if self.accounts and "*" not in self.accounts:
             raise RefusedError(HTTPStatus.UNAUTHORIZED)
-        return hashlib.sha256(key.encode()).hexdigest()[:16]  # keys are kept nowhere
+        return _name_of(key)
 
     def address(self, message: Message) -> str | None:
         """Return where a message's report goes: where it says, else where its account does."""
@@ -120,15 +122,15 @@ class Infobip:
     def routes(self, gate: Gate) -> list[web.RouteDef]:
         """Return the routes of the API, guarded."""
         return [
-            web.post(f"/{NAME}/sms/3/messages", gate.guard("create", self._create)),
+            web.post(SENDS, gate.guard("create", self._create)),
             web.get(f"/{NAME}/sms/3/logs", gate.guard("list", self._list)),
             web.route("*", f"/{NAME}/{{rest:.*}}", gate.guard("other", self._other)),
         ]
 
-    def _create(self, request: web.Request, body: bytes) -> Reply:
+    def create(self, _tenant: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """POST /sms/3/messages: accept each SMS that is in order; a request with a mistake in it is refused whole."""
         try:
-            account = self._account(request)
+            account = self._account(headers)
             items = list(_read(account, _object(body)))
             for item in items:
                 if status := self._switches.poison(item.draft.to, f"{NAME}.create"):
@@ -154,10 +156,13 @@ class Infobip:
             reply.first = first
         return reply
 
+    def _create(self, request: web.Request, body: bytes) -> Reply:
+        return self.create("", request.headers, body)
+
     def _list(self, request: web.Request, _body: bytes) -> Reply:
         """GET /sms/3/logs: messages of an id or a time, newest first."""
         try:
-            account = self._account(request)
+            account = self._account(request.headers)
             limit = _count(request.query)
             since, until = (_moment(request.query, name) for name in ("sentSince", "sentUntil"))
         except RefusedError as refused:
@@ -189,8 +194,8 @@ class Infobip:
         if own is not None and not own.tags:
             yield own
 
-    def _account(self, request: web.Request) -> str:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    def _account(self, headers: Mapping[str, str]) -> str:
+        scheme, _, key = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "app" or not key.strip():
             raise RefusedError(HTTPStatus.UNAUTHORIZED)
         return self._receipts.account_of(key.strip())
@@ -214,6 +219,11 @@ def error(status: int, *wrong: str) -> Reply:
         "resources": [],
     }
     return Reply(status, json.dumps(told).encode(), _JSON)
+
+
+@lru_cache(1024)
+def _name_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]  # the ledger keeps no keys
 
 
 def _poisoned(status: int) -> Reply:

@@ -21,6 +21,7 @@ from sandbox.middleware import Gate, Reply
 from sandbox.webhook_sender import Parcel
 
 VERSION = "2024-03-01"
+SENDS = "/karaden/api/{tenant}/messages"
 
 _TENANT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{11}")
@@ -101,7 +102,7 @@ class Karaden:
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
         """Return the routes of the API, guarded."""
-        messages = "/karaden/api/{tenant}/messages"
+        messages = SENDS
         return [
             web.post(messages, gate.guard("create", self._create)),
             web.get(messages, gate.guard("list", self._list)),
@@ -110,10 +111,10 @@ class Karaden:
             web.route("*", "/karaden/{rest:.*}", gate.guard("other", self._other)),
         ]
 
-    def create(self, authorization: str, version: str | None, tenant: str, body: bytes) -> Reply:
+    def create(self, tenant: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """POST …/messages: accept one SMS."""
         try:
-            self._check(authorization, version, tenant)
+            self._check(headers, tenant)
             draft = read_draft(tenant, body)
         except KaradenError as error:
             return refusal(error)
@@ -130,8 +131,7 @@ class Karaden:
         return reply
 
     def _create(self, request: web.Request, body: bytes) -> Reply:
-        authorization, version = request.headers.get("Authorization", ""), request.headers.get("Karaden-Version")
-        return self.create(authorization, version, request.match_info["tenant"], body)
+        return self.create(request.match_info["tenant"], request.headers, body)
 
     def _list(self, request: web.Request, _body: bytes) -> Reply:
         """GET …/messages: a page of messages, newest first."""
@@ -197,12 +197,13 @@ class Karaden:
 
     def _tenant(self, request: web.Request) -> str:
         tenant = request.match_info["tenant"]
-        self._check(request.headers.get("Authorization", ""), request.headers.get("Karaden-Version"), tenant)
+        self._check(request.headers, tenant)
         return tenant
 
-    def _check(self, authorization: str, version: str | None, tenant: str) -> None:
+    def _check(self, headers: Mapping[str, str], tenant: str) -> None:
         """Check token, version and tenant, in this order."""
-        scheme, _, token = authorization.partition(" ")
+        version = headers.get("Karaden-Version")
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             _fail("unauthentication")
         if version not in {None, VERSION}:

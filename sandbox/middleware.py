@@ -161,11 +161,24 @@ class Gate:
         fate: str,
         accepted: str | None = None,
     ) -> None:
-        target = request.path_qs
+        self.note(call, request.method, request.path_qs, body, status, fate=fate, accepted=accepted)
+
+    def note(
+        self,
+        call: str,
+        method: str,
+        target: str,
+        body: bytes,
+        status: int | None,
+        *,
+        fate: str,
+        accepted: str | None,
+    ) -> None:
+        """Write a request into the ledger, without its secrets."""
         for name in self.secrets:
             target = re.sub(rf"(?<=[?&]){name}=[^&]*", f"{name}=", target)
             body = re.sub(rb"(?:^|(?<=&))%b=[^&]*" % name.encode(), b"%b=" % name.encode(), body)
-        self.ledger.add(Row(time.time(), self.kind, call, request.method, target, body, status, fate, accepted))
+        self.ledger.add(Row(time.time(), self.kind, call, method, target, body, status, fate, accepted))
 
 
 def of_contract(call: str, contract: str | None) -> str:

@@ -25,6 +25,8 @@ from sandbox.webhook_sender import Parcel
 NAME = "zettai_reach"
 SECRETS = frozenset({"token"})
 BUNDLE = 100
+_CALLS = f"/{NAME}/p5/api"
+SENDS = f"{_CALLS}/mt.json"
 
 _NUMBER = re.compile(r"(?:\+81|0)([26789]0[1-9][0-9]{7})")
 _TAG = 200
@@ -114,14 +116,13 @@ class ZettaiReach:
 
     def routes(self, gate: Gate) -> list[web.RouteDef]:
         """Return the routes of the API, guarded."""
-        calls = f"/{NAME}/p5/api"
         return [
-            web.post(f"{calls}/mt.json", gate.guard("create", self._create)),
-            web.get(f"{calls}/status.json", gate.guard("list", self._list)),
+            web.post(SENDS, gate.guard("create", self._create)),
+            web.get(f"{_CALLS}/status.json", gate.guard("list", self._list)),
             web.route("*", f"/{NAME}/{{rest:.*}}", gate.guard("other", self._other)),
         ]
 
-    def create(self, body: bytes) -> Reply:
+    def create(self, _tenant: str, _headers: Mapping[str, str], body: bytes) -> Reply:
         """POST mt.json: accept one SMS."""
         form = URL.build(query_string=body.decode("utf-8", "replace"), encoded=True).query
         shown = {"phoneNumber": form.get("phoneNumber", ""), "smsMessage": form.get("message", "")}
@@ -174,8 +175,8 @@ class ZettaiReach:
         if account is not None and account.secret != form["token"]:
             raise RefusedError(110, "Invalid token.")
 
-    def _create(self, _request: web.Request, body: bytes) -> Reply:
-        return self.create(body)
+    def _create(self, request: web.Request, body: bytes) -> Reply:
+        return self.create("", request.headers, body)
 
     def _list(self, request: web.Request, _body: bytes) -> Reply:
         """GET status.json: the messages with a tag, or those of a day, as they stand."""
