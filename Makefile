@@ -73,11 +73,11 @@ bench-import: $(STAMP) ## an import of a million rows against a bare COPY of the
 bench-export: $(STAMP) ## the status file of a million people, from its first byte on (BENCH_ARGS=rows)
 	$(PY) -m bench.exports $(BENCH_ARGS)
 
-drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became of every SMS (DRILL_CELLS='redis_flushed …')
-	$(PY) -m bench.drill $(DRILL_CELLS)
+drill: $(STAMP) ## the crash matrix: what breaks in the middle, and what became of every SMS (DRILL_CELLS='redis_flushed …' SERVICE=twilio)
+	$(if $(SERVICE),DRILL_SERVICE=$(SERVICE) )$(PY) -m bench.drill $(DRILL_CELLS)
 
-bench-receipts: $(STAMP) ## 600 receipts a second for a minute while pages are served (BENCH_ARGS="rate seconds")
-	$(PY) -m bench.receipts $(BENCH_ARGS)
+bench-receipts: $(STAMP) ## 600 receipts a second for a minute while pages are served (BENCH_ARGS="rate seconds" PROVIDER=twilio)
+	$(if $(PROVIDER),PROVIDER=$(PROVIDER) )$(PY) -m bench.receipts $(BENCH_ARGS)
 
 bench-mixed: $(STAMP) ## pages, SMS, a list and files at once for three minutes (BENCH_ARGS="phones sms rows seconds")
 	$(PY) -m bench.mixed $(BENCH_ARGS)

@@ -2,7 +2,9 @@
 
 Every cell breaks one thing in the middle of the work of real programs.
 
-`python -m bench.drill [CELL …]` runs the named cells, or all. Each module of `_ROOMS` has `CELLS`: name -> a function
+`python -m bench.drill [CELL …]` runs the named cells, or all. With DRILL_SERVICE, campaigns leave through that SMS
+service instead of Karaden: cells of `bench.drill_delivery` only, and those it names for each service where none is.
+Each module of `_ROOMS` has `CELLS`: name -> a function
 of a `Ground` that returns the fields below but `cell` and `factor`. A module may also have
 - `FACTORS`: cell -> what settle times and the sandbox's delays are divided by (otherwise `bench.harness.FACTOR`);
 - `LIMITS_S`: cell -> (longest recovery at factor 1, seconds; why it is longer than `RECOVERY_S`);
@@ -22,14 +24,16 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from bench.harness import FACTOR, Ground
+from bench.drill_delivery import OF_EACH_SERVICE
+from bench.harness import FACTOR, KARADEN, Ground
+from bench.lists import CONTRACTS
 from bench.report import Run, report
-from bench.send import clerk
+from bench.send import clerk, contract
 from dev.stack import Stack, remove
 from sandbox import doors
 from sandbox.harness import Sandbox, running_sandbox
 
-FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "unknown_left", "recovery_s")
+FIELDS = ("cell", "service", "factor", "messages", "lost", "duplicated", "unknown_left", "recovery_s")
 RECOVERY_S = 90.0
 # times that no factor shortens: programs that start, an account's rest after refusals, the sending itself; seconds
 _UNSCALED_S = 30.0
@@ -45,12 +49,14 @@ _ROOMS = (
     "bench.drill_frozen",
     "bench.drill_conditions",
     "bench.drill_failover",
+    "bench.drill_repeats",
 )
 
 
 def main(names: Sequence[str]) -> int:
     """Run the cells, tell the result, give the exit code: 1 when one of them did not hold."""
-    cells = _cells()
+    service = os.environ.get("DRILL_SERVICE") or KARADEN
+    cells = _cells(service)
     if unknown := set(names) - set(cells):
         sys.exit(f"no such cell: {', '.join(sorted(unknown))}; there are {', '.join(cells)}")
     runs: dict[str, list[Run]] = {room: [] for room in _ROOMS}
@@ -66,8 +72,10 @@ def main(names: Sequence[str]) -> int:
                 karaden_receipts=json.loads(stack.env["SANDBOX_KARADEN_RECEIPTS"]),
                 stripe_webhooks=json.loads(stack.env["SANDBOX_STRIPE_WEBHOOKS"]),
             )
-            ground = Ground(stack, sandbox)
-            for name in names or cells:
+            if service != KARADEN:
+                contract(stack, sandbox, service)
+            ground = Ground(stack, sandbox, service=service)
+            for name in names or (cells if service == KARADEN else OF_EACH_SERVICE):
                 print(name, file=sys.stderr, flush=True)
                 room, cell = cells[name]
                 # a cell may take it out again: with a 確認用番号 a campaign's last messages can be proven absent
@@ -75,7 +83,8 @@ def main(names: Sequence[str]) -> int:
                 ground.factor = getattr(import_module(room), "FACTORS", {}).get(name, FACTOR)
                 began = time.monotonic()
                 try:
-                    runs[room].append({"cell": name, "factor": ground.factor, **cell(ground)})
+                    through = {"service": service} if "service" in _fields(room) else {}
+                    runs[room].append({"cell": name, **through, "factor": ground.factor, **cell(ground)})
                 except RuntimeError as fault:  # the others are run all the same
                     print(f"{name}: {fault}", file=sys.stderr, flush=True)
                     undone.append(name)
@@ -92,7 +101,7 @@ def main(names: Sequence[str]) -> int:
     for room, told in runs.items():
         module = import_module(room)
         if told:
-            report(room.partition(".")[2], getattr(module, "FIELDS", FIELDS), told, sys.stdout)
+            report(room.partition(".")[2], _fields(room), told, sys.stdout)
         for run in told:
             if not (kept := _kept(run, module)):
                 print(f"{run['cell']} did NOT hold", file=sys.stderr)
@@ -120,8 +129,17 @@ def _kept(run: Run, module: ModuleType) -> bool:
     return holds(run, limit_s)
 
 
-def _cells() -> Mapping[str, tuple[str, Callable[[Ground], Run]]]:
-    return {name: (room, cell) for room in _ROOMS for name, cell in import_module(room).CELLS.items()}
+def _fields(room: str) -> Sequence[str]:
+    fields: Sequence[str] = getattr(import_module(room), "FIELDS", FIELDS)
+    return fields
+
+
+def _cells(service: str) -> Mapping[str, tuple[str, Callable[[Ground], Run]]]:
+    """Return the cells that a service can be held to, by name; the other rooms know Karaden alone."""
+    if service not in CONTRACTS:
+        sys.exit(f"no such service: {service}; there are {', '.join(CONTRACTS)}")
+    rooms = _ROOMS if service == KARADEN else _ROOMS[:1]
+    return {name: (room, cell) for room in rooms for name, cell in import_module(room).CELLS.items()}
 
 
 def _bases(sandbox: Sandbox) -> dict[str, str]:

@@ -69,7 +69,7 @@ def _carrier_fails(name: str, late_s: float = 0, outage_s: float = _OUTAGE_S) ->
         ground.run("web", "tracking", "delivery", "scheduler")
         campaign = ground.campaign()
         value = ground.scaled(late_s) * 1000 if late_s else True
-        ground.sandbox.faults(**{name: {"value": value, "on": "karaden.create"}})
+        ground.sandbox.faults(**{name: {"value": value, "on": ground.create}})
         campaign.launch()
         ground.until(lambda: ground.requests() > 0, "a send failed")
         time.sleep(ground.scaled(outage_s))
@@ -88,7 +88,8 @@ def _receipts(switch: str) -> Cell:
         ground.sandbox.faults(**{switch: True})
         since = time.monotonic()
         campaign.launch()
-        return campaign.verdict(since)
+        # on a busy machine all is over before the clerk's program is
+        return campaign.verdict(since, broken=True)
 
     return cell
 
@@ -102,7 +103,7 @@ def _clock_jumps(hours: int) -> Cell:
     def cell(ground: Ground) -> Run:
         ground.run("web", "tracking", "scheduler")
         campaign = ground.campaign()
-        ground.sandbox.faults(latency_ms=ground.slowly(), reset_before_body={"next": 15, "on": "karaden.create"})
+        ground.sandbox.faults(latency_ms=ground.slowly(), reset_before_body={"next": 15, "on": ground.create})
         ground.doomed(f"jump{hours:+d}h", "claimed", 1)
         campaign.launch()
         ground.until(lambda: JUMPED in ground.stack.log("doomed").read_text("utf-8"), "its clock jumps")
@@ -149,6 +150,17 @@ CELLS: Mapping[str, Cell] = {
     "clock_back": _clock_jumps(-1),
     "two_schedulers": _two_schedulers,
 }
+# the cells that each SMS service beside Karaden is held to
+OF_EACH_SERVICE = (
+    "killed_claimed",
+    "killed_sending",
+    "carrier_429",
+    "carrier_500",
+    "carrier_slow",
+    "carrier_reset_before",
+    "carrier_reset_after",
+    "receipts_early",
+)
 _PROVEN = "two look-ups a minute apart must prove absent what is sent again"
 _SOON = (360.0, f"{_PROVEN}, 40 s after the carrier's own error")
 _LATE = (720.0, f"{_PROVEN}, 5 min after nothing came: a gateway may take it late")

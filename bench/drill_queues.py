@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 
 from bench import visitors
 from bench.harness import Ground, Sent
-from bench.pushes import receipt
-from bench.receipts import address
+from bench.pushes import karaden
 from bench.recipient_client import Phone
 from bench.report import Run
-from bench.send import database, prepare, wait
+from bench.send import clerk, database, prepare, wait
 from bench.visitors import Seen
 from dev.stack import ROOT
 
@@ -39,11 +38,12 @@ def _receipts_unanswerable(ground: Ground) -> Run:
     with database(ground.stack) as connection:
         wait(connection, "SELECT state = 'completed' FROM campaign WHERE id = %s", campaign.id)
         messages = ground.sandbox.messages()
-        unknown = [receipt(messages[n % len(messages)], id=str(uuid.uuid4())) for n in range(_UNANSWERABLE)]
-        bodies = ground.stack.folder / "bodies.json"
-        bodies.write_text(json.dumps([*unknown, *map(receipt, messages)]), encoding="utf-8")
-        command = [sys.executable, "-m", "bench.pushes", address(ground.stack, connection), str(_PUSHES_PER_S)]
-        done = subprocess.run([*command, str(bodies)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        unknown = [{**messages[n % len(messages)], "id": str(uuid.uuid4())} for n in range(_UNANSWERABLE)]
+        parcels = ground.stack.folder / "parcels.json"
+        told = karaden(clerk(ground.stack, "contract", "-"), [*unknown, *messages])
+        parcels.write_text(json.dumps(told), encoding="utf-8")
+        command = [sys.executable, "-m", "bench.pushes", str(_PUSHES_PER_S)]
+        done = subprocess.run([*command, str(parcels)], cwd=ROOT, stdout=subprocess.PIPE, check=True)
         if failed := json.loads(done.stdout.splitlines()[-1])["failed"]:
             raise RuntimeError(f"{failed} receipts were not kept")
         since = time.monotonic()
@@ -72,8 +72,8 @@ def _receipts_unanswerable(ground: Ground) -> Run:
 def _redis_frozen(ground: Ground) -> Run:
     """Stop Redis where it stands while a campaign is sent, pages are opened and receipts come; then let it go on."""
     # so few requests at once that the sending lasts longer than the freezing
-    with ground.in_mid_campaign(SEND_CONNECTIONS="32") as campaign, database(ground.stack) as connection:
-        url = address(ground.stack, connection)
+    with ground.in_mid_campaign(SEND_CONNECTIONS="32") as campaign:
+        url = clerk(ground.stack, "contract", "-")
         links = visitors.tokens(ground.sandbox, 5)
         usual = _look(ground, url, links, _LOOKS, 0.0)
         ground.freeze("valkey")

@@ -20,11 +20,12 @@ import redis
 
 from app.config import Settings, variable
 from bench.report import Run
-from bench.send import clerk, database, prepare
+from bench.send import clerk, contract, database, prepare
 from dev.process import signal_tree, spawn, stop
 from dev.stack import QUEUES, ROOT, Stack
 from sandbox.harness import Sandbox
 
+KARADEN = "karaden"
 # rows of a cell's list: two of them have a number that no SMS can be sent to, 1,100 people are written to
 ROWS = 1_102
 # how long a cell may take to come to its end, before what is left is counted; seconds
@@ -57,13 +58,15 @@ class Ground:
 
     Programs have the names that `Stack` gives them.
 
-    `factor` is the present cell's; `plain` the environment that programs get beside the scaled settings.
+    `factor` is the present cell's; `plain` the environment that programs get beside the scaled settings; `service` the
+    SMS service through which campaigns leave.
     """
 
     stack: Stack
     sandbox: Sandbox
     rows: int = ROWS
     factor: int = FACTOR
+    service: str = KARADEN
     plain: dict[str, str] = field(default_factory=dict)
     _others: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _frozen: list["subprocess.Popen[bytes]"] = field(default_factory=list)
@@ -78,7 +81,22 @@ class Ground:
 
     def slowly(self) -> Mapping[str, object]:
         """Return the switch `latency_ms` that leaves time for something to break in mid-request."""
-        return {"value": max(_SLOWLY_MS / self.factor, _LEAST_SLOWLY_MS), "on": "karaden.create"}
+        return {"value": max(_SLOWLY_MS / self.factor, _LEAST_SLOWLY_MS), "on": self.create}
+
+    @property
+    def create(self) -> str:
+        """The service's call that sends, as switches and the ledger name it."""
+        return f"{self.service}.create"
+
+    @contextmanager
+    def through(self, service: str) -> "Iterator[None]":
+        """Have a cell's campaigns leave through another service, from its `run` on; the company gets a contract."""
+        before, self.service = self.service, service
+        try:
+            contract(self.stack, self.sandbox, service)
+            yield
+        finally:
+            self.service = before
 
     def environment(self, **own: str) -> dict[str, str]:
         """Return the environment of this cell's programs: scaled settings, then what it sets itself."""
@@ -171,7 +189,7 @@ class Ground:
     def requests(self, fate: str = "") -> int:
         """Count the SMS that were asked of the sandbox, or those that met this fate."""
         counts: dict[str, int] = self.sandbox.summary()["requests"]
-        return sum(count for name, count in counts.items() if name.startswith(f"karaden.create {fate}"))
+        return sum(count for name, count in counts.items() if name.startswith(f"{self.create} {fate}"))
 
     @contextmanager
     def redis(self) -> "Iterator[redis.Redis]":
@@ -207,7 +225,7 @@ def scaled_settings(environ: Mapping[str, str], factor: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A campaign of a cell; every number on its list is one that receives.
+    """A campaign of a cell; every number on its list is one that receives, unless it has more rows than most cells'.
 
     `ends` are the states in which a person's SMS is done: also accepted, where no receipts come.
     """
@@ -226,15 +244,24 @@ class Sent:
             row = connection.execute("SELECT count(*) FROM recipient WHERE campaign_id = %s", [self.id]).fetchone()
         return int(row[0]) if row else 0
 
-    def verdict(self, since: float, *, may_hold: bool = False, beside: Sequence[int] = (), broken: bool = False) -> Run:
+    def verdict(
+        self,
+        since: float,
+        *,
+        may_hold: bool = False,
+        beside: Sequence[int] = (),
+        broken: bool = False,
+        limit_s: float = _LIMIT_S,
+    ) -> Run:
         """Wait until every SMS has its end, then tell what the sandbox received.
 
         `since` is when what went wrong was over (`time.monotonic()`). `lost` are people to whom nothing went,
         `duplicated` the SMS beyond one for each, `unknown_left` the people whose SMS isn't known to have arrived. Where
         the rule `may_hold` people for a manager, these are `held` and neither lost nor left. People of the campaigns
         `beside` are looked at too, but not waited for. `broken`: the cell saw for itself that something broke.
+        After `limit_s` whatever is left is counted.
         """
-        ground, deadline = self.ground, since + _LIMIT_S
+        ground, deadline = self.ground, since + limit_s
         held: set[int] = set()
         with database(ground.stack) as connection:
             if not broken and not self._left(connection):

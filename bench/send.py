@@ -25,7 +25,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from bench import per_job
-from bench.lists import write_list
+from bench.lists import CONTRACTS, write_list
 from bench.report import Run, report
 from dev.process import spawn, stop
 from dev.servers import plain_url
@@ -161,6 +161,19 @@ def prepare(stack: Stack, rows: int) -> int:
     if not path.exists():
         write_list(path, rows)
     return int(clerk(stack, "prepare", path))
+
+
+def contract(stack: Stack, sandbox: Sandbox, service: str) -> str:
+    """Have whatever is sent from now on leave by the company's contract with a service, made where there is none.
+
+    The sandbox reports to it. Returns the address of its receipts.
+    """
+    stack.env["BENCH_SERVICE"] = service
+    url, held = clerk(stack, "contract", "-"), CONTRACTS[service]
+    if held.account:
+        [secret] = held.credentials.values()
+        sandbox.addresses(sms_accounts={service: {held.account: {"url": url, "secret": secret}}})
+    return url
 
 
 def clerk(stack: Stack, act: str, argument: object) -> str:

@@ -10,8 +10,10 @@ import psutil
 import pytest
 
 from app.config import Settings
-from bench import drill
+from app.providers.sms import PROVIDERS
+from bench import drill, drill_repeats
 from bench.drill import holds
+from bench.drill_delivery import OF_EACH_SERVICE
 from bench.harness import Ground, scaled_settings
 from dev.process import signal_tree, spawn, stop
 from tests.waiting import until
@@ -69,6 +71,25 @@ def test_some_cells_run_with_the_times_of_production():
     real = [(room, cell) for room in drill._ROOMS for cell in getattr(import_module(room), "FACTORS", {})]
     assert len(real) >= 3
     assert all(import_module(room).FACTORS[cell] == 1 and cell in import_module(room).CELLS for room, cell in real)
+
+
+@pytest.mark.parametrize("service", PROVIDERS)
+def test_each_service_is_held_to_eight_cells_by_name(service: str) -> None:
+    assert len(set(OF_EACH_SERVICE)) == 8
+    assert set(OF_EACH_SERVICE) <= set(drill._cells(service))
+
+
+def test_a_service_beside_karaden_is_held_to_no_cell_that_knows_karaden_alone() -> None:
+    assert {room for room, _ in drill._cells("twilio").values()} == {"bench.drill_delivery"}
+    with pytest.raises(SystemExit):
+        drill._cells("nobody")
+
+
+def test_the_cell_of_repetitions_holds_only_where_some_were_refused_as_known() -> None:
+    run = {**RUN, "service": "zettai_reach", "refused": 5, "recovery_s": 39.9}
+    assert drill_repeats.holds(run)
+    for broken in ({"refused": 0}, {"recovery_s": 40.1}, {"lost": 1}, {"duplicated": 1}, {"unknown_left": 1}):
+        assert not drill_repeats.holds({**run, **broken})
 
 
 def test_a_frozen_program_stands_with_all_it_started_and_goes_on(tmp_path: Path):
