@@ -1,4 +1,4 @@
-"""What the bench of receipts pushes is what each service pushes: the product reads, and believes, it alike."""
+"""The bench of receipts pushes as each service does: the product reads, and believes, it alike."""
 
 from urllib.parse import urlsplit
 

@@ -16,7 +16,7 @@ from sandbox.harness import Sandbox
 
 # aiohttp tells its name in each answer, the lane none
 SERVER = "server"
-# what no two messages have in common
+# ids, references and times: no two messages have these in common
 OWN = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|reference-\d|\d{19}|\d\d:\d\d:\d\d")
 
 
