@@ -1,14 +1,14 @@
 """Share between the forms of SMS and payment accounts: fields that the adapter names, secrets that never come back."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 from flask import abort, request
 from flask_admin.helpers import get_form_data
 from wtforms import BooleanField, Field, PasswordField, SelectField, StringField
-from wtforms.validators import ValidationError
+from wtforms.validators import StopValidation, ValidationError
 
 from admin_views.framework import display
 from admin_views.framework.fields import (
@@ -32,7 +32,9 @@ from app.accounts import (
     choose_address,
     chosen_address,
     credentials_of,
+    misfits,
     seal_credentials,
+    twins,
 )
 from app.config import settings
 from app.models import PaymentAccount, SmsAccount
@@ -61,6 +63,7 @@ class AccountForm(Form):
     """An account. The fields of its provider follow, each named `provider_<name>`."""
 
     provider: Provider
+    model: type[Account]
 
     tenant_id = RowField("企業", required("企業を選んでください。"), offer=companies, blank="（選んでください）")
     name = line(
@@ -85,7 +88,7 @@ class AccountForm(Form):
         sealed = credentials_of(obj) if obj is not None else {}
         for item, field in self.of_provider():
             if item.secret and item.name in sealed:
-                field.description = f"設定済み。変えるときだけ入力してください。{item.help}"
+                field.description = f"設定済み。変えるときだけ入力してください。{item.description}"
             elif item.secret and not item.optional:
                 field.flags.required = True
         if obj is not None or tenancy.current().tenant_id is not None:
@@ -119,6 +122,26 @@ class AccountForm(Form):
         """Return the provider's fields with the form's."""
         return [(item, self[PREFIX + item.name]) for item in self.provider.fields]
 
+    def validate(self, extra_validators: Mapping[str, Sequence[Check]] | None = None) -> bool:
+        """Check every field, and that no other account of the company is taken for this one."""
+        if not super().validate(extra_validators):
+            return False
+        made: Account = self.model()
+        if (owner := self._obj.tenant_id if self._obj is not None else tenancy.current().tenant_id) is not None:
+            made.tenant_id = owner
+        self.populate_obj(made)
+        kept = credentials_of(self._obj) if self._obj is not None else {}
+        found = twins.problems(made, {**kept, **self.secrets()}, stored=self._obj)
+        for name, problem in found.items():
+            field = self[name] if name in self else self._first_of_contract()
+            field.errors = [*field.errors, problem.message_ja]
+        return not found
+
+    def _first_of_contract(self) -> Field:
+        """Return the field at which a contract that stands there already is told."""
+        told = [field for item, field in self.of_provider() if item.contract]
+        return (told or [field for _, field in self.of_provider()])[0]
+
     def populate_obj(self, obj: Any) -> None:
         """Write the form into the account, but for the secrets."""
         if "tenant_id" in self:  # of a new account
@@ -146,9 +169,20 @@ class AccountForm(Form):
 def _plain_ascii(_form: object, field: Field) -> None:
     # they go into HTTP headers and bodies of the provider
     if field.data and not (field.data.isascii() and field.data.isprintable()):
-        raise ValidationError(
+        raise StopValidation(
             "半角の英数字と記号だけで入力してください。前後の文字が余分に入っていないか確かめてください。"
         )
+
+
+def _as_expected(item: AccountField) -> Check:
+    """Refuse a value that is not of its field's form; one that stands there already is told of, and kept."""
+
+    def check(form: AccountForm, field: Field) -> None:
+        kept = form._obj.settings.get(item.name) if form._obj is not None else None  # noqa: SLF001 - Flask-Admin's
+        if field.data and field.data != kept and (words := item.refusal(field.data)):
+            raise ValidationError(words)
+
+    return check
 
 
 def _secret_needed(form: AccountForm, field: Field) -> None:
@@ -170,20 +204,20 @@ def _field_of(item: AccountField) -> Field:
     if item.secret:
         return PasswordField(
             item.label,
-            [*([] if item.optional else [_secret_needed]), at_most(_LONGEST), _plain_ascii],
+            [*([] if item.optional else [_secret_needed]), at_most(_LONGEST), _plain_ascii, _as_expected(item)],
             filters=[lambda typed: (typed or "").strip()],
-            description=item.help,
+            description=item.description,
         )
     if item.choices:
         return ChoicesField(
-            item.label, required("1つ以上選んでください。"), offered=item.choices, description=item.help
+            item.label, required("1つ以上選んでください。"), offered=item.choices, description=item.description
         )
     needed = [required("入力してください。")] if item.whole is None else [_whole(*item.whole)]
     return StringField(
         item.label,
-        [*needed, at_most(_LONGEST), _plain_ascii, no_card_number],
+        [*needed, at_most(_LONGEST), _plain_ascii, no_card_number, _as_expected(item)],
         filters=[lambda typed: unicodedata.normalize("NFKC", one_line(typed))],
-        description=item.help,
+        description=item.description,
     )
 
 
@@ -202,14 +236,18 @@ def host_of(address: str) -> str:
     return address.partition("://")[2]
 
 
-def address_warnings(account: Account) -> list[tuple[str, str, str]]:
-    """Return what is to be said of an account that is at no address of the operator's list."""
+def setting_warnings(account: Account) -> list[tuple[str, str, str]]:
+    """Return what is wrong with an account's settings: no address of the operator's list, a value of another form."""
+    found = []
     try:
         address_of(account)
     except AddressGone:
         words = _GONE_SMS if isinstance(account, SmsAccount) else _GONE_PAYMENT
-        return [("接続先の見直し", words, _CHOOSE_AGAIN)]
-    return []
+        found.append(("接続先の見直し", words, _CHOOSE_AGAIN))
+    for item in misfits(account):
+        words = f"「{item.label}」の値が、送信サービスや決済サイトで使われている形ではありません。"
+        found.append(("入力の見直し", words, f"{item.expects}かどうかを確かめ、違うときは入力し直してください。"))
+    return found
 
 
 def form_for(base: type[F], provider: Provider) -> type[F]:

@@ -7,7 +7,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import ValidationError
 
 from admin_views.accounts import payment_waits
-from admin_views.accounts.forms import AccountForm, AccountView, address_warnings, label_in
+from admin_views.accounts.forms import AccountForm, AccountView, label_in, setting_warnings
 from admin_views.framework import display
 from app.accounts import credentials_of
 from app.config import settings
@@ -20,6 +20,8 @@ _MODE = re.compile(r"[a-z]+_(?P<mode>test|live)_")
 
 class PaymentAccountForm(AccountForm):
     """A payment account."""
+
+    model = PaymentAccount
 
     test_mode = BooleanField(
         "テスト用の契約", description="決済サイトのテスト環境のキーを使う場合に選びます。お金は動きません。"
@@ -83,4 +85,4 @@ class PaymentAccountView(AccountView[PaymentAccount, PaymentAccountForm]):
     def warnings(self, model: PaymentAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for."""
         waits = [(one.heading, one.words, one.advice) for one in payment_waits.notices(model)]
-        return address_warnings(model) + waits
+        return setting_warnings(model) + waits

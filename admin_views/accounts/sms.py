@@ -8,7 +8,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from admin_views.accounts import quality, sms_waits
-from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, address_warnings, label_in
+from admin_views.accounts.forms import PREFIX, AccountForm, AccountView, label_in, setting_warnings
 from admin_views.framework import display
 from admin_views.framework.fields import AmountField, Check, WholeField, phone_line
 from admin_views.framework.secure_view import Sent, expose
@@ -41,6 +41,8 @@ def _mobile(_form: object, field: Field) -> None:
 class SmsAccountForm(AccountForm):
     """An SMS account."""
 
+    model = SmsAccount
+
     rate_per_s = WholeField(
         "1秒に送る件数の上限",
         [Optional(), NumberRange(1, 1000, "1から1000までの間で入力してください。")],
@@ -52,7 +54,8 @@ class SmsAccountForm(AccountForm):
         "代わりに送る順番",
         [Optional(), NumberRange(1, 99, "1から99までの間で入力してください。")],
         description="ほかのアカウントで送れないときに、このアカウントが代わりに送る順番です（1が最初）。空なら、代わりに"
-        "送ることはありません。代わりに送るのは、配信で「ほかのSMSアカウントでの送信を許す」を選んだときだけです。",
+        "送ることはありません。代わりに送るのは、配信で「ほかのSMSアカウントでの送信を許す」を選んだときだけです。"
+        "同じ契約のアカウントどうしは、代わりに送りません（その契約で送れないときは、どちらでも送れないためです）。",
         render_kw={"inputmode": "numeric"},
     )
     test_mode = BooleanField(
@@ -156,7 +159,7 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
     def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:
         """Return what it waits for, and what its service refuses."""
         waits = [(one.heading, one.words, one.advice) for one in sms_waits.notices(model)]
-        return address_warnings(model) + waits
+        return setting_warnings(model) + waits
 
     def offers(self, model: SmsAccount) -> list[tuple[str, str]]:
         """Offer its sender numbers, and a new account for another contract."""

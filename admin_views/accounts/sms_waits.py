@@ -35,6 +35,13 @@ _RESTING_CLERK = "待っている方への送信は、取り消されていま�
 _ASK_MANAGER = "自社の管理者にお知らせください。"
 
 
+def _tried_at(until: datetime | None) -> str:
+    """Describe when an account that rests is tried: once its rest is over, by whatever leaves next."""
+    if until is not None and until > datetime.now(UTC):
+        return f"{japan_minutes(until)}ごろに1件だけ試し"
+    return "次にSMSを送るときに1件だけ試し"
+
+
 def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Notice]:
     """Return what to know of an account now, as far as it concerns one campaign where that is given."""
     found = account_waits.waits_of(account, datetime.now(UTC), campaign_id=campaign_id)
@@ -43,7 +50,7 @@ def notices(account: SmsAccount, *, campaign_id: int | None = None) -> list[Noti
         words = f"送信サービスの求めで、{japan_minutes(found.sending_until)}まで送信を待機しています。"
         told.append(Notice("waits.sending", "送信の待機", words, _WAIT))
     elif account.active and account.trips:
-        until = f"{japan_minutes(account.resting_until)}ごろに1件だけ試し" if account.resting_until else "1件だけ試し"
+        until = _tried_at(account.resting_until)
         words = (
             "送信サービスがSMSを受け付けないため、送信を見合わせています"
             f"（理由：{result_codes.words(account.resting_code) or '応答なし'}）。{until}、受け付けられれば再開します。"

@@ -12,6 +12,8 @@ from typing import Any
 from app.config import settings
 from app.extensions import vault
 from app.models import PaymentAccount, SmsAccount
+from app.providers.http import AccountField
+from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.payments import base as payments
 from app.providers.sms import PROVIDERS
 from app.providers.sms import base as sms
@@ -110,6 +112,17 @@ def sms_contract(row: SmsAccount) -> dict[str, str]:
     except AddressGone:  # what left there is of that contract still
         address = chosen_address(row) or ""
     return {"service": row.provider, "address": address, **dict(sorted(named.items()))}
+
+
+def misfits(row: SmsAccount | PaymentAccount) -> list[AccountField]:
+    """Return the fields of an account whose stored value, secret or not, is not of the form that the adapter names."""
+    providers: Mapping[str, sms.SmsProvider | payments.PaymentProvider] = (
+        PROVIDERS if isinstance(row, SmsAccount) else PAYMENT_PROVIDERS
+    )
+    stored = {**_texts(row.settings), **credentials_of(row)}
+    return [
+        item for item in providers[row.provider].fields if stored.get(item.name) and item.refusal(stored[item.name])
+    ]
 
 
 def witness_phone_of(row: SmsAccount) -> str | None:

@@ -8,12 +8,14 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, and_, or_, text
 
 from app import tenancy
 from app.accounts import credentials_of, sms_contract
+from app.db import Of
 from app.extensions import db, vault
 from app.models import SmsAccount
+from app.providers.sms import PROVIDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,26 @@ class Contract:
 def identity(row: SmsAccount) -> bytes:
     """Return the digest (32 bytes) of what tells this account's contract from another."""
     return sha256(json.dumps(sms_contract(row), ensure_ascii=False).encode()).digest()
+
+
+def is_same(one: Of[SmsAccount], other: Of[SmsAccount]) -> ColumnElement[bool]:
+    """Return the condition that two accounts are of one contract, as far as the database can tell.
+
+    By service, ids and address, as `sms_contract`; an account that chose no address may be at any.
+    """
+    address, others = one.settings["api_base"].astext, other.settings["api_base"].astext
+    ids = [
+        and_(
+            one.provider == name,
+            *(
+                one.settings[item.name].astext == other.settings[item.name].astext
+                for item in provider.fields
+                if item.contract
+            ),
+        )
+        for name, provider in PROVIDERS.items()
+    ]
+    return and_(one.provider == other.provider, or_(address.is_(None), others.is_(None), address == others), or_(*ids))
 
 
 def in_use(row: SmsAccount) -> bool:

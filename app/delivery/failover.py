@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, text
 from sqlalchemy.orm import aliased
 
 from app import tenancy
+from app.accounts import contracts
 from app.db import Of, in_text
 from app.extensions import db
 from app.models import Campaign, SmsAccount
@@ -38,7 +39,10 @@ def goes_by(campaign: Of[Campaign]) -> ColumnElement[int | None]:
 
 
 def may_stand_in(standby: Of[SmsAccount], own: Of[SmsAccount]) -> ColumnElement[bool]:
-    """Return the condition that an account is one of those that take over for another of its company."""
+    """Return the condition that an account is one of those that take over for another of its company.
+
+    One of the same contract is none: where that takes nothing, it takes nothing of either account.
+    """
     return and_(
         standby.tenant_id == own.tenant_id,
         standby.id != own.id,
@@ -46,6 +50,7 @@ def may_stand_in(standby: Of[SmsAccount], own: Of[SmsAccount]) -> ColumnElement[
         standby.active,
         standby.credentials_sealed.is_not(None),
         standby.test_mode == own.test_mode,
+        not_(contracts.is_same(standby, own)),
     )
 
 

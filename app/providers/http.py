@@ -85,11 +85,12 @@ def wish_s(answer: Response) -> float:
 class AccountField:
     """One field of an account's form in the back office.
 
-    `secret` ones are encrypted and never shown again.
+    `secret` ones are encrypted and never shown again. `contract` ones tell one contract from another.
 
-    `choices` (the provider's word -> label) are ticked, one at least, and kept with commas between; `whole` is the
-    least and the most of a whole number that may stay empty, as an `optional` secret may. `contract` ones tell one
-    contract from another.
+    All of a typed value matches `pattern` (ASCII). `expects` is a Japanese noun for what is to be typed, such as
+    "ACで始まる34文字": the form shows it, and a refusal asks for it. `choices` (the provider's word -> label) are
+    ticked, one at least, and kept with commas between; `whole` is the least and the most of a whole number that may
+    stay empty, as an `optional` secret may. `help` stands in the form instead of `expects`, where it isn't empty.
     """
 
     name: str
@@ -97,6 +98,19 @@ class AccountField:
     secret: bool = False
     contract: bool = False
     help: str = ""
+    pattern: str = r"[!-~]+"
+    expects: str = "空白のない半角の英数字と記号"
     choices: Mapping[str, str] = field(default_factory=dict)
     whole: tuple[int, int] | None = None
     optional: bool = False
+
+    @property
+    def description(self) -> str:
+        """The words beside the field in the form."""
+        return self.help or f"{self.expects}です。"
+
+    def refusal(self, value: str) -> str:
+        """Return in Japanese what is expected instead of a value; empty where it fits, or isn't typed freely."""
+        if self.choices or self.whole is not None or re.fullmatch(self.pattern, value, re.ASCII):
+            return ""
+        return f"{self.expects}を入力してください。"

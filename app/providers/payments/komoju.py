@@ -83,8 +83,10 @@ class _Komoju:
     label = "KOMOJU"
     api_base = "https://komoju.com/api/v1"
     fields: Sequence[AccountField] = (
-        AccountField("secret_key", "シークレットキー", secret=True, help="sk_ で始まるキーです。"),
-        AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="Webhook設定のSecret Tokenです。"),
+        AccountField("secret_key", "シークレットキー", secret=True, pattern="sk_[!-~]+", expects="sk_ で始まるキー"),
+        AccountField(
+            "webhook_secret", "Webhook署名シークレット", secret=True, expects="Webhook設定のSecret Token（空白なし）"
+        ),
         AccountField("methods", "支払方法", choices=_METHODS, help="KOMOJUの管理画面で有効にしたものを選びます。"),
     )
     methods = _METHODS

@@ -83,8 +83,16 @@ class _Payjp:
     label = "PAY.JP"
     api_base = "https://api.pay.jp"
     fields: Sequence[AccountField] = (
-        AccountField("secret_key", "シークレットキー", secret=True, help="sk_live_ または sk_test_ で始まるキーです。"),
-        AccountField("webhook_token", "Webhookトークン", secret=True, help="管理画面のWebhook設定にある文字列です。"),
+        AccountField(
+            "secret_key",
+            "シークレットキー",
+            secret=True,
+            pattern="sk_(live|test)_[!-~]+",
+            expects="sk_live_ または sk_test_ で始まるキー",
+        ),
+        AccountField(
+            "webhook_token", "Webhookトークン", secret=True, expects="管理画面のWebhook設定にある文字列（空白なし）"
+        ),
         AccountField("methods", "支払方法", choices=_METHODS, help="PAY.JPの管理画面で有効にしたものを選びます。"),
     )
     methods = _METHODS

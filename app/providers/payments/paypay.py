@@ -77,9 +77,14 @@ class _PayPay:
     label = "PayPay"
     api_base = "https://apigw.paypay.ne.jp"
     fields: Sequence[AccountField] = (
-        AccountField("api_key", "APIキー", secret=True, help="PayPay for Developersの「APIキー」です。"),
-        AccountField("api_secret", "シークレット", secret=True, help="APIキーと一緒に発行される文字列です。"),
-        AccountField("merchant_id", "加盟店ID", help="PayPay for Developersの「MerchantID」です。"),
+        AccountField("api_key", "APIキー", secret=True, expects="PayPay for Developersの「APIキー」（空白なし）"),
+        AccountField("api_secret", "シークレット", secret=True, expects="APIキーと一緒に発行される文字列（空白なし）"),
+        AccountField(
+            "merchant_id",
+            "加盟店ID",
+            pattern="[0-9A-Za-z_-]+",
+            expects="PayPay for Developersの「MerchantID」（半角英数字）",
+        ),
     )
     methods: Mapping[str, str] = {"paypay": "PayPay"}
     lifetime_s = (30, 300)  # PayPay sets the end itself, and tells it

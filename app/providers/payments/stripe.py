@@ -82,8 +82,16 @@ class _StripeCheckout:
     label = "Stripe"
     api_base = "https://api.stripe.com"
     fields: Sequence[AccountField] = (
-        AccountField("secret_key", "シークレットキー", secret=True, help="sk_ または rk_ で始まるキーです。"),
-        AccountField("webhook_secret", "Webhook署名シークレット", secret=True, help="whsec_ で始まる文字列です。"),
+        AccountField(
+            "secret_key", "シークレットキー", secret=True, pattern="[sr]k_[!-~]+", expects="sk_ か rk_ で始まるキー"
+        ),
+        AccountField(
+            "webhook_secret",
+            "Webhook署名シークレット",
+            secret=True,
+            pattern="whsec_[!-~]+",
+            expects="whsec_ で始まる値",
+        ),
         AccountField("methods", "支払方法", choices=_METHODS, help="Stripeの管理画面で有効にしたものを選びます。"),
         AccountField(
             "konbini_days",

@@ -66,7 +66,7 @@ class _Infobip:
     name, label = "infobip", "Infobip（NTT CPaaS）"
     api_base = None  # each contract has an address of its own: the operator lists them
     fields: Sequence[AccountField] = (
-        AccountField("api_key", "APIキー", secret=True, help="SMSの送信と送信ログの閲覧ができるキーです。"),
+        AccountField("api_key", "APIキー", secret=True, expects="送信とログの閲覧ができるキー（空白なし）"),
     )
     capabilities = base.Capabilities(
         lookup_by=base.LookupBy.REFERENCE,

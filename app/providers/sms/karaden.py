@@ -62,10 +62,11 @@ class _Karaden:
             "tenant_id",
             "テナントID",
             contract=True,
-            help="空電プッシュの管理画面に表示される、ハイフン入りの英数字です。",
+            pattern="[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+            expects="空電プッシュの管理画面に表示される、ハイフン入りの36文字",
         ),
-        AccountField("service_id", "サービスID", contract=True, help="送信に使うサービス設定の番号です（半角数字）。"),
-        AccountField("token", "アクセストークン", secret=True, help="管理画面で発行したAPIのトークンです。"),
+        AccountField("service_id", "サービスID", contract=True, pattern="[0-9]{1,10}", expects="サービス設定の番号"),
+        AccountField("token", "アクセストークン", secret=True, expects="管理画面で発行したAPIのトークン（空白なし）"),
     )
     api_base = "https://prg.karaden.jp/api"
     capabilities = Capabilities(

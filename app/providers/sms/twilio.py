@@ -23,15 +23,15 @@ from app.providers.sms import base
 from app.providers.sms.base import Outcome, OutcomeKind, Pushed, Report, ReportState, SmsAccess, Sought, UnclearAnswer
 
 _JAPANESE: Final = re.compile(r"\+81[1-9]\d{9}", re.ASCII)
-_SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}", re.ASCII)
-_ID: Final = re.compile(r"[SM]M[0-9a-fA-F]{32}", re.ASCII)
+_HEX: Final = "[0-9a-fA-F]{32}"
+_SENDER: Final = rf"\+81[1-9][0-9]{{8,9}}|MG{_HEX}"
+_SERVICE, _ID = re.compile(f"MG{_HEX}", re.ASCII), re.compile(f"[SM]M{_HEX}", re.ASCII)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~ -]+", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,5}", re.ASCII)
 _FORM: Final = "application/x-www-form-urlencoded"
 _LINK: Final = re.compile(r"https?://[!-~]+")
 _ALGORITHM: Final = re.compile(r"(?:^|,)\s*algorithm\s*=\s*(\w+)", re.ASCII)
 _HASHES: Final = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
-_LONGEST_QUEUEING_S: Final = 36_000
 _CLOCKS: Final = timedelta(seconds=5)  # how far their clock and ours may be apart
 _PAGE: Final = 400  # with the longest texts such a page is as large an answer as is read
 
@@ -61,9 +61,9 @@ class _Twilio:
     label = "Twilio"
     api_base = "https://api.twilio.com"
     fields: Sequence[AccountField] = (
-        AccountField("account_sid", "Account SID", contract=True, help="管理画面に表示される、ACで始まる34文字です。"),
-        AccountField("sender", "送信元", help="+81から始まる電話番号、またはMGで始まるMessaging ServiceのSIDです。"),
-        AccountField("auth_token", "Auth Token", secret=True, help="主（Primary）のAuth Tokenです。"),
+        AccountField("account_sid", "Account SID", contract=True, pattern=f"AC{_HEX}", expects="ACで始まる34文字"),
+        AccountField("sender", "送信元", pattern=_SENDER, expects="+81から始まる電話番号か、MGで始まる34文字"),
+        AccountField("auth_token", "Auth Token", secret=True, expects="主（Primary）のAuth Token（空白なし）"),
         AccountField("shared_key", "Shared Key", secret=True, optional=True, help="署名がSHA-256の場合だけ要ります。"),
     )
     capabilities = base.Capabilities(
@@ -72,7 +72,7 @@ class _Twilio:
         refuses_duplicates=False,
         tells_carrier=False,
         tells_units=False,  # no push names them
-        validity=base.Validity(1, _LONGEST_QUEUEING_S),
+        validity=base.Validity(1, 36_000),  # the longest that it queues one
         longest_text=1600,
         most_requests_s=2000,  # error 63017 above it
         takes_sender=True,
@@ -96,7 +96,7 @@ class _Twilio:
             form += f"&StatusCallback={_escaped(f'{account.receipt_url}?reference={quote(message.reference)}')}"
         if message.valid_until is not None:
             left_s = int((message.valid_until - datetime.now(UTC)).total_seconds())
-            form += f"&ValidityPeriod={max(1, min(left_s, _LONGEST_QUEUEING_S))}"
+            form += f"&ValidityPeriod={max(1, min(left_s, 36_000))}"
         headers = _headers(account) | {"Content-Type": _FORM}
         return Request("POST", _url(account, "Messages"), headers, form.encode(), account.timeout_s)
 

@@ -75,11 +75,9 @@ class _ZettaiReach:
     name = "zettai_reach"
     label = "絶対リーチ!SMS"
     fields: Sequence[AccountField] = (
-        AccountField(
-            "client_id", "クライアントID", contract=True, help="管理画面の「クライアント情報」にある半角の数字です。"
-        ),
-        AccountField("sms_code", "SMSコード", help="送信元のSMSコードです（5〜6桁）。「クライアント情報」にあります。"),
-        AccountField("token", "トークン", secret=True, help="「アカウント情報」にある32文字のアクセスキーです。"),
+        AccountField("client_id", "クライアントID", contract=True, pattern="[0-9]+", expects="管理画面にある数字のID"),
+        AccountField("sms_code", "SMSコード", pattern="[0-9]{5,6}", expects="「クライアント情報」にある5〜6桁の数字"),
+        AccountField("token", "トークン", secret=True, pattern="[!-~]{32}", expects="「アカウント情報」にある32文字"),
     )
     api_base = "https://sms-api.aossms.com"
     capabilities = Capabilities(

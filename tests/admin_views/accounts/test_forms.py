@@ -213,6 +213,18 @@ def test_an_account_that_rests_is_said_on_the_home_page_and_saving_it_goes_on(ap
         assert (row.trips, row.failures, row.resting_until) == (0, 0, None)
 
 
+def test_no_time_that_has_passed_is_told_as_one_to_come(browser_of, ours, database):
+    database.execute(
+        "UPDATE sms_account SET trips = 1, resting_code = 'http_503', resting_until = now() - interval '3 hours'"
+    )
+    manager = browser_of(ours.manager)
+    for page in ("/admin/", f"/admin/sms_account/edit/?id={ours.sms_account}"):
+        assert "次にSMSを送るときに1件だけ試し、受け付けられれば再開します" in words(manager, page)
+        assert "ごろに1件だけ" not in words(manager, page)
+    database.execute("UPDATE sms_account SET resting_until = now() + interval '3 hours'")
+    assert "ごろに1件だけ試し" in words(manager, "/admin/")
+
+
 @pytest.mark.parametrize(
     ("change", "key", "says"),
     [
