@@ -26,7 +26,7 @@ def _show(error: HTTPException) -> HTTPException | Response:
     if isinstance(error, SecurityError) or request.path.startswith("/admin"):
         return _bare(error, code)
     if of_another_door(request.path):
-        return error  # a program asks
+        return _bare_status(error, code)  # a program asks
     if isinstance(error, CSRFError):
         # the page session is over, or the form is an old one: the way back is the link in the SMS
         return notice("over", status=code, more=("over_cookies",))
@@ -34,6 +34,13 @@ def _show(error: HTTPException) -> HTTPException | Response:
     _keep_headers(response, error)
     if code == 429:  # noqa: PLR2004 - the status itself
         response.headers.setdefault("Retry-After", _RETRY_AFTER_S)
+    return response
+
+
+def _bare_status(error: HTTPException, code: int) -> Response:
+    """Answer a program as its door does: by the status alone."""
+    response = Response(status=code)
+    _keep_headers(response, error)
     return response
 
 

@@ -11,10 +11,13 @@ from markupsafe import Markup
 from app.config import settings
 from app.identity.visit import Face, Link
 from app.process_state import process_state
-from public import look, texts
+from public import form_tokens, look, texts
 
 # stands where the time goes, in a page that is made once for many people
 _UNTIL = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+# stands where the token of the form goes that ends the link
+_FORMS_OWN = "\N{INTERLINEAR ANNOTATION ANCHOR}"
 
 _texts = cache(texts.texts)
 
@@ -38,7 +41,21 @@ def welcome(link: Link) -> Response:
     A whole list opens it at once, so it is made once per company and form.
     """
     html = process_state.of(_Welcomes).of(link.common.face, link.common.asks, link.common.test)
-    return Response(html.replace(_UNTIL, texts.moment(link.expires_at, link.common.face.language)))
+    until = texts.moment(link.expires_at, link.common.face.language)
+    return Response(html.replace(_UNTIL, until).replace(_FORMS_OWN, form_tokens.make(link)))
+
+
+def welcome_again(link: Link, fault: str) -> Response:
+    """Return a link's first page with what is wrong in the form at its foot; `fault` names the text."""
+    who, common = link.common.face, link.common
+    until, token = texts.moment(link.expires_at, who.language), form_tokens.make(link)
+    shown = {"asks": common.asks, "test": common.test, "until": until, "form_token": token, "fault": fault}
+    return Response(_html("welcome", who, who.language, **shown), 422)
+
+
+def gone() -> Response:
+    """Return the page of a link that is unknown, over or ended: one answer for the three."""
+    return notice("gone", status=404, more=("gone_copied", "gone_call"))
 
 
 class _Welcomes:
@@ -49,7 +66,7 @@ class _Welcomes:
 
 
 def _welcome(who: Face, asks: bool, test: bool) -> str:  # noqa: FBT001 - what the page depends on
-    return _html("welcome", who, who.language, asks=asks, test=test, until=_UNTIL)
+    return _html("welcome", who, who.language, asks=asks, test=test, until=_UNTIL, form_token=_FORMS_OWN)
 
 
 def sample(who: Face, css: str) -> Response:

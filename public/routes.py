@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 from app import links, tenancy
 from app.config import settings
 from app.extensions import csrf, limiter
-from app.identity import check, disown, visit
+from app.identity import check, visit
 from app.identity.check import Asked, VerdictKind
 from app.identity.visit import Link, LiveLink
 from app.payments import attempts, checkout
@@ -22,7 +22,7 @@ from app.payments.review import ReviewReason, split
 from app.setback import doubt
 from app.states.vocabulary import PageState, PaymentAttemptState, PaymentState
 from app.values.answers import QuestionKind
-from public import look, pages, texts
+from public import look, not_me, pages, texts
 from public.pages import notice, page
 
 bp = Blueprint("public", __name__, template_folder="templates", static_folder="static", static_url_path="/static/page")
@@ -76,7 +76,7 @@ def welcome(token: str) -> Response:
     """Show who writes and why, and a button. Changes nothing: whatever fetches links may come here."""
     link = visit.by_token(token)
     if link is None:
-        return _gone()
+        return pages.gone()
     if link.page is PageState.LOCKED:
         return notice("locked", link=link)
     if link.common.stopped and link.common.asks and link.page not in _VERIFIED:
@@ -99,30 +99,15 @@ def begin(token: str) -> Response:
         return make_response(redirect(url_for("public.welcome", token=token), 303))
     link = visit.by_token(token)
     if link is None:
-        return _gone()
-    if (said := request.form.get("not_me")) is not None:
-        return _disown(link, said)
+        return pages.gone()
+    if not_me.is_said():
+        return not_me.take(link)
     with tenancy.tenant(link.tenant_id):
         visit.begin(link)
     # a second press, in another tab perhaps, leaves the form of the first one as good as it was
     if not (_is_session_of(link) and (link.common.asks or _proved(link))):
         _open_session(link, proved=not link.common.asks)
     return _go("public.show")
-
-
-def _disown(link: Link, said: str) -> Response:
-    """Take a person's word that the SMS is not for them, with the reason that they pressed."""
-    reason = next((reason for reason in disown.OFFERED if reason == said), None)
-    if reason is None:
-        abort(400)
-    with tenancy.tenant(link.tenant_id):
-        outcome = disown.disown(link, reason)
-    if outcome is disown.Disowned.OVER:
-        return _gone()
-    if outcome is disown.Disowned.PAYING:
-        return notice("disown_paying", status=409, link=link)
-    session.clear()
-    return notice("disowned", link=link)
 
 
 @bp.get(f"/{links.TRIAL}<zeros>")
@@ -153,7 +138,7 @@ def visiting(
                 link = find(session["recipient"], session["link"])
                 if link is None:
                     session.clear()
-                    return _gone()
+                    return pages.gone()
                 if link.page is PageState.LOCKED:
                     return notice("locked", link=link)
                 return view(link)
@@ -281,10 +266,6 @@ def returned(link: LiveLink) -> Response:
 
 def _go(endpoint: str) -> Response:
     return make_response(redirect(url_for(endpoint), 303))
-
-
-def _gone() -> Response:
-    return notice("gone", status=404, more=("gone_copied", "gone_call"))
 
 
 def _open_session(link: Link, *, proved: bool) -> None:

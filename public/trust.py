@@ -36,7 +36,11 @@ def verified() -> Response:
         return _verify(status=422, outcome="empty", company=company, number=number, too_long=too_long)
     sender = sender_check.find(company, number)
     host = urlsplit(settings().link_base_url).hostname
-    return _verify(outcome="yes" if sender else "no", company=company, number=number, sender=sender, host=host)
+    numbers: dict[str, list[str]] = {}
+    for carrier, known in sender.numbers if sender else ():
+        numbers.setdefault(carrier, []).append(known)
+    outcome = "yes" if sender else "no"
+    return _verify(outcome=outcome, company=company, number=number, sender=sender, numbers=numbers, host=host)
 
 
 def _verify(**context: Any) -> Response:  # noqa: ANN401 - a template's values

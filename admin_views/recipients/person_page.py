@@ -35,7 +35,7 @@ from app.states.vocabulary import (
 LATEST_EVENTS = 200
 _MOST_EVENTS = 5_000
 
-_AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送"}
+_AGAIN = {"undelivered": "不達の人への再送", "retry": "自動の再送", "renewed": "期限の切れたリンクの送り直し"}
 
 # Events that change no state, by track and kind.
 _KINDS = {
@@ -159,7 +159,12 @@ def facts(person: Recipient) -> list[tuple[str, str]]:
 
 
 def advice(person: Recipient) -> str:
-    """Return what staff can do for somebody whom no SMS reached, nothing for everybody else."""
+    """Return what staff can do for somebody whom no SMS reached, or whose link has ended; nothing for all others."""
+    if person.page_state == PageState.EXPIRED and person.opened_at is not None:
+        return (
+            "リンクの有効期限が切れています。この方はリンクを開いているため、同じSMSは送り直せません。"
+            "必要なときは、この方だけの名簿で新しい配信を作ってください。"
+        )
     if person.sms_state != SmsState.UNDELIVERED or person.page_state == PageState.REVOKED:
         return ""
     if person.retry_at is not None and person.campaign.state != CampaignState.CANCELLED:
@@ -192,11 +197,10 @@ def timeline(person: Recipient, *, whole: bool = False) -> tuple[list[Moment], b
 def _moment(event: Event) -> Moment:
     track = TRACKS.get(event.track)
     unlocked = (event.track, event.state) == ("page", PageState.OPENED) and event.actor.startswith("user:")
-    what = (
-        "ロックの解除"
-        if unlocked
-        else _KINDS.get((event.track, event.state)) or (display.word(track, event.state) if track else event.state)
-    )
+    reopened = (event.track, event.state) == ("page", PageState.UNOPENED) and event.actor.startswith("user:")
+    by_staff = "ロックの解除" if unlocked else "リンクを元に戻した" if reopened else ""
+    known = by_staff or _KINDS.get((event.track, event.state))
+    what = known or (display.word(track, event.state) if track else event.state)
     detail = event.detail or {}
     if str(detail.get("code", "")).startswith("disowned:"):
         what = "リンクの無効（本人が「心当たりがない」を押した）"

@@ -22,16 +22,17 @@ from admin_views.staff.reauthentication import require_reauthentication
 from app import audit, tenancy
 from app.auth.staff import Role
 from app.campaigns import rendering
-from app.delivery import number_limits
+from app.delivery import number_limits, resend
 from app.delivery.held_selection import Chosen
 from app.extensions import db, vault
+from app.identity.reopen import is_disowned, reopen
 from app.identity.revoke import revoke
 from app.identity.unlock import unlock
 from app.models import Campaign, DoubledMessage, Recipient, SendLog
 from app.outcomes import double_sends, manual_decisions, manual_review
 from app.outcomes.manual_decisions import OF_NUMBERS, OF_UNKNOWN, SENDING, Verdict
 from app.payments.asking import ask_soon
-from app.problems import Refused
+from app.problems import Refused, messages_ja
 from app.states import result_codes
 from app.states.vocabulary import CARRIERS, PAGE, PAYMENT, SMS, PageState, PaymentState, SmsState
 from app.suppression import numbers
@@ -218,6 +219,8 @@ class RecipientView(SecureModelView[Recipient]):
             managers=managers(),
             service=held_words.service(person.campaign),
             advice=person_page.advice(person),
+            disowned=is_disowned(person),
+            may_renew=resend.may_renew(person),
             suppression=numbers.entry_of(person.tenant_id, person.phone_index),
             asked_about=person.sms_state == SmsState.UNKNOWN,
             doubled=rows(DoubledMessage)
@@ -271,6 +274,37 @@ class RecipientView(SecureModelView[Recipient]):
             flash("リンクを無効にしました。このリンクからはもう何も表示されません。", "success")
         else:
             flash("このリンクは、すでに無効です。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/reopen", methods=["GET", "POST"])
+    @require_reauthentication
+    def reopen(self, recipient_id: int) -> BaseResponse | str:
+        """Open a link again that its person's own word ended, once confirmed."""
+        person = self.get_one(recipient_id)
+        if request.method == "GET" and is_disowned(person):
+            return self.render("office/reopen.html", person=person)
+        if request.method == "POST" and reopen(person.id, actor=staff().actor, at=datetime.now(UTC)):
+            flash("リンクを元に戻しました。有効期限までは、同じリンクからまた開けます。", "success")
+        else:
+            flash("このリンクは、「心当たりがない」で無効になったものではありません。", "warning")
+        return redirect(url_for("recipient.details_view", id=recipient_id), 303)
+
+    @expose(f"{_ONE}/renew", methods=["GET", "POST"])
+    @require_reauthentication
+    def renew(self, recipient_id: int) -> BaseResponse | str:
+        """Send one person their SMS again whose link ended unused, once confirmed."""
+        person = self.get_one(recipient_id)
+        problems = messages_ja(resend.renew_problems(person)) if request.method == "GET" else []
+        if request.method == "GET" and not problems:
+            return self.render("office/renew.html", person=person, leaving=leaving(person.campaign, 1))
+        if request.method == "POST":
+            try:
+                resend.renew(person.id, user_id=staff().id)
+                flash("SMSをもう一度送ります。送ったときから、リンクは新しい期限まで開けます。", "success")
+            except Refused as refused:
+                problems = refused.messages_ja
+        for words in problems:
+            flash(words, "warning")
         return redirect(url_for("recipient.details_view", id=recipient_id), 303)
 
     @expose(f"{_ONE}/settle/<how>", methods=["GET", "POST"])

@@ -67,6 +67,8 @@ ACTS = {
     "reveal_phone": "電話番号の表示",
     "unlock": "ロックの解除",
     "revoke_link": "リンクの無効化",
+    "reopen_link": "リンクを元に戻した",
+    "renew_link": "期限の切れたリンクの送り直し",
     "refund_payment": "返金",
     "cancel_payment": "支払い手続きの取消",
     "settle_payment": "消込",

@@ -1,4 +1,4 @@
-"""Writing to people of a launched campaign once more: to those it did not reach, and reminders.
+"""Writing to people of a launched campaign once more: to those it did not reach, reminders, and a link that lives anew.
 
 Whether is decided under the campaign's lock, who under that of the slice (`app.campaigns.bulk_operations`): nobody who
 is being written to at that moment is chosen, and of two presses the second finds nobody or is told that there was a
@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, not_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
 from app import audit, queues
 from app.campaigns import bulk_operations, lifecycle, preflight, readiness, schedule
+from app.db import Of
 from app.delivery import leases
 from app.extensions import db
 from app.models import Campaign, Recipient, Reminder
 from app.problems import Kind, Problem, Refused
 from app.states import locks
 from app.states.transitions import Step, move, move_campaign
-from app.states.vocabulary import SMS, CampaignState, SmsState
+from app.states.vocabulary import SMS, CampaignState, PageState, SmsState
 
 WHICH: Mapping[str, str] = {"unopened": "まだ開いていない人", "unpaid": "まだ支払っていない人"}
 
@@ -34,6 +35,11 @@ _CHECKS_STOPPED = Kind(
 _REMINDED = Kind(
     "reminder_already_sent",
     "ほかの人がリマインドを送ったか、ボタンが2回押されました。いまの状況を確かめてください。",
+)
+_NOT_RENEWED = Kind(
+    "link_not_renewed",
+    "この方には送り直せません。すでに送信待ちか、リンクを開いたか、支払いが済んだか、「送信しない番号」に登録されています。"
+    "いまの状態を確かめてください。",
 )
 _NEEDS_MANAGER = Kind(
     "reminder_needs_manager",
@@ -135,6 +141,56 @@ def remind(
     db.session.flush()
     detail = {"again": which, "reminder": number}
     return _send(campaign, "remind", count, which=which, detail=detail, user_id=user_id, reminder_id=reminder.id)
+
+
+def to_renew(person: Of[Recipient]) -> ColumnElement[bool]:
+    """Return the condition that a link ended before its person used it, and that another SMS may make it live anew.
+
+    Whoever used their link never gets the same message again.
+    """
+    return and_(
+        person.link_expires_at <= func.now(),
+        person.page_state.in_((PageState.UNOPENED, PageState.EXPIRED)),
+        person.opened_at.is_(None),
+        person.pay_started_at.is_(None),
+        person.retry_at.is_(None),
+        or_(
+            person.sms_state.in_((SmsState.ACCEPTED, SmsState.DELIVERED)),
+            and_(person.sms_state == SmsState.UNDELIVERED, bulk_operations.to_resend(person)),
+        ),
+        not_(bulk_operations.unwanted(person)),
+    )
+
+
+def may_renew(person: Recipient) -> bool:
+    """Return whether this person's link ended unused, in a campaign that may still send."""
+    if person.campaign.state == CampaignState.CANCELLED:
+        return False
+    return bool(db.session.scalar(select(to_renew(Recipient)).where(Recipient.id == person.id)))
+
+
+def renew_problems(person: Recipient) -> list[Problem]:
+    """Return what keeps one person from being sent to again by `renew`."""
+    return problems(person.campaign) or ([] if may_renew(person) else [_NOT_RENEWED()])
+
+
+def renew(recipient_id: int, *, user_id: int) -> None:
+    """Send one person the same SMS again, whose link ended unused: it brings the link a new end.
+
+    It keeps to the hours, caps and rates as every SMS does. Raises Refused. Commits.
+    """
+    campaign = _locked(db.session.get_one(Recipient, recipient_id).campaign_id)
+    parts = locks.lock_slices_of(db.session, campaign.id, [recipient_id])
+    fits = db.session.scalar(
+        select(to_renew(Recipient)).where(Recipient.id == recipient_id).with_for_update(key_share=True)
+    )
+    actor, steps = f"user:{user_id}", [Step(recipient_id, datetime.now(UTC), {"again": "renewed"})] if fits else []
+    if not move(db.session, SMS, SmsState.QUEUED, steps, actor=actor):
+        _refuse([_NOT_RENEWED()])
+    leases.go_on(db.session, parts, campaign.id, actor=actor)
+    audit.record(db.session, actor=actor, act="renew_link", target=f"recipient:{recipient_id}")
+    db.session.commit()
+    queues.enqueue("jobs.delivery.send", once=True)
 
 
 def unpaid_after_all(recipient_id: int, *, actor: str) -> bool:

@@ -21,10 +21,14 @@ _PAYING = (PaymentState.STARTED, PaymentState.PENDING, PaymentState.PAID)
 
 
 class Disowned(Enum):
-    """The outcome: the link ended; it stays, for a payment is under way or made; it was over by then."""
+    """The outcome of a person's word.
+
+    The link ended; it stays, for a payment is under way or made, or somebody proved who they are; it was over by then.
+    """
 
     ENDED = auto()
     PAYING = auto()
+    VERIFIED = auto()
     OVER = auto()
 
 
@@ -37,14 +41,19 @@ def disown(link: Link, reason: SuppressionReason) -> Disowned:
     now = datetime.now(UTC)
     with tenancy.transaction() as connection:
         payment = locks.lock_payer(connection, link.recipient_id)
-        same = connection.execute(
-            text("SELECT token_digest = :digest FROM recipient WHERE id = :id"),
+        person = connection.execute(
+            text("""
+                SELECT token_digest = :digest AS same, verified_at IS NOT NULL AS verified FROM recipient WHERE id = :id
+            """),
             {"id": link.recipient_id, "digest": link.digest},
-        ).scalar_one()
-        if not same:
+        ).one()
+        if not person.same:
             return Disowned.OVER
         if payment in _PAYING:
             return Disowned.PAYING
+        # where nothing is asked, being verified says no more than that the page was opened
+        if person.verified and link.common.asks:
+            return Disowned.VERIFIED
         step = Step(link.recipient_id, now, {"code": f"disowned:{reason}"})
         if not move(connection, PAGE, PageState.REVOKED, [step], actor="person"):
             return Disowned.OVER

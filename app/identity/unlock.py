@@ -15,15 +15,7 @@ def unlock(recipient_id: int, *, actor: str, at: datetime) -> bool:
 
     Commits. Returns whether it was locked.
     """
-    # nobody looks for the end of a locked person's link (`app.delivery.link_expiry`): from now on somebody must. The
-    # slice is locked before its people, as elsewhere.
-    db.session.execute(
-        text("""
-            UPDATE slice s SET links_end_at = least(s.links_end_at, r.link_expires_at) FROM recipient r
-            WHERE r.id = :id AND s.campaign_id = r.campaign_id AND r.id BETWEEN s.first_id AND s.last_id
-        """),
-        {"id": recipient_id},
-    )
+    watch_end(recipient_id)
     moved = move(
         db.session,
         PAGE,
@@ -38,3 +30,18 @@ def unlock(recipient_id: int, *, actor: str, at: datetime) -> bool:
     audit.record(db.session, actor=actor, act="unlock", target=f"recipient:{recipient_id}")
     db.session.commit()
     return True
+
+
+def watch_end(recipient_id: int) -> None:
+    """Have somebody look for the end of a link that is opened again, in the session's transaction.
+
+    Nobody does while it is locked or ended (`app.delivery.link_expiry`). The slice is locked before its people, as
+    elsewhere.
+    """
+    db.session.execute(
+        text("""
+            UPDATE slice s SET links_end_at = least(s.links_end_at, r.link_expires_at) FROM recipient r
+            WHERE r.id = :id AND s.campaign_id = r.campaign_id AND r.id BETWEEN s.first_id AND s.last_id
+        """),
+        {"id": recipient_id},
+    )

@@ -273,6 +273,15 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
     unused = [person.id for number, person in enumerate(estate.people) if sms[number % len(sms)] in came_to]
     never: dict[str, object] = {"opened_at": None, "opened_generation": None, "pay_started_at": None}
     force(owner, "recipient", unused, page_state="unopened", **never)
+    # one whose link ended before they used it, and one who said that the SMS isn't for them
+    (ended, stranger) = (estate.people[5].id, estate.people[11].id)
+    owner.execute("UPDATE recipient SET link_expires_at = now() - interval '1 minute' WHERE id = %s", [ended])
+    force(owner, "recipient", [stranger], page_state="revoked")
+    owner.execute(
+        "INSERT INTO event (tenant_id, campaign_id, recipient_id, track, state, at, actor, detail)"
+        " VALUES (%s, %s, %s, 'page', 'revoked', now(), 'person', %s)",
+        [estate.tenant, estate.campaign, stranger, Jsonb({"code": "disowned:wish"})],
+    )
     # held, as their number had as many SMS as one may get
     owner.execute(
         "UPDATE recipient SET capped_at = now(), sms_code = %s WHERE campaign_id = %s AND sms_state = 'cancelled'",

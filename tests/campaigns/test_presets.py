@@ -32,6 +32,9 @@ class TestStarter:
         # the page doesn't need what a question asks: answers are kept as digests alone
         assert not {ask.column or ask.label for ask in starter.questions} & set(merged)
 
+    def test_it_says_nothing_that_is_untrue_once_somebody_paid(self, starter):
+        assert not any(word in starter.page_text for word in ("確認できておりません", "確認できていません", "未払い"))
+
     def test_it_asks_two_things(self, starter):
         assert len({ask.kind for ask in starter.questions}) == 2
 

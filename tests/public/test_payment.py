@@ -81,6 +81,7 @@ def test_amount_and_due_date_stand_with_the_message(reader: Browser) -> None:
     assert "12,000円" in reader.text
     assert "2026年12月25日" in reader.text
     assert "支払いに進む" in reader.text
+    assert "お支払いの前にお送りした内容です" not in reader.text
 
 
 def test_pressing_pay_leads_over_a_page_of_our_own(shop: Shop, reader: Browser) -> None:
@@ -107,6 +108,7 @@ def test_paid_is_shown_once_the_site_confirms_it(shop: Shop, reader: Browser) ->
     reader.open("/p")
     assert "お支払いが完了しました" in reader.text
     assert "支払いに進む" not in reader.text
+    assert "お支払いの前にお送りした内容です" in reader.text
     assert reader.open("/p/pay").path == "/p"
 
 

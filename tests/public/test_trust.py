@@ -137,6 +137,19 @@ def test_a_sender_is_confirmed_with_what_to_look_for(sending: None, browser: Bro
     check_headers(browser.page.headers)
 
 
+def test_each_carrier_is_named_once_however_many_numbers_it_has(
+    sending: None, app: Flask, database: psycopg.Connection, browser: Browser
+) -> None:
+    (account,) = database.execute("SELECT id FROM sms_account").fetchone() or (0,)
+    with app.app_context():
+        for number in ("0005123456", "0005654321"):
+            factories.sender_number(account, number)
+    browser.open("/verify").press(company="みどり信販", number="0005654321")
+    shown = browser.text.partition("次の番号から届きます。")[2].partition("</dl>")[0]
+    assert "<dt>どの携帯会社でも</dt><dd>0005123456</dd><dd>0005654321</dd>" in shown
+    assert len(re.findall("<dt>", shown)) == len(set(re.findall("<dt>(.+?)</dt>", shown)))
+
+
 def test_another_number_is_not_confirmed_and_says_whom_to_ask(sending: None, browser: Browser) -> None:
     browser.open("/verify").press(company="みどり信販", number="0120000102")
     assert (browser.page.status_code, browser.title) == (200, "この会社の送信元とは確認できませんでした")
