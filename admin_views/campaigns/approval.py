@@ -19,7 +19,7 @@ def page(campaign: Campaign, typed: str = "") -> dict[str, object]:
     refusals = approval.refusals(campaign, staff().id, staff().role)
     return {
         "checked": checked,
-        "how_many": preview.how_many(checked) if checked else "",
+        "how_many": preview.how_many(checked, when.suppressed) if checked else "",
         "previews": preview.previews(campaign, checked) if checked else [],
         "when": when,
         "when_terms": [(name, words.replace("送信のボタンを押した", "承認した")) for name, words in when.terms],

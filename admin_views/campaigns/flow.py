@@ -21,7 +21,7 @@ from admin_views.lists import single_entry as single_entry_page
 from admin_views.staff.reauthentication import require_reauthentication, require_reauthentication_for_file
 from app.campaigns import lifecycle, ordered_checks, preflight, preflight_result, readiness, shortening
 from app.config import settings
-from app.exports import status_file
+from app.exports import export_jobs, status_file
 from app.exports.selection import Selection
 from app.extensions import csrf, db
 from app.intake.columns.sample_list import FORMS
@@ -265,15 +265,16 @@ class CampaignFlow(FlowView):
             return redirect(url_for("flow.status", campaign_id=campaign.id), 303)
         checked = preflight_result.current(campaign)
         problems = problems or [item.problem.message_ja for item in readiness.missing(campaign)]
+        when = preview.when(campaign)
         page = self.page(
             "flow/send.html",
             campaign,
             "send",
             checked=checked,
-            how_many=preview.how_many(checked) if checked else "",
+            how_many=preview.how_many(checked, when.suppressed) if checked else "",
             previews=preview.previews(campaign, checked)[:1] if checked else [],
             problems=problems,
-            when=preview.when(campaign),
+            when=when,
             needs_approval=lifecycle.needs_approval(campaign),
         )
         return (page, 409) if request.method == "POST" else page
@@ -378,12 +379,11 @@ class CampaignFlow(FlowView):
             abort(404)
         chosen = status.chosen_states(request.form)
         on_record("export_status", campaign, {"encoding": form, **chosen})
-        ending = "xlsx" if form == "xlsx" else "csv"
-        name = f"{campaign.name}_状況_{status.file_timestamp(datetime.now(UTC))}.{ending}"
+        title = "_".join([campaign.name, "状況", *status.chosen_words(chosen)])
         return status.download(
             lambda: status_file.status_file(Selection(campaign_id, chosen), form),
-            name,
-            f"status-{campaign_id}.{ending}",
+            export_jobs.filename(title, form, datetime.now(UTC)),
+            f"status-{campaign_id}.{export_jobs.ending(form)}",
         )
 
 

@@ -22,6 +22,7 @@ from app.extensions import db
 from app.intake.checking.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient, SmsAccount
 from app.states.vocabulary import CampaignState
+from app.suppression import condition
 from app.tenants import sender_numbers
 from app.values.japan_time import japan_minutes
 from app.values.phones import mask
@@ -99,14 +100,29 @@ def sender_of(account: SmsAccount | None) -> str:
     return sender_numbers.choose(account) if account else ""
 
 
-def how_many(checked: Preflight) -> str:
-    """Return in words how many SMS leave, and whether each number gets one alone."""
+def how_many(checked: Preflight, suppressed: int) -> str:
+    """Return in words how many SMS leave, and whether each number gets one alone; `suppressed` people get none."""
     people, numbers = checked.people, checked.numbers
-    if not numbers:  # checked before numbers were counted
-        return f"{people:,}件"
+    said = []
     if numbers == people:
-        return f"{people:,}件（1人に1通）"
-    return f"{people:,}件（電話番号は{numbers:,}件。同じ番号に2通以上の送信先があります）"
+        said.append("1人に1通")
+    elif numbers:  # a check of before they were counted has none
+        said.append(f"電話番号は{numbers:,}件。同じ番号に2通以上の送信先があります")
+    if suppressed:
+        said.append(f"ほかの{suppressed:,}件は「送信しない番号」のため送りません")
+    more = f"（{'。'.join(said)}）" if said else ""
+    return f"{people - suppressed:,}件{more}"
+
+
+def _suppressed(campaign: Campaign, people_count: int) -> int:
+    """Return how many of a campaign's people are on the list of numbers that get nothing.
+
+    As it stands now, or where counting takes long as it stood at the last check: the claim looks once more.
+    """
+    if people_count <= settings().at_once_people:
+        return condition.count(campaign)
+    checked = preflight_result.current(campaign)
+    return checked.suppressed if checked else 0
 
 
 def cost(campaign: Campaign, people_count: int) -> str:
@@ -248,18 +264,22 @@ def check_page(
 class When:
     """When a campaign is sent, in words: its terms, and what will go otherwise than one might think.
 
-    The warnings are of this moment; those that the check made of every row stay with the check.
+    The warnings are of this moment; those that the check made of every row stay with the check. `suppressed` people get
+    nothing: their numbers are on the company's list.
     """
 
     terms: list[tuple[str, str]]
     warnings: list[str]
     scheduled: bool
+    suppressed: int
 
 
 def when(campaign: Campaign) -> When:
     """Return when a campaign that is launched now begins and ends."""
     now = datetime.now(UTC)
     people_count = lifecycle.people_count(campaign.id)
+    suppressed = _suppressed(campaign, people_count)
+    people_count -= suppressed
     plan = schedule.plan(campaign, people_count, now)
     scheduled = campaign.starts_at is not None and campaign.starts_at > now
     if plan.begins_at is None:
@@ -274,7 +294,8 @@ def when(campaign: Campaign) -> When:
     own = [campaign.sms_account] if campaign.sms_account else []
     accounts = [*own, *failover.standbys(campaign)] if campaign.may_switch else own
     senders = [warning for account in accounts for warning in sender_numbers.warnings(account)]
-    return When(found, schedule.warnings(campaign, people_count, now) + senders, scheduled)
+    warnings = schedule.warnings(campaign, people_count, now) + condition.warnings(suppressed) + senders
+    return When(found, warnings, scheduled, suppressed)
 
 
 def launched_words(campaign: Campaign) -> str:

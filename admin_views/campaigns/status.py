@@ -8,6 +8,7 @@ from flask import Response, abort, stream_with_context, url_for
 
 from admin_views.accounts import restore_words
 from admin_views.campaigns.live import FILTERS, tracks_of
+from admin_views.framework import display
 from admin_views.framework.attachments import name_file
 from app import tenancy
 from app.campaigns import schedule
@@ -165,6 +166,12 @@ def chosen_states(form: Mapping[str, str]) -> dict[str, str]:
         if state := form.get(FILTERS[track.name], ""):
             chosen[track.name] = state if state in track.words else abort(404)
     return chosen
+
+
+def chosen_words(chosen: Mapping[str, str]) -> list[str]:
+    """Return in words, for a file's name, by which states its people are narrowed: "SMS不達"."""
+    tracks = (track for track in (SMS, PAGE, PAYMENT) if track.name in chosen)
+    return [f"{track.label}{display.word(track, chosen[track.name])}" for track in tracks]
 
 
 def state_choices(campaign: Campaign) -> list[tuple[str, str, dict[str, str]]]:

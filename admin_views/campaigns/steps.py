@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from flask import url_for
 
@@ -92,6 +93,13 @@ def _standing_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tupl
     return "done", "ダウンロードできます", ()
 
 
+def _scheduled(starts_at: datetime | None, people: int) -> str:
+    """Describe when a scheduled campaign begins; one whose time has come begins with the next look of the scheduler."""
+    if starts_at is not None and starts_at > datetime.now(UTC):
+        return f"{japan_minutes(starts_at)}に、{people:,}件の送信を始める予約をしています。"
+    return f"予約の時刻になりました。まもなく、{people:,}件の送信を始めます。"
+
+
 _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
     CampaignState.PAUSED: lambda _, __, url: Action("送信を一時停止しています。", "状況を見て再開する", url),
     CampaignState.SENDING: lambda _, people, url: Action(f"{people:,}件の送信を進めています。", "状況を見る", url),
@@ -101,7 +109,7 @@ _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
         url_for("life.approval", campaign_id=campaign.id),
     ),
     CampaignState.SCHEDULED: lambda campaign, people, _: Action(
-        f"{japan_minutes(campaign.starts_at)}に、{people:,}件の送信を始める予約をしています。",
+        _scheduled(campaign.starts_at, people),
         "予約の内容を見る",
         url_for("flow.overview", campaign_id=campaign.id),
     ),

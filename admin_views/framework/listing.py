@@ -4,6 +4,7 @@ Precedence of indexes: the rows that a search found, the order that was asked fo
 by, the newest rows first. All other filters are checked along the way, within the ids that they can have.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -78,6 +79,11 @@ def _lead(usual: ListIndex, asked: Asked) -> tuple[Filter[Any] | None, ListIndex
 
 def _check(item: Filter[V], value: V) -> Check:
     return lambda entity: item.check(entity, value)
+
+
+def is_searchable(search: str) -> bool:
+    """Return whether a text can be searched for: control characters and halves of letters stand in no row."""
+    return not any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in search)
 
 
 def containing(columns: Sequence[Key], search: str) -> Check:

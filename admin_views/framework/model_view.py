@@ -32,6 +32,8 @@ from app import audit, tenancy
 from app.extensions import db
 from app.models import Tenant
 
+UNSEARCHABLE = "検索する語に、検索できない文字（制御文字）が入っているため、検索していません。入力し直してください。"
+
 _LONGEST_SEARCH = 100
 _WRITES = frozenset({"create_view", "edit_view"})
 
@@ -241,11 +243,14 @@ class SecureModelView(SecureView, ModelView, Generic[M]):
 
     @staticmethod
     def _search_of(typed: str) -> str | None:
-        """Return what is searched for; nothing where it is too long to be anything, which is told."""
+        """Return what is searched for; nothing where it can't be anything, which is told."""
         if len(typed) > 2 * _LONGEST_SEARCH or len(search := " ".join(typed.split())) > _LONGEST_SEARCH:
             flash(
                 f"検索する語が長すぎるため、検索していません。{_LONGEST_SEARCH}文字以内で入力してください。", "warning"
             )
+            return None
+        if not listing.is_searchable(search):
+            flash(UNSEARCHABLE, "warning")
             return None
         return search or None
 

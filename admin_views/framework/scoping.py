@@ -88,6 +88,8 @@ class ScopedLoader(QueryAjaxModelLoader):
 
     def get_list(self, term: str | None, offset: int | None = 0, limit: int | None = _LOOKUP_ROWS) -> list[Model]:
         """Return a page of rows; what an address asks for is kept within bounds."""
+        if "\0" in (term or ""):
+            return []
         size = min(max(limit or _LOOKUP_ROWS, 1), _LOOKUP_ROWS)
         start = min(max(offset or 0, 0), _LOOKUP_ROWS * _LOOKUP_PAGES)
         literally = (term or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

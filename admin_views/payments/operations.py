@@ -79,6 +79,7 @@ class SettleForm(SureForm):
     )
     amount = line(
         "入金額（円）",
+        required("入金額を入力してください。"),
         _readable,
         most=20,
         help="請求金額と同じ額だけを消し込めます。一部だけの入金は消し込めません。"

@@ -16,7 +16,7 @@ from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.fields import line, required, select_options, text
 from admin_views.framework.filters import Choice, Filter, states_of
-from admin_views.framework.listing import at
+from admin_views.framework.listing import at, is_searchable
 from admin_views.framework.model_view import SecureModelView
 from admin_views.framework.scoping import as_id, rows
 from admin_views.framework.secure_view import Form, Page, Sent, expose
@@ -27,7 +27,7 @@ from app.exports import columns, export_jobs, status_file
 from app.exports.selection import Selection
 from app.extensions import db
 from app.models import Export, ExportLayout, Import
-from app.states.vocabulary import EXPORT, ExportState
+from app.states.vocabulary import CARRIERS, EXPORT, ExportState
 
 _ONE = "/<int(max=9223372036854775807):export_id>"
 _MOST_COLUMNS = 300
@@ -48,9 +48,12 @@ def asked() -> tuple[Selection, list[tuple[str, str]]]:
         carrier=given.get("carrier", ""),
         since=display.day_of(since),
         until=display.day_of(until),
-        ids=tuple(search_people(search)) if search else None,
+        # people of a text that can't be searched for are nobody, never everybody
+        ids=tuple(search_people(search) if is_searchable(search) else ()) if search else None,
     )
     told = [(item.name, _said(item, value)) for item, value in values.values() if value is not None]
+    if not is_searchable(search):
+        search = "（検索できない文字が入っています）"
     return selection, told + ([("検索", search)] if search else [])
 
 
@@ -229,8 +232,16 @@ def _wanted(form: Mapping[str, str]) -> tuple[str, list[str] | None]:
 
 
 def _title(selection: Selection) -> str:
+    """Name a file by whose it is and what narrows it, but for a search: that may be a number."""
     name = campaign_name(selection.campaign_id) if selection.campaign_id else None
-    return f"{name or '送信先'}_状況"
+    narrowed = status.chosen_words(selection.states)
+    if selection.carrier:
+        narrowed.append(CARRIERS[selection.carrier])
+    if selection.since or selection.until:
+        narrowed.append(f"送信日{selection.since or ''}から{selection.until or ''}")
+    if selection.ids is not None:
+        narrowed.append("検索")
+    return "_".join([name or "送信先", "状況", *narrowed])
 
 
 class LayoutForm(Form):

@@ -147,7 +147,6 @@ def run(campaign_id: int, go_on: Callable[[], object] = lambda: None, *, page_ro
     result.warnings = (
         duplicates.warnings(campaign, result.people - result.numbers)
         + _warnings(campaign, result, found)
-        + condition.warnings(listed)
         + missed_numbers.warnings(campaign)
         + _held_warnings(campaign)
     )

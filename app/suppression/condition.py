@@ -58,6 +58,13 @@ def reason_for(executor: Executor, tenant_id: int, phone_index: bytes) -> Suppre
     return None if found is None else SuppressionReason(found)
 
 
+def count(campaign: Campaign) -> int:
+    """Return how many of a campaign's people are on the list now. Reads every row of the campaign."""
+    if not has_any(db.session, campaign.tenant_id):
+        return 0
+    return db.session.scalar(_both(campaign).with_only_columns(func.count())) or 0
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """How many of a campaign's people are on the list, with the first of them: id, reference, sheet_row, reason."""
@@ -71,12 +78,10 @@ def listed(campaign: Campaign, most: int) -> Listed:
 
     Reads every row of it: for jobs, not for pages.
     """
-    if not has_any(db.session, campaign.tenant_id):
-        return Listed(0, ())
-    both = _both(campaign)
-    people = db.session.scalar(both.with_only_columns(func.count())) or 0
+    people = count(campaign)
     if not people:
         return Listed(0, ())
+    both = _both(campaign)
     named = (Recipient.id, Recipient.reference, Recipient.sheet_row, Suppression.reason)
     first = db.session.execute(both.with_only_columns(*named).order_by(Recipient.id).limit(most)).all()
     return Listed(people, first)
@@ -95,12 +100,12 @@ def _both(campaign: Campaign) -> Select[Any]:
     )
 
 
-def warnings(found: Listed) -> list[str]:
-    """Describe at the check how many won't be sent to."""
-    if not found.people:
+def warnings(people: int) -> list[str]:
+    """Describe before the launch how many won't be sent to."""
+    if not people:
         return []
     words = (
-        f"「送信しない番号」に登録されている送信先が{found.people:,}件あります。"
+        f"「送信しない番号」に登録されている送信先が{people:,}件あります。"
         "この方々には送らず、「取消」にします。ほかの送信先への送信は続きます。"
         "送ってよいときは、「送信しない番号」の画面で登録を終えてから送信してください。"
     )

@@ -12,7 +12,7 @@ from app.extensions import db, vault
 from app.models import Suppression
 from app.problems import Kind, Refused
 from app.values.card_numbers import holds_card_number
-from app.values.dates import parse_date
+from app.values.dates import parse_date_ahead
 from app.values.japan_time import TOKYO
 from app.values.phones import holds_mobile_number, to_e164
 from app.values.suppression_reasons import REASON_WORDS, SuppressionReason
@@ -73,7 +73,7 @@ def read_last_day(typed: str, today: dt.date | None = None) -> dt.date | None:
     """Return the last day that was typed, None for nothing. Raises Refused where it is over `today`, in Japan."""
     if not typed.strip():
         return None
-    day = parse_date(typed.strip())
+    day = parse_date_ahead(typed.strip())
     if day < (today or datetime.now(TOKYO).date()):
         raise Refused(_PAST())
     return day

@@ -10,13 +10,20 @@ import unicodedata
 from app.problems import Kind, Refused
 
 EMPTY = Kind("date_empty", "空です。日付を入力してください。")
-DIGITS_ONLY = Kind("date_digits_only", "日付として読めません。数字だけのときは8桁で入力してください(例: 19560904)。")
+DIGITS_ONLY = Kind("date_digits_only", "日付として読めません。数字だけのときは、西暦の年月日を8桁で入力してください。")
 _NOT_A_DATE = Kind(
     "date_unreadable", "日付として読めません。1956年9月4日、1956/9/4、昭和31年9月4日のように入力してください。"
+)
+_NOT_A_COMING_DATE = Kind(
+    "date_ahead_unreadable", "日付として読めません。2027年3月31日、2027/3/31、令和9年3月31日のように入力してください。"
 )
 _AMBIGUOUS_YEAR = Kind(
     "date_ambiguous_year",
     "年がはっきりしません。西暦4桁か、元号を付けて入力してください(例: 1956年、昭和31年)。",
+)
+_AMBIGUOUS_COMING_YEAR = Kind(
+    "date_ahead_ambiguous_year",
+    "年がはっきりしません。西暦4桁か、元号を付けて入力してください(例: 2027年、令和9年)。",
 )
 _INCOMPLETE = Kind("date_incomplete", "年・月・日をすべて入力してください。")
 _YEAR_OUT_OF_RANGE = Kind("date_year_out_of_range", "年が正しくありません。西暦4桁か、元号を付けて入力してください。")
@@ -26,6 +33,9 @@ _NOT_IN_ERA = Kind(
 )
 _NO_SUCH_DAY = Kind("date_no_such_day", "暦にない日付です。年月日を確かめて直してください。")
 
+
+# of refusals whose examples are dates of birth, the same with dates to come
+_AHEAD = {_NOT_A_DATE.code: _NOT_A_COMING_DATE, _AMBIGUOUS_YEAR.code: _AMBIGUOUS_COMING_YEAR}
 
 # The eras by the cabinets' orders, each day inclusive. 1912-07-30 and 1926-12-25 bear two names: the change was made
 # within the day, and family registers hold both.
@@ -81,6 +91,16 @@ def parse_date(raw: str) -> dt.date:
         if date is None:
             raise _unreadable(text)
     return date
+
+
+def parse_date_ahead(raw: str) -> dt.date:
+    """Read a date that is to come, such as an end or a due date, as `parse_date` does; examples are of such dates."""
+    try:
+        return parse_date(raw)
+    except Refused as refused:
+        if (kind := _AHEAD.get(refused.problem.code)) is not None:
+            raise Refused(kind()) from None
+        raise
 
 
 def join_date(year: str, month: str, day: str) -> str:

@@ -39,17 +39,16 @@ _MOBILE_WITHIN = re.compile(
 
 
 _EMPTY = Kind("phone_empty", "電話番号が空です。携帯電話番号を入力してください。")
-_TOO_MUCH = Kind("phone_too_much_typed", "電話番号が長すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+_TOO_MUCH = Kind("phone_too_much_typed", "電話番号が長すぎます。11桁の番号を1つだけ入力してください。")
 _TOO_SHORT = Kind("phone_too_short", "電話番号の桁が足りません。11桁の携帯電話番号を入力してください。")
-_TOO_LONG = Kind("phone_too_long", "電話番号の桁が多すぎます。1つのセルに11桁の番号を1つだけ入力してください。")
+_TOO_LONG = Kind("phone_too_long", "電話番号の桁が多すぎます。11桁の番号を1つだけ入力してください。")
 _SCIENTIFIC_FORM = Kind(
     "phone_scientific",
     "電話番号がExcelで指数表示になり、下の桁が失われています。"
     "Excelで列の表示形式を「文字列」にしてから番号を入れ直してください。",
 )
 _NOT_A_NUMBER = Kind(
-    "phone_not_a_number",
-    "電話番号に数字以外の文字があります。1つのセルに1つの番号だけを入力してください。",
+    "phone_not_a_number", "電話番号に数字以外の文字があります。番号を1つだけ、数字で入力してください。"
 )
 _FOREIGN = Kind("phone_foreign", "海外の電話番号です。日本の携帯電話番号を入力してください。")
 _NOT_MOBILE = Kind(

@@ -18,6 +18,7 @@ _SERVICE_DIGITS = 10
 _JAPAN = 81
 _COMMON = re.compile(r"0005[0-9]{4,6}")
 _SHORT = re.compile(r"[1-9][0-9]{4,5}|[0-9]{10}")
+_MOBILE_NUMBER = re.compile(r"0[6-9]0[0-9]{8}")
 _BRACKETS = "()"
 
 _EMPTY = Kind("sender_number_empty", "送信元番号が空です。番号を1つ入力してください。")
@@ -37,6 +38,10 @@ _NOT_SHORT = Kind(
     "sender_number_not_softbank",
     "ソフトバンクの送信元番号は、5～6桁の番号か、送信サービスの共通の10桁の番号です。番号を確かめてください。",
 )
+_MOBILE = Kind(
+    "sender_number_mobile",
+    "携帯電話の番号は、SMSの送信元にできません。携帯会社に申請した番号（例：050-1234-5678）を入力してください。",
+)
 _NO_TELEPHONE = Kind(
     "sender_number_not_telephone",
     "御社の電話番号を、050-1234-5678 や 0120-123-456 の形で入力してください。",
@@ -52,6 +57,8 @@ def read(carrier: str, typed: str) -> str:
         raise Refused(_COMMON_OF_ONE())
     if carrier == "softbank":
         return _known(_SHORT.fullmatch(digits) is not None, digits, _NOT_SHORT)
+    if _MOBILE_NUMBER.fullmatch(digits):
+        raise Refused(_MOBILE())
     short = carrier == "rakuten" and _SHORT.fullmatch(digits) is not None
     return _known(short or _is_telephone(digits), digits, _NO_TELEPHONE)
 

@@ -1,7 +1,7 @@
 """Answer where no door can make a page: a bare one, with what to do next.
 
-In: a status. Out: HTML without a style, in Japanese, and in English too but for the back office. Can't happen here: a
-word of what was sent.
+In: a status. Out: HTML without a style, in Japanese, and in English too but for the back office; nothing for programs,
+which go by the status. Can't happen here: a word of what was sent.
 """
 
 _WORDS = {
@@ -57,10 +57,14 @@ _WORDS = {
     ),
 }
 _UNREADABLE, _OURS = 411, 500
+# doors at which programs ask
+_PROGRAMS = ("/callbacks/", "/healthz")
 
 
 def page(status: int, path: str) -> bytes:
     """Return the page for a status, at a path."""
+    if path.startswith(_PROGRAMS):
+        return b""
     title, advice, english = _WORDS.get(status) or _WORDS[_OURS if status >= _OURS else _UNREADABLE]
     # the back office speaks Japanese alone
     other = "" if path.startswith("/admin") else f'<p lang="en">{english}</p>'

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.problems import Refused
-from app.values.dates import join_date, parse_date
+from app.values.dates import join_date, parse_date, parse_date_ahead
 
 ERAS = [
     ("明治", "M", dt.date(1868, 1, 25), dt.date(1912, 7, 30)),
@@ -95,6 +95,15 @@ def test_unreal_and_unclear_dates_are_refused(written, code):
         parse_date(written)
     assert refusal.value.problem.code == code
     assert refusal.value.message_ja.endswith(("。", "。)"))
+
+
+@pytest.mark.parametrize("written", ["9.3.31", "なし", "12/25/2027", "2027年3月"])
+def test_of_a_date_to_come_no_example_is_a_date_of_birth(written):
+    with pytest.raises(Refused) as refusal:
+        parse_date_ahead(written)
+    assert "2027" in refusal.value.message_ja
+    assert "1956" not in refusal.value.message_ja
+    assert parse_date_ahead("令和9年3月31日") == dt.date(2027, 3, 31)
 
 
 def test_showa_passes_into_heisei_overnight():

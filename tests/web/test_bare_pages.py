@@ -65,6 +65,36 @@ def test_no_status_is_answered_in_english(app: Flask, path: str) -> None:
         assert tells_what_to_do(answer.text), (status, answer.text)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "path",
+    ["/callbacks", "/callbacks/", "/callbacks/x", "/callbacks/sms/1", "/callbacks/sms/a/b", "/callbacks/payment/",
+     "/callbacks/payment/99999999999999999999", "/callbacks/%00", "/callbacks/あ", "/callbacks/sms/1/x/", "/healthz/x"],
+)  # fmt: skip
+def test_a_program_is_answered_by_the_status_alone(app: Flask, path: str, method: str) -> None:
+    answer = app.test_client().open(path, method=method)
+    assert answer.status_code in {400, 404, 405}
+    assert answer.get_data() == b""
+
+
+@pytest.mark.parametrize("path", ["/callbacks/fault", "/healthz"])
+def test_no_status_tells_a_program_more(app: Flask, path: str) -> None:
+    for status in default_exceptions:
+        before = app.before_request_funcs.setdefault(None, [])
+        before.insert(0, partial(abort, status))
+        try:
+            answer = app.test_client().get(path)
+        finally:
+            before.pop(0)
+        assert (answer.status_code, answer.get_data()) == (status, b"")
+
+
+def test_what_the_guard_refuses_of_a_program_is_answered_so_too(app: Flask) -> None:
+    answer = app.test_client().post(f"/callbacks/sms/1/{'k' * 9000}", data=b"{}")
+    assert (answer.status_code, answer.get_data()) == (414, b"")
+    assert bare_pages.page(413, "/callbacks/sms/1/x") == b""
+
+
 def test_a_page_that_no_door_makes_tells_whose_fault_it_is() -> None:
     assert "もう一度操作してください" in bare_pages.page(418, "/p").decode()
     assert bare_pages.page(599, "/p") == bare_pages.page(500, "/p") != bare_pages.page(418, "/p")

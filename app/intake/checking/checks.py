@@ -63,11 +63,9 @@ _FEW_CELLS = Kind(
 )
 _UNWRITABLE = Kind(
     "cell_unwritable",
-    "表示できない文字（制御文字か、こわれた文字）が入っています。このセルを入力し直してください。",
+    "表示できない文字（制御文字か、こわれた文字）が入っています。入力し直してください。",
 )
-_CARD_WORDS = (
-    "クレジットカード番号とみられる数字があります。カード番号は取り込めません。このセルから番号を消してください。"
-)
+_CARD_WORDS = "クレジットカード番号とみられる数字があります。カード番号は取り込めません。番号を消してください。"
 _CARD_NUMBER = Kind("card_number", _CARD_WORDS)
 _CARD_OR_OWN_NUMBER = Kind(
     "card_or_own_number",

@@ -14,7 +14,7 @@ from app.values import amounts, dates
 from app.values.amounts import to_yen
 from app.values.answers import QuestionKind, normal_digits, normalise
 from app.values.column_names import canonical
-from app.values.dates import parse_date
+from app.values.dates import parse_date_ahead
 from app.values.phones import read_phone
 
 MAX_REFERENCE = 100  # characters
@@ -138,7 +138,7 @@ def cell_readers(
         _reader(at, mapping.reference, _read_reference),
         _reader(at, mapping.amount, to_yen if payment_required else _optional(to_yen, amounts.EMPTY)),
         # the same few days stand in every row
-        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date), dates.EMPTY)),
+        _reader(at, mapping.due_date, _optional(functools.lru_cache(maxsize=1024)(parse_date_ahead), dates.EMPTY)),
         *(
             _reader(at, column, _answer_reader(question, column or "", today))
             for question, column in zip(questions, mapping.answers, strict=True)

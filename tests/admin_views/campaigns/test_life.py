@@ -183,6 +183,10 @@ def test_a_campaign_is_booked_and_withdrawn(
     assert f"送信を予約しました。{said}に始まります" in after
     assert f"{said}に、3件の送信を始める予約をしています" in after
     assert ask(select(Campaign.state).where(Campaign.id == campaign)) == [("scheduled",)]
+    change("UPDATE campaign SET starts_at = now() - interval '5 seconds' WHERE id = :id", id=campaign)
+    page = words(clerk, f"/admin/campaign/{campaign}/")
+    assert "まもなく、3件の送信を始めます" in page
+    assert f"{said}に、" not in page
     assert clerk.get(f"/admin/campaign/edit/?id={campaign}").status_code == 303
     assert "取りやめ、下書きに戻しました" in plain(
         clerk.post(f"/admin/campaign/{campaign}/withdraw", follow_redirects=True).get_data(as_text=True)

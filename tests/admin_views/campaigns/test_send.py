@@ -22,11 +22,14 @@ from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
 from app.models import AuditEntry, Campaign, Recipient, Slice
 from app.states.vocabulary import SMS, SmsState
+from app.suppression import numbers
+from app.suppression.numbers import Terms
 from app.values.japan_time import TOKYO
+from app.values.suppression_reasons import SuppressionReason
 from jobs.campaigns import preflight
 from tests import factories, steps
 from tests.admin_views.campaign_pages import check, digest_on, page_of, send
-from tests.admin_views.conftest import Browser, House
+from tests.admin_views.conftest import Browser, House, plain
 from tests.raw_states import set_back
 
 
@@ -72,6 +75,28 @@ def test_a_preview_shows_no_ones_link(app, clerk, ours):
         assert "https://todoke.example/****************" in page
         assert not any(person.token in page for person in people)
         assert not any("0" + person.phone[3:] in page.replace("-", "") for person in people)
+
+
+def test_numbers_that_get_nothing_are_counted_as_they_stand_and_not_as_sent_to(app, clerk, ours, campaign, settings):
+    with app.app_context(), tenancy.tenant(ours.tenant):
+        first, second, _ = db.session.scalars(select(Recipient.phone_index).where(Recipient.campaign_id == campaign))
+
+    def suppress(index):
+        with app.app_context(), tenancy.tenant(ours.tenant):
+            numbers.add_index(index, Terms(SuppressionReason.WISH), actor="user:1")
+
+    suppress(first)
+    checked = check(clerk, campaign)
+    assert "登録されている送信先が1件あります" in checked
+    assert "2件の送信へ進む" in checked
+    suppress(second)
+    assert "登録されている送信先が2件あります" in page_of(clerk, f"/admin/campaign/{campaign}/check/")
+    asked = page_of(clerk, f"/admin/campaign/{campaign}/send/")
+    assert "1件（1人に1通。ほかの2件は「送信しない番号」のため送りません）" in plain(asked)
+    assert "1件を送信</button>" in asked
+    config.install(replace(settings, at_once_people=0))
+    assert "登録されている送信先が1件あります" in page_of(clerk, f"/admin/campaign/{campaign}/check/"), "as checked"
+    config.install(settings)
 
 
 def test_pressing_send_twice_sends_once(clerk, campaign, ask):
@@ -239,6 +264,14 @@ def test_the_status_csv(clerk, ours, campaign, encoding, mark, ask):
     assert [row["SMS状態"] for row in rows] == ["送信待ち"] * 3
     recorded = select(AuditEntry.actor, AuditEntry.detail).where(AuditEntry.act == "export_status")
     assert ask(recorded) == [(f"user:{ours.clerk}", {"encoding": encoding})]
+
+
+def test_a_narrowed_files_name_says_by_what(clerk, campaign):
+    send(clerk, campaign)
+    chosen = {"encoding": "xlsx", "sms": "queued", "page_state": "unopened"}
+    told = clerk.post(f"/admin/campaign/{campaign}/status.csv", chosen).headers["Content-Disposition"]
+    name = unquote(told.split("UTF-8''")[1])
+    assert re.fullmatch(r"訪問_日時のご連絡_状況_SMS送信待ち_ページ未開封_\d{8}-\d{4}\.xlsx", name), name
 
 
 def test_the_status_csv_is_recorded_before_its_first_byte(clerk, campaign, ask):

@@ -51,7 +51,33 @@ def test_no_address_of_a_list_is_an_error(prober, view):
         )  # 414: longer than any address
 
 
-@pytest.mark.parametrize("query", ["search=a%00b", "campaign=%00", "sms=%00", "id=%00", "name=%00"])
+@pytest.mark.parametrize(
+    "view", ["campaign", "recipient", "send_log", "user", "sms_account", "sender_number", "payment", "suppression"]
+)
+@pytest.mark.parametrize("typed", ["a%00b", "%00", "%01", "%7F", "%C2%85x%01", "%0Bx%08", "%ED%A0%80", "%F0%28"])
+def test_a_search_for_what_stands_in_no_row_is_answered_in_words(prober, view, typed):
+    answer = prober.get(f"/admin/{view}/?search={typed}")
+    assert answer.status_code == 200
+    unsearchable = typed not in {"%ED%A0%80", "%F0%28"}  # these arrive as letters that can't be read
+    assert ("検索できない文字" in text_of(answer)) is unsearchable
+
+
+@pytest.mark.parametrize("typed", ["a%00b", "%01", "%ED%A0%80"])
+def test_a_file_of_such_a_search_is_nobodys_and_never_everybodys(prober, typed):
+    page = text_of(prober.get(f"/admin/export/new?search={typed}"))
+    assert "0件" in page
+    answer = prober.post(f"/admin/export/now?search={typed}", {"form": "utf-8-sig"})
+    assert answer.status_code == 200
+    assert len(answer.get_data(as_text=True).splitlines()) == 1
+
+
+def test_a_look_up_for_a_nul_finds_nothing(prober):
+    answer = prober.get("/admin/probe/ajax/lookup/?name=campaign&query=%00")
+    assert answer.status_code in {200, 404}
+    assert answer.get_data(as_text=True).strip() in {"[]", ""} or answer.status_code == 404
+
+
+@pytest.mark.parametrize("query", ["campaign=%00", "sms=%00", "id=%00", "name=%00", "%00=1", "carrier=a%00"])
 def test_nul_in_an_address_is_nowhere(prober, query):
     for url in ("recipient/", "recipient/details/", "probe/", "probe/ajax/lookup/"):
         assert prober.get(f"/admin/{url}?{query}").status_code == 404

@@ -135,6 +135,7 @@ def test_it_is_said_what_becomes_of_an_sms_that_waits(app, browser_of, ours):
         ({"reason": "カード４２４２－４２４２－４２４２－４２４２で払った"}, "カード番号と思われる数字"),
         ({"amount": "5000"}, "一部だけの入金"),
         ({"amount": "多め"}, "金額が数字ではありません"),
+        ({"amount": ""}, "入金額を入力してください"),
     ],
 )
 def test_what_does_not_fit_settles_nothing(app, browser_of, ours, change, words):
@@ -145,6 +146,12 @@ def test_what_does_not_fit_settles_nothing(app, browser_of, ours, change, words)
     assert english_in(answer.get_data(as_text=True)) == []
     assert _row(app, Recipient, ours.people[0].id).payment_state == "unpaid"
     assert _acts(app, ours) == []
+
+
+def test_what_must_be_filled_in_is_marked_so(browser_of, ours):
+    page = browser_of(ours.manager).get(f"/admin/payment-act/settle/{ours.people[0].id}").get_data(as_text=True)
+    for label in ("入金の方法", "入金額（円）", "理由", "あなたのパスワード"):
+        assert re.search(rf">{label} <span class=\"badge-state badge-red\">必須</span>", page), label
 
 
 def test_an_attempt_under_way_is_warned_of(browser_of, ours, attempt):

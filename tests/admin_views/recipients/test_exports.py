@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from urllib.parse import unquote
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -78,6 +79,13 @@ def test_a_file_is_ordered_told_of_at_home_fetched_and_told_no_more(app, clerk, 
     assert references(answer) == [person.reference for person in ours.people]
     assert "filename*=UTF-8''%E3%81%BF" in answer.headers["Content-Disposition"]
     assert "ができました" not in clerk.get("/admin/").get_data(as_text=True)
+
+
+def test_a_narrowed_files_name_says_by_what_and_never_a_number(clerk):
+    query = "sms=draft&carrier=au&from=2026-01-01&search=09012345678"
+    told = clerk.post(f"/admin/export/now?{query}", {"form": "xlsx"}).headers["Content-Disposition"]
+    name = unquote(told.split("UTF-8''")[1])
+    assert name.startswith("送信先_状況_SMS未送信_au_送信日2026-01-01から_検索_"), name
 
 
 def test_a_file_thrown_away_is_gone(clerk, made):

@@ -49,7 +49,10 @@ def test_a_clerk_puts_a_number_on_the_list_and_finds_it_by_typing(app: Flask, cl
         ({"phone": ""}, "電話番号を入力してください"),
         ({"reason": ""}, "理由を選んでください"),
         ({"until": "2020/1/1"}, "期限が過去の日付です"),
-        ({"until": "来年"}, "日付として読めません"),
+        ({"until": "来年"}, "日付として読めません。2027年3月31日、2027/3/31、令和9年3月31日のように"),
+        ({"until": "27/3/31"}, "(例: 2027年、令和9年)"),
+        ({"phone": "090-1234-56789"}, "11桁の番号を1つだけ入力してください"),
+        ({"phone": "本人の携帯"}, "番号を1つだけ、数字で入力してください"),
         ({"note": "090-1234-5678 の件"}, "番号は残さない決まりです"),
     ],
 )
@@ -58,6 +61,8 @@ def test_what_cannot_be_says_what_to_do_and_keeps_what_was_typed(
 ) -> None:
     page = clerk.post(NEW, TYPED | changed).get_data(as_text=True)
     assert said in plain(page)
+    assert "セル" not in page
+    assert "1956" not in page
     assert ("受任通知あり" in page) == ("note" not in changed)
     with app.app_context(), tenancy.platform():
         assert db.session.query(Suppression).count() == 0
