@@ -1,6 +1,6 @@
 """The words of the recipient's pages about paying, in Japanese and English (`public.texts`).
 
-What somebody who paid reads must never say that their money isn't there, nor ask for it again.
+No page of somebody who paid may say that their money isn't there, nor ask for it again.
 """
 
 from collections.abc import Mapping

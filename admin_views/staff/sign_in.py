@@ -38,7 +38,7 @@ _SETTING_UP = frozenset({
     "myself.index", "myself.begin_factor", "myself.factor", "auth.logout", "guide.index", "guide.picture",
 })  # fmt: skip
 
-# What people type to look for something: a NUL there finds nothing, and is told. Elsewhere in an address none is.
+# Words to look for, as people type them: a NUL there finds nothing, and is told. Elsewhere in an address none is.
 _SEARCHED_FOR = frozenset({"search", "row", "query"})
 
 bp = Blueprint("auth", __name__, url_prefix=PREFIX)

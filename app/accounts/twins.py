@@ -18,7 +18,7 @@ from app.providers.sms import PROVIDERS
 
 Account = SmsAccount | PaymentAccount
 
-# what a problem stands at, where it is the contract's and no one field's
+# the name under which a problem stands that is the contract's and no one field's
 CONTRACT = "contract"
 
 _SAME_NAME = Kind(
