@@ -14,6 +14,7 @@ from admin_views.accounts.payments import PaymentAccountView
 from admin_views.accounts.restored import RestoredAccounts
 from admin_views.accounts.sender_numbers import SenderNumberView
 from admin_views.accounts.sms import SmsAccountView
+from admin_views.api_access.settings import ApiSettings
 from admin_views.campaigns.after_launch import CampaignLife
 from admin_views.campaigns.flow import CampaignFlow
 from admin_views.campaigns.table import CampaignView
@@ -49,6 +50,7 @@ _SETTINGS = {
     "sms_account",
     "sender_number",
     "payment_account",
+    "api_access",
     "audit",
     "myself",
 }
@@ -83,6 +85,7 @@ def register(app: Flask) -> None:
         SmsAccountView(),
         SenderNumberView(),
         PaymentAccountView(),
+        ApiSettings(),
         RestoredAccounts("復元の確認待ち", endpoint="restored"),
         AuditView(),
         MyselfView(),

@@ -1,6 +1,7 @@
 """Todoke: `create_app` is the one place where the parts meet."""
 
 import importlib
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config, extensions, limits, logs, tenancy
+from app.api_access import entry
 from app.config import Settings
 from app.process_state import process_state
 from app.setback import beat, doubt
@@ -34,6 +36,8 @@ _COMMON_HEADERS = (
 # blueprints of recipients and providers; None is of no blueprint, such as /healthz
 _ANSWERED_AT_ONCE = {"public", "sample", "trust", "sms_callbacks", "payment_callbacks", None}
 _RETRY_AFTER_S = 5
+# keys that are looked up at once before long bodies are read
+_LOOKS = 3
 
 _log = structlog.get_logger()
 
@@ -131,8 +135,13 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
 
 def _guard(app: Flask, settings: Settings) -> None:
     """Put the guard around the product; the doors' headers come around both."""
+    # a stranger's long bodies must not make as many connections to the database
+    looks = threading.BoundedSemaphore(_LOOKS)
 
     def signed_in(environ: "WSGIEnvironment") -> bool:
+        if environ["PATH_INFO"].startswith(limits.API):
+            with looks:
+                return entry.of_request(environ, settings.trusted_proxies) is not None
         session = app.session_interface.open_session(app, app.request_class(environ))
         return session is not None and "_user_id" in session
 
@@ -158,7 +167,7 @@ def _add_answers(app: Flask) -> None:
 
 def _add_doors(app: Flask, settings: Settings) -> None:
     # by name: the doors import the domain, and the domain must not import a door
-    for name in ("app.cli", "callbacks", "public", "admin_views"):
+    for name in ("app.cli", "callbacks", "public", "admin_views", "api"):
         importlib.import_module(name).register(app)
     app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 

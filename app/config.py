@@ -216,6 +216,12 @@ class Settings:
     )
     sweep_s: int = _setting(_whole(1, 600), "60", "time between sweeps that rebuild the queues, seconds")
 
+    api_key_per_minute: int = _setting(
+        _whole(60, 10_000_000), "6000", "requests of one API key in a minute; 100 rows of a batch count as one more"
+    )
+    api_company_per_minute: int = _setting(
+        _whole(60, 10_000_000), "12000", "the same of all API keys of a company together"
+    )
     page_minutes: int = _setting(_whole(5, 240), "30", "a recipient's page session, minutes")
     staff_idle_minutes: int = _setting(_whole(5, 720), "60", "a back office session without a click, minutes")
     operator_second_factor: str = _setting(

@@ -35,11 +35,13 @@ HEADERS: Mapping[str, int] = {
     "HTTP_SEC_FETCH_DEST": 100,
     "HTTP_X_CSRFTOKEN": 500,
     "HTTP_X_CSRF_TOKEN": 500,
+    "HTTP_IDEMPOTENCY_KEY": 300,
     "CONTENT_TYPE": 300,
     "CONTENT_LENGTH": 20,
 }
 # any header of what providers push: each calls its signature otherwise, and proxies add long ones of their own
 PUSHED = "/callbacks/"
+API = "/api/"
 PUSHED_HEADER = 8_000
 # bytes of a request's first line and all its headers: the server's own limit (`--http1-buffer-size`)
 HEAD = 65_536
@@ -59,6 +61,9 @@ class Body(NamedTuple):
 
 LOGO_UPLOAD = 2_000_000  # as much again thrice is read, so that the form itself tells of a picture too large
 LARGEST_FORM = 500_000
+# a request of a company's system, and one with thousands of rows
+API_REQUEST = 64 * 1024
+API_BATCH = 12_000_000
 # bytes that an SMS service pushes at once: a hundred receipts, each with its text escaped
 RECEIPTS = 900_000
 MOST_FIELDS = 2_000
@@ -72,9 +77,11 @@ _BODIES: tuple[tuple[str, Body], ...] = (
     ("/admin", Body(LARGEST_FORM, MOST_FIELDS)),
     ("/callbacks/sms/", Body(RECEIPTS, raw=True)),
     (PUSHED, Body(64 * 1024)),
+    (API, Body(API_REQUEST, raw=True)),
     ("/p/answers", Body(16_000, 100)),
     ("", Body(4_000, 20)),
 )
+_BATCH = re.compile(r"/api/v1/campaigns/[^/]{1,200}/recipients/batch")
 _AROUND_UPLOAD = 100_000
 
 
@@ -82,6 +89,8 @@ def body_of(path: str, upload_max_bytes: int) -> Body:
     """Return how large the body of a request to this path may be."""
     if path.startswith("/admin/campaign/") and _UPLOAD.fullmatch(path):
         return Body(upload_max_bytes + _AROUND_UPLOAD, 20, staff=True)
+    if path.startswith(API) and _BATCH.fullmatch(path):
+        return Body(API_BATCH, staff=True, raw=True)
     return next(body for prefix, body in _BODIES if path.startswith(prefix))
 
 

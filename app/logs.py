@@ -36,6 +36,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=/)[0-9a-f]{32}(?![0-9a-z])"), REDACTED),
     # credentials by their form
     (re.compile(r"\b(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{6,}"), REDACTED),
+    (re.compile(r"\btdk_(?:live|test)_[A-Za-z0-9_]{6,}"), REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 " + REDACTED),
     # a scheme that is a common word too: what follows is long, and has figures
     (re.compile(r"(?i)\b(app)\s+(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{16,}"), r"\1 " + REDACTED),

@@ -17,7 +17,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -75,6 +78,7 @@ class Vault:
         self._purposes: dict[str, tuple[_Hash, _Hash]] = {}
         self._token_chars = 16
         self._tokens = len(_PAIRS) ** 8
+        self._public_ids: Cipher[ECB] | None = None
 
     def load(self, field_keys: Mapping[str, bytes], digest_key: bytes, token_chars: int = 16) -> None:
         """Take the keys: the first field key seals, all of them open."""
@@ -95,8 +99,12 @@ class Vault:
                 "receipt",
                 "recovery",
                 "credentials",
+                "api",
             )
         }
+        public_id_key = HKDF(SHA256(), 32, None, b"todoke/public-id").derive(digest_key)
+        # one block for each id, so nothing is chained: a permutation of numbers is all that is wanted
+        self._public_ids = Cipher(AES(public_id_key), ECB())  # noqa: S305
         self._token_chars = token_chars
         self._tokens = len(_PAIRS) ** ((token_chars + 1) // 2)
 
@@ -186,6 +194,22 @@ class Vault:
         message = _ONE.pack(8, sms_account_id) + _sized(credentials.encode())
         return self._digest("credentials", message)[:_INDEX_BYTES]
 
+    def api_digest(self, tenant_id: int, what: str) -> bytes:
+        """Digest (32 bytes) of what a company's system sent, to be compared: a key of its own, a code."""
+        return self._digest("api", _ONE.pack(8, tenant_id) + _sized(what.encode()))
+
+    # --- ids ---
+
+    def permute(self, block: bytes) -> bytes:
+        """Return the 16 bytes that stand for these 16 bytes outside; `unpermute` gives them back."""
+        assert self._public_ids is not None  # noqa: S101 - `load` has run
+        return _whole(self._public_ids.encryptor(), block)
+
+    def unpermute(self, block: bytes) -> bytes:
+        """Return the 16 bytes for which these 16 bytes stand."""
+        assert self._public_ids is not None  # noqa: S101 - `load` has run
+        return _whole(self._public_ids.decryptor(), block)
+
     # --- links ---
 
     def link_token(self, recipient_id: int, generation: int, secret: bytes | None) -> str:
@@ -214,6 +238,10 @@ class Vault:
         """
         drawn = b"" if secret is None else _sized(secret)
         return self._digest("receipt", _ONE.pack(8, sms_account_id) + drawn).hex()[:32]
+
+
+def _whole(context: CipherContext, block: bytes) -> bytes:
+    return context.update(block) + context.finalize()
 
 
 def _header(key_id: str) -> bytes:

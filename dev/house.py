@@ -16,7 +16,7 @@ import grimp
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "house.svg"
-DOORS = ("admin_views", "public", "callbacks", "jobs")
+DOORS = ("admin_views", "public", "api", "callbacks", "jobs")
 
 Floors = Sequence[Sequence[str]]
 Imports = Mapping[str, frozenset[str]]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PRODUCT = ("app", "admin_views", "public", "callbacks", "jobs")
+PRODUCT = ("app", "admin_views", "public", "api", "callbacks", "jobs")
 
 # the owner itself; and what `create_app` binds, as Flask's extensions are
 _OWNERS = {"app/process_state.py", "app/extensions.py"}

@@ -15,7 +15,7 @@ from app.problems import Kind
 
 TABLE = Path(__file__).parents[1] / "docs" / "problem-codes.md"
 
-_PACKAGES = ("app", "admin_views", "public", "callbacks", "jobs")
+_PACKAGES = ("app", "admin_views", "public", "api", "callbacks", "jobs")
 _HEAD = """\
 # Problem codes
 

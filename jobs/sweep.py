@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from app import queues, tenancy
+from app.api_access import upkeep
 from app.delivery import failover
 from app.exports import export_jobs
 from app.outcomes import refused_receipts
@@ -28,6 +29,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
         failover.review()
         refused_receipts.watch()
         export_jobs.expire()
+        upkeep.forget()
         _put_back(due.work(), go_on)
         go_on()
         totals_upkeep.fold()

@@ -1,7 +1,7 @@
 """The headers of this side's answers: nothing is kept, indexed, framed or loaded from elsewhere."""
 
 # paths that the other doors answer for themselves
-_OTHER_DOORS = ("/admin", "/callbacks", "/healthz")
+_OTHER_DOORS = ("/admin", "/callbacks", "/healthz", "/api")
 # the style sheets; an address with another content is another address
 _KEPT = ("/static/page/", "/look/")
 
@@ -22,7 +22,7 @@ _FILE = [
 
 
 def of_another_door(path: str) -> bool:
-    """Return whether a path is the back office's, the providers' or the supervisors'."""
+    """Return whether a path is the back office's, the providers', the systems' or the supervisors'."""
     return path.startswith(_OTHER_DOORS) and any(
         path == prefix or path.startswith(f"{prefix}/") for prefix in _OTHER_DOORS
     )

@@ -51,7 +51,7 @@ class Found:
 def patterns() -> Iterator[Found]:
     """Return every expression of the product: those that modules hold, and those written where they are used."""
     seen: set[tuple[str, str, bool]] = set()
-    for folder in ("app", "admin_views", "public", "callbacks", "jobs"):
+    for folder in ("app", "admin_views", "public", "api", "callbacks", "jobs"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             if name.endswith(("__main__", "excel_child")) or "migrations" in name:

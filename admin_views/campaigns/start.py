@@ -11,6 +11,7 @@ from admin_views.campaigns import status
 from admin_views.campaigns.form import typed_before, validity_of
 from admin_views.framework import display
 from admin_views.framework.scoping import as_id, rows
+from app.campaigns import creation
 from app.campaigns.presets import STARTERS, Starter
 from app.intake.columns.mapping import Question
 from app.intake.columns.sample_list import FORMS, Asked, sample_file
@@ -21,12 +22,6 @@ from app.values.japan_time import TOKYO
 _LATEST = 10
 # a copy's name, so that it isn't taken for the old one
 _COPY = "（コピー）"
-_LONGEST_NAME = 100
-_OF_QUESTION = ("label", "kind", "column_name", "kana", "variants_alike", "choices")
-_COPIED = (
-    "may_switch", "sms_text", "page_title", "page_text", "page_language", "max_failures", "payment_required", "profile",
-    "retry_times", "retry_after_minutes",
-)  # fmt: skip
 
 
 def page() -> dict[str, object]:
@@ -108,12 +103,12 @@ def _of_campaign(old: Campaign) -> dict[str, object]:
     if old.link_until is not None and old.link_until <= datetime.now(UTC):
         before = {name: value for name, value in before.items() if name not in {"validity", "until"}}
     return {
-        **{name: getattr(old, name) for name in _COPIED},
+        **{name: getattr(old, name) for name in creation.COPIED},
         **{name: value for name, value in before.items() if name not in {"starts", "deadline"}},
-        "name": f"{old.name[: _LONGEST_NAME - len(_COPY)]}{_COPY}",
+        "name": f"{old.name[: creation.MOST_NAME - len(_COPY)]}{_COPY}",
         "sms_account_id": old.sms_account_id if old.sms_account and old.sms_account.active else _only(SmsAccount),
         "payment_account_id": (old.payment_account_id if old.payment_account and old.payment_account.active else None),
-        "questions": [{name: getattr(question, name) for name in _OF_QUESTION} for question in old.questions],
+        "questions": [{name: getattr(question, name) for name in creation.OF_QUESTION} for question in old.questions],
     }
 
 

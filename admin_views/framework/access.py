@@ -25,6 +25,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "sender_number": _OPERATOR | _MANAGER,
     "payment_account": _OPERATOR | _MANAGER,
     "restored": _MANAGER,
+    "api_access": _MANAGER,
     "audit": _OPERATOR | _MANAGER,
     "campaign": _COMPANY,
     "flow": _COMPANY,

@@ -10,6 +10,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Query, aliased
 
 from admin_views.accounts import payment_waits, quality, sms_waits
+from admin_views.api_access import refused
 from admin_views.campaigns import live, preview
 from admin_views.framework.access import may_open, staff
 from admin_views.framework.keyset_pagination import COUNTED_TO
@@ -96,6 +97,7 @@ def for_company() -> list[Todo]:
         *_unmapped(),
         *_failed_imports(),
         *_files(),
+        *(Todo(*one) for one in refused.lately()),
     ]
     for campaign in rows(Campaign).filter(_RETURNED).order_by(Campaign.id.desc()).limit(_NAMED):
         url = url_for("flow.overview", campaign_id=campaign.id)

@@ -75,6 +75,14 @@ ACTS = {
     "unsettle_payment": "消込の取消",
     "close_problem": "要確認の支払いを確認済みにした",
     "close_difference": "支払いの差異を対応済みにした",
+    "create_api_key": "APIキーの作成",
+    "revoke_api_key": "APIキーの無効化",
+    "add_api_address": "APIの接続元アドレスの登録",
+    "remove_api_address": "APIの接続元アドレスの削除",
+    "add_test_number": "試験用の番号の登録",
+    "send_test_number_code": "試験用の番号への確認コードの送信",
+    "confirm_test_number": "試験用の番号の確認",
+    "remove_test_number": "試験用の番号の削除",
     "tenant.create": "企業の登録",
     "tenant.update": "企業の変更",
     "user.create": "利用者の登録",
@@ -106,6 +114,9 @@ _TARGETS = {
     "payment_difference": "支払いの差異",
     "export_layout": "レイアウト",
     "suppression": "送信しない番号",
+    "api_key": "APIキー",
+    "api_address": "APIの接続元アドレス",
+    "test_number": "試験用の番号",
 }
 # where a target is to be seen: its number stands on no other screen
 _PLACES: Mapping[str, Callable[[str], str]] = {
@@ -168,6 +179,8 @@ _FIELDS = {
 def actor_name(actor: str) -> str:
     """Name who did something: a user, the system, the person written to, a provider."""
     kind, _, number = actor.partition(":")
+    if kind == "api_key":
+        return f"API（キー{number}）"
     if kind != "user":
         return {"system": "システム", "person": "本人", "provider": "外部サービス"}.get(kind, kind)
     # a page names the same few people again and again
@@ -201,6 +214,8 @@ def _detail(_view: object, _context: object, entry: AuditEntry, _name: str) -> s
         parts.append(display.yen(detail["yen"]))
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
+    if "network" in detail:
+        parts.append(str(detail["network"]))
     if "row" in detail:
         parts.append(f"{detail['row']:,}行目")
     if detail.get("by") == "recovery":

@@ -26,6 +26,9 @@ _KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _OTHER_CHECK = Kind("check_outdated", "確認した内容が変わっています。もう一度確認してから送信してください。")
 
 
+_OTHER_PEOPLE = Kind("launch_people_differ", "送信先は{people:,}件です。件数を確かめて、もう一度送信してください。")
+
+
 def new_key() -> str:
     """Make a campaign's key: random, so that references never meet those of another installation."""
     return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(10))
@@ -134,10 +137,11 @@ _ALREADY = {
 }
 
 
-def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
+def launch(campaign_id: int, *, user_id: int, digest: str, people: int | None = None) -> None:
     """Send exactly what was checked under `digest`, now or at its start, or ask for its approval. Commits.
 
-    Raises Refused; a second press finds it launched.
+    With `people`, refuse where the list has another number of them than whoever launches believes. Raises Refused; a
+    second press finds it launched.
     """
     campaign = locks.locked_campaign(campaign_id)
     if campaign.state != CampaignState.DRAFT:
@@ -147,6 +151,8 @@ def launch(campaign_id: int, *, user_id: int, digest: str) -> None:
     checked = preflight_result.current(campaign)
     if checked is not None and checked.digest != digest:
         problems.append(_OTHER_CHECK())
+    if checked is not None and people not in {None, checked.people}:
+        problems.append(_OTHER_PEOPLE(people=checked.people))
     problems += readiness.missing_contract(campaign)
     if problems:
         db.session.rollback()

@@ -5,6 +5,7 @@ can't point into another tenant's data even where row level security doesn't loo
 """
 
 from app.models.account import PaymentAccount, SenderNumber, SmsAccount, SmsContract, WitnessMessage
+from app.models.api import ApiAddress, ApiAnswer, ApiKey, ApiRate, ApiRefusal, TestNumber
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question, StandingDay
 from app.models.delivery import DoubledMessage, Pulse, Receipt, SendingDay, SendLog, Slice
@@ -25,6 +26,11 @@ from app.models.user import User
 from app.models.wave import Wave
 
 __all__ = [
+    "ApiAddress",
+    "ApiAnswer",
+    "ApiKey",
+    "ApiRate",
+    "ApiRefusal",
     "AuditEntry",
     "BeatSlot",
     "Campaign",
@@ -64,6 +70,7 @@ __all__ = [
     "Suppression",
     "SuppressionProposal",
     "Tenant",
+    "TestNumber",
     "TrialMessage",
     "User",
     "Wave",

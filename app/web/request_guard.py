@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from app import limits
-from app.web import bare_pages
+from app.web import bare_pages, bare_problems
 from app.web.request_bodies import BODY_S, READ_ALL_THE_SAME, Body, Readers, Room, Slots
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 TURNS = 5
 # Of those so many for the back office and for what other systems push, and of these so many for what is pushed: it
 # comes in bursts, and no recipient waits behind staff or a burst, no clerk behind a burst.
-_BUSY = (("/admin", "/callbacks/"), 4)
+_BUSY = (("/admin", "/callbacks/", limits.API), 4)
 _PUSHED = (("/callbacks/",), 3)
+# and so many for companies' systems, which come in bursts too
+_SYSTEMS = ((limits.API,), 3)
 # threads of the server: all turns, all bodies on their way or being ended, and room for pages beside them
 SERVER_THREADS = 448
 
@@ -77,11 +79,11 @@ def wrap(
 ) -> "WSGIApplication":
     """Return `application` behind this guard.
 
-    `signed_in` tells whether a request carries a session of staff. `host` is one that is ours: /healthz is asked for by
-    whatever name or address.
+    `signed_in` tells whether a request carries a session of staff, or a key that opens the API. `host` is one that is
+    ours: /healthz is asked for by whatever name or address.
     """
     reading = _BodyReading(Readers(), Slots(room), body_s)
-    gates = [(prefixes, _tokens(most)) for prefixes, most in (_PUSHED, _BUSY, (("",), TURNS))]
+    gates = [(prefixes, _tokens(most)) for prefixes, most in (_PUSHED, _SYSTEMS, _BUSY, (("",), TURNS))]
 
     def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         refusal = _too_long(environ) or _take_body(environ, upload_max_bytes, signed_in, reading)
@@ -199,8 +201,13 @@ def _too_many_fields(environ: "WSGIEnvironment", body: Body, most: int) -> bool:
 
 def _refused(status: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
     _log.info("request refused", status=status, method=environ["REQUEST_METHOD"])
-    page = bare_pages.page(int(status[:3]), environ["PATH_INFO"])
-    headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))]
+    media_type = "text/html; charset=utf-8"
+    if environ["PATH_INFO"].startswith(limits.API):
+        page = bare_problems.body(int(status[:3]), environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        media_type = bare_problems.MEDIA_TYPE
+    else:
+        page = bare_pages.page(int(status[:3]), environ["PATH_INFO"])
+    headers = [("Content-Type", media_type), ("Content-Length", str(len(page)))]
     if status.startswith("503"):
         headers.append(("Retry-After", "60"))
     if status.startswith("408"):

@@ -9,7 +9,7 @@ from app.providers import payments, sms
 ALLOWED = {
     "Todoke", "SMS", "URL", "ID", "Stripe", "PAY", "JP", "KOMOJU", "PayPay", "au", "Webhook", "API", "CSV", "Excel",
     "PNG", "JPEG", "name", "example", "co", "jp", "sk", "rk",
-    "Google", "Microsoft", "Authenticator", "QR", "IP", "Chrome", "Windows",
+    "Google", "Microsoft", "Authenticator", "QR", "IP", "IPv", "Chrome", "Windows",
     "whsec", "CP932", "UTF", "BOM", "HTTP", "MB", "Shift", "JIS", "xlsx",
     "NTT", "KDDI",
 }  # fmt: skip

@@ -18,7 +18,7 @@ DOCS = [
 # `app/delivery/claims.py::claim`, or a file alone; a method is written Class.method
 _PLACE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|md|sh|toml|lua|lock))(?:::([\w.]+))?`")
 _FOLDER = re.compile(
-    r"`((?:app|admin_views|public|callbacks|jobs|tests|sandbox|dev|bench|docs|migrations|typings)(?:/\w+)*/?)`"
+    r"`((?:app|admin_views|public|api|callbacks|jobs|tests|sandbox|dev|bench|docs|migrations|typings)(?:/\w+)*/?)`"
 )
 _LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 # several files in one word: `app/auth/{passwords,sign_in}.py`
@@ -119,7 +119,7 @@ def test_the_architecture_names_each_room_of_the_product() -> None:
     "room",
     [
         path
-        for top in ("app", "admin_views", "public", "callbacks", "jobs", "sandbox", "dev", "bench", "migrations")
+        for top in ("app", "admin_views", "public", "api", "callbacks", "jobs", "sandbox", "dev", "bench", "migrations")
         for path in sorted((ROOT / top).rglob("__init__.py"))
     ],
     ids=lambda path: path.parent.name,
@@ -187,7 +187,7 @@ def test_a_decision_takes_a_page_at_most_and_is_linked() -> None:
 def _events() -> dict[str, set[str]]:
     """Return the events that the product logs, each with its levels; `say` is chosen by the fault."""
     found: dict[str, set[str]] = {}
-    for room in ("app", "admin_views", "public", "callbacks", "jobs"):
+    for room in ("app", "admin_views", "public", "api", "callbacks", "jobs"):
         for path in (ROOT / room).rglob("*.py"):
             for call in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if not (isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)):
@@ -221,7 +221,7 @@ def test_a_payment_provider_and_a_workbook_have_one_name_each() -> None:
     old = re.compile(
         r"\b(?:the|a|each|one|four) sites?\b(?! behind| below)|\b(?:a|the) book\b|\bdef \w*_site\b|\bdef \w+_book\b"
     )
-    rooms = ("app", "admin_views", "public", "callbacks", "jobs", "sandbox", "bench", "dev", "docs")
+    rooms = ("app", "admin_views", "public", "api", "callbacks", "jobs", "sandbox", "bench", "dev", "docs")
     texts = {
         path: path.read_text("utf-8")
         for path in files(ROOT)

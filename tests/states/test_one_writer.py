@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("app", "admin_views", "public", "callbacks", "jobs")
+ROOMS = ("app", "admin_views", "public", "api", "callbacks", "jobs")
 WRITER = "app/states/transitions.py"
 
 # the nine states of the vocabulary, where they stand; what a row of `send_log` or `trial_message` came to is none
