@@ -11,7 +11,7 @@ from bench.report import Run
 from bench.send import clerk, database
 
 _PEOPLE = 200
-_PATIENCE_S = 120.0
+_LONGEST_WAIT_S = 120.0
 # how long what must not leave is waited for: more than two sweeps
 _QUIET_S = 8.0
 
@@ -32,7 +32,7 @@ def retries_cancelled(ground: Ground) -> Run:
     early = len(ground.sandbox.messages())
     since = time.monotonic()
     clerk(ground.stack, "resume", paused)
-    ground.until(lambda: len(ground.sandbox.messages()) >= 3 * _PEOPLE, "the paused retries leave", _PATIENCE_S)
+    ground.until(lambda: len(ground.sandbox.messages()) >= 3 * _PEOPLE, "the paused retries leave", _LONGEST_WAIT_S)
     recovery_s = time.monotonic() - since
     time.sleep(_QUIET_S)
     numbers = Counter(message["to"] for message in ground.sandbox.messages())
@@ -69,7 +69,7 @@ def _unreached(ground: Ground, number: int) -> int:
         ground.until(
             lambda: (connection.execute(planned, [campaign_id]).fetchone() or [False])[0],
             "everybody's retry is planned",
-            _PATIENCE_S,
+            _LONGEST_WAIT_S,
         )
     return campaign_id
 

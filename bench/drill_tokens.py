@@ -25,7 +25,7 @@ FIELDS = ("cell", "factor", "messages", "lost", "duplicated", "opened", "touched
 _PAYERS = 12
 _VISITORS = 40
 _LOST = ("payment", "send_log", "event", "wave", "slice", "recipient")
-_PATIENCE_S = 120.0
+_LONGEST_WAIT_S = 120.0
 # how long what was told late may take to be looked at and to move somebody
 _LATE_S = 8.0
 _CARD = {"stripe": "card", "payjp": "card", "komoju": "credit_card", "paypay": "paypay"}
@@ -137,7 +137,7 @@ def _push(ground: Ground, campaign_id: int, messages: Sequence[Mapping[str, Any]
 
 def _until(ground: Ground, statement: str, value: int) -> None:
     with database(ground.stack) as connection:
-        ground.until(lambda: bool(_one(connection, statement, value)), statement[:60], _PATIENCE_S)
+        ground.until(lambda: bool(_one(connection, statement, value)), statement[:60], _LONGEST_WAIT_S)
 
 
 def _one(connection: Any, statement: str, *values: int) -> Any:  # noqa: ANN401 - any column

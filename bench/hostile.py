@@ -32,7 +32,7 @@ MEGABYTES = 200
 _PHONES = 20
 _REST_S = 2.0
 _LEAST_S = 5.0
-_PATIENCE_S = 120.0
+_LONGEST_WAIT_S = 120.0
 _LOOKED_S = 0.02
 _FEW_LOOKS = 20
 _FLASH = re.compile(r'class="flash[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
@@ -172,7 +172,7 @@ def _upload(browser: Browser, campaign_id: int, path: Path) -> str:
     )
     body = "".join(parts).encode() + path.read_bytes() + b"\r\n--b--\r\n"
     _, text, leads = browser.ask("POST", form.action, body, {"Content-Type": "multipart/form-data; boundary=b"})
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _LONGEST_WAIT_S
     while time.monotonic() < deadline:
         if leads.startswith("/"):
             _, text, further = browser.ask("GET", leads)

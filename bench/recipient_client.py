@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 _PAGE = re.compile(r'<a class="act" href="([^"]+)" rel="noreferrer">')
 _AGAIN_S = 0.5
-_PATIENCE_S = 240.0
+_LONGEST_WAIT_S = 240.0
 _AWAY = frozenset({429, 500, 502, 503})
 _SEE_OTHER = 303
 
@@ -34,7 +34,7 @@ class Phone:
         self._base = urlsplit(base)
         self._address = f"127.{1 + number // 62_500 % 200}.{number // 250 % 250}.{1 + number % 250}"
         self._cookie = ""
-        self._until = time.monotonic() + _PATIENCE_S
+        self._until = time.monotonic() + _LONGEST_WAIT_S
         self._last = ""
 
     def once(self, method: str, path: str, form: Mapping[str, str] | None = None) -> int:

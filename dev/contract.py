@@ -144,7 +144,7 @@ def _of_payments() -> list[list[str]]:
 
 
 def _of_sms() -> list[list[str]]:
-    """Tell what each adapter declares."""
+    """Return what each adapter declares."""
     facts: dict[str, Callable[[Capabilities], str]] = {
         "looked up by": lambda able: able.lookup_by,
         "refuses a reference that it had before": lambda able: _yes(able.refuses_duplicates),

@@ -95,7 +95,7 @@ def _phone(browser: Browser, stack: Stack) -> None:
 
 
 def _quality(browser: Browser, stack: Stack) -> None:
-    """Give an account a month of attempts, as if the demo had run for so long, and look at how they arrived."""
+    """Make a month of attempts of an account, as if the demo had run for so long, and look at how they arrived."""
     with psycopg.connect(plain_url(stack.env["DATABASE_OWNER_URL"]), autocommit=True) as owner:
         owner.execute("SELECT set_config('app.platform', 'on', false)")
         owner.execute(_MONTH)

@@ -15,7 +15,7 @@ from app.extensions import in_own_session
 from app.process_state import process_state
 
 # how long a worker waits for a job's end before it goes on with others, seconds
-PATIENCE_S = 5.0
+LONGEST_WAIT_S = 5.0
 # so many go on aside at a time; the next one is waited for
 MOST = 8
 
@@ -33,7 +33,7 @@ class _Aside:
         self._again: set[_Job] = set()
 
     def run(self, job: str, tenant_id: int, act: Callable[[int], None]) -> None:
-        """Do it, for at most PATIENCE_S in this thread's time.
+        """Do it, for at most LONGEST_WAIT_S in this thread's time.
 
         Raises what it raises until then.
         """
@@ -58,7 +58,7 @@ class _Aside:
             many = len(self._threads) >= MOST
             thread = self._threads[key] = threading.Thread(target=in_own_session(work), name=f"{job} aside")
             thread.start()
-        thread.join(None if many else PATIENCE_S)
+        thread.join(None if many else LONGEST_WAIT_S)
         left.set()
         if faults:
             raise faults[0]
@@ -80,7 +80,7 @@ class _Aside:
 
 
 def run(job: str, tenant_id: int, act: Callable[[int], None]) -> None:
-    """Do it, for at most PATIENCE_S in this thread's time.
+    """Do it, for at most LONGEST_WAIT_S in this thread's time.
 
     Raises what it raises until then.
     """

@@ -10,11 +10,11 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 # longer than anything takes on a machine that is busy with other things: only a test that fails waits for so long
-PATIENCE_S = 120.0
+LONGEST_WAIT_S = 120.0
 _LOOKS_S = (0.005, 0.1)  # at first, and when it takes a while
 
 
-def until(condition: Callable[[], Found], what: str = "it", limit_s: float = PATIENCE_S) -> Found:
+def until(condition: Callable[[], Found], what: str = "it", limit_s: float = LONGEST_WAIT_S) -> Found:
     """Wait until `condition()` is true and return what it returned."""
     deadline = time.monotonic() + limit_s
     pause_s, longest_s = _LOOKS_S

@@ -153,7 +153,7 @@ class SmsAccountView(AccountView[SmsAccount, SmsAccountForm]):
 
     @expose("/quality")
     def quality_file(self) -> Response:
-        """Give the same as a file."""
+        """Return the same as a file."""
         return quality.file_of(self.get_one(request.args.get("id")))
 
     def warnings(self, model: SmsAccount) -> list[tuple[str, str, str]]:

@@ -55,12 +55,12 @@ def steps_of(campaign: Campaign, people: int) -> list[Step]:
     """Return the six steps as they stand."""
     missing = readiness.missing(campaign) if campaign.state == CampaignState.DRAFT else []
     return [
-        Step(key, name, page_url(campaign, key), *_standing(key, campaign, missing, people))
+        Step(key, name, page_url(campaign, key), *_state_and_note(key, campaign, missing, people))
         for key, name in _NAMES.items()
     ]
 
 
-def _standing(
+def _state_and_note(
     key: str, campaign: Campaign, missing: Sequence[Missing], people: int
 ) -> tuple[str, str, tuple[str, ...]]:
     if campaign.state == CampaignState.CANCELLED and not launched(campaign):
@@ -80,10 +80,10 @@ def _standing(
             if ready
             else ("later", "これから", ())
         )
-    return _standing_after_launch(key, campaign)
+    return _note_after_launch(key, campaign)
 
 
-def _standing_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tuple[str, ...]]:
+def _note_after_launch(key: str, campaign: Campaign) -> tuple[str, str, tuple[str, ...]]:
     if key == "send":
         return "done", "開始済み", ()
     if key == "status":

@@ -7,7 +7,7 @@ from flask import Response
 
 
 def name_file(response: Response, name: str, plain_name: str) -> Response:
-    """Give a response's file a Japanese name (RFC 6266 and 8187), with a plain one for old programs."""
+    """Name a response's file in Japanese (RFC 6266 and 8187), and plainly for old programs."""
     safe = re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f]', "_", name)
     response.headers["Content-Disposition"] = (
         f"attachment; filename=\"{plain_name}\"; filename*=UTF-8''{quote(safe, safe='')}"

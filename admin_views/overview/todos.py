@@ -1,33 +1,29 @@
 """List what needs doing now, per role: each says why, and leads to where it is done."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from flask import url_for
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Query, aliased
 
-from admin_views.accounts import payment_waits, quality, sms_waits
+from admin_views.accounts import quality, sms_waits
 from admin_views.api_access import refused
 from admin_views.campaigns import live, preview
 from admin_views.framework.access import may_open, staff
-from admin_views.framework.keyset_pagination import COUNTED_TO
 from admin_views.framework.scoping import rows
+from admin_views.overview import payment_todos
+from admin_views.overview.todo import NAMED, STUCK_AFTER, Todo, count_of
 from app.auth.staff import Role
 from app.campaigns import schedule
 from app.delivery import number_limits
-from app.extensions import db
 from app.models import (
     Campaign,
     DoubledMessage,
     Event,
     Export,
     Import,
-    Payment,
     PaymentAccount,
-    PaymentDifference,
     Recipient,
     SenderNumber,
     SmsAccount,
@@ -36,7 +32,6 @@ from app.models import (
     User,
 )
 from app.outcomes import manual_review
-from app.payments.review import ReviewReason
 from app.reports.progress import progress, rate_per_s
 from app.setback import account_holds
 from app.states.vocabulary import (
@@ -44,34 +39,15 @@ from app.states.vocabulary import (
     CampaignState,
     ExportState,
     ImportState,
-    PaymentAttemptState,
     SenderState,
     SmsState,
     TenantState,
 )
 
-_NAMED = 3
 _DECIDED_ABOUT = 100  # campaigns with SMS of unknown fate: each that somebody has to decide about is named
 _LOOKED_INTO = 10  # campaigns are looked at more closely
-_STUCK_AFTER = timedelta(minutes=10)
-_LATELY = timedelta(hours=24)
-
 
 _RETURNED = and_(Campaign.state == CampaignState.DRAFT, Campaign.returned_reason != "")
-
-
-@dataclass(frozen=True, slots=True)
-class Todo:
-    """One thing to do: why, and where."""
-
-    text: str
-    button: str
-    url: str
-
-
-def _count(query: Query[Any]) -> int:
-    limited = query.limit(COUNTED_TO).subquery()
-    return db.session.scalar(select(func.count()).select_from(limited)) or 0
 
 
 def for_company() -> list[Todo]:
@@ -99,113 +75,19 @@ def for_company() -> list[Todo]:
         *_files(),
         *(Todo(*one) for one in refused.lately()),
     ]
-    for campaign in rows(Campaign).filter(_RETURNED).order_by(Campaign.id.desc()).limit(_NAMED):
+    for campaign in rows(Campaign).filter(_RETURNED).order_by(Campaign.id.desc()).limit(NAMED):
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"配信「{campaign.name}」は、承認されずに戻りました。", "理由を見て直す", url))
     for campaign in _came_back():
         url = url_for("flow.overview", campaign_id=campaign.id)
         todos.append(Todo(f"予約していた配信「{campaign.name}」は始まりませんでした。", "わけを見る", url))
-    todos += [*_payments_to_look_at(), *_waiting_payments(), *_payments_without_answer()]
-    if may_open("payment_account") and (count := _count(_without_page())):
-        todos.append(
-            Todo(
-                f"24時間以内に、決済ページを開けなかった方が{count:,}人います。"
-                "決済アカウントのキーや支払方法が正しいか、利用中かを確かめてください。",
-                "決済アカウントを確かめる",
-                url_for("payment_account.index_view"),
-            )
-        )
-    if may_open("payment_difference"):
-        differences = rows(PaymentDifference).filter(PaymentDifference.settled_at.is_(None))
-        if count := _count(differences):
-            url = url_for("payment_difference.index_view", open="1")
-            todos.append(Todo(f"決済サイトの記録と合わない支払いが{count:,}件あります。", "差異を見る", url))
+    todos += payment_todos.for_company()
     return todos
-
-
-def _payments_to_look_at() -> Iterator[Todo]:
-    """List payments at 要確認: what can't wait by its name, the others together."""
-    to_look_at = rows(Payment).filter(Payment.problem != "")
-    named = {
-        "二重のお支払い": to_look_at.filter(Payment.problem.contains(ReviewReason.PAID_TWICE)),
-        "チャージバック": to_look_at.filter(
-            Payment.problem.contains(ReviewReason.DISPUTED) | Payment.problem.contains(ReviewReason.DISPUTE_LOST)
-        ),
-        "失敗した返金": to_look_at.filter(Payment.problem.contains(ReviewReason.REFUND_FAILED)),
-    }
-    for name, found in named.items():
-        if count := _count(found):
-            yield Todo(f"{name}が{count:,}件あります。", "内容を見て対応する", _where(found, count))
-    others = to_look_at.filter(
-        *(~Payment.problem.contains(one) for one in (ReviewReason.PAID_TWICE, ReviewReason.REFUND_FAILED)),
-        ~Payment.problem.contains("dispute"),
-    )
-    if count := _count(others):
-        yield Todo(f"確認の必要な支払いが{count:,}件あります。", "確認する", _where(others, count))
-
-
-def _where(found: Query[Payment], count: int) -> str:
-    """Return the address of the one person it is about, else that of the list."""
-    if count == 1 and (first := found.first()):
-        return url_for("recipient.details_view", id=first.recipient_id)
-    return url_for("payment.index_view", look="1")
-
-
-def _waiting_payments() -> Iterator[Todo]:
-    """Return the contracts whose provider wishes to be left alone for a while."""
-    for account in payment_waits.waiting_accounts().limit(_NAMED):
-        for notice in payment_waits.notices(account):
-            text = f"決済アカウント「{account.name}」：{notice.words}{notice.advice}"
-            url = url_for("payment_account.edit_view", id=account.id) if may_open("payment_account") else ""
-            yield Todo(text, "アカウントを確かめる" if url else "", url)
-
-
-def _payments_without_answer() -> Iterator[Todo]:
-    """List payments that the provider has given no answer about for a while, contract by contract."""
-    since = datetime.now(UTC) - _STUCK_AFTER
-    waiting = rows(Payment).filter(
-        Payment.unanswered > 0, Payment.unanswered_since < since, Payment.ask_at.is_not(None)
-    )
-    of = waiting.with_entities(Payment.payment_account_id).distinct()
-    for account in rows(PaymentAccount).filter(PaymentAccount.id.in_(of)).order_by(PaymentAccount.id).limit(_NAMED):
-        count = _count(waiting.filter(Payment.payment_account_id == account.id))
-        text = (
-            f"決済アカウント「{account.name}」で、決済サイトから返事がなく、結果を確かめられていない支払いが{count:,}件あります。"
-            "自動で確かめ続けています。"
-        )
-        if may_open("payment_account"):
-            more = "続くときは、キーが正しいか、決済サイトに障害がないかを確かめてください。"
-            yield Todo(f"{text}{more}", "決済アカウントを確かめる", url_for("payment_account.edit_view", id=account.id))
-        else:
-            yield Todo(f"{text}続くときは、自社の管理者にお知らせください。", "", "")
-
-
-def _without_page() -> Query[Payment]:
-    """Find who pressed pay today and never got a payment page: a wrong key or setting, or a provider that is away."""
-    now = datetime.now(UTC)
-    got_one = aliased(Payment)
-    return (
-        rows(Payment)
-        .filter(Payment.created_at.between(now - _LATELY, now - _STUCK_AFTER))
-        .filter(
-            Payment.payment_account_id.is_not(None),
-            # an open one without an address: the provider named another host, and nobody is led there
-            or_(
-                Payment.provider_id.is_(None),
-                and_(Payment.state == PaymentAttemptState.STARTED, Payment.url_sealed.is_(None)),
-            ),
-        )
-        .filter(
-            ~select(got_one.id)
-            .where(got_one.recipient_id == Payment.recipient_id, got_one.attempt > Payment.attempt)
-            .exists()
-        )
-    )
 
 
 def _approvals() -> Iterator[Todo]:
     waiting = rows(Campaign).filter(Campaign.state == CampaignState.APPROVAL).order_by(Campaign.id)
-    for campaign in waiting.limit(_NAMED):
+    for campaign in waiting.limit(NAMED):
         may = staff().role == Role.MANAGER and campaign.asked_by != staff().id
         url = url_for("life.approval", campaign_id=campaign.id)
         words = "は、送信の承認を待っています。"
@@ -214,13 +96,13 @@ def _approvals() -> Iterator[Todo]:
 
 def _stopped_checks() -> Iterator[Todo]:
     stopped = rows(Campaign).filter(Campaign.checks_stopped_at.is_not(None)).order_by(Campaign.id.desc())
-    for campaign in stopped.limit(_NAMED):
+    for campaign in stopped.limit(NAMED):
         url = url_for("flow.overview", campaign_id=campaign.id)
         yield Todo(f"配信「{campaign.name}」は、間違った回答が多すぎるため受け付けを止めました。", "わけを見る", url)
 
 
 def _paused() -> Iterator[Todo]:
-    for campaign in rows(Campaign).filter(Campaign.state == CampaignState.PAUSED).order_by(Campaign.id).limit(_NAMED):
+    for campaign in rows(Campaign).filter(Campaign.state == CampaignState.PAUSED).order_by(Campaign.id).limit(NAMED):
         url = url_for("flow.status", campaign_id=campaign.id)
         yield Todo(f"配信「{campaign.name}」は一時停止中です。", "状況を見て再開する", url)
 
@@ -228,7 +110,7 @@ def _paused() -> Iterator[Todo]:
 def _restored() -> Iterator[Todo]:
     """Return the accounts that could not be asked after a restore, and the campaigns that wait for it."""
     manager = staff().role == Role.MANAGER
-    for kind, account_id, name in account_holds.held_accounts()[:_NAMED]:
+    for kind, account_id, name in account_holds.held_accounts()[:NAMED]:
         text = f"アカウント「{name}」は復元の確認待ちです。復元の前の送信か支払いの記録が欠けているかもしれません。"
         if manager:
             url = url_for("restored.account", kind=kind, account_id=account_id)
@@ -238,7 +120,7 @@ def _restored() -> Iterator[Todo]:
     waiting = rows(Campaign).filter(
         Campaign.restore_hold != "", Campaign.launched_at.is_not(None), Campaign.state != CampaignState.CANCELLED
     )
-    for campaign in waiting.order_by(Campaign.id.desc()).limit(_NAMED):
+    for campaign in waiting.order_by(Campaign.id.desc()).limit(NAMED):
         url = url_for("flow.status", campaign_id=campaign.id)
         yield Todo(f"配信「{campaign.name}」は、復元の確認待ちのため止まっています。", "わけを見る", url)
 
@@ -259,7 +141,7 @@ def _unknown() -> Iterator[Todo]:
                 else "管理者が決めます。"
             )
             yield Todo(f"{text}{whose}", "わけを見て決める", url_for("held.listed", campaign_id=campaign.id))
-        elif named < _NAMED and (asked_about := manual_review.unknown(campaign)):
+        elif named < NAMED and (asked_about := manual_review.unknown(campaign)):
             named += 1
             text = f"配信「{campaign.name}」の{asked_about:,}件は、届いたかを送信サービスに照会しています。"
             yield Todo(f"{text}いまは待つだけで構いません。", "一覧を見る", unknown)
@@ -269,7 +151,7 @@ def _capped() -> Iterator[Todo]:
     """List people who were not sent to because their number had as many SMS as one may get."""
     people = rows(Recipient).filter(Recipient.capped_at.is_not(None), Recipient.sms_state == SmsState.CANCELLED)
     some = rows(Campaign).filter(Campaign.id.in_(people.with_entities(Recipient.campaign_id)))
-    for campaign in some.order_by(Campaign.launched_at.desc()).limit(_NAMED):
+    for campaign in some.order_by(Campaign.launched_at.desc()).limit(NAMED):
         if held_people := number_limits.count(campaign):
             text = f"配信「{campaign.name}」の{held_people:,}件は、同じ電話番号への上限を超えるため保留しています。"
             whose = "送るかどうかを決めてください。" if staff().role == Role.MANAGER else "管理者が決めます。"
@@ -277,9 +159,9 @@ def _capped() -> Iterator[Todo]:
 
 
 def _proposed_suppressions() -> Iterator[Todo]:
-    """Tell of numbers that are proposed for the list of those not sent to."""
+    """Return that numbers are proposed for the list of those not sent to."""
     waiting = rows(SuppressionProposal).filter(SuppressionProposal.settled_at.is_(None))
-    if count := _count(waiting):
+    if count := count_of(waiting):
         text = f"「送信しない番号」の候補が{count:,}件あります（本人が「心当たりがない」を押した番号など）。"
         yield Todo(f"{text}登録するかどうかを決めてください。", "候補を確かめる", url_for("suppression.proposed"))
 
@@ -298,9 +180,9 @@ def _standing_still() -> Iterator[Todo]:
 def _stuck(campaign: Campaign, now: datetime) -> bool:
     if campaign.state != CampaignState.SENDING or campaign.launched_at is None or campaign.restore_hold:
         return False
-    opens = schedule.plan(campaign, 1, now - _STUCK_AFTER).begins_at
-    long_open = opens is not None and opens <= max(campaign.launched_at, now - _STUCK_AFTER)
-    return long_open and campaign.launched_at <= now - _STUCK_AFTER and not rate_per_s(campaign, now)
+    opens = schedule.plan(campaign, 1, now - STUCK_AFTER).begins_at
+    long_open = opens is not None and opens <= max(campaign.launched_at, now - STUCK_AFTER)
+    return long_open and campaign.launched_at <= now - STUCK_AFTER and not rate_per_s(campaign, now)
 
 
 def _waits(campaign: Campaign) -> bool:
@@ -328,7 +210,7 @@ def _unmapped() -> Iterator[Todo]:
         .where(later.state.not_in((ImportState.CANCELLED, ImportState.FAILED)))
         .exists()
     )
-    for upload in _of_drafts(ImportState.MAPPING).filter(~forgotten).order_by(Import.id.desc()).limit(_NAMED):
+    for upload in _of_drafts(ImportState.MAPPING).filter(~forgotten).order_by(Import.id.desc()).limit(NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
         yield Todo(f"名簿「{upload.filename}」は、列の確認待ちです。", "列を確認して取り込む", url)
 
@@ -337,7 +219,7 @@ def _failed_imports() -> Iterator[Todo]:
     """Name lists that couldn't be read."""
     failed = _of_drafts(ImportState.FAILED)
     latest = select(func.max(Import.id)).where(Import.campaign_id == Campaign.id).correlate(Campaign).scalar_subquery()
-    for upload in failed.filter(Import.id == latest).order_by(Import.id.desc()).limit(_NAMED):
+    for upload in failed.filter(Import.id == latest).order_by(Import.id.desc()).limit(NAMED):
         url = url_for("flow.one_list", campaign_id=upload.campaign_id, import_id=upload.id)
         yield Todo(f"名簿「{upload.filename}」を取り込めませんでした。", "わけを見る", url)
 
@@ -363,7 +245,7 @@ def _waiting_accounts() -> Query[SmsAccount]:
         SmsAccount.ask_wish_until > now,
         SmsAccount.ask_refused_at.is_not(None),
     )
-    return rows(SmsAccount).filter(SmsAccount.active, waits).order_by(SmsAccount.id).limit(_NAMED)
+    return rows(SmsAccount).filter(SmsAccount.active, waits).order_by(SmsAccount.id).limit(NAMED)
 
 
 def _doubled() -> Iterator[Todo]:
@@ -375,16 +257,16 @@ def _doubled() -> Iterator[Todo]:
         rows(Campaign)
         .filter(Campaign.id.in_(open_.with_entities(DoubledMessage.campaign_id)))
         .order_by(Campaign.launched_at.desc(), Campaign.id)
-        .limit(_NAMED)
+        .limit(NAMED)
     ):
         mine = open_.filter(DoubledMessage.campaign_id == campaign.id)
-        count = _count(mine.with_entities(DoubledMessage.recipient_id).distinct())
-        first = mine.order_by(DoubledMessage.recipient_id).limit(_NAMED).all()
+        count = count_of(mine.with_entities(DoubledMessage.recipient_id).distinct())
+        first = mine.order_by(DoubledMessage.recipient_id).limit(NAMED).all()
         people = rows(Recipient).filter(Recipient.id.in_([one.recipient_id for one in first])).order_by(Recipient.id)
         named = "、".join(str(person) for person in people)
         yield Todo(
             f"配信「{campaign.name}」で、送信サービスの記録に同じSMSが2通以上ある方が{count:,}人います"
-            f"（{named}{'ほか' if count > _NAMED else ''}）。同じSMSが2通届いたおそれがあります。"
+            f"（{named}{'ほか' if count > NAMED else ''}）。同じSMSが2通届いたおそれがあります。"
             "送信サービスに原因を問い合わせ、ご本人におわびしてください。",
             "1人目の内容を見る" if count > 1 else "内容を見る",
             url_for("recipient.details_view", id=first[0].recipient_id),
@@ -395,9 +277,9 @@ def _files() -> Iterator[Todo]:
     """List files that were ordered: those that wait to be fetched, and those being made."""
     url = url_for("export.index_view")
     mine = rows(Export).filter(Export.created_by == staff().id, Export.taken_at.is_(None)).order_by(Export.id.desc())
-    for row in mine.filter(Export.state == ExportState.DONE).limit(_NAMED):
+    for row in mine.filter(Export.state == ExportState.DONE).limit(NAMED):
         yield Todo(f"ファイル「{row.filename}」ができました。", "受け取る", url)
-    for row in mine.filter(Export.state.in_((ExportState.QUEUED, ExportState.RUNNING))).limit(_NAMED):
+    for row in mine.filter(Export.state.in_((ExportState.QUEUED, ExportState.RUNNING))).limit(NAMED):
         share = f"{100 * row.rows_done // row.rows_total}%" if row.rows_total else "待っています"
         yield Todo(f"ファイル「{row.filename}」を作っています（{share}）。", "進み具合を見る", url)
 
@@ -410,7 +292,7 @@ def _came_back() -> list[Campaign]:
         .with_entities(Event.campaign_id)
     )
     drafts = rows(Campaign).filter(Campaign.state == CampaignState.DRAFT, Campaign.id.in_(returned))
-    return [campaign for campaign in drafts.order_by(Campaign.id).limit(_NAMED) if preview.came_back(campaign)]
+    return [campaign for campaign in drafts.order_by(Campaign.id).limit(NAMED) if preview.came_back(campaign)]
 
 
 def _missing_account(endpoint: str, text: str) -> Todo:
@@ -423,10 +305,10 @@ def for_operator() -> list[Todo]:
     """Return what those who run the installation have to do."""
     todos = []
     waiting = rows(Tenant).filter(Tenant.state == TenantState.REVIEW)
-    if count := _count(waiting):
+    if count := count_of(waiting):
         url = url_for("tenant.index_view", state=str(TenantState.REVIEW))
         todos.append(Todo(f"審査中の企業が{count:,}社あります。", "審査する企業を見る", url))
-    if count := _count(rows(SenderNumber).filter(SenderNumber.state == SenderState.APPLIED)):
+    if count := count_of(rows(SenderNumber).filter(SenderNumber.state == SenderState.APPLIED)):
         url = url_for("sender_number.index_view", state=str(SenderState.APPLIED))
         todos.append(Todo(f"携帯会社の回答を待つ送信元番号が{count:,}件あります。", "回答を記録する", url))
     staffed = select(User.tenant_id).where(User.role == Role.MANAGER, User.active, User.tenant_id.is_not(None))

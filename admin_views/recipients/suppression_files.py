@@ -71,7 +71,7 @@ class SuppressionFiles(SecureView):
     @expose("/export", methods=["POST"])
     @require_reauthentication_for_file
     def download(self) -> Page:
-        """Give the list out as a file."""
+        """Return the list as a file."""
         form = typed("form")
         if form not in export.FORMS:
             abort(404)

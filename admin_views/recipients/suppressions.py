@@ -83,7 +83,7 @@ def terms_in(form: Any) -> Terms | None:
 
 
 def tell(added: Added) -> None:
-    """Say what an entry does from now on."""
+    """Flash what an entry does from now on."""
     flash("「送信しない番号」に登録しました。この番号へは、どの配信からも送りません。", "success")
     if added.waiting:
         flash(f"送信待ちのSMS{added.waiting:,}件は送りません（「取消」になります）。", "info")

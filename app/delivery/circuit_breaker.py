@@ -1,6 +1,6 @@
 """Decide whether an account may be used at the moment: one breaker for all workers and slices, on the account's row.
 
-Too many messages in a row without a clear yes or no open it; then each turn tries a single one, and only its clear
+Too many messages in a row without a clear yes or no open it; then each slice run tries a single one, and only its clear
 answer lets the others go. A refusal that looks like the account's may be one message's, so another message is tried
 before the account rests. Why and how: docs/adr/0004-circuit-breaker.md.
 """
@@ -83,7 +83,7 @@ _WAKE = text(f"""
 
 
 class Breaker:
-    """One turn's hold on its account's breaker: `note_outcome` by the thread that sends, `save` by the one that writes.
+    """A slice run's hold on its account's breaker: `note_outcome` by the thread that sends, `save` by the writer.
 
     `open` says that going on would only collect refusals and unknowns, `pause_s` for how long, seconds. While `trying`,
     one message at a time may be under way; with `doubted`, to show whose fault another one's refusal was. `woke`: a
@@ -93,7 +93,7 @@ class Breaker:
     def __init__(self, account_id: int, *, probes: bool = False) -> None:
         """Read where the account's breaker stands. A scope must be open.
 
-        A turn that `probes` tries an account whose campaigns another one sends: its clear answer counts though the
+        A run that `probes` tries an account whose campaigns another one sends: its clear answer counts though the
         account rests.
         """
         self._probes = probes
@@ -192,7 +192,7 @@ class Breaker:
                 trips = 0
                 self.woke = self.woke or row.rests
             total = failures if clear else row.failures + failures
-            # others' failures may make the row full that this turn's own don't
+            # others' failures may make the row full that this run's own don't
             if total >= _IN_A_ROW and not opened and not clear:
                 opened, pause_s = True, backoff.pause_s(trips + 1, wish_s)
             if opened and failures and (self._probes or not row.rests):
@@ -218,10 +218,10 @@ class Breaker:
             self.pause_s = max(self.pause_s, pause_s)
 
     def settle_doubt(self) -> None:
-        """End a doubt of this turn's own once all its answers are told, where it can be ended.
+        """End a doubt of this run's own once all its answers are told, where it can be ended.
 
         Another message was taken while the refused one was under way, or after: the account is in order. No other one
-        waits that could show it: the account rests. Otherwise the next turn tries another.
+        waits that could show it: the account rests. Otherwise the next run tries another.
         """
         if not self._doubts or self.account_fault:
             return

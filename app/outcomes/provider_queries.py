@@ -64,7 +64,7 @@ def ask_account(
     """
     if not requests:
         return Asked({}, silent=False)
-    wait_s, refused = _standing(account_id)
+    wait_s, refused = _wait_and_refusal(account_id)
     if wait_s > 0:
         return Asked({}, silent=False, wait_s=wait_s, skipped=frozenset(requests))
     asked = ask(requests, read, budget=budget)
@@ -93,10 +93,10 @@ def leave_alone(account_id: int, wait_s: float, *, wished: bool = False) -> None
 
 def rest_s(account_id: int) -> float:
     """Return for how many seconds more the account must not be asked, by the database's clock."""
-    return _standing(account_id)[0]
+    return _wait_and_refusal(account_id)[0]
 
 
-def _standing(account_id: int) -> tuple[float, str]:
+def _wait_and_refusal(account_id: int) -> tuple[float, str]:
     """Return for how many seconds more the account must not be asked, and what its service refuses to tell."""
     with tenancy.transaction() as connection:
         row = connection.execute(

@@ -31,7 +31,7 @@ from tests.launched import Job
 from tests.waiting import until
 
 Launched = Callable[..., Job]
-_PATIENCE_S = 10.0
+_LONGEST_WAIT_S = 10.0
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def in_order(app: Flask, settings: Settings, database: psycopg.Connection, by_pl
                 looker.rollback()
                 holder.rollback()
         finally:
-            thread.join(_PATIENCE_S)
+            thread.join(_LONGEST_WAIT_S)
         assert done.is_set()
 
     return check

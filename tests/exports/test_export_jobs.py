@@ -184,7 +184,7 @@ def test_a_file_goes_when_its_time_is_over(tenant: int, campaign: int, user: int
 
 
 def listed_with(database: psycopg.Connection, tenant: int, campaign: int, fields: dict[str, str]) -> None:
-    """Give each person of a campaign the cells of another list."""
+    """Replace the cells of each person of a campaign by those of another list."""
     for (recipient_id,) in database.execute("SELECT id FROM recipient WHERE campaign_id = %s", [campaign]).fetchall():
         sealed = vault.seal(json.dumps(fields, ensure_ascii=False), rendering.fields_place(tenant, recipient_id))
         database.execute("UPDATE recipient SET fields_sealed = %s WHERE id = %s", [sealed, recipient_id])

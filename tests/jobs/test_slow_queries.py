@@ -16,7 +16,7 @@ JOB = "jobs.outcomes.reconcile"
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Let what waits for it go on; the worker's patience is short."""
-    monkeypatch.setattr(slow_queries, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(slow_queries, "LONGEST_WAIT_S", 0.2)
     return threading.Event()
 
 

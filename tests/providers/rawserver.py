@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from tests.waiting import PATIENCE_S
+from tests.waiting import LONGEST_WAIT_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -87,7 +87,7 @@ class RawServer:
             own.bind(("127.0.0.1", 0))
             seen = self._own[own.getsockname()] = threading.Event()
             own.connect(("127.0.0.1", self.port))
-            assert seen.wait(PATIENCE_S)
+            assert seen.wait(LONGEST_WAIT_S)
         return self._taken
 
     def _accept(self) -> None:

@@ -3,16 +3,17 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 import time_machine
 from flask import Flask
 
 from admin_views.staff.sign_in import SET_UP, TOO_LATE
-from app import tenancy
+from app import config, tenancy
 from app.auth import second_factor, sign_in
+from app.config import Settings
 from app.extensions import db
 from app.models import AuditEntry, Tenant, User
 from tests.admin_views.conftest import Browser, House
@@ -222,10 +223,9 @@ def test_a_manager_takes_it_from_who_lost_phone_and_codes(
     assert "forget_factor" not in manager.get(f"/admin/user/edit/?id={ours.manager}").get_data(as_text=True)
 
 
-def test_an_installation_may_require_it_of_operators(
-    browser_of: BrowserOf, operator: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installation_may_require_it_of_operators(browser_of: BrowserOf, operator: int, settings: Settings) -> None:
     browser = browser_of(operator)
     assert browser.get("/admin/tenant/").status_code == 200
-    monkeypatch.setattr("app.auth.staff.settings", lambda: SimpleNamespace(operator_second_factor="required"))
+    config.install(replace(settings, operator_second_factor="required"))
     assert browser.get("/admin/tenant/").headers["Location"] == "/admin/myself/"
+    config.install(settings)
