@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import config, extensions, limits, logs, tenancy
 from app.api_access import entry
 from app.config import Settings
+from app.event_feed import holders
 from app.process_state import process_state
 from app.setback import beat, doubt
 from app.tenancy import scope, time_limits
@@ -171,16 +172,18 @@ def _add_doors(app: Flask, settings: Settings) -> None:
         importlib.import_module(name).register(app)
     app.session_interface = importlib.import_module("public.session").TwoSidedSessions(settings)
 
-    def why_nothing_leaves() -> str:
+    def standing() -> dict[str, str]:
         with app.app_context(), tenancy.platform():
-            return doubt.why_nothing_leaves()
+            held, holder = doubt.why_nothing_leaves(), holders.holder()
+        feed = {"feed_held_since": holder.since.isoformat(timespec="seconds")} if holder is not None else {}
+        return ({"hold": held} if held else {}) | feed
 
-    database = health.Check(why_nothing_leaves)
+    database = health.Check(standing)
 
     @app.get("/healthz")
     @extensions.limiter.exempt
     def healthz() -> tuple[dict[str, str], int]:
-        """Return whether the database answers, and whether sending is held; for supervisors and load balancers."""
+        """Return whether the database answers, and what is held; for supervisors and load balancers."""
         try:
             held = database.answer()
         except ProgrammingError as fault:
@@ -189,4 +192,4 @@ def _add_doors(app: Flask, settings: Settings) -> None:
             return {"status": health.NO_TABLES}, 503
         if held is None:
             return {"status": "the database gives no answer"}, 503
-        return {"status": "ok"} | ({"hold": held} if held else {}), 200
+        return {"status": "ok"} | held, 200

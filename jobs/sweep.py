@@ -7,6 +7,7 @@ import structlog
 from app import queues, tenancy
 from app.api_access import upkeep
 from app.delivery import failover
+from app.event_feed import holders
 from app.exports import export_jobs
 from app.outcomes import refused_receipts
 from app.reports import totals_upkeep
@@ -30,6 +31,7 @@ def sweep(go_on: Callable[[], object] = lambda: None) -> None:
         refused_receipts.watch()
         export_jobs.expire()
         upkeep.forget()
+        holders.watch()
         _put_back(due.work(), go_on)
         go_on()
         totals_upkeep.fold()

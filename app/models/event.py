@@ -17,6 +17,8 @@ class Event(TenantOwned, Model):
     answer), `actor` who did it: system, person, provider, user:<id>. No foreign key: what happened
     stays, and a check for each of a million events is felt; row level security lets nobody write for another company.
     Nothing refers to an event.
+
+    `xid` is its place in the feed, with `id` (docs/adr/0012-event-feed.md).
     """
 
     __tablename__ = "event"
@@ -30,6 +32,7 @@ class Event(TenantOwned, Model):
             postgresql_where=text("track = 'page' AND state IN ('opened', 'wrong_answer', 'locked')"),
         ),
         Index("ix_event_campaign_id_id", "campaign_id", "id", postgresql_where=text("recipient_id IS NULL")),
+        Index("ix_event_tenant_id_xid_id", "tenant_id", "xid", "id"),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger)
@@ -40,3 +43,4 @@ class Event(TenantOwned, Model):
     at: Mapped[Time]
     actor: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    xid: Mapped[int] = mapped_column(BigInteger, server_default=text("feed_xid()"))

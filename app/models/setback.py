@@ -17,7 +17,8 @@ class Installation(Model):
     and `timeline` are the server's and the line of its history on which the database is known to run. While `held_why`
     (`app.setback.known.Why`) isn't empty nothing is sent or charged; `held_since` is the database's last sign of life
     before, so what left since may be missing. `restored_since` and `restored_until` are the time that the last restores
-    lost: an account that is registered later is asked about it.
+    lost: an account that is registered later is asked about it. `held_event_id` is the last event of before the hold;
+    `feed_eras` name, for each restore, its epoch and that event: later ones have another server's transaction numbers.
     """
 
     __tablename__ = "installation"
@@ -33,6 +34,8 @@ class Installation(Model):
     held_since: Mapped[Time | None]
     held_facts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     asking_until: Mapped[Time | None]
+    held_event_id: Mapped[int | None] = mapped_column(BigInteger)
+    feed_eras: Mapped[list[list[int]]] = mapped_column(JSONB, server_default="[]")
     restored_since: Mapped[Time | None]
     restored_until: Mapped[Time | None]
     created_at: Mapped[CreatedAt]

@@ -291,7 +291,13 @@ def _lift(known: Known, take_over: str, done: Restored) -> None:
                 UPDATE installation SET epoch = greatest(epoch, :newest) + 1,
                     key = CASE WHEN :key = '' THEN key ELSE :key END,
                     system = {beat.RUNS_ON}, timeline = {beat.RUNS_ALONG}, held_why = '', held_at = NULL,
-                    held_since = NULL, held_facts = '{{}}', asking_until = NULL,
+                    held_since = NULL, held_facts = '{{}}', asking_until = NULL, held_event_id = NULL,
+                    -- the numbers of transactions may begin anew with this server: what the feed tells from here on
+                    -- comes after all that was restored
+                    feed_eras = feed_eras || jsonb_build_array(jsonb_build_array(
+                        greatest(epoch, :newest) + 1,
+                        coalesce(held_event_id, (SELECT last_value FROM event_id_seq))
+                    )),
                     restored_since = least(
                         CASE WHEN restored_until > now() - interval '90 days' THEN restored_since END,
                         CAST(:since AS timestamptz)

@@ -74,7 +74,7 @@ _BEGIN = (
 
 HOLD = """
     UPDATE installation SET held_why = %(why)s, held_at = now(), held_facts = %(facts)s,
-        held_since = (SELECT max(at) FROM beat)
+        held_since = (SELECT max(at) FROM beat), held_event_id = (SELECT last_value FROM event_id_seq)
     WHERE held_why = ''
 """
 
@@ -234,7 +234,7 @@ def _connected(raw: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's c
         raw.commit()
     except OutsideAway as fault:
         _log.error("outside folder unusable", access="read", error=str(fault))
-    except psycopg.errors.UndefinedTable:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         pass  # before its migration
     finally:
         raw.rollback()

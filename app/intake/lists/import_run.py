@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from app import leases, tenancy
 from app.campaigns import duplicates, ordered_checks
 from app.config import settings
+from app.event_feed import silence
 from app.extensions import db
 from app.intake.checking.checks import CheckedRow, Checker, Fault, Level, Outcome, Rejected, Skipped
 from app.intake.checking.rules import make_rules
@@ -135,6 +136,7 @@ class _Run:
         db.session.rollback()  # nothing of the session stays open while the file is read
 
     def run(self) -> None:
+        silence.promise(self._connection)  # a list of a million rows holds nobody's feed
         load.prepare(self._connection, self._target)
         checker = Checker(self._rules, settings().import_max_rows)
         with _few_collections(), ThreadPoolExecutor(1) as loader:

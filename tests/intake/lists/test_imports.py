@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from app import leases, tenancy
 from app.campaigns import lifecycle, readiness
 from app.campaigns.rendering import open_fields, open_phone
+from app.event_feed import feed
 from app.extensions import db, vault
 from app.intake.columns.mapping import REASON_COLUMN, ColumnMapping
 from app.intake.lists import import_run, imports, load, upload_chunks
@@ -400,3 +401,22 @@ def test_a_reported_list_comes_to_what_it_must(asking_nothing: Campaign, name: s
     assert (row.state, row.rows_added, row.rows_rejected) == ("done", added, rejected)
     codes = set(db.session.scalars(select(ImportFault.code).where(ImportFault.import_id == row.id)))
     assert codes >= LETTERED.get(name, set())
+
+
+def test_an_import_under_way_holds_nobodys_feed(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of a million rows is one transaction of minutes; what happens meanwhile is told to other systems."""
+    others = factories.campaign(campaign.tenant_id)
+    (person,) = factories.people(campaign.tenant_id, others, 1)
+    told: list[feed.FeedEvent] = []
+    copy = load.copy
+
+    def copy_and_read(connection: Connection, *given: Any) -> None:
+        copy(connection, *given)
+        assert connection.execute(text("SELECT txid_current_if_assigned()")).scalar() is not None
+        steps.queue(person.id)
+        told.extend(feed.read(None, 100).events)
+
+    monkeypatch.setattr(load, "copy", copy_and_read)
+    row = upload(campaign, LIST.encode())
+    assert row.rows_added == 2
+    assert [(event.recipient_id, event.state) for event in told] == [(person.id, "queued")]
