@@ -145,6 +145,8 @@ SENTENCES: Mapping[str, str] = {
     "cell_unwritable": "There are control characters or broken letters.",
     "contradicts": "A recipient with this number was taken already, with another content.",
     "date_ambiguous_year": "The year is not clear. Give four digits or an era.",
+    "date_ahead_ambiguous_year": "The year is not clear. Give four digits or an era (e.g. 2027-03-31).",
+    "date_ahead_unreadable": "This can't be read as a date. Write 2027-03-31 or 令和9年3月31日.",
     "date_digits_only": "This can't be read as a date. Of digits alone give eight (e.g. 19560904).",
     "date_empty": "The date is empty.",
     "date_incomplete": "Year, month and day are all needed.",

@@ -21,7 +21,7 @@ from app.api_access import addresses, keys, test_numbers
 from app.api_access.keys import MODE_WORDS, SCOPE_WORDS, Scope
 from app.models import ApiAddress, ApiKey, ApiRefusal, TestNumber
 from app.problems import Refused
-from app.values.dates import parse_date
+from app.values.dates import parse_date_ahead
 
 _ID = "<int(max=9223372036854775807):entry_id>"
 _SHOWN = 20
@@ -54,7 +54,7 @@ class KeyForm(Form):
         """Refuse what is no day."""
         given = getattr(field, "data", "") or ""
         try:
-            self.ends = parse_date(given) if given.strip() else None
+            self.ends = parse_date_ahead(given) if given.strip() else None
         except Refused as refused:
             raise ValidationError(refused.message_ja) from None
 

@@ -193,7 +193,7 @@ def test_a_key_that_is_over_opens_nothing(app, ours):
 
 
 def test_last_use_is_noted(ours, database):
-    ours.get(f"{V1}/campaigns")
+    assert ours.get(f"{V1}/campaigns").status_code == 200
     (used,) = database.execute("SELECT last_used_at FROM api_key").fetchone()
     assert datetime.now(UTC) - used < timedelta(minutes=1)
 
@@ -201,9 +201,22 @@ def test_last_use_is_noted(ours, database):
 # --- what each may do, and whose it is ---
 
 
+# bodies that pass as such, for the handlers that want one
+_BODIES: dict[str, Any] = {
+    "add_recipient": {"fields": {"氏名": "佐藤"}},
+    "add_recipients": {"rows": [{"氏名": "佐藤"}]},
+    "create_campaign": {"name": "写し", "starter": "visit"},
+    "launch_campaign": {"digest": "0", "people": 1},
+    "remind_campaign": {"which": "unopened", "number": 1},
+    "settle_payment": {"method": "cash", "yen": 1, "reason": "窓口"},
+    "take_payment_back": {"reason": "別の契約の入金"},
+}
+
+
 def _addresses(of):
-    """Return each route of the document with the ids of a company's campaign and person in it."""
+    """Return each route of the document with the ids of a company's campaign, person and payment in it."""
     values = {
+        "payment": ids.make(Of.PAYMENT, 1),
         "campaign": ids.make(Of.CAMPAIGN, of.campaign),
         "recipient": ids.make_person(of.people[0].id, of.people[0].secret),
     }
@@ -219,10 +232,11 @@ def test_another_companys_things_are_not_found_on_any_route(ours, theirs):
     for endpoint, url in _addresses(theirs):
         if url == V1 + endpoint.rule:
             continue
-        answer = ours.get(url) if endpoint.method == "GET" else ours.post(url, json={})
+        body = _BODIES.get(endpoint.name, {})
+        answer = ours.get(url) if endpoint.method == "GET" else ours.post(url, json=body)
         assert (answer.status_code, answer.json["code"]) == (404, "api_not_found"), url
         seen += 1
-    assert seen > 5
+    assert seen > 15
 
 
 @pytest.mark.parametrize(
@@ -260,7 +274,7 @@ def test_a_key_does_what_its_scopes_say_and_no_more(app, scope):
 
 def test_no_phone_number_is_told(ours):
     for endpoint, url in _addresses(ours):
-        if endpoint.method == "GET":
+        if endpoint.method == "GET" and endpoint.scope is not Scope.READ_PERSONAL:
             said = ours.get(url).get_data(as_text=True)
             assert [person.phone[3:] for person in ours.people if person.phone[3:] in said] == [], url
 
