@@ -9,7 +9,7 @@ judges were not at hand. Can't happen here: a table in docs/ that a failing run 
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         for line in text(kind, cases):
             print(line)
         if code == 0 and not more:
-            kind.table.write_text(markdown(kind, cases), encoding="utf-8")
+            kind.table.write_text(markdown(kind, cases, results.missing), encoding="utf-8")
             print(f"\n{kind.table.relative_to(ROOT)} is written.")
     for reason in sorted(results.missing):
         print(f"missing judge: {reason}")
@@ -106,10 +106,12 @@ def text(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def markdown(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> str:
-    """Write the page for docs/."""
+def markdown(kind: Kind, cases: Mapping[str, Mapping[str, str]], missing: Collection[str]) -> str:
+    """Write the page for docs/, with the judges that were not at hand."""
+    judges = "Judges that were not at hand in that run: " + ("; ".join(sorted(missing)) or "none") + "."
     abilities = [["", *(provider.label for provider in kind.providers.values())], *kind.abilities()]
-    return "\n".join([*kind.head, "", *_table(_rows(kind, cases)), "", "What each can do:", "", *_table(abilities), ""])
+    table = _table(_rows(kind, cases))
+    return "\n".join([*kind.head, "", *table, "", judges, "", "What each can do:", "", *_table(abilities), ""])
 
 
 def _rows(kind: Kind, cases: Mapping[str, Mapping[str, str]]) -> list[list[str]]:

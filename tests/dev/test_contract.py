@@ -39,7 +39,7 @@ def test_the_worst_of_a_case_counts() -> None:
     }
     assert results.rooms["providers/sms"] == {"5xx": {"zettai_reach": "passed"}}
     assert text(KINDS["payments"], cases)[1].split() == ["paid", "FAILS", "passes", "FAILS", "not", "run"]
-    whole = markdown(KINDS["payments"], cases)
+    whole = markdown(KINDS["payments"], cases, [])
     assert "| pending, then paid | not run | not run | not run | n/a: not offered |" in whole
 
 
@@ -51,6 +51,8 @@ def test_a_judge_that_was_not_at_hand_is_named() -> None:
             pytest.TestReport("tests/x.py::test_y", ("", 1, ""), {}, "skipped", ("x.py", 1, f"Skipped: {said}"), "call")
         )
     assert results.missing == {reason}
+    assert f"not at hand in that run: {reason}.\n" in markdown(KINDS["sms"], {}, results.missing)
+    assert "not at hand in that run: none.\n" in markdown(KINDS["sms"], {}, [])
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -58,4 +60,5 @@ def test_the_table_in_docs_is_whole(kind: Kind) -> None:
     written = kind.table.read_text(encoding="utf-8")
     assert "FAILS" not in written
     assert "not run" not in written
+    assert "\nJudges that were not at hand in that run: " in written
     assert f"| case | {' | '.join(provider.label for provider in kind.providers.values())} |" in written
