@@ -13,6 +13,7 @@ from flask_admin.theme import Bootstrap4Theme
 from admin_views.accounts.payments import PaymentAccountView
 from admin_views.accounts.restored import RestoredAccounts
 from admin_views.accounts.sender_numbers import SenderNumberView
+from admin_views.accounts.shared import SharedAccountView
 from admin_views.accounts.sms import SmsAccountView
 from admin_views.api_access.settings import ApiSettings
 from admin_views.campaigns.after_launch import CampaignLife
@@ -48,6 +49,7 @@ _SETTINGS = {
     "page_look",
     "user",
     "sms_account",
+    "shared_account",
     "sender_number",
     "payment_account",
     "api_access",
@@ -83,6 +85,7 @@ def register(app: Flask) -> None:
         PageLookView(),
         UserView(),
         SmsAccountView(),
+        SharedAccountView(),
         SenderNumberView(),
         PaymentAccountView(),
         ApiSettings(),

@@ -51,6 +51,7 @@ _OFTEN: Mapping[str, tuple[str, ...]] = {
     "request refused": ("status",),
     "webhook refused": ("account_id", "reason"),
     "receipt refused": ("sms_account_id", "reason"),
+    "shared receipt refused": ("shared_account_id", "reason"),
     "count cache unavailable": (),
     "refused receipt not recorded": (),
     "job not enqueued": ("job",),

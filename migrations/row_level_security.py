@@ -21,6 +21,15 @@ def protect(table: str, *, column: str = "tenant_id", rights: str = "SELECT, INS
     op.execute(f'GRANT {rights} ON "{table}" TO "{role}"')
 
 
+def keep_to_platform(table: str, *, rights: str = "SELECT, INSERT, UPDATE") -> None:
+    """Show a table of the operator's to the platform alone, and give the app's role its rights on it."""
+    op.execute(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY')
+    op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
+    condition = "(SELECT current_setting('app.platform', true) = 'on')"
+    op.execute(f'CREATE POLICY scope ON "{table}" USING ({condition}) WITH CHECK ({condition})')
+    op.execute(f'GRANT {rights} ON "{table}" TO "{settings().database_app_role}"')
+
+
 def open_to_all(table: str, *, rights: str = "SELECT, INSERT, UPDATE") -> None:
     """Show a table that tells of no tenant to every scope, and give the app's role its rights on it."""
     op.execute(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY')

@@ -21,13 +21,25 @@ from app.campaigns import lifecycle
 from app.campaigns.rendering import fields_place, phone_place
 from app.campaigns.send_windows import ALWAYS
 from app.extensions import db, vault
-from app.models import Campaign, PaymentAccount, Question, Recipient, SenderNumber, SmsAccount, Tenant, User
+from app.models import (
+    Campaign,
+    PaymentAccount,
+    Question,
+    Recipient,
+    SenderNumber,
+    SharedSmsAccount,
+    SmsAccount,
+    Tenant,
+    User,
+)
 from app.outcomes import receipts
 from app.outcomes.receipts import Kept
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Pushed
 from app.states.transitions import move_all, move_campaign
 from app.states.vocabulary import CampaignState, SmsState
+from app.tenants import allotments
+from app.tenants.allotments import Terms
 from app.values.answers import QuestionKind, normalise
 
 PASSWORD = "correct horse battery staple"
@@ -81,15 +93,7 @@ def user(tenant_id: int | None, role: str = "clerk", *, email: str = "", passwor
 
 def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 1, active: bool = True) -> int:
     """Make a contract with an SMS service; give its id."""
-    settings, credentials = {
-        "karaden": (
-            {"tenant_id": str(uuid.UUID(int=tenant_id)), "service_id": str(service_id)},
-            {"token": "karaden-token"},
-        ),
-        "zettai_reach": ({"client_id": str(tenant_id), "sms_code": "54321"}, {"token": "zettaireachtoken" * 2}),
-        "infobip": ({}, {"api_key": f"infobip-key-{tenant_id}"}),
-        "twilio": ({"account_sid": f"AC{tenant_id:032x}", "sender": "+815012345678"}, {"auth_token": "twilio-token"}),
-    }[provider]
+    settings, credentials = _contract(provider, tenant_id, service_id)
     with tenancy.tenant(tenant_id):
         row = SmsAccount(
             tenant_id=tenant_id,
@@ -101,6 +105,39 @@ def sms_account(tenant_id: int, *, provider: str = "karaden", service_id: int = 
         db.session.add(row)
         db.session.flush()
         seal_credentials(row, credentials)
+        return _stored(row)
+
+
+def _contract(provider: str, number: int, service_id: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Return settings and credentials of the so many-th customer of a service."""
+    return {
+        "karaden": (
+            {"tenant_id": str(uuid.UUID(int=number)), "service_id": str(service_id)},
+            {"token": "karaden-token"},
+        ),
+        "zettai_reach": ({"client_id": str(number), "sms_code": "54321"}, {"token": "zettaireachtoken" * 2}),
+        "infobip": ({}, {"api_key": f"infobip-key-{number}"}),
+        "twilio": ({"account_sid": f"AC{number:032x}", "sender": "+815012345678"}, {"auth_token": "twilio-token"}),
+    }[provider]
+
+
+def shared_account(*, provider: str = "karaden", rate_per_s: int = 100) -> int:
+    """Make a contract of the operator's with an SMS service; give its id."""
+    with tenancy.platform():
+        number = 7_000_000 + next(_number)
+        settings, credentials = _contract(provider, number, 1)
+        row = SharedSmsAccount(name=f"運営の契約{number}", provider=provider, settings=settings, rate_per_s=rate_per_s)
+        db.session.add(row)
+        db.session.flush()
+        seal_credentials(row, credentials)
+        return _stored(row)
+
+
+def allotment(shared_account_id: int, tenant_id: int, *, rate_per_s: int = 100, name: str = "標準回線") -> int:
+    """Allot a shared account to a company, as an operator does; give the id of the company's part."""
+    with tenancy.platform():
+        account = db.session.get_one(SharedSmsAccount, shared_account_id)
+        row = allotments.allot(account, tenant_id, Terms(name, rate_per_s), actor="system")
         return _stored(row)
 
 

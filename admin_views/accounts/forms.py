@@ -27,6 +27,7 @@ from admin_views.framework.secure_view import Form, Sent
 from admin_views.staff.users import companies
 from app import tenancy
 from app.accounts import (
+    Account,
     AddressGone,
     address_of,
     choose_address,
@@ -37,15 +38,15 @@ from app.accounts import (
     twins,
 )
 from app.config import settings
-from app.models import PaymentAccount, SmsAccount
+from app.models import PaymentAccount, SharedSmsAccount, SmsAccount
+from app.problems import Problem
 from app.providers.http import AccountField
 from app.providers.payments.base import PaymentProvider
 from app.providers.sms.base import SmsProvider
 
 Provider = SmsProvider | PaymentProvider
 
-Account = SmsAccount | PaymentAccount
-A = TypeVar("A", bound=SmsAccount | PaymentAccount)
+A = TypeVar("A", bound=SmsAccount | SharedSmsAccount | PaymentAccount)
 F = TypeVar("F", bound="AccountForm")
 
 PREFIX = "provider_"
@@ -126,16 +127,20 @@ class AccountForm(Form):
         """Check every field, and that no other account of the company is taken for this one."""
         if not super().validate(extra_validators):
             return False
-        made: Account = self.model()
-        if (owner := self._obj.tenant_id if self._obj is not None else tenancy.current().tenant_id) is not None:
-            made.tenant_id = owner
-        self.populate_obj(made)
-        kept = credentials_of(self._obj) if self._obj is not None else {}
-        found = twins.problems(made, {**kept, **self.secrets()}, stored=self._obj)
+        found = self.twins_of()
         for name, problem in found.items():
             field = self[name] if name in self else self._first_of_contract()
             field.errors = [*field.errors, problem.message_ja]
         return not found
+
+    def twins_of(self) -> Mapping[str, Problem]:
+        """Return what the account as typed shares with another one of its company, by the field's name."""
+        made: Any = self.model()
+        if (owner := self._obj.tenant_id if self._obj is not None else tenancy.current().tenant_id) is not None:
+            made.tenant_id = owner
+        self.populate_obj(made)
+        kept = credentials_of(self._obj) if self._obj is not None else {}
+        return twins.problems(made, {**kept, **self.secrets()}, stored=self._obj)
 
     def _first_of_contract(self) -> Field:
         """Return the field at which a contract that stands there already is told."""
@@ -242,7 +247,7 @@ def setting_warnings(account: Account) -> list[tuple[str, str, str]]:
     try:
         address_of(account)
     except AddressGone:
-        words = _GONE_SMS if isinstance(account, SmsAccount) else _GONE_PAYMENT
+        words = _GONE_PAYMENT if isinstance(account, PaymentAccount) else _GONE_SMS
         found.append(("接続先の見直し", words, _CHOOSE_AGAIN))
     for item in misfits(account):
         words = f"「{item.label}」の値が、送信サービスや決済サイトで使われている形ではありません。"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from flask import url_for
 
 from admin_views.framework import display
-from app.models import Campaign
+from admin_views.framework.scoping import rows
+from app.models import Campaign, SmsAccount
 from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.sms import PROVIDERS as SMS_PROVIDERS
 from app.setback import account_holds
@@ -21,8 +22,10 @@ _WHY = {
     "endless": "一覧が長すぎて、終わりまで読めなかったため",
     "too_slow": "一覧を15分以内に読み終えられなかったため",
     "unreadable_number": "一覧に、読み取れない電話番号があったため",
+    "of_nobody": "共用アカウントの一覧に、どの企業のものか分からないSMSがあったため",
     "unknown": "照会できなかったため",
 }
+_SHARED = "共用アカウント"
 _KINDS = {account_holds.SMS: "SMSアカウント", account_holds.PAYMENT: "決済アカウント"}
 _LABELS = {
     account_holds.SMS: {name: provider.label for name, provider in SMS_PROVIDERS.items()},
@@ -61,7 +64,7 @@ def wait(hold: AccountHold) -> Wait:
             ("すでに送られた方や支払った方がいるときは、許可しないでください。",),
             "",
         )
-    service = _LABELS[hold.kind][row.provider]
+    service = _SHARED if _is_shared(hold) else _LABELS[hold.kind][row.provider]
     span = f"{display.jst(row.restore_since)} から {display.jst(row.restore_until)} まで（日本時間）"
     code = row.restore_hold.removeprefix(f"{account_holds.NEW}_")
     why = _WHY.get(code) or f"照会に失敗したため（{result_codes.words(code)}）"
@@ -90,7 +93,19 @@ def _new(code: str, span: str, why: str) -> str:
     return f"{said}{why}、確かめられていません。アカウントの画面で認証情報を確かめて保存すると、もう一度照会します。"
 
 
+def _is_shared(hold: AccountHold) -> bool:
+    if hold.kind != account_holds.SMS:
+        return False
+    allotted = (SmsAccount.id == hold.account_id, SmsAccount.shared_account_id.is_not(None))
+    return rows(SmsAccount).filter(*allotted).first() is not None
+
+
 def _sms_compare(service: str, span: str) -> Sequence[str]:
+    if service == _SHARED:
+        return (
+            f"運営担当者に連絡して、{span}に御社のSMSがこのアカウントで送られていないかを、確かめてもらいます。",
+            "送られていたときは、その電話番号と、止まっている配信の名簿（「送信待ち」の方）の電話番号を見くらべます。",
+        )
     numbers = (
         "履歴の電話番号と、止まっている配信の名簿（「送信待ち」の方）の電話番号を見くらべます"
         "（同じ名簿を、別の配信で送っていたものも含みます）。"

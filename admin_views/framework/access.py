@@ -22,6 +22,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "page_look": _OPERATOR | _MANAGER,
     "user": _OPERATOR | _MANAGER,
     "sms_account": _OPERATOR | _MANAGER,
+    "shared_account": _OPERATOR,
     "sender_number": _OPERATOR | _MANAGER,
     "payment_account": _OPERATOR | _MANAGER,
     "restored": _MANAGER,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flask import url_for
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Query, aliased
 
 from admin_views.accounts import quality, sms_waits
@@ -17,6 +17,7 @@ from admin_views.overview.todo import NAMED, STUCK_AFTER, Todo, count_of
 from app.auth.staff import Role
 from app.campaigns import schedule
 from app.delivery import number_limits
+from app.delivery.failover import goes_by
 from app.models import (
     Campaign,
     DoubledMessage,
@@ -225,7 +226,7 @@ def _failed_imports() -> Iterator[Todo]:
 
 
 def _sms_accounts() -> list[Todo]:
-    if not rows(SmsAccount).filter(SmsAccount.active).first():
+    if not rows(SmsAccount).filter(or_(SmsAccount.active, SmsAccount.shared_account_id.is_not(None))).first():
         return [_missing_account("sms_account", "SMSを送るためのアカウントがまだ登録されていません。")]
     todos = []
     for account in _waiting_accounts():
@@ -237,7 +238,10 @@ def _sms_accounts() -> list[Todo]:
 
 
 def _waiting_accounts() -> Query[SmsAccount]:
-    """Find accounts that rest, whose service wished for a pause that isn't over, or refuses to tell of messages."""
+    """Find accounts that rest, whose service wished for a pause that isn't over, or refuses to tell of messages.
+
+    And shared ones that were taken back while a campaign is being sent by them.
+    """
     now = datetime.now(UTC)
     waits = or_(
         SmsAccount.trips > 0,
@@ -245,7 +249,9 @@ def _waiting_accounts() -> Query[SmsAccount]:
         SmsAccount.ask_wish_until > now,
         SmsAccount.ask_refused_at.is_not(None),
     )
-    return rows(SmsAccount).filter(SmsAccount.active, waits).order_by(SmsAccount.id).limit(NAMED)
+    sends = exists().where(goes_by(Campaign) == SmsAccount.id, Campaign.state == CampaignState.SENDING)
+    gone = and_(not_(SmsAccount.active), SmsAccount.shared_account_id.is_not(None), sends)
+    return rows(SmsAccount).filter(or_(and_(SmsAccount.active, waits), gone)).order_by(SmsAccount.id).limit(NAMED)
 
 
 def _doubled() -> Iterator[Todo]:

@@ -144,5 +144,7 @@ def service(campaign: Campaign) -> str:
     account = campaign.sms_account
     if account is None:
         return "送信サービス"
+    if account.shared_account_id is not None:
+        return f"共用アカウント「{account.name}」（記録は、運営担当者に連絡して確かめてもらってください）"
     named = f"{PROVIDERS[account.provider].label}（SMSアカウント「{account.name}」）"
     return f"{named}。{_BY_TEXT}" if abilities.of(account).lookup_by is LookupBy.TEXT else named

@@ -1,4 +1,4 @@
-"""A tenant's contracts with SMS services and payment providers, opened for use.
+"""Contracts with SMS services and payment providers, opened for use: a tenant's, or the operator's shared ones.
 
 In: an account's row. Out: what an adapter takes, with its credentials readable in memory only. Can't happen here:
 credentials in a column as text, or credentials sent to an address that is not on the operator's list.
@@ -7,11 +7,12 @@ credentials in a column as text, or credentials sent to an address that is not o
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
+from app.accounts.shared import holder
 from app.config import settings
 from app.extensions import vault
-from app.models import PaymentAccount, SmsAccount
+from app.models import PaymentAccount, SharedSmsAccount, SmsAccount
 from app.providers.http import AccountField
 from app.providers.payments import PROVIDERS as PAYMENT_PROVIDERS
 from app.providers.payments import base as payments
@@ -26,6 +27,9 @@ _PAYMENT_TIMEOUT_S = 10.0
 # beside the adapter's own words in an account's `settings`: the address that the company chose
 _CHOSEN = "api_base"
 
+OfSms = SmsAccount | SharedSmsAccount
+Account = OfSms | PaymentAccount
+
 
 class Unusable(Exception):  # noqa: N818 - it says what the account is
     """An account without credentials, or one without an address."""
@@ -35,19 +39,20 @@ class AddressGone(Unusable):
     """The operator's list holds the account's address no longer, or none for its provider."""
 
 
-def choose_address(row: SmsAccount | PaymentAccount, address: str) -> None:
+def choose_address(row: Account, address: str) -> None:
     """Keep which address of its provider's an account is at."""
     row.settings = {**row.settings, _CHOSEN: address}
 
 
-def chosen_address(row: SmsAccount | PaymentAccount) -> str | None:
+def chosen_address(row: Account) -> str | None:
     """Return the address that was chosen for an account, listed or not; None where there was nothing to choose."""
-    chosen = row.settings.get(_CHOSEN)
+    chosen = _held(row).settings.get(_CHOSEN)
     return None if chosen is None else str(chosen)
 
 
-def address_of(row: SmsAccount | PaymentAccount) -> str:
+def address_of(row: Account) -> str:
     """Return the address of an account's provider: the chosen one, else the first listed. Raises AddressGone."""
+    row = _held(row)
     listed, chosen = settings().api_bases[row.provider], chosen_address(row)
     if chosen is None and listed:
         return listed[0]
@@ -56,12 +61,14 @@ def address_of(row: SmsAccount | PaymentAccount) -> str:
     return chosen
 
 
-def receipt_path(row: SmsAccount) -> str:
+def receipt_path(row: OfSms) -> str:
     """Return the path to which a service pushes the receipts of an account."""
-    return f"/callbacks/sms/{row.id}/{vault.receipt_key(row.id, row.receipt_secret)}"
+    row = _held(row)
+    part = "shared/" if isinstance(row, SharedSmsAccount) else ""
+    return f"/callbacks/sms/{part}{row.id}/{vault.receipt_key(row.id, row.receipt_secret)}"
 
 
-def receipt_url(row: SmsAccount) -> str:
+def receipt_url(row: OfSms) -> str:
     """Return the address to which a service pushes the receipts of an account, as services are told."""
     return f"{settings().public_base_url}{receipt_path(row)}"
 
@@ -71,21 +78,23 @@ def is_receipt_key(account_id: int, secret: bytes | None, key: str) -> bool:
     return hmac.compare_digest(key.encode(), vault.receipt_key(account_id, secret).encode())
 
 
-def seal_credentials(row: SmsAccount | PaymentAccount, credentials: Mapping[str, str]) -> None:
+def seal_credentials(row: Account, credentials: Mapping[str, str]) -> None:
     """Put credentials into a row that has its id already."""
     row.credentials_sealed = vault.seal(json.dumps(dict(credentials)), _place(row))
 
 
-def credentials_of(row: SmsAccount | PaymentAccount) -> dict[str, str]:
-    """Open a row's credentials; empty where there are none."""
+def credentials_of(row: Account) -> dict[str, str]:
+    """Open an account's credentials; empty where there are none."""
+    row = _held(row)
     if row.credentials_sealed is None:
         return {}
     opened: dict[str, str] = json.loads(vault.open(row.credentials_sealed, _place(row)))
     return opened
 
 
-def for_sms(row: SmsAccount) -> sms.SmsAccess:
+def for_sms(row: OfSms) -> sms.SmsAccess:
     """Open an SMS account for its adapter. Raises Unusable."""
+    row = _held(row)
     return sms.SmsAccess(
         address_of(row),
         _texts(row.settings),
@@ -95,16 +104,18 @@ def for_sms(row: SmsAccount) -> sms.SmsAccess:
     )
 
 
-def for_receipts(row: SmsAccount) -> sms.SmsAccess:
+def for_receipts(row: OfSms) -> sms.SmsAccess:
     """Open an SMS account for what its service pushes: nothing is asked of it.
 
     Raises Unusable, CannotOpen.
     """
+    row = _held(row)
     return sms.SmsAccess("", _texts(row.settings), _required(row), receipt_url=receipt_url(row))
 
 
-def sms_contract(row: SmsAccount) -> dict[str, str]:
+def sms_contract(row: OfSms) -> dict[str, str]:
     """Return what tells an SMS account's contract from another: its service, address and ids, no secret."""
+    row = _held(row)
     ids = {item.name for item in PROVIDERS[row.provider].fields if item.contract}
     named = {name: value for name, value in _texts(row.settings).items() if name in ids}
     try:
@@ -114,10 +125,10 @@ def sms_contract(row: SmsAccount) -> dict[str, str]:
     return {"service": row.provider, "address": address, **dict(sorted(named.items()))}
 
 
-def misfits(row: SmsAccount | PaymentAccount) -> list[AccountField]:
+def misfits(row: Account) -> list[AccountField]:
     """Return the fields of an account whose stored value, secret or not, is not of the form that the adapter names."""
     providers: Mapping[str, sms.SmsProvider | payments.PaymentProvider] = (
-        PROVIDERS if isinstance(row, SmsAccount) else PAYMENT_PROVIDERS
+        PAYMENT_PROVIDERS if isinstance(row, PaymentAccount) else PROVIDERS
     )
     stored = {**_texts(row.settings), **credentials_of(row)}
     return [
@@ -154,7 +165,16 @@ def for_payment(row: PaymentAccount) -> payments.PaymentAccess:
     )
 
 
-def _required(row: SmsAccount | PaymentAccount) -> dict[str, str]:
+@overload
+def _held(row: OfSms) -> OfSms: ...
+@overload
+def _held(row: PaymentAccount) -> PaymentAccount: ...
+def _held(row: Account) -> Account:
+    """Return the row that holds an account's settings."""
+    return holder(row) if isinstance(row, SmsAccount) else row
+
+
+def _required(row: Account) -> dict[str, str]:
     credentials = credentials_of(row)
     if not credentials:
         raise Unusable(f"{row.__tablename__} {row.id} has no credentials")
@@ -165,5 +185,6 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
-def _place(row: SmsAccount | PaymentAccount) -> Place:
-    return Place(row.tenant_id, row.__tablename__, "credentials_sealed", row.id)
+def _place(row: Account) -> Place:
+    owner = 0 if isinstance(row, SharedSmsAccount) else row.tenant_id
+    return Place(owner, row.__tablename__, "credentials_sealed", row.id)

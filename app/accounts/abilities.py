@@ -9,19 +9,20 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from app import references
-from app.accounts import Unusable, address_of
+from app.accounts import OfSms, Unusable, address_of
+from app.accounts.shared import SharedRate, read
 from app.config import settings
 from app.models import SmsAccount
 from app.providers.sms import PROVIDERS
 from app.providers.sms.base import Capabilities
 
 
-def of(row: SmsAccount) -> Capabilities:
+def of(row: OfSms) -> Capabilities:
     """Return the abilities of an account's service."""
     return PROVIDERS[row.provider].capabilities
 
 
-def is_test(row: SmsAccount) -> bool:
+def is_test(row: OfSms) -> bool:
     """Return whether what leaves by an account reaches nobody: a contract for tries, or an address for them."""
     if row.test_mode:
         return True
@@ -32,9 +33,22 @@ def is_test(row: SmsAccount) -> bool:
 
 
 def rate_of(row: SmsAccount) -> int | None:
-    """Return the most messages that may leave in any second: the account's rate, or its service's if less; or None."""
-    limits = [one for one in (row.rate_per_s, of(row).most_requests_s) if one is not None]
+    """Return the most messages that may leave in any second: the account's rate, or its service's if less; or None.
+
+    Of an allotment it is never more than its shared account's.
+    """
+    together = shared_rate_of(row)
+    limits = [one for one in (row.rate_per_s, of(row).most_requests_s, together and together.rate) if one is not None]
     return min(limits, default=None)
+
+
+def shared_rate_of(row: SmsAccount) -> SharedRate | None:
+    """Return the rate that an allotment shares with other companies'; None of a company's own contract."""
+    found = None if row.shared_account_id is None else read(row.shared_account_id)
+    if found is None:
+        return None
+    most = of(found).most_requests_s
+    return SharedRate(found.id, found.rate_per_s if most is None else min(found.rate_per_s, most))
 
 
 def lead_time(able: Capabilities) -> timedelta:

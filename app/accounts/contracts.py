@@ -5,16 +5,17 @@ credentials are those of before.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlalchemy import ColumnElement, and_, or_, text
 
 from app import tenancy
-from app.accounts import credentials_of, sms_contract
+from app.accounts import OfSms, credentials_of, sms_contract
 from app.db import Of
 from app.extensions import db, vault
-from app.models import SmsAccount
+from app.models import SharedSmsAccount, SmsAccount
 from app.providers.sms import PROVIDERS
 
 
@@ -31,13 +32,18 @@ class Contract:
 
 def identity(row: SmsAccount) -> bytes:
     """Return the digest (32 bytes) of what tells this account's contract from another."""
-    return sha256(json.dumps(sms_contract(row), ensure_ascii=False).encode()).digest()
+    return _digest(sms_contract(row))
+
+
+def _digest(content: Mapping[str, str]) -> bytes:
+    return sha256(json.dumps(content, ensure_ascii=False).encode()).digest()
 
 
 def is_same(one: Of[SmsAccount], other: Of[SmsAccount]) -> ColumnElement[bool]:
     """Return the condition that two accounts are of one contract, as far as the database can tell.
 
-    By service, ids and address, as `sms_contract`; an account that chose no address may be at any.
+    By service, ids and address, as `sms_contract`; an account that chose no address may be at any. A part of a shared
+    account is of the operator's contract: a company has one part of it.
     """
     address, others = one.settings["api_base"].astext, other.settings["api_base"].astext
     ids = [
@@ -51,20 +57,30 @@ def is_same(one: Of[SmsAccount], other: Of[SmsAccount]) -> ColumnElement[bool]:
         )
         for name, provider in PROVIDERS.items()
     ]
-    return and_(one.provider == other.provider, or_(address.is_(None), others.is_(None), address == others), or_(*ids))
+    return and_(
+        one.shared_account_id.is_(None),
+        other.shared_account_id.is_(None),
+        one.provider == other.provider,
+        or_(address.is_(None), others.is_(None), address == others),
+        or_(*ids),
+    )
 
 
-def in_use(row: SmsAccount) -> bool:
-    """Return whether an account's contract may have messages of ours: it must stay what it is, to be asked."""
+def in_use(row: OfSms) -> bool:
+    """Return whether an account's contract may have messages of ours: it must stay what it is, to be asked.
+
+    Of a shared account: messages of any of its companies.
+    """
+    owner = "shared_account_id" if isinstance(row, SharedSmsAccount) else "id"
     found = db.session.scalar(
-        text("""
+        text(f"""
             SELECT EXISTS (
-                SELECT FROM campaign c WHERE c.sms_account_id = :id AND EXISTS (
-                    SELECT FROM send_log l WHERE l.campaign_id = c.id AND l.sms_account_id = :id
+                SELECT FROM sms_account a JOIN campaign c ON c.sms_account_id = a.id WHERE a.{owner} = :id AND EXISTS (
+                    SELECT FROM send_log l WHERE l.campaign_id = c.id AND l.sms_account_id = a.id
                     AND (l.state IN ('sending', 'unknown', 'accepted', 'delivered') OR l.provider_id IS NOT NULL)
                 )
             )
-        """),
+        """),  # noqa: S608 - our own words
         {"id": row.id},
     )
     return bool(found)
@@ -73,9 +89,11 @@ def in_use(row: SmsAccount) -> bool:
 def keep(row: SmsAccount) -> Contract:
     """Return the row of an account's contract as it is now; written where it is new.
 
-    Raises CannotOpen.
+    Raises CannotOpen. Of a shared one the company's row tells no more than that it is: its ids are the operator's.
     """
-    known = identity(row)
+    content = sms_contract(row)
+    known = _digest(content)
+    kept = content if row.shared_account_id is None else {"shared_account": str(row.shared_account_id)}
     values = {
         "account_id": row.id,
         "identity": known,
@@ -94,7 +112,7 @@ def keep(row: SmsAccount) -> Contract:
                     VALUES (:tenant_id, :account_id, :identity, :credentials, CAST(:content AS jsonb))
                     ON CONFLICT DO NOTHING
                 """),
-                values | {"tenant_id": row.tenant_id, "content": json.dumps(sms_contract(row), ensure_ascii=False)},
+                values | {"tenant_id": row.tenant_id, "content": json.dumps(kept, ensure_ascii=False)},
             )
             found = connection.scalar(find, values)
     return Contract(int(found), known)

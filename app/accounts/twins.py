@@ -75,13 +75,18 @@ def _is_one_contract(made: Account, secrets: Mapping[str, str], other: Account) 
     One with another sender, or other ways to pay, is another account of it. Where no id tells contracts apart, as with
     payment providers, a credential does.
     """
-    if made.provider != other.provider or made.settings != other.settings:
+    if made.provider != other.provider or made.settings != other.settings or _is_part(made) or _is_part(other):
         return False
     ids = [item for item in PROVIDERS[made.provider].fields if item.contract] if isinstance(made, SmsAccount) else []
     if ids:
         return True
     known = credentials_of(other)
     return any(known.get(name) == value for name, value in secrets.items())
+
+
+def _is_part(account: Account) -> bool:
+    """Return whether an account is a company's part of a shared one, whose contract is the operator's."""
+    return isinstance(account, SmsAccount) and account.shared_account_id is not None
 
 
 def _plain(name: str) -> str:

@@ -135,10 +135,10 @@ def send_code(number_id: int, *, user_id: int) -> None:
         raise Refused(_NO_ACCOUNT()) from None
     message = SmsMessage(to, words, references.witness(), until, sender_numbers.for_request(account))
     row.code_digest, row.code_sent_at, row.tries = _digest(row, code), now, 0
-    account_id, rate = account.id, abilities.rate_of(account)
+    account_id, rate, shared = account.id, abilities.rate_of(account), abilities.shared_rate_of(account)
     audit.record(db.session, actor=f"user:{user_id}", act="send_test_number_code", target=f"test_number:{number_id}")
     _commit()
-    if not rate_limit.may_leave(account_id, rate, _RATE_WAIT_S):
+    if not rate_limit.may_leave(account_id, rate, _RATE_WAIT_S, shared=shared):
         raise Refused(_NOT_SENT())
     outcome = provider.outcome(perform(provider.send(opened, message)))
     if outcome.kind not in {OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN}:

@@ -2,7 +2,8 @@
 
 Too many messages in a row without a clear yes or no open it; then each slice run tries a single one, and only its clear
 answer lets the others go. A refusal that looks like the account's may be one message's, so another message is tried
-before the account rests. Why and how: docs/adr/0004-circuit-breaker.md.
+before the account rests. Why and how: docs/adr/0004-circuit-breaker.md. A shared account has one breaker for all of
+its companies.
 """
 
 import threading
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Interval, case, false, func, l
 from sqlalchemy.orm import aliased
 
 from app import queues, tenancy
+from app.accounts import shared
 from app.db import Of
 from app.delivery import backoff
 from app.delivery.account_waits import WORTH_TELLING_S
@@ -21,6 +23,7 @@ from app.extensions import db
 from app.models import Recipient, SendLog, SmsAccount
 from app.providers.sms.base import Outcome, OutcomeKind
 from app.states import result_codes
+from app.tenancy import lookup
 
 # So many without a clear yes or no between them: the provider takes nothing at the moment.
 _IN_A_ROW = 20
@@ -179,6 +182,7 @@ class Breaker:
         if not failures and not clear:
             return
         with tenancy.transaction() as connection:
+            shared.lock(connection, self._account_id)
             row = connection.execute(
                 select(SmsAccount.failures, SmsAccount.trips, SmsAccount.doubted_at, rests(SmsAccount).label("rests"))
                 .where(SmsAccount.id == self._account_id)
@@ -227,6 +231,7 @@ class Breaker:
             return
         shown = self._taken_at > self._doubted_left
         with tenancy.transaction() as connection:
+            shared.lock(connection, self._account_id)
             if shown:
                 statement = """
                     UPDATE sms_account SET failures = 0, trips = 0, resting_until = NULL, resting_code = '',
@@ -247,22 +252,37 @@ class Breaker:
             connection.execute(text(statement), {"id": self._account_id, "pause_s": _ACCOUNT_PAUSE_S})
 
 
-def others_wait(connection: Connection, account_id: int) -> bool:
-    """Return whether a message of the account waits to leave now that was not refused as if for the account's sake."""
-    found = connection.scalar(
-        text(f"""
-            SELECT EXISTS (
-                SELECT FROM campaign c JOIN slice s ON s.campaign_id = c.id
-                JOIN recipient r ON r.campaign_id = c.id AND r.id BETWEEN s.first_id AND s.last_id
-                WHERE {GOES_BY} = :account_id
-                AND c.state = 'sending' AND c.checks_stopped_at IS NULL
-                AND s.due_at <= now() + interval '1 minute'
-                AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, :account)
-            )
-        """),  # noqa: S608 - our own words
-        {"account_id": account_id, "account": result_codes.ACCOUNT},
+_WAIT = f"""
+    FROM campaign c JOIN slice s ON s.campaign_id = c.id
+    JOIN recipient r ON r.campaign_id = c.id AND r.id BETWEEN s.first_id AND s.last_id
+    WHERE c.state = 'sending' AND c.checks_stopped_at IS NULL
+    AND s.due_at <= now() + interval '1 minute'
+    AND r.sms_state IN ('queued', 'sending') AND NOT starts_with(r.sms_code, '{result_codes.ACCOUNT}')
+"""
+# of other companies only what can leave: nobody else looks after these
+_WAIT_ELSEWHERE = f"""
+    SELECT EXISTS (
+        SELECT FROM sms_account own
+        JOIN sms_account other ON other.shared_account_id = own.shared_account_id AND other.id <> own.id
+        JOIN tenant t ON t.id = other.tenant_id
+        CROSS JOIN LATERAL (
+            SELECT {_WAIT} AND {GOES_BY} = other.id AND c.tenant_id = other.tenant_id AND c.restore_hold = '' LIMIT 1
+        ) AS waiting
+        WHERE own.id = %s AND other.active AND t.state IN ('trial', 'active')
     )
-    return bool(found)
+"""  # noqa: S608 - our own words
+
+
+def others_wait(connection: Connection, account_id: int) -> bool:
+    """Return whether a message of the account waits to leave now that was not refused as if for the account's sake.
+
+    Of a shared account: a message of any of its companies.
+    """
+    found = connection.scalar(text(f"SELECT EXISTS (SELECT {_WAIT} AND {GOES_BY} = :id)"), {"id": account_id})
+    if found:
+        return True
+    elsewhere = lookup.first(_WAIT_ELSEWHERE, account_id)
+    return elsewhere is not None and bool(elsewhere[0])
 
 
 def may_try(account_id: int) -> bool:
@@ -297,6 +317,7 @@ def close(account: SmsAccount) -> None:
 
     Slices put off by its rest are due now; those that wait for their hours are put off again by the next lease.
     """
+    shared.lock(db.session, account.id)
     db.session.execute(_WAKE, {"id": account.id})
     if account.trips:
         account.well_since = datetime.now(UTC)

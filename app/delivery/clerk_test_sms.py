@@ -116,9 +116,9 @@ def send_test_sms(campaign_id: int, phone: str, *, user_id: int, wait_s: float =
     ends = send_context.ends_at(policy, datetime.now(UTC), able)
     until = ends and abilities.valid_until(able, ends)
     message = SmsMessage(to, body, reference, until, sender_numbers.for_request(account))
-    account_id, rate = account.id, abilities.rate_of(account)
+    account_id, rate, shared = account.id, abilities.rate_of(account), abilities.shared_rate_of(account)
     _commit()
-    if rate_limit.may_leave(account_id, rate, wait_s):
+    if rate_limit.may_leave(account_id, rate, wait_s, shared=shared):
         # as for every SMS: none starts whose answer could come after the hours
         answer = perform(
             provider.send(opened, message),

@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 
 from app import tenancy
 from app.accounts import contracts
+from app.accounts.shared import has_credentials
 from app.db import Of, in_text
 from app.extensions import db
 from app.models import Campaign, SmsAccount
@@ -48,7 +49,7 @@ def may_stand_in(standby: Of[SmsAccount], own: Of[SmsAccount]) -> ColumnElement[
         standby.id != own.id,
         standby.takeover_order.is_not(None),
         standby.active,
-        standby.credentials_sealed.is_not(None),
+        has_credentials(standby),
         standby.test_mode == own.test_mode,
         not_(contracts.is_same(standby, own)),
     )

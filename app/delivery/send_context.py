@@ -9,6 +9,7 @@ from sqlalchemy import select
 from app import links
 from app.accounts import Unusable, abilities, contracts, for_sms
 from app.accounts.contracts import Contract
+from app.accounts.shared import SharedRate
 from app.campaigns import preflight_result, rendering
 from app.campaigns.send_windows import Policy, policy_of
 from app.campaigns.sms_length import LIMIT, units
@@ -29,7 +30,8 @@ class Unsendable(Exception):  # noqa: N818 - it says what the message is
 class Account:
     """An account opened for use, with its adapter.
 
-    `rate_per_s` is how many messages may leave in any second.
+    `rate_per_s` is how many messages may leave in any second; `shared` is the rate that an allotment shares with
+    other companies.
 
     `contract` is None where it was opened for questions that any contract's answer settles.
     """
@@ -39,6 +41,7 @@ class Account:
     opened: base.SmsAccess
     rate_per_s: int | None
     contract: Contract | None = None
+    shared: SharedRate | None = None
 
     @property
     def contract_id(self) -> int | None:
@@ -154,7 +157,7 @@ def _opened(row: SmsAccount) -> Account:
     provider = PROVIDERS[row.provider]
     if not abilities.carries(provider.capabilities, LIMIT):
         raise Unusable(f"{row.provider} can't carry an SMS of ours")
-    return Account(row.id, provider, for_sms(row), abilities.rate_of(row))
+    return Account(row.id, provider, for_sms(row), abilities.rate_of(row), shared=abilities.shared_rate_of(row))
 
 
 def request(route: Route, claim: Claim, closes: datetime) -> Request:

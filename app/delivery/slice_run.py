@@ -86,7 +86,7 @@ class SliceRun:
         self._halted = halted
         self._claims_until = time.monotonic() + _TURN_S
         rate = route.account.rate_per_s
-        self._pace = Pace(route.account.id, rate) if rate else None
+        self._pace = Pace(route.account.id, rate, route.account.shared) if rate else None
         # claims at the turn's end have to be sent at the account's rate yet
         self._claim_rows = min(settings().batch_rows, max(1, rate // 4)) if rate else settings().batch_rows
         self._permits: dict[int, Permit] = {}

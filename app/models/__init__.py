@@ -4,7 +4,14 @@ Every tenant's table carries `tenant_id`, is unique on (tenant_id, id), and is r
 can't point into another tenant's data even where row level security doesn't look (foreign key checks pass it by).
 """
 
-from app.models.account import PaymentAccount, SenderNumber, SmsAccount, SmsContract, WitnessMessage
+from app.models.account import (
+    PaymentAccount,
+    SenderNumber,
+    SharedSmsAccount,
+    SmsAccount,
+    SmsContract,
+    WitnessMessage,
+)
 from app.models.api import ApiAddress, ApiAnswer, ApiKey, ApiRate, ApiRefusal, TestNumber
 from app.models.audit import AuditEntry
 from app.models.campaign import Campaign, Question, StandingDay
@@ -62,6 +69,7 @@ __all__ = [
     "SendLogTotal",
     "SenderNumber",
     "SendingDay",
+    "SharedSmsAccount",
     "Slice",
     "SmsAccount",
     "SmsContract",

@@ -1,4 +1,4 @@
-"""A tenant's contracts with SMS services and payment providers."""
+"""Contracts with SMS services and payment providers: a tenant's, and the operator's that tenants share."""
 
 import os
 from datetime import date
@@ -20,23 +20,61 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.base import CreatedAt, TenantOwned, Time, owned, refers_to
+from app.models.base import CreatedAt, Id, TenantOwned, Time, owned, refers_to
 from app.models.tenant import Tenant
 
 
+class SharedSmsAccount(Model):
+    """A contract of the operator's with an SMS service, by which companies send that it is allotted to.
+
+    An allotment is an `SmsAccount` of the company's that names it and holds no settings of its own: row level security
+    shows this row to the platform alone.
+    """
+
+    __tablename__ = "shared_sms_account"
+    __table_args__ = (CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"),)
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    # how many messages may leave in any second, of all companies together
+    rate_per_s: Mapped[int]
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    # a JSON object
+    credentials_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    receipt_secret: Mapped[bytes] = mapped_column(LargeBinary, default=lambda: os.urandom(16))
+    test_mode: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[CreatedAt]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class SmsAccount(TenantOwned, Model):
-    """A contract with an SMS service."""
+    """A contract with an SMS service, or an allotment: a company's part of a shared account.
+
+    Of an allotment the operator writes name, rate, price and whether it is `active`; `provider` and `test_mode` are
+    copies of the shared account's, and so are the breaker's columns of each other (migration 0059).
+    """
 
     __tablename__ = "sms_account"
     __table_args__ = owned(
         CheckConstraint("rate_per_s BETWEEN 1 AND 1000", name="rate_per_s"),
         CheckConstraint("price_yen BETWEEN 0 AND 1000", name="price_yen"),
         CheckConstraint("takeover_order BETWEEN 1 AND 99", name="takeover_order"),
+        CheckConstraint(
+            "shared_account_id IS NULL OR (settings = '{}' AND credentials_sealed IS NULL AND receipt_secret IS NULL"
+            " AND rate_per_s IS NOT NULL)",
+            name="shared",
+        ),
+        UniqueConstraint("shared_account_id", "tenant_id"),
     )
 
     tenant_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tenant.id"))
     name: Mapped[str] = mapped_column(Text)
     provider: Mapped[str] = mapped_column(Text)
+    # the operator's account of which this is the company's part; null: the company's own contract
+    shared_account_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("shared_sms_account.id"))
     # how many messages may leave in any second, from all workers together; null for no limit
     rate_per_s: Mapped[int | None]
     # the price of one SMS by the contract, for estimates

@@ -320,6 +320,7 @@ class Listing:
             for reference in message.report.references
         }
         known |= {names[name] for name in recognise.tests_on_record(connection, self._account.id, list(names))}
+        known |= {names[name] for name in recognise.of_other_companies(self._asked, names)}
         rows = connection.execute(
             text("""
                 SELECT l.provider_id FROM recipient r JOIN send_log l ON l.recipient_id = r.id

@@ -12,6 +12,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 from sqlalchemy import text
 
 from app import tenancy
+from app.accounts import shared
 from app.delivery import shutdown
 from app.delivery.account_waits import WORTH_TELLING_S
 from app.providers.curl import Engine
@@ -80,6 +81,7 @@ def ask_account(
 def leave_alone(account_id: int, wait_s: float, *, wished: bool = False) -> None:
     """Have nobody ask about the account's messages for so many seconds, because its service wished it or for us."""
     with tenancy.transaction() as connection:
+        shared.lock(connection, account_id)
         connection.execute(
             text("""
                 UPDATE sms_account SET ask_after = greatest(ask_after, now() + make_interval(secs => :wait_s)),
@@ -112,6 +114,7 @@ def _wait_and_refusal(account_id: int) -> tuple[float, str]:
 def _keep_refusal(account_id: int, what: str, code: str) -> None:
     """Remember that the account's service refuses to tell; nothing, that it tells again."""
     with tenancy.transaction() as connection:
+        shared.lock(connection, account_id)
         connection.execute(
             text("""
                 UPDATE sms_account SET ask_refused_at = CASE WHEN :what <> '' THEN now() END,

@@ -56,7 +56,7 @@ _ENDED = {SmsState.DELIVERED, SmsState.UNDELIVERED, SmsState.CANCELLED}
 _ACCOUNT = """
     SELECT tenant_id, provider, receipt_secret, settings, credentials_sealed,
         nextval(pg_get_serial_sequence('receipt', 'id'))
-    FROM sms_account WHERE id = %s
+    FROM sms_account WHERE id = %s AND shared_account_id IS NULL
 """
 _NAMED = """
     SELECT l.reference, c.key FROM send_log l JOIN campaign c ON c.id = l.campaign_id
@@ -120,7 +120,7 @@ def keep(account_id: int, key: str, pushed: Pushed) -> Kept:
     if not is_receipt_key(account_id, secret, key):
         return Kept.ASTRAY
     kept, message_id = Kept.KEPT, None
-    if _is_signed(PROVIDERS[provider]):
+    if is_signed(PROVIDERS[provider]):
         account = SmsAccount(
             id=account_id,
             tenant_id=tenant_id,
@@ -135,14 +135,19 @@ def keep(account_id: int, key: str, pushed: Pushed) -> Kept:
             return kept
     else:
         message_id = _message_id(provider, pushed)
-    whole = pushed_bodies.pack(pushed)
-    digest, sealed = vault.content_digest(tenant_id, whole), vault.seal(whole, _place(tenant_id, receipt_id))
-    lookup.write(_KEEP, receipt_id, tenant_id, account_id, digest, sealed, message_id)
-    queues.offer(_JOB, tenant_id)
+    store(receipt_id, tenant_id, account_id, pushed_bodies.pack(pushed), message_id)
     return kept
 
 
-def _is_signed(provider: SmsProvider) -> bool:
+def store(receipt_id: int, tenant_id: int, account_id: int, whole: bytes, message_id: str | None) -> None:
+    """Store a receipt, and have it applied. Raises psycopg.Error."""
+    digest, sealed = vault.content_digest(tenant_id, whole), vault.seal(whole, _place(tenant_id, receipt_id))
+    lookup.write(_KEEP, receipt_id, tenant_id, account_id, digest, sealed, message_id)
+    queues.offer(_JOB, tenant_id)
+
+
+def is_signed(provider: SmsProvider) -> bool:
+    """Return whether a service signs its receipts."""
     return provider.capabilities.receipts is ReceiptTrust.SIGNED
 
 
@@ -223,12 +228,12 @@ def _work(tenant_id: int, account: send_context.Account, batch: Sequence[Waiting
     for item in batch:
         try:
             whole = vault.open(item.body_sealed, _place(tenant_id, item.id))
-            pushed[item] = account.provider.receipt(pushed_bodies.unpack(whole))
+            pushed[item] = pushed_bodies.reports(account.provider, whole)
         except UnclearAnswer as unclear:
             verdict.outcomes[item] = f"unreadable: {unclear}"
         except CannotOpen as fault:
             verdict.outcomes[item] = f"cannot be opened: {fault}"
-    if _is_signed(account.provider):
+    if is_signed(account.provider):
         _believe(account.id, pushed, verdict)
     else:
         _fetch(account, _left_to_ask(account.id, pushed, verdict), verdict, tried)

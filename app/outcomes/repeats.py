@@ -231,7 +231,7 @@ class _Sending:
         self._route = route
         self._breaker = breaker
         self._budget = budget
-        self._pace = Pace(account.id, account.rate_per_s) if account.rate_per_s else None
+        self._pace = Pace(account.id, account.rate_per_s, account.shared) if account.rate_per_s else None
         self._permits: dict[Claim, Permit] = {}
         self._left: dict[Claim, float] = {}
 

@@ -140,7 +140,7 @@ def _may_leave(connection: Connection, account_id: int, campaign_id: int) -> boo
 
 def _send(way: Route, row_id: int, message: SmsMessage) -> None:
     account = way.account
-    if rate_limit.may_leave(account.id, account.rate_per_s, _RATE_WAIT_S):
+    if rate_limit.may_leave(account.id, account.rate_per_s, _RATE_WAIT_S, shared=account.shared):
         request = account.provider.send(account.opened, message)
         outcome = account.provider.outcome(perform(request, may_send=lambda: way.policy.open_at(datetime.now(UTC))))
     else:

@@ -96,8 +96,8 @@ def _write_down_messages(
             try:
                 begins = account_holds.since(account_holds.SMS, account.id, start)
                 found = missed_messages.whole(account, begins, now, gap_s=_gap_s(), sleep=sleep)
-                attempts, strangers = missed_messages.write_down(account, found)
                 highest = max([highest, *missed_messages.numbers(found)])
+                attempts, strangers = missed_messages.write_down(account, found)
             except Unasked as fault:
                 _hold_account(done, (account_holds.SMS, account.id, account.name), fault, times)
                 continue

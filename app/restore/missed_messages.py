@@ -167,9 +167,12 @@ def _accept(connection: Connection, items: Sequence[Match], attempt: int, validi
 def _keep(connection: Connection, account: Asked, strangers: Sequence[recognise.Ours]) -> int:
     """Keep the numbers of people whom the database doesn't know, as blind indexes.
 
-    Raises Unasked.
+    Raises Unasked. By a shared account they may be any company's: none is told of them, and all wait for a manager.
     """
     people = [item for item in strangers if item.sms is not None]
+    together = text("SELECT shared_account_id IS NOT NULL FROM sms_account WHERE id = :id")
+    if people and connection.scalar(together, {"id": account.id}):
+        raise Unasked("of_nobody")
     if any(item.message.to is None for item in people):
         raise Unasked("unreadable number")
     for item in people:

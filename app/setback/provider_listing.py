@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import tenancy
 from app.accounts import Unusable, contracts, for_sms
+from app.accounts.shared import has_credentials
 from app.config import settings
 from app.extensions import db
 from app.models import SmsAccount
@@ -66,7 +67,7 @@ def accounts(tenant_id: int | None = None) -> list[Asked]:
     with Session(db.engine) as session:
         rows = session.execute(
             select(SmsAccount.id, SmsAccount.tenant_id, SmsAccount.name)
-            .where(SmsAccount.credentials_sealed.is_not(None))
+            .where(has_credentials(SmsAccount))
             .where(SmsAccount.tenant_id == tenant_id if tenant_id is not None else SmsAccount.tenant_id > 0)
             .order_by(SmsAccount.id)
         ).all()

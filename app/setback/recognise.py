@@ -1,6 +1,6 @@
 """Which messages at a service are ours by their form, whose they are, and which of these the database has on record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -8,6 +8,31 @@ from sqlalchemy import Connection, text
 from app import references
 from app.providers.sms.base import ListedMessage, Report
 from app.setback.provider_listing import Asked
+from app.tenancy import lookup
+
+# of companies that send by the same shared account: a person's link and the references on record of the named attempt
+_PEOPLE_OF_OTHERS = """
+    SELECT json_agg(json_build_array(
+        u.named, encode(r.link_secret, 'hex'), c.key,
+        ARRAY(SELECT l.reference FROM send_log l WHERE l.recipient_id = r.id AND l.reference IS NOT NULL)
+    ))
+    FROM unnest(CAST(%s AS text[]), CAST(%s AS bigint[])) AS u(named, id)
+    JOIN recipient r ON r.id = u.id
+    JOIN campaign c ON c.id = r.campaign_id
+    JOIN sms_account own ON own.id = %s
+    JOIN sms_account other ON other.shared_account_id = own.shared_account_id AND other.id <> own.id
+        AND other.tenant_id = r.tenant_id
+"""
+_OWN_OF_OTHERS = """
+    SELECT array_agg(found.reference) FROM (
+        SELECT sms_account_id, lower(reference) AS reference FROM trial_message
+        UNION ALL SELECT sms_account_id, lower(reference) FROM witness_message
+    ) AS found
+    JOIN sms_account own ON own.id = %s
+    JOIN sms_account other ON other.shared_account_id = own.shared_account_id AND other.id <> own.id
+        AND other.id = found.sms_account_id
+    WHERE found.reference = ANY(%s)
+"""
 
 
 class Ours(NamedTuple):
@@ -47,7 +72,8 @@ def ours(messages: Sequence[ListedMessage]) -> list[Ours]:
 def match(connection: Connection, account: Asked, messages: Sequence[ListedMessage]) -> tuple[list[Match], list[Ours]]:
     """Return whose messages they are, and those of nobody whom the database knows.
 
-    The mark tells: it is random, so that a row which has another's number today has another mark.
+    The mark tells: it is random, so that a row which has another's number today has another mark. By a shared account
+    other companies' messages left too: those are in neither.
     """
     candidates = ours(messages)
     rows = connection.execute(
@@ -86,7 +112,28 @@ def match(connection: Connection, account: Asked, messages: Sequence[ListedMessa
                 known,
             )
         )
-    return matched, strangers
+    foreign = of_other_companies(account, (item.reference for item in strangers))
+    return matched, [item for item in strangers if item.reference not in foreign]
+
+
+def of_other_companies(account: Asked, named: Iterable[str]) -> set[str]:
+    """Return which references, as they are compared, are those of other companies that send by this shared account.
+
+    Theirs by the mark of a person of theirs, or on record as a test SMS or one to their own number; nothing else is
+    told of them. None, where the account is a company's own.
+    """
+    wanted = set(named)
+    parsed = {name: sms for name in wanted if (sms := references.parse_sms(name)) is not None}
+    found: set[str] = set()
+    if not wanted:
+        return found
+    row = lookup.first(_PEOPLE_OF_OTHERS, list(parsed), [sms.recipient_id for sms in parsed.values()], account.id)
+    for name, secret, key, stored in (row and row[0]) or ():
+        drawn = None if secret is None else bytes.fromhex(secret)
+        if references.bears_mark(parsed[name], drawn, key) or name in map(references.compared, stored):
+            found.add(name)
+    row = lookup.first(_OWN_OF_OTHERS, account.id, sorted(wanted - parsed.keys()))
+    return found | set((row and row[0]) or ())
 
 
 def _stored(connection: Connection, candidates: Sequence[Ours]) -> dict[tuple[int, int], str]:

@@ -65,6 +65,8 @@ class Estate(House):
     differences: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
     sender_numbers: list[int] = field(default_factory=list)
+    shared_account: int = 0
+    allotment: int = 0
     suppressions: list[int] = field(default_factory=list)
 
 
@@ -77,6 +79,8 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
             factories.sender_number(estate.sms_account, f"24305{place}", carrier="softbank", state=str(state))
             for place, state in enumerate(SenderState)
         ]
+        estate.shared_account = factories.shared_account()
+        estate.allotment = factories.allotment(estate.shared_account, estate.tenant)
         estate.lists = _lists(estate)
     with app.app_context(), tenancy.platform():
         for user in db.session.query(User):

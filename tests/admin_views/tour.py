@@ -84,6 +84,8 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "sender_number_id": estate.sender_numbers or [2**40],
         "which": ["unopened", "unpaid"],
         "kind": ["sms", "payment"],
+        "shared_account_id": [estate.shared_account or 2**40],
+        "allotment_id": [estate.allotment or 2**40],
         "account_id": [estate.sms_account, estate.payment_account],
         "entry_id": estate.suppressions or [2**40],
         "how": ["sent", "again", "never", "send", "skip"],

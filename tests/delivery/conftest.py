@@ -1,5 +1,6 @@
 """The fixtures of tests that send."""
 
 from tests.launched import launched, sandbox, tuned
+from tests.sharing import share
 
-__all__ = ["launched", "sandbox", "tuned"]
+__all__ = ["launched", "sandbox", "share", "tuned"]

@@ -7,8 +7,9 @@ import pytest
 from app import tenancy
 from app.setback import doubt
 from tests.launched import launched, sandbox, tuned
+from tests.sharing import share
 
-__all__ = ["launched", "sandbox", "tuned"]
+__all__ = ["launched", "sandbox", "share", "tuned"]
 
 
 @pytest.fixture(autouse=True)

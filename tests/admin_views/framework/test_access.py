@@ -8,7 +8,7 @@ from app.auth.staff import Role
 # The views that each role may open; written out again, so that a slip in the table shows.
 OPENS = {
     "operator": {"/admin/", "/admin/tenant/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/",
-                 "/admin/sender_number/", "/admin/audit/", "/admin/password/"},
+                 "/admin/sender_number/", "/admin/audit/", "/admin/password/", "/admin/shared_account/"},
     "manager": {"/admin/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/", "/admin/audit/",
                 "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "/admin/send_log/",
                 "/admin/payment/", "/admin/suppression/", "/admin/payment_difference/", "/admin/sender_number/"},

@@ -38,6 +38,7 @@ QUERIES = [
         "audit",
         "user",
         "sms_account",
+        "shared_account",
         "sender_number",
         "payment",
         "export",
