@@ -40,6 +40,7 @@ from admin_views.staff.password import PasswordView
 from admin_views.staff.users import UserView
 from admin_views.tenants.branding import PageLookView
 from admin_views.tenants.table import TenantView
+from admin_views.webhooks.table import WebhookView
 
 # settings used once in a while stand behind one entry of the menu: the day's work fits in one line
 _SETTINGS = {
@@ -53,6 +54,7 @@ _SETTINGS = {
     "sender_number",
     "payment_account",
     "api_access",
+    "webhook",
     "audit",
     "myself",
 }
@@ -89,6 +91,7 @@ def register(app: Flask) -> None:
         SenderNumberView(),
         PaymentAccountView(),
         ApiSettings(),
+        WebhookView(),
         RestoredAccounts("復元の確認待ち", endpoint="restored"),
         AuditView(),
         MyselfView(),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from app import provider_addresses
+from app import provider_addresses, webhook_addresses
 from app.process_state import process_state
 
 ENVIRONMENTS = ("production", "demo", "test")
@@ -154,6 +154,11 @@ class Settings:
     payment_page_hosts: tuple[str, ...] = _setting(
         _list, "", "further host names of payment pages, comma separated: a provider's page under a name of your own"
     )
+
+    webhook_local_addresses: tuple[webhook_addresses.Network, ...] = _setting(
+        webhook_addresses.read, "", "private addresses or networks that webhooks may go to, comma separated"
+    )
+    webhook_local_because: str = _setting(_text, "", "why they may, in words; production refuses to start without")
 
     log_format: str = _setting(_one_of("json", "console"), "json", "how logs are written")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info", "the least severe log line kept")
@@ -302,6 +307,7 @@ def _fill(values: dict[str, Any]) -> None:
     values["database_app_role"] = values["database_app_role"] or urlsplit(values["database_url"]).username or ""
     values["link_base_url"] = values["link_base_url"] or values["public_base_url"]
     values["payment_page_hosts"] = values["payment_page_hosts"] or ()
+    values["webhook_local_addresses"] = values["webhook_local_addresses"] or ()
     values["trusted_hosts"] = values["trusted_hosts"] or tuple(
         sorted({urlsplit(values[name]).hostname or "" for name in ("public_base_url", "link_base_url")})
     )
@@ -345,6 +351,7 @@ def _unfit_for_production(values: dict[str, Any]) -> list[str]:
         )
     if not values["public_base_url"].startswith("https://"):
         faults.append("PUBLIC_BASE_URL: must start with https:// in production")
+    faults += webhook_addresses.unfit_for_production(values["webhook_local_addresses"], values["webhook_local_because"])
     return faults + provider_addresses.unfit_for_production(values["api_bases"])
 
 

@@ -21,7 +21,8 @@ from app.process_state import process_state
 INTAKE = "intake"
 DELIVERY = "delivery"
 TRACKING = "tracking"
-NAMES = (INTAKE, DELIVERY, TRACKING)
+WEBHOOKS = "webhooks"
+NAMES = (INTAKE, DELIVERY, TRACKING, WEBHOOKS)
 
 # job -> (queue, limit in seconds)
 JOBS: dict[str, tuple[str, int]] = {
@@ -46,6 +47,9 @@ JOBS: dict[str, tuple[str, int]] = {
     "jobs.payments.reconcile_day": (INTAKE, 3600),
     # a million people take seconds: not beside receipts
     "jobs.reports.recount": (INTAKE, 3600),
+    # one job serves all endpoints for a while; receivers that don't answer delay no receipt
+    "jobs.webhooks.deliver": (WEBHOOKS, 1800),
+    "jobs.webhooks.forget": (INTAKE, 3600),
 }
 
 

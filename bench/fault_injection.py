@@ -13,6 +13,8 @@ tells PostgreSQL and by the moment before a request's first byte: no line of the
 | `sending` | requests have left, their answers are not recorded |
 | `recording` | answers are recorded, not committed |
 | `recorded` | the record is committed, the lease not given back |
+| `telling` | a company's server took webhooks, their record is not committed |
+| `told` | that record is committed |
 """
 
 import os
@@ -34,9 +36,10 @@ from app.providers.curl import Engine
 _LEASE = "SET fence = fence + 1"
 _CLAIM = "INSERT INTO send_log"
 _RECORD = "UPDATE send_log"
+_TELL = "INSERT INTO webhook_delivery"
 
 JUMPED = "the clock has jumped"  # what a worker's log says of it
-POINTS = ("leased", "claiming", "claimed", "sending", "recording", "recorded")
+POINTS = ("leased", "claiming", "claimed", "sending", "recording", "recorded", "telling", "told")
 
 _statements: dict[int, set[str]] = {}  # of each connection's open transaction
 _lock = threading.Lock()
@@ -89,16 +92,16 @@ def _watch_database(fate: _Fate) -> None:
 
     def executing(cursor: Any, query: Any, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - psycopg's own
         done = execute(cursor, query, *args, **more)
-        for word in (_LEASE, _CLAIM, _RECORD):
+        for word in (_LEASE, _CLAIM, _RECORD, _TELL):
             if word in str(query):
                 _statements.setdefault(id(cursor.connection), set()).add(word)
-                fate.passes({_CLAIM: "claiming", _RECORD: "recording"}.get(word, ""))
+                fate.passes({_CLAIM: "claiming", _RECORD: "recording", _TELL: "telling"}.get(word, ""))
         return done
 
     def committing(connection: Any) -> None:  # noqa: ANN401 - psycopg's own
         commit(connection)
         for word in _statements.pop(id(connection), ()):
-            fate.passes({_LEASE: "leased", _CLAIM: "claimed", _RECORD: "recorded"}[word])
+            fate.passes({_LEASE: "leased", _CLAIM: "claimed", _RECORD: "recorded", _TELL: "told"}[word])
 
     _replace(psycopg.Cursor, "execute", executing)
     _replace(psycopg.Connection, "commit", committing)

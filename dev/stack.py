@@ -33,7 +33,7 @@ from sandbox import doors
 
 ROOT = Path(__file__).parents[1]
 LINK_BASE_URL = "https://todoke.example"
-QUEUES = ("intake", "delivery", "tracking")
+QUEUES = ("intake", "delivery", "tracking", "webhooks")
 
 # limits that the web server holds by itself: see docs/install.md and app/web/request_guard.py
 SERVER_LIMITS = (
@@ -53,7 +53,7 @@ class Stack:
     A port of 0 takes a free one; `durable=False` is for tests alone.
 
     Use it as a context, or `prepare`, `seed`, `start` and `stop`. `accounts` may log in once it is seeded; `programs`
-    holds the running ones by name: sandbox, web, intake, delivery, tracking, scheduler.
+    holds the running ones by name: sandbox, web, intake, delivery, tracking, webhooks, scheduler.
     """
 
     folder: Path
@@ -131,6 +131,7 @@ class Stack:
             "TRUSTED_HOSTS": "127.0.0.1,localhost,todoke.example",
             **doors.environment(self.sandbox_url),
             "OUTSIDE_DIR": str((self.folder / "outside").absolute()),
+            "WEBHOOK_LOCAL_ADDRESSES": "127.0.0.1",
             "LOG_FORMAT": "json",
             "SANDBOX_PORT": str(self.sandbox_port),
             "SANDBOX_JOURNAL": str(self.folder / "sandbox.jsonl"),

@@ -12,6 +12,7 @@ from app.campaigns import bulk_operations, ordered_checks
 from app.delivery import leases
 from app.outcomes import receipt_queue
 from app.payments import asking
+from app.webhooks import dispatch as webhooks
 
 # how long an import may be silent before its worker counts as dead, seconds
 _SILENT_IMPORT_S = 120
@@ -79,6 +80,11 @@ _STATEMENTS: Mapping[str, str | Executable] = {
         UNION SELECT tenant_id FROM campaign WHERE counted_at IS NULL
     """,
     "jobs.payments.ask": asking.due_tenants().distinct(),
+    # each night
+    "jobs.webhooks.forget": """
+        SELECT DISTINCT tenant_id FROM webhook_endpoint
+        WHERE forgot_on < (now() AT TIME ZONE 'Asia/Tokyo' - interval '4 hours')::date
+    """,
 }
 
 
@@ -91,9 +97,12 @@ def urgent() -> Iterator[tuple[str, list[tuple[int, ...]]]]:
         due = leases.due(connection)
         checks = connection.execute(text(_CHECKS)).all()
         told = connection.execute(receipt_queue.due_tenants()).all()
+        endpoints = webhooks.are_any(connection)
     yield "jobs.delivery.send", [()] if due else []
     yield "jobs.outcomes.reconcile", [tuple(row) for row in checks]
     yield "jobs.outcomes.apply_receipts", [tuple(row) for row in told]
+    # while one worker serves the endpoints, the next job waits for the next free one
+    yield "jobs.webhooks.deliver", [()] if endpoints else []
 
 
 def work() -> Iterator[tuple[str, list[tuple[int, ...]]]]:

@@ -104,6 +104,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     world.load()
     app.add_routes(control.routes(world))
     app.add_routes(own_desk.routes(world))
+    app.add_routes(world.receivers.routes())
     app.add_routes(pages.routes(world))
     app.add_routes(order_pages.routes(world))
     # a handler ends when its client goes away, so that a hanging one doesn't stay; no access log: the ledger is it

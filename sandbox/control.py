@@ -9,6 +9,7 @@
 | `POST /_sandbox/payments/{id}`, `/_sandbox/foreign` | what the providers' own desks do: see `sandbox.own_desk` |
 | `GET`/`PUT /_sandbox/switches` | what goes wrong; PUT replaces them all |
 | `PUT /_sandbox/addresses` | replaces the maps it names, as in the settings: `karaden_receipts`, `sms_accounts`, … |
+| `/_sandbox/receiver/{name}` | a company's own server, to which webhooks come: see `sandbox.receiver` |
 | `POST /_sandbox/reset` | forgets all that happened, puts every switch off |
 """
 

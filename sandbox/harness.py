@@ -116,6 +116,19 @@ class Sandbox:
         """Have a payment provider tell so many times of another system's payments, of the same contract."""
         self._call("POST", "/_sandbox/foreign", {"site": site, "key": key, "count": count, **more})
 
+    def receiver(self, name: str) -> str:
+        """Return the address of a company's own server, to which webhooks may be sent."""
+        return f"{self.url}/receiver/{name}"
+
+    def receives(self, name: str, *acts: str, then: str = "ok", **more: int) -> None:
+        """Set how a company's own server answers: see `sandbox.receiver`."""
+        self._call("PUT", f"/_sandbox/receiver/{name}", {"acts": acts, "then": then, **more})
+
+    def received(self, name: str, since: int = 0) -> list[dict[str, Any]]:
+        """Return every request that a company's own server got, from a place on: headers, body, act, at."""
+        entries: list[dict[str, Any]] = self._call("GET", f"/_sandbox/receiver/{name}?since={since}")
+        return entries
+
     def summary(self) -> dict[str, Any]:
         """Return the ledger's counts."""
         summary: dict[str, Any] = self._call("GET", "/_sandbox/ledger/summary")

@@ -11,6 +11,7 @@ from sandbox.journal import Journal
 from sandbox.ledger import Ledger
 from sandbox.messages import Messages
 from sandbox.orders import Orders
+from sandbox.receiver import Receivers
 from sandbox.settings import Settings, Webhook
 from sandbox.timers import Agenda
 from sandbox.webhook_sender import Courier
@@ -35,6 +36,7 @@ class World:
     checkouts: Checkouts
     orders: Orders
     idempotency: Idempotency
+    receivers: Receivers
 
     def load(self) -> None:
         """Take back what the journal kept, and go on from there."""
@@ -54,7 +56,7 @@ class World:
     def reset(self) -> None:
         """Forget all that happened and put every switch off; addresses stay."""
         payments = (self.checkouts, self.orders, self.idempotency)
-        for part in (self.agenda, self.courier, self.ledger, self.messages, *payments):
+        for part in (self.agenda, self.courier, self.ledger, self.messages, self.receivers, *payments):
             part.clear()
         self.journal.clear()
         self.switches.replace({})
@@ -114,6 +116,7 @@ def build(settings: Settings, url: str) -> World:
         checkouts,
         orders,
         idempotency,
+        Receivers(),
     )
     world.tell_sms(settings.sms_accounts)
     world.tell(

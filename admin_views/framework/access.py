@@ -43,6 +43,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "payment_acts": _MANAGER,
     "export": _COMPANY,
     "export_layout": _COMPANY,
+    "webhook": _MANAGER,
 }
 
 

@@ -14,6 +14,7 @@ from admin_views.framework.access import may_open, staff
 from admin_views.framework.scoping import rows
 from admin_views.overview import payment_todos
 from admin_views.overview.todo import NAMED, STUCK_AFTER, Todo, count_of
+from admin_views.webhooks import words as webhook_words
 from app.auth.staff import Role
 from app.campaigns import schedule
 from app.delivery import number_limits
@@ -75,6 +76,7 @@ def for_company() -> list[Todo]:
         *_failed_imports(),
         *_files(),
         *(Todo(*one) for one in refused.lately()),
+        *(Todo(*one) for one in webhook_words.notices()),
     ]
     for campaign in rows(Campaign).filter(_RETURNED).order_by(Campaign.id.desc()).limit(NAMED):
         url = url_for("flow.overview", campaign_id=campaign.id)

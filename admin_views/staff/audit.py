@@ -103,6 +103,14 @@ ACTS = {
     "export_layout.create": "レイアウトの作成",
     "export_layout.update": "レイアウトの変更",
     "export_layout.delete": "レイアウトの削除",
+    "webhook.create": "通知先の登録",
+    "webhook.update": "通知先の変更",
+    "webhook.rest": "通知先の休止",
+    "webhook.resume": "通知先の再開",
+    "webhook.renew_secret": "通知先の署名の鍵の作り直し",
+    "webhook.end_secret": "通知先の前の署名の鍵の終了",
+    "webhook.ping": "テスト通知",
+    "webhook.replay": "通知の送り直し",
     "campaign.create": "配信の作成",
     "campaign.update": "配信の変更",
 }
@@ -123,10 +131,12 @@ _TARGETS = {
     "api_key": "APIキー",
     "api_address": "APIの接続元アドレス",
     "test_number": "試験用の番号",
+    "webhook": "通知先",
 }
 # where a target is to be seen: its number stands on no other screen
 _PLACES: Mapping[str, Callable[[str], str]] = {
     "sender_number": lambda number: url_for("sender_number.one", sender_number_id=number),
+    "webhook": lambda number: url_for("webhook.one", webhook_id=number),
     "campaign": lambda number: url_for("flow.overview", campaign_id=number),
     "recipient": lambda number: url_for("recipient.details_view", id=number),
 }
@@ -172,6 +182,9 @@ _FIELDS = {
     "price_yen": "SMS1通の料金",
     "witness_phone_sealed": "確認用番号",
     "page_language": "ページの言語",
+    "url": "URL",
+    "event_types": "通知する出来事",
+    "in_order": "順番",
     "form": "ファイルの形",
     "columns": "列",
     "profile": "送信のきまり",
@@ -218,6 +231,10 @@ def _detail(_view: object, _context: object, entry: AuditEntry, _name: str) -> s
         parts.append(f"{detail['people']:,}件")
     if "yen" in detail:
         parts.append(display.yen(detail["yen"]))
+    if "deliveries" in detail:
+        parts.append(f"{detail['deliveries']:,}件")
+    if detail.get("skip"):
+        parts.append("休止中の出来事は通知しない")
     if "rows" in detail:
         parts.append(f"{detail['rows']:,}行")
     if "network" in detail:

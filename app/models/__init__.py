@@ -31,6 +31,7 @@ from app.models.total import PaymentTotal, RecipientTotal, SendLogTotal
 from app.models.trial import TrialMessage
 from app.models.user import User
 from app.models.wave import Wave
+from app.models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiAddress",
@@ -82,5 +83,7 @@ __all__ = [
     "TrialMessage",
     "User",
     "Wave",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WitnessMessage",
 ]

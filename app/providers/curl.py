@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import certifi
 import pycurl
@@ -75,10 +75,13 @@ class _Malformed(Exception):  # noqa: N818 - never leaves this module
 class _Exchange:
     """A libcurl handle, used for one request after the other, and what became of the present one."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_reach: Callable[[str], bool] | None = None) -> None:
         self.may_send: Callable[[], bool] | None = None
         self.left = False
         self.held = False
+        self._may_reach = may_reach
+        self._refused = False
+        self._opened: socket.socket | None = None
         self.raised: BaseException | None = None
         self._options: object = None
         self._timeout_ms = 0
@@ -101,12 +104,28 @@ class _Exchange:
         curl.setopt(pycurl.MAXAGE_CONN, IDLE_LIMIT_S)
         curl.setopt(pycurl.USERAGENT, "todoke")
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._connecting)
+        if may_reach is not None:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+
+    def _open(self, _purpose: int, address: Any) -> socket.socket | int:  # noqa: ANN401 - pycurl's own
+        """Open the socket to an address that libcurl resolved, unless it may not be reached: no look-up comes after."""
+        try:
+            if self._may_reach is not None and self._may_reach(address.addr[0]):
+                self._opened = socket.socket(address.family, address.socktype, address.protocol)
+                return self._opened
+            self._refused = True
+        except Exception as error:  # noqa: BLE001 - raised again by the loop, as soon as libcurl has let go
+            self.raised = error
+        return pycurl.SOCKET_BAD
 
     def _connecting(self, number: int, _purpose: int) -> int:
         """Let the kernel give up what the other side doesn't acknowledge in time.
 
         Of a process that died it would otherwise go on delivering what was written, minutes later (retransmission).
         """
+        if self._opened is not None:  # pycurl has made itself a copy
+            self._opened.close()
+            self._opened = None
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             with socket.socket(fileno=os.dup(number)) as connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._timeout_ms)
@@ -134,7 +153,7 @@ class _Exchange:
 
     def load(self, request: Request) -> None:
         """Set the handle to `request`. Raises _Malformed."""
-        self.left = self.held = False
+        self.left = self.held = self._refused = False
         self.raised = None
         self._head.clear()
         self._body.clear()
@@ -170,6 +189,8 @@ class _Exchange:
         if self.held:
             return Failure(Reach.NEVER_LEFT, "held")
         if error:
+            if self._refused and not self.left:
+                return Failure(Reach.NEVER_LEFT, "address")
             words, reach = (_AFTER, Reach.UNKNOWN) if self.left else (_BEFORE, Reach.NEVER_LEFT)
             return Failure(reach, words.get(error, f"curl_{error}"))
         headers = _headers(self._head)
@@ -242,12 +263,14 @@ class Engine(Generic[K]):
     Made, used and closed by one thread of one process.
 
     `connections` is how many requests are under way at once, 1 to `MAX_CONNECTIONS`: HTTP/1.1 carries one at a time.
+    `may_reach` is asked for each connection about the very address that it is opened to; without one all may be.
     """
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, *, may_reach: Callable[[str], bool] | None = None) -> None:
         if not 1 <= connections <= MAX_CONNECTIONS:
             raise ValueError(f"connections must be 1 to {MAX_CONNECTIONS}, not {connections}")
         self._connections = connections
+        self._may_reach = may_reach
         self._pid = os.getpid()
         self._idle: list[_Exchange] = []
         self._under_way: dict[pycurl.Curl, tuple[K, _Exchange]] = {}
@@ -319,7 +342,7 @@ class Engine(Generic[K]):
     def _send(
         self, key: K, request: Request, on_answer: Callable[[K, Answer], None], may_send: Callable[[K], bool]
     ) -> None:
-        exchange = self._idle.pop() if self._idle else _Exchange()
+        exchange = self._idle.pop() if self._idle else _Exchange(self._may_reach)
         try:
             exchange.load(request)
         except _Malformed:

@@ -31,6 +31,8 @@ from app.models import (
     Reminder,
     SendLog,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from app.payments.reconciliation import Kind
 from app.states import result_codes
@@ -39,6 +41,9 @@ from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, SenderState
 from app.suppression import numbers, proposals
 from app.suppression.numbers import Terms
 from app.values.suppression_reasons import SuppressionReason
+from app.webhooks import endpoints, replay
+from app.webhooks.endpoints import Wishes
+from app.webhooks.event_types import EVENT_TYPES
 from tests import factories
 from tests.admin_views.conftest import House, furnish
 from tests.raw_states import force
@@ -68,6 +73,7 @@ class Estate(House):
     shared_account: int = 0
     allotment: int = 0
     suppressions: list[int] = field(default_factory=list)
+    webhooks: list[int] = field(default_factory=list)
 
 
 def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
@@ -101,6 +107,7 @@ def furnish_all(app: Flask, owner: psycopg.Connection) -> Estate:
         _people_of(estate)
         estate.suppressions = _suppressed(estate)
         estate.exports = _files(estate)
+        estate.webhooks = _webhooks(estate)
     _states(owner, estate)
     return estate
 
@@ -113,6 +120,40 @@ def _suppressed(estate: Estate) -> list[int]:
     for person in estate.people[:2]:
         proposals.propose(db.session, person.id, SuppressionReason.WRONG_NUMBER)
     db.session.commit()
+    return made
+
+
+def _webhooks(estate: Estate) -> list[int]:
+    """Make an endpoint in every state, the first with a delivery of each kind."""
+    now, actor = datetime.now(UTC), f"user:{estate.manager}"
+    wishes = Wishes("基幹システム", "https://example.co.jp/webhook", list(EVENT_TYPES), in_order=True)
+    made = [endpoints.make(wishes, actor=actor).id for _ in range(5)]
+    endpoints.renew_secret(made[0], actor=actor)
+    for endpoint_id, because in zip(made, ("", "", "asked", "failing", "gone"), strict=True):
+        row = db.session.get_one(WebhookEndpoint, endpoint_id)
+        row.rests_because, row.rests_since = because, now
+        row.failing_since = now if endpoint_id == made[1] else None
+    faults = ("", "", "http", "redirect", "gone", "timeout", "refused", "dns", "tls", "address", "skipped", "reset")
+    db.session.add_all(
+        WebhookDelivery(
+            tenant_id=estate.tenant,
+            endpoint_id=made[0],
+            event_id=place,
+            event_type=event_type,
+            event_at=now,
+            recipient_id=estate.people[0].id,
+            due_at=now if place == 1 else None,
+            delivered=place == 2,
+            tries=place,
+            tried_at=now,
+            status=200 if place == 2 else None,
+            fault=fault,
+            took_ms=1200,
+        )
+        for place, (fault, event_type) in enumerate(zip(faults, EVENT_TYPES, strict=False), 1)
+    )
+    db.session.commit()
+    replay.ping(made[0], actor=actor)
     return made
 
 

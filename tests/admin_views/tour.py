@@ -90,6 +90,7 @@ def _values(estate: Estate, names: set[str]) -> list[dict[str, Any]]:
         "entry_id": estate.suppressions or [2**40],
         "how": ["sent", "again", "never", "send", "skip"],
         "row_id": estate.rows or [2**40],
+        "webhook_id": estate.webhooks or [2**40],
     }
     if "import_id" in names:
         rows = {"sheet_row": 4, "by": "reference"}  # of the list that was taken: K3, which was kept out

@@ -11,7 +11,8 @@ OPENS = {
                  "/admin/sender_number/", "/admin/audit/", "/admin/password/", "/admin/shared_account/"},
     "manager": {"/admin/", "/admin/user/", "/admin/sms_account/", "/admin/payment_account/", "/admin/audit/",
                 "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/", "/admin/send_log/",
-                "/admin/payment/", "/admin/suppression/", "/admin/payment_difference/", "/admin/sender_number/"},
+                "/admin/payment/", "/admin/suppression/", "/admin/payment_difference/", "/admin/sender_number/",
+                "/admin/webhook/"},
     "clerk": {"/admin/", "/admin/password/", "/admin/campaign/", "/admin/recipient/", "/admin/import/",
               "/admin/send_log/", "/admin/payment/", "/admin/suppression/"},
 }  # fmt: skip
