@@ -24,8 +24,9 @@ STATES = {
 MODELS = {name.title().replace("_", ""): name for name in STATES}
 COLUMNS = {column for columns in STATES.values() for column in columns}
 # writes that look like one and are none: a test SMS has states of its own; a row that is corrected keeps its states,
-# though the names of its columns are put into the statement
+# though the names of its columns are put into the statement; a webhook endpoint has none of these columns
 OTHERS = {
+    "app/webhooks/turn.py: update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id).values(**values)",
     "app/delivery/clerk_test_sms.py: row.state",
     *(f"app/intake/rows/amending.py: recipient.{column} in SQL" for column in STATES["recipient"]),
 }

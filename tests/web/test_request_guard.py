@@ -120,7 +120,8 @@ def test_every_path_has_its_own_largest_body_and_is_told_in_words(guarded: Calla
         for more in (1, 500_000, 50_000_000):
             status, said, _ = guarded(path, method="POST", data=b"x" * (most + more))
             assert status == "413 Content Too Large", (path, more)
-            assert "送られたデータが大きすぎます" in said
+            # the programs of providers are told by the status alone
+            assert said == "" if path.startswith("/callbacks") else "送られたデータが大きすぎます" in said
 
 
 def test_a_body_that_tells_no_length_is_bounded_alike(guarded: Callable[..., Any]) -> None:

@@ -93,8 +93,9 @@ def _keep(
         Import.header_row == header_row,
         Import.encoding == encoding,
     )
-    values = {"hidden_rows": found.hidden_rows, "findings": [one.to_json() for one in found.findings()]}
-    kept = connection.execute(update(Import).where(*same).values(**values, bytes_read=0).returning(Import.id)).scalar()
+    findings = [one.to_json() for one in found.findings()]
+    keep = update(Import).where(*same).values(hidden_rows=found.hidden_rows, findings=findings, bytes_read=0)
+    kept = connection.execute(keep.returning(Import.id)).scalar()
     if kept is not None and problem:
         move_import(connection, import_id, ImportState.FAILED, at=datetime.now(UTC), columns={"problem": problem})
         connection.execute(text("DELETE FROM import_chunk WHERE import_id = :id"), {"id": import_id})
