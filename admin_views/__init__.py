@@ -18,6 +18,7 @@ from admin_views.accounts.sms import SmsAccountView
 from admin_views.api_access.settings import ApiSettings
 from admin_views.campaigns.after_launch import CampaignLife
 from admin_views.campaigns.flow import CampaignFlow
+from admin_views.campaigns.standing import StandingView
 from admin_views.campaigns.table import CampaignView
 from admin_views.framework import assets, catalogue
 from admin_views.framework.access import ACCESS
@@ -72,6 +73,7 @@ def register(app: Flask) -> None:
         CampaignFlow("配信の流れ", endpoint="flow", url="campaign"),
         CampaignLife("配信の操作", endpoint="life", url="campaign"),
         CampaignRows("名簿の行", endpoint="rows", url="campaign"),
+        StandingView("常設配信", endpoint="standing", url="campaign"),
         HeldPeople("判断待ち", endpoint="held", url="campaign"),
         RecipientView(),
         SuppressionView(),

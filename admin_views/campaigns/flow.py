@@ -84,7 +84,7 @@ class CampaignFlow(FlowView):
     def add_one(self, campaign_id: int) -> Page:
         """Add one recipient without a file; then the form waits for the next."""
         campaign = one_campaign(campaign_id)
-        if lifecycle.content_locked(campaign):
+        if lifecycle.content_locked(campaign) or campaign.standing:
             return redirect(url_for("flow.lists", campaign_id=campaign_id), 303)
         try:
             if request.method == "GET":

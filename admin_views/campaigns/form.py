@@ -23,7 +23,7 @@ from admin_views.framework.fields import Check, RowField, WholeField, line, many
 from admin_views.framework.scoping import rows
 from admin_views.framework.secure_view import Form, Sent
 from app import links
-from app.campaigns import lifecycle, template
+from app.campaigns import lifecycle, standing, template
 from app.campaigns.sms_length import LIMIT, units
 from app.models import Campaign, PaymentAccount, Question, SmsAccount
 from app.problems import Refused
@@ -101,6 +101,18 @@ class CampaignForm(Form):
         required("配信名を入力してください。"),
         help="社内での呼び名です。受信者には表示されません。例：12月度 未納のご案内",
     )
+    kind = RadioField(
+        "送り方",
+        choices=select_options([("list", "名簿の全員に送る"), ("standing", "常設配信：1人ずつ、続けて送る")]),
+        default="list",
+        description="常設配信は、文面を一度だけ確認・承認しておき、予約や問い合わせのたびに1人ずつ送ります。あとで変えられません。",
+    )
+    day_limit = WholeField(
+        "1日に受け付ける人数の上限（常設配信）",
+        [Optional(), NumberRange(1, 1_000_000, "1人から1,000,000人までの間で入力してください。")],
+        default=standing.USUAL_DAY_LIMIT,
+        description="誤りで大量に送らないための上限です。常設配信だけで使います。",
+    )
     sms_account_id = RowField("SMSアカウント", offer=_accounts(SmsAccount), blank="（あとで選ぶ）")
     may_switch = BooleanField(
         "ほかのSMSアカウントでの送信を許す",
@@ -171,6 +183,11 @@ class CampaignForm(Form):
         """Read a form, or show a campaign's; a new one shows what it is to start with."""
         values = typed_before(obj) if obj is not None else {"hours": hours_typed(None), **(start or {})}
         super().__init__(formdata, obj=obj, data=values)
+        self.standing = obj.standing if obj is not None else self.kind.data == "standing"
+        if obj is not None:
+            del self.kind
+            if not obj.standing:
+                del self.day_limit
         self.company = company
         self.questions_locked = obj is not None and lifecycle.questions_locked(obj)
         if self.questions_locked:
@@ -208,7 +225,21 @@ class CampaignForm(Form):
         )
         if problem and not field.errors:
             field.errors = [problem]
-        return bool(fine) and not problem
+        fits = not self.standing or self._fits_standing()
+        return bool(fine) and not problem and fits
+
+    def _fits_standing(self) -> bool:
+        """Refuse times of one day: people come for years."""
+        wrong: list[Field] = [field for field in (self.starts, self.deadline) if field.data is not None]
+        for field in wrong:
+            field.errors = ["常設配信では使えません。空にしてください。"]
+        if self.validity.data == "until":
+            self.until.errors = ["常設配信では、「SMSの送信から」の期間にしてください。"]
+            wrong.append(self.until)
+        if self.day_limit.data is None:
+            self.day_limit.errors = ["1人から1,000,000人までの間で入力してください。"]
+            wrong.append(self.day_limit)
+        return not wrong
 
     def _period_problem(self) -> str:
         minutes = (self.link_amount.data or 0) * _UNITS.get(self.link_unit.data, ("", 0))[1]
@@ -243,6 +274,7 @@ class CampaignForm(Form):
             setattr(obj, name, self[name].data)
         for name in ("max_failures", "profile", "retry_times", "retry_after_minutes"):
             setattr(obj, name, self[name].data)
+        obj.standing, obj.day_limit = self.standing, self.day_limit.data if self.standing else None
         window = self.hours.form.window()
         obj.send_window = None if window is None else window.to_json()
         obj.starts_at = None if self.starts.data is None else display.from_jst(self.starts.data)

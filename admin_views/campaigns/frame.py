@@ -5,7 +5,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin_views.accounts import restore_words
-from admin_views.campaigns import preview, status
+from admin_views.campaigns import preview, standing_card, status
 from admin_views.campaigns.steps import launched, next_action, steps_of
 from admin_views.framework import display
 from admin_views.framework.access import staff
@@ -16,8 +16,9 @@ from app.accounts import abilities
 from app.campaigns import lifecycle
 from app.extensions import db
 from app.models import Campaign, Import
+from app.reports.campaign_totals import figures
 from app.setback import missed_numbers
-from app.states.vocabulary import CAMPAIGN, CampaignState
+from app.states.vocabulary import CampaignState
 
 Page = BaseResponse | str | tuple[str, int]
 
@@ -33,9 +34,9 @@ class FlowView(SecureView):
 
     def page(self, template: str, campaign: Campaign, current: str, **context: object) -> str:
         """Render a page of a campaign; `current` is the step it belongs to."""
-        people = lifecycle.people_of(campaign)
+        people = people_of(campaign)
         now = steps_of(campaign, people)
-        word = CAMPAIGN.words[CampaignState(campaign.state)]
+        word = standing_card.state_word(campaign)
         return self.render(
             template,
             campaign=campaign,
@@ -48,6 +49,7 @@ class FlowView(SecureView):
             jst=display.jst,
             state_badge=display.badge(campaign.state, word),
             launched=launched(campaign),
+            standing=standing_card.of(campaign) if campaign.standing and current == "status" else None,
             restore_waits=restore_words.waits(campaign) if campaign.state != CampaignState.CANCELLED else [],
             restore_people=missed_numbers.count(campaign),
             sms_in_test=campaign.sms_account is not None and abilities.is_test(campaign.sms_account),
@@ -64,6 +66,13 @@ class FlowView(SecureView):
     def confirm(self, campaign: Campaign, current: str, question: status.Confirmation) -> str:
         """Ask before an act that weighs."""
         return self.page("flow/confirm.html", campaign, current, question=question)
+
+
+def people_of(campaign: Campaign) -> int:
+    """Return how many people a campaign has; of a standing one that runs by its totals, for there may be a million."""
+    if campaign.standing and campaign.launched_at is not None:
+        return figures(campaign).people
+    return lifecycle.people_of(campaign)
 
 
 def ours(campaign_id: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from admin_views.accounts import payment_waits, sms_waits
 from admin_views.accounts.sms_waits import Notice
+from admin_views.campaigns import standing_card
 from app.campaigns import bulk_operations, lifecycle, schedule
 from app.delivery import failover, number_limits, resend
 from app.extensions import db
@@ -20,7 +21,7 @@ from app.reports.campaign_totals import HOURS, Figures
 from app.reports.progress import Progress, finishes_at, progress, rate_per_s
 from app.setback import doubt
 from app.setback.known import OUTSIDE
-from app.states.vocabulary import CAMPAIGN, PAGE, PAYMENT, SMS, CampaignState, PageState, PaymentState, SmsState, Track
+from app.states.vocabulary import PAGE, PAYMENT, SMS, CampaignState, PageState, PaymentState, SmsState, Track
 from app.values.japan_time import TOKYO, japan_minutes
 
 _BAR_WIDTH = 420
@@ -357,7 +358,7 @@ def live(campaign: Campaign, *, shown: str) -> dict[str, object]:
         "always": {"counted_at": _time(count.at)},
         "texts": texts
         | {
-            "state": CAMPAIGN.words[CampaignState(campaign.state)],
+            "state": standing_card.state_word(campaign),
             "wave": _wave_words(campaign),
             "planned": _planned_words(campaign, count),
         },

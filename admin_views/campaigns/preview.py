@@ -8,7 +8,9 @@ from decimal import ROUND_CEILING
 
 from sqlalchemy import select
 
+from admin_views.campaigns import standing_card
 from admin_views.lists import row_actions
+from app import links
 from app.accounts import abilities
 from app.campaigns import lifecycle, preflight_result, rendering, schedule, template
 from app.campaigns.preflight_result import Preflight
@@ -21,11 +23,12 @@ from app.delivery import clerk_test_sms, failover
 from app.extensions import db
 from app.intake.checking.rules import MAX_REFERENCE
 from app.models import Campaign, Event, Import, Recipient, SmsAccount
+from app.standing import person
 from app.states.vocabulary import CampaignState
 from app.suppression import condition
 from app.tenants import sender_numbers
 from app.values.japan_time import japan_minutes
-from app.values.phones import mask
+from app.values.phones import mask, national
 
 _DAY_MINUTES = 1440
 _HOUR_MINUTES = 60
@@ -59,11 +62,40 @@ class Preview:
 
 def previews(campaign: Campaign, checked: Preflight) -> list[Preview]:
     """Show the first person's and the longest texts; one where they are the same person's."""
+    if campaign.standing:
+        return [_sample(campaign)]
     labels = {checked.first_recipient_id: "名簿の1人目"}
     longest = checked.longest_recipient_id
     labels[longest] = "名簿の1人目（文面も最長）" if longest in labels else "文面が最も長い人"
     found = [_preview(campaign, recipient_id, label) for recipient_id, label in labels.items() if recipient_id]
     return [item for item in found if item is not None]
+
+
+def _sample(campaign: Campaign) -> Preview:
+    """Show the texts of a standing campaign with a mark in the place of each field."""
+    texts = campaign.sms_text + campaign.page_title + campaign.page_text
+    shown = dict.fromkeys(template.fields_in(texts), "○○○")
+    sms = rendering.sms_text(campaign.sms_text, campaign.tenant.name, shown, _masked_link())
+    title, words = rendering.page_texts(campaign, campaign.tenant.name, shown)
+    amount = "○○○円" if campaign.payment_required else ""
+    return Preview(0, "見本", "差込項目は「○○○」で表示しています", sms, units(sms), title, words, amount, "")
+
+
+def of_checked(campaign: Campaign, found: person.Checked) -> Preview:
+    """Show what one person will see who is about to be sent to."""
+    row = found.row
+    sms = found.sms.replace(links.trial_address(), _masked_link())
+    return Preview(
+        recipient_id=0,
+        label="この人に届くSMS",
+        who=f"{row.reference or '管理番号なし'}　{national(row.phone)}",
+        sms=sms,
+        units=found.units,
+        title=found.title,
+        text=found.text,
+        amount=f"{row.amount_yen:,}円" if campaign.payment_required and row.amount_yen is not None else "",
+        due=f"{row.due_date.year}年{row.due_date.month}月{row.due_date.day}日" if row.due_date else "",
+    )
 
 
 def one_preview(campaign: Campaign, wanted: str) -> tuple[list[Preview], str]:
@@ -270,13 +302,15 @@ class When:
 
     terms: list[tuple[str, str]]
     warnings: list[str]
-    scheduled: bool
-    suppressed: int
+    scheduled: bool = False
+    suppressed: int = 0
 
 
 def when(campaign: Campaign) -> When:
     """Return when a campaign that is launched now begins and ends."""
     now = datetime.now(UTC)
+    if campaign.standing:
+        return When(standing_card.terms(campaign), schedule.warnings(campaign, 0, now) + _sender_warnings(campaign))
     people_count = lifecycle.people_count(campaign.id)
     suppressed = _suppressed(campaign, people_count)
     people_count -= suppressed
@@ -291,11 +325,14 @@ def when(campaign: Campaign) -> When:
         begins = "送信のボタンを押したあと、すぐ"
     finishes = f"{japan_minutes(plan.finishes_at)}ごろ" if plan.finishes_at and people_count else "―"
     found = [("送信の開始", begins), ("送り終わる見込み", finishes), ("SMSの料金の目安", cost(campaign, people_count))]
+    warnings = schedule.warnings(campaign, people_count, now) + condition.warnings(suppressed)
+    return When(found, warnings + _sender_warnings(campaign), scheduled, suppressed)
+
+
+def _sender_warnings(campaign: Campaign) -> list[str]:
     own = [campaign.sms_account] if campaign.sms_account else []
     accounts = [*own, *failover.standbys(campaign)] if campaign.may_switch else own
-    senders = [warning for account in accounts for warning in sender_numbers.warnings(account)]
-    warnings = schedule.warnings(campaign, people_count, now) + condition.warnings(suppressed) + senders
-    return When(found, warnings, scheduled, suppressed)
+    return [warning for account in accounts for warning in sender_numbers.warnings(account)]
 
 
 def launched_words(campaign: Campaign) -> str:
@@ -304,6 +341,8 @@ def launched_words(campaign: Campaign) -> str:
         return f"送信を予約しました。{japan_minutes(campaign.starts_at)}に始まります。それまでは取りやめられます。"
     if campaign.restore_hold:
         return "送信を受け付けましたが、「復元の確認待ち」のため、管理者が確かめて許可するまで送られません。"
+    if campaign.standing:
+        return "常設配信を開始しました。「1人に送る」から、1人ずつ送れます。"
     begins = schedule.plan(campaign, 1, datetime.now(UTC)).begins_at
     if begins is not None and begins > datetime.now(UTC):
         return f"送信を受け付けました。いまは送信時間帯の外のため、{japan_minutes(begins)}に始まります。"

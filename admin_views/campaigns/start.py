@@ -71,12 +71,13 @@ def asked_of(starter: Starter) -> Asked:
 
 def asked_for() -> dict[str, object]:
     """Return the values that the address asks to start with; 404 for what there isn't."""
+    kind = {"kind": "standing"} if request.args.get("kind") == "standing" else {}
     if key := request.args.get("starter"):
-        return _of_starter(STARTERS.get(key) or abort(404))
+        return _of_starter(STARTERS.get(key) or abort(404)) | kind
     if typed := request.args.get("copy"):
         number = as_id(typed)
         return _of_campaign(rows(Campaign).filter(Campaign.id == number).one_or_none() or abort(404))
-    return {}
+    return {**kind}
 
 
 def _of_starter(starter: Starter) -> dict[str, object]:
@@ -105,6 +106,7 @@ def _of_campaign(old: Campaign) -> dict[str, object]:
     return {
         **{name: getattr(old, name) for name in creation.COPIED},
         **{name: value for name, value in before.items() if name not in {"starts", "deadline"}},
+        **({"kind": "standing", "day_limit": old.day_limit} if old.standing else {}),
         "name": f"{old.name[: creation.MOST_NAME - len(_COPY)]}{_COPY}",
         "sms_account_id": old.sms_account_id if old.sms_account and old.sms_account.active else _only(SmsAccount),
         "payment_account_id": (old.payment_account_id if old.payment_account and old.payment_account.active else None),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from flask import url_for
 
-from app.campaigns import lifecycle, readiness
+from app.campaigns import lifecycle, readiness, standing_line
 from app.campaigns.readiness import Missing
 from app.models import Campaign
 from app.states.vocabulary import CampaignState
@@ -37,6 +37,13 @@ class Action:
     url: str
 
 
+def _standing_action(campaign: Campaign, url: str) -> Action:
+    """Return what to do next with a standing campaign that runs: send to somebody, where it takes them in."""
+    if standing_line.closed(campaign):
+        return Action("この常設配信は、いま新しい送信先を受け付けていません。", "状況を見る", url)
+    return Action("この常設配信は受け付け中です。", "1人に送る", url_for("standing.one", campaign_id=campaign.id))
+
+
 def launched(campaign: Campaign) -> bool:
     """Return whether sending has begun at any time."""
     return campaign.launched_at is not None
@@ -57,6 +64,7 @@ def steps_of(campaign: Campaign, people: int) -> list[Step]:
     return [
         Step(key, name, page_url(campaign, key), *_state_and_note(key, campaign, missing, people))
         for key, name in _NAMES.items()
+        if key != "list" or not campaign.standing
     ]
 
 
@@ -104,7 +112,7 @@ _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
     CampaignState.PAUSED: lambda _, __, url: Action("送信を一時停止しています。", "状況を見て再開する", url),
     CampaignState.SENDING: lambda _, people, url: Action(f"{people:,}件の送信を進めています。", "状況を見る", url),
     CampaignState.APPROVAL: lambda campaign, people, _: Action(
-        f"{people:,}件の送信が、管理者の承認を待っています。",
+        f"{'常設配信の開始' if campaign.standing else f'{people:,}件の送信'}が、管理者の承認を待っています。",
         "承認する内容を見る",
         url_for("life.approval", campaign_id=campaign.id),
     ),
@@ -119,6 +127,8 @@ _WAITS: Mapping[CampaignState, Callable[[Campaign, int, str], Action]] = {
 def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
     """Return what to do next: a list that waits for its columns goes before everything else."""
     by_key = {step.key: step for step in now}
+    if campaign.standing and campaign.state == CampaignState.SENDING:
+        return _standing_action(campaign, by_key["status"].url)
     if campaign.state in _WAITS:
         return _WAITS[CampaignState(campaign.state)](campaign, people, by_key["status"].url)
     if campaign.state == CampaignState.CANCELLED and not launched(campaign):
@@ -135,4 +145,7 @@ def next_action(campaign: Campaign, now: Sequence[Step], people: int) -> Action:
         "check": ("送る前に、全件の文面を確かめます。", "確認へ進む"),
         "send": (f"{people:,}件を送信する準備ができました。", f"{people:,}件の送信へ進む"),
     }
+    if campaign.standing:
+        words["check"] = ("開始する前に、文面を確かめます。", "確認へ進む")
+        words["send"] = ("常設配信を開始する準備ができました。", "開始へ進む")
     return Action(*words[first.key], first.url)

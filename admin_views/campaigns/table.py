@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlalchemy import Select, func, literal, select, union_all
 from wtforms.validators import ValidationError
 
-from admin_views.campaigns import start
+from admin_views.campaigns import standing_card, start
 from admin_views.campaigns.form import CampaignForm, least_units
 from admin_views.framework import display
 from admin_views.framework.access import staff
@@ -44,7 +44,11 @@ def _people(_view: object, _context: object, campaign: Campaign, _name: str) -> 
 
 def _people_of(campaigns: list[Campaign]) -> dict[int, int]:
     """Return how many people each has: as checked for what was launched, else counted up to a cap."""
-    known = {row.id: checked.people for row in campaigns if row.launched_at and (checked := preflight_result.last(row))}
+    known = {
+        row.id: checked.people
+        for row in campaigns
+        if row.launched_at and not row.standing and (checked := preflight_result.last(row))
+    }
     counts = [_counted(campaign.id) for campaign in campaigns if campaign.id not in known]
     counted = db.session.execute(union_all(*counts)).all() if counts else []
     return known | {row[0]: row[1] for row in counted}
@@ -59,7 +63,9 @@ def _counted(campaign_id: int) -> Select[int, int]:
 
 def _state(_view: object, _context: object, campaign: Campaign, _name: str) -> Markup:
     """Show the state; of one that is being sent also from when on, while no SMS may leave."""
-    shown = display.badge(campaign.state, display.word(CAMPAIGN, campaign.state))
+    shown = display.badge(campaign.state, standing_card.state_word(campaign))
+    if campaign.standing:
+        return Markup("{}<br><small>常設配信</small>").format(shown)
     now = datetime.now(UTC)
     if campaign.state != CampaignState.SENDING or (opens := schedule.leaves_at(campaign, now, now)) in (None, now):
         return shown

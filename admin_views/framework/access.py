@@ -32,6 +32,7 @@ ACCESS: Mapping[str, frozenset[Role]] = {
     "flow": _COMPANY,
     "life": _COMPANY,
     "rows": _COMPANY,
+    "standing": _COMPANY,
     "held": _COMPANY,
     "recipient": _COMPANY,
     "suppression": _COMPANY,

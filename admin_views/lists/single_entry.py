@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from flask import request, url_for
 
-from app.intake.checking.checks import Fault
+from app.intake.checking.checks import Fault, Level
 from app.intake.columns import campaign_needs
 from app.intake.lists import kept_faults
 from app.intake.reading.list_rows import LIMITS
 from app.intake.rows import amending, correction, single_entry
 from app.models import Campaign, Import
-from app.problems import Kind, Refused
+from app.problems import Kind, Problem, Refused, messages_ja
 from app.values.answers import QuestionKind
 
 _HINTS = {
@@ -70,6 +70,17 @@ def new(campaign: Campaign, typed: Mapping[str, str], faults: Iterable[Fault] = 
         back="名簿へ戻る",
     )
     return _page(campaign, single_entry.form_of(campaign), words, typed, tuple(faults))
+
+
+def to_standing(campaign: Campaign, typed: Mapping[str, str], problems: Iterable[Problem]) -> dict[str, object]:
+    """Return what the form of one person of a standing campaign shows, each problem at its field. Raises Refused."""
+    found = list(problems)
+    words = Words(title="", intro="", button="", url="", back_url="", back="")
+    faults = [
+        Fault(0, str(problem.facts["field"]), Level.ERROR, problem) for problem in found if "field" in problem.facts
+    ]
+    context = _page(campaign, single_entry.form_of(campaign), words, typed, tuple(faults))
+    return {**context, "problems": messages_ja(found)}
 
 
 def corrected(

@@ -39,6 +39,7 @@ ANCHORS = {
     "export_layout": "結果",
     "life": "もう一度送る",
     "rows": "名簿",
+    "standing": "常設配信（1人に送る）",
     "recipient": "電話で問い合わせを受けたら",
     "suppression": "送信しない番号",
     "suppression_files": "送信しない番号",

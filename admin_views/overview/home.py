@@ -6,6 +6,7 @@ from flask import url_for
 from flask_admin import AdminIndexView
 from sqlalchemy import func, select
 
+from admin_views.campaigns import standing_card
 from admin_views.framework import display
 from admin_views.framework.access import staff
 from admin_views.framework.scoping import rows
@@ -14,7 +15,7 @@ from admin_views.overview import todos
 from app.extensions import db
 from app.models import Campaign, Tenant
 from app.reports.tenant_totals import Period, day_and_month
-from app.states.vocabulary import CAMPAIGN, TENANT
+from app.states.vocabulary import TENANT
 
 _LATEST = 8
 
@@ -32,7 +33,13 @@ class HomeView(SecureView, AdminIndexView):
         if tenant_id is None:
             return self.render("office/home_operator.html", todos=todos.for_operator(), companies=_companies())
         periods = _periods(tenant_id)
-        return self.render("office/home.html", todos=todos.for_company(), campaigns=_latest(), periods=periods)
+        return self.render(
+            "office/home.html",
+            todos=todos.for_company(),
+            campaigns=_latest(),
+            periods=periods,
+            one_by_one=bool(standing_card.running()),
+        )
 
 
 def _latest() -> list[dict[str, object]]:
@@ -41,7 +48,7 @@ def _latest() -> list[dict[str, object]]:
         {
             "name": row.name,
             "url": url_for("flow.overview", campaign_id=row.id),
-            "state": display.badge(row.state, display.word(CAMPAIGN, row.state)),
+            "state": display.badge(row.state, standing_card.state_word(row)),
             "created": display.jst(row.created_at),
             "launched": display.jst(row.launched_at),
         }

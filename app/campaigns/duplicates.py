@@ -18,7 +18,7 @@ from app.states.vocabulary import CAMPAIGN, CampaignState
 from app.values.japan_time import japan_minutes
 
 _UNDER_WAY = ("approval", "scheduled", "sending", "paused")
-# a campaign that ended so recently is on people's minds still
+# a campaign that ended so recently is on people's minds still, and so is who came so recently to a standing one
 _RECENT = timedelta(days=1)
 _NAMED = 3
 
@@ -179,6 +179,7 @@ def _beyond_the_day(campaign: Campaign) -> list[str]:
                 JOIN campaign c ON c.id = o.campaign_id
                 WHERE r.campaign_id = :id AND c.tenant_id = :tenant_id
                 AND (c.id = :id OR c.state = ANY(:states) OR c.completed_at > :since)
+                AND (NOT c.standing OR o.created_at > :since)
                 GROUP BY r.phone_index HAVING count(DISTINCT o.id) > :most
             ) AS crowded
         """),
@@ -207,6 +208,7 @@ def other_campaigns(executor: Executor, tenant_id: int, campaign_id: int) -> lis
             JOIN recipient r
             ON r.tenant_id = o.tenant_id AND r.phone_index = o.phone_index AND r.campaign_id = :id
             WHERE c.tenant_id = :tenant_id AND c.id <> :id AND (c.state = ANY(:states) OR c.completed_at > :since)
+            AND (NOT c.standing OR o.created_at > :since)
             GROUP BY c.id ORDER BY people DESC, c.id
         """),
         {
@@ -257,7 +259,8 @@ def same_person(executor: Executor, tenant_id: int, campaign_id: int, phone_inde
         text("""
             SELECT DISTINCT c.id, c.name, c.state FROM recipient o JOIN campaign c ON c.id = o.campaign_id
             WHERE o.tenant_id = :tenant_id AND o.phone_index = :phone AND c.id <> :id
-            AND (c.state = ANY(:states) OR c.completed_at > :since) ORDER BY c.id DESC LIMIT :most
+            AND (c.state = ANY(:states) OR c.completed_at > :since)
+            AND (NOT c.standing OR o.created_at > :since) ORDER BY c.id DESC LIMIT :most
         """),
         {
             "id": campaign_id,

@@ -18,6 +18,11 @@ _NO_TIMES = Kind(
     "常設配信では、「送信を始める日時」「送信の締切」と、リンクの「期限の日時」は使えません。空にして、"
     "リンクの有効期限は送信からの期間にしてください。",
 )
+_COLUMN_TWICE = Kind(
+    "standing_column_twice",
+    "設問の正解の列「{column}」は、ほかの設問の列か、管理番号・請求金額・支払期限と同じ名前です。設問の「正解の列名」を"
+    "別の名前にしてください。",
+)
 _LINE_ENDED = Kind(
     "standing_line_ended",
     "この常設配信は終了しています。この下書きは使えません。新しい常設配信をつくってください。",
@@ -116,7 +121,7 @@ def closed(campaign: Campaign | None) -> list[Problem]:
 
 def problems(campaign: Campaign) -> list[Problem]:
     """Return what keeps a standing draft from being launched, beyond what keeps any."""
-    found = []
+    found = [_COLUMN_TWICE(column=column) for column in _twice(campaign)]
     if campaign.starts_at is not None or campaign.deadline_at is not None or campaign.link_until is not None:
         found.append(_NO_TIMES())
     if campaign.line_id is not None:
@@ -129,3 +134,10 @@ def problems(campaign: Campaign) -> list[Problem]:
         if db.session.scalar(ended.limit(1)) is not None:
             found.append(_LINE_ENDED())
     return found
+
+
+def _twice(campaign: Campaign) -> list[str]:
+    """Return the columns of answers that are another's too: one form asks for all of them."""
+    own = ["管理番号", *(["請求金額", "支払期限"] if campaign.payment_required else [])]
+    columns = own + [question.column_name or question.label for question in campaign.questions]
+    return sorted({column for column in columns if columns.count(column) > 1})

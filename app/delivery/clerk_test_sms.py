@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 
 from app import audit, links, references
 from app.accounts import abilities, for_sms
-from app.campaigns import preflight_result, readiness, rendering
+from app.campaigns import preflight_result, readiness, rendering, template
 from app.campaigns.send_windows import describe, policy_of
 from app.campaigns.sms_length import LIMIT, units
 from app.delivery import rate_limit, send_context
@@ -193,7 +193,10 @@ def _problems(campaign: Campaign) -> list[Problem]:
 
 
 def _body(campaign: Campaign) -> str:
-    """Write the longest message of the list, without its details and its link."""
+    """Write the longest message of the list, without its details and its link; a standing one's has a ○ a field."""
+    if campaign.standing:  # nobody has come yet
+        shown = dict.fromkeys(template.fields_in(campaign.sms_text), "○")
+        return rendering.sms_text(campaign.sms_text, campaign.tenant.name, shown, links.trial_address())
     checked = preflight_result.last(campaign)
     person = db.session.get_one(Recipient, checked.longest_recipient_id if checked else None)
     fields = rendering.open_fields(person.tenant_id, person.id, person.fields_sealed)

@@ -127,6 +127,22 @@ def add(
     return Added(recipient_id, campaign.id, sends_at.of_waiting(campaign), (*found.warnings, *others))
 
 
+def look(campaign_id: int, row: Mapping[str, str], *, ask_if_recent: bool = False) -> person.Checked | list[Problem]:
+    """Return what one person would see, or why they can't be added now; nothing is written."""
+    campaign = standing_line.one(campaign_id)
+    if campaign is None or (problems := standing_line.closed(campaign)):
+        return problems if campaign is not None else standing_line.closed(None)
+    found = person.check(campaign, row)
+    if isinstance(found, list):
+        return found
+    line = standing_line.ids(campaign)
+    keys = _Keys.of(campaign, found, "")
+    taken = select(Recipient.id).where(Recipient.campaign_id.in_(line), Recipient.identity_key == keys.identity_key)
+    if found.row.reference and db.session.scalar(taken) is not None:
+        return [_TAKEN(field=found.form.mapping.reference or "")]
+    return _refusals(campaign, found, keys, line if ask_if_recent else ()) or found
+
+
 def wake(added: Added) -> None:
     """Have a worker look, after the commit."""
     if not added.again:

@@ -206,6 +206,11 @@ def _campaigns(estate: House) -> dict[str, int]:
         db.session.add(half)
         db.session.commit()
         made["half"] = half.id
+    for kind in ("standing", "another_standing"):
+        made[kind] = factories.campaign(
+            estate.tenant, sms_account_id=estate.sms_account, name=f"常設その{len(made)}", standing=True, day_limit=100
+        )
+        factories.people(estate.tenant, made[kind], 3)
     factories.launch(estate.tenant, estate.campaign)
     made["busy"] = estate.campaign
     return made
@@ -343,6 +348,8 @@ def _states(owner: psycopg.Connection, estate: Estate) -> None:
         if state in {"sending", "paused", "completed"}:
             columns["launched_at"] = at
         force(owner, "campaign", [estate.campaigns[str(state)]], state=str(state), **columns)
+    standing = [estate.campaigns["standing"], estate.campaigns["another_standing"]]
+    force(owner, "campaign", standing, state="sending", launched_at=at)
     owner.execute("UPDATE campaign SET checks_stopped_at = now() WHERE id = %s", [estate.campaigns["paused"]])
     # held since a restore, as its account couldn't be asked
     owner.execute("UPDATE campaign SET restore_hold = 'unknown' WHERE id = %s", [estate.campaigns["paused"]])
