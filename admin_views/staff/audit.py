@@ -177,6 +177,8 @@ _FIELDS = {
     "max_failures": "回答の失敗回数",
     "send_window": "送信時間帯",
     "daily_cap": "1日の上限",
+    "standing": "常設配信",
+    "day_limit": "1日に受け付ける上限",
     "rate_per_s": "1秒の上限",
     "approval_above": "承認が要らない件数の上限",
     "price_yen": "SMS1通の料金",

@@ -46,10 +46,10 @@ QUERIES = [
     ],
 )
 def test_no_address_of_a_list_is_an_error(prober, view):
+    # 414: longer than any address; the operator's own are closed to companies whatever is asked
+    answers = {403, 414} if view == "shared_account" else {200, 302, 404, 414}
     for query in QUERIES:
-        assert prober.get(f"/admin/{view}/?{query}").status_code in {200, 302, 404, 414}, (
-            query
-        )  # 414: longer than any address
+        assert prober.get(f"/admin/{view}/?{query}").status_code in answers, query
 
 
 @pytest.mark.parametrize(

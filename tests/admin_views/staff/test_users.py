@@ -200,7 +200,8 @@ _UNTOLD = {
     "asked_at", "asked_digest", "approved_by",
     "ask_after", "receipt_secret", "doubted_at", "unanswered", "rests_until", "proved_at",
     "restore_hold", "restore_since", "restore_until",
-    "tripped_at", "well_since", "probed_at", "standby_account_id", "shared_account_id", "counted_at", "recounted_on",
+    "tripped_at", "well_since", "probed_at", "standby_account_id", "counted_at", "recounted_on",
+    "shared_account_id", "line_id", "ended_at",
     "send_wish_until", "ask_wish_until", "ask_refused_at", "ask_refused_what", "ask_refused_code",
     "returned_by", "returned_reason", "launched_by", "launched_at", "completed_at",
 }  # fmt: skip
