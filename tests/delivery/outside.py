@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from app.providers.http import Answer, Failure, Reach, Request, Response
 from tests.clock import TOKYO, Clock
+from tests.waiting import until
 
 # how a carrier may meet a request; see `Carrier.create`
 BEHAVIOURS = (
@@ -58,6 +59,7 @@ class Worker:
         self.fault: BaseException | None = None
         self._fate = fate
         self._met: dict[str, int] = {}
+        self._open = 0  # transactions
         self._awake = threading.Event()
         self._changed = threading.Event()
         self._lock = threading.Lock()
@@ -73,10 +75,12 @@ class Worker:
             self._thread.start()
         if not self._changed.wait(60):
             raise AssertionError("a worker hangs")
-        if not self.asleep:
-            self._thread.join()
-            if self.fault is not None:
-                raise self.fault
+        if self.asleep:
+            until(lambda: not self._open)  # what its other threads began is over before anything else happens
+            return
+        self._thread.join()
+        if self.fault is not None:
+            raise self.fault
 
     def _run(self, app: Flask, work: Callable[[], object]) -> None:
         WORKER.set(self)
@@ -107,6 +111,21 @@ class Worker:
         self._changed.set()
         self.alive()
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Open a transaction, once the worker is awake."""
+        while True:
+            self.alive()
+            with self._lock:
+                if not self.asleep:
+                    self._open += 1
+                    break
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
+
     def kill(self) -> None:
         """Kill a sleeper."""
         self.dead = True
@@ -127,14 +146,14 @@ WORKER: ContextVar[Worker | None] = ContextVar("worker", default=None)
 def mortal_transaction(real: Callable[[], Any]) -> Iterator[Connection]:
     """Be `tenancy.transaction` for workers that may die before its commit or after it."""
     worker = WORKER.get()
-    if worker is not None:
-        worker.alive()
-    with real() as connection:
+    if worker is None:
+        with real() as connection:
+            yield connection
+        return
+    with worker.transaction(), real() as connection:
         yield connection
-        if worker is not None:
-            worker.at("before_commit")
-    if worker is not None:
-        worker.at("after_commit")
+        worker.at("before_commit")
+    worker.at("after_commit")
 
 
 @dataclass(slots=True)

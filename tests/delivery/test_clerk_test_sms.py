@@ -168,9 +168,9 @@ def test_a_test_sms_that_waited_past_closing_time_does_not_leave(
     with time_machine.travel(datetime(2026, 11, 24, 8, 59, 55, tzinfo=UTC), tick=False) as clock:
         real = rate_limit.may_leave
 
-        def waits(*arguments: Any) -> bool:
+        def waits(*arguments: Any, **more: Any) -> bool:
             clock.move_to(datetime(2026, 11, 24, 9, tzinfo=UTC))
-            return real(*arguments)
+            return real(*arguments, **more)
 
         monkeypatch.setattr(rate_limit, "may_leave", waits)
         assert send(draft) == clerk_test_sms.CLOSED

@@ -191,7 +191,8 @@ def test_an_account_of_the_same_contract_never_stands_in(
             factories.sms_account(ours.tenant, provider=provider),
         )
         other = factories.sms_account(ours.tenant, provider="infobip")
-    database.execute("UPDATE sms_account SET takeover_order = id WHERE id = ANY(%s)", [[twin, other]])
+    for order, account in enumerate([twin, other], 1):
+        database.execute("UPDATE sms_account SET takeover_order = %s WHERE id = %s", [order, account])
     database.execute("UPDATE campaign SET sms_account_id = %s WHERE id = %s", [own, ours.campaign])
     if provider == "twilio":  # another sender is no other contract
         database.execute(
