@@ -50,7 +50,7 @@ def recipient(within: Campaign, text: str) -> Recipient:
     if text.startswith(REFERENCE):
         named = text.removeprefix(REFERENCE)
         mine = Recipient.tenant_id == within.tenant_id, Recipient.reference == named
-        found = db.session.scalars(people.where(*mine).limit(2)).all() if named else []
+        found = db.session.scalars(people.where(*mine).limit(2)).all() if named and "\0" not in named else []
         if len(found) != 1:
             raise NotFound
         return found[0]

@@ -11,7 +11,9 @@ from msgspec import Meta, Struct
 MOST_A_PAGE = 200
 _USUAL_PAGE = 50
 
-Text = Annotated[str, Meta(max_length=300)]
+# PostgreSQL keeps no NUL
+_NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, Meta(max_length=300, pattern=_NO_NUL)]
 
 
 class PageQuery(Struct, forbid_unknown_fields=True):
@@ -173,7 +175,7 @@ class Remind(Struct, forbid_unknown_fields=True):
 
     which: Text
     number: Annotated[int, Meta(ge=1, le=1_000_000)]
-    sms_text: Annotated[str, Meta(max_length=1_000)] = ""
+    sms_text: Annotated[str, Meta(max_length=1_000, pattern=_NO_NUL)] = ""
 
 
 class SentAgain(Struct):
@@ -214,13 +216,13 @@ class Settle(Struct, forbid_unknown_fields=True):
 
     method: Text
     yen: Annotated[int, Meta(ge=1, le=1_000_000_000)]
-    reason: Annotated[str, Meta(max_length=200)]
+    reason: Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
 
 
 class TakeBack(Struct, forbid_unknown_fields=True):
     """Why money that was recorded by hand was not there."""
 
-    reason: Annotated[str, Meta(max_length=200)]
+    reason: Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
 
 
 class Payment(Struct):

@@ -11,7 +11,7 @@ from app.api_access import idempotency, ids, rates
 from app.api_access.entry import Caller
 from app.api_access.ids import Of
 from app.api_access.keys import Scope
-from app.campaigns import creation, lifecycle, ordered_checks, preflight, preflight_result
+from app.campaigns import creation, lifecycle, ordered_checks, preflight, preflight_result, readiness
 from app.campaigns.creation import Terms
 from app.campaigns.preflight_result import Preflight
 from app.config import settings
@@ -27,6 +27,7 @@ _EITHER = Kind("campaign_source_missing", "starter か copy_of の、どちら�
 _NO_REMINDER = Kind(
     "reminder_kind_unknown", "リマインドの対象は unopened か unpaid です。支払いのない配信に unpaid はありません。"
 )
+_OF_ACCOUNTS = ("sms_account_", "payment_account_")
 _OUTCOMES = {CampaignState.APPROVAL: "waiting_for_approval", CampaignState.SCHEDULED: "scheduled"}
 
 
@@ -48,6 +49,9 @@ def create_campaign(caller: Caller, body: shapes.NewCampaign) -> Doing:
             row = creation.from_copy(finding.campaign(body.copy_of), terms, user_id=caller.user_id, actor=caller.actor)
         else:
             row = creation.from_starter(body.starter or "", terms, user_id=caller.user_id, actor=caller.actor)
+        # told now, not at the launch: a draft's account can't be chosen afterwards by a system
+        if gaps := [one.problem for one in readiness.missing(row) if one.problem.code.startswith(_OF_ACCOUNTS)]:
+            raise Refused(*gaps)
         made.append(row.id)
         db.session.commit()
 

@@ -303,3 +303,28 @@ def test_the_list_may_be_emptied_and_nothing_works_any_more(app, ours):
         (entry,) = db.session.query(ApiAddress).all()
         addresses.remove(entry.id, user_id=ours.manager)
     _refused(ours.get(f"{V1}/campaigns"))
+
+
+def _with_nul(value):
+    """Yield a body with a NUL in one of its texts, once for each."""
+    if isinstance(value, str):
+        yield f"{value}\0"
+    elif isinstance(value, list):
+        yield from ([changed] for changed in _with_nul(value[0]))
+    elif isinstance(value, dict):
+        yield from ({**value, name: changed} for name, one in value.items() for changed in _with_nul(one))
+        yield from ({**value, f"{name}\0": one} for name, one in value.items())
+
+
+def test_a_nul_is_refused_wherever_it_stands(ours):
+    bodies = 0
+    for endpoint, url in _addresses(ours):
+        for body in _with_nul(_BODIES.get(endpoint.name, {})):
+            answer = ours.post(url, json=body)
+            assert (answer.status_code, answer.mimetype) == (422, "application/problem+json"), (url, body)
+            bodies += 1
+        if "ref" not in url and "/recipients/" in url and endpoint.method == "GET":
+            at = url.replace(url.split("/recipients/")[1].split("/")[0], "ref:A%001")
+            assert ours.get(at).status_code == 404, at
+    assert bodies > 15
+    assert ours.get(f"{V1}/campaigns?after=%00").status_code in {400, 404, 422}

@@ -342,3 +342,14 @@ def test_a_person_who_does_not_fit_is_named_by_field(ours, standing, change, fie
 def test_a_draft_takes_nobody_in_one_by_one(ours):
     answer = ours.post(f"{ours.of_campaign}/recipients", json={"fields": ONE})
     assert answer.status_code in {409, 422}
+
+
+def test_a_company_with_two_accounts_is_told_at_the_first_step_to_name_one(ours):
+    before = len(ours.get(f"{V1}/campaigns").json["campaigns"])
+    factories.sms_account(ours.tenant)
+    answer = ours.post(f"{V1}/campaigns", json={"name": "12月の点検", "starter": "visit"})
+    assert (answer.status_code, answer.json["code"]) == (422, "sms_account_not_chosen")
+    assert len(ours.get(f"{V1}/campaigns").json["campaigns"]) == before
+    one = ours.get(f"{V1}/accounts").json["sms"][0]["id"]
+    named = {"name": "12月の点検", "starter": "visit", "sms_account": one}
+    assert ours.post(f"{V1}/campaigns", json=named).status_code == 201
