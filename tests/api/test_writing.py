@@ -344,9 +344,10 @@ def test_a_draft_takes_nobody_in_one_by_one(ours):
     assert answer.status_code in {409, 422}
 
 
-def test_a_company_with_two_accounts_is_told_at_the_first_step_to_name_one(ours):
+def test_a_company_with_two_accounts_is_told_at_the_first_step_to_name_one(app, ours):
     before = len(ours.get(f"{V1}/campaigns").json["campaigns"])
-    factories.sms_account(ours.tenant)
+    with app.app_context():
+        factories.sms_account(ours.tenant)
     answer = ours.post(f"{V1}/campaigns", json={"name": "12月の点検", "starter": "visit"})
     assert (answer.status_code, answer.json["code"]) == (422, "sms_account_not_chosen")
     assert len(ours.get(f"{V1}/campaigns").json["campaigns"]) == before
