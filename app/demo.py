@@ -230,7 +230,7 @@ def _campaign(tenant_id: int) -> None:
     import_id = imports.store(
         campaign.id, "初回保険料_見本.csv", io.BytesIO(_PEOPLE.encode("cp932")), user_id=author.id
     )
-    whole_look.look_through(import_id)
+    whole_look.wait_for(import_id)
     row = db.session.get_one(Import, import_id)
     imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     import_run.run(import_id)

@@ -149,7 +149,7 @@ def upload(path: Path) -> int:
             assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
             with path.open("rb") as stream:
                 import_id = imports.store(campaign.id, path.name, stream, user_id=campaign.created_by)
-            whole_look.look_through(import_id)
+            whole_look.wait_for(import_id)
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
     queues.enqueue("jobs.intake.run_import", tenant_id, import_id)

@@ -80,7 +80,7 @@ def import_list(path: Path) -> dict[str, float]:
             assert campaign.created_by is not None  # noqa: S101 - seeded before
             with path.open("rb") as stream:
                 import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
-            whole_look.look_through(import_id)
+            whole_look.wait_for(import_id)
             row = db.session.get_one(Import, import_id)
             imports.start(import_id, ColumnMapping.from_json(row.mapping or {}))
             begun = time.perf_counter()

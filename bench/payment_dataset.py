@@ -82,7 +82,7 @@ def _people(tenant_id: int, account: PaymentAccount, path: Path) -> list[tuple[i
     assert campaign.created_by is not None  # noqa: S101 - `draft` sets it
     with path.open("rb") as stream:
         import_id = imports.store(campaign_id, path.name, stream, user_id=campaign.created_by)
-    whole_look.look_through(import_id)
+    whole_look.wait_for(import_id)
     imports.start(import_id, ColumnMapping.from_json(db.session.get_one(Import, import_id).mapping or {}))
     import_run.run(import_id)
     now = datetime.now(UTC)

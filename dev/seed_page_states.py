@@ -195,7 +195,7 @@ def _upload(campaign_id: int, user_id: int, people: list[Person]) -> None:
     rows = [f"{one.reference},{one.phone},{_REST}" for one in people]
     content = "\r\n".join((_HEAD, *rows, ""))
     import_id = imports.store(campaign_id, "見本.csv", io.BytesIO(content.encode("cp932")), user_id=user_id)
-    whole_look.look_through(import_id)
+    whole_look.wait_for(import_id)
     mapping: dict[str, Any] = db.session.get_one(Import, import_id).mapping or {}
     imports.start(import_id, ColumnMapping.from_json(mapping))
     deadline = time.monotonic() + _LIMIT_S

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from app import leases, tenancy
@@ -25,6 +25,7 @@ from app.states.transitions import move_import
 from app.states.vocabulary import ImportState
 
 _TELL_EVERY_S = 1.0
+_LOOK_AGAIN_S = 0.05
 _ROWS_AT_ONCE = 1_000
 # a look gives a sign of life every second
 _LEASE_S = 60.0
@@ -38,6 +39,18 @@ def look_through(import_id: int) -> None:
     with leases.taking(f"look:{import_id}", _LEASE_S) as lease:
         if lease is not None:  # else another worker is at it
             _look_through(import_id, lease)
+
+
+def wait_for(import_id: int) -> None:
+    """Look an upload through here, or wait for the worker that is at it."""
+    looked = select(Import.state, Import.hidden_rows).where(Import.id == import_id)
+    while True:
+        look_through(import_id)
+        state, hidden_rows = db.session.execute(looked).one()
+        db.session.rollback()
+        if state != ImportState.MAPPING or hidden_rows is not None:
+            return
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def _look_through(import_id: int, lease: leases.WorkLease) -> None:

@@ -23,7 +23,7 @@ from app.campaigns.rendering import open_fields, open_phone
 from app.event_feed import feed
 from app.extensions import db, vault
 from app.intake.columns.mapping import REASON_COLUMN, ColumnMapping
-from app.intake.lists import import_run, imports, load, upload_chunks
+from app.intake.lists import import_run, imports, load, upload_chunks, whole_look
 from app.models import Campaign, Import, ImportChunk, ImportFault, Recipient
 from app.problems import Refused
 from jobs import due
@@ -72,6 +72,23 @@ def test_no_card_number_comes_in_by_a_book(campaign: Campaign) -> None:
     faults = db.session.scalars(select(ImportFault).where(ImportFault.import_id == row.id)).all()
     assert sum(fault.code in {"card_number", "card_or_own_number"} for fault in faults) == 2
     assert not any("4242" in fault.message for fault in faults)
+
+
+def test_a_look_that_a_worker_has_begun_is_waited_for(campaign: Campaign) -> None:
+    import_id = imports.store(campaign.id, "名簿.csv", io.BytesIO(LIST.encode()), user_id=author(campaign))
+    tenant_id, app = campaign.tenant_id, current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def waits() -> int | None:
+        with app.app_context(), tenancy.tenant(tenant_id):
+            whole_look.wait_for(import_id)
+            return db.session.get_one(Import, import_id).hidden_rows
+
+    with ThreadPoolExecutor(1) as pool:
+        with leases.taking(f"look:{import_id}", 60):
+            waiting = pool.submit(waits)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        assert waiting.result(timeout=30) == 0
 
 
 def test_a_corrected_file_keeps_the_columns_that_somebody_chose(campaign: Campaign) -> None:
