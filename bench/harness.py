@@ -305,7 +305,7 @@ class Sent:
         return {int(row[0]) for row in rows}
 
     def _receipts_under_way(self, connection: psycopg.Connection) -> bool:
-        # a signed one that was tried and waits names no person: the company's own number got it (those have no message_id)
+        # a signed one that was tried and waits names nobody: the company's own number got it (it has no message_id)
         row = connection.execute(
             "SELECT count(*) FROM receipt WHERE applied_at IS NULL AND (tries = 0 OR message_id IS NOT NULL)"
         ).fetchone()
